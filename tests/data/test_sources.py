@@ -1,0 +1,191 @@
+"""Whatever a user gives as a data set: the same images come out, or a sentence that says what to give."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spquant_snn.data import Labelled, Splits, as_splits
+from spquant_snn.errors import DataError
+
+IMAGES = torch.randint(0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+TEST = (IMAGES[:2], LABELS[:2])
+
+
+class Items:
+    """A map-style Dataset, known only by its length and its indexing."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+class Picture:
+    """What numpy sees of a PIL image."""
+
+    def __init__(self, array, mode):
+        self.array, self.mode = array, mode
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def channels_last(images):
+    return images.movedim(1, -1).numpy()
+
+
+MEMBERS = {
+    "labelled": Labelled(IMAGES, LABELS),
+    "tensors": (IMAGES, LABELS),
+    "a list of tensors": [IMAGES, LABELS],
+    "int32 labels": (IMAGES, LABELS.int()),
+    "a list of labels": (IMAGES, LABELS.tolist()),
+    "floats": (IMAGES / 255, LABELS),
+    "doubles that need a gradient": ((IMAGES.double() / 255).requires_grad_(), LABELS),
+    "arrays": (IMAGES.numpy(), LABELS.numpy()),
+    "arrays, channels last": (channels_last(IMAGES), LABELS.numpy().astype(np.uint16)),
+    "big-endian float arrays": ((IMAGES.numpy() / 255).astype(">f8"), LABELS.numpy().astype(">i4")),
+    "read-only strided arrays": (np.broadcast_to(IMAGES.numpy(), IMAGES.shape)[:, :, ::-1][:, :, ::-1], LABELS),
+    "a TensorDataset": torch.utils.data.TensorDataset(IMAGES, LABELS),
+    "a Subset": torch.utils.data.Subset(torch.utils.data.TensorDataset(IMAGES, LABELS), range(6)),
+    "items of floats": Items([(image / 255, int(label)) for image, label in zip(IMAGES, LABELS, strict=True)]),
+    "items of arrays": Items(list(zip(channels_last(IMAGES), LABELS.numpy(), strict=True))),
+    "a list of items": list(zip(IMAGES, LABELS, strict=True)),
+    "items of pictures": Items(
+        [(Picture(image, "RGB"), int(label)) for image, label in zip(channels_last(IMAGES), LABELS, strict=True)]
+    ),
+}
+
+
+@pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS.keys())
+def test_every_form_gives_the_same_images(member):
+    splits = as_splits((member, TEST))
+    assert (splits.name, splits.shape, splits.classes) == ("custom", (3, 9, 7), 3)
+    assert torch.equal(splits.train.images, IMAGES)
+    assert torch.equal(splits.train.labels, LABELS)
+    assert torch.equal(splits.test.images, TEST[0])
+
+
+@pytest.mark.parametrize("grey", [IMAGES[:, 0], IMAGES[:, 0].numpy(), IMAGES[:, :1].numpy(), IMAGES[:, :1]])
+def test_a_missing_channel_is_added(grey):
+    splits = as_splits(((grey, LABELS), list(zip(grey, LABELS, strict=True))))
+    assert torch.equal(splits.train.images, IMAGES[:, :1])
+    assert torch.equal(splits.test.images, IMAGES[:, :1])
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=64), st.sampled_from([torch.float32, torch.float64]))
+def test_to_tensor_and_back_is_exact(values, dtype):
+    pixels = torch.tensor(values, dtype=torch.uint8).reshape(1, 1, -1)
+    pair = (pixels.to(dtype) / 255, [0])
+    assert torch.equal(as_splits((pair, pair)).train.images[0], pixels)
+
+
+def test_half_precision_still_finds_the_pixels():
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, -1)
+    for dtype in (torch.float16, torch.float32):
+        pair = ((pixels / 255).to(dtype), [0])
+        assert torch.equal(as_splits((pair, pair)).train.images[0], pixels)
+
+
+def test_splits_are_taken_as_they_are_and_names_are_loaded():
+    splits = as_splits("digits")
+    assert splits.name == "digits"
+    assert as_splits(splits) is splits
+    assert isinstance(splits, Splits)
+
+
+def test_classes_can_be_more_than_the_labels_show():
+    assert as_splits((TEST, TEST)).classes == 2
+    assert as_splits((TEST, TEST), classes=10).classes == 10
+    with pytest.raises(DataError, match="training labels must be 0 to 0, found 1"):
+        as_splits((TEST, TEST), classes=1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (7, "a name or a pair .train, test., not int"),
+        (None, "not NoneType"),
+        ((TEST,), "not a tuple of 1"),
+        ((TEST, TEST, TEST), "not a tuple of 3"),
+        ({"train": TEST, "test": TEST}, "not dict"),
+        (TEST, r"looks like one pair \(images, labels\)"),
+        ("mnits", "unknown data set 'mnits'"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_in_words(dataset, message):
+    with pytest.raises(DataError, match=message):
+        as_splits(dataset)
+
+
+def altered(index, item):
+    items = list(zip(IMAGES, LABELS, strict=True))
+    items[index] = item
+    return Items(items)
+
+
+class Liar(Items):
+    def __len__(self):
+        return 10**12
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (7, "training data must be a pair .* not int"),
+        (iter([]), "a map-style Dataset"),
+        ({}, "not dict"),
+        ("mnist", "not str"),
+        (Items([]), "the training data are empty"),
+        ((IMAGES[:0], LABELS[:0]), "the data set is empty"),
+        ((IMAGES, LABELS[:5]), "6 images have 5 labels"),
+        ((IMAGES[0, 0], LABELS), r"must be \[N, C, H, W\] or without C, not \[9, 7\]"),
+        ((IMAGES[None], LABELS), r"not \[1, 6, 3, 9, 7\]"),
+        ((IMAGES.int(), LABELS), "training images are int32: give uint8 from 0 to 255, or float"),
+        ((IMAGES > 9, LABELS), "are bool"),
+        ((IMAGES.float(), LABELS), "are float32 from 0 to 255: give float from 0 to 1"),
+        ((IMAGES / 255 - 0.5, LABELS), "without normalisation"),
+        ((torch.full((6, 1, 9, 7), torch.nan), LABELS), "are float32 from nan to nan"),
+        ((IMAGES * 1j, LABELS), "are complex64"),
+        ((np.full((6, 9, 7), "x"), LABELS), "dtype <U1"),
+        ((np.full((6, 9, 7), None), LABELS), "dtype object"),
+        ((np.zeros((6, 3, 4, 4), np.uint8), LABELS), "channels could stand first or last"),
+        ((np.zeros((6, 9, 9, 9), np.uint8), LABELS), "channels could stand first or last"),
+        ((IMAGES, LABELS.float()), "labels are float32"),
+        ((IMAGES, torch.eye(6, 3).long()), r"labels are int64 \[6, 3\]: give one class index"),
+        ((IMAGES, LABELS - 1), "labels must be 0 or more, found -1"),
+        ((IMAGES, LABELS + 10_000), "the highest label is 10002"),
+        ((IMAGES, [[0], [1, 2]]), "cannot be made an array"),
+        ((IMAGES, None), "training labels"),
+        ((IMAGES[:, :, :8], LABELS), r"training images are \[3, 8, 7\], test images \[3, 9, 7\]"),
+        (altered(4, (IMAGES[0, :, :8], 0)), r"training item 4 is \[3, 8, 7\], the first is \[3, 9, 7\]"),
+        (altered(4, IMAGES[0]), "training item 4 is no pair"),
+        (altered(4, 5), "training item 4 is no pair"),
+        (altered(4, (IMAGES[0], 1.0)), "training item 4 has the label float"),
+        (altered(4, (IMAGES[0], [0, 1])), "training item 4 has the label a list of 2"),
+        (altered(4, (IMAGES[0], -1)), "training item 4 has the label -1"),
+        (altered(4, (IMAGES[0], 2**70)), "training item 4 has the label"),
+        (altered(4, (IMAGES[0] * 1.0, 1)), "training item 4 are float32"),
+        (altered(4, ("file.png", 1)), "training item 4"),
+        (altered(4, (Picture(IMAGES[0, 0].numpy(), "P"), 1)), "training item 4 is a palette or bit image"),
+        (Liar([(IMAGES[0], 0)]), "training item 1 is missing from a Dataset that says it has 1000000000000"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_in_words(member, message):
+    with pytest.raises(DataError, match=message):
+        as_splits((member, TEST))
+
+
+def test_the_given_tensors_are_not_changed_by_later_writes_to_an_array():
+    array = IMAGES.numpy().copy()
+    splits = as_splits(((array, LABELS), TEST))
+    array[:] = 0
+    assert torch.equal(splits.train.images, IMAGES)
