@@ -3,46 +3,59 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import RunError
 
 
-def replace_file(path: Path, data: bytes | str) -> None:
-    """Write ``data`` as the whole content of a file.
+def replace_file(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write ``data`` as the whole content of a file; missing folders are made.
 
     Raises:
-        RunError: the folder cannot be written, or the disk is full; what stood there before is untouched.
+        RunError: the file cannot be written; what stood there before is untouched.
     """
     content = data.encode() if isinstance(data, str) else data
     write_file(path, lambda beside: beside.write_bytes(content))
 
 
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file of another name in the same folder, then rename it to ``path``.
+def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file of another name in the same folder, then rename it to ``path``.
 
     Raises:
         RunError: as ``replace_file``.
     """
+    beside = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; choose a folder that can be written") from None
-    os.close(handle)
-    beside = Path(name)
-    try:
+        target = Path(os.path.realpath(path))  # through a link, not instead of it
+        if target.exists() and not target.is_file():
+            raise RunError(f"{os.fspath(path)} cannot be written, it is not a file: choose another name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{secrets.token_hex(6)}.part")
         write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
-        raise RunError(f"cannot write {path}: {reason}; make room or choose another folder") from None
+        _sync(beside)
+        beside.replace(target)
+        with suppress(OSError):  # not every system can open a folder
+            _sync(target.parent)
+    except RunError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        reason = (error.strerror if isinstance(error, OSError) else None) or (str(error) or "failed").splitlines()[0]
+        raise RunError(
+            f"{os.fspath(path)} cannot be written ({reason}): make room, or choose a folder that can be written"
+        ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside is not None:
+            with suppress(OSError):
+                beside.unlink()  # only there if something went wrong
+
+
+def _sync(path: Path) -> None:
+    """Have the system put a file or a folder's list of files on the disk, so that it lasts through a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,63 @@
+"""Layers without memory, run over time: the time steps are folded into the batch."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .lif import LIF
+
+
+def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a layer that knows no time, [N, ...] -> [N, ...], to every time step of x, [T, N, ...]."""
+    return torch.unflatten(layer(x.flatten(0, 1)), 0, (x.shape[0], x.shape[1]))
+
+
+class SpikingSequential(nn.Sequential):
+    """Layers in a row over ``[T, N, ...]``: LIF layers see time, all others see the time steps as one batch.
+
+    ``prepare`` takes the same module; there each layer stands for one instant, as in any ``nn.Sequential``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = _over_time(layer, x)
+        return x
+
+    def instant(self, x: Tensor) -> Tensor:
+        """The layers one after another, as ``nn.Sequential`` calls them: how ``prepare`` reads them."""
+        return cast(Tensor, super().forward(x))  # type: ignore[no-untyped-call]
+
+
+def _over_time(layer: nn.Module, x: Tensor) -> Tensor:
+    if isinstance(layer, LIF | SpikingSequential):
+        return cast(Tensor, layer(x))
+    if isinstance(layer, nn.Sequential):
+        for inner in layer:
+            x = _over_time(inner, x)
+        return x
+    if any(isinstance(inner, LIF) for inner in layer.modules()):
+        raise ModelError(
+            f"SpikingSequential cannot run {type(layer).__name__} over time, which holds a LIF layer behind a forward "
+            "method of its own: put its layers into the row"
+        )
+    return fold_time(layer, x)
+
+
+def pool_into_kernel(weight: Tensor, pool: int) -> Tensor:
+    """The kernel whose convolution of stride ``pool`` equals a convolution of stride 1 followed by a sum over pool x
+    pool windows.
+
+    Args:
+        weight: [O, I, kh, kw].
+
+    Returns:
+        [O, I, kh + pool - 1, kw + pool - 1]: the sum of the pool * pool shifted copies, exact for integers.
+    """
+    wide = sum(F.pad(weight, (j, pool - 1 - j, 0, 0)) for j in range(pool))
+    tall = sum(F.pad(cast(Tensor, wide), (0, 0, i, pool - 1 - i)) for i in range(pool))
+    return cast(Tensor, tall)

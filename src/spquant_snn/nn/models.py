@@ -1,0 +1,155 @@
+"""The networks of the published comparisons, as plain rows of torch layers and LIF neurons.
+
+Pooling stands before the neuron: what travels to the next layer stays binary, and the pool folds into the convolution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from torch import nn
+
+from ..errors import ConfigError
+from .layers import SpikingSequential
+from .lif import LIF
+
+Neuron = Callable[[], LIF]
+
+
+class LeNetSNN(SpikingSequential):
+    """LeNet with spiking neurons: two 5x5 convolutions, each pooled by two, and two fully connected layers
+    (32C5-P2-64C5-P2-FC128-FC10).
+
+    Args:
+        shape: (channels, height, width) of an image; height and width at least 4.
+        classes: number of outputs.
+        width: channels of the two convolutions.
+        hidden: neurons of the fully connected layer.
+        neuron: makes each LIF layer.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (1, 28, 28),
+        classes: int = 10,
+        width: tuple[int, int] = (32, 64),
+        hidden: int = 128,
+        neuron: Neuron = LIF,
+    ) -> None:
+        channels, height, breadth = shape
+        if min(height, breadth) < 4:
+            raise ConfigError(f"LeNetSNN needs images of at least 4x4, not {height}x{breadth}")
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for i, out in enumerate(width, 1):
+            layers |= _convolution(i, channels, out, kernel=5, pool=True, neuron=neuron)
+            channels = out
+        features = channels * (height // 4) * (breadth // 4)
+        super().__init__(layers | _head(3, features, [hidden], classes, neuron))
+
+
+_VGG_PLANS: dict[int, tuple[tuple[int | str, ...], tuple[int, ...]]] = {
+    9: ((64, 64, "P", 128, 128, "P", 256, 256, 256, "P"), (1024,)),
+    11: ((64, "P", 128, "P", 256, 256, "P", 512, 512, "P", 512, 512), (512,)),
+}
+
+
+class VGGSNN(SpikingSequential):
+    """VGG-9 or VGG-11 with spiking neurons, for images of CIFAR's size.
+
+    Args:
+        shape: (channels, height, width) of an image; height and width at least 8 (VGG-9) or 16 (VGG-11).
+        classes: number of outputs.
+        depth: 9 or 11 layers with weights.
+        width: factor on all channel counts.
+        neuron: makes each LIF layer.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (3, 32, 32),
+        classes: int = 10,
+        depth: int = 9,
+        width: float = 1.0,
+        neuron: Neuron = LIF,
+    ) -> None:
+        if depth not in _VGG_PLANS:
+            raise ConfigError(f"VGGSNN comes with depth {' or '.join(map(str, _VGG_PLANS))}, not {depth!r}")
+        if not 0 < width < math.inf:
+            raise ConfigError(f"the width of VGGSNN must be a positive factor, not {width!r}")
+        plan, hidden = _VGG_PLANS[depth]
+        channels, height, breadth = shape
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        index = 0
+        for entry, after in zip(plan, (*plan[1:], None), strict=True):
+            if isinstance(entry, str):
+                height, breadth = height // 2, breadth // 2
+                continue
+            index += 1
+            out = max(1, round(entry * width))
+            layers |= _convolution(index, channels, out, kernel=3, pool=after == "P", neuron=neuron)
+            channels = out
+        if min(height, breadth) < 1:
+            raise ConfigError(f"VGGSNN of depth {depth} needs larger images than {shape[1]}x{shape[2]}")
+        sizes = [max(1, round(size * width)) for size in hidden]
+        super().__init__(layers | _head(index + 1, channels * height * breadth, sizes, classes, neuron))
+
+
+def _convolution(
+    index: int, inputs: int, outputs: int, kernel: int, pool: bool, neuron: Neuron
+) -> OrderedDict[str, nn.Module]:
+    block: OrderedDict[str, nn.Module] = OrderedDict()
+    block[f"conv{index}"] = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    if pool:
+        block[f"pool{index}"] = nn.AvgPool2d(2)
+    block[f"bn{index}"] = nn.BatchNorm2d(outputs)
+    block[f"lif{index}"] = neuron()
+    return block
+
+
+def _head(
+    index: int, features: int, hidden: Sequence[int], classes: int, neuron: Neuron
+) -> OrderedDict[str, nn.Module]:
+    block: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for size in hidden:
+        block[f"fc{index}"] = nn.Linear(features, size, bias=False)
+        block[f"bn{index}"] = nn.BatchNorm1d(size)
+        block[f"lif{index}"] = neuron()
+        features = size
+        index += 1
+    block[f"fc{index}"] = nn.Linear(features, classes)
+    return block
+
+
+MODELS: dict[str, Callable[..., SpikingSequential]] = {
+    "lenet-snn": LeNetSNN,
+    "vgg9-snn": partial(VGGSNN, depth=9),
+    "vgg11-snn": partial(VGGSNN, depth=11),
+}
+
+
+def build_model(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuron = LIF) -> SpikingSequential:
+    """The model of a name for images of ``shape`` (channels, height, width).
+
+    A width factor may follow after a colon: "vgg9-snn:0.25" has a quarter of the channels.
+
+    Raises:
+        ConfigError: no model has that name, or it does not fit the images.
+    """
+    base, _, factor = name.partition(":")
+    if base not in MODELS:
+        raise ConfigError(f"model must be one of {', '.join(MODELS)}, not {name!r}")
+    if not factor:
+        return MODELS[base](shape=shape, classes=classes, neuron=neuron)
+    try:
+        width = float(factor)
+    except ValueError:
+        raise ConfigError(f"the width factor of a model is a number, as in '{base}:0.25', not {factor!r}") from None
+    if base == "lenet-snn":
+        if not 0 < width <= 16:
+            raise ConfigError(f"the width factor of a model lies in (0, 16], not {factor}")
+        scaled = [max(1, round(size * width)) for size in (32, 64, 128)]
+        return LeNetSNN(shape, classes, (scaled[0], scaled[1]), scaled[2], neuron)
+    return MODELS[base](shape=shape, classes=classes, width=width, neuron=neuron)

@@ -1,0 +1,193 @@
+"""The leaky integrate-and-fire recurrence over time, forward and backward: written once, used by every layer.
+
+Time step t of a neuron with threshold theta (SpQuant-SNN, Hasssan et al. 2024, doi 10.3389/fnins.2024.1440000):
+
+    v = leak * u + I          integrate
+    s = v >= theta            fire, on the potential as it is
+    r = (1 - s) * v           reset to zero, or v - theta * s
+    u = delta * k             store: k = clamp(floor(r / delta + 1/2), low, high), delta = step * theta
+
+Backward through the spike is a surrogate; backward through the store is the stacked surrogate: one logistic bump at
+each boundary between two codes, scaled by delta so that the sum has height one whatever the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from .surrogate import Surrogate
+
+Reset = Literal["zero", "subtract"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What a membrane may hold between two time steps: ``step * v_threshold * k`` with ``low <= k <= high``."""
+
+    low: int
+    high: int
+    step: float
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """The constants of a layer's recurrence. ``levels`` is None for a potential stored as it is."""
+
+    leak: float
+    reset: Reset
+    surrogate: Surrogate
+    levels: Levels | None = None
+
+
+def store_codes(residual: Tensor, delta: Tensor | float, levels: Levels) -> Tensor:
+    """Nearest codes of a potential, halves rounding up; as floats, of the same shape."""
+    return residual.div(delta).add_(0.5).floor_().clamp_(levels.low, levels.high)
+
+
+def stacked_surrogate(x: Tensor, levels: Levels) -> Tensor:
+    """dk/dx at ``x = r / delta``: the sum over boundaries e = low + 1/2 .. high - 1/2 of 2 z (1 - z), z = sigmoid(2 (x
+    - e)).
+
+    Up to three boundaries are summed as written. Above, the sum is replaced by its integral over e, sigmoid(2 (x -
+    low)) - sigmoid(2 (x - high)), which differs by less than 0.03 anywhere and costs the same for 3 bits as for 8.
+    """
+    if levels.high - levels.low > 3:
+        return torch.sigmoid((x - levels.low).mul_(2.0)) - torch.sigmoid((x - levels.high).mul_(2.0))
+    slope = torch.full_like(x, 0.5 * (levels.high - levels.low))
+    for k in range(levels.low, levels.high):
+        bump = (x - (k + 0.5)).tanh_()
+        slope.addcmul_(bump, bump, value=-0.5)  # 2 z (1 - z) = (1 - tanh(x - e)^2) / 2
+    return slope
+
+
+def unroll(
+    current: Tensor,
+    threshold: Tensor,
+    state: Tensor | None,
+    dynamics: Dynamics,
+    steps: int,
+    still: bool,
+    keep_state: bool,
+) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    """Run the recurrence.
+
+    Args:
+        current: [T, N, ...] input currents, or [N, ...] if ``still``: the same current at every step.
+        threshold: scalar.
+        state: [N, ...] potential stored before the first step; None is zero.
+        keep_state: whether to compute what is stored after the last step.
+
+    Returns:
+        Potentials v, and spikes as booleans, T tensors of [N, ...] each; the last stored state or None.
+    """
+    inputs = [current] * steps if still else list(current.unbind(0))
+    potentials, spikes = [], []
+    u = state
+    for t, drive in enumerate(inputs):
+        v = drive if u is None else torch.add(drive, u, alpha=dynamics.leak)
+        s = v >= threshold
+        potentials.append(v)
+        spikes.append(s)
+        if t + 1 == steps and not keep_state:
+            return potentials, spikes, None
+        r = v.masked_fill(s, 0.0) if dynamics.reset == "zero" else torch.addcmul(v, s.to(v.dtype), threshold, value=-1)
+        if dynamics.levels is None:
+            u = r
+        else:
+            delta = dynamics.levels.step * threshold
+            u = store_codes(r, delta, dynamics.levels).mul_(delta)
+    return potentials, spikes, u
+
+
+def backpropagate(
+    potentials: list[Tensor],
+    threshold: Tensor,
+    dynamics: Dynamics,
+    grad_spikes: Tensor,
+    grad_state: Tensor | None,
+    want_threshold: bool,
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Gradients of the recurrence, from its potentials alone.
+
+    Returns:
+        Gradients of the currents (T tensors of [N, ...]), of the first state, and of the threshold (zero unless
+        wanted).
+    """
+    grad_currents: list[Tensor] = []
+    grad_threshold = torch.zeros_like(threshold)
+    grad_u = grad_state
+    for t in reversed(range(len(potentials))):
+        v = potentials[t]
+        x = v - threshold
+        grad_s = grad_spikes[t]
+        through = None  # the part of dL/dv that does not pass the spike
+        if grad_u is not None:
+            silent = (v < threshold).to(v.dtype)
+            hard = dynamics.reset == "zero"
+            grad_r = grad_u
+            if dynamics.levels is not None:
+                levels = dynamics.levels
+                scaled = (v * silent if hard else torch.where(v < threshold, v, x)).div_(levels.step * threshold)
+                slope = stacked_surrogate(scaled, levels)
+                if want_threshold:  # u = delta k(r / delta): the step-size gradient of LSQ (Esser et al. 2020)
+                    codes = scaled.add(0.5).floor_().clamp_(levels.low, levels.high)
+                    grad_threshold = grad_threshold + levels.step * (grad_u * (codes - slope * scaled)).sum()
+                grad_r = grad_u * slope
+            if hard:
+                grad_s = torch.addcmul(grad_s, grad_r, v, value=-1)
+                through = grad_r * silent
+            else:
+                grad_s = torch.addcmul(grad_s, grad_r, threshold, value=-1)
+                through = grad_r
+                if want_threshold:
+                    grad_threshold = grad_threshold - (grad_r * (1 - silent)).sum()
+        grad_v = grad_s * dynamics.surrogate(x)
+        if want_threshold:
+            grad_threshold = grad_threshold - grad_v.sum()
+        if through is not None:
+            grad_v += through
+        grad_currents.append(grad_v)
+        grad_u = grad_v * dynamics.leak
+    assert grad_u is not None
+    return grad_currents[::-1], grad_u, grad_threshold
+
+
+class Recurrence(torch.autograd.Function):
+    """``apply(current, threshold, state or None, dynamics, still steps or None, keep state) -> spikes [T, N, ...],
+    state or None``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        threshold: Tensor,
+        state: Tensor | None,
+        dynamics: Dynamics,
+        still_steps: int | None,
+        keep_state: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        still = still_steps is not None
+        steps = still_steps if still_steps is not None else current.shape[0]
+        potentials, spikes, last = unroll(current, threshold, state, dynamics, steps, still, keep_state)
+        ctx.save_for_backward(threshold, *potentials)
+        ctx.dynamics, ctx.still, ctx.stateful = dynamics, still, state is not None
+        ctx.set_materialize_grads(False)
+        out = torch.empty((steps, *potentials[0].shape), dtype=current.dtype, device=current.device)
+        for t, s in enumerate(spikes):
+            out[t].copy_(s)
+        return out, last
+
+    @staticmethod
+    def backward(ctx: Any, grad_spikes: Tensor | None, grad_state: Tensor | None) -> Any:
+        threshold, *potentials = ctx.saved_tensors
+        if grad_spikes is None:
+            grad_spikes = potentials[0].new_zeros((len(potentials), *potentials[0].shape))
+        grads, grad_first, grad_threshold = backpropagate(
+            potentials, threshold, ctx.dynamics, grad_spikes, grad_state, ctx.needs_input_grad[1]
+        )
+        grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
+        return grad_current, grad_threshold, grad_first if ctx.stateful else None, None, None, None
