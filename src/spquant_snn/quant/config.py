@@ -1,0 +1,46 @@
+"""What ``prepare`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from .grids import FLOAT, Bits, width
+
+WEIGHT_QUANTIZERS = ("standardized", "learned")
+
+
+@dataclass(frozen=True)
+class QuantConfig:
+    """Precision and duration of a network.
+
+    Args:
+        weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point.
+        state_bits: the same for the potential stored between time steps.
+        timesteps: steps for which a still image is shown; a sequence brings its own.
+        weight_quantizer: "standardized": codes of the weight in standard deviations of its channel; "learned": a
+            trained step per channel (LSQ, Esser et al. 2020).
+
+    Raises:
+        ConfigError: a value that does not exist.
+    """
+
+    weight_bits: Bits = 2
+    state_bits: Bits = 2
+    timesteps: int = 2
+    weight_quantizer: str = "standardized"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight_bits", width(self.weight_bits, "weight bits"))
+        object.__setattr__(self, "state_bits", width(self.state_bits, "state bits"))
+        if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 1024:
+            raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {self.timesteps!r}")
+        if self.weight_quantizer not in WEIGHT_QUANTIZERS:
+            raise ConfigError(
+                f"weight_quantizer must be {' or '.join(WEIGHT_QUANTIZERS)}, not {self.weight_quantizer!r}"
+            )
+
+    @property
+    def integer(self) -> bool:
+        """Whether a network of this precision can be frozen and lowered to integers."""
+        return FLOAT not in (self.weight_bits, self.state_bits)

@@ -1,0 +1,195 @@
+"""The frozen form: the integers that ship, computed by torch, with the gradients of the training form.
+
+``freeze`` fixes batch normalisation. From then on a stage sums integer codes, takes the integer time step of ``fold``
+and hands on exact spikes. For fine-tuning, the backward pass is the one of the training form at the potentials that
+the integers stand for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import ModelError
+from ..nn.recurrence import Dynamics, backpropagate
+from .fold import Neuron, Table, fold_neuron
+from .grids import Bits
+from .stage import Stage
+from .weight import integer_codes
+
+_READOUT_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The integers of a stage with neurons."""
+
+    codes: Tensor  # int8 [O, ...]
+    neuron: Neuron
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The integers of the last stage: at each step, logits += (sums << fraction) + bias; a logit of one is worth
+    ``scale``."""
+
+    codes: Tensor  # int8 [O, F]
+    fraction: int
+    bias: NDArray[np.int32]  # [O]
+    scale: float
+
+
+def fold_stage(stage: Stage, bits: Bits) -> Folded:
+    """Integer weights and neuron constants of a stage, from its parameters as they are now.
+
+    Raises:
+        ModelError: the constants do not fit 32 bits, or are not finite.
+    """
+    lif, synapse = stage.lif, stage.synapse
+    assert lif is not None
+    assert synapse.quantizer is not None
+    codes = integer_codes(synapse.quantizer, synapse.weight)
+    gain, offset = (x.cpu().numpy() for x in stage.affine())
+    reach = synapse.reach(codes, stage.largest_input).cpu().numpy()
+    try:
+        neuron, dead = fold_neuron(
+            float(bits), gain, offset, lif.threshold.detach().double().item(), lif.leak, lif.reset, reach
+        )
+    except ModelError as error:
+        raise ModelError(f"layer {stage.name!r}: {error}") from None
+    if dead.any():
+        codes = codes.masked_fill(torch.from_numpy(dead).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
+    return Folded(codes, neuron)
+
+
+def fold_readout(stage: Stage, timesteps: int) -> Readout:
+    """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
+    room for."""
+    synapse = stage.synapse
+    assert synapse.quantizer is not None
+    codes = integer_codes(synapse.quantizer, synapse.weight)
+    gain, offset = (x.cpu().numpy() for x in stage.affine())
+    if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
+        raise ModelError(
+            f"layer {stage.name!r}: the readout holds numbers that are not finite: train again from a good checkpoint"
+        )
+    reach = int(synapse.reach(codes, stage.largest_input).max())
+    most = (reach + float(np.abs(offset / gain).max())) * max(timesteps, 64)
+    room = _READOUT_LIMIT / max(most, 1.0)
+    if room < 1:
+        raise ModelError(
+            f"layer {stage.name!r}: logits of up to {most:,.0f} do not fit 32 bits: "
+            "use fewer inputs, bits or time steps"
+        )
+    fraction = min(8, int(np.floor(np.log2(room))))
+    bias = np.floor(np.ldexp(offset / gain, fraction) + 0.5).astype(np.int32)
+    return Readout(codes, fraction, bias, float(np.ldexp(gain[0], -fraction)))
+
+
+def integer_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:
+    """Sums of integer codes over whole-number inputs, exact, as int32.
+
+    Floating point adds whole numbers exactly while they fit its significand: float32 where the largest sum does,
+    float64 above.
+    """
+    reach = int(stage.synapse.reach(codes, stage.largest_input).max())
+    dtype = torch.float32 if reach < 1 << 24 else torch.float64
+    with torch.autocast(x.device.type, enabled=False):
+        return stage.synapse.sums(stage.pooled(x.to(dtype)), codes.to(dtype)).round_().to(torch.int32)
+
+
+class IntegerSteps:
+    """The constants of a layer's neurons on the device of its sums, and the time step over them."""
+
+    def __init__(self, neuron: Neuron, sums: Tensor, first_channel_axis: int) -> None:
+        self.neuron = neuron
+        self.shape = [-1 if axis == first_channel_axis else 1 for axis in range(first_channel_axis, sums.dim())]
+        self.fire, self.drop = self._channels(neuron.fire, sums), self._channels(neuron.drop, sums)
+        store = neuron.store
+        if isinstance(store, Table):
+            self.edges = [self._channels(edge, sums) for edge in store.edges]
+            self.decay = torch.from_numpy(store.decay).to(sums.device).flatten()
+            self.channel = torch.arange(neuron.fire.size, device=sums.device).view(self.shape)
+        else:
+            self.decay = self._channels(store.decay, sums)
+            self.gain, self.offset = (self._channels(x.astype(np.int64), sums) for x in (store.gain, store.offset))
+
+    def _channels(self, constant: NDArray[Any], sums: Tensor) -> Tensor:
+        return torch.from_numpy(constant).to(sums.device).view(self.shape)
+
+    def remainder(self, code: Tensor) -> Tensor:
+        """What the stored codes, int32, leave after the leak."""
+        store = self.neuron.store
+        if isinstance(store, Table):
+            return self.decay[(code - self.neuron.low) * self.neuron.fire.size + self.channel]
+        return (code * self.decay + ((1 << store.decay_shift) >> 1)) >> store.decay_shift
+
+    def stored(self, potential: Tensor) -> Tensor:
+        """The codes, int32, of potentials."""
+        neuron, store = self.neuron, self.neuron.store
+        if isinstance(store, Table):
+            code = torch.full_like(potential, neuron.low)
+            for edge in self.edges:
+                code += potential >= edge
+            return code
+        return (
+            ((potential.long() * self.gain + self.offset) >> store.shift).clamp(neuron.low, neuron.high).to(torch.int32)
+        )
+
+    def step(self, sums: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Potential, spikes (bool) and codes to store."""
+        potential = (sums << self.neuron.fraction) + self.remainder(code)
+        spikes = potential >= self.fire
+        if self.neuron.reset == "zero":
+            return potential, spikes, self.stored(potential).masked_fill(spikes, 0)
+        return potential, spikes, self.stored(potential - self.drop * spikes)
+
+
+def integer_unroll(neuron: Neuron, sums: Tensor, timesteps: int, still: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Potentials (int32), spikes (bool) and stored codes (int32), [T, N, C, ...] each, of sums [T, N, C, ...], or [N,
+    C, ...] if ``still``."""
+    first = sums if still else sums[0]
+    steps = IntegerSteps(neuron, first, 1)
+    code = torch.zeros_like(first)
+    history = []
+    for t in range(timesteps):
+        potential, spikes, code = steps.step(sums if still else sums[t], code)
+        history.append((potential, spikes, code))
+    potentials, fired, codes = (torch.stack(x) for x in zip(*history, strict=True))
+    return potentials, fired, codes
+
+
+class IntegerRecurrence(torch.autograd.Function):
+    """``apply(current, threshold, potentials, spikes, dynamics, still)``: the integers' spikes forward, the training
+    form's gradient backward.
+
+    ``potentials`` [T, N, ...] are the integer potentials in units of v.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        threshold: Tensor,
+        potentials: Tensor,
+        spikes: Tensor,
+        dynamics: Dynamics,
+        still: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(threshold, potentials)
+        ctx.dynamics, ctx.still = dynamics, still
+        return spikes.to(current.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad_spikes: Tensor) -> Any:
+        threshold, potentials = ctx.saved_tensors
+        grads, _, grad_threshold = backpropagate(
+            list(potentials.unbind(0)), threshold, ctx.dynamics, grad_spikes, None, ctx.needs_input_grad[1]
+        )
+        grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
+        return grad_current, grad_threshold, None, None, None, None

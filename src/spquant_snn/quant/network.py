@@ -1,0 +1,205 @@
+"""A network in stages, run over time: in training form, or, once frozen, in the integers that ship."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import DataError, ModelError
+from ..nn.lif import LIF
+from .config import QuantConfig
+from .freeze import IntegerRecurrence, fold_readout, fold_stage, integer_sums, integer_unroll
+from .stage import Stage
+
+Probe = Callable[[str, Tensor, Tensor], None]
+
+
+class SpikingNetwork(nn.Module):
+    """What ``prepare`` returns: a network over images or sequences of frames.
+
+    Args:
+        stages: the last one is the readout.
+        config: precision and time steps.
+        input_shape: (C, H, W) of an image.
+
+    Attributes:
+        shapes: shape of the neurons of each layer.
+
+    Raises:
+        ModelError: layers do not fit one another.
+
+    Shape:
+        input uint8 [N, C, H, W], shown for ``config.timesteps`` steps, or [T, N, C, H, W]; output [T, N, classes], the
+        logits of each step. The prediction is the largest of their sums over time.
+    """
+
+    def __init__(self, stages: list[Stage], config: QuantConfig, input_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.config = config
+        self.input_shape = input_shape
+        self.frozen = False
+        self.shapes = self._find_shapes()
+
+    @property
+    def hidden(self) -> list[Stage]:
+        """The stages with neurons."""
+        return [cast(Stage, stage) for stage in self.stages[:-1]]
+
+    @property
+    def readout(self) -> Stage:
+        return cast(Stage, self.stages[-1])
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes."""
+        return int(self.readout.synapse.weight.shape[0])
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of all weights at their width."""
+        return (
+            sum(cast(Stage, stage).synapse.weight.numel() for stage in self.stages) * float(self.config.weight_bits) / 8
+        )
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes of what all neurons store for one image at its width."""
+        return sum(math.prod(shape) for shape in self.shapes) * float(self.config.state_bits) / 8
+
+    def freeze(self) -> SpikingNetwork:
+        """Fix batch normalisation and compute in integers from now on; returns the network itself.
+
+        Raises:
+            ModelError: weights or state are floating point.
+        """
+        if not self.config.integer:
+            raise ModelError(
+                "a network with 32-bit weights or state has no integer form: prepare it with 1.58 to 8 bits"
+            )
+        self.frozen = True
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> SpikingNetwork:
+        """As torch's; the layers of a frozen network stay in evaluation, so that fine-tuning sees what ships."""
+        super().train(mode)
+        if self.frozen:
+            self.stages.eval()
+        return self
+
+    def forward(self, x: Tensor, probe: Probe | None = None) -> Tensor:
+        """Logits of each time step, [T, N, classes].
+
+        Args:
+            x: pixels, uint8.
+            probe: called for each layer of neurons with its name, its spikes and what its neurons store, both [T, N,
+            ...]; in the frozen
+                form the stored codes are integers.
+        """
+        self._check(x)
+        still = x.dim() == 4
+        steps = self.config.timesteps if still else x.shape[0]
+        if self.frozen:
+            return self._frozen_logits(x, steps, still, probe)
+        h = x.float()
+        for stage in self.hidden:
+            h = self._spikes(stage, h, steps, still, probe)
+            still = False
+        return torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
+
+    @torch.no_grad()
+    def integer_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
+        """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give."""
+        self._check(x)
+        still = x.dim() == 4
+        h = self._integer_spikes(x, self.config.timesteps if still else x.shape[0], still, probe)
+        return self._readout_integers(h)[0].sum(0)
+
+    def _spikes(self, stage: Stage, h: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
+        lif = cast(LIF, stage.lif)
+        current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1)), 0, h.shape[:2])
+        if probe is None:
+            return lif.still(current, steps) if still else cast(Tensor, lif(current))
+        drives = [current] * steps if still else list(current)
+        state = lif.initial_state(drives[0])
+        history = []
+        for drive in drives:
+            spikes, state = lif.step(drive, state)
+            history.append((spikes, state))
+        fired, stored = (torch.stack(h) for h in zip(*history, strict=True))
+        unit = lif.levels.step * lif.threshold if lif.levels else 1.0
+        probe(stage.name, fired, stored / unit)
+        return fired
+
+    def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
+        h = self._integer_spikes(x, steps, still, probe)
+        integers, scale = self._readout_integers(h.detach())
+        exact = integers.double() * scale  # distinct integers stay distinct
+        if not h.requires_grad:
+            return exact
+        free = torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
+        return exact.float() + (free - free.detach())  # the value of the first, the gradient of the second
+
+    def _integer_spikes(self, x: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
+        """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
+        for."""
+        h = x.float()
+        for stage in self.hidden:
+            lif, folded = cast(LIF, stage.lif), fold_stage(stage, self.config.state_bits)
+            flat = h if still else h.flatten(0, 1)
+            time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
+            sums = time(integer_sums(stage, folded.codes, flat.detach()))
+            potentials, spikes, codes = integer_unroll(folded.neuron, sums, steps, still)
+            if probe is not None:
+                probe(stage.name, spikes, codes)
+            h = spikes.float()
+            if torch.is_grad_enabled() and self.training:
+                shape = (-1, *[1] * (flat.dim() - 2)) if stage.synapse.convolves else (-1,)
+                gain, offset = (p.float().view(shape) for p in stage.affine())
+                v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
+                h = IntegerRecurrence.apply(time(stage.current(flat)), lif.threshold, v, spikes, lif.dynamics, still)  # type: ignore[no-untyped-call]
+            still = False
+        return h
+
+    def _readout_integers(self, h: Tensor) -> tuple[Tensor, float]:
+        """Integer logits of each step, int64 [T, N, classes], and what a logit of one is worth."""
+        readout = fold_readout(self.readout, self.config.timesteps)
+        sums = torch.unflatten(integer_sums(self.readout, readout.codes, h.flatten(0, 1)), 0, h.shape[:2]).long()
+        return (sums << readout.fraction) + torch.from_numpy(readout.bias).to(h.device), readout.scale
+
+    def _find_shapes(self) -> list[tuple[int, ...]]:
+        """Run one black image through, so that layers that do not fit one another are found here, by name."""
+        h: Tensor = torch.zeros(1, *self.input_shape)
+        shapes = []
+        for stage in (*self.hidden, self.readout):
+            found, weight = "x".join(map(str, h.shape[1:])), stage.synapse.weight
+            try:
+                h = stage.synapse.sums(stage.pooled(h), torch.zeros_like(weight, device="cpu"))
+                fits = stage.norm is None or stage.norm.weight.shape[0] == h.shape[1]
+            except RuntimeError:
+                fits = False
+            if not fits:
+                raise ModelError(
+                    f"layer {stage.name!r} with weights {'x'.join(map(str, weight.shape))} "
+                    f"does not fit its input of {found}"
+                )
+            if h.numel() == 0:
+                raise ModelError(
+                    f"layer {stage.name!r} leaves nothing of its input of {found}: use larger images or fewer pools"
+                )
+            shapes.append(tuple(h.shape[1:]))
+        return shapes[:-1]
+
+    def _check(self, x: Tensor) -> None:
+        if x.dtype != torch.uint8:
+            raise DataError(
+                f"a network takes pixels or event counts as uint8, 0 to 255, not {x.dtype}: scale and round them first"
+            )
+        if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
+            shape = "x".join(map(str, self.input_shape))
+            raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")

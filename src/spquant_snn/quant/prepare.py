@@ -1,0 +1,320 @@
+"""From a user's module to a network in stages, quantised: the module is read by tracing, and what cannot become
+integers is refused here.
+
+A module is read as what it computes in one instant: time is added by the network. What may stand between two layers of
+neurons is
+
+    [MaxPool2d | AvgPool2d | Dropout | Flatten]*  (Conv2d | Linear)  [BatchNorm | AvgPool2d | Dropout]*  LIF
+
+and the last layer is a Linear. Average pooling and batch normalisation commute at inference; here the pool always
+comes first.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ..errors import ModelError
+from ..nn.layers import SpikingSequential
+from ..nn.lif import LIF
+from ..nn.recurrence import Levels
+from .config import QuantConfig
+from .grids import FLOAT, STATE_GRIDS
+from .network import SpikingNetwork
+from .pool import Pool
+from .stage import Norm, Stage
+from .synapse import Synapse
+
+_LEAVES = (
+    nn.Conv2d,
+    nn.Linear,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.AvgPool2d,
+    nn.MaxPool2d,
+    nn.Flatten,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Identity,
+    LIF,
+)
+Layer = tuple[str, nn.Module]
+
+
+def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, int]) -> SpikingNetwork:
+    """Quantise a model for training.
+
+    Args:
+        model: a row of Conv2d, Linear, BatchNorm, AvgPool2d, MaxPool2d on spikes, Flatten, Dropout and ``LIF`` layers,
+            in any modules and any forward method that calls them one after another. It is not changed; its parameters
+            are copied.
+        config: bits and time steps.
+        input_shape: (C, H, W) of an image.
+
+    Raises:
+        ModelError: something in the model has no integer form; the message names its path and the reason.
+    """
+    layers = read_layers(copy.deepcopy(model).float())
+    drafts = _split(layers)
+    stages = [_build(draft, config, first=i == 0, last=i == len(drafts) - 1) for i, draft in enumerate(drafts)]
+    return SpikingNetwork(stages, config, input_shape)
+
+
+def read_layers(model: nn.Module) -> list[Layer]:
+    """The layers that a model calls, in order, with their paths.
+
+    Raises:
+        ModelError: the model does something else than calling layers in a row.
+    """
+    if _is_leaf(model):
+        return [(type(model).__name__.lower(), model)]
+    try:
+        graph = _Tracer().trace(model)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the forward method of {type(model).__name__} cannot be traced ({error}): "
+            "let it call its layers one after another, without branches that depend on values and without a loop "
+            "over time"
+        ) from error
+    modules = dict(model.named_modules())
+    layers: list[Layer] = []
+    previous: fx.Node | None = None
+    for node in graph.nodes:
+        if node.op == "output":
+            if node.args[0] is not previous:
+                raise ModelError(f"{type(model).__name__}.forward must return the output of its last layer alone")
+            break
+        if node.op == "placeholder":
+            if previous is not None:
+                raise ModelError(
+                    f"{type(model).__name__}.forward must take one argument, the image, but also takes {node.name!r}"
+                )
+        else:
+            layers.append(_layer_of(node, previous, modules))
+        previous = node
+    called: set[nn.Module] = set()
+    for path, layer in layers:
+        if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
+            raise ModelError(
+                f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
+            )
+        called.add(layer)
+    return layers
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    """Whether a module is one of torch's layers, not one that inherits from them to compute something else."""
+    return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
+
+
+class _Tracer(fx.Tracer):
+    """Reads nested rows and a row at the top alike."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
+
+    def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        if isinstance(root, SpikingSequential):  # its own forward runs over time
+            self.traced_func_name = "instant"
+        return super().trace(root, concrete_args)
+
+    def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
+        return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if isinstance(m, SpikingSequential):
+            return m.instant(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+_FLATTENS = (torch.flatten, "flatten")
+
+
+def _layer_of(node: fx.Node, previous: fx.Node | None, modules: dict[str, nn.Module]) -> Layer:
+    if list(node.all_input_nodes) != [previous]:
+        raise ModelError(
+            f"{_where(node)} does not take the output of the layer before it and nothing else: "
+            "branches, sums and skipped layers have no integer form yet"
+        )
+    if node.op == "call_module":
+        return str(node.target), modules[str(node.target)]
+    from_one = (*node.args[1:], node.kwargs) in ((1, {}), ({"start_dim": 1},))
+    if node.op in ("call_function", "call_method") and node.target in _FLATTENS and from_one:
+        return node.name, nn.Flatten()
+    raise ModelError(
+        f"{_where(node)} has no integer form: use Conv2d, Linear, BatchNorm1d/2d, AvgPool2d, MaxPool2d on spikes, "
+        "Flatten (or flatten(1)), Dropout and LIF layers"
+    )
+
+
+def _where(node: fx.Node) -> str:
+    if node.op == "call_module":
+        return f"layer {node.target!r}"
+    target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return f"the {'use' if node.op == 'get_attr' else 'call'} of {target!r} in the forward method"
+
+
+@dataclass
+class _Draft:
+    """The layers of one stage, as they are met."""
+
+    pools: list[Pool] = field(default_factory=list)
+    synapse: tuple[str, nn.Conv2d | nn.Linear] | None = None
+    sum_pool: Pool | None = None
+    norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
+    lif: LIF | None = None
+    drop_spikes: float = 0.0
+    drop_current: float = 0.0
+    flat: bool = False
+
+
+def _split(layers: list[Layer]) -> list[_Draft]:
+    """Sort the layers into stages.
+
+    Raises:
+        ModelError: a layer stands where it has no integer form.
+    """
+    drafts: list[_Draft] = []
+    draft = _Draft()
+    for path, layer in layers:
+        if draft.synapse is None:
+            _before_synapse(draft, path, layer, first=not drafts)
+        else:
+            _after_synapse(draft, path, layer)
+        if draft.lif is not None:
+            drafts.append(draft)
+            draft = _Draft()
+    if not drafts:
+        raise ModelError(
+            "the model has no LIF layer: put spquant_snn.nn.LIF() where an activation function would stand"
+        )
+    if draft.synapse is None:
+        raise ModelError(
+            f"the model ends with {layers[-1][0]!r}: "
+            "the last layer must be a Linear, whose outputs are summed over time"
+        )
+    path, layer = draft.synapse
+    if not isinstance(layer, nn.Linear) or draft.norm is not None or draft.sum_pool is not None:
+        raise ModelError(
+            f"the last layer must be a Linear with nothing but Dropout behind it, "
+            f"found {layers[-1][0]!r} after {path!r}"
+        )
+    return [*drafts, draft]
+
+
+def _before_synapse(draft: _Draft, path: str, layer: nn.Module, first: bool) -> None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        _check_synapse(path, layer, draft.flat)
+        draft.synapse = (path, layer)
+    elif isinstance(layer, nn.AvgPool2d | nn.MaxPool2d):
+        if draft.flat:
+            raise ModelError(f"layer {path!r}: {type(layer).__name__} after Flatten has no image to pool")
+        draft.pools.append(_pool(path, layer))
+    elif isinstance(layer, nn.Flatten):
+        draft.flat = _check_flatten(path, layer)
+    elif isinstance(layer, nn.Dropout | nn.Dropout2d):
+        draft.drop_spikes = 1 - (1 - draft.drop_spikes) * (1 - layer.p)
+    elif not isinstance(layer, nn.Identity):
+        where = "the input" if first else "a LIF layer"
+        raise ModelError(
+            f"layer {path!r}: {type(layer).__name__} behind {where} has no integer form; "
+            "a Conv2d or Linear must come first"
+        )
+
+
+def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
+    kind = type(layer).__name__
+    if isinstance(layer, LIF):
+        draft.lif = layer
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        if draft.norm is not None:
+            raise ModelError(f"layer {path!r}: a second batch normalisation behind the same weights; remove one")
+        if layer.running_mean is None:
+            raise ModelError(
+                f"layer {path!r}: batch normalisation without running statistics cannot be folded; "
+                "leave track_running_stats on"
+            )
+        draft.norm = layer
+    elif isinstance(layer, nn.AvgPool2d):
+        if draft.synapse is not None and isinstance(draft.synapse[1], nn.Linear):
+            raise ModelError(f"layer {path!r}: AvgPool2d behind a Linear has no image to pool")
+        if draft.sum_pool is not None:
+            raise ModelError(f"layer {path!r}: a second pool behind the same weights; make it one larger pool")
+        draft.sum_pool = _pool(path, layer)
+    elif isinstance(layer, nn.MaxPool2d):
+        raise ModelError(
+            f"layer {path!r}: MaxPool2d works on spikes; move it behind the LIF layer, or use AvgPool2d here"
+        )
+    elif isinstance(layer, nn.Dropout | nn.Dropout2d):
+        draft.drop_current = 1 - (1 - draft.drop_current) * (1 - layer.p)
+    elif isinstance(layer, nn.Conv2d | nn.Linear):
+        assert draft.synapse is not None
+        raise ModelError(
+            f"layer {path!r}: no LIF layer between it and {draft.synapse[0]!r}; put one there or merge the two"
+        )
+    elif isinstance(layer, nn.Flatten):
+        raise ModelError(f"layer {path!r}: Flatten between weights and their LIF layer; move it behind the LIF layer")
+    elif not isinstance(layer, nn.Identity):
+        raise ModelError(f"layer {path!r}: {kind} has no integer form; LIF is the activation of a spiking network")
+
+
+def _check_synapse(path: str, layer: nn.Conv2d | nn.Linear, flat: bool) -> None:
+    if isinstance(layer, nn.Linear):
+        return
+    if flat:
+        raise ModelError(f"layer {path!r}: Conv2d after Flatten has no image to convolve")
+    if layer.dilation != (1, 1):
+        raise ModelError(f"layer {path!r}: dilation {layer.dilation} is not supported; use a dilation of 1")
+    if layer.padding_mode != "zeros":
+        raise ModelError(f"layer {path!r}: padding_mode {layer.padding_mode!r} is not supported; use 'zeros'")
+
+
+def _pool(path: str, layer: nn.AvgPool2d | nn.MaxPool2d) -> Pool:
+    kind = "sum" if isinstance(layer, nn.AvgPool2d) else "max"
+    kernel, stride = _square(path, "kernel_size", layer.kernel_size), _square(path, "stride", layer.stride)
+    if _square(path, "padding", layer.padding) or layer.ceil_mode or getattr(layer, "divisor_override", None):
+        raise ModelError(
+            f"layer {path!r}: pooling with padding, ceil_mode or divisor_override is not supported; use whole windows"
+        )
+    if getattr(layer, "dilation", 1) not in (1, (1, 1)):
+        raise ModelError(f"layer {path!r}: pooling with dilation is not supported; use a dilation of 1")
+    return Pool(kind, kernel, stride)
+
+
+def _square(path: str, what: str, value: int | tuple[int, ...]) -> int:
+    sides = {value} if isinstance(value, int) else set(value)
+    if len(sides) != 1:
+        raise ModelError(f"layer {path!r}: {what} {value} is not square; use the same number for height and width")
+    return sides.pop()
+
+
+def _check_flatten(path: str, layer: nn.Flatten) -> bool:
+    if layer.start_dim != 1 or layer.end_dim != -1:
+        raise ModelError(f"layer {path!r}: Flatten({layer.start_dim}, {layer.end_dim}) is not supported; use Flatten()")
+    return True
+
+
+def _build(draft: _Draft, config: QuantConfig, first: bool, last: bool) -> Stage:
+    assert draft.synapse is not None
+    path, layer = draft.synapse
+    synapse = Synapse(layer, draft.sum_pool, config, free_scale=draft.norm is None, per_tensor=last)
+    norm = None if draft.norm is None else Norm(draft.norm)
+    if norm is not None and len(norm.weight) != len(layer.weight):
+        wrong = f"batch normalisation of {len(norm.weight)} channels does not fit its {len(layer.weight)} outputs"
+        raise ModelError(f"layer {path!r}: {wrong}")
+    lif = copy.deepcopy(draft.lif)  # a layer called in two places becomes two
+    if lif is not None and config.state_bits != FLOAT:
+        grid = STATE_GRIDS[float(config.state_bits)]
+        lif.levels = Levels(grid.low, grid.high, float(grid.step))
+    stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, pixels=first)
+    if draft.norm is not None and draft.norm.weight is not None:
+        stage.flip(draft.norm.weight.detach() < 0)
+    return stage

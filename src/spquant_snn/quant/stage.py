@@ -1,0 +1,132 @@
+"""A stage: what lies between the spikes of one layer and those of the next, in training form.
+
+spikes -> pools -> synapse (codes, sum-pool) -> batch normalisation -> LIF -> spikes
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..nn.lif import LIF
+from .pool import Pool
+from .synapse import Synapse, apply_pool
+
+
+class Norm(nn.Module):
+    """Batch normalisation taken over from torch, its weight kept positive so that a larger sum always means a larger
+    potential."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        ones = torch.ones_like(layer.running_var)
+        self.weight = nn.Parameter(
+            (ones if layer.weight is None else layer.weight.detach()).abs(), requires_grad=layer.affine
+        )
+        self.bias = nn.Parameter(
+            torch.zeros_like(ones) if layer.bias is None else layer.bias.detach().clone(), requires_grad=layer.affine
+        )
+        self.register_buffer("running_mean", layer.running_mean.clone())
+        self.register_buffer("running_var", layer.running_var.clone())
+        self.eps = layer.eps
+        self.momentum = 0.1 if layer.momentum is None else layer.momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight.abs(), self.bias, self.training, self.momentum, self.eps
+        )
+
+
+class Stage(nn.Module):
+    """One layer of neurons with its synapses; the readout is the stage without neurons.
+
+    Args:
+        name: path of the synapse in the user's module, for messages and files.
+        pools: pools on the incoming spikes.
+        synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
+        drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
+        pixels: whether the input is an image, 0 .. 255, rather than spikes.
+        largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pools: tuple[Pool, ...],
+        synapse: Synapse,
+        norm: Norm | None,
+        lif: LIF | None,
+        drop_spikes: float,
+        drop_current: float,
+        pixels: bool,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.pools = pools
+        self.synapse = synapse
+        self.norm = norm
+        self.lif = lif
+        self.drop_spikes, self.drop_current = drop_spikes, drop_current
+        self.pixels = pixels
+        self.largest_input = 255 if pixels else 1
+        for pool in pools:
+            self.largest_input *= pool.area
+
+    @property
+    def divisor(self) -> int:
+        """What the sums are divided by: a pixel of 255 stands for 1, and a sum over a pool for its mean."""
+        divisor = 255 if self.pixels else 1
+        for pool in (*self.pools, *([self.synapse.pool] if self.synapse.pool else [])):
+            divisor *= pool.area
+        return divisor
+
+    def pooled(self, x: Tensor) -> Tensor:
+        for pool in self.pools:
+            x = apply_pool(pool, x)
+        return x
+
+    def current(self, x: Tensor) -> Tensor:
+        """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...]."""
+        synapse = self.synapse
+        x = F.dropout(self.pooled(x), self.drop_spikes, self.training)
+        codes = synapse.codes()
+        factor = (synapse.scale() / self.divisor).view(-1, *[1] * (codes.dim() - 1))
+        y = synapse.sums(x, codes * factor).float()
+        if synapse.bias is not None:
+            y = y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
+        if self.norm is not None:
+            y = self.norm(y)
+        return F.dropout(y, self.drop_current, self.training)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Gain and offset [O], float64: the current is ``gain * sum of codes + offset`` once batch normalisation
+        stands still."""
+        synapse = self.synapse
+        outputs = synapse.weight.shape[0]
+        gain = synapse.scale().detach().double().expand(outputs) / self.divisor
+        bias = gain.new_zeros(outputs) if synapse.bias is None else synapse.bias.detach().double()
+        if self.norm is None:
+            return gain, bias
+        norm = self.norm
+        slope = norm.weight.detach().double().abs() / (norm.running_var.double() + norm.eps).sqrt()
+        return gain * slope, norm.bias.detach().double() + (bias - norm.running_mean.double()) * slope
+
+    def flip(self, negative: Tensor) -> None:
+        """Turn the sign of the channels in the mask [O]; with the sign of its normalisation's weight turned too,
+        nothing else changes."""
+        sign = torch.where(negative, -1.0, 1.0)
+        with torch.no_grad():
+            self.synapse.weight.mul_(sign.view(-1, *[1] * (self.synapse.weight.dim() - 1)))
+            if self.synapse.bias is not None:
+                self.synapse.bias.mul_(sign)
+            if self.norm is not None:
+                self.norm.running_mean.mul_(sign)
+
+    def extra_repr(self) -> str:
+        return f"{self.name!r}" + (f", pools={self.pools}" if self.pools else "")

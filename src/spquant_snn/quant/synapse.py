@@ -1,0 +1,101 @@
+"""Synapses: a convolution or a fully connected layer whose weights may be codes of a few bits, with the sum-pool that
+follows it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..nn.layers import pool_into_kernel
+from .config import QuantConfig
+from .grids import FLOAT
+from .pool import Pool
+from .weight import WeightQuantizer, weight_quantizer
+
+
+def apply_pool(pool: Pool, x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, H', W']; a sum is a sum, its divisor is the stage's affair."""
+    if pool.kind == "max":
+        return F.max_pool2d(x, pool.kernel, pool.stride)
+    return F.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)
+
+
+class Synapse(nn.Module):
+    """Sums of weights, [N, ...] -> [N, ...]; a layer of torch taken over with its parameters.
+
+    Args:
+        layer: Conv2d or Linear.
+        pool: the sum-pool behind it, if any; it becomes part of the kernel where that takes fewer operations.
+        config: precision of the weights.
+        free_scale: whether nothing behind undoes the scale of the weights, so that it must be trained.
+        per_tensor: one scale for all outputs.
+    """
+
+    def __init__(
+        self, layer: nn.Conv2d | nn.Linear, pool: Pool | None, config: QuantConfig, free_scale: bool, per_tensor: bool
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(layer.weight.detach().clone())
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
+        self.pool = pool
+        self.convolves = isinstance(layer, nn.Conv2d)
+        self.stride = cast(tuple[int, int], layer.stride) if isinstance(layer, nn.Conv2d) else (1, 1)
+        self.padding = _padding(layer) if isinstance(layer, nn.Conv2d) else (0, 0)
+        self.groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+        self.quantizer: WeightQuantizer | None = None
+        if config.weight_bits != FLOAT:
+            bits = cast(float, config.weight_bits)
+            self.quantizer = weight_quantizer(config.weight_quantizer, self.weight, bits, free_scale, per_tensor)
+
+    @property
+    def folds(self) -> bool:
+        """Whether the pool is computed inside the convolution."""
+        if self.pool is None or self.stride != (1, 1) or self.pool.kernel != self.pool.stride:
+            return False
+        height, width = self.weight.shape[2:]
+        p = self.pool.kernel
+        return int((height + p - 1) * (width + p - 1)) < int(height * width) * p * p
+
+    def codes(self) -> Tensor:
+        """The weight codes [O, ...] as floats with a gradient; the weights themselves where they are not quantised."""
+        return self.weight if self.quantizer is None else self.quantizer.codes(self.weight)
+
+    def scale(self) -> Tensor:
+        """[O] or [1] what a code of one is worth."""
+        return self.weight.new_ones(1) if self.quantizer is None else self.quantizer.positive_scale()
+
+    def sums(self, x: Tensor, codes: Tensor) -> Tensor:
+        """[N, ...] sums of the codes weighted by x, pooled; no scale and no bias."""
+        if not self.convolves:
+            return F.linear(x.flatten(1), codes)
+        if self.pool is None:
+            return F.conv2d(x, codes, None, self.stride, self.padding, groups=self.groups)
+        if self.folds:
+            return F.conv2d(
+                x, pool_into_kernel(codes, self.pool.kernel), None, self.pool.kernel, self.padding, groups=self.groups
+            )
+        return apply_pool(self.pool, F.conv2d(x, codes, None, self.stride, self.padding, groups=self.groups))
+
+    def reach(self, codes: Tensor, largest_input: int) -> Tensor:
+        """[O] int64, the largest absolute value that a pooled sum of integer codes can take."""
+        area = 1 if self.pool is None else self.pool.area
+        positive = codes.clamp(min=0).flatten(1).to(torch.int64).sum(1)
+        negative = (-codes).clamp(min=0).flatten(1).to(torch.int64).sum(1)
+        return torch.maximum(positive, negative) * (area * largest_input)
+
+
+def _padding(layer: nn.Conv2d) -> tuple[int, int]:
+    if layer.padding == "valid":
+        return (0, 0)
+    if layer.padding == "same":
+        height, width = layer.kernel_size
+        if height % 2 == 0 or width % 2 == 0:
+            raise ModelError(
+                f"padding='same' needs an odd kernel, not {height}x{width}: pad by hand or change the kernel"
+            )
+        return (height // 2, width // 2)
+    return cast(tuple[int, int], layer.padding)

@@ -1,0 +1,97 @@
+"""Weight quantisers: integer codes and one scale per output channel, with gradients.
+
+Both give ``weight ~ scale * codes`` and let the gradient of the codes pass to the latent weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .grids import WEIGHT_GRIDS
+
+_TINY = 1e-8
+
+
+class WeightQuantizer(nn.Module):
+    """Codes of a weight of ``bits`` bits.
+
+    Args:
+        weight: [O, ...] the weights to start from; the scale is set so that ``scale * codes`` is near to them.
+        bits: 1.58 or 2 to 8.
+        learn_scale: train the scale; without use where batch normalisation follows, which undoes it.
+        per_tensor: one scale for all channels, as the readout needs it: its sums are compared with one another.
+    """
+
+    def __init__(self, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> None:
+        super().__init__()
+        grid = WEIGHT_GRIDS[bits]
+        self.low, self.high, self.step = grid.low, grid.high, float(grid.step)
+        self.per_tensor = per_tensor
+        self.scale = nn.Parameter(
+            self.step * self.spread(weight.detach()).flatten(), requires_grad=learn_scale
+        )  # [O] or [1]
+
+    def spread(self, weight: Tensor) -> Tensor:
+        """Standard deviation of each channel, [O, 1, ...] (of the whole tensor, [1, 1, ...], if per tensor)."""
+        shape = (-1, *[1] * (weight.dim() - 1))
+        square = self.centred(weight).flatten(1).square().mean(1)
+        return ((square.mean(0, keepdim=True) if self.per_tensor else square) + _TINY**2).sqrt().view(shape)
+
+    def centred(self, weight: Tensor) -> Tensor:
+        """The weight less its channel's mean; a channel of a single weight, which would vanish, stays as it is."""
+        if weight[0].numel() == 1:
+            return weight
+        return weight - weight.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1))
+
+    def round(self, x: Tensor) -> Tensor:
+        """Nearest code, halves rounding up; the gradient passes as if nothing were rounded."""
+        codes = (x + 0.5).floor().clamp(self.low, self.high)
+        return x + (codes - x).detach()
+
+    def codes(self, weight: Tensor) -> Tensor:
+        """[O, ...] integer codes, as floats that carry a gradient."""
+        raise NotImplementedError
+
+    def positive_scale(self) -> Tensor:
+        return self.scale.abs() + _TINY
+
+
+class Standardized(WeightQuantizer):
+    """Codes of the weight less its channel's mean, in units of a fixed number of standard deviations.
+
+    The rounding sees a distribution of unit variance whatever training does to the latent weights, so that no code
+    dies out.
+    """
+
+    def codes(self, weight: Tensor) -> Tensor:
+        return self.round(self.centred(weight) / (self.spread(weight) * self.step))
+
+
+class Learned(WeightQuantizer):
+    """Codes of the weight in units of a trained step, which is also the scale (LSQ, Esser et al. 2020)."""
+
+    def __init__(self, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> None:
+        super().__init__(weight, bits, True, per_tensor)
+        self.damping = 1.0 / math.sqrt(weight[0].numel() * max(self.high, 1) * (len(weight) if per_tensor else 1))
+
+    def codes(self, weight: Tensor) -> Tensor:
+        step = self.positive_scale().view(-1, *[1] * (weight.dim() - 1))
+        step = step * self.damping + (step - step * self.damping).detach()
+        scaled = weight / step
+        clipped = scaled.clamp(self.low, self.high)
+        return clipped + ((clipped + 0.5).floor().clamp(self.low, self.high) - clipped).detach()
+
+
+def weight_quantizer(choice: str, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> WeightQuantizer:
+    """The quantiser of a name, as ``QuantConfig.weight_quantizer`` allows it."""
+    kind = {"standardized": Standardized, "learned": Learned}[choice]
+    return kind(weight, bits, learn_scale, per_tensor)
+
+
+def integer_codes(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
+    """[O, ...] the codes as int8, without a gradient."""
+    with torch.no_grad():
+        return quantizer.codes(weight).to(torch.int8)
