@@ -1,0 +1,165 @@
+"""The ``.spq`` file, version 1: an integer graph in bytes, the same bytes for the same graph on every machine.
+
+All integers are little-endian. A file is a prefix, a header and a row of blobs, with nothing between or behind them.
+
+**Prefix**, 20 bytes:
+
+    0   8  magic   89 53 50 51 0D 0A 1A 0A ("\\x89SPQ\\r\\n\\x1a\\n": a transfer as text or of 7 bits breaks it)
+    8   4  version uint32, 1
+    12  4  length  uint32, bytes of the header, at most 1 MiB
+    16  4  crc32   uint32, of the header's bytes (CRC-32 of ISO 3309, as in zlib and PNG)
+
+**Header**, UTF-8 JSON, one object. Keys come in any order; none may be missing, unknown or doubled; numbers are finite:
+
+    header      "input_shape": [C, H, W], "timesteps": 1..1024, "layers": [layer, ...] (1..1024), "readout": readout
+    layer       "connection": connection, "neuron": neuron
+    readout     "connection": connection, "fraction": 0..8, "bias": blob [O], "scale": number above 0
+    connection  "name": text, "bits": 1.58 or 2..8, "stride": [y, x], "padding": [y, x], "groups": g,
+                "pools": [pool, ...] (0..16), "sum_pool": pool or null, "codes": blob [O, I/g, kh, kw] or [O, F]
+    pool        "kind": "sum" or "max", "kernel": k, "stride": s
+    neuron      "bits": 1.58 or 2..8, "fraction": 0..6, "reset": "zero" or "subtract",
+                "fire": blob [O], "drop": blob [O], "store": table or scaled
+    table       "kind": "table", "decay": blob [K, O], "edges": blob [K-1, O], for K codes
+    scaled      "kind": "scaled", "decay": blob [O], "decay_shift": 0..16, "gain": blob [O], "offset": blob [O],
+                "shift": 0..40
+    blob        "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
+                "crc32": of the blob's bytes
+
+C, H, W, strides, paddings, kernels and groups are at most 65535, sizes in shapes 2^31 - 1, names one line of up to 256
+printable characters; the areas of a connection's sum-pools multiply to at most 2^23. What the fields mean is said in
+``graph`` and ``quant.fold``.
+
+**Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's; of the
+readout codes, bias. The first is at offset 0, each of the others where the one before it ends. The last index of an
+array runs fastest.
+
+    ternary, bits2 .. bits8   codes, as their bits say, packed as ``pack`` says
+    int8, int16, int32        all other arrays, in two's complement
+    int64                     the offset of a scaled store too
+
+A writer takes the narrowest integers that hold an array. A reader refuses all that differs from this, and checks the
+header and the extents of the arrays before it makes one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Callable
+
+from ..errors import FileFormatError, ModelError
+from ..files import replace_file
+from .blobs import BlobReader, BlobWriter
+from .decode import decode
+from .encode import encode
+from .fields import parse
+from .graph import Graph
+
+MAGIC = b"\x89SPQ\r\n\x1a\n"
+VERSION = 1
+
+_PREFIX = struct.Struct("<8sIII")
+_LONGEST_HEADER = 1 << 20
+
+
+def save(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph to a file, whole or not at all: an older file stays as it was until the new one is on the disk.
+
+    Raises:
+        RunError: the file cannot be written.
+        ModelError: the graph is larger than the format takes.
+    """
+    replace_file(path, to_bytes(graph))
+
+
+def load_graph(path: str | os.PathLike[str]) -> Graph:
+    """The graph in a file.
+
+    Raises:
+        FileFormatError: the file is missing, cannot be read, or is not a valid .spq file of this version.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise FileFormatError("it is not a file: give the path of a .spq file")
+        with open(path, "rb") as file:
+            _prefix(file.read(_PREFIX.size))  # another kind of file is not read to its end
+            file.seek(0)
+            return from_bytes(file.read())
+    except FileFormatError as error:
+        raise FileFormatError(f"{os.fspath(path)}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise FileFormatError(f"{os.fspath(path)} cannot be read ({reason}): give the path of a .spq file") from error
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The file of a graph.
+
+    Raises:
+        ModelError: the graph is larger than the format takes.
+    """
+    blobs = BlobWriter()
+    header = json.dumps(encode(graph, blobs), separators=(",", ":"), allow_nan=False).encode()
+    data = b"".join([_PREFIX.pack(MAGIC, VERSION, len(header), zlib.crc32(header)), header, *blobs.parts])
+    try:
+        _check(data)  # nothing is written that could not be read
+    except FileFormatError as error:
+        raise ModelError(f"the graph does not fit a .spq file ({error})") from error
+    return data
+
+
+def from_bytes(data: bytes) -> Graph:
+    """The graph of a file's bytes; takes memory of a small multiple of their number, whatever they are.
+
+    Raises:
+        FileFormatError: they are not a valid file of this version.
+    """
+    build = _check(data)
+    try:
+        return build()
+    except FileFormatError as error:
+        raise _damaged(error) from error
+    except (ModelError, OverflowError) as error:
+        raise FileFormatError(f"it holds a network that cannot be run ({error}): export it again") from error
+
+
+def _check(data: bytes) -> Callable[[], Graph]:
+    """Check everything but the values of the arrays; what is returned builds the graph."""
+    view = memoryview(data)
+    length, checksum = _prefix(data)
+    header, blobs = bytes(view[_PREFIX.size : _PREFIX.size + length]), view[_PREFIX.size + length :]
+    try:
+        if len(header) < length:
+            raise FileFormatError(f"it ends after {len(data)} bytes, within its header")
+        if zlib.crc32(header) != checksum:
+            raise FileFormatError("the checksum of the header does not hold")
+        return decode(parse(header), BlobReader(blobs))
+    except FileFormatError as error:
+        raise _damaged(error) from error
+
+
+def _prefix(data: bytes) -> tuple[int, int]:
+    """Length and checksum of the header."""
+    if not data.startswith(MAGIC):
+        raise FileFormatError(
+            f"it is not a .spq file, it starts with {data[:8].hex() or 'nothing'}: give the path of an exported network"
+        )
+    if len(data) < _PREFIX.size:
+        raise FileFormatError(f"it ends after {len(data)} bytes: copy or export the file again")
+    _, version, length, checksum = _PREFIX.unpack(data[: _PREFIX.size])
+    if version > VERSION:
+        raise FileFormatError(
+            f"it was written by a newer version (format {version}, this one reads {VERSION}): upgrade spquant-snn"
+        )
+    if version < 1 or length > _LONGEST_HEADER:
+        raise FileFormatError(
+            f"format {version} with a header of {length} bytes does not exist: copy or export the file again"
+        )
+    return length, checksum
+
+
+def _damaged(error: FileFormatError) -> FileFormatError:
+    return FileFormatError(f"the file is damaged, {error}: copy or export it again")

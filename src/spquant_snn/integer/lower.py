@@ -1,0 +1,62 @@
+"""From a frozen torch network to an integer graph: the only place of this folder that knows torch."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..quant.freeze import fold_readout, fold_stage
+from ..quant.network import SpikingNetwork
+from ..quant.stage import Stage
+from .graph import Connection, Graph, Layer, Readout
+from .verify import Trace
+
+
+def lower(network: SpikingNetwork) -> Graph:
+    """The integers of a frozen network.
+
+    Raises:
+        ModelError: the network is not frozen, or an integer would leave its width.
+    """
+    if not network.frozen:
+        raise ModelError("the network is still in training form: call freeze() before lower()")
+    bits = network.config.state_bits
+    layers = []
+    for stage in network.hidden:
+        folded = fold_stage(stage, bits)
+        layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron))
+    last = fold_readout(network.readout, network.config.timesteps)
+    readout = Readout(_connection(network, network.readout, last.codes), last.fraction, last.bias, last.scale)
+    return Graph(network.input_shape, network.config.timesteps, tuple(layers), readout)
+
+
+def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
+    """What a frozen torch network computes on uint8 images [N, C, H, W] or [T, N, C, H, W]: the same record as
+    ``reference_trace``."""
+    device = next(network.parameters()).device
+    trace = Trace()
+    network.eval()
+    logits = network.integer_logits(
+        torch.from_numpy(images).to(device),
+        lambda name, spikes, codes: trace.add(name, spikes.cpu().numpy(), codes.cpu().numpy()),
+    )
+    trace.logits = logits.cpu().numpy()
+    return trace
+
+
+def _connection(network: SpikingNetwork, stage: Stage, codes: torch.Tensor) -> Connection:
+    synapse = stage.synapse
+    return Connection(
+        name=stage.name,
+        codes=codes.cpu().numpy(),
+        bits=cast(float, network.config.weight_bits),
+        stride=synapse.stride,
+        padding=synapse.padding,
+        groups=synapse.groups,
+        pools=stage.pools,
+        sum_pool=synapse.pool,
+    )

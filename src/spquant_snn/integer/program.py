@@ -1,0 +1,129 @@
+"""A program: an integer graph as something to call."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, DataError, ModelError
+from ..quant.fold import Int32, Int64
+from . import reference
+from .file import load_graph
+from .graph import Graph
+
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Program:
+    """A network in the integers that ship, run by the NumPy reference.
+
+    Images are uint8, 0 to 255, in anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
+
+        [N, C, H, W]     images, each shown for ``timesteps`` steps
+        [C, H, W]        one image; the answer has N = 1
+        [N, H, W]        grey images, where C is 1; a single one may be seen as [C, H, W] too and gives the same
+        [T, N, C, H, W]  sequences of T frames, one a step
+
+    Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W].
+    """
+
+    graph: Graph
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return self.graph.input_shape
+
+    @property
+    def classes(self) -> int:
+        """How many there are to tell apart."""
+        return self.graph.classes
+
+    @property
+    def timesteps(self) -> int:
+        """Steps for which a still image is shown."""
+        return self.graph.timesteps
+
+    def predict(self, images: Any, batch_size: int = 256) -> Int64:
+        """The class of each image, int64 [N]: the first of the largest logits.
+
+        Raises:
+            DataError, ConfigError: as ``logits``.
+        """
+        classes: Int64 = self.logits(images, batch_size).argmax(1).astype(np.int64)
+        return classes
+
+    def logits(self, images: Any, batch_size: int = 256) -> Int32:
+        """The logits of each image, int32 [N, classes], summed over time.
+
+        Args:
+            images: as the class says.
+            batch_size: images or sequences in memory at a time; it changes nothing else.
+
+        Raises:
+            DataError: the images have another dtype or shape, or there are none.
+            ConfigError: ``batch_size`` is not a whole number above zero.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ConfigError(f"batch_size must be a whole number above zero, not {batch_size!r}")
+        batch = self._batch(images)
+        sequences = batch.ndim == 5
+        count = batch.shape[1] if sequences else batch.shape[0]
+        parts = (slice(start, start + int(batch_size)) for start in range(0, count, int(batch_size)))
+        return np.concatenate(
+            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
+        )
+
+    def _batch(self, images: Any) -> UInt8:
+        """Images [N, C, H, W] or sequences [T, N, C, H, W]."""
+        try:
+            array = np.asarray(images)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"images cannot be read as a NumPy array ({error}): give one uint8 array, on the CPU"
+            ) from error
+        if array.dtype != np.uint8:
+            raise DataError(f"images must be uint8, 0 to 255, not {array.dtype}: {_conversion(array.dtype)}")
+        if array.ndim == 3:
+            one, grey = array.shape == self.input_shape, (1, *array.shape[1:]) == self.input_shape
+            array = array[None] if one else array[:, None] if grey else array
+        if array.ndim in (4, 5) and array.shape[-3:] == self.input_shape and 0 in array.shape:
+            raise DataError(f"there are no images in an array of shape {list(array.shape)}: give at least one")
+        reference.check_images(self.graph, array)
+        if array.ndim == 5:
+            try:
+                self.graph.readout.check_bounds(1, len(array))
+            except ModelError as error:
+                raise DataError(
+                    f"a sequence of {len(array)} frames is too long, its logits could leave 32 bits: shorten it"
+                ) from error
+        return array
+
+    def __repr__(self) -> str:
+        shape, connections = "x".join(map(str, self.input_shape)), self.graph.connections
+        weights = sum(connection.codes.size for connection in connections)
+        return (
+            f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
+        )
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a ``.spq`` file.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, of another kind or of a newer version.
+    """
+    return Program(load_graph(path))
+
+
+def _conversion(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        return "pixels from 0 to 1 become (images * 255).round().astype('uint8')"
+    if dtype.kind in "iub":
+        return "convert them with images.astype('uint8') if they lie in 0 to 255"
+    return "give an array of whole numbers"

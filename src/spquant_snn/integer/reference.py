@@ -1,0 +1,158 @@
+"""The reference: what an integer graph computes, written to be read. Every other backend must give the same integers.
+
+Each function is one line of the definition: pool, sum, integrate, fire, store, read out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..quant.fold import Int32, Int64, Neuron, Table
+from ..quant.pool import Pool
+from .graph import PIXEL, Connection, Graph, Readout
+
+Spikes = NDArray[np.bool_]
+Probe = Callable[[str, Spikes, Int32], None]
+
+
+def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> Int32:
+    """Logits of a batch.
+
+    Args:
+        images: uint8 [N, C, H, W], shown for ``graph.timesteps`` steps, or a sequence of frames [T, N, C, H, W].
+        probe: called for each layer with its name, its spikes and its stored codes, both [T, N, ...].
+
+    Returns:
+        int32 [N, classes], summed over time; the prediction is the first of the largest.
+
+    Raises:
+        DataError: the images have another dtype or shape.
+    """
+    check_images(graph, images)
+    still = images.ndim == 4
+    steps = graph.timesteps if still else len(images)
+    graph.readout.check_bounds(1, steps)
+    x: Int32 = images.astype(np.int32)
+    for i, layer in enumerate(graph.layers):
+        largest = layer.connection.largest_input(PIXEL if i == 0 else 1)
+        if i == 0 and still:
+            sums = [connect(layer.connection, x, largest)] * steps  # the same at every step
+        else:
+            sums = [connect(layer.connection, frame, largest) for frame in x]
+        spikes, codes = integrate(layer.neuron, sums)
+        if probe is not None:
+            probe(layer.connection.name, spikes, codes)
+        x = spikes.astype(np.int32)  # [T, N, ...]
+    return read_out(graph.readout, x)
+
+
+def connect(connection: Connection, x: Int32, largest: int) -> Int32:
+    """Sums [N, O, ...] of the weight codes weighted by the inputs [N, ...], pooled as the connection says."""
+    for pool in connection.pools:
+        x = pool_windows(x, pool)
+    if not connection.convolves:
+        return exact_product(x.reshape(len(x), -1), connection.codes.T, largest)
+    sums = convolve(connection, x, largest)
+    return pool_windows(sums, connection.sum_pool) if connection.sum_pool else sums
+
+
+def convolve(connection: Connection, x: Int32, largest: int) -> Int32:
+    """[N, I, H, W] -> [N, O, H', W']: every window is one row of a matrix product."""
+    (dy, dx), (down, right), kernel = connection.stride, connection.padding, connection.codes.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (down, down), (right, right)))
+    windows = sliding_window_view(padded, kernel, axis=(2, 3))[:, :, ::dy, ::dx]  # [N, I, H', W', kh, kw]
+    windows = windows.transpose(0, 2, 3, 1, 4, 5)  # [N, H', W', I, kh, kw]
+    parts = []
+    for inputs, codes in zip(
+        np.split(windows, connection.groups, axis=3), np.split(connection.codes, connection.groups), strict=True
+    ):
+        rows = inputs.reshape(*inputs.shape[:3], -1)
+        parts.append(exact_product(rows, codes.reshape(len(codes), -1).T, largest))
+    return np.ascontiguousarray(np.concatenate(parts, axis=3).transpose(0, 3, 1, 2))
+
+
+def exact_product(x: NDArray[np.int32], codes: NDArray[np.int8], largest: int) -> Int32:
+    """The integer product [..., K] @ [K, O] of inputs 0 .. ``largest``, by floating point: whole numbers that fit the
+    significand add exactly."""
+    reach = int(np.abs(codes.astype(np.int64)).sum(0).max()) * largest
+    dtype = np.float32 if reach < 1 << 24 else np.float64
+    product: Int32 = (x.astype(dtype) @ codes.astype(dtype)).astype(np.int32)
+    return product
+
+
+def pool_windows(x: Int32, pool: Pool) -> Int32:
+    """[N, C, H, W] -> [N, C, H', W']: the sum or the maximum of each window."""
+    windows = sliding_window_view(x, (pool.kernel, pool.kernel), axis=(2, 3))[:, :, :: pool.stride, :: pool.stride]
+    pooled: Int32 = windows.max((4, 5)) if pool.kind == "max" else windows.sum((4, 5), dtype=np.int32)
+    return pooled
+
+
+def integrate(neuron: Neuron, sums: list[Int32]) -> tuple[Spikes, Int32]:
+    """Spikes and stored codes [T, N, C, ...] of the sums [N, C, ...] of T steps; the state starts at zero."""
+    code = np.zeros_like(sums[0])
+    spikes = np.empty((len(sums), *code.shape), np.bool_)
+    codes = np.empty((len(sums), *code.shape), np.int32)
+    for t, drive in enumerate(sums):
+        spikes[t], code = step(neuron, drive, code)
+        codes[t] = code
+    return spikes, codes
+
+
+def step(neuron: Neuron, sums: Int32, code: Int32) -> tuple[Spikes, Int32]:
+    """One time step: leak, integrate, fire, reset, store. All [N, C, ...]."""
+    shape = (-1, *[1] * (sums.ndim - 2))  # per channel
+    potential = (sums << neuron.fraction) + remainder(neuron, code)
+    spike = potential >= neuron.fire.reshape(shape)
+    if neuron.reset == "zero":
+        return spike, np.where(spike, np.int32(0), stored(neuron, potential))
+    return spike, stored(neuron, np.where(spike, potential - neuron.drop.reshape(shape), potential))
+
+
+def remainder(neuron: Neuron, code: Int32) -> Int32:
+    """What the stored codes [N, C, ...] leave after the leak, in units of potential."""
+    store, shape = neuron.store, (-1, *[1] * (code.ndim - 2))
+    if isinstance(store, Table):
+        channel = np.arange(store.decay.shape[1]).reshape(shape)
+        return store.decay[code - neuron.low, channel]
+    half = np.int32((1 << store.decay_shift) >> 1)
+    return (code * store.decay.reshape(shape) + half) >> np.int32(store.decay_shift)
+
+
+def stored(neuron: Neuron, potential: Int32) -> Int32:
+    """The codes of potentials [N, C, ...]: the number of boundaries at or below each."""
+    store, shape = neuron.store, (-1, *[1] * (potential.ndim - 2))
+    if isinstance(store, Table):
+        code = np.full_like(potential, neuron.low)
+        for edge in store.edges:
+            code += potential >= edge.reshape(shape)
+        return code
+    scaled: Int64 = (
+        potential.astype(np.int64) * store.gain.reshape(shape) + store.offset.reshape(shape)
+    ) >> store.shift
+    return scaled.clip(neuron.low, neuron.high).astype(np.int32)
+
+
+def read_out(readout: Readout, x: Int32) -> Int32:
+    """Logits [N, classes] of the spikes [T, N, ...] of all steps."""
+    logits = np.zeros((x.shape[1], len(readout.bias)), np.int32)
+    for frame in x:
+        logits += (
+            connect(readout.connection, frame, readout.connection.largest_input(1)) << readout.fraction
+        ) + readout.bias
+    return logits
+
+
+def check_images(graph: Graph, images: NDArray[np.generic]) -> None:
+    """Raise DataError, in words, unless the images are what the graph takes."""
+    if images.dtype != np.uint8:
+        raise DataError(f"images must be uint8, 0 to 255, not {images.dtype}: scale and round them first")
+    if images.ndim not in (4, 5) or images.shape[-3:] != graph.input_shape or 0 in images.shape:
+        shape = "x".join(map(str, graph.input_shape))
+        raise DataError(
+            f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(images.shape)}"
+        )

@@ -1,0 +1,155 @@
+"""A program takes images in every usual shape, says so when it cannot, and runs where torch is not installed."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from spquant_snn.errors import ConfigError, DataError
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import save
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.program import Program, load
+from spquant_snn.quant.fold import fold_neuron
+
+
+def network(channels, bias=0):
+    """Weights and neurons of no meaning over images of ``channels`` x 6 x 5, 4 classes."""
+    rng = np.random.default_rng(channels)
+    first = Connection("first", rng.integers(-2, 2, (7, channels * 30)).astype(np.int8), 2)
+    neuron, _ = fold_neuron(3, np.full(7, 1e-3), np.full(7, 0.6), 1.0, 0.5, "zero", first.reach(255))
+    last = Connection("last", rng.integers(-2, 2, (4, 7)).astype(np.int8), 2)
+    return Graph((channels, 6, 5), 3, (Layer(first, neuron),), Readout(last, 2, np.full(4, bias, np.int32), 0.1))
+
+
+@pytest.fixture
+def grey():
+    return Program(network(1))
+
+
+@pytest.fixture
+def coloured():
+    return Program(network(3))
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_a_program_says_what_it_is(coloured):
+    assert (coloured.input_shape, coloured.classes, coloured.timesteps) == ((3, 6, 5), 4, 3)
+    assert repr(coloured) == "Program(3x6x5 -> 4, 2 layers, 658 weights, T = 3)"
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 256])
+@pytest.mark.parametrize("seed", range(5))
+def test_logits_are_those_of_the_reference_in_batches_of_any_size(random_graph, random_images, seed, batch_size):
+    graph = random_graph(seed)
+    images = random_images(graph, 7)
+    program, expected = Program(graph), reference.run(graph, images)
+    logits, classes = program.logits(images, batch_size), program.predict(images, batch_size)
+    assert (logits.dtype, classes.dtype, classes.shape) == (np.int32, np.int64, (7,))
+    np.testing.assert_array_equal(logits, expected)
+    np.testing.assert_array_equal(classes, expected.argmax(1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 256])
+def test_a_sequence_that_repeats_an_image_is_that_image(coloured, batch_size):
+    images = noise(5, 3, 6, 5)
+    repeated = np.broadcast_to(images, (3, *images.shape))
+    np.testing.assert_array_equal(coloured.logits(repeated, batch_size), coloured.logits(images))
+
+
+def test_a_sequence_may_be_longer_than_a_still_image_is_shown(coloured):
+    frames = noise(9, 2, 3, 6, 5)
+    np.testing.assert_array_equal(coloured.logits(frames), reference.run(coloured.graph, frames))
+
+
+def test_one_image_is_a_batch_of_one(coloured):
+    images = noise(1, 3, 6, 5)
+    assert coloured.predict(images[0]).shape == (1,)
+    np.testing.assert_array_equal(coloured.logits(images[0]), coloured.logits(images))
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_grey_images_need_no_axis_for_their_channel(grey, count):
+    images = noise(count, 6, 5)
+    np.testing.assert_array_equal(grey.logits(images), grey.logits(images[:, None]))
+
+
+def test_whatever_becomes_an_array_is_taken(grey):
+    torch = pytest.importorskip("torch")
+    images = noise(4, 1, 6, 5)
+    np.testing.assert_array_equal(grey.logits(torch.from_numpy(images)), grey.logits(images))
+    np.testing.assert_array_equal(grey.logits(list(images)), grey.logits(images))
+
+
+def test_the_first_of_equal_logits_wins():
+    graph = network(1)
+    silent = Connection("last", np.zeros((4, 7), np.int8), 2)
+    readout = Readout(silent, 0, np.array([1, 5, 5, 2], np.int32), 1.0)
+    assert Program(Graph(graph.input_shape, 1, graph.layers, readout)).predict(noise(2, 6, 5)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("images", "advice"),
+    [
+        (np.zeros((2, 3, 6, 5), np.float32), r"float32: .* 255"),
+        (np.zeros((2, 3, 6, 5), np.int64), r"int64: .*astype\('uint8'\)"),
+        (np.zeros((2, 3, 6, 5), bool), r"bool: .*astype"),
+        (np.array(["a"]), r"uint8, 0 to 255, not <U1"),
+        (np.zeros((0, 3, 6, 5), np.uint8), r"no images .*\[0, 3, 6, 5\]"),
+        (np.zeros((0, 2, 3, 6, 5), np.uint8), r"no images"),
+        (np.zeros((4, 0, 3, 6, 5), np.uint8), r"no images"),
+        (np.zeros((2, 3, 5, 6), np.uint8), r"\[N, 3x6x5\] or sequences .* not \[2, 3, 5, 6\]"),
+        (np.zeros((2, 6, 5), np.uint8), r"not \[2, 6, 5\]"),
+        (np.zeros((6, 5), np.uint8), r"not \[6, 5\]"),
+        (np.uint8(3), r"not \[\]"),
+        ([np.zeros((3, 6, 5), np.uint8), np.zeros((3, 6, 4), np.uint8)], r"cannot be read as a NumPy array"),
+        (None, r"uint8, 0 to 255, not object"),
+    ],
+)
+def test_other_images_are_refused_in_words(coloured, images, advice):
+    for call in (coloured.predict, coloured.logits):
+        with pytest.raises(DataError, match=advice):
+            call(images)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "8", None])
+def test_an_impossible_batch_size_is_refused(coloured, batch_size):
+    with pytest.raises(ConfigError, match="batch_size must be a whole number above zero"):
+        coloured.predict(noise(1, 3, 6, 5), batch_size)
+
+
+def test_a_sequence_whose_logits_could_overflow_is_refused():
+    program = Program(network(1, bias=1 << 29))
+    with pytest.raises(DataError, match="4 frames is too long"):
+        program.predict(noise(4, 1, 1, 6, 5))
+
+
+def test_a_saved_program_runs_where_torch_cannot_be_imported(tmp_path, random_graph, random_images):
+    graph = random_graph(11)
+    images = random_images(graph, 5)
+    save(graph, tmp_path / "model.spq")
+    np.save(tmp_path / "images.npy", images)
+    script = """
+        import importlib, sys
+
+        class NoTorch:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] == "torch":
+                    raise ImportError(f"{name} is blocked")
+
+        sys.meta_path.insert(0, NoTorch())
+        import numpy as np
+        for name in ("blobs", "decode", "encode", "fields", "file", "graph", "pack", "program", "reference", "verify"):
+            importlib.import_module(f"spquant_snn.integer.{name}")
+        from spquant_snn.integer.program import load
+        print(load("model.spq").logits(np.load("images.npy")).tolist())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(load(tmp_path / "model.spq").logits(images).tolist())
