@@ -1,0 +1,184 @@
+"""Everything that decides a training, as one frozen record that is written into the run's folder as TOML."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, FileFormatError, RunError
+from ..files import replace_file
+from ..quant.config import QuantConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CUSTOM = "custom"
+NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
+SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))  # a training that begins finds the value
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The fields of a training, unchecked: what the command line fills in.
+
+    Args:
+        model: name of a model, as ``build_model`` takes it, or "custom" for a module given in Python.
+        dataset: name of a data set, or "custom".
+        weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
+        state_bits: the same for the potential stored between time steps.
+        timesteps: steps for which an image is shown.
+        weight_quantizer: "standardized" (codes of the weight in standard deviations of its channel) or "learned" (a
+            trained step per channel).
+        leak: share of the potential that is left one step later; k / 256.
+        reset: of a neuron that fired: "zero" or "subtract".
+        surrogate: derivative of the spike: "triangle", "rectangle", "atan" or "sigmoid".
+        learn_threshold: whether each layer's threshold is trained.
+        epochs: passes over the training images, in training form.
+        finetune_epochs: after them, in the frozen form.
+        batch_size: 0 takes 256, or less where that would leave fewer than 40 steps an epoch.
+        learning_rate: of Adam, at its highest.
+        schedule: "onecycle" (rises over a fifth of the steps) or "cosine" (over a twentieth), then falls to a
+            thousandth.
+        weight_decay: decoupled, as in AdamW.
+        label_smoothing: share of the target spread over all classes.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        augment: whether training images are changed at random, as suits the data set.
+        validation: images of the training set held out to choose the best epoch; 0 takes a tenth, at most 5,000.
+        precision: of products in training: "bf16", "fp32", or "auto" for bf16 where the processor multiplies it.
+        seed: of everything random.
+        teacher: folder of a run whose network is imitated, or "".
+        distill_weight: share of the teacher in the loss.
+        distill_temperature: softness of the teacher's answer.
+    """
+
+    model: str = "lenet-snn"
+    dataset: str = "mnist"
+    weight_bits: float | str = 2
+    state_bits: float | str = 2
+    timesteps: int = 2
+    weight_quantizer: str = "standardized"
+    leak: float = 0.5
+    reset: str = "zero"
+    surrogate: str = "triangle"
+    learn_threshold: bool = False
+    epochs: int = 20
+    finetune_epochs: int = 0
+    batch_size: int = 0
+    learning_rate: float = 4e-3
+    schedule: str = "onecycle"
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    clip_norm: float = 0.0
+    augment: bool = True
+    validation: int = 0
+    precision: str = "auto"
+    seed: int = 0
+    teacher: str = ""
+    distill_weight: float = 0.5
+    distill_temperature: float = 2.0
+
+
+@dataclass(frozen=True)
+class TrainConfig(TrainOptions):
+    """A training; the fields are those of ``TrainOptions``, checked.
+
+    Raises:
+        ConfigError: a value that does not exist; the message names the option.
+    """
+
+    def __post_init__(self) -> None:
+        quant = self.quant
+        object.__setattr__(self, "weight_bits", quant.weight_bits)
+        object.__setattr__(self, "state_bits", quant.state_bits)
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), type(field.default))
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                upper = "" if high == math.inf else f" and at most {high:g}"
+                raise ConfigError(f"{name} must be at least {low:g}{upper}, not {getattr(self, name)!r}")
+        for name, choices in _CHOICES:
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.epochs + self.finetune_epochs < 1:
+            raise ConfigError("epochs must be at least 1, not 0")
+        if self.finetune_epochs and not quant.integer:
+            raise ConfigError("finetune_epochs needs weights and state of 1.58 to 8 bits, not floating point")
+
+    @property
+    def quant(self) -> QuantConfig:
+        return QuantConfig(self.weight_bits, self.state_bits, self.timesteps, self.weight_quantizer)
+
+
+_RANGES = (
+    ("epochs", 0, 1e6),
+    ("finetune_epochs", 0, 1e6),
+    ("batch_size", 0, 1e6),
+    ("learning_rate", 1e-12, 1e3),
+    ("weight_decay", 0, 1e3),
+    ("label_smoothing", 0, 0.999),
+    ("clip_norm", 0, math.inf),
+    ("validation", 0, 1e9),
+    ("seed", 0, 2**31 - 1),
+    ("distill_weight", 0, 1),
+    ("distill_temperature", 1e-3, 1e3),
+)
+_CHOICES = (("schedule", ("onecycle", "cosine")), ("precision", ("auto", "bf16", "fp32")))
+
+
+def _check_type(name: str, value: object, wanted: type) -> None:
+    good = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
+    if wanted is int and name in ("weight_bits", "state_bits"):
+        good = isinstance(value, int | float)
+    if not good or (isinstance(value, bool) and wanted is not bool):
+        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        raise ConfigError(f"{name} must be {kinds[wanted]}, not {value!r}")
+
+
+def with_options(options: dict[str, Any]) -> TrainConfig:
+    """A configuration of the given fields and the defaults.
+
+    Raises:
+        ConfigError: there is no such field, or a value does not exist.
+    """
+    known = [field.name for field in fields(TrainConfig)]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"there is no option {name!r}; the options are {', '.join(known)}")
+    return TrainConfig(**options)
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write a configuration as TOML; JSON writes texts and numbers as TOML does."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(config).items()]
+    replace_file(path, "\n".join(lines) + "\n")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a configuration.
+
+    Raises:
+        RunError: there is no such file.
+        FileFormatError: it is not a configuration.
+    """
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+        missing = [field.name for field in fields(TrainConfig) if field.name not in options]
+        if missing:
+            raise ConfigError(f"it holds no {missing[0]}")
+        return with_options(options)
+    except OSError:
+        raise RunError(f"{path.parent} is not the folder of a run: it holds no {path.name}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+        raise FileFormatError(f"{path} is not the configuration of a run: {error}") from None
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """The fields in which two configurations differ, as "name: old, not new"."""
+    a, b = asdict(old), asdict(new)
+    return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]

@@ -1,0 +1,84 @@
+"""What a person sees of a training: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from .metrics import LayerActivity, Metrics
+
+
+class Display:
+    """One epoch after another on a console.
+
+    Args:
+        epochs: how many there are in all.
+        console: where to; standard output by default.
+        quiet: show nothing.
+    """
+
+    def __init__(self, epochs: int, console: Console | None = None, quiet: bool = False) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console.quiet = self.console.quiet or quiet
+        self.epochs = epochs
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal and not self.console.quiet:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(None),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True),
+            )
+            self._bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console, transient=True)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        self.console.print(escape(line))
+
+    def begin(self, epoch: int, steps: int) -> None:
+        """An epoch of ``steps`` steps begins."""
+        self._began = time.monotonic()
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=steps, note="")
+
+    def step(self, loss: float, accuracy: float) -> None:
+        """A step is done; the loss and the accuracy in percent of the epoch so far."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=1, note=f"loss {loss:.3f}  {accuracy:.1f} %")
+
+    def end(self, epoch: int, train_accuracy: float, validation: Metrics, best: bool) -> None:
+        """An epoch is done: one line of at most 80 columns, and a warning for each layer in trouble."""
+        count = f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+        accuracy = f"train {train_accuracy:4.1f}%  val {validation.accuracy:5.2f}%{'*' if best else ' '}"
+        self.say(f"{count}  {accuracy}  {_activity(validation.layers)}  {time.monotonic() - self._began:.0f} s")
+        for layer in validation.layers:
+            warning = layer.warning()
+            if warning is not None:
+                self.console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+
+
+def _activity(layers: tuple[LayerActivity, ...]) -> str:
+    """Firing rate, saturated codes and dead neurons, each as the mean over the layers, in percent."""
+    count = max(1, len(layers))
+    rate, saturated, dead = (
+        100 * sum(getattr(layer, name) for layer in layers) / count for name in ("rate", "saturated", "dead")
+    )
+    return f"rate {rate:4.1f}%  sat {saturated:2.0f}%  dead {dead:2.0f}%"

@@ -1,0 +1,123 @@
+"""The training loop, in one screen.
+
+Each epoch draws its order and its augmentation from the seed and its own number, and the learning rate is a function of
+the step: an epoch that is run again, after a stop, gives the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data import Augmentation, Labelled
+from ..errors import DivergedError
+from ..quant.network import SpikingNetwork
+from .checkpoint import Progress
+from .config import TrainConfig
+from .console import Display
+from .metrics import Metrics, measure
+
+Report = Callable[[Progress, float, float, Metrics], Progress]
+
+
+def fit(
+    network: SpikingNetwork,
+    optimizer: torch.optim.Optimizer,
+    train: Labelled,
+    validation: Labelled,
+    augmentation: Augmentation,
+    config: TrainConfig,
+    progress: Progress,
+    display: Display,
+    report: Report,
+    teacher: nn.Module | None = None,
+) -> Progress:
+    """Train from ``progress`` to the last epoch.
+
+    Args:
+        report: called after each epoch with the progress before it, training loss, training accuracy and validation
+            metrics; saves what is to be saved and returns the progress after it.
+        teacher: its logits are imitated, if given.
+
+    Raises:
+        DivergedError: the loss is no longer a finite number.
+    """
+    device = next(network.parameters()).device
+    steps = math.ceil(len(train) / config.batch_size)
+    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    for epoch in range(progress.epochs, config.epochs + config.finetune_epochs):
+        network.train()
+        torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
+        draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
+        loss_sum, correct, seen = 0.0, 0, 0
+        display.begin(epoch, steps)
+        for step, chosen in enumerate(torch.tensor_split(torch.randperm(len(train), generator=draw), steps)):
+            images = augmentation(train.images[chosen], draw).to(device)
+            labels = train.labels[chosen].to(device)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, epoch + step / steps)
+            with low_precision:
+                logits = network(images).float().mean(0)  # [N, classes]
+                loss = objective(logits, labels, config, None if teacher is None else teacher(images).mean(0))
+            value = loss.item()
+            if not math.isfinite(value):
+                raise _diverged(f"the loss became {value}", epoch, config)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if config.clip_norm:
+                nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+            optimizer.step()
+            seen += len(chosen)
+            loss_sum += value * len(chosen)
+            correct += int((logits.argmax(1) == labels).sum())
+            display.step(loss_sum / seen, 100 * correct / seen)
+        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
+            raise _diverged("a weight is no longer a finite number", epoch, config)
+        metrics = measure(network, validation)
+        before = progress
+        progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
+        display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)
+    return progress
+
+
+def objective(logits: Tensor, labels: Tensor, config: TrainConfig, teacher: Tensor | None) -> Tensor:
+    """Cross-entropy of the mean logits; with a teacher, mixed with the divergence from its softened answer (Hinton et
+    al. 2015)."""
+    loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+    if teacher is None:
+        return loss
+    heat = config.distill_temperature
+    answer = F.kl_div(
+        F.log_softmax(logits / heat, 1),
+        F.log_softmax(teacher.float() / heat, 1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    return (1 - config.distill_weight) * loss + config.distill_weight * heat**2 * answer
+
+
+def learning_rate(config: TrainConfig, epoch: float) -> float:
+    """The learning rate at a moment, in epochs: a cosine up, a cosine down to a thousandth; fine-tuning starts at a
+    hundredth."""
+    if epoch >= config.epochs:
+        return config.learning_rate * 0.01 * _fall((epoch - config.epochs) / max(1, config.finetune_epochs))
+    rise = 0.2 if config.schedule == "onecycle" else 0.05
+    done = epoch / config.epochs
+    if done < rise:
+        return config.learning_rate * (0.1 + 0.9 * (1 - math.cos(math.pi * done / rise)) / 2)
+    return config.learning_rate * _fall((done - rise) / (1 - rise))
+
+
+def _diverged(what: str, epoch: int, config: TrainConfig) -> DivergedError:
+    return DivergedError(
+        f"{what} in epoch {epoch + 1}: lower the learning rate ({config.learning_rate:g}) or set clip_norm; "
+        f"the checkpoint of epoch {epoch} is kept"
+    )
+
+
+def _fall(share: float) -> float:
+    return 0.001 + 0.999 * (1 + math.cos(math.pi * share)) / 2

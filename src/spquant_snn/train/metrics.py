@@ -1,0 +1,97 @@
+"""What a network does on images: accuracy, loss, and how its neurons live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data import Labelled
+from ..quant.network import SpikingNetwork
+
+_SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
+
+
+@dataclass(frozen=True)
+class LayerActivity:
+    """How the neurons of a layer behave on a sample.
+
+    Args:
+        name: of the layer.
+        rate: spikes per neuron and time step.
+        saturated: share of stored codes at the lowest or highest code; 0 for a floating-point state.
+        dead: share of neurons that never fired.
+    """
+
+    name: str
+    rate: float
+    saturated: float
+    dead: float
+
+    def warning(self) -> str | None:
+        """What is wrong with this layer, in words, if anything is."""
+        if self.rate < _SILENT:
+            return f"layer {self.name!r} is silent (rate {self.rate:.2%}): lower its v_threshold or the learning rate"
+        if self.rate > _BUSY:
+            return f"layer {self.name!r} fires almost always ({self.rate:.0%}): raise its v_threshold"
+        if self.saturated > _FULL:
+            share = f"{self.saturated:.0%} of its stored codes are at the end of the grid"
+            return f"layer {self.name!r} is saturated ({share}): use more state bits"
+        return None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Accuracy in percent, mean cross-entropy, and the activity of each layer."""
+
+    accuracy: float
+    loss: float
+    layers: tuple[LayerActivity, ...]
+
+
+@torch.no_grad()
+def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, sample: int = 1000) -> Metrics:
+    """Evaluate a network in the form that it is in.
+
+    Args:
+        sample: how many of the first images the activity is taken from.
+    """
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    correct, loss = 0, 0.0
+    tally: dict[str, list[Tensor]] = {}
+    for start in range(0, len(data), batch_size):
+        images = data.images[start : start + batch_size].to(device)
+        labels = data.labels[start : start + batch_size].to(device)
+        probe = _Activity(network, tally) if start < sample else None
+        logits = network(images, probe).mean(0)
+        correct += int((logits.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+    network.train(training)
+    layers = tuple(
+        LayerActivity(name, float(spikes / steps), float(ends / steps), float((fired == 0).float().mean()))
+        for name, (spikes, ends, steps, fired) in tally.items()
+    )
+    return Metrics(100.0 * correct / len(data), loss / len(data), layers)
+
+
+class _Activity:
+    """A probe that adds to a tally each layer's spikes, codes at the ends of the grid, neuron steps, and spikes per
+    neuron."""
+
+    def __init__(self, network: SpikingNetwork, tally: dict[str, list[Tensor]]) -> None:
+        self.tally = tally
+        self.levels = {stage.name: stage.lif.levels for stage in network.hidden if stage.lif is not None}
+
+    def __call__(self, name: str, spikes: Tensor, stored: Tensor) -> None:
+        spikes, levels = spikes.double(), self.levels[name]
+        ends = spikes.new_zeros(())
+        if levels is not None:
+            codes = stored.round()
+            ends = ((codes <= levels.low) | (codes >= levels.high)).double().sum()
+        counts = [spikes.sum(), ends, spikes.new_tensor(float(spikes.numel())), spikes.sum((0, 1))]
+        held = self.tally.get(name)
+        self.tally[name] = counts if held is None else [a + b for a, b in zip(held, counts, strict=True)]

@@ -1,0 +1,167 @@
+"""The folder of a run: configuration, weights, metrics of each epoch, and where it all came from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import FileFormatError, RunError
+from ..files import replace_file
+from ..nn.lif import LIF
+from ..nn.models import build_model
+from ..quant.network import SpikingNetwork
+from ..quant.prepare import prepare
+from .checkpoint import load_weights
+from .config import CUSTOM, TrainConfig, load_config, save_config
+from .metrics import Metrics
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of a run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def weights(self) -> Path:
+        """Weights of the best epoch."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything needed to go on after the last epoch."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def integers(self) -> Path:
+        return self.path / "model.spq"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    def create(self, config: TrainConfig, shape: tuple[int, int, int], classes: int) -> None:
+        """Make the folder and write what is known before the first epoch.
+
+        Raises:
+            RunError: it holds a run already, or cannot be written.
+        """
+        if os.path.lexists(self.config):
+            raise RunError(f"{self.path} already holds a run: resume it, or choose another folder")
+        save_config(config, self.config)
+        self.note(
+            command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            input_shape=list(shape),
+            classes=classes,
+            versions={name: version(name) for name in ("spquant-snn", "torch", "numpy")}
+            | {"python": platform.python_version()},
+            machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+            git_commit=_git_commit(),
+            seed=config.seed,
+        )
+
+    def note(self, **entries: Any) -> None:
+        """Add entries to run.json."""
+        held = self.read_record() if self.record.exists() else {}
+        replace_file(self.record, json.dumps(held | entries, indent=2) + "\n")
+
+    def read_record(self) -> dict[str, Any]:
+        """The content of run.json.
+
+        Raises:
+            RunError: there is none.
+            FileFormatError: it is damaged.
+        """
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+        except OSError:
+            raise RunError(f"{self.path} is not the folder of a run: it holds no {self.record.name}") from None
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise FileFormatError(f"{self.record} is damaged: it is not a JSON object")
+        return record
+
+    def log_epoch(self, epoch: int, train_loss: float, train_accuracy: float, validation: Metrics) -> None:
+        """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way."""
+        kept = []
+        if self.metrics.exists():
+            kept = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()[: epoch - 1]
+        line = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy} | {
+            f"val_{name}": value for name, value in asdict(validation).items()
+        }
+        replace_file(self.metrics, "\n".join([*kept, json.dumps(line)]) + "\n")
+
+
+def free_folder(config: TrainConfig, parent: Path = Path("runs")) -> Path:
+    """A folder of a telling name that does not exist yet."""
+    name = f"{config.model}-{config.dataset}-w{config.weight_bits:g}s{config.state_bits:g}".replace(":", "x")
+    number = 1
+    while (parent / f"{name}-{number}").exists():
+        number += 1
+    return parent / f"{name}-{number}"
+
+
+def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> SpikingNetwork:
+    """The untrained network of a configuration whose model has a name."""
+
+    def neuron() -> LIF:
+        return LIF(
+            leak=config.leak, reset=config.reset, surrogate=config.surrogate, learn_threshold=config.learn_threshold
+        )
+
+    torch.manual_seed(config.seed)
+    return prepare(build_model(config.model, shape, classes, neuron), config.quant, shape)
+
+
+def load_network(folder: Path) -> SpikingNetwork:
+    """The network of a run at its best epoch, in training form.
+
+    Raises:
+        RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
+    """
+    run = RunFolder(folder)
+    config = load_config(run.config)
+    if config.model == CUSTOM:
+        raise RunError(
+            f"the model of {folder} was given in Python, not by name: "
+            f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
+        )
+    record = run.read_record()
+    try:
+        channels, height, width = map(int, record["input_shape"])
+        classes = int(record["classes"])
+    except (KeyError, TypeError, ValueError):
+        raise FileFormatError(f"{run.record} is damaged: it names no input_shape and classes") from None
+    network = build_network(config, (channels, height, width), classes)
+    load_weights(run.weights, network)
+    return network
+
+
+def _git_commit() -> str | None:
+    """The commit of the working folder, if it is a git repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    answer = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+    return answer.stdout.strip() if answer.returncode == 0 else None

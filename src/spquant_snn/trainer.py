@@ -1,0 +1,282 @@
+"""SpQuantTrainer: from a model and a data set to trained integers in a few calls."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
+from .errors import ConfigError, ModelError, RunError
+from .integer.file import save
+from .integer.lower import lower
+from .quant.grids import Bits, describe
+from .quant.network import SpikingNetwork
+from .quant.prepare import prepare
+from .train.checkpoint import Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from .train.config import CUSTOM, NEURON_OPTIONS, SETTLED, TrainConfig, differences, load_config, with_options
+from .train.console import Display
+from .train.loop import fit
+from .train.metrics import Metrics, measure
+from .train.run import RunFolder, build_network, free_folder, load_network
+
+
+class SpQuantTrainer:
+    """Trains a spiking network with weights and membrane potentials of a few bits, and hands out its integers.
+
+    Args:
+        model: a name ("lenet-snn", "vgg9-snn", "vgg11-snn") or a ``torch.nn.Module`` with LIF layers, see ``prepare``.
+        dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits") or a pair (train, test), each a pair (images,
+            labels) of tensors or a map-style Dataset.
+        quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.
+        weight_bits, state_bits: in its place, for one of the two.
+        out: folder of the run; "runs/<model>-<dataset>-<bits>-<number>" by default. Nothing is written before
+            ``train``.
+        data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.
+        device: "cpu", "cuda" ...; a GPU where there is one by default.
+        quiet: print nothing.
+        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, seed, teacher.
+
+    Raises:
+        ConfigError, DataError, ModelError: an argument is not possible; the message says which.
+
+    Example:
+        trainer = SpQuantTrainer("lenet-snn", "mnist", quantization_bits=2)
+        trainer.train(epochs=20)
+        print(f"Test Accuracy: {trainer.evaluate():.2f}%")
+        trainer.export("model.spq")
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        dataset: object,
+        quantization_bits: Bits = 8,
+        *,
+        weight_bits: Bits | None = None,
+        state_bits: Bits | None = None,
+        out: str | Path | None = None,
+        data_dir: str | Path | None = None,
+        device: str | torch.device | None = None,
+        quiet: bool = False,
+        **options: Any,
+    ) -> None:
+        if not isinstance(model, str | nn.Module):
+            raise ConfigError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
+        if isinstance(model, nn.Module):
+            _refuse_neuron_options(options)
+        options |= {
+            "model": model if isinstance(model, str) else CUSTOM,
+            "dataset": dataset if isinstance(dataset, str) else CUSTOM,
+            "weight_bits": quantization_bits if weight_bits is None else weight_bits,
+            "state_bits": quantization_bits if state_bits is None else state_bits,
+        }
+        self.config = with_options(options)
+        self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
+        self.device = _usable_device(device)
+        self.quiet = quiet
+        self.run: RunFolder | None = None
+        self._out = None if out is None else Path(out)
+        self._finished = False
+        if isinstance(model, str):
+            self.network = build_network(self.config, self.data.shape, self.data.classes)
+        else:
+            torch.manual_seed(self.config.seed)
+            self.network = prepare(model, self.config.quant, self.data.shape)
+        self.network.to(self.device)
+        if self.network.outputs < self.data.classes:
+            raise ModelError(
+                f"the model has {self.network.outputs} outputs, the data set {self.data.classes} classes: "
+                "widen its last layer"
+            )
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        model: nn.Module | None = None,
+        dataset: object = None,
+        *,
+        options: dict[str, Any] | None = None,
+        **places: Any,
+    ) -> SpQuantTrainer:
+        """The trainer of a run that was stopped; its ``train()`` goes on after the last whole epoch.
+
+        Args:
+            model, dataset: again, if they were not given by name.
+            options: fields of ``TrainConfig`` that the run must have been started with.
+            places: data_dir, device and quiet, as for the class.
+
+        Raises:
+            RunError: the folder is not a run's, or its configuration differs from ``options``.
+            FileFormatError: a file of the run is damaged.
+        """
+        run = RunFolder(Path(folder))
+        config = load_config(run.config)
+        if run.weights.exists() and not run.checkpoint.exists():
+            raise RunError(f"{folder} holds no {run.checkpoint.name}, so its training cannot go on: start a new one")
+        asked = {name: value for name, value in (options or {}).items() if (name, value) not in SETTLED}
+        changed = differences(config, with_options(asdict(config) | asked))
+        if changed:
+            raise RunError(f"{folder} was started with {'; '.join(changed)}: resume it without these options")
+        for what, given in (("model", model), ("dataset", dataset)):
+            if getattr(config, what) == CUSTOM and given is None:
+                raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
+        skipped = ("model", "dataset") if model is None else ("model", "dataset", *NEURON_OPTIONS)
+        trainer = cls(
+            config.model if model is None else model,
+            config.dataset if dataset is None else dataset,
+            **{name: value for name, value in asdict(config).items() if name not in skipped},
+            **places,
+        )
+        trainer.run = run
+        if run.weights.exists():
+            load_weights(run.weights, trainer.network)
+        return trainer
+
+    def train(self, epochs: int | None = None) -> SpQuantTrainer:
+        """Train, keep the best epoch by the accuracy on images held out of the training set, and return the trainer.
+
+        Called again, it trains on from the best weights, through a whole schedule, as a new run.
+
+        Args:
+            epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
+
+        Raises:
+            RunError: the folder cannot be written, or the loss is no longer finite.
+        """
+        config = self._resolve(epochs)
+        train, validation = hold_out(self.data.train, config.validation, config.seed)
+        teacher = self._teacher()
+        network, run = self.network, self._open_run()
+        optimizer = torch.optim.AdamW(
+            [p for p in network.parameters() if p.requires_grad], betas=(0.9, 0.99), weight_decay=config.weight_decay
+        )
+        if not run.checkpoint.exists():  # where the training began: a stop in its first epoch comes back to it
+            save_checkpoint(run.checkpoint, network, optimizer, Progress())
+        start = load_checkpoint(run.checkpoint, network, optimizer)
+        if config.finetune_epochs and start.epochs >= config.epochs:
+            network.freeze()
+
+        def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
+            """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
+            epoch, best = progress.epochs + 1, progress.best
+            if best.beaten_by(metrics.accuracy, metrics.loss):
+                best = Best(epoch, metrics.accuracy, metrics.loss)
+                save_weights(run.weights, network)
+            run.log_epoch(epoch, loss, accuracy, metrics)
+            if config.finetune_epochs and epoch == config.epochs:
+                load_weights(run.weights, network)
+                frozen = measure(network.freeze(), validation)
+                best = Best(epoch, frozen.accuracy, frozen.loss)
+            save_checkpoint(run.checkpoint, network, optimizer, Progress(epoch, best))
+            return Progress(epoch, best)
+
+        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
+            bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
+            display.say(f"{config.model} on {self.data.name}: {bits}, {config.timesteps} time steps")
+            display.say(f"{len(train):,} images, {len(validation):,} more held out; run folder {run.path}")
+            augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
+            try:
+                end = fit(network, optimizer, train, validation, augmentation, config, start, display, report, teacher)
+            except KeyboardInterrupt:
+                display.say(f"stopped after the last whole epoch; to go on: spquant train --resume {run.path}")
+                raise
+        load_weights(run.weights, network)
+        run.note(best={"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss})
+        if config.quant.integer:
+            self.export(run.integers)
+        self._finished = True
+        return self
+
+    def evaluate(self) -> float:
+        """Accuracy on the test set, in percent, of the form that ships: integers, or floating point where the network
+        has no integer form."""
+        accuracy = measure(self.deployed(), self.data.test).accuracy
+        if self.run is not None:
+            self.run.note(test_accuracy=accuracy)
+        return accuracy
+
+    def deployed(self) -> SpikingNetwork:
+        """A copy of the network in the form that ships: frozen, where it has an integer form."""
+        network = copy.deepcopy(self.network).eval()
+        return network.freeze() if self.config.quant.integer else network
+
+    def export(self, path: str | Path) -> Path:
+        """Write the network's integers as an ``.spq`` file, which ``spquant_snn.load`` runs without torch.
+
+        Raises:
+            ModelError: the network is floating point.
+            RunError: the file cannot be written.
+        """
+        save(lower(copy.deepcopy(self.network).eval().freeze()), Path(path))
+        return Path(path)
+
+    def _resolve(self, epochs: int | None) -> TrainConfig:
+        """Settle what the configuration leaves open, on this data set and this machine."""
+        config = self.config
+        if epochs is not None and self.run is not None and not self._finished and epochs != config.epochs:
+            raise RunError(
+                f"{self.run.path} was started for {config.epochs} epochs, not {epochs}: resume it with train()"
+            )
+        count = len(self.data.train)
+        validation = config.validation or max(1, min(5000, count // 10))
+        batch = config.batch_size or min(256, max(16, 1 << max(1, (count - validation) // 40).bit_length() - 1))
+        precision = config.precision
+        if precision == "auto":
+            precision = "bf16" if _multiplies_bf16(self.device) else "fp32"
+        self.config = replace(
+            config,
+            epochs=config.epochs if epochs is None else epochs,
+            validation=validation,
+            batch_size=batch,
+            precision=precision,
+        )
+        return self.config
+
+    def _open_run(self) -> RunFolder:
+        if self.run is None or self._finished:
+            wanted = self._out if self.run is None else None
+            self.run = RunFolder(wanted or free_folder(self.config))
+            self.run.create(self.config, self.data.shape, self.data.classes)
+            self.network.frozen = False
+            self._finished = False
+        return self.run
+
+    def _teacher(self) -> SpikingNetwork | None:
+        if not self.config.teacher:
+            return None
+        teacher = load_network(Path(self.config.teacher)).eval().requires_grad_(False).to(self.device)
+        if teacher.input_shape != self.data.shape or teacher.outputs != self.network.outputs:
+            raise ConfigError(
+                f"the teacher {self.config.teacher} was trained on other images or classes: "
+                "choose one of the same data set"
+            )
+        return teacher
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Whether products of bf16 are native to the processor, so that they save time."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+
+
+def _usable_device(device: str | torch.device | None) -> torch.device:
+    try:
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}): choose another, as cpu") from None
+    return chosen
+
+
+def _refuse_neuron_options(options: dict[str, Any]) -> None:
+    for name in NEURON_OPTIONS:
+        if name in options:
+            raise ConfigError(f"{name} is said by the LIF layers of the model that was given: set it there")
