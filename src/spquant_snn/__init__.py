@@ -1,0 +1,88 @@
+"""Spiking neural networks whose membranes and weights hold 1.58 to 8 bits, from training to bit-exact integer inference.
+
+    from spquant_snn import SpQuantTrainer
+
+    trainer = SpQuantTrainer("lenet-snn", "mnist", quantization_bits=2)
+    trainer.train(epochs=20)
+    accuracy = trainer.evaluate()
+    print(f"Test Accuracy: {accuracy:.2f}%")
+
+``load`` and ``Program`` need NumPy only; everything else imports torch when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    FileFormatError,
+    MissingDependencyError,
+    ModelError,
+    RunError,
+    SpQuantError,
+)
+
+if TYPE_CHECKING:
+    from .integer.lower import lower
+    from .integer.program import Program, load
+    from .nn import LIF, LeNetSNN, VGGSNN
+    from .quant.config import QuantConfig
+    from .quant.network import SpikingNetwork
+    from .quant.prepare import prepare
+    from .trainer import SpQuantTrainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LIF",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "FileFormatError",
+    "LeNetSNN",
+    "MissingDependencyError",
+    "ModelError",
+    "Program",
+    "QuantConfig",
+    "RunError",
+    "SpQuantError",
+    "SpQuantTrainer",
+    "SpikingNetwork",
+    "VGGSNN",
+    "load",
+    "lower",
+    "prepare",
+]
+
+# Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
+_HOMES = {
+    "LIF": ".nn",
+    "LeNetSNN": ".nn",
+    "Program": ".integer.program",
+    "QuantConfig": ".quant.config",
+    "SpQuantTrainer": ".trainer",
+    "SpikingNetwork": ".quant.network",
+    "VGGSNN": ".nn",
+    "load": ".integer.program",
+    "lower": ".integer.lower",
+    "prepare": ".quant.prepare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingDependencyError(f"spquant_snn.{name} needs torch: pip install torch") from None
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,182 @@
+"""The command ``spquant``: parse and call, nothing else.
+
+Exit codes: 0, 1 (a check failed or a training diverged), 2 (the call was wrong), 130 (stopped by Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from .errors import ConfigError, DivergedError, RunError, SpQuantError
+from .train.config import TrainOptions
+
+Backend = Literal["torch", "reference"]
+Folder = Annotated[Path, tyro.conf.Positional]
+
+
+def train(
+    config: tyro.conf.OmitArgPrefixes[TrainOptions],
+    out: Path | None = None,
+    resume: Path | None = None,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    threads: int = 0,
+) -> int:
+    """Train a network; its folder then holds weights, integers and metrics.
+
+    Args:
+        config: the training.
+        out: folder of the run; runs/<model>-<dataset>-<bits>-<number> by default.
+        resume: folder of a stopped run, to go on with; other options must be those it was started with.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        device: cpu, cuda ...; a GPU where there is one by default.
+        threads: of the processor; all by default.
+    """
+    from .trainer import SpQuantTrainer
+
+    _use_threads(threads)
+    if resume is not None:
+        if out is not None:
+            raise RunError("give either --out, for a new run, or --resume, for one to go on with")
+        trainer = SpQuantTrainer.resume(resume, options=_typed(config, sys.argv), data_dir=data_dir, device=device)
+    else:
+        options = asdict(config)
+        trainer = SpQuantTrainer(
+            options.pop("model"), options.pop("dataset"), out=out, data_dir=data_dir, device=device, **options
+        )
+    trainer.train()
+    print(f"Test Accuracy: {trainer.evaluate():.2f}%")
+    return 0
+
+
+def evaluate(
+    source: Folder,
+    backend: Backend = "torch",
+    dataset: str | None = None,
+    images: int = 0,
+    data_dir: Path | None = None,
+    threads: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Accuracy on the test set of the integers that ship.
+
+    Args:
+        source: folder of a run, or an .spq file (then with --dataset, and by the reference).
+        backend: torch (the frozen network) or reference (NumPy, from the .spq file).
+        dataset: another data set than the one trained on.
+        images: how many of the test images; 0 takes all.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        threads: of the processor; all by default.
+        as_json: print one JSON object.
+    """
+    from .commands import evaluate_source
+
+    _use_threads(threads)
+    result = evaluate_source(source, backend, dataset, images, data_dir)
+    print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")
+    return 0
+
+
+def export(run: Folder, out: Path) -> int:
+    """Write the integers of a run as an .spq file.
+
+    Args:
+        run: folder of a run.
+        out: the file to write.
+    """
+    from .commands import export_run
+
+    size = export_run(run, out)
+    print(f"{out}: {size:,} bytes")
+    return 0
+
+
+def verify(
+    run: Folder,
+    images: int = 1000,
+    data_dir: Path | None = None,
+    threads: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Compare torch and the integers in every spike, stored code and logit.
+
+    Args:
+        run: folder of a run.
+        images: how many of the test images; 0 takes all.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        threads: of the processor; all by default.
+        as_json: print one JSON object.
+    """
+    from .commands import verdict_json, verify_run
+
+    _use_threads(threads)
+    verdict = verify_run(run, images, data_dir)
+    print(json.dumps(verdict_json(verdict)) if as_json else str(verdict))
+    return 0 if verdict.equal else 1
+
+
+def doctor(data_dir: Path | None = None) -> int:
+    """Say what is installed, what is missing, and which data sets are found.
+
+    Args:
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+    """
+    from .doctor import examine
+
+    Console(highlight=False).print(examine(data_dir))
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "train": train,
+    "eval": evaluate,
+    "export": export,
+    "verify": verify,
+    "doctor": doctor,
+}
+
+
+def main() -> int:
+    """Entry point of ``spquant``."""
+    try:
+        code: int = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="spquant", description="Spiking networks of a few bits, from training to exact integers."
+        )
+        return code
+    except SpQuantError as error:
+        print(f"spquant: {error}", file=sys.stderr)
+        return 1 if isinstance(error, DivergedError) else 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("spquant_snn"):
+            raise
+        print(f"spquant: this command needs {error.name}: pip install {error.name}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _use_threads(threads: int) -> None:
+    if threads < 0:
+        raise ConfigError(f"threads must be at least 0, not {threads}")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _typed(config: TrainOptions, arguments: Sequence[str]) -> dict[str, object]:
+    """The options of the training that stand on the command line, at their default or not."""
+    typed = {argument.split("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_") for argument in arguments}
+    return {name: value for name, value in asdict(config).items() if name in typed}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What the subcommands of ``spquant`` do, as functions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .data import Labelled, load
+from .errors import ConfigError, ModelError, RunError
+from .integer.file import load_graph, save
+from .integer.graph import Graph
+from .integer.lower import frozen_trace, lower
+from .integer.program import Program
+from .integer.verify import Verdict, reference_trace
+from .integer.verify import verify as compare_backends
+from .train.config import CUSTOM, load_config
+from .train.metrics import measure
+from .train.run import RunFolder, load_network
+
+
+def evaluate_source(
+    source: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None
+) -> dict[str, Any]:
+    """Accuracy in percent, with what it was measured on."""
+    if not source.exists():
+        raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
+    is_run = source.is_dir()
+    if backend == "torch" and not is_run:
+        raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
+    config = load_config(RunFolder(source).config) if is_run else None
+    if config is not None and backend == "reference" and not config.quant.integer:
+        raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
+    name = dataset or (config.dataset if config else None)
+    if name is None:
+        raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
+    test = _test_images(source, name, images, data_dir)
+    if backend == "torch":
+        network = load_network(source).eval()
+        accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
+    else:
+        program = Program(load_graph(RunFolder(source).integers if is_run else source))
+        correct = 0
+        with _progress(len(test), "reference") as advance:
+            for start in range(0, len(test), 250):
+                part = slice(start, start + 250)
+                correct += int((program.predict(test.images[part].numpy()) == test.labels[part].numpy()).sum())
+                advance(len(test.labels[part]))
+        accuracy = 100 * correct / len(test)
+    return {"accuracy": accuracy, "backend": backend, "dataset": name, "images": len(test), "source": str(source)}
+
+
+def export_run(run: Path, out: Path) -> int:
+    """Write the integers of a run; returns the file's size in bytes."""
+    save(lower(load_network(run).eval().freeze()), out)
+    return out.stat().st_size
+
+
+def verify_run(run: Path, images: int, data_dir: Path | None) -> Verdict:
+    """Frozen torch against the run's own .spq file."""
+    network = load_network(run).eval().freeze()
+    graph = load_graph(RunFolder(run).integers)
+    if _form(graph) != _form(lower(network)):
+        raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
+    test = _test_images(run, load_config(RunFolder(run).config).dataset, images, data_dir)
+    with _progress(len(test), "verifying") as advance:
+        done = [0]
+
+        def report(count: int) -> None:
+            advance(count - done[0])
+            done[0] = count
+
+        return compare_backends(
+            lambda x: frozen_trace(network, x),
+            lambda x: reference_trace(graph, x),
+            np.ascontiguousarray(test.images.numpy()),
+            progress=report,
+        )
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain data."""
+    first = verdict.difference
+    return {
+        "equal": verdict.equal,
+        "images": verdict.images,
+        "spikes": verdict.spikes,
+        "codes": verdict.codes,
+        "logits": verdict.logits,
+        "difference": None if first is None else {**vars(first), "index": list(first.index)},
+    }
+
+
+def _form(graph: Graph) -> tuple[object, ...]:
+    """What two graphs must share to be compared."""
+    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
+    return graph.input_shape, graph.timesteps, connections
+
+
+def _test_images(source: Path, name: str, images: int, data_dir: Path | None) -> Labelled:
+    if name == CUSTOM:
+        raise RunError(
+            f"the data set of {source} was given in Python: name another with --dataset, or evaluate it there"
+        )
+    if images < 0:
+        raise ConfigError(f"images must be at least 0, not {images}")
+    test = load(name, data_dir).test
+    return Labelled(test.images[:images], test.labels[:images]) if images else test
+
+
+@contextmanager
+def _progress(total: int, what: str) -> Iterator[Any]:
+    """A bar on standard error, if that is a terminal."""
+    columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,70 @@
+"""What this machine has for the package to work with."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.table import Table
+
+from .errors import DataError, SpQuantError
+
+_PACKAGES = (
+    ("torch", "training", "pip install torch"),
+    ("numpy", "the reference", "pip install numpy"),
+    ("safetensors", "weights on disk", "pip install safetensors"),
+    ("scikit-learn", "the bundled digits", 'pip install "spquant-snn[demo]"'),
+)
+
+
+def examine(data_dir: Path | None = None) -> Table:
+    """A table of what is there and what is not."""
+    table = Table(
+        title=f"spquant-snn {version('spquant-snn')}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}"
+    )
+    for title in ("what", "found", "for", "if missing"):
+        table.add_column(title, overflow="fold")
+    for package, purpose, line in _PACKAGES:
+        try:
+            table.add_row(package, version(package), purpose, "")
+        except PackageNotFoundError:
+            table.add_row(package, "missing", purpose, line)
+    table.add_row("GPU", _gpu(), "faster training", "optional")
+    for tool in ("cc", "git"):
+        table.add_row(
+            tool,
+            shutil.which(tool) or "missing",
+            "C on this machine" if tool == "cc" else "the commit in run.json",
+            "optional",
+        )
+    for row in _data_sets(data_dir):
+        table.add_row(*row)
+    return table
+
+
+def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
+    try:
+        from .data import NAMES, load
+    except ImportError:
+        yield "data sets", "unknown without torch", "data", ""
+        return
+    for name in NAMES:
+        try:
+            splits = load(name, data_dir, download=False, progress=False)
+            yield name, f"{len(splits.train):,} + {len(splits.test):,} images", "data", ""
+        except DataError:
+            yield name, "not found", "data", "is downloaded when used; or set SPQUANT_DATA"
+        except SpQuantError as error:
+            yield name, "cannot be read", "data", str(error)
+
+
+def _gpu() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "unknown without torch"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
