@@ -13,15 +13,11 @@ comes first.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
-from torch import fx, nn
+from torch import nn
 
 from ..errors import ModelError
-from ..nn.layers import SpikingSequential
 from ..nn.lif import LIF
 from ..nn.recurrence import Levels
 from .config import QuantConfig
@@ -30,21 +26,7 @@ from .network import SpikingNetwork
 from .pool import Pool
 from .stage import Norm, Stage
 from .synapse import Synapse
-
-_LEAVES = (
-    nn.Conv2d,
-    nn.Linear,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.AvgPool2d,
-    nn.MaxPool2d,
-    nn.Flatten,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.Identity,
-    LIF,
-)
-Layer = tuple[str, nn.Module]
+from .tracing import Layer, read_layers
 
 
 def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, int]) -> SpikingNetwork:
@@ -64,102 +46,6 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
     drafts = _split(layers)
     stages = [_build(draft, config, first=i == 0, last=i == len(drafts) - 1) for i, draft in enumerate(drafts)]
     return SpikingNetwork(stages, config, input_shape)
-
-
-def read_layers(model: nn.Module) -> list[Layer]:
-    """The layers that a model calls, in order, with their paths.
-
-    Raises:
-        ModelError: the model does something else than calling layers in a row.
-    """
-    if _is_leaf(model):
-        return [(type(model).__name__.lower(), model)]
-    try:
-        graph = _Tracer().trace(model)
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the forward method of {type(model).__name__} cannot be traced ({error}): "
-            "let it call its layers one after another, without branches that depend on values and without a loop "
-            "over time"
-        ) from error
-    modules = dict(model.named_modules())
-    layers: list[Layer] = []
-    previous: fx.Node | None = None
-    for node in graph.nodes:
-        if node.op == "output":
-            if node.args[0] is not previous:
-                raise ModelError(f"{type(model).__name__}.forward must return the output of its last layer alone")
-            break
-        if node.op == "placeholder":
-            if previous is not None:
-                raise ModelError(
-                    f"{type(model).__name__}.forward must take one argument, the image, but also takes {node.name!r}"
-                )
-        else:
-            layers.append(_layer_of(node, previous, modules))
-        previous = node
-    called: set[nn.Module] = set()
-    for path, layer in layers:
-        if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
-            raise ModelError(
-                f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
-            )
-        called.add(layer)
-    return layers
-
-
-def _is_leaf(module: nn.Module) -> bool:
-    """Whether a module is one of torch's layers, not one that inherits from them to compute something else."""
-    return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
-
-
-class _Tracer(fx.Tracer):
-    """Reads nested rows and a row at the top alike."""
-
-    def __init__(self) -> None:
-        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
-
-    def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        if isinstance(root, SpikingSequential):  # its own forward runs over time
-            self.traced_func_name = "instant"
-        return super().trace(root, concrete_args)
-
-    def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
-        return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
-
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if isinstance(m, SpikingSequential):
-            return m.instant(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-
-_FLATTENS = (torch.flatten, "flatten")
-
-
-def _layer_of(node: fx.Node, previous: fx.Node | None, modules: dict[str, nn.Module]) -> Layer:
-    if list(node.all_input_nodes) != [previous]:
-        raise ModelError(
-            f"{_where(node)} does not take the output of the layer before it and nothing else: "
-            "branches, sums and skipped layers have no integer form yet"
-        )
-    if node.op == "call_module":
-        return str(node.target), modules[str(node.target)]
-    from_one = (*node.args[1:], node.kwargs) in ((1, {}), ({"start_dim": 1},))
-    if node.op in ("call_function", "call_method") and node.target in _FLATTENS and from_one:
-        return node.name, nn.Flatten()
-    raise ModelError(
-        f"{_where(node)} has no integer form: use Conv2d, Linear, BatchNorm1d/2d, AvgPool2d, MaxPool2d on spikes, "
-        "Flatten (or flatten(1)), Dropout and LIF layers"
-    )
-
-
-def _where(node: fx.Node) -> str:
-    if node.op == "call_module":
-        return f"layer {node.target!r}"
-    target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    return f"the {'use' if node.op == 'get_attr' else 'call'} of {target!r} in the forward method"
 
 
 @dataclass

@@ -1,0 +1,163 @@
+"""Reading a user's module: which layers it calls, one after another.
+
+The module's forward method is traced symbolically, as what it computes in one instant. Layers may be modules or the
+usual functions of torch.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+from ..errors import ModelError
+from ..nn.layers import SpikingSequential
+from ..nn.lif import LIF
+
+_LEAVES = (
+    nn.Conv2d,
+    nn.Linear,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.AvgPool2d,
+    nn.MaxPool2d,
+    nn.Flatten,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Identity,
+    LIF,
+)
+Layer = tuple[str, nn.Module]
+
+
+def read_layers(model: nn.Module) -> list[Layer]:
+    """The layers that a model calls, in order, with their paths.
+
+    Raises:
+        ModelError: the model does something else than calling layers in a row.
+    """
+    if _is_leaf(model):
+        return [(type(model).__name__.lower(), model)]
+    try:
+        graph = _Tracer().trace(model)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the forward method of {type(model).__name__} cannot be traced ({error}): "
+            "let it call its layers one after another, without branches that depend on values and without a loop "
+            "over time"
+        ) from error
+    modules = dict(model.named_modules())
+    layers: list[Layer] = []
+    previous: fx.Node | None = None
+    for node in graph.nodes:
+        if node.op == "output":
+            if node.args[0] is not previous:
+                raise ModelError(f"{type(model).__name__}.forward must return the output of its last layer alone")
+            break
+        if node.op == "placeholder":
+            if previous is not None:
+                raise ModelError(
+                    f"{type(model).__name__}.forward must take one argument, the image, but also takes {node.name!r}"
+                )
+        elif _is_batch_size(node):
+            continue
+        else:
+            layers.append(_layer_of(node, previous, modules))
+        previous = node
+    called: set[nn.Module] = set()
+    for path, layer in layers:
+        if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
+            raise ModelError(
+                f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
+            )
+        called.add(layer)
+    return layers
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    """Whether a module is one of torch's layers, not one that inherits from them to compute something else."""
+    return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
+
+
+class _Tracer(fx.Tracer):
+    """Reads nested rows and a row at the top alike."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
+
+    def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        if isinstance(root, SpikingSequential):  # its own forward runs over time
+            self.traced_func_name = "instant"
+        return super().trace(root, concrete_args)
+
+    def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
+        return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if isinstance(m, SpikingSequential):
+            return m.instant(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+# Functions that stand for a layer; the layer is built from the same arguments.
+_FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
+    F.avg_pool2d: nn.AvgPool2d,
+    F.max_pool2d: nn.MaxPool2d,
+    F.dropout: lambda p=0.5, training=True, inplace=False: nn.Dropout(p),
+}
+
+
+def _is_batch_size(node: fx.Node) -> bool:
+    """Whether a node is ``x.size(0)`` or ``x.shape[0]``, or the ``x.shape`` or ``x.size()`` in it."""
+    if node.op == "call_method" and node.target == "size":
+        return (*node.args[1:], *node.kwargs.values()) in ((), (0,))
+    if node.target is getattr:
+        return bool(node.args[1] == "shape")
+    source, index = (*node.args, None, None)[:2]
+    of_shape = isinstance(source, fx.Node) and _is_batch_size(source)
+    return node.target is operator.getitem and of_shape and index in (0,)
+
+
+def _layer_of(node: fx.Node, previous: fx.Node | None, modules: dict[str, nn.Module]) -> Layer:
+    if [source for source in node.all_input_nodes if not _is_batch_size(source)] != [previous]:
+        raise ModelError(
+            f"{_where(node)} does not take the output of the layer before it and nothing else: "
+            "branches, sums and skipped layers have no integer form yet"
+        )
+    if node.op == "call_module":
+        return str(node.target), modules[str(node.target)]
+    if _flattens(node):
+        return node.name, nn.Flatten()
+    if node.target in _FUNCTIONS:
+        return node.name, _FUNCTIONS[node.target](*node.args[1:], **node.kwargs)
+    raise ModelError(
+        f"{_where(node)} has no integer form: use Conv2d, Linear, BatchNorm1d/2d, AvgPool2d, MaxPool2d on spikes, "
+        "Flatten (or flatten(1)), Dropout and LIF layers"
+    )
+
+
+def _flattens(node: fx.Node) -> bool:
+    """Whether a call is ``flatten(1)``, or ``view`` or ``reshape`` to (batch size, -1) or (-1, features)."""
+    rest = node.args[1:]
+    if node.target in (torch.flatten, "flatten"):
+        return (rest, node.kwargs) in (((1,), {}), ((), {"start_dim": 1}))
+    if node.target not in ("view", "reshape", torch.reshape) or node.kwargs:
+        return False
+    shape = rest[0] if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
+    rows, features = (*shape, None, None)[:2]
+    if len(shape) != 2 or not isinstance(features, int):
+        return False
+    return rows == -1 if not isinstance(rows, fx.Node) else features == -1 and _is_batch_size(rows)
+
+
+def _where(node: fx.Node) -> str:
+    if node.op == "call_module":
+        return f"layer {node.target!r}"
+    target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return f"the {'use' if node.op == 'get_attr' else 'call'} of {target!r} in the forward method"
