@@ -1,0 +1,75 @@
+"""One thread and one hypothesis profile for all tests, so that what passes once passes always; networks that fire."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from torch import nn
+
+from spquant_snn.nn import LIF
+
+torch.set_num_threads(1)
+settings.register_profile(
+    "house", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def by_hand():
+    """A function: layers of torch over uint8 images [N, ...] shown T times, layer by layer and step by step."""
+
+    def run(layers, images, timesteps):
+        x = (images.float() / 255).expand(timesteps, *images.shape)
+        for layer in layers:
+            x = layer(x) if isinstance(layer, LIF) else torch.stack([layer(step) for step in x])
+        return x
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def settle(by_hand):
+    """A function: give every batch normalisation in a row the statistics of the images, so that neurons fire."""
+
+    def run(layers, images):
+        x = images.float() / 255
+        with torch.no_grad():
+            for layer in layers:
+                if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                    layer.momentum = 1.0
+                    layer.train()(x)
+                    layer.momentum = 0.1
+                x = layer.eval()(x[None])[0] if isinstance(layer, LIF) else layer.eval()(x)
+        return layers
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def calibrate():
+    """A function: the same for a prepared network, in one pass in training mode."""
+
+    def run(network, images):
+        norms = [stage.norm for stage in network.hidden if stage.norm is not None]
+        for norm in norms:
+            norm.momentum = 1.0
+        with torch.no_grad():
+            network.train()(images)
+        for norm in norms:
+            norm.momentum = 0.1
+        return network.eval()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """A function: random uint8 images of a shape, smooth enough that convolutions see more than noise."""
+
+    def run(*shape, seed=0):
+        rough = torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+        flat = rough.reshape(-1, 1, *shape[-2:])
+        smooth = torch.nn.functional.avg_pool2d(flat, 3, 1, 1).reshape(shape)
+        return (255 * (smooth - smooth.min()) / (smooth.max() - smooth.min())).to(torch.uint8)
+
+    return run

@@ -1,0 +1,86 @@
+"""Layers over time: time folds into the batch, neurons see it, and a pool folds into the kernel before it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from spquant_snn.errors import ModelError
+from spquant_snn.nn import LIF, SpikingSequential, fold_time
+from spquant_snn.nn.layers import pool_into_kernel
+
+
+def integers(*shape, seed=0, low=-3, high=4):
+    return torch.randint(low, high, shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def test_a_folded_layer_sees_every_step_alone():
+    layer, x = nn.Conv2d(2, 3, 3), torch.randn(4, 5, 2, 6, 7)
+    torch.testing.assert_close(fold_time(layer, x), torch.stack([layer(step) for step in x]))
+
+
+def row():
+    torch.manual_seed(0)
+    return [
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        LIF(),
+        nn.Flatten(),
+        nn.Linear(4 * 16, 5),
+        LIF(leak=0.75),
+        nn.Linear(5, 2),
+    ]
+
+
+def by_hand(layers, x):
+    for layer in layers:
+        x = layer(x) if isinstance(layer, LIF) else torch.stack([layer(step) for step in x])
+    return x
+
+
+def test_a_row_runs_its_neurons_over_time():
+    layers, x = row(), 3 * torch.randn(5, 2, 1, 6, 6)
+    network = SpikingSequential(*layers).eval()
+    torch.testing.assert_close(network(x), by_hand(layers, x))
+    assert not torch.allclose(network(x), network(x.flip(0)).flip(0))  # the order of the steps matters
+
+
+@pytest.mark.parametrize("inner", [nn.Sequential, SpikingSequential])
+def test_a_row_within_a_row_runs_over_time_too(inner):
+    layers, x = row(), 3 * torch.randn(5, 2, 1, 6, 6)
+    nested = SpikingSequential(inner(*layers[:3]), inner(layers[3], inner(*layers[4:6])), layers[6]).eval()
+    torch.testing.assert_close(nested(x), by_hand(layers, x))
+
+
+def test_neurons_behind_a_forward_of_their_own_are_refused():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lif = LIF()
+
+        def forward(self, x):
+            return self.lif(x)
+
+    with pytest.raises(ModelError, match="SpikingSequential cannot run Block over time"):
+        SpikingSequential(Block())(torch.zeros(2, 1, 3))
+
+
+def test_instant_is_the_plain_row():
+    layers, x = row(), torch.randn(3, 1, 6, 6)
+    network = SpikingSequential(*layers).eval()
+    torch.testing.assert_close(network.instant(x), nn.Sequential(*layers).eval()(x))
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    pool=st.integers(1, 4),
+    padding=st.integers(0, 2),
+    size=st.tuples(st.integers(9, 14), st.integers(9, 14)),
+    seed=st.integers(0, 99),
+)
+def test_a_kernel_with_its_pool_equals_convolution_then_sum(kernel, pool, padding, size, seed):
+    weight, x = integers(2, 3, *kernel, seed=seed), integers(2, 3, *size, seed=seed + 1)
+    apart = F.avg_pool2d(F.conv2d(x, weight, padding=padding), pool, divisor_override=1)
+    assert torch.equal(F.conv2d(x, pool_into_kernel(weight, pool), stride=pool, padding=padding), apart)

@@ -1,0 +1,126 @@
+"""The layer of neurons: streaming equals forward, nothing is remembered, and bad arguments are refused in words."""
+
+import pytest
+import torch
+
+from spquant_snn.errors import ConfigError, SpQuantError
+from spquant_snn.nn import LIF
+from spquant_snn.nn.recurrence import Levels
+
+LEVELS = [None, Levels(-1, 1, 1.0), Levels(-8, 7, 0.25)]
+
+
+def neuron(levels=None, **options):
+    lif = LIF(**options)
+    lif.levels = levels
+    return lif
+
+
+def current(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)) + 0.4
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_steps_one_by_one_equal_forward(levels, reset, steps):
+    lif, x = neuron(levels, reset=reset, leak=0.75), current(steps, 2, 3, 4)
+    state, spikes = lif.initial_state(x[0]), []
+    for drive in x:
+        fired, state = lif.step(drive, state)
+        spikes.append(fired)
+    assert torch.equal(torch.stack(spikes), lif(x))
+    assert 0.1 < lif(x).mean() < 0.9
+
+
+def test_gradients_through_steps_equal_those_of_forward():
+    lif, x = neuron(LEVELS[2], learn_threshold=True), current(5, 40)
+    weights = current(5, 40).flip(0)
+    at_once = x.clone().requires_grad_()
+    (lif(at_once) * weights).sum().backward()
+    expected, lif.v_threshold.grad = lif.v_threshold.grad, None
+    streamed = x.clone().requires_grad_()
+    state, loss = lif.initial_state(x[0]), 0
+    for drive, weight in zip(streamed, weights, strict=True):
+        fired, state = lif.step(drive, state)
+        loss = loss + (fired * weight).sum()
+    loss.backward()
+    torch.testing.assert_close(streamed.grad, at_once.grad)
+    torch.testing.assert_close(lif.v_threshold.grad, expected)
+    assert expected.abs() > 0.1
+
+
+def test_every_forward_starts_fresh():
+    lif, x = neuron(leak=1.0), torch.full((3, 1, 5), 0.4)
+    first = lif(x)
+    assert first.sum(0).eq(1).all()  # 0.4, 0.8, 1.2: only the third step fires
+    assert torch.equal(lif(x), first)
+    assert not list(lif.buffers())
+
+
+def test_a_still_current_equals_its_repetition():
+    lif, x = neuron(LEVELS[1]), current(2, 3, 4, 4)
+    assert torch.equal(lif.still(x, 5), lif(x.expand(5, *x.shape)))
+
+
+def test_the_input_is_left_as_it_was():
+    x = current(3, 2, 5)
+    kept = x.clone()
+    neuron(LEVELS[2], reset="subtract")(x)
+    assert torch.equal(x, kept)
+
+
+def test_a_batch_of_nothing_gives_nothing():
+    assert LIF()(torch.zeros(4, 0, 3)).shape == (4, 0, 3)
+
+
+def test_a_learned_threshold_moves_and_stays_positive():
+    lif = LIF(learn_threshold=True)
+    assert [name for name, p in lif.named_parameters() if p.requires_grad] == ["v_threshold"]
+    with torch.no_grad():
+        lif.v_threshold.fill_(-3.0)
+    assert lif.threshold.item() == pytest.approx(0.01)
+    assert not any(p.requires_grad for p in LIF().parameters())
+
+
+def test_the_surrogate_is_the_one_asked_for():
+    x = torch.tensor([[0.8]])
+    for choice, slope in (("triangle", 0.8), ("rectangle", 1.0), (lambda v: torch.full_like(v, 7.0), 7.0)):
+        y = x.clone().requires_grad_()
+        LIF(surrogate=choice)(y).sum().backward()
+        assert y.grad.item() == pytest.approx(slope)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_spikes_have_the_type_of_the_current(dtype):
+    x = current(3, 10).to(dtype).requires_grad_()
+    spikes = neuron(LEVELS[1])(x)
+    spikes.sum().backward()
+    assert spikes.dtype == x.grad.dtype == dtype
+    assert set(spikes.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"v_threshold": 0.0}, "v_threshold must be a number from 0.01, not 0.0"),
+        ({"v_threshold": float("nan")}, "v_threshold must be .* not nan"),
+        ({"v_threshold": float("inf")}, "v_threshold must be .* not inf"),
+        ({"leak": 0.3}, "leak must be k / 256 .* not 0.3"),
+        ({"leak": 1.5}, "leak must be .* between 0 and 1 .* not 1.5"),
+        ({"leak": -0.5}, "leak must be .* not -0.5"),
+        ({"leak": float("nan")}, "leak must be .* not nan"),
+        ({"leak": 1 / 512}, "leak must be"),
+        ({"reset": "hard"}, "reset must be 'zero' or 'subtract', not 'hard'"),
+        ({"surrogate": "relu"}, "surrogate must be one of"),
+    ],
+)
+def test_a_bad_argument_is_refused_in_words(options, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        LIF(**options)
+    assert isinstance(caught.value, SpQuantError)
+
+
+def test_its_print_says_what_is_stored():
+    assert "leak=0.5, reset='zero', float state" in repr(LIF())
+    assert "codes -8..7" in repr(neuron(LEVELS[2]))

@@ -1,0 +1,139 @@
+"""Weight quantisers: codes in range, scales that are positive, gradients that reach the weights they came from."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.quant.weight import integer_codes, weight_quantizer
+
+CASES = list(itertools.product(["standardized", "learned"], WEIGHT_GRIDS, [False, True]))
+
+
+def weights(*shape, seed=0, spread=0.1):
+    return spread * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def normal_error(grid):
+    """Mean square error of a grid on a normal distribution of variance one."""
+    x, step = torch.linspace(-9, 9, 90_001, dtype=torch.float64), float(grid.step)
+    error = x - step * (x / step + 0.5).floor().clamp(grid.low, grid.high)
+    density = (-x.square() / 2).exp()
+    return ((error.square() * density).sum() / density.sum()).item()
+
+
+@pytest.fixture
+def threads():
+    yield torch.set_num_threads
+    torch.set_num_threads(1)
+
+
+@given(case=st.sampled_from(CASES), spread=st.floats(1e-6, 1e3), drift=st.floats(-2, 2), seed=st.integers(0, 99))
+def test_codes_are_whole_and_in_range_whatever_training_does_to_the_weights(case, spread, drift, seed):
+    choice, bits, per_tensor = case
+    weight = weights(5, 3, 3, 3, seed=seed)
+    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+    codes = quantizer.codes(spread * weight + drift)
+    grid = WEIGHT_GRIDS[bits]
+    assert torch.equal(codes, codes.round())
+    assert grid.low <= codes.min()
+    assert codes.max() <= grid.high
+    assert torch.equal(integer_codes(quantizer, spread * weight + drift).float(), codes)
+
+
+@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
+def test_codes_times_scale_come_as_near_as_the_grid_allows(choice, bits, per_tensor):
+    weight = weights(4, 4000, seed=1)
+    weight -= weight.mean(1, keepdim=True)
+    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+    error = weight - quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+    assert (error.square().mean() / weight.square().mean()).item() < 1.15 * normal_error(WEIGHT_GRIDS[bits])
+    assert quantizer.scale.shape == ((1,) if per_tensor else (4,))
+
+
+@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
+def test_gradients_reach_weights_and_scale(choice, bits, per_tensor):
+    weight = weights(6, 40).requires_grad_()
+    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+    target = weights(6, 40, seed=1)
+    scaled = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+    ((scaled - target) ** 2).sum().backward()
+    assert weight.grad.isfinite().all()
+    assert (weight.grad.abs().sum(1) > 0).all()
+    assert (quantizer.scale.grad.abs() > 0).all()
+
+
+def test_the_standardised_gradient_is_that_of_the_unrounded_weight():
+    weight = weights(3, 50).requires_grad_()
+    quantizer = weight_quantizer("standardized", weight, 4, False, False)
+    direction = weights(3, 50, seed=1)
+    (quantizer.codes(weight) * direction).sum().backward()
+    smooth = weight.detach().double().requires_grad_()
+    centred = smooth - smooth.mean(1, keepdim=True)
+    (centred / (centred.square().mean(1, keepdim=True).sqrt() * quantizer.step) * direction).sum().backward()
+    torch.testing.assert_close(weight.grad.double(), smooth.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_the_learned_gradient_passes_only_inside_the_range():
+    weight = torch.tensor([[-5.0, -0.4, 0.3, 5.0]]).requires_grad_()
+    quantizer = weight_quantizer("learned", weight, 3, True, False)
+    with torch.no_grad():
+        quantizer.scale.fill_(1.0)
+    quantizer.codes(weight).sum().backward()
+    assert (weight.grad != 0).tolist() == [[False, True, True, False]]
+
+
+def test_the_scale_is_trained_only_where_it_matters():
+    weight = weights(2, 9)
+    assert not weight_quantizer("standardized", weight, 2, False, False).scale.requires_grad
+    assert weight_quantizer("standardized", weight, 2, True, False).scale.requires_grad
+    assert weight_quantizer("learned", weight, 2, False, False).scale.requires_grad
+
+
+@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
+def test_a_channel_without_variance_stays_finite(choice, bits, per_tensor):
+    weight = weights(3, 20)
+    weight[1] = 0.25
+    weight[2] = 0.0
+    weight.requires_grad_()
+    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+    product = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+    product.sum().backward()
+    assert product.isfinite().all()
+    assert weight.grad.isfinite().all()
+    assert quantizer.scale.grad.isfinite().all()
+    assert (quantizer.positive_scale() > 0).all()
+
+
+@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
+def test_a_channel_of_one_weight_keeps_its_sign(choice, bits, per_tensor):
+    weight = torch.tensor([[0.3], [-0.25], [0.28]])
+    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+    assert torch.equal(quantizer.codes(weight).sign(), weight.sign())
+    assert quantizer.positive_scale().min() > 1e-3
+
+
+@pytest.mark.parametrize("value", [-0.3, 0.0])
+def test_a_scale_stays_positive_wherever_training_takes_it(value):
+    quantizer = weight_quantizer("learned", weights(2, 9), 4, True, False)
+    with torch.no_grad():
+        quantizer.scale.fill_(value)
+    assert (quantizer.positive_scale() > 0).all()
+    assert quantizer.codes(weights(2, 9)).isfinite().all()
+
+
+@pytest.mark.parametrize("choice", ["standardized", "learned"])
+@pytest.mark.parametrize("shape", [(64, 3, 5, 5), (10, 40_000), (1, 200_000), (128, 3136)])
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_codes_do_not_depend_on_the_number_of_threads(choice, shape, per_tensor, threads):
+    weight = weights(*shape)
+    quantizer = weight_quantizer(choice, weight, 8, True, per_tensor)
+    found = []
+    for count in (1, 2, 4):
+        threads(count)
+        found.append(integer_codes(quantizer, weight))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
