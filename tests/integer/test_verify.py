@@ -152,3 +152,19 @@ def test_a_network_in_training_form_is_not_lowered(net):
     network.frozen = False
     with pytest.raises(ModelError, match=r"still in training form: call freeze\(\) before lower\(\)"):
         lower(network)
+
+
+def test_sequences_are_compared_along_the_images(net):
+    network, images = net
+    frames = np.stack([images[:7], images[7:14]])  # [T, N, C, H, W]
+    seen = []
+    verdict = verify(on(lower(network)), lambda x: frozen_trace(network, x), frames, batch=3, progress=seen.append)
+    assert verdict.equal
+    assert verdict.images == 7
+    assert seen == [3, 6, 7]
+
+
+def test_a_network_in_training_form_has_no_trace(calibrate, noise):
+    network = prepare(LeNetSNN(SHAPE, width=(4, 6), hidden=16), QuantConfig(4, 4, 3), SHAPE)
+    with pytest.raises(ModelError, match="call freeze"):
+        frozen_trace(network, noise(2, *SHAPE).numpy())

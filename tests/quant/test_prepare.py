@@ -92,7 +92,7 @@ def pools_and_dropout_before_the_first_weights():
         nn.Dropout(0.3),
         nn.Conv2d(1, 8, 3),
         nn.BatchNorm2d(8, affine=False),
-        nn.Dropout2d(0.2),
+        nn.Dropout(0.2),
         LIF(),
         nn.Dropout(0.5),
         nn.Identity(),
@@ -396,6 +396,14 @@ REFUSED = {
     "last is normalised": (
         seq(conv(), LIF(), *TAIL, nn.BatchNorm1d(2)),
         "the last layer must be a Linear with nothing but Dropout",
+    ),
+    "momentum": (
+        seq(conv(), nn.BatchNorm2d(4, momentum=None), LIF(), *TAIL),
+        "layer '1': batch normalisation with momentum=None",
+    ),
+    "whole channels dropped": (
+        seq(conv(), LIF(), nn.Dropout2d(0.2), *TAIL),
+        "layer '2': Dropout2d behind a LIF layer has no integer form",
     ),
     "pool stride": (
         seq(conv(), nn.AvgPool2d(2, stride=(1, 2)), LIF(), *TAIL),

@@ -36,10 +36,15 @@ def lower(network: SpikingNetwork) -> Graph:
 
 def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
     """What a frozen torch network computes on uint8 images [N, C, H, W] or [T, N, C, H, W]: the same record as
-    ``reference_trace``."""
+    ``reference_trace``.
+
+    Raises:
+        ModelError: the network is not frozen.
+    """
+    if not network.frozen:
+        raise ModelError("the network is still in training form: call freeze() before frozen_trace()")
     device = next(network.parameters()).device
     trace = Trace()
-    network.eval()
     logits = network.integer_logits(
         torch.from_numpy(images).to(device),
         lambda name, spikes, codes: trace.add(name, spikes.cpu().numpy(), codes.cpu().numpy()),

@@ -93,21 +93,23 @@ def verify(
 
     Args:
         expected, found: the two backends, functions from uint8 images to a Trace.
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
         progress: called with the number of images done.
     """
     spikes = codes = logits = 0
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
+    axis = images.ndim - 4
+    count = images.shape[axis]
+    for start in range(0, count, batch):
+        part = images.take(range(start, min(start + batch, count)), axis)
         first, second = expected(part), found(part)
         difference = compare(first, second, start)
         spikes += sum(layer[1].size for layer in first.layers)
         codes += sum(layer[2].size for layer in first.layers)
         logits += first.logits.size
         if difference is not None:
-            return Verdict(start + len(part), spikes, codes, logits, difference)
-        progress(start + len(part))
-    return Verdict(len(images), spikes, codes, logits, None)
+            return Verdict(start + part.shape[axis], spikes, codes, logits, difference)
+        progress(start + part.shape[axis])
+    return Verdict(count, spikes, codes, logits, None)
 
 
 def compare(expected: Trace, found: Trace, offset: int = 0) -> Difference | None:

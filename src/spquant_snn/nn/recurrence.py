@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .surrogate import Surrogate
 
@@ -182,6 +183,7 @@ class Recurrence(torch.autograd.Function):
         return out, last
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor | None, grad_state: Tensor | None) -> Any:
         threshold, *potentials = ctx.saved_tensors
         if grad_spikes is None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
 from ..nn.recurrence import Dynamics, backpropagate
@@ -95,11 +96,12 @@ def integer_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:
     """Sums of integer codes over whole-number inputs, exact, as int32.
 
     Floating point adds whole numbers exactly while they fit its significand: float32 where the largest sum does,
-    float64 above.
+    float64 above. Products are rounded to whole numbers once more, since some convolutions of GPUs add fractions.
     """
     reach = int(stage.synapse.reach(codes, stage.largest_input).max())
     dtype = torch.float32 if reach < 1 << 24 else torch.float64
-    with torch.autocast(x.device.type, enabled=False):
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.autocast(x.device.type, enabled=False), exact:
         return stage.synapse.sums(stage.pooled(x.to(dtype)), codes.to(dtype)).round_().to(torch.int32)
 
 
@@ -186,6 +188,7 @@ class IntegerRecurrence(torch.autograd.Function):
         return spikes.to(current.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor) -> Any:
         threshold, potentials = ctx.saved_tensors
         grads, _, grad_threshold = backpropagate(

@@ -78,10 +78,7 @@ class SpikingNetwork(nn.Module):
         Raises:
             ModelError: weights or state are floating point.
         """
-        if not self.config.integer:
-            raise ModelError(
-                "a network with 32-bit weights or state has no integer form: prepare it with 1.58 to 8 bits"
-            )
+        self._check_integer()
         self.frozen = True
         return self.train(self.training)
 
@@ -97,9 +94,8 @@ class SpikingNetwork(nn.Module):
 
         Args:
             x: pixels, uint8.
-            probe: called for each layer of neurons with its name, its spikes and what its neurons store, both [T, N,
-            ...]; in the frozen
-                form the stored codes are integers.
+            probe: called for each layer of neurons with its name, its spikes and the codes that its neurons store, both
+                [T, N, ...]; codes are integers in the frozen form, potentials where the state is floating point.
         """
         self._check(x)
         still = x.dim() == 4
@@ -114,7 +110,12 @@ class SpikingNetwork(nn.Module):
 
     @torch.no_grad()
     def integer_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
-        """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give."""
+        """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give.
+
+        Raises:
+            ModelError: weights or state are floating point.
+        """
+        self._check_integer()
         self._check(x)
         still = x.dim() == 4
         h = self._integer_spikes(x, self.config.timesteps if still else x.shape[0], still, probe)
@@ -194,6 +195,12 @@ class SpikingNetwork(nn.Module):
                 )
             shapes.append(tuple(h.shape[1:]))
         return shapes[:-1]
+
+    def _check_integer(self) -> None:
+        if not self.config.integer:
+            raise ModelError(
+                "a network with 32-bit weights or state has no integer form: prepare it with 1.58 to 8 bits"
+            )
 
     def _check(self, x: Tensor) -> None:
         if x.dtype != torch.uint8:

@@ -7,7 +7,7 @@ neurons is
     [MaxPool2d | AvgPool2d | Dropout | Flatten]*  (Conv2d | Linear)  [BatchNorm | AvgPool2d | Dropout]*  LIF
 
 and the last layer is a Linear. Average pooling and batch normalisation commute at inference; here the pool always
-comes first.
+comes first. Dropout works on the inputs of the weights or on those of the neurons, whichever it stands nearer to.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
     layers = read_layers(copy.deepcopy(model).float())
     drafts = _split(layers)
     stages = [_build(draft, config, first=i == 0, last=i == len(drafts) - 1) for i, draft in enumerate(drafts)]
-    return SpikingNetwork(stages, config, input_shape)
+    channels, height, width = input_shape
+    return SpikingNetwork(stages, config, (channels, height, width))
 
 
 @dataclass
@@ -106,7 +107,7 @@ def _before_synapse(draft: _Draft, path: str, layer: nn.Module, first: bool) -> 
         draft.pools.append(_pool(path, layer))
     elif isinstance(layer, nn.Flatten):
         draft.flat = _check_flatten(path, layer)
-    elif isinstance(layer, nn.Dropout | nn.Dropout2d):
+    elif isinstance(layer, nn.Dropout):
         draft.drop_spikes = 1 - (1 - draft.drop_spikes) * (1 - layer.p)
     elif not isinstance(layer, nn.Identity):
         where = "the input" if first else "a LIF layer"
@@ -128,6 +129,8 @@ def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
                 f"layer {path!r}: batch normalisation without running statistics cannot be folded; "
                 "leave track_running_stats on"
             )
+        if layer.momentum is None:
+            raise ModelError(f"layer {path!r}: batch normalisation with momentum=None is not supported; use a number")
         draft.norm = layer
     elif isinstance(layer, nn.AvgPool2d):
         if draft.synapse is not None and isinstance(draft.synapse[1], nn.Linear):
@@ -139,7 +142,7 @@ def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
         raise ModelError(
             f"layer {path!r}: MaxPool2d works on spikes; move it behind the LIF layer, or use AvgPool2d here"
         )
-    elif isinstance(layer, nn.Dropout | nn.Dropout2d):
+    elif isinstance(layer, nn.Dropout):
         draft.drop_current = 1 - (1 - draft.drop_current) * (1 - layer.p)
     elif isinstance(layer, nn.Conv2d | nn.Linear):
         assert draft.synapse is not None

@@ -25,6 +25,7 @@ class Norm(nn.Module):
         super().__init__()
         assert layer.running_mean is not None
         assert layer.running_var is not None
+        assert layer.momentum is not None
         ones = torch.ones_like(layer.running_var)
         self.weight = nn.Parameter(
             (ones if layer.weight is None else layer.weight.detach()).abs(), requires_grad=layer.affine
@@ -35,7 +36,7 @@ class Norm(nn.Module):
         self.register_buffer("running_mean", layer.running_mean.clone())
         self.register_buffer("running_var", layer.running_var.clone())
         self.eps = layer.eps
-        self.momentum = 0.1 if layer.momentum is None else layer.momentum
+        self.momentum: float = layer.momentum
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,6 @@ _LEAVES = (
     nn.MaxPool2d,
     nn.Flatten,
     nn.Dropout,
-    nn.Dropout2d,
     nn.Identity,
     LIF,
 )
@@ -85,6 +84,11 @@ def _is_leaf(module: nn.Module) -> bool:
     return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
 
 
+def _is_row(module: object) -> bool:
+    """Whether a module is a row of layers whose forward method runs over time; its ``instant`` is read in its place."""
+    return isinstance(module, SpikingSequential) and type(module).forward is SpikingSequential.forward
+
+
 class _Tracer(fx.Tracer):
     """Reads nested rows and a row at the top alike."""
 
@@ -92,7 +96,7 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
 
     def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        if isinstance(root, SpikingSequential):  # its own forward runs over time
+        if _is_row(root):
             self.traced_func_name = "instant"
         return super().trace(root, concrete_args)
 
@@ -100,8 +104,8 @@ class _Tracer(fx.Tracer):
         return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if isinstance(m, SpikingSequential):
-            return m.instant(*args, **kwargs)
+        if _is_row(m):
+            return cast(SpikingSequential, m).instant(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
 
