@@ -1,4 +1,4 @@
-"""Spiking neural networks whose membranes and weights hold 1.58 to 8 bits, from training to bit-exact integer inference.
+"""Spiking neural networks with membranes and weights of 1.58 to 8 bits, from training to bit-exact integer inference.
 
     from spquant_snn import SpQuantTrainer
 
@@ -29,7 +29,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .integer.lower import lower
     from .integer.program import Program, load
-    from .nn import LIF, LeNetSNN, VGGSNN
+    from .nn import LIF, VGGSNN, LeNetSNN
     from .quant.config import QuantConfig
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
@@ -39,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LIF",
+    "VGGSNN",
     "ConfigError",
     "DataError",
     "DivergedError",
@@ -52,7 +53,6 @@ __all__ = [
     "SpQuantError",
     "SpQuantTrainer",
     "SpikingNetwork",
-    "VGGSNN",
     "load",
     "lower",
     "prepare",

@@ -6,6 +6,7 @@ Exit codes: 0, 1 (a check failed or a training diverged), 2 (the call was wrong)
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -19,21 +20,23 @@ from .errors import ConfigError, DivergedError, RunError, SpQuantError
 from .train.config import TrainOptions
 
 Backend = Literal["torch", "reference"]
-Folder = Annotated[Path, tyro.conf.Positional]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 
 
 def train(
     config: tyro.conf.OmitArgPrefixes[TrainOptions],
-    out: Path | None = None,
-    resume: Path | None = None,
-    data_dir: Path | None = None,
-    device: str | None = None,
+    out: OptionalFolder = None,
+    resume: OptionalFolder = None,
+    data_dir: OptionalFolder = None,
+    device: OptionalName = None,
     threads: int = 0,
 ) -> int:
     """Train a network; its folder then holds weights, integers and metrics.
 
     Args:
-        config: the training.
+        config: of the training.
         out: folder of the run; runs/<model>-<dataset>-<bits>-<number> by default.
         resume: folder of a stopped run, to go on with; other options must be those it was started with.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
@@ -58,11 +61,11 @@ def train(
 
 
 def evaluate(
-    source: Folder,
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE")],
     backend: Backend = "torch",
-    dataset: str | None = None,
+    dataset: OptionalName = None,
     images: int = 0,
-    data_dir: Path | None = None,
+    data_dir: OptionalFolder = None,
     threads: int = 0,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
@@ -101,8 +104,9 @@ def export(run: Folder, out: Path) -> int:
 
 def verify(
     run: Folder,
+    dataset: OptionalName = None,
     images: int = 1000,
-    data_dir: Path | None = None,
+    data_dir: OptionalFolder = None,
     threads: int = 0,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
@@ -110,6 +114,7 @@ def verify(
 
     Args:
         run: folder of a run.
+        dataset: another data set than the one trained on.
         images: how many of the test images; 0 takes all.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         threads: of the processor; all by default.
@@ -118,12 +123,12 @@ def verify(
     from .commands import verdict_json, verify_run
 
     _use_threads(threads)
-    verdict = verify_run(run, images, data_dir)
+    verdict = verify_run(run, dataset, images, data_dir)
     print(json.dumps(verdict_json(verdict)) if as_json else str(verdict))
     return 0 if verdict.equal else 1
 
 
-def doctor(data_dir: Path | None = None) -> int:
+def doctor(data_dir: OptionalFolder = None) -> int:
     """Say what is installed, what is missing, and which data sets are found.
 
     Args:
@@ -161,6 +166,9 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _use_threads(threads: int) -> None:

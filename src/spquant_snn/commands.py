@@ -62,13 +62,13 @@ def export_run(run: Path, out: Path) -> int:
     return out.stat().st_size
 
 
-def verify_run(run: Path, images: int, data_dir: Path | None) -> Verdict:
+def verify_run(run: Path, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:
     """Frozen torch against the run's own .spq file."""
     network = load_network(run).eval().freeze()
     graph = load_graph(RunFolder(run).integers)
     if _form(graph) != _form(lower(network)):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
-    test = _test_images(run, load_config(RunFolder(run).config).dataset, images, data_dir)
+    test = _test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
     with _progress(len(test), "verifying") as advance:
         done = [0]
 

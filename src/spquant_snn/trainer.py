@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from .data import Augmentation, Splits, as_splits, default_augmentation, hold_ou
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import save
 from .integer.lower import lower
-from .quant.grids import Bits, describe
+from .quant.grids import FLOAT, Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
 from .train.checkpoint import Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -22,7 +23,7 @@ from .train.config import CUSTOM, NEURON_OPTIONS, SETTLED, TrainConfig, differen
 from .train.console import Display
 from .train.loop import fit
 from .train.metrics import Metrics, measure
-from .train.run import RunFolder, build_network, free_folder, load_network
+from .train.run import RunFolder, build_network, free_folder, load_network, numbered
 
 
 class SpQuantTrainer:
@@ -76,8 +77,8 @@ class SpQuantTrainer:
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
         self.config = with_options(options)
-        self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
         self.device = _usable_device(device)
+        self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
         self.quiet = quiet
         self.run: RunFolder | None = None
         self._out = None if out is None else Path(out)
@@ -141,7 +142,7 @@ class SpQuantTrainer:
     def train(self, epochs: int | None = None) -> SpQuantTrainer:
         """Train, keep the best epoch by the accuracy on images held out of the training set, and return the trainer.
 
-        Called again, it trains on from the best weights, through a whole schedule, as a new run.
+        Called again, it trains on from the best weights, through a whole schedule, as a new run in the next free folder.
 
         Args:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
@@ -178,7 +179,7 @@ class SpQuantTrainer:
 
         with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
-            display.say(f"{config.model} on {self.data.name}: {bits}, {config.timesteps} time steps")
+            display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             display.say(f"{len(train):,} images, {len(validation):,} more held out; run folder {run.path}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:
@@ -226,6 +227,12 @@ class SpQuantTrainer:
         count = len(self.data.train)
         validation = config.validation or max(1, min(5000, count // 10))
         batch = config.batch_size or min(256, max(16, 1 << max(1, (count - validation) // 40).bit_length() - 1))
+        fewest = (count - validation) // math.ceil((count - validation) / batch) if count > validation else 0
+        if fewest == 1 and any(stage.norm is not None for stage in self.network.hidden):
+            raise ConfigError(
+                f"batch_size {batch} leaves a batch of one image, which cannot be normalised: "
+                "choose a batch_size of 3 or more, or give more images"
+            )
         precision = config.precision
         if precision == "auto":
             precision = "bf16" if _multiplies_bf16(self.device) else "fp32"
@@ -234,14 +241,15 @@ class SpQuantTrainer:
             epochs=config.epochs if epochs is None else epochs,
             validation=validation,
             batch_size=batch,
+            learning_rate=config.learning_rate or (2e-3 if config.weight_bits == FLOAT else 4e-3),
             precision=precision,
         )
         return self.config
 
     def _open_run(self) -> RunFolder:
         if self.run is None or self._finished:
-            wanted = self._out if self.run is None else None
-            self.run = RunFolder(wanted or free_folder(self.config))
+            wanted = self._out or free_folder(self.config)
+            self.run = RunFolder(wanted if self.run is None else numbered(wanted))
             self.run.create(self.config, self.data.shape, self.data.classes)
             self.network.frozen = False
             self._finished = False

@@ -108,6 +108,14 @@ class SpikingNetwork(nn.Module):
             still = False
         return torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
 
+    def mean_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
+        """Logits averaged over time, [N, classes]; in the frozen form, integers that are equal stay so."""
+        if not self.frozen or (torch.is_grad_enabled() and self.training):
+            return self.forward(x, probe).mean(0)
+        steps = self.config.timesteps if x.dim() == 4 else x.shape[0]
+        scale = fold_readout(self.readout, self.config.timesteps).scale
+        return self.integer_logits(x, probe).double() * (scale / steps)
+
     @torch.no_grad()
     def integer_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
         """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give.

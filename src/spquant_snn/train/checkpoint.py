@@ -3,8 +3,8 @@
 The order of the images, their augmentation and dropout are drawn afresh each epoch from the seed and the epoch's
 number, and the learning rate is a function of the step: so weights, optimizer and epoch are all there is to keep.
 
-Neither torch nor safetensors notices a flipped bit in a tensor. So a checkpoint ends with its SHA-256, and weights carry
-the one of their tensors among their metadata; both files stay readable by ``torch.load`` and by safetensors.
+Neither torch nor safetensors notices a flipped bit in a tensor. So a checkpoint ends with its SHA-256, and weights
+carry the one of their tensors among their metadata; both stay readable by ``torch.load`` and by safetensors.
 """
 
 from __future__ import annotations

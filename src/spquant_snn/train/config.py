@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ConfigError, FileFormatError, RunError
 from ..files import replace_file
@@ -20,7 +19,8 @@ else:
 
 CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
-SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))  # a training that begins finds the value
+# Values that stand for another, which a training finds when it begins.
+SETTLED = (("batch_size", 0), ("learning_rate", 0.0), ("validation", 0), ("precision", "auto"))
 
 
 @dataclass(frozen=True)
@@ -28,31 +28,30 @@ class TrainOptions:
     """The fields of a training, unchecked: what the command line fills in.
 
     Args:
-        model: name of a model, as ``build_model`` takes it, or "custom" for a module given in Python.
-        dataset: name of a data set, or "custom".
+        model: lenet-snn, vgg9-snn or vgg11-snn; vgg9-snn:0.25 has a quarter of the channels.
+        dataset: mnist, fashion-mnist, cifar10 or digits.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown.
-        weight_quantizer: "standardized" (codes of the weight in standard deviations of its channel) or "learned" (a
-            trained step per channel).
+        weight_quantizer: codes of the weight in standard deviations of its channel, or with a learned step (LSQ).
         leak: share of the potential that is left one step later; k / 256.
-        reset: of a neuron that fired: "zero" or "subtract".
-        surrogate: derivative of the spike: "triangle", "rectangle", "atan" or "sigmoid".
+        reset: a neuron that fired goes to zero, or loses its threshold.
+        surrogate: derivative of the spike.
         learn_threshold: whether each layer's threshold is trained.
         epochs: passes over the training images, in training form.
         finetune_epochs: after them, in the frozen form.
         batch_size: 0 takes 256, or less where that would leave fewer than 40 steps an epoch.
-        learning_rate: of Adam, at its highest.
-        schedule: "onecycle" (rises over a fifth of the steps) or "cosine" (over a twentieth), then falls to a
+        learning_rate: of AdamW, at its highest; 0 takes 0.004, or 0.002 for floating-point weights.
+        schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
         weight_decay: decoupled, as in AdamW.
         label_smoothing: share of the target spread over all classes.
         clip_norm: largest norm of the gradient; 0 does not clip.
         augment: whether training images are changed at random, as suits the data set.
         validation: images of the training set held out to choose the best epoch; 0 takes a tenth, at most 5,000.
-        precision: of products in training: "bf16", "fp32", or "auto" for bf16 where the processor multiplies it.
+        precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
         seed: of everything random.
-        teacher: folder of a run whose network is imitated, or "".
+        teacher: folder of a run whose network is imitated; none by default.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
     """
@@ -62,22 +61,22 @@ class TrainOptions:
     weight_bits: float | str = 2
     state_bits: float | str = 2
     timesteps: int = 2
-    weight_quantizer: str = "standardized"
+    weight_quantizer: Literal["standardized", "learned"] = "standardized"
     leak: float = 0.5
-    reset: str = "zero"
-    surrogate: str = "triangle"
+    reset: Literal["zero", "subtract"] = "zero"
+    surrogate: Literal["triangle", "rectangle", "atan", "sigmoid"] = "triangle"
     learn_threshold: bool = False
     epochs: int = 20
     finetune_epochs: int = 0
     batch_size: int = 0
-    learning_rate: float = 4e-3
-    schedule: str = "onecycle"
+    learning_rate: float = 0.0
+    schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
     augment: bool = True
     validation: int = 0
-    precision: str = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
     teacher: str = ""
     distill_weight: float = 0.5
@@ -100,8 +99,7 @@ class TrainConfig(TrainOptions):
             _check_type(field.name, getattr(self, field.name), type(field.default))
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
-                upper = "" if high == math.inf else f" and at most {high:g}"
-                raise ConfigError(f"{name} must be at least {low:g}{upper}, not {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}")
         for name, choices in _CHOICES:
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
@@ -119,10 +117,10 @@ _RANGES = (
     ("epochs", 0, 1e6),
     ("finetune_epochs", 0, 1e6),
     ("batch_size", 0, 1e6),
-    ("learning_rate", 1e-12, 1e3),
+    ("learning_rate", 0, 1e3),
     ("weight_decay", 0, 1e3),
     ("label_smoothing", 0, 0.999),
-    ("clip_norm", 0, math.inf),
+    ("clip_norm", 0, 1e9),
     ("validation", 0, 1e9),
     ("seed", 0, 2**31 - 1),
     ("distill_weight", 0, 1),
@@ -155,7 +153,7 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
 
 def save_config(config: TrainConfig, path: Path) -> None:
     """Write a configuration as TOML; JSON writes texts and numbers as TOML does."""
-    lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(config).items()]
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in asdict(config).items()]
     replace_file(path, "\n".join(lines) + "\n")
 
 

@@ -54,10 +54,11 @@ class Display:
     def begin(self, epoch: int, steps: int) -> None:
         """An epoch of ``steps`` steps begins."""
         self._began = time.monotonic()
-        if self._bar is not None:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=steps, note="")
+        if self._bar is None:
+            return
+        if self._task is None:  # one bar for the whole training, so that the time left is that of the training
+            self._task = self._bar.add_task("", total=steps * self.epochs, completed=steps * epoch, note="")
+        self._bar.update(self._task, description=f"epoch {epoch + 1}/{self.epochs}")
 
     def step(self, loss: float, accuracy: float) -> None:
         """A step is done; the loss and the accuracy in percent of the epoch so far."""

@@ -67,7 +67,7 @@ def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, samp
         images = data.images[start : start + batch_size].to(device)
         labels = data.labels[start : start + batch_size].to(device)
         probe = _Activity(network, tally) if start < sample else None
-        logits = network(images, probe).mean(0)
+        logits = network.mean_logits(images, probe)
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
     network.train(training)

@@ -26,6 +26,8 @@ from .checkpoint import load_weights
 from .config import CUSTOM, TrainConfig, load_config, save_config
 from .metrics import Metrics
 
+_LARGEST = 1 << 20
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -116,10 +118,15 @@ class RunFolder:
 def free_folder(config: TrainConfig, parent: Path = Path("runs")) -> Path:
     """A folder of a telling name that does not exist yet."""
     name = f"{config.model}-{config.dataset}-w{config.weight_bits:g}s{config.state_bits:g}".replace(":", "x")
-    number = 1
-    while (parent / f"{name}-{number}").exists():
+    return numbered(parent / name, 1)
+
+
+def numbered(path: Path, first: int = 2) -> Path:
+    """The path with the first number behind it that leads to nothing yet."""
+    number = first
+    while path.with_name(f"{path.name}-{number}").exists():
         number += 1
-    return parent / f"{name}-{number}"
+    return path.with_name(f"{path.name}-{number}")
 
 
 def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> SpikingNetwork:
@@ -151,8 +158,17 @@ def load_network(folder: Path) -> SpikingNetwork:
     try:
         channels, height, width = map(int, record["input_shape"])
         classes = int(record["classes"])
-    except (KeyError, TypeError, ValueError):
+        if not all(1 <= size <= _LARGEST for size in (channels, height, width, classes)):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise FileFormatError(f"{run.record} is damaged: it names no input_shape and classes") from None
+    with torch.device("meta"):  # counted before anything is allocated
+        model = build_model(config.model, (channels, height, width), classes)
+        size = 4 * sum(parameter.numel() for parameter in model.parameters())
+    if run.weights.exists() and size > run.weights.stat().st_size:
+        raise FileFormatError(
+            f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
+        )
     network = build_network(config, (channels, height, width), classes)
     load_weights(run.weights, network)
     return network
@@ -163,5 +179,8 @@ def _git_commit() -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    answer = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+    try:
+        answer = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return answer.stdout.strip() if answer.returncode == 0 else None

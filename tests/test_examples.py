@@ -1,0 +1,75 @@
+"""The examples run as they stand, each a screen long, its docstring the manual."""
+
+import ast
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+
+def run(name, *arguments, cwd, **environment):
+    call = [sys.executable, FOLDER / name, *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | environment
+    return subprocess.run(call, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+def test_there_are_examples():
+    assert {"demo.py", "train_mnist.py", "train_cifar10.py"} <= {path.name for path in EXAMPLES}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_short_and_says_how_to_call_it(path, tmp_path, monkeypatch, capsys):
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) < 80
+    assert f"    python examples/{path.name}" in ast.get_docstring(ast.parse(text))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(path), run_name="__main__")
+    assert f"python examples/{path.name}" in capsys.readouterr().out  # the docstring is the help
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_tells_the_whole_story(tmp_path):
+    ended = run("demo.py", "--epochs", "1", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "fp32 twin" in ended.stdout
+    assert re.search(r"equal on 360 images: [\d,]+ spikes", ended.stdout)
+    folder = re.search(r"run folder, with model\.spq, is (.+)", ended.stdout)[1]
+    assert (tmp_path / folder / "model.spq").exists()
+
+
+def test_train_mnist_trains_and_runs_the_integers(tmp_path):
+    ended = run("train_mnist.py", "--dataset", "digits", "--epochs", "1", "--out", "x", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    *_, accuracy, integers = ended.stdout.splitlines()
+    percent = re.fullmatch(r"Test Accuracy: (\d+\.\d\d)%", accuracy)[1]
+    assert re.fullmatch(rf"x/model\.spq: [\d,]+ bytes, {percent}% by the integer reference", integers)
+
+
+TRAIN_CIFAR10 = """
+import runpy, sys, torch
+from spquant_snn import trainer
+torch.manual_seed(0)
+part = lambda count: (torch.randint(256, (count, 3, 32, 32)).to(torch.uint8), torch.arange(count) % 10)
+trainer.as_splits = lambda name, *args, splits=trainer.as_splits, **kwargs: splits((part(80), part(20)))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_train_cifar10_trains(tmp_path):
+    """On noise in place of the 60,000 images, which would take minutes."""
+    arguments = [FOLDER / "train_cifar10.py", "--model", "vgg9-snn:0.05", "--epochs", "1", "--out", "x"]
+    call = [sys.executable, "-c", TRAIN_CIFAR10, *arguments]
+    ended = subprocess.run(call, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.fullmatch(r"Test Accuracy: \d+\.\d\d%", ended.stdout.splitlines()[-1])
+    assert (tmp_path / "x" / "model.spq").exists()

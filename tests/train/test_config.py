@@ -1,0 +1,135 @@
+"""The configuration: what it refuses, in words, and that TOML gives back what was written."""
+
+from dataclasses import FrozenInstanceError, asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spquant_snn import ConfigError, FileFormatError, RunError
+from spquant_snn.train.config import TrainConfig, TrainOptions, differences, load_config, save_config, with_options
+
+
+def test_the_defaults_of_the_options_are_a_training():
+    assert asdict(TrainConfig()) == asdict(TrainOptions())
+
+
+def test_a_training_cannot_be_changed_on_the_way():
+    with pytest.raises(FrozenInstanceError):
+        TrainConfig().epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("ternary", 1.58), ("1.58", 1.58), ("2", 2), (4.0, 4), ("fp32", 32), (32, 32)]
+)
+def test_a_width_is_written_in_one_way(written, meant):
+    config = TrainConfig(weight_bits=written, state_bits=written)
+    assert (config.weight_bits, config.state_bits) == (meant, meant)
+    assert type(config.weight_bits) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("weight_bits", 0),
+        ("weight_bits", 5.5),
+        ("state_bits", 9),
+        ("state_bits", "two"),
+        ("state_bits", None),
+        ("timesteps", 0),
+        ("weight_quantizer", "best"),
+        ("epochs", -1),
+        ("epochs", 2.0),
+        ("epochs", "2"),
+        ("epochs", True),
+        ("finetune_epochs", -1),
+        ("batch_size", -1),
+        ("learning_rate", -1),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("schedule", "linear"),
+        ("weight_decay", -0.1),
+        ("label_smoothing", 1.0),
+        ("clip_norm", float("inf")),
+        ("augment", 1),
+        ("validation", -1),
+        ("precision", "fp16"),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("teacher", None),
+        ("distill_weight", 1.1),
+        ("distill_temperature", 0),
+        ("model", 3),
+    ],
+)
+def test_a_value_that_does_not_exist_is_refused_with_its_option(option, value):
+    with pytest.raises(ConfigError, match=rf"^{option.replace('_', '[ _]')} must be .* not ") as refused:
+        with_options({option: value})
+    assert "\n" not in str(refused.value)
+
+
+def test_no_epoch_at_all_is_refused():
+    with pytest.raises(ConfigError, match="epochs must be at least 1"):
+        TrainConfig(epochs=0)
+    assert TrainConfig(epochs=0, finetune_epochs=1).finetune_epochs == 1
+
+
+def test_floating_point_cannot_be_fine_tuned_as_integers():
+    with pytest.raises(ConfigError, match="finetune_epochs needs"):
+        TrainConfig(state_bits=32, finetune_epochs=1)
+
+
+def test_an_unknown_option_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"no option 'learning_rte'.* learning_rate"):
+        with_options({"learning_rte": 0.1})
+
+
+@given(
+    st.builds(
+        TrainConfig,
+        weight_bits=st.sampled_from([1.58, 2, 8, 32]),
+        learning_rate=st.floats(1e-12, 1e3),
+        clip_norm=st.floats(0, 1e9),
+        augment=st.booleans(),
+        seed=st.integers(0, 2**31 - 1),
+        teacher=st.text(st.characters(exclude_characters="\x7f", exclude_categories=["Cs"])),
+    )
+)
+def test_toml_gives_back_what_was_written(tmp_path_factory, config):
+    path = tmp_path_factory.mktemp("run") / "config.toml"
+    save_config(config, path)
+    assert load_config(path) == config
+
+
+def test_a_configuration_that_was_cut_is_not_taken_for_another(tmp_path):
+    path = tmp_path / "config.toml"
+    save_config(TrainConfig(epochs=17, seed=23), path)
+    whole = path.read_bytes()
+    for length in range(len(whole) - 3):  # the last three bytes are ".0" of a number, and the end of its line
+        path.write_bytes(whole[:length])
+        with pytest.raises(FileFormatError, match="is not the configuration of a run"):
+            load_config(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"epochs =", b"epochs = 3\nepochs = 4", b"wings = 2", b"epochs = 'x'"]
+)
+def test_what_is_no_configuration_is_refused(tmp_path, content):
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="is not the configuration of a run"):
+        load_config(path)
+
+
+def test_a_folder_without_a_configuration_is_no_run(tmp_path):
+    with pytest.raises(RunError, match=r"is not the folder of a run: it holds no config\.toml"):
+        load_config(tmp_path / "config.toml")
+
+
+def test_differences_are_named_with_both_values():
+    config = TrainConfig(weight_bits=2)
+    assert differences(config, replace(config)) == []
+    assert differences(config, replace(config, epochs=3, weight_bits="ternary")) == [
+        "weight_bits: 2, not 1.58",
+        "epochs: 20, not 3",
+    ]

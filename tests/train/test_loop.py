@@ -1,0 +1,203 @@
+"""The loop: what it trains on, in which order, at which rate, and when it stops."""
+
+import io
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from rich.console import Console
+
+from spquant_snn import DivergedError
+from spquant_snn.data import Augmentation, Labelled
+from spquant_snn.train.checkpoint import Best, Progress
+from spquant_snn.train.config import TrainConfig
+from spquant_snn.train.console import Display
+from spquant_snn.train.loop import fit, learning_rate, objective
+
+CONFIG = TrainConfig(
+    model="custom",
+    dataset="custom",
+    epochs=2,
+    batch_size=16,
+    learning_rate=4e-3,
+    precision="fp32",
+    validation=1,
+)
+
+
+def run(network, train, validation, config=CONFIG, progress=Progress(), report=None, teacher=None):  # noqa: B008
+    """Train, and what was reported of each epoch."""
+    reports = []
+
+    def keep(before, loss, accuracy, metrics):
+        reports.append((before, loss, accuracy, metrics))
+        return Progress(before.epochs + 1, Best(before.epochs + 1, metrics.accuracy, metrics.loss))
+
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad])
+    display = Display(config.epochs, Console(file=io.StringIO()), quiet=True)
+    end = fit(network, optimizer, train, validation, Augmentation(), config, progress, display, report or keep, teacher)
+    return end, reports
+
+
+def batches(network, monkeypatch, inside=True):
+    """A list that receives the images that the network is given in training (``inside``) or in evaluation."""
+    seen = []
+    forward = type(network).forward
+
+    def spy(self, x, probe=None):
+        if self.training is inside:
+            seen.append(x.clone())
+        return forward(self, x, probe)
+
+    monkeypatch.setattr(type(network), "forward", spy)
+    return seen
+
+
+def rows(images):
+    return sorted(image.flatten().tolist() for image in images)
+
+
+def test_every_image_is_seen_once_an_epoch_in_batches_of_nearly_one_size(tiny, quadrants, monkeypatch):
+    train = quadrants(37)
+    network = tiny()
+    seen = batches(network, monkeypatch)
+    run(network, train, quadrants(9, seed=1))
+    assert [len(batch) for batch in seen] == [13, 12, 12] * 2
+    first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
+    assert rows(first) == rows(second) == rows(train.images)
+    assert not torch.equal(first, second)
+
+
+def test_the_validation_images_are_only_looked_at(tiny, quadrants, monkeypatch):
+    validation = quadrants(9, seed=1)
+    network = tiny()
+    seen = batches(network, monkeypatch, inside=False)
+    run(network, quadrants(37), validation)
+    assert [rows(batch) for batch in seen] == [rows(validation.images)] * 2
+
+
+def test_an_epoch_that_is_run_again_gives_the_same(tiny, quadrants):
+    train, validation = quadrants(40), quadrants(9, seed=1)
+    first, second = tiny(drop=0.5), tiny(drop=0.5)
+    run(first, train, validation)
+    torch.rand(5)  # what else draws random numbers is no matter
+    run(second, train, validation)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    other = tiny(drop=0.5)
+    run(other, train, validation, replace(CONFIG, seed=1))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+def test_reports_each_epoch_and_returns_the_last_progress(tiny, quadrants):
+    end, reports = run(tiny(), quadrants(40), quadrants(9, seed=1))
+    assert [before.epochs for before, *_ in reports] == [0, 1]
+    assert end.epochs == 2
+    assert reports[1][0].best == Best(1, reports[0][3].accuracy, reports[0][3].loss)
+    assert all(0 <= accuracy <= 100 and loss > 0 for _, loss, accuracy, _ in reports)
+
+
+def test_goes_on_after_the_epochs_that_are_done(tiny, quadrants):
+    _, reports = run(tiny(), quadrants(40), quadrants(9, seed=1), progress=Progress(1))
+    assert [before.epochs for before, *_ in reports] == [1]
+    end, reports = run(tiny(), quadrants(40), quadrants(9, seed=1), progress=Progress(2))
+    assert (end, reports) == (Progress(2), [])
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight(tiny, quadrants):
+    network = tiny()
+    with torch.no_grad():
+        network.readout.synapse.bias[1] = float("nan")
+    before = [p.clone() for p in network.parameters()]
+    reports = []
+    with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1: lower the learning rate .* clip_norm"):
+        run(network, quadrants(40), quadrants(9, seed=1), report=lambda *_: reports.append(1))
+    assert reports == []
+    assert all(a.equal(b) or b.isnan().any() for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_a_weight_that_is_not_finite_is_found_behind_silent_neurons(tiny, quadrants):
+    network = tiny()
+    with torch.no_grad():
+        network.hidden[-1].norm.bias[0] = float("nan")  # this neuron never fires: the loss stays finite
+    reports = []
+    with pytest.raises(DivergedError, match="a weight is no longer a finite number in epoch 1"):
+        run(network, quadrants(40), quadrants(9, seed=1), report=lambda *_: reports.append(1))
+    assert reports == []
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
+def test_the_learning_rate_rises_then_falls_without_a_jump(schedule):
+    config = TrainConfig(schedule=schedule, epochs=10, learning_rate=0.01)
+    rates = [learning_rate(config, 0.01 * i) for i in range(1000)]
+    top = rates.index(max(rates))
+    assert rates[0] == pytest.approx(0.001)
+    assert max(rates) == pytest.approx(0.01)
+    assert top == (200 if schedule == "onecycle" else 50)
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] == pytest.approx(1e-5, rel=0.05)
+    assert max(abs(a - b) for a, b in pairwise(rates)) < 0.0004
+
+
+def test_fine_tuning_begins_at_a_hundredth():
+    config = TrainConfig(epochs=10, finetune_epochs=4, learning_rate=0.01)
+    assert learning_rate(config, 10) == pytest.approx(1e-4)
+    assert learning_rate(config, 13.9) < 2e-6
+
+
+def test_clipping_bounds_the_gradient(tiny, quadrants, monkeypatch):
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def spy(self, *args, **kwargs):
+        grads = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(torch.cat(grads).norm().item())
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    run(tiny(), quadrants(40), quadrants(9, seed=1), replace(CONFIG, clip_norm=0.01))
+    assert max(norms) <= 0.0101
+    norms.clear()
+    run(tiny(), quadrants(40), quadrants(9, seed=1))
+    assert max(norms) > 0.0101
+
+
+def test_the_objective_smooths_labels_and_mixes_in_a_teacher():
+    logits, labels = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
+    p = logits.softmax(1)
+    hard, spread = -p[0, 0].log(), -p.log().mean()
+    assert objective(logits, labels, TrainConfig(), None).item() == pytest.approx(hard.item())
+    smooth = objective(logits, labels, TrainConfig(label_smoothing=0.2), None)
+    assert smooth.item() == pytest.approx((0.8 * hard + 0.2 * spread).item())
+
+    teacher = torch.tensor([[0.0, 1.0, 0.0]])
+    config = TrainConfig(distill_weight=0.25, distill_temperature=3.0)
+    q, s = (teacher / 3).softmax(1), (logits / 3).softmax(1)
+    divergence = (q * (q / s).log()).sum()
+    expected = 0.75 * hard + 0.25 * 9 * divergence
+    assert objective(logits, labels, config, teacher).item() == pytest.approx(expected.item(), rel=1e-5)
+    same = objective(logits, labels, TrainConfig(distill_weight=1.0), logits)
+    assert same.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_teacher_is_imitated_without_being_trained(tiny, quadrants):
+    teacher = tiny(seed=1, bits=32).eval().requires_grad_(False)
+    before = [p.clone() for p in teacher.parameters()]
+    taught, alone = tiny(), tiny()
+    train, validation = quadrants(40), quadrants(9, seed=1)
+    run(taught, train, validation, teacher=teacher)
+    run(alone, train, validation)
+    assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(taught.parameters(), alone.parameters(), strict=True))
+
+
+def test_learns_to_tell_quadrants(tiny, quadrants):
+    _, reports = run(tiny(), quadrants(160), quadrants(80, seed=1), replace(CONFIG, epochs=6))
+    assert reports[-1][3].accuracy > 90
+
+
+def test_one_image_is_enough_to_validate_on(tiny, quadrants):
+    one = quadrants(1)
+    end, _ = run(tiny(), quadrants(20), Labelled(one.images, one.labels))
+    assert end.best.accuracy in (0.0, 100.0)

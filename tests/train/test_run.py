@@ -1,0 +1,157 @@
+"""The folder of a run: what is written into it, and how one that is damaged is refused."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from spquant_snn import ConfigError, FileFormatError, RunError
+from spquant_snn.train.checkpoint import save_weights
+from spquant_snn.train.config import TrainConfig, load_config, save_config
+from spquant_snn.train.metrics import LayerActivity, Metrics
+from spquant_snn.train.run import RunFolder, build_network, free_folder, load_network
+
+CONFIG = TrainConfig(model="lenet-snn:0.1", dataset="digits", epochs=3, seed=5)
+METRICS = Metrics(90.0, 0.5, (LayerActivity("conv1", 0.2, 0.1, 0.0),))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run whose first epoch is done."""
+    folder = RunFolder(tmp_path / "deep" / "run")
+    folder.create(CONFIG, (1, 8, 8), 10)
+    save_weights(folder.weights, build_network(CONFIG, (1, 8, 8), 10))
+    return folder
+
+
+def test_a_new_run_says_what_it_is_and_where_it_came_from(run):
+    assert load_config(run.config) == CONFIG
+    record = run.read_record()
+    assert record["input_shape"] == [1, 8, 8]
+    assert record["classes"] == 10
+    assert record["seed"] == 5
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["command"]
+    assert record["started"]
+
+
+def test_a_folder_holds_one_run(run):
+    with pytest.raises(RunError, match="already holds a run: resume it, or choose another folder"):
+        run.create(CONFIG, (1, 8, 8), 10)
+
+
+def test_the_commit_is_that_of_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    RunFolder(tmp_path / "a").create(CONFIG, (1, 8, 8), 10)
+    assert RunFolder(tmp_path / "a").read_record()["git_commit"] is None
+    commit = ["-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--allow-empty", "-m", "x"]
+    for line in (["init", "--quiet"], commit):
+        subprocess.run(["git", *line], check=True)
+    RunFolder(tmp_path / "b").create(CONFIG, (1, 8, 8), 10)
+    assert len(RunFolder(tmp_path / "b").read_record()["git_commit"]) == 40
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    RunFolder(tmp_path / "a").create(CONFIG, (1, 8, 8), 10)
+    assert RunFolder(tmp_path / "a").read_record()["git_commit"] is None
+
+
+def test_notes_are_added_to_the_record(run):
+    run.note(test_accuracy=91.0)
+    run.note(test_accuracy=92.0, best={"epoch": 3})
+    record = run.read_record()
+    assert (record["test_accuracy"], record["best"], record["classes"]) == (92.0, {"epoch": 3}, 10)
+
+
+def test_lines_of_epochs_that_are_run_again_give_way(run):
+    for epoch in (1, 2, 3, 2):
+        run.log_epoch(epoch, 0.5, 80.0 + epoch, METRICS)
+    lines = [json.loads(line) for line in run.metrics.read_text("utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert lines[1] == {
+        "epoch": 2,
+        "train_loss": 0.5,
+        "train_accuracy": 82.0,
+        "val_accuracy": 90.0,
+        "val_loss": 0.5,
+        "val_layers": [{"name": "conv1", "rate": 0.2, "saturated": 0.1, "dead": 0.0}],
+    }
+
+
+def test_free_folders_are_numbered_and_can_be_named_anywhere(tmp_path):
+    config = TrainConfig(model="vgg9-snn:0.25", dataset="cifar10", weight_bits="ternary", state_bits=4)
+    assert free_folder(config, tmp_path) == tmp_path / "vgg9-snnx0.25-cifar10-w1.58s4-1"
+    (tmp_path / "vgg9-snnx0.25-cifar10-w1.58s4-1").mkdir()
+    assert free_folder(config, tmp_path) == tmp_path / "vgg9-snnx0.25-cifar10-w1.58s4-2"
+
+
+def test_the_network_of_a_run_is_the_one_that_was_saved(run):
+    saved, loaded = build_network(CONFIG, (1, 8, 8), 10), load_network(run.path)
+    assert not loaded.frozen
+    assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), loaded.parameters(), strict=True))
+
+
+def test_the_neurons_are_as_the_configuration_says():
+    config = TrainConfig(model="lenet-snn:0.1", leak=0.75, reset="subtract", learn_threshold=True, state_bits=4)
+    lif = build_network(config, (1, 8, 8), 10).hidden[0].lif
+    assert (lif.leak, lif.reset, lif.v_threshold.requires_grad, lif.levels.low) == (0.75, "subtract", True, -8)
+
+
+@pytest.mark.parametrize("wrong", [{"leak": 0.3}, {"reset": "hard"}, {"surrogate": "relu"}, {"model": "lenet"}])
+def test_what_only_the_model_knows_is_refused_when_it_is_built(wrong):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be"):
+        build_network(TrainConfig(**{"model": "lenet-snn:0.1"} | wrong), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "{",
+        "[]",
+        "\0",
+        "{}",
+        '{"input_shape": [1, 8], "classes": 10}',
+        '{"input_shape": "188", "classes": null}',
+        '{"input_shape": [1, 8, -8], "classes": 10}',
+        '{"input_shape": [1, 8, 8], "classes": 0}',
+        '{"input_shape": [1, 8, 1e300], "classes": 10}',
+        '{"input_shape": [1, 8, 88888888], "classes": 10}',
+        '{"input_shape": [1, 8, 8], "classes": 11}',
+    ],
+)
+def test_a_damaged_record_is_refused(run, record):
+    run.record.write_text(record, encoding="utf-8")
+    with pytest.raises(FileFormatError, match="damaged") as refused:
+        load_network(run.path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_record_that_is_not_text_is_refused(run):
+    run.record.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(FileFormatError, match="damaged"):
+        load_network(run.path)
+
+
+@pytest.mark.parametrize("missing", ["config", "record", "weights"])
+def test_a_missing_file_is_named(run, missing):
+    path = getattr(run, missing)
+    path.unlink()
+    with pytest.raises(RunError, match=path.name):
+        load_network(run.path)
+
+
+def test_a_network_given_in_python_is_not_guessed(run):
+    save_config(TrainConfig(model="custom"), run.config)
+    with pytest.raises(RunError, match="was given in Python, not by name"):
+        load_network(run.path)
+
+
+def test_the_command_is_kept_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bin/spquant", "train", "--out", "a b"])
+    RunFolder(tmp_path / "a").create(CONFIG, (1, 8, 8), 10)
+    assert RunFolder(tmp_path / "a").read_record()["command"] == ["spquant", "train", "--out", "a b"]
