@@ -1,13 +1,15 @@
 """From images to integers on the bundled 8x8 digits, in about a minute on two cores.
 
-Trains LeNet-SNN with 2-bit weights and 2-bit membranes beside its floating-point twin, freezes and lowers it, checks that the integers compute
-exactly what torch computes, and prints one table.
+Trains LeNet-SNN with 2-bit weights and 2-bit membranes beside its floating-point twin, freezes and lowers it, checks
+that the integers compute exactly what torch computes, and prints one table.
 
-    python examples/demo.py [epochs]
+    python examples/demo.py
+    python examples/demo.py --epochs 5    # a quicker look
 """
 
+import argparse
 import sys
-from pathlib import Path
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +21,11 @@ from spquant_snn.integer.verify import reference_trace, verify
 from spquant_snn.train.metrics import measure
 
 
-def main(epochs: int = 30) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=30)
+    epochs = parser.parse_args().epochs
+
     table = Table(title="LeNet-SNN on 8x8 digits, 2 time steps")
     for column in ("network", "test accuracy", "weights", "state", "spikes per neuron and step", "integers = torch"):
         table.add_column(column, justify="right")
@@ -33,12 +39,9 @@ def main(epochs: int = 30) -> int:
         network, folder = trainer.deployed(), trainer.run.path
         answer = "-"
         if bits < 32:
-            graph = load_graph(folder / "model.spq")
-            verdict = verify(
-                lambda x: frozen_trace(network, x),
-                lambda x: reference_trace(graph, x),
-                trainer.data.test.images.numpy(),
-            )
+            torch_side = partial(frozen_trace, network)
+            integer_side = partial(reference_trace, load_graph(folder / "model.spq"))
+            verdict = verify(torch_side, integer_side, trainer.data.test.images.numpy())
             exact, answer = verdict.equal, "yes" if verdict.equal else "NO"
         table.add_row(
             name, f"{accuracy:.2f} %", f"{network.weight_bytes:,.0f} B", f"{network.state_bytes:,.0f} B", rates, answer
@@ -51,4 +54,4 @@ def main(epochs: int = 30) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Train VGG-SNN on CIFAR-10 with low-bit weights and membranes, and write its integers.
 
-    python examples/train_cifar10.py                                  # a quarter of VGG-9's channels, 20 epochs: for a machine without a GPU
+    python examples/train_cifar10.py                                  # a quarter of VGG-9's channels, without a GPU
     python examples/train_cifar10.py --model vgg9-snn --epochs 200    # all of them: for a GPU
     python examples/train_cifar10.py --bits 32                        # the floating-point twin
     python examples/train_cifar10.py --teacher runs/x                 # imitates a trained twin

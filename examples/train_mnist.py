@@ -1,6 +1,6 @@
 """Train LeNet-SNN on MNIST with low-bit weights and membranes, and write its integers.
 
-    python examples/train_mnist.py                          # 2-bit weights, 2-bit membranes, 20 epochs: about 10 minutes on two cores
+    python examples/train_mnist.py                          # 2 bits, 20 epochs: about 10 minutes on two cores
     python examples/train_mnist.py --bits ternary           # 1.58 bits
     python examples/train_mnist.py --bits 32                # the floating-point twin
     python examples/train_mnist.py --dataset digits         # offline: the 8x8 digits of scikit-learn
@@ -42,9 +42,8 @@ def main() -> None:
         program = load(trainer.run.integers)  # integers only, no torch
         test = trainer.data.test
         correct = (program.predict(test.images.numpy()) == test.labels.numpy()).mean()
-        print(
-            f"{trainer.run.integers}: {trainer.run.integers.stat().st_size:,} bytes, {100 * correct:.2f}% by the integer reference"
-        )
+        size = trainer.run.integers.stat().st_size
+        print(f"{trainer.run.integers}: {size:,} bytes, {100 * correct:.2f}% by the integer reference")
 
 
 if __name__ == "__main__":

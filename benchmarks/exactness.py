@@ -1,0 +1,58 @@
+"""Frozen torch against the NumPy reference on real MNIST images, over every combination of bits, reset, leak and time steps.
+
+    python benchmarks/exactness.py                  # 80 combinations, 500 images each
+
+The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and equality does not
+depend on what they have learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spquant_snn import LIF, LeNetSNN, QuantConfig, SpikingNetwork, lower, prepare
+from spquant_snn.data import load
+from spquant_snn.integer.lower import frozen_trace
+from spquant_snn.integer.verify import reference_trace, verify
+
+
+def settled(bits: float, reset: str, leak: float, timesteps: int, images: torch.Tensor) -> SpikingNetwork:
+    """A frozen network whose neurons fire."""
+    torch.manual_seed(0)
+    model = LeNetSNN(neuron=lambda: LIF(leak=leak, reset=reset))
+    network = prepare(model, QuantConfig(bits, bits, timesteps), (1, 28, 28)).train()
+    with torch.no_grad():
+        for batch in images.split(64):
+            network(batch)
+    return network.eval().freeze()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--data-dir", type=Path)
+    args = parser.parse_args()
+    data = load("mnist", args.data_dir)
+    images = data.test.images[: args.images].numpy()
+    combinations = list(itertools.product((1.58, 2, 3, 4, 8), ("zero", "subtract"), (0.5, 0.75), (1, 2, 4, 8)))
+    equal, spikes = 0, 0
+    for bits, reset, leak, timesteps in combinations:
+        network = settled(bits, reset, leak, timesteps, data.train.images[:3840])
+        graph = lower(network)
+        verdict = verify(lambda x, n=network: frozen_trace(n, x), lambda x, g=graph: reference_trace(g, x), images)
+        rates = [float(np.mean(layer[1])) for layer in reference_trace(graph, images[:50]).layers]
+        equal, spikes = equal + verdict.equal, spikes + verdict.spikes
+        rate = " / ".join(f"{100 * rate:.0f} %" for rate in rates)
+        print(
+            f"{bits:>4} bits, reset {reset:8}, leak {leak:.2f}, T = {timesteps}: {verdict}; firing {rate}", flush=True
+        )
+    print(f"{equal} of {len(combinations)} combinations equal, {spikes:,} spikes compared")
+
+
+if __name__ == "__main__":
+    main()
