@@ -23,7 +23,7 @@ from spquant_snn.train.metrics import measure
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     epochs = parser.parse_args().epochs
 
     table = Table(title="LeNet-SNN on 8x8 digits, 2 time steps")

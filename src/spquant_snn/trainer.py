@@ -15,7 +15,7 @@ from .data import Augmentation, Splits, as_splits, default_augmentation, hold_ou
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import save
 from .integer.lower import lower
-from .quant.grids import FLOAT, Bits, describe
+from .quant.grids import Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
 from .train.checkpoint import Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -241,7 +241,6 @@ class SpQuantTrainer:
             epochs=config.epochs if epochs is None else epochs,
             validation=validation,
             batch_size=batch,
-            learning_rate=config.learning_rate or (2e-3 if config.weight_bits == FLOAT else 4e-3),
             precision=precision,
         )
         return self.config

@@ -474,3 +474,13 @@ def test_a_network_comes_back_ready_to_train():
     assert network.training
     assert not network.frozen
     assert (network.hidden[0].lif.levels.low, network.hidden[0].lif.levels.high) == (-4, 3)
+
+
+def test_the_weights_of_a_floating_point_network_are_standardised_only_when_asked():
+    model = seq(conv(), LIF(), *TAIL)
+    plain = prepare(model, QuantConfig(32, 32), (1, 6, 6))
+    twin = prepare(model, QuantConfig(32, 32, standardize=True), (1, 6, 6))
+    assert torch.equal(plain.hidden[0].synapse.codes(), model[0].weight)
+    synapse = twin.hidden[0].synapse
+    weight = synapse.codes() * synapse.scale().view(-1, 1, 1, 1)
+    assert torch.allclose(weight, model[0].weight - model[0].weight.mean((1, 2, 3), keepdim=True), atol=1e-5)

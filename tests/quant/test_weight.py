@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spquant_snn.quant.grids import WEIGHT_GRIDS
-from spquant_snn.quant.weight import integer_codes, weight_quantizer
+from spquant_snn.quant.weight import Unrounded, integer_codes, weight_quantizer
 
 CASES = list(itertools.product(["standardized", "learned"], WEIGHT_GRIDS, [False, True]))
 
@@ -137,3 +137,16 @@ def test_codes_do_not_depend_on_the_number_of_threads(choice, shape, per_tensor,
         found.append(integer_codes(quantizer, weight))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def test_the_floating_point_twin_differs_from_eight_bits_in_the_rounding_alone():
+    weight = weights(5, 30)
+    twin = Unrounded(weight, False, False)
+    quantizer = weight_quantizer("standardized", weight, 8, False, False)
+    assert torch.equal(twin.scale, quantizer.scale)
+    exact, rounded = twin.codes(weight), quantizer.codes(weight)
+    inside = (exact > quantizer.low) & (exact < quantizer.high)
+    assert inside.float().mean() > 0.99
+    assert (exact - rounded)[inside].abs().max() <= 0.5
+    assert not torch.equal(exact, exact.round())
+    assert exact.mean(1).abs().max() < 1e-4

@@ -44,7 +44,7 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("epochs", True),
         ("finetune_epochs", -1),
         ("batch_size", -1),
-        ("learning_rate", -1),
+        ("learning_rate", 0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
         ("schedule", "linear"),

@@ -20,6 +20,8 @@ class QuantConfig:
         timesteps: steps for which a still image is shown; a sequence brings its own.
         weight_quantizer: "standardized": codes of the weight in standard deviations of its channel; "learned": a
             trained step per channel (LSQ, Esser et al. 2020).
+        standardize: with 32-bit weights, train the standardised weight, as the quantised networks do: a twin that
+            differs in the rounding alone. Without it the weights are those of the model.
 
     Raises:
         ConfigError: a value that does not exist.
@@ -29,6 +31,7 @@ class QuantConfig:
     state_bits: Bits = 2
     timesteps: int = 2
     weight_quantizer: str = "standardized"
+    standardize: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight_bits", width(self.weight_bits, "weight bits"))

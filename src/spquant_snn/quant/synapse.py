@@ -14,7 +14,7 @@ from ..nn.layers import pool_into_kernel
 from .config import QuantConfig
 from .grids import FLOAT
 from .pool import Pool
-from .weight import WeightQuantizer, weight_quantizer
+from .weight import Unrounded, WeightQuantizer, weight_quantizer
 
 
 def apply_pool(pool: Pool, x: Tensor) -> Tensor:
@@ -47,7 +47,9 @@ class Synapse(nn.Module):
         self.padding = _padding(layer) if isinstance(layer, nn.Conv2d) else (0, 0)
         self.groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
         self.quantizer: WeightQuantizer | None = None
-        if config.weight_bits != FLOAT:
+        if config.weight_bits == FLOAT and config.standardize:
+            self.quantizer = Unrounded(self.weight, free_scale, per_tensor)
+        elif config.weight_bits != FLOAT:
             bits = cast(float, config.weight_bits)
             self.quantizer = weight_quantizer(config.weight_quantizer, self.weight, bits, free_scale, per_tensor)
 

@@ -70,6 +70,17 @@ class Standardized(WeightQuantizer):
         return self.round(self.centred(weight) / (self.spread(weight) * self.step))
 
 
+class Unrounded(Standardized):
+    """The standardised weight as it is: what the quantised networks train, but for the rounding (weight
+    standardization, Qiao et al. 2019); in steps of the finest grid."""
+
+    def __init__(self, weight: Tensor, learn_scale: bool, per_tensor: bool) -> None:
+        super().__init__(weight, 8, learn_scale, per_tensor)
+
+    def round(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Learned(WeightQuantizer):
     """Codes of the weight in units of a trained step, which is also the scale (LSQ, Esser et al. 2020)."""
 

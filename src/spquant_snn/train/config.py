@@ -20,7 +20,7 @@ else:
 CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
 # Values that stand for another, which a training finds when it begins.
-SETTLED = (("batch_size", 0), ("learning_rate", 0.0), ("validation", 0), ("precision", "auto"))
+SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainOptions:
         epochs: passes over the training images, in training form.
         finetune_epochs: after them, in the frozen form.
         batch_size: 0 takes 256, or less where that would leave fewer than 40 steps an epoch.
-        learning_rate: of AdamW, at its highest; 0 takes 0.004, or 0.002 for floating-point weights.
+        learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
         weight_decay: decoupled, as in AdamW.
@@ -69,7 +69,7 @@ class TrainOptions:
     epochs: int = 20
     finetune_epochs: int = 0
     batch_size: int = 0
-    learning_rate: float = 0.0
+    learning_rate: float = 4e-3
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
@@ -117,7 +117,7 @@ _RANGES = (
     ("epochs", 0, 1e6),
     ("finetune_epochs", 0, 1e6),
     ("batch_size", 0, 1e6),
-    ("learning_rate", 0, 1e3),
+    ("learning_rate", 1e-12, 1e3),
     ("weight_decay", 0, 1e3),
     ("label_smoothing", 0, 0.999),
     ("clip_norm", 0, 1e9),

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int
         )
 
     torch.manual_seed(config.seed)
-    return prepare(build_model(config.model, shape, classes, neuron), config.quant, shape)
+    return prepare(build_model(config.model, shape, classes, neuron), replace(config.quant, standardize=True), shape)
 
 
 def load_network(folder: Path) -> SpikingNetwork:
