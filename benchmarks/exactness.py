@@ -1,9 +1,9 @@
-"""Frozen torch against the NumPy reference on real MNIST images, over every combination of bits, reset, leak and time steps.
+"""Frozen torch against the NumPy reference on real MNIST images: every combination of bits, reset, leak and time steps.
 
     python benchmarks/exactness.py                  # 80 combinations, 500 images each
 
-The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and equality does not
-depend on what they have learned.
+The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and
+equality does not depend on what they have learned.
 """
 
 from __future__ import annotations

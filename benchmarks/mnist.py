@@ -1,6 +1,6 @@
 """LeNet-SNN on MNIST at every precision: trains, verifies and prints the table of the README.
 
-    python benchmarks/mnist.py train                 # all rows, all seeds, one after another; finished runs are skipped, stopped ones resumed
+    python benchmarks/mnist.py train                 # all rows and seeds; skips finished runs, resumes stopped ones
     python benchmarks/mnist.py train --rows 2/2      # one row
     python benchmarks/mnist.py table                 # what is finished, as Markdown
 
@@ -14,6 +14,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -49,38 +50,46 @@ def run(parent: Path, row: str, seed: int, epochs: int, data_dir: Path | None) -
     trainer.train()
     minutes = (time.monotonic() - began) / 60
     print(f"{row}, seed {seed}: Test Accuracy: {trainer.evaluate():.2f}%, {minutes:.1f} minutes", flush=True)
-    verdict = None if row == "fp32" else verify_run(out, None, 0, data_dir)
+    verdict = None if row == "fp32" else verify_run(out, "reference", None, 0, data_dir)
     assert trainer.run is not None
     trainer.run.note(minutes=minutes, verified=str(verdict))
     print(verdict, flush=True)
 
 
 def table(parent: Path) -> str:
-    lines = [
-        "| weights / state bits | test accuracy, % (seeds) | weights, bytes | state, bytes | spikes per neuron and step | integers = torch |"
-    ]
-    lines.append("|---|---|---|---|---|---|")
+    columns = (
+        "weights / state",
+        "test accuracy, % (seeds)",
+        "weights, B",
+        "state, B",
+        "spike rate",
+        "integers = torch",
+    )
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row in ROWS:
-        records = [
-            path
-            for path in sorted(parent.glob(f"{row.replace('/', '-')}-s*/run.json"))
-            if "verified" in path.read_text()
-        ]
-        if not records:
-            continue
-        scores = [json.loads(path.read_text())["test_accuracy"] for path in records]
-        spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
-        score = f"{statistics.mean(scores):.2f}{spread} ({', '.join(f'{s:.2f}' for s in scores)})"
-        epochs = [json.loads(line) for line in (records[0].parent / "metrics.jsonl").read_text().splitlines()]
-        layers = epochs[json.loads(records[0].read_text())["best"]["epoch"] - 1]["val_layers"]
-        rates = " / ".join(f"{100 * layer['rate']:.1f}" for layer in layers) + " %"
-        equal = all(json.loads(path.read_text())["verified"].startswith("equal") for path in records)
-        exact = "-" if row == "fp32" else "all of 10,000 images" if equal else "NO"
-        network = load_network(records[0].parent)
-        lines.append(
-            f"| {row} | {score} | {network.weight_bytes:,.0f} | {network.state_bytes:,.0f} | {rates} | {exact} |"
-        )
+        runs = [path.parent for path in sorted(parent.glob(f"{row.replace('/', '-')}-s*/run.json"))]
+        records = [json.loads((run / "run.json").read_text()) for run in runs]
+        done = [(run, record) for run, record in zip(runs, records, strict=True) if "verified" in record]
+        if done:
+            lines.append("| " + " | ".join([row, *cells(*zip(*done, strict=True))]) + " |")
     return "\n".join(lines)
+
+
+def cells(runs: tuple[Path, ...], records: tuple[dict[str, Any], ...]) -> list[str]:
+    """A row of the table; rates and sizes are those of the first run."""
+    scores = [record["test_accuracy"] for record in records]
+    spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
+    epochs = [json.loads(line) for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
+    layers = epochs[records[0]["best"]["epoch"] - 1]["val_layers"]
+    equal = all(record["verified"].startswith("equal") for record in records)
+    network = load_network(runs[0])
+    return [
+        f"{statistics.mean(scores):.2f}{spread} ({', '.join(f'{score:.2f}' for score in scores)})",
+        f"{network.weight_bytes:,.0f}",
+        f"{network.state_bytes:,.0f}",
+        " / ".join(f"{100 * layer['rate']:.0f}" for layer in layers) + " %",
+        ("on all 10,000 images" if equal else "NO") if network.config.integer else "-",
+    ]
 
 
 def main() -> None:

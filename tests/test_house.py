@@ -17,7 +17,7 @@ NEEDS_TORCH = {"integer/lower.py"}
 WITHOUT_TORCH = sorted(
     path
     for path in (p.relative_to(PACKAGE).as_posix() for p in SOURCES)
-    if (path.startswith("integer/") and path not in NEEDS_TORCH)
+    if (path.startswith(("integer/", "runtime/")) and path not in NEEDS_TORCH)
     or path in ("quant/grids.py", "quant/fold.py", "quant/pool.py", "errors.py")
 )
 

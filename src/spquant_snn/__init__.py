@@ -28,11 +28,12 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .integer.lower import lower
-    from .integer.program import Program, load
+    from .integer.program import Program
     from .nn import LIF, VGGSNN, LeNetSNN
     from .quant.config import QuantConfig
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
+    from .runtime.program import load
     from .trainer import SpQuantTrainer
 
 __version__ = "0.1.0"
@@ -67,7 +68,7 @@ _HOMES = {
     "SpQuantTrainer": ".trainer",
     "SpikingNetwork": ".quant.network",
     "VGGSNN": ".nn",
-    "load": ".integer.program",
+    "load": ".runtime.program",
     "lower": ".integer.lower",
     "prepare": ".quant.prepare",
 }

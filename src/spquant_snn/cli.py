@@ -19,7 +19,8 @@ from rich.console import Console
 from .errors import ConfigError, DivergedError, RunError, SpQuantError
 from .train.config import TrainOptions
 
-Backend = Literal["torch", "reference"]
+Backend = Literal["torch", "reference", "native"]
+IntegerBackend = Literal["reference", "native"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
@@ -72,8 +73,8 @@ def evaluate(
     """Accuracy on the test set of the integers that ship.
 
     Args:
-        source: folder of a run, or an .spq file (then with --dataset, and by the reference).
-        backend: torch (the frozen network) or reference (NumPy, from the .spq file).
+        source: folder of a run, or an .spq file (then with --dataset, and not by torch).
+        backend: the frozen network (torch), or its .spq file run by NumPy (reference) or by C (native).
         dataset: another data set than the one trained on.
         images: how many of the test images; 0 takes all.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
@@ -83,7 +84,7 @@ def evaluate(
     from .commands import evaluate_source
 
     _use_threads(threads)
-    result = evaluate_source(source, backend, dataset, images, data_dir)
+    result = evaluate_source(source, backend, dataset, images, data_dir, threads)
     print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")
     return 0
 
@@ -104,6 +105,7 @@ def export(run: Folder, out: Path) -> int:
 
 def verify(
     run: Folder,
+    backend: IntegerBackend = "reference",
     dataset: OptionalName = None,
     images: int = 1000,
     data_dir: OptionalFolder = None,
@@ -114,6 +116,7 @@ def verify(
 
     Args:
         run: folder of a run.
+        backend: what runs the .spq file: NumPy (reference) or C (native).
         dataset: another data set than the one trained on.
         images: how many of the test images; 0 takes all.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
@@ -123,7 +126,7 @@ def verify(
     from .commands import verdict_json, verify_run
 
     _use_threads(threads)
-    verdict = verify_run(run, dataset, images, data_dir)
+    verdict = verify_run(run, backend, dataset, images, data_dir)
     print(json.dumps(verdict_json(verdict)) if as_json else str(verdict))
     return 0 if verdict.equal else 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
+from .runtime.native import NativeProgram
 from .train.config import CUSTOM, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
 
 
 def evaluate_source(
-    source: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None
+    source: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None, threads: int
 ) -> dict[str, Any]:
     """Accuracy in percent, with what it was measured on."""
     if not source.exists():
@@ -35,7 +37,7 @@ def evaluate_source(
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
     config = load_config(RunFolder(source).config) if is_run else None
-    if config is not None and backend == "reference" and not config.quant.integer:
+    if config is not None and backend != "torch" and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
     name = dataset or (config.dataset if config else None)
     if name is None:
@@ -45,13 +47,16 @@ def evaluate_source(
         network = load_network(source).eval()
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
     else:
-        program = Program(load_graph(RunFolder(source).integers if is_run else source))
+        graph = load_graph(RunFolder(source).integers if is_run else source)
+        program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
+        threads = threads or os.cpu_count() or 1
         correct = 0
-        with _progress(len(test), "reference") as advance:
+        with _progress(len(test), backend) as advance:
             for start in range(0, len(test), 250):
                 part = slice(start, start + 250)
-                correct += int((program.predict(test.images[part].numpy()) == test.labels[part].numpy()).sum())
-                advance(len(test.labels[part]))
+                found = program.predict(test.images[part].numpy(), threads=threads)
+                correct += int((found == test.labels[part].numpy()).sum())
+                advance(len(found))
         accuracy = 100 * correct / len(test)
     return {"accuracy": accuracy, "backend": backend, "dataset": name, "images": len(test), "source": str(source)}
 
@@ -62,8 +67,8 @@ def export_run(run: Path, out: Path) -> int:
     return out.stat().st_size
 
 
-def verify_run(run: Path, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:
-    """Frozen torch against the run's own .spq file."""
+def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:
+    """Frozen torch against the run's own .spq file, run by "reference" or "native"."""
     network = load_network(run).eval().freeze()
     graph = load_graph(RunFolder(run).integers)
     if _form(graph) != _form(lower(network)):
@@ -78,7 +83,7 @@ def verify_run(run: Path, dataset: str | None, images: int, data_dir: Path | Non
 
         return compare_backends(
             lambda x: frozen_trace(network, x),
-            lambda x: reference_trace(graph, x),
+            NativeProgram(graph).trace if backend == "native" else lambda x: reference_trace(graph, x),
             np.ascontiguousarray(test.images.numpy()),
             progress=report,
         )

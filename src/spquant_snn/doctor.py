@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from .errors import DataError, SpQuantError
+from .errors import DataError, MissingDependencyError, SpQuantError
+from .runtime.build import compiler, library
 
 _PACKAGES = (
     ("torch", "training", "pip install torch"),
@@ -34,13 +35,8 @@ def examine(data_dir: Path | None = None) -> Table:
         except PackageNotFoundError:
             table.add_row(package, "missing", purpose, line)
     table.add_row("GPU", _gpu(), "faster training", "optional")
-    for tool in ("cc", "git"):
-        table.add_row(
-            tool,
-            shutil.which(tool) or "missing",
-            "C on this machine" if tool == "cc" else "the commit in run.json",
-            "optional",
-        )
+    table.add_row("native runtime", *_native())
+    table.add_row("git", shutil.which("git") or "missing", "the commit in run.json", "optional")
     for row in _data_sets(data_dir):
         table.add_row(*row)
     return table
@@ -60,6 +56,14 @@ def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
             yield name, "not found", "data", "is downloaded when used; or set SPQUANT_DATA"
         except SpQuantError as error:
             yield name, "cannot be read", "data", str(error)
+
+
+def _native() -> tuple[str, str, str]:
+    try:
+        library()
+    except MissingDependencyError as error:
+        return "missing", "fast inference", str(error)
+    return f"built with {compiler()}", "fast inference", ""
 
 
 def _gpu() -> str:

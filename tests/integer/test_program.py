@@ -9,9 +9,9 @@ import pytest
 
 from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.integer import reference
-from spquant_snn.integer.file import save
+from spquant_snn.integer.file import load_graph, save
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.integer.program import Program, load
+from spquant_snn.integer.program import Program
 from spquant_snn.quant.fold import fold_neuron
 
 
@@ -146,10 +146,11 @@ def test_a_saved_program_runs_where_torch_cannot_be_imported(tmp_path, random_gr
         import numpy as np
         for name in ("blobs", "decode", "encode", "fields", "file", "graph", "pack", "program", "reference", "verify"):
             importlib.import_module(f"spquant_snn.integer.{name}")
-        from spquant_snn.integer.program import load
-        print(load("model.spq").logits(np.load("images.npy")).tolist())
+        from spquant_snn.integer.file import load_graph
+        from spquant_snn.integer.program import Program
+        print(Program(load_graph("model.spq")).logits(np.load("images.npy")).tolist())
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(load(tmp_path / "model.spq").logits(images).tolist())
+    assert done.stdout.strip() == str(Program(load_graph(tmp_path / "model.spq")).logits(images).tolist())

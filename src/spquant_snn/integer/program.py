@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,20 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, ModelError
 from ..quant.fold import Int32, Int64
 from . import reference
-from .file import load_graph
 from .graph import Graph
 
 UInt8 = NDArray[np.uint8]
 
 
+class Engine(Protocol):
+    """What runs a graph; one that is not the reference gives the same integers."""
+
+    def logits(self, images: UInt8, threads: int) -> Int32: ...
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """A network in the integers that ship, run by the NumPy reference.
+    """A network in the integers that ship, run by an engine, or by the NumPy reference where there is none.
 
     Images are uint8, 0 to 255, in anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
 
@@ -33,6 +37,7 @@ class Program:
     """
 
     graph: Graph
+    engine: Engine | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -49,21 +54,22 @@ class Program:
         """Steps for which a still image is shown."""
         return self.graph.timesteps
 
-    def predict(self, images: Any, batch_size: int = 256) -> Int64:
+    def predict(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int64:
         """The class of each image, int64 [N]: the first of the largest logits.
 
         Raises:
             DataError, ConfigError: as ``logits``.
         """
-        classes: Int64 = self.logits(images, batch_size).argmax(1).astype(np.int64)
+        classes: Int64 = self.logits(images, batch_size, threads).argmax(1).astype(np.int64)
         return classes
 
-    def logits(self, images: Any, batch_size: int = 256) -> Int32:
+    def logits(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int32:
         """The logits of each image, int32 [N, classes], summed over time.
 
         Args:
             images: as the class says.
-            batch_size: images or sequences in memory at a time; it changes nothing else.
+            batch_size: images or sequences in the reference's memory at a time; it changes nothing else.
+            threads: that share the batch; the reference uses one.
 
         Raises:
             DataError: the images have another dtype or shape, or there are none.
@@ -72,6 +78,8 @@ class Program:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ConfigError(f"batch_size must be a whole number above zero, not {batch_size!r}")
         batch = self._batch(images)
+        if self.engine is not None:
+            return self.engine.logits(batch, threads)
         sequences = batch.ndim == 5
         count = batch.shape[1] if sequences else batch.shape[0]
         parts = (slice(start, start + int(batch_size)) for start in range(0, count, int(batch_size)))
@@ -110,15 +118,6 @@ class Program:
         return (
             f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
         )
-
-
-def load(path: str | os.PathLike[str]) -> Program:
-    """The program in a ``.spq`` file.
-
-    Raises:
-        FileFormatError: the file is missing, damaged, of another kind or of a newer version.
-    """
-    return Program(load_graph(path))
 
 
 def _conversion(dtype: np.dtype[Any]) -> str:

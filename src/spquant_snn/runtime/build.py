@@ -1,0 +1,148 @@
+"""The C source, compiled once for this machine and kept in the user's cache folder.
+
+The name of a library holds a hash of the source, the flags, the compiler's version and the CPU, so that a change of any
+of them builds anew. It is built beside its place and renamed into it: processes that build at once do not meet.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from importlib.resources import files as resources
+from pathlib import Path
+
+from ..errors import MissingDependencyError, RunError
+from ..files import write_file
+
+PORTABLE = ("-O3", "-fno-loop-unroll-and-jam")  # jammed loops over events lose their lanes
+NATIVE = (*PORTABLE, "-march=native")
+PLAIN = ("-O2",)
+
+_ALWAYS = ("-std=c99", "-fPIC", "-shared")
+_COMPILERS = ("cc", "gcc", "clang")
+_PATIENCE = 300  # seconds for a compiler
+
+
+def sources() -> tuple[Path, ...]:
+    """The files of the C source, headers too."""
+    folder = Path(str(resources(__package__) / "csrc"))
+    return tuple(sorted(path for path in folder.iterdir() if path.suffix in (".c", ".h")))
+
+
+def compiler() -> str:
+    """The path of a C compiler.
+
+    Raises:
+        MissingDependencyError: there is none.
+    """
+    for name in _COMPILERS:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    raise MissingDependencyError(
+        "there is no C compiler (cc, gcc or clang) to build the native runtime with: install one, as with "
+        "'apt-get install gcc', or use the reference"
+    )
+
+
+def library(flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
+    """The runtime, built first where the cache does not hold it.
+
+    Args:
+        flags: for the compiler; by default those for this very CPU, or plainer ones where it does not know them.
+
+    Raises:
+        MissingDependencyError: there is no compiler, or it does not work.
+    """
+    cc = compiler()
+    *hopeful, last = (NATIVE, PORTABLE, PLAIN) if flags is None else (flags,)
+    for choice in hopeful:
+        with suppress(MissingDependencyError):
+            return _loaded(cc, choice)
+    return _loaded(cc, last)
+
+
+def _loaded(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    path = cache_folder() / f"spq-{_key(cc, flags)}.so"
+    with suppress(OSError):  # not there yet, or damaged
+        return ctypes.CDLL(str(path))
+    try:
+        write_file(path, lambda beside: _compile(cc, flags, beside))
+        return ctypes.CDLL(str(path))
+    except (RunError, OSError):  # no room in the cache folder, or nothing may be loaded from it
+        with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder:
+            once = Path(folder) / path.name
+            _compile(cc, flags, once)
+            try:
+                return ctypes.CDLL(str(once))
+            except OSError as error:
+                raise MissingDependencyError(
+                    f"what {cc} built for the native runtime cannot be loaded ({error}): repair the compiler, or use "
+                    "the reference"
+                ) from error
+
+
+def cache_folder() -> Path:
+    """Where built libraries are kept: below $XDG_CACHE_HOME, or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache") / "spquant_snn"
+
+
+def _compile(cc: str, flags: tuple[str, ...], target: Path) -> None:
+    command = [cc, *_ALWAYS, *flags, "-o", str(target), *(str(path) for path in sources() if path.suffix == ".c")]
+    ended = _run(cc, command)
+    if ended.returncode != 0 or not target.is_file():
+        lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
+        raise MissingDependencyError(
+            f"the C compiler {cc} failed to build the native runtime ({(lines or ['it says nothing'])[0].strip()}): "
+            "repair it, or use the reference"
+        )
+
+
+def _key(cc: str, flags: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    parts = [path.read_bytes() for path in sources()]
+    for part in (*parts, *(flag.encode() for flag in flags), _version(cc).encode(), _cpu().encode()):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:24]
+
+
+def _version(cc: str) -> str:
+    ended = _run(cc, [cc, "--version"])
+    if ended.returncode != 0:
+        raise MissingDependencyError(f"the C compiler {cc} does not run: repair it, or use the reference")
+    return ended.stdout
+
+
+def _run(cc: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE, env=_plain()
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingDependencyError(
+            f"the C compiler {cc} does not run ({error}): repair it, or use the reference"
+        ) from error
+
+
+def _plain() -> dict[str, str]:
+    """The environment, with messages in English."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def _cpu() -> str:
+    """What the CPU is and can do, where the system tells."""
+    known = [platform.system(), platform.machine(), platform.processor()]
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            known += sorted({line for line in file if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    except OSError:
+        pass
+    return "\n".join(known)

@@ -1,0 +1,142 @@
+/* events: pools on what comes in, and the lists of what is not zero. */
+#include "events.h"
+
+/* Index of the lowest set bit. */
+static inline uint32_t lowest(uint32_t word) {
+#if defined(__GNUC__) && !defined(SPQ_NO_CTZ)
+    return (uint32_t)__builtin_ctz(word);
+#else
+    static const uint8_t index[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
+                                      31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
+    return index[((word & (0u - word)) * 0x077CB531u) >> 27]; /* de Bruijn: the top five bits differ for each */
+#endif
+}
+
+static inline int32_t words_of(int32_t channels) {
+    return (channels + 31) >> 5;
+}
+
+/* ---- pools ---- */
+
+/* The maximum of bits is their OR. */
+static void pool_spikes(const uint32_t *from, int32_t width, int32_t words, const spq_pool *pool, uint32_t *to) {
+    for (int32_t y = 0; y < pool->height; y++)
+        for (int32_t x = 0; x < pool->width; x++, to += words)
+            for (int32_t k = 0; k < words; k++) {
+                const uint32_t *window = from + (y * pool->stride * width + x * pool->stride) * words + k;
+                uint32_t any = 0;
+                for (int32_t i = 0; i < pool->kernel; i++)
+                    for (int32_t j = 0; j < pool->kernel; j++) any |= window[(i * width + j) * words];
+                to[k] = any;
+            }
+}
+
+static void pool_counts(const int32_t *from, int32_t width, int32_t channels, const spq_pool *pool, int32_t *to) {
+    for (int32_t y = 0; y < pool->height; y++)
+        for (int32_t x = 0; x < pool->width; x++, to += channels)
+            for (int32_t c = 0; c < channels; c++) {
+                const int32_t *window = from + (y * pool->stride * width + x * pool->stride) * channels + c;
+                int32_t result = 0; /* nothing that is pooled is below zero */
+                for (int32_t i = 0; i < pool->kernel; i++)
+                    for (int32_t j = 0; j < pool->kernel; j++) {
+                        const int32_t value = window[(i * width + j) * channels];
+                        if (!pool->largest) result += value;
+                        else if (value > result) result = value;
+                    }
+                to[c] = result;
+            }
+}
+
+/* Any input as counts [height][width][channels]. */
+static void count(const spq_input *input, int32_t height, int32_t width, int32_t channels, int32_t *to) {
+    const int32_t words = words_of(channels);
+    for (int32_t i = 0; i < height * width; i++)
+        for (int32_t c = 0; c < channels; c++)
+            to[i * channels + c] = input->pixels ? input->pixels[c * height * width + i]
+                                                 : (int32_t)(input->spikes[i * words + (c >> 5)] >> (c & 31) & 1u);
+}
+
+spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_input input) {
+    const int32_t channels = connection->channels;
+    int32_t height = connection->source_height, width = connection->source_width, next = 0;
+    for (int32_t i = 0; i < connection->pool_count; i++) {
+        const spq_pool *pool = &connection->pools[i];
+        const int32_t counted = input.counts || input.pixels || !pool->largest;
+        if (counted && !input.counts) {
+            int32_t *to = (int32_t *)(void *)((uint8_t *)arena + scratch->pooled[next].offset);
+            count(&input, height, width, channels, to);
+            input.pixels = 0, input.spikes = 0, input.counts = to;
+            next ^= 1;
+        }
+        void *to = (uint8_t *)arena + scratch->pooled[next].offset;
+        if (counted) {
+            pool_counts(input.counts, width, channels, pool, (int32_t *)to);
+            input.counts = (const int32_t *)to;
+        } else {
+            pool_spikes(input.spikes, width, words_of(channels), pool, (uint32_t *)to);
+            input.spikes = (const uint32_t *)to;
+        }
+        next ^= 1;
+        height = pool->height, width = pool->width;
+    }
+    return input;
+}
+
+/* ---- lists ---- */
+
+static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_t *starts, uint32_t *events) {
+    const int32_t words = words_of(lists->channels);
+    const uint32_t word_step = 32u * lists->scale, pixel_step = (uint32_t)lists->channels * lists->scale;
+    uint32_t n = 0, pixel = 0;
+    for (int32_t x = 0; x < lists->width; x++, pixel += pixel_step) {
+        uint32_t first = pixel;
+        starts[x] = n;
+        for (int32_t k = 0; k < words; k++, first += word_step)
+            for (uint32_t bits = *row++; bits; bits &= bits - 1u) events[n++] = first + lowest(bits) * lists->scale;
+    }
+    return n;
+}
+
+static uint32_t list_pixels(const spq_lists *lists, const uint8_t *row, int32_t plane, uint32_t *starts,
+                            uint32_t *events, int32_t *values) {
+    uint32_t n = 0, event = 0;
+    for (int32_t x = 0; x < lists->width; x++) {
+        starts[x] = n;
+        for (int32_t c = 0; c < lists->channels; c++, event += lists->scale) {
+            const int32_t value = row[c * plane + x];
+            events[n] = event, values[n] = value;
+            n += value != 0; /* without a branch: what was written is overwritten */
+        }
+    }
+    return n;
+}
+
+static uint32_t list_counts(const spq_lists *lists, const int32_t *row, uint32_t *starts, uint32_t *events,
+                            int32_t *values) {
+    uint32_t n = 0, event = 0;
+    for (int32_t x = 0; x < lists->width; x++) {
+        starts[x] = n;
+        for (int32_t c = 0; c < lists->channels; c++, event += lists->scale) {
+            const int32_t value = *row++;
+            events[n] = event, values[n] = value;
+            n += value != 0;
+        }
+    }
+    return n;
+}
+
+void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height, int32_t y, int32_t slot) {
+    const int32_t width = lists->width, channels = lists->channels;
+    uint32_t *starts = lists->starts + slot * (width + 1), *events = lists->events + (uint32_t)slot * lists->capacity;
+    int32_t *values = lists->values ? lists->values + (uint32_t)slot * lists->capacity : 0;
+    uint32_t n;
+    if (input->spikes) {
+        n = list_spikes(lists, input->spikes + y * width * words_of(channels), starts, events);
+        for (uint32_t i = 0; values && i < n; i++) values[i] = 1;
+    } else if (input->counts) {
+        n = list_counts(lists, input->counts + y * width * channels, starts, events, values);
+    } else {
+        n = list_pixels(lists, input->pixels + y * width, height * width, starts, events, values);
+    }
+    starts[width] = n;
+}

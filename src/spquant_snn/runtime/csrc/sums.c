@@ -1,0 +1,159 @@
+/* sums: one row of codes per event, 32 to 128 outputs at a time.
+ *
+ * The lanes of the loops below are arrays of a constant length that a compiler keeps in vector registers: an event then
+ * costs one load and one addition per register. */
+#include "sums.h"
+#include "lanes.h"
+
+#define WIDEST (4 * SPQ_LANES)
+
+void spq_look(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view) {
+    const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
+    spq_line *line = view->lines;
+    for (int32_t i = 0; i < c->window; i++)
+        for (int32_t ky = 0; ky < c->kernel_height; ky++) {
+            const int32_t down = i * c->slide_height + ky;
+            if (y + down < 0 || y + down >= c->height) continue; /* no event outside */
+            const int32_t place = slot + down < lists->rows ? slot + down : slot + down - lists->rows;
+            line->starts = (uint32_t)place * ((uint32_t)lists->width + 1u);
+            line->events = (uint32_t)place * lists->capacity;
+            line->codes = (uint32_t)ky * kernel_row;
+            line++;
+        }
+    view->line_count = (int32_t)(line - view->lines);
+}
+
+/* Runs of all lines between the columns of the window; returns how many. */
+static int32_t collect(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x) {
+    const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
+    const spq_line *end = view->lines + view->line_count;
+    spq_run *run = view->runs;
+    for (int32_t j = 0; j < c->window; j++, x += c->slide_width) {
+        const int32_t from = x < 0 ? 0 : x, to = x + c->kernel_width < c->width ? x + c->kernel_width : c->width;
+        const uint32_t shift = (uint32_t)x * pixel;
+        if (from >= to) continue;
+        for (const spq_line *line = view->lines; line < end; line++) {
+            const uint32_t *starts = lists->starts + line->starts;
+            run->first = line->events + starts[from];
+            run->last = line->events + starts[to];
+            run->base = line->codes - shift;
+            run += run->first != run->last;
+        }
+    }
+    return (int32_t)(run - view->runs);
+}
+
+/* The next events that fit into the lanes. */
+static inline const uint32_t *within(const uint32_t *event, const uint32_t *last, int32_t room) {
+    return last - event > room ? event + room : last;
+}
+
+SPQ_INLINE void add8(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
+                     const int32_t lanes, int32_t *sums) {
+    const int8_t *codes = c->codes8 + lane;
+    int8_t narrow[WIDEST];
+    int16_t wide[WIDEST];
+    int32_t room = c->limit;
+    for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;
+    for (const spq_run *run = runs; run < runs + count; run++) {
+        const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;
+        while (event < last) {
+            const uint32_t *end = within(event, last, room);
+            room -= (int32_t)(end - event);
+            for (; event < end; event++) {
+                const int8_t *row = codes + (run->base + *event);
+                for (int32_t l = 0; l < lanes; l++) narrow[l] = (int8_t)(narrow[l] + row[l]);
+            }
+            if (room > 0) continue;
+            for (int32_t l = 0; l < lanes; l++) wide[l] = (int16_t)(wide[l] + narrow[l]);
+            for (int32_t l = 0; l < lanes; l++) narrow[l] = 0;
+            room = c->limit;
+        }
+    }
+    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l] + narrow[l];
+}
+
+SPQ_INLINE void add16(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                      int32_t lane, const int32_t lanes, int32_t *sums) {
+    const int16_t *codes = c->codes16 + lane;
+    int16_t narrow[WIDEST];
+    int32_t wide[WIDEST];
+    int32_t room = c->limit;
+    for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;
+    for (const spq_run *run = runs; run < runs + count; run++) {
+        const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;
+        while (event < last) {
+            const uint32_t *end = within(event, last, room);
+            room -= (int32_t)(end - event);
+            for (; event < end; event++) {
+                const int16_t *row = codes + (run->base + *event);
+                for (int32_t l = 0; l < lanes; l++) narrow[l] = (int16_t)(narrow[l] + row[l]);
+            }
+            if (room > 0) continue;
+            for (int32_t l = 0; l < lanes; l++) wide[l] += narrow[l];
+            for (int32_t l = 0; l < lanes; l++) narrow[l] = 0;
+            room = c->limit;
+        }
+    }
+    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l] + narrow[l];
+}
+
+SPQ_INLINE void multiply(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                         int32_t lane, const int32_t lanes, int32_t *sums) {
+    const int16_t *codes = c->codes16 + lane;
+    int32_t wide[WIDEST];
+    for (int32_t l = 0; l < lanes; l++) wide[l] = 0;
+    for (const spq_run *run = runs; run < runs + count; run++)
+        for (uint32_t i = run->first; i < run->last; i++) {
+            const int16_t *row = codes + (run->base + lists->events[i]);
+            const int32_t value = lists->values[i];
+            for (int32_t l = 0; l < lanes; l++) wide[l] += value * row[l];
+        }
+    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l];
+}
+
+/* A tile, or several, in the form of the connection; lanes is a constant, so that each width is a body of its own. */
+SPQ_INLINE void add(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
+                    const int32_t lanes, int32_t *sums) {
+    if (c->form == SPQ_ADD8) add8(c, lists, runs, count, lane, lanes, sums + lane);
+    else if (c->form == SPQ_ADD16) add16(c, lists, runs, count, lane, lanes, sums + lane);
+    else multiply(c, lists, runs, count, lane, lanes, sums + lane);
+}
+
+/* Events of one pixel under one tap of the kernel; here an event is x * channels + channel. */
+static void add_tap(const spq_connection *c, const spq_lists *lists, const spq_line *line, int32_t x, int32_t kx,
+                    int32_t *sums) {
+    const uint32_t *starts = lists->starts + line->starts + x;
+    const uint32_t row = (uint32_t)c->row, channels = (uint32_t)c->channels;
+    const int16_t *tap = c->codes16 + (line->codes + (uint32_t)kx * channels * row);
+    for (uint32_t i = line->events + starts[0]; i < line->events + starts[1]; i++) {
+        const uint32_t channel = lists->events[i] - (uint32_t)x * channels;
+        const int16_t *codes = tap + channel * row;
+        const int32_t value = lists->values[i];
+        int32_t *outputs = sums + c->group_start[channel];
+        for (uint32_t o = 0; o < row; o++) outputs[o] += value * codes[o];
+    }
+}
+
+static void add_groups(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x,
+                       int32_t *sums) {
+    for (int32_t o = 0; o < c->tiles * SPQ_LANES; o++) sums[o] = 0;
+    for (int32_t j = 0; j < c->window; j++, x += c->slide_width)
+        for (int32_t kx = 0; kx < c->kernel_width; kx++) {
+            if (x + kx < 0 || x + kx >= c->width) continue;
+            for (int32_t i = 0; i < view->line_count; i++) add_tap(c, lists, &view->lines[i], x + kx, kx, sums);
+        }
+}
+
+void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, int32_t *sums) {
+    if (c->form == SPQ_GROUPED) {
+        add_groups(c, lists, view, x, sums);
+        return;
+    }
+    const spq_run *runs = view->runs;
+    const int32_t count = collect(c, lists, view, x), end = c->tiles * SPQ_LANES;
+    int32_t lane = 0;
+    for (; lane + 4 * SPQ_LANES <= end; lane += 4 * SPQ_LANES) add(c, lists, runs, count, lane, 4 * SPQ_LANES, sums);
+    for (; lane + 2 * SPQ_LANES <= end; lane += 2 * SPQ_LANES) add(c, lists, runs, count, lane, 2 * SPQ_LANES, sums);
+    for (; lane < end; lane += SPQ_LANES) add(c, lists, runs, count, lane, SPQ_LANES, sums);
+}

@@ -1,0 +1,32 @@
+/* sums: the weight codes of the inputs that spiked, added up for one output pixel. */
+#ifndef SPQ_SUMS_H
+#define SPQ_SUMS_H
+
+#include "events.h"
+
+/* A row of the input under a row of outputs: where its starts and its events lie in the lists, and where the codes of
+ * its row of the kernel do. */
+typedef struct {
+    uint32_t starts, events, codes;
+} spq_line;
+
+/* Events that follow one another and whose codes do too. */
+typedef struct {
+    uint32_t first, last; /* in the lists */
+    uint32_t base;        /* codes of an event start at base + event, modulo 2^32 */
+} spq_run;
+
+/* Where a row of outputs looks: its lines, and memory for the runs of one pixel. */
+typedef struct {
+    int32_t line_count;
+    spq_line *lines; /* [window * kernel_height] */
+    spq_run *runs;   /* [window * window * kernel_height] */
+} spq_view;
+
+/* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */
+void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view);
+
+/* Write the sums [tiles * 32] of the output that looks at columns from x on. */
+void spq_sum(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x, int32_t *sums);
+
+#endif

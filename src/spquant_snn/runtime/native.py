@@ -1,0 +1,305 @@
+"""The native runtime: an integer graph run by C, with work in proportion to its spikes.
+
+It computes what ``integer/reference.py`` computes, in every spike, stored code and logit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from ctypes import POINTER, c_int8, c_int32, c_int64, c_uint32, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, DataError, RunError
+from ..integer.graph import Graph
+from ..integer.reference import check_images
+from ..integer.verify import Trace
+from ..quant.fold import Int32, Int64
+from .build import library
+from .layout import plan_network
+from .plan import LANES, LAYOUT, NetworkPlan
+from .structs import CNetwork, CTrace, Network, aligned
+
+UInt8 = NDArray[np.uint8]
+
+_SHARES = 4  # parts of a batch per thread, so that an image that takes longer holds up little
+_MOST_THREADS = 256
+_TRACED = 1 << 26  # bytes of traces at a time
+_INT32 = (1 << 31) - 1
+
+
+class NativeProgram:
+    """An integer graph, compiled and laid out for this machine.
+
+    Safe to use from several threads; each call borrows an arena for each of its own. A program that is closed, by
+    ``close``, a ``with`` block or when it is forgotten, has given back its threads and memory.
+
+    Args:
+        graph: what to run.
+        built: the runtime to use, as ``build.library`` gives it; by default that for this CPU.
+        guard: bytes left unused behind every part of an arena; tests watch them.
+
+    Raises:
+        MissingDependencyError: there is no working C compiler: the reference needs none.
+        ModelError: the network is too large for the runtime.
+    """
+
+    def __init__(self, graph: Graph, built: ctypes.CDLL | None = None, guard: int = 0) -> None:
+        self.graph = graph
+        self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        self._arenas: list[UInt8] = []
+        self._library = _declared(built or library())
+        self.plan: NetworkPlan = plan_network(graph, guard)
+        self._network = Network(self.plan)
+        self._at = ctypes.byref(self._network.c)
+        _check(self.checked(LAYOUT, self.plan.arena_size))
+        readout = graph.readout
+        bias = int(np.abs(readout.bias.astype(np.int64)).max())
+        most = (int(readout.connection.reach(1).max()) << readout.fraction) + bias
+        self.longest = _INT32 // max(most, 1)  # sequence whose logits are proven to fit
+
+    def predict(self, images: UInt8, threads: int = 1) -> Int64:
+        """The class of each image, int64 [N]: the first of the largest logits."""
+        classes: Int64 = self.logits(images, threads).argmax(1).astype(np.int64)
+        return classes
+
+    def logits(self, images: UInt8, threads: int = 1) -> Int32:
+        """Logits, int32 [N, classes], summed over time.
+
+        Args:
+            images: uint8 [N, C, H, W], shown for ``graph.timesteps`` steps, or sequences of frames [T, N, C, H, W];
+                read where they lie if they are contiguous.
+            threads: that share the batch.
+
+        Raises:
+            DataError: the images have another dtype or shape, or the sequence is too long.
+            ConfigError: ``threads`` is not a whole number above zero.
+            RunError: the program is closed.
+        """
+        if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+            raise ConfigError(f"threads must be a whole number above zero, not {threads!r}")
+        batch = self._checked(images)
+        count = batch.shape[-4]
+        found = np.empty((count, self.graph.classes), np.int32)
+        threads = min(int(threads), count, _MOST_THREADS)
+        if threads == 1:
+            self._run(batch, 0, found)
+            return found
+        size = -(-count // (threads * _SHARES))
+        starts, taking = iter(range(0, count, size)), threading.Lock()
+
+        def share() -> None:
+            """Run one part after the other until none is left."""
+            while True:
+                with taking:
+                    start = next(starts, None)
+                if start is None:
+                    return
+                self._run(batch, start, found[start : start + size])
+
+        others = self._submit(share, threads - 1)
+        share()
+        for other in others:
+            other.result()  # an error of a thread is raised here
+        return found
+
+    def trace(self, images: UInt8) -> Trace:
+        """Spikes and stored codes of every layer and step, and the logits: the same run, written down on its way."""
+        batch = self._checked(images)
+        count, still = batch.shape[-4], batch.ndim == 4
+        steps = self.graph.timesteps if still else len(batch)
+        words = [layer.connection.words for layer in self.plan.layers[:-1]]
+        logits = np.empty((count, self.graph.classes), np.int32)
+        parts = []
+        size = max(1, _TRACED // (steps * sum(words) * LANES))
+        for start in range(0, count, size):
+            part = min(size, count - start)
+            spikes = [np.empty((part, steps, n), np.uint32) for n in words]
+            codes = [np.empty((part, steps, n * LANES), np.int8) for n in words]
+            self._run(batch, start, logits[start : start + part], _trace_pointers(spikes, codes))
+            parts.append([self._plain(i, *arrays) for i, arrays in enumerate(zip(spikes, codes, strict=True))])
+        trace = Trace(logits=logits)
+        for i, layer in enumerate(self.graph.layers):
+            trace.add(
+                layer.connection.name,
+                np.concatenate([part[i][0] for part in parts], 1),
+                np.concatenate([part[i][1] for part in parts], 1),
+            )
+        return trace
+
+    def checked(self, layout: int, arena_size: int) -> int:
+        """What C says to this network: 0, or why it will not run it."""
+        return int(self._library.spq_check(self._at, layout, arena_size))
+
+    def stream(self) -> Stream:
+        """A network that takes frames one by one."""
+        self._check_open()
+        return Stream(self)
+
+    def close(self) -> None:
+        """Give back threads and memory; may be called again."""
+        with self._lock:
+            self._closed = True
+            pool, self._pool = self._pool, None
+            self._arenas.clear()
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+    def __enter__(self) -> NativeProgram:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        pool = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.shutdown(wait=False)  # this may be one of its threads
+
+    def _checked(self, images: UInt8) -> UInt8:
+        self._check_open()
+        check_images(self.graph, images)
+        if images.ndim == 5:
+            self.check_length(len(images))
+        return np.ascontiguousarray(images)
+
+    def check_length(self, steps: int) -> None:
+        """Raise DataError if the logits of that many steps could leave 32 bits."""
+        if steps > self.longest:
+            raise DataError(
+                f"a sequence of {steps} frames is too long, its logits could leave 32 bits: give {self.longest} at most"
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError("this program is closed: make another from its graph")
+
+    def _run(self, batch: UInt8, start: int, logits: Int32, trace: Any = None) -> None:
+        """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted."""
+        image = int(np.prod(self.graph.input_shape))
+        steps, frame = (0, 0) if batch.ndim == 4 else (len(batch), image * batch.shape[1])
+        first = batch.ctypes.data + start * image
+        arena = self.borrowed()
+        code = self._library.spq_batch(
+            self._at,
+            arena.ctypes.data,
+            arena.size,
+            first,
+            len(logits),
+            steps,
+            frame,
+            image,
+            logits.ctypes.data,
+            trace,
+        )
+        self.give_back(arena)
+        _check(code)
+
+    def borrowed(self) -> UInt8:
+        """An arena, to be given back."""
+        with self._lock:
+            if self._arenas:
+                return self._arenas.pop()
+        return aligned(self.plan.arena_size)
+
+    def give_back(self, arena: UInt8) -> None:
+        """Keep an arena for the next call."""
+        with self._lock:
+            if not self._closed:
+                self._arenas.append(arena)
+
+    def _submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
+        with self._lock:
+            self._check_open()
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for
+            return [self._pool.submit(work) for _ in range(threads)]
+
+    def _plain(self, index: int, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:
+        """A trace as [T, N, C, H, W] or [T, N, O]."""
+        c, shape = self.plan.layers[index].connection, self.graph.shapes[index]
+        bits = np.unpackbits(spikes.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
+        plain = []
+        for array in (bits, codes):
+            pixels = array.reshape(*spikes.shape[:2], c.out_height, c.out_width, c.tiles * LANES)[..., : c.outputs]
+            plain.append(np.ascontiguousarray(pixels.transpose(1, 0, 4, 2, 3).reshape(*spikes.shape[1::-1], *shape)))
+        return plain[0], plain[1]
+
+
+class Stream:
+    """A network between two frames: its state is its own, and lives as long as it does."""
+
+    def __init__(self, program: NativeProgram) -> None:
+        self._program = program
+        self._arena = aligned(program.plan.arena_size)
+        self.steps = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._program._library.spq_reset(self._program._at, self._arena.ctypes.data)
+        self.steps = 0
+
+    def push(self, frame: UInt8) -> Int32:
+        """One time step with a frame, uint8 [C, H, W]; returns the logits so far, int32 [classes].
+
+        Raises:
+            DataError: the frame has another dtype or shape, or the logits could leave 32 bits.
+        """
+        program = self._program
+        if frame.ndim != 3:
+            shape = "x".join(map(str, program.graph.input_shape))
+            raise DataError(f"a stream takes one frame [{shape}] at a time, not {list(frame.shape)}")
+        check_images(program.graph, frame[None])
+        program.check_length(self.steps + 1)
+        pixels = np.ascontiguousarray(frame)
+        program._library.spq_step(program._at, self._arena.ctypes.data, pixels.ctypes.data, None, 0)
+        self.steps += 1
+        region = program.plan.logits
+        found = self._arena[region.offset : region.offset + 4 * program.graph.classes].view(np.int32)
+        return found.copy()
+
+
+def _trace_pointers(spikes: list[NDArray[np.uint32]], codes: list[NDArray[np.int8]]) -> Any:
+    words = (POINTER(c_uint32) * len(spikes))(*(array.ctypes.data_as(POINTER(c_uint32)) for array in spikes))
+    fields = (POINTER(c_int8) * len(codes))(*(array.ctypes.data_as(POINTER(c_int8)) for array in codes))
+    return ctypes.byref(CTrace(words, fields))
+
+
+def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
+    network = POINTER(CNetwork)
+    built.spq_check.argtypes = (network, c_uint32, c_uint32)
+    built.spq_check.restype = c_int32
+    built.spq_reset.argtypes = (network, c_void_p)
+    built.spq_reset.restype = None
+    built.spq_step.argtypes = (network, c_void_p, c_void_p, POINTER(CTrace), c_int64)
+    built.spq_step.restype = POINTER(c_int32)
+    built.spq_batch.argtypes = (
+        network,
+        c_void_p,
+        c_uint32,
+        c_void_p,
+        c_int64,
+        c_int32,
+        c_int64,
+        c_int64,
+        c_void_p,
+        POINTER(CTrace),
+    )
+    built.spq_batch.restype = c_int32
+    return built
+
+
+_CODES = {1: "another layout", 2: "an impossible shape", 3: "an arena too small", 4: "an impossible number of steps"}
+
+
+def _check(code: int) -> None:
+    if code != 0:
+        raise RunError(f"the native runtime refused what it was given ({_CODES.get(code, code)}): report this")

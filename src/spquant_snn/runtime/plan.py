@@ -1,0 +1,122 @@
+"""The plan of a graph: what ``csrc/spq.h`` asks for, as plain numbers and arrays under the same names.
+
+The native runtime hands a plan to C by pointers, an exporter can write it out as C. ``layout`` makes plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arena import Region
+
+LAYOUT = 1  # SPQ_LAYOUT
+LANES = 32  # SPQ_LANES
+ADD8, ADD16, MULTIPLY, GROUPED = range(4)
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    largest: int
+    kernel: int
+    stride: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class ConnectionPlan:
+    source_height: int
+    source_width: int
+    channels: int
+    pool_count: int
+    pools: tuple[PoolPlan, ...]
+    height: int
+    width: int
+    kernel_height: int
+    kernel_width: int
+    pad_height: int
+    pad_width: int
+    step_height: int
+    step_width: int
+    window: int
+    slide_height: int
+    slide_width: int
+    out_height: int
+    out_width: int
+    outputs: int
+    tiles: int
+    form: int
+    limit: int
+    row: int
+    codes8: NDArray[np.int8] | None
+    codes16: NDArray[np.int16] | None
+    group_start: NDArray[np.uint32] | None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the input under one output."""
+        return (self.window - 1) * self.slide_height + self.kernel_height
+
+    @property
+    def words(self) -> int:
+        """Words of its neurons' spikes."""
+        return self.out_height * self.out_width * self.tiles
+
+    @property
+    def events(self) -> int:
+        """The most events that its lists hold."""
+        return self.rows * self.width * self.channels
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronPlan:
+    bits: int
+    low: int
+    high: int
+    levels: int
+    fraction: int
+    subtract: int
+    scaled: int
+    fire: NDArray[np.int32]
+    drop: NDArray[np.int32]
+    decay: NDArray[np.int32]
+    edges: NDArray[np.int32] | None
+    gain: NDArray[np.int32] | None
+    offset: NDArray[np.int64] | None
+    decay_shift: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    connection: ConnectionPlan
+    neuron: NeuronPlan | None
+    state: Region
+    spikes: Region
+
+
+@dataclass(frozen=True)
+class ScratchPlan:
+    pooled: tuple[Region, Region]
+    starts: Region
+    events: Region
+    values: Region
+    lines: Region
+    runs: Region
+    sums: Region
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPlan:
+    layout: int
+    timesteps: int
+    layer_count: int
+    layers: tuple[LayerPlan, ...]
+    fraction: int
+    bias: NDArray[np.int32]
+    logits: Region
+    scratch: ScratchPlan
+    arena_size: int

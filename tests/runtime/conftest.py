@@ -1,0 +1,124 @@
+"""Random graphs as in tests/integer, programs of both builds, and a plan written out as C."""
+
+import ctypes
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spquant_snn.errors import MissingDependencyError
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.quant.fold import fold_neuron
+from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library
+from spquant_snn.runtime.native import NativeProgram
+from spquant_snn.runtime.structs import CNetwork
+
+_INTEGER = Path(__file__).parents[1] / "integer" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("integer_fixtures", _INTEGER)
+_fixtures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_fixtures)
+MADE = random_graph, random_images = _fixtures.random_graph, _fixtures.random_images
+
+BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ")}
+_CPU = Path("/proc/cpuinfo")
+if _CPU.is_file() and " avx2 " in _CPU.read_text():
+    BUILDS["avx2"] = (*PORTABLE, "-mavx2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache folder of the tests' own: what they build is built from the source as it stands."""
+    try:
+        compiler()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", params=BUILDS)
+def program(request, cache):
+    """``program(graph, **options)``: a native program, in each build of the source."""
+    built = library(BUILDS[request.param])
+    return lambda graph, **options: NativeProgram(graph, built, **options)
+
+
+@pytest.fixture(scope="session")
+def as_c():
+    """``as_c(plan)``: C source that defines ``static const spq_network network``."""
+    return _as_c
+
+
+@pytest.fixture(scope="session")
+def wide():
+    """``wide(channels, groups, bits, size, pool)``: convolutions of more than one tile."""
+    return _wide
+
+
+def _wide(channels=(3, 70, 130, 33), groups=1, bits=2, size=9, pool=None):
+    rng, layers, shape = np.random.default_rng(5), [], (channels[0], size, size + 2)
+    grid = WEIGHT_GRIDS[bits]
+    input_shape = shape
+    for i, out in enumerate(channels[1:]):
+        codes = rng.integers(grid.low, grid.high + 1, (out, shape[0] // (groups if i else 1), 3, 3)).astype(np.int8)
+        connection = Connection(f"conv{i}", codes, bits, padding=(1, 1), groups=groups if i else 1, sum_pool=pool)
+        reach = connection.reach(1 if i else 255)
+        neuron, _ = fold_neuron(2, 5.0 / reach, -1.5 * codes.sum((1, 2, 3)) / reach, 1.0, 0.5, "zero", reach)
+        layers.append(Layer(connection, neuron))
+        shape = connection.output_shape(shape)
+    codes = rng.integers(grid.low, grid.high + 1, (40, int(np.prod(shape)))).astype(np.int8)
+    readout = Readout(Connection("readout", codes, bits), 4, np.zeros(40, np.int32), 1.0)
+    return Graph(input_shape, 3, tuple(layers), readout)
+
+
+def _as_c(plan):
+    lines = ['#include "spq.h"']
+    value = _struct(CNetwork, plan, lines)
+    return "\n".join([*lines, f"static const spq_network network = {value};", ""])
+
+
+def _struct(kind, plan, lines):
+    """The initialiser of a struct; what its pointers point to is defined in lines before."""
+    parts = []
+    for name, field in ((f[0], f[1]) for f in kind._fields_):
+        value = getattr(plan, name)
+        if value is None:
+            parts.append("0")
+        elif isinstance(value, int):
+            parts.append(str(value))
+        elif isinstance(value, np.ndarray):
+            text = ", ".join(f"{x}LL" if abs(x) > 1 << 30 else str(x) for x in value.ravel().tolist())
+            parts.append(_constant(_C_TYPES[field._type_], f"[] = {{{text}}}", lines))
+        elif issubclass(field, ctypes.Array):
+            parts.append("{" + ", ".join(_struct(field._type_, item, lines) for item in value) + "}")
+        elif isinstance(value, tuple):
+            items = ", ".join(_struct(field._type_, item, lines) for item in value)
+            parts.append(_constant(_name(field._type_), f"[] = {{{items}}}", lines) if value else "0")
+        elif hasattr(field, "_type_"):
+            parts.append("&" + _constant(_name(field._type_), f" = {_struct(field._type_, value, lines)}", lines))
+        else:
+            parts.append(_struct(field, value, lines))
+    return "{" + ", ".join(parts) + "}"
+
+
+def _constant(kind, rest, lines):
+    name = f"constant_{len(lines)}"
+    lines.append(f"static const {kind} {name}{rest};")
+    return name
+
+
+def _name(struct):
+    return "spq_" + struct.__name__.removeprefix("C").lower()
+
+
+_C_TYPES = {
+    ctypes.c_int8: "int8_t",
+    ctypes.c_int16: "int16_t",
+    ctypes.c_int32: "int32_t",
+    ctypes.c_uint32: "uint32_t",
+    ctypes.c_int64: "int64_t",
+}

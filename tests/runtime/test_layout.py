@@ -1,0 +1,77 @@
+"""Plans: every form is met, the arena is laid out without overlap, folding adds the same."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spquant_snn.errors import ModelError
+from spquant_snn.integer.graph import Connection, Graph
+from spquant_snn.quant.pool import Pool
+from spquant_snn.runtime.layout import plan_connection, plan_network
+from spquant_snn.runtime.plan import ADD8, ADD16, GROUPED, MULTIPLY
+
+
+def test_random_graphs_take_every_form(random_graph):
+    forms, windows, pools, stores = set(), set(), set(), set()
+    for seed in range(320):
+        for layer in plan_network(random_graph(seed)).layers:
+            forms.add(layer.connection.form)
+            windows.add(layer.connection.window)
+            pools.add(tuple(pool.largest for pool in layer.connection.pools))
+            stores.add(layer.neuron is not None and (layer.neuron.scaled, layer.neuron.levels))
+    assert forms == {ADD8, ADD16, MULTIPLY, GROUPED}
+    assert {1, 2, 3} <= windows
+    assert {(), (0,), (1,), (0, 1), (1, 0), (1, 1), (0, 0)} <= pools
+    assert {(0, 3), (0, 4), (0, 8), (0, 16), (1, 32), (1, 64), (1, 128), (1, 256)} <= stores
+
+
+def test_the_parts_of_an_arena_do_not_overlap(random_graph):
+    for seed in range(60):
+        plan = plan_network(random_graph(seed))
+        scratch = [getattr(plan.scratch, field.name) for field in dataclasses.fields(plan.scratch)]
+        lasting = [plan.logits, *(layer.state for layer in plan.layers), *scratch[0], *scratch[1:]]
+        regions = sorted({(r.offset, r.size) for r in [*lasting, *(layer.spikes for layer in plan.layers)] if r.size})
+        assert sum(1 for region in lasting if region.size) <= len(regions)
+        for (offset, size), (following, _) in zip(regions, [*regions[1:], (plan.arena_size, 0)], strict=True):
+            assert offset % 64 == 0
+            assert offset + size <= following
+        for before, after in zip(plan.layers, plan.layers[1:-1], strict=False):
+            assert before.spikes != after.spikes  # what is read is not written
+
+
+def test_a_pool_is_folded_into_the_kernel_where_that_is_cheaper():
+    codes = np.ones((2, 1, 5, 5), np.int8)
+    plan = plan_connection(Connection("a", codes, 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2)), (1, 28, 28), True)
+    assert (plan.window, plan.kernel_height, plan.kernel_width, plan.step_height) == (1, 6, 6, 2)
+    assert plan.codes16[2, 2, 0, :3].tolist() == [4, 4, 0]
+    one = plan_connection(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
+    assert (one.window, one.kernel_height, one.step_height, one.slide_height) == (7, 1, 7, 1)
+
+
+def test_codes_lie_by_event():
+    codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
+    plain = plan_connection(Connection("a", codes, 8), (2, 5, 5), False)
+    assert plain.codes16.shape == (2, 3, 2, 32)
+    assert (plain.codes16[..., :4] == codes.transpose(2, 3, 1, 0)).all()
+    assert not plain.codes16[..., 4:].any()
+    grouped = plan_connection(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
+    assert grouped.codes16.shape == (2, 3, 4, 2)
+    assert grouped.group_start.tolist() == [0, 0, 2, 2]
+    assert (grouped.codes16[1, 2, 3] == codes[2:, 1, 1, 2]).all()
+
+
+def test_a_network_beyond_31_bits_is_refused_in_words(random_graph):
+    graph = random_graph(0)
+    first = graph.layers[0]
+    codes = np.zeros((len(first.connection.codes), graph.input_shape[0], 1, 1), np.int8)
+    connection = Connection("vast", codes, 2, stride=(60000, 60000))
+    shape = (graph.input_shape[0], 1, (1 << 31) // 16 // graph.input_shape[0])
+    layer = dataclasses.replace(first, connection=connection)
+    readout = dataclasses.replace(
+        graph.readout,
+        connection=Connection("readout", np.zeros((1, np.prod(connection.output_shape(shape))), np.int8), 2),
+        bias=np.zeros(1, np.int32),
+    )
+    with pytest.raises(ModelError, match=r"'vast': .* leaves 31 bits.* use the reference"):
+        plan_network(Graph(shape, 1, (layer,), readout))

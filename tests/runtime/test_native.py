@@ -1,0 +1,298 @@
+"""The native runtime against the reference: every spike, every stored code, every logit; there is no tolerance."""
+
+import ctypes
+import dataclasses
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+from spquant_snn.errors import ConfigError, DataError, RunError
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import save
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.quant.fold import Scaled, fold_neuron
+from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.quant.pool import Pool
+from spquant_snn.runtime import bench, native
+from spquant_snn.runtime.build import library
+from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.native import NativeProgram
+from spquant_snn.runtime.plan import ADD8, ADD16, LAYOUT
+from spquant_snn.runtime.structs import Network
+
+GUARD, MARK = 256, 0xA5
+
+
+def agree(run, graph, images):
+    """Nothing differs, and nothing was written between the parts of the arena."""
+    arena = run.borrowed()
+    arena[:] = MARK
+    run.give_back(arena)
+    difference = compare(reference_trace(graph, images), run.trace(images))
+    assert difference is None, str(difference)
+    assert (arena[unused(run.plan)] == MARK).all()
+
+
+def unused(plan):
+    """A mask of the bytes that belong to no part of the arena."""
+    scratch = [getattr(plan.scratch, field.name) for field in dataclasses.fields(plan.scratch)]
+    regions = [plan.logits, *scratch[0], *scratch[1:]]
+    regions += [region for layer in plan.layers for region in (layer.state, layer.spikes)]
+    mask = np.ones(plan.arena_size, bool)
+    for region in regions:
+        mask[region.offset : region.offset + region.size] = False
+    return mask
+
+
+@pytest.mark.parametrize("block", range(0, 320, 20))
+def test_random_graphs_run_as_the_reference(program, random_graph, random_images, block):
+    for seed in range(block, block + 20):
+        graph = random_graph(seed)
+        agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_images_of_one_value(program, random_graph, value):
+    for seed in range(40):
+        graph = random_graph(seed)
+        images = np.full((2, *graph.input_shape), value, np.uint8)
+        agree(program(graph, guard=GUARD), graph, images)
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 3, 5, 8, 17, 64])
+def test_any_number_of_steps(program, random_graph, random_images, timesteps):
+    for seed in (3, 11, 29, 40):
+        graph = random_graph(seed)
+        try:
+            graph = dataclasses.replace(graph, timesteps=timesteps)
+        except ValueError:
+            continue  # its logits would leave 32 bits
+        agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_sequences_of_frames(program, random_graph, random_images, steps):
+    for seed in range(40):
+        graph = random_graph(seed)
+        frames = random_images(graph, steps * 3, seed).reshape(steps, 3, *graph.input_shape)
+        agree(program(graph, guard=GUARD), graph, frames)
+
+
+def full(name, codes, bits, **options):
+    return Connection(name, np.asarray(codes, np.int8), bits, **options)
+
+
+def extreme(inputs, code, bits, state_bits=4, reset="zero"):
+    """All inputs of the second layer and of the readout spike, and all their codes are the same."""
+    always = full("always", np.ones((inputs, 1, 1, 1)), 2)
+    ones, zeros = np.ones(inputs), np.zeros(inputs)
+    first, _ = fold_neuron(2, ones, zeros, 1.0, 0.5, "zero", always.reach(255))
+    first = dataclasses.replace(first, fire=np.full(inputs, -(1 << 30), np.int32))
+    second = full("all", np.full((5, inputs), code), bits)
+    reach = second.reach(1)
+    gain = np.array([0.3, 0.4, 0.5, 0.7, 1.1]) / reach
+    neuron, _ = fold_neuron(state_bits, gain, np.full(5, 0.1), 1.0, 0.5, reset, reach)
+    readout = Readout(full("readout", np.full((3, 5), code), bits), 2, np.arange(3, dtype=np.int32), 1.0)
+    return Graph((1, 1, 1), 4, (Layer(always, first), Layer(second, neuron)), readout)
+
+
+@pytest.mark.parametrize("bits", list(WEIGHT_GRIDS))
+@pytest.mark.parametrize("inputs", [1, 15, 127, 128, 255, 256, 2047])
+def test_codes_that_are_all_the_largest_or_all_the_least(program, bits, inputs):
+    grid = WEIGHT_GRIDS[bits]
+    for code, state_bits, reset in ((grid.high, 4, "zero"), (grid.low, 2, "subtract"), (grid.low, 8, "zero")):
+        graph = extreme(inputs, code, bits, state_bits, reset)
+        agree(program(graph, guard=GUARD), graph, np.full((1, 1, 1, 1), 255, np.uint8))
+
+
+@pytest.mark.parametrize(("inputs", "form"), [(16383, ADD8), (16384, ADD16)])
+def test_sums_at_the_ends_of_int16(program, inputs, form):
+    graph = extreme(inputs, -2, 2)
+    run = program(graph, guard=GUARD)
+    assert run.plan.layers[1].connection.form == form
+    agree(run, graph, np.full((1, 1, 1, 1), 255, np.uint8))
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_scaled_neuron_of_few_bits(program, random_graph, random_images, reset):
+    for seed in range(12):
+        graph = random_graph(seed, state_bits=8, reset=reset)
+        first = graph.layers[0]
+        assert isinstance(first.neuron.store, Scaled)
+        few = dataclasses.replace(first, neuron=dataclasses.replace(first.neuron, bits=(2, 3, 4)[seed % 3]))
+        graph = dataclasses.replace(graph, layers=(few, *graph.layers[1:]))
+        agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
+
+
+@pytest.mark.parametrize("bits", [1.58, 4, 8])
+@pytest.mark.parametrize("pool", [None, Pool("sum", 2, 2), Pool("sum", 3, 1)])
+def test_layers_of_several_tiles(program, wide, random_images, bits, pool):
+    graph = wide(bits=bits, pool=pool, size=20 if pool else 9)
+    agree(program(graph, guard=GUARD), graph, random_images(graph, 2))
+
+
+def test_depthwise_and_grouped_convolutions_of_several_tiles(program, wide, random_images):
+    for channels, groups in (((1, 35, 35, 70), 35), ((2, 66, 132, 66), 6)):
+        graph = wide(channels, groups)
+        agree(program(graph, guard=GUARD), graph, random_images(graph, 2))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_share_a_batch(program, random_graph, random_images, threads):
+    for seed in (0, 4, 9):
+        graph = random_graph(seed)
+        run = program(graph)
+        for count in (1, 2, 5, 13, 33):
+            images = random_images(graph, count, seed)
+            assert (run.logits(images, threads) == reference.run(graph, images)).all()
+            assert (run.predict(images, threads=threads) == reference.run(graph, images).argmax(1)).all()
+            frames = random_images(graph, 2 * count, seed).reshape(2, count, *graph.input_shape)
+            assert (run.logits(frames, threads) == reference.run(graph, frames)).all()
+
+
+def test_a_trace_is_taken_in_parts(program, random_graph, random_images, monkeypatch):
+    monkeypatch.setattr(native, "_TRACED", 1)  # one image at a time
+    for seed in (0, 4):
+        graph = random_graph(seed)
+        agree(program(graph, guard=GUARD), graph, random_images(graph, 5, seed))
+
+
+def test_many_threads_may_call_one_program(program, random_graph, random_images):
+    graph = random_graph(2)
+    run, images = program(graph), random_images(graph, 20)
+    wanted, wrong = reference.run(graph, images), []
+
+    def call(threads):
+        for _ in range(10):
+            if not (run.logits(images, threads) == wanted).all():
+                wrong.append(threads)
+
+    callers = [threading.Thread(target=call, args=(1 + i % 3,)) for i in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert wrong == []
+
+
+def test_arenas_are_kept_and_images_are_read_where_they_lie(program, random_graph, random_images):
+    graph = random_graph(2)
+    run, images = program(graph), random_images(graph, 8)
+    run.logits(images)
+    first = run.borrowed()
+    run.give_back(first)
+    run.logits(images)
+    second = run.borrowed()
+    assert first is second
+    turned = np.ascontiguousarray(images[::-1])[::-1]  # not contiguous: copied, and just as good
+    images.flags.writeable = False
+    assert (run.logits(turned) == run.logits(images)).all()
+
+
+def test_a_stream_gives_what_a_sequence_gives(program, random_graph, random_images):
+    for seed in range(20):
+        graph = random_graph(seed)
+        frames = random_images(graph, 6, seed)
+        run = program(graph)
+        stream, other = run.stream(), run.stream()
+        for t, frame in enumerate(frames):
+            found = stream.push(frame)
+            other.push(frames[-1])  # streams do not meet
+            assert (found == reference.run(graph, frames[: t + 1, None])[0]).all()
+        stream.reset()
+        assert (stream.push(frames[0]) == reference.run(graph, frames[:1, None])[0]).all()
+
+
+def test_a_stream_outlives_the_name_of_its_program(random_graph, random_images):
+    graph = random_graph(1)
+    stream = NativeProgram(graph).stream()
+    gc.collect()
+    frame = random_images(graph, 1)[0]
+    assert (stream.push(frame) == reference.run(graph, frame[None, None])[0]).all()
+
+
+def test_a_stream_ends_before_its_logits_overflow(program, random_graph, random_images):
+    graph = random_graph(1)
+    most = (1 << 31) // 3
+    bias = np.full(graph.classes, most, np.int32)
+    graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
+    run, frames = program(graph), random_images(graph, 3)
+    stream = run.stream()
+    assert run.longest == 2
+    for frame in frames[:2]:
+        stream.push(frame)
+    with pytest.raises(DataError, match="2 at most"):
+        stream.push(frames[2])
+    with pytest.raises(DataError, match="2 at most"):
+        run.logits(frames[:, None])
+
+
+def test_wrong_input_is_refused_in_words(program, random_graph, random_images):
+    graph = random_graph(0)
+    run, images = program(graph), random_images(graph, 2)
+    with pytest.raises(DataError, match="uint8"):
+        run.logits(images.astype(np.int32))
+    with pytest.raises(DataError, match="takes images"):
+        run.logits(images[0])
+    with pytest.raises(DataError, match="takes one frame"):
+        run.stream().push(images)
+    with pytest.raises(DataError, match="takes images"):
+        run.stream().push(images[0, :, 1:])
+    with pytest.raises(DataError, match="uint8"):
+        run.stream().push(images[0] > 0)
+    for threads in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ConfigError, match="threads"):
+            run.logits(images, threads)
+
+
+def test_a_closed_program_says_so(program, random_graph, random_images):
+    graph = random_graph(0)
+    images = random_images(graph, 8)
+    with program(graph) as run:
+        run.logits(images, threads=2)
+    run.close()
+    for call in (run.logits, run.predict, run.trace, lambda images: run.stream()):
+        with pytest.raises(RunError, match="closed"):
+            call(images)
+
+
+def test_c_refuses_another_layout_or_a_smaller_arena(program, random_graph):
+    run = program(random_graph(0))
+    assert run.checked(layout=2, arena_size=run.plan.arena_size) == 1
+    assert run.checked(layout=1, arena_size=run.plan.arena_size - 1) == 3
+    assert run.checked(layout=1, arena_size=run.plan.arena_size) == 0
+
+
+def test_c_refuses_any_part_of_the_arena_that_is_too_small(random_graph):
+    built = native._declared(library())
+
+    def code(plan):
+        return built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+
+    for seed in range(12):
+        plan = plan_network(random_graph(seed))
+        assert code(plan) == 0
+        for name in ("starts", "events", "values", "lines", "runs", "sums"):
+            region = getattr(plan.scratch, name)
+            small = dataclasses.replace(region, size=region.size - 4)
+            if region.size:
+                assert code(dataclasses.replace(plan, scratch=dataclasses.replace(plan.scratch, **{name: small}))) == 3
+        assert code(dataclasses.replace(plan, logits=dataclasses.replace(plan.logits, offset=plan.arena_size))) == 3
+        for name in ("state", "spikes"):
+            first = plan.layers[0]
+            region = getattr(first, name)
+            small = dataclasses.replace(first, **{name: dataclasses.replace(region, size=region.size - 4)})
+            assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 3
+
+
+def test_the_benchmark_runs(random_graph, random_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "_ROUNDS", 1)
+    graph = random_graph(4)
+    save(graph, tmp_path / "model.spq")
+    np.save(tmp_path / "images.npy", random_images(graph, 100))
+    assert bench.main([]) == 2
+    assert bench.main([str(tmp_path / "model.spq"), str(tmp_path / "images.npy")]) == 0
+    assert "of the reference's time" in capsys.readouterr().out

@@ -1,0 +1,172 @@
+"""The C source itself: clean, freestanding, and free of what sanitizers find."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spquant_snn.integer import reference
+from spquant_snn.runtime.build import PORTABLE, compiler, sources
+from spquant_snn.runtime.layout import plan_network
+
+HERE = Path(__file__).parent
+C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
+FREESTANDING = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-builtin", "-fno-stack-protector")
+SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+
+
+@pytest.mark.parametrize("name", ["gcc", "clang"])
+@pytest.mark.parametrize("options", [("-O3",), ("-O2", "-DSPQ_NO_CTZ", "-DSPQ_PORTABLE"), ("-Os", *FREESTANDING)])
+def test_no_compiler_has_a_word_to_say(name, options, tmp_path):
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    flags = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
+    for source in C_FILES:
+        command = [name, *flags, *options, "-c", source, "-o", str(tmp_path / "x.o")]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_nothing_is_needed_beside_the_source(tmp_path):
+    if shutil.which("nm") is None:
+        pytest.skip("nm is not installed")
+    target = str(tmp_path / "spq.o")
+    options = ["-std=c99", "-O2", *FREESTANDING, "-nostdlib", "-r"]
+    subprocess.run([compiler(), *options, *C_FILES, "-o", target], check=True)
+    found = subprocess.run(["nm", "-u", target], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in found if name not in ("U", "_GLOBAL_OFFSET_TABLE_")] == []
+
+
+def test_the_source_includes_and_computes_nothing_but_integers():
+    for path in sources():
+        lines = path.read_text("utf-8").splitlines()
+        assert len(lines) <= 300, path.name
+        assert max(map(len, lines)) <= 120, path.name
+        includes = {line.split()[1] for line in lines if line.startswith("#include")}
+        assert includes <= {
+            "<stdint.h>",
+            '"spq.h"',
+            '"events.h"',
+            '"sums.h"',
+            '"neuron.h"',
+            '"lanes.h"',
+            "<immintrin.h>",
+        }, path.name
+        code = re.sub(r"/\*.*?\*/", "", "\n".join(lines), flags=re.DOTALL)
+        assert re.findall(r"[/%]|\b(?:float|double|malloc)\b", re.sub(r"#include.*", "", code)) == [], path.name
+
+
+SANITIZED = """
+import sys
+sys.path.insert(0, {here!r})
+import conftest
+from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.runtime.build import library
+from spquant_snn.runtime.native import NativeProgram
+
+graphs, images = (getattr(f, "__wrapped__", None) or f.__pytest_wrapped__.obj for f in conftest.MADE)
+build, draw = graphs(), images()
+built = library({flags!r})
+for seed in range(48):
+    graph = build(seed)
+    run = NativeProgram(graph, built)
+    for batch in (draw(graph, 3, seed), draw(graph, 4, seed).reshape(2, 2, *graph.input_shape)):
+        difference = compare(reference_trace(graph, batch), run.trace(batch))
+        assert difference is None, str(difference)
+        run.logits(batch, threads=2)
+    stream = run.stream()
+    for frame in draw(graph, 3, seed):
+        stream.push(frame)
+print("clean")
+"""
+
+
+def test_sanitizers_find_nothing(cache):
+    runtime = subprocess.run(
+        [compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    if not os.path.isabs(runtime) or sys.platform != "linux":
+        pytest.skip("the compiler has no AddressSanitizer runtime to load into Python")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": os.path.realpath(runtime),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps what it has to its end
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    program = SANITIZED.format(here=str(HERE), flags=SANITIZERS)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "clean\n"), ended.stderr[-4000:]
+
+
+MAIN = """
+#include <stdio.h>
+static uint32_t arena[ARENA];
+int main(void) {
+    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
+    for (int n = 0; n < COUNT && !wrong; n++) {
+        const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
+        for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
+    }
+    return wrong ? 1 : 0;
+}
+"""
+
+
+@pytest.fixture
+def alone(as_c, tmp_path):
+    """``alone(graph, images, flags)``: a program that runs a graph without Python and checks its logits."""
+
+    def compile_it(graph, images, flags=("-O2",)):
+        plan, expected = plan_network(graph), reference.run(graph, images)
+        arrays = {"images": ("uint8_t", images), "logits": ("int32_t", expected)}
+        source = as_c(plan) + "".join(
+            f"static const {kind} {name}[] = {{{', '.join(map(str, array.ravel().tolist()))}}};\n"
+            for name, (kind, array) in arrays.items()
+        )
+        sizes = {
+            "ARENA": -(-plan.arena_size // 4),
+            "COUNT": len(images),
+            "IMAGE": images[0].size,
+            "CLASSES": graph.classes,
+        }
+        (tmp_path / "main.c").write_text(source + MAIN)
+        options = [*flags, "-std=c99", *(f"-D{name}={value}" for name, value in sizes.items())]
+        folder, target = str(Path(C_FILES[0]).parent), tmp_path / "main"
+        subprocess.run(
+            [compiler(), *options, "-I", folder, str(tmp_path / "main.c"), *C_FILES, "-o", str(target)], check=True
+        )
+        return target
+
+    return compile_it
+
+
+def test_a_plan_written_out_as_c_runs_alone(alone, random_graph, random_images):
+    for seed in (3, 12):
+        graph = random_graph(seed)
+        assert subprocess.run([alone(graph, random_images(graph, 4, seed))], check=False).returncode == 0
+
+
+INSTRUCTIONS = 25_000_000  # two images of the network below, the process in all; gcc 12 on x86-64, portable build
+
+
+def test_instructions_stay_within_their_bound(alone, wide, random_images, tmp_path):
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is not installed")
+    version = subprocess.run([compiler(), "-dumpversion"], capture_output=True, text=True, check=True).stdout
+    if not version.startswith("12") or platform.machine() != "x86_64":
+        pytest.skip(f"the bound holds for gcc 12 on x86-64, not for version {version.strip()} on {platform.machine()}")
+    graph = wide(size=12)
+    target = alone(graph, random_images(graph, 2), PORTABLE)
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={tmp_path / 'out'}", str(target)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    counted = int(re.search(r"Collected : (\d+)", ended.stderr).group(1))
+    assert counted < 1.03 * INSTRUCTIONS
