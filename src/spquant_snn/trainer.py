@@ -142,7 +142,7 @@ class SpQuantTrainer:
     def train(self, epochs: int | None = None) -> SpQuantTrainer:
         """Train, keep the best epoch by the accuracy on images held out of the training set, and return the trainer.
 
-        Called again, it trains on from the best weights, through a whole schedule, as a new run in the next free folder.
+        Called again, it trains on from the best weights, through a whole schedule, as a new run in the next folder.
 
         Args:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.

@@ -1,0 +1,49 @@
+"""What the documents promise runs as it stands."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from spquant_snn.nn import lif
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+
+
+def test_the_quick_start_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    train, use = BLOCKS[:2]
+    assert 'SpQuantTrainer("lenet-snn", "mnist", quantization_bits=2)' in train
+    names = {}
+    exec(train.replace('"mnist"', '"digits"').replace("epochs=20", "epochs=1"), names)
+    assert re.search(r"^Test Accuracy: \d+\.\d\d%$", capsys.readouterr().out, re.MULTILINE)
+    images = names["trainer"].data.test.images.numpy()
+    names = {"images": images}
+    exec(use, names)
+    assert names["classes"].shape == (len(images),)
+
+
+def test_the_model_of_the_readme_is_lowered(tmp_path):
+    names = {}
+    exec(BLOCKS[2], names)
+    assert names["logits"].shape == (4, 8, 10)
+    assert names["graph"].weight_bytes < 10_000
+
+
+@pytest.mark.parametrize("module", [lif])
+def test_examples_in_docstrings_hold(module):
+    result = doctest.testmod(module, extraglobs={"torch": torch})
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_readme_names_only_files_that_exist():
+    text = (ROOT / "README.md").read_text("utf-8")
+    named = re.findall(r"\]\(((?!http)[^)#]+)\)", text) + re.findall(
+        r"`((?:examples|benchmarks|src|tests)/[^`*\s]+)`", text
+    )
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / name).exists()] == []
