@@ -21,8 +21,11 @@ format: $(VENV)/ready
 	$(RUN) -m ruff check --fix .
 
 $(VENV)/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { echo "Python 3.10 or newer is needed: name it with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" || { echo "Python's venv is missing: as with 'apt-get install python3-venv'"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "installing into $(VENV); torch is large, this takes a while"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 clean:

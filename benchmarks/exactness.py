@@ -1,6 +1,7 @@
 """Frozen torch against the NumPy reference on real MNIST images: every combination of bits, reset, leak and time steps.
 
     python benchmarks/exactness.py                  # 80 combinations, 500 images each
+    python benchmarks/exactness.py --bits 3 --reset zero --leak 0.5 --timesteps 2 --images 10000
 
 The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and
 equality does not depend on what they have learned.
@@ -35,11 +36,15 @@ def settled(bits: float, reset: str, leak: float, timesteps: int, images: torch.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--bits", nargs="+", type=float, default=[1.58, 2, 3, 4, 8], help="of weights and state")
+    parser.add_argument("--reset", nargs="+", default=["zero", "subtract"])
+    parser.add_argument("--leak", nargs="+", type=float, default=[0.5, 0.75])
+    parser.add_argument("--timesteps", nargs="+", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     data = load("mnist", args.data_dir)
     images = data.test.images[: args.images].numpy()
-    combinations = list(itertools.product((1.58, 2, 3, 4, 8), ("zero", "subtract"), (0.5, 0.75), (1, 2, 4, 8)))
+    combinations = list(itertools.product(args.bits, args.reset, args.leak, args.timesteps))
     equal, spikes = 0, 0
     for bits, reset, leak, timesteps in combinations:
         network = settled(bits, reset, leak, timesteps, data.train.images[:3840])
@@ -49,7 +54,7 @@ def main() -> None:
         equal, spikes = equal + verdict.equal, spikes + verdict.spikes
         rate = " / ".join(f"{100 * rate:.0f} %" for rate in rates)
         print(
-            f"{bits:>4} bits, reset {reset:8}, leak {leak:.2f}, T = {timesteps}: {verdict}; firing {rate}", flush=True
+            f"{bits:>4g} bits, reset {reset:8}, leak {leak:.2f}, T = {timesteps}: {verdict}; firing {rate}", flush=True
         )
     print(f"{equal} of {len(combinations)} combinations equal, {spikes:,} spikes compared")
 

@@ -25,6 +25,7 @@ from spquant_snn.train.run import load_network
 ROWS: dict[str, dict[str, float]] = {
     "fp32": {"weight_bits": 32, "state_bits": 32},
     "8/8": {"weight_bits": 8, "state_bits": 8},
+    "3/3": {"weight_bits": 3, "state_bits": 3},
     "4/4": {"weight_bits": 4, "state_bits": 4},
     "2/2": {"weight_bits": 2, "state_bits": 2},
     "1.58/1.58": {"weight_bits": 1.58, "state_bits": 1.58},
@@ -41,8 +42,8 @@ def run(parent: Path, row: str, seed: int, epochs: int, data_dir: Path | None) -
     if record.exists() and "verified" in json.loads(record.read_text()):
         return
     began = time.monotonic()
-    if record.exists():
-        trainer = SpQuantTrainer.resume(out, data_dir=data_dir)
+    if (out / "config.toml").exists():
+        trainer = SpQuantTrainer.resume(out, options={"epochs": epochs}, data_dir=data_dir)
     else:
         trainer = SpQuantTrainer(
             "lenet-snn", "mnist", out=out, data_dir=data_dir, seed=seed, epochs=epochs, **ROWS[row]
@@ -63,6 +64,7 @@ def table(parent: Path) -> str:
         "weights, B",
         "state, B",
         "spike rate",
+        "minutes",
         "integers = torch",
     )
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
@@ -76,7 +78,7 @@ def table(parent: Path) -> str:
 
 
 def cells(runs: tuple[Path, ...], records: tuple[dict[str, Any], ...]) -> list[str]:
-    """A row of the table; rates and sizes are those of the first run."""
+    """A row of the table; rates and sizes are those of the first run, minutes those of the slowest."""
     scores = [record["test_accuracy"] for record in records]
     spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
     epochs = [json.loads(line) for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
@@ -88,6 +90,7 @@ def cells(runs: tuple[Path, ...], records: tuple[dict[str, Any], ...]) -> list[s
         f"{network.weight_bytes:,.0f}",
         f"{network.state_bytes:,.0f}",
         " / ".join(f"{100 * layer['rate']:.0f}" for layer in layers) + " %",
+        f"{max(record['minutes'] for record in records):.0f}",
         ("on all 10,000 images" if equal else "NO") if network.config.integer else "-",
     ]
 

@@ -39,11 +39,11 @@ def main() -> None:
     print(f"Test Accuracy: {accuracy:.2f}%")
 
     if trainer.config.quant.integer:
-        program = load(trainer.run.integers)  # integers only, no torch
+        program = load(trainer.run.integers)  # its integers alone
         test = trainer.data.test
         correct = (program.predict(test.images.numpy()) == test.labels.numpy()).mean()
         size = trainer.run.integers.stat().st_size
-        print(f"{trainer.run.integers}: {size:,} bytes, {100 * correct:.2f}% by the integer reference")
+        print(f"{trainer.run.integers}: {size:,} bytes, {100 * correct:.2f}% by these integers")
 
 
 if __name__ == "__main__":

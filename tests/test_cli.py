@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.cli import COMMANDS, main
+from spquant_snn.__main__ import main
+from spquant_snn.cli import COMMANDS
 from spquant_snn.integer.file import load_graph, save
 
 SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
@@ -118,7 +119,7 @@ def test_a_run_without_a_name_gets_one(spquant, tmp_path):
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["lenet-snnx0.1-digits-w2s2-1"]
 
 
-def test_all_backends_agree(runs, spquant):
+def test_torch_reference_and_native_agree(runs, spquant):
     answers = [spquant("eval", runs / "low", "--backend", backend) for backend in ("torch", "reference", "native")]
     for backend in ("reference", "native"):
         answers.append(spquant("eval", runs / "low" / "model.spq", "--backend", backend, "--dataset", "digits"))

@@ -51,7 +51,7 @@ def test_train_mnist_trains_and_runs_the_integers(tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
     *_, accuracy, integers = ended.stdout.splitlines()
     percent = re.fullmatch(r"Test Accuracy: (\d+\.\d\d)%", accuracy)[1]
-    assert re.fullmatch(rf"x/model\.spq: [\d,]+ bytes, {percent}% by the integer reference", integers)
+    assert re.fullmatch(rf"x/model\.spq: [\d,]+ bytes, {percent}% by these integers", integers)
 
 
 TRAIN_CIFAR10 = """

@@ -82,7 +82,7 @@ def test_without_torch_a_file_is_loaded_and_run(tmp_path):
 
 
 def test_without_torch_the_doctor_works_and_the_others_say_what_to_install(tmp_path):
-    program = WITHOUT_TORCH + "from spquant_snn.cli import main\nsys.exit(main())"
+    program = WITHOUT_TORCH + "from spquant_snn.__main__ import main\nsys.exit(main())"
     ended = subprocess.run(
         [sys.executable, "-c", program, "doctor"], capture_output=True, text=True, check=False, cwd=tmp_path
     )

@@ -284,7 +284,7 @@ def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Display, "end", poison)
-        with pytest.raises(DivergedError, match=r"in epoch 3: lower .* the checkpoint of epoch 2 is kept"):
+        with pytest.raises(DivergedError, match=r"in epoch 3: start anew .* the checkpoint of epoch 2 is kept"):
             trainer.train(epochs=4)
     resumed = SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
     whole = SpQuantTrainer(Net(), DATA, 2, **SMALL).train(epochs=4)

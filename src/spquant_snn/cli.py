@@ -162,11 +162,6 @@ def main() -> int:
     except SpQuantError as error:
         print(f"spquant: {error}", file=sys.stderr)
         return 1 if isinstance(error, DivergedError) else 2
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("spquant_snn"):
-            raise
-        print(f"spquant: this command needs {error.name}: pip install {error.name}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, as `head` does, has seen enough
@@ -185,9 +180,9 @@ def _use_threads(threads: int) -> None:
 
 def _typed(config: TrainOptions, arguments: Sequence[str]) -> dict[str, object]:
     """The options of the training that stand on the command line, at their default or not."""
-    typed = {argument.split("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_") for argument in arguments}
+    typed = {
+        argument.split("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        for argument in arguments
+        if argument.startswith("--")
+    }
     return {name: value for name, value in asdict(config).items() if name in typed}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

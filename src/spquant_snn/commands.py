@@ -47,7 +47,7 @@ def evaluate_source(
         network = load_network(source).eval()
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
     else:
-        graph = load_graph(RunFolder(source).integers if is_run else source)
+        graph = load_graph(_integers(source) if is_run else source)
         program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
         threads = threads or os.cpu_count() or 1
         correct = 0
@@ -70,7 +70,7 @@ def export_run(run: Path, out: Path) -> int:
 def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:
     """Frozen torch against the run's own .spq file, run by "reference" or "native"."""
     network = load_network(run).eval().freeze()
-    graph = load_graph(RunFolder(run).integers)
+    graph = load_graph(_integers(run))
     if _form(graph) != _form(lower(network)):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
     test = _test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
@@ -100,6 +100,15 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "logits": verdict.logits,
         "difference": None if first is None else {**vars(first), "index": list(first.index)},
     }
+
+
+def _integers(run: Path) -> Path:
+    path = RunFolder(run).integers
+    if not path.exists():
+        raise RunError(
+            f"{run} is not finished: resume it, or write its integers with spquant export {run} --out {path}"
+        )
+    return path
 
 
 def _form(graph: Graph) -> tuple[object, ...]:

@@ -17,15 +17,14 @@ _PACKAGES = (
     ("torch", "training", "pip install torch"),
     ("numpy", "the reference", "pip install numpy"),
     ("safetensors", "weights on disk", "pip install safetensors"),
-    ("scikit-learn", "the bundled digits", 'pip install "spquant-snn[demo]"'),
+    ("scikit-learn", "the bundled digits", "pip install scikit-learn"),
 )
 
 
 def examine(data_dir: Path | None = None) -> Table:
     """A table of what is there and what is not."""
     table = Table(
-        title=f"spquant-snn {version('spquant-snn')}, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.machine()}"
+        title=f"spquant-snn {_version()}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     )
     for title in ("what", "found", "for", "if missing"):
         table.add_column(title, overflow="fold")
@@ -40,6 +39,13 @@ def examine(data_dir: Path | None = None) -> Table:
     for row in _data_sets(data_dir):
         table.add_row(*row)
     return table
+
+
+def _version() -> str:
+    try:
+        return version("spquant-snn")
+    except PackageNotFoundError:  # run from its source
+        return "not installed"
 
 
 def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:

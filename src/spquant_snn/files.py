@@ -35,10 +35,10 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) ->
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{secrets.token_hex(6)}.part")
         write(beside)
-        _sync(beside)
+        _sync(beside, os.O_RDWR)  # some systems sync only what could be written
         beside.replace(target)
         with suppress(OSError):  # not every system can open a folder
-            _sync(target.parent)
+            _sync(target.parent, os.O_RDONLY)
     except RunError:
         raise
     except (OSError, ValueError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
@@ -52,9 +52,9 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) ->
                 beside.unlink()  # only there if something went wrong
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, mode: int) -> None:
     """Have the system put a file or a folder's list of files on the disk, so that it lasts through a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, mode)
     try:
         os.fsync(handle)
     finally:

@@ -76,6 +76,8 @@ class SpQuantTrainer:
             "weight_bits": quantization_bits if weight_bits is None else weight_bits,
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
+        if isinstance(options.get("teacher"), Path):
+            options["teacher"] = str(options["teacher"])
         self.config = with_options(options)
         self.device = _usable_device(device)
         self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
@@ -134,7 +136,7 @@ class SpQuantTrainer:
             **{name: value for name, value in asdict(config).items() if name not in skipped},
             **places,
         )
-        trainer.run = run
+        trainer.run, trainer._out = run, run.path
         if run.weights.exists():
             load_weights(run.weights, trainer.network)
         return trainer
@@ -160,8 +162,7 @@ class SpQuantTrainer:
         if not run.checkpoint.exists():  # where the training began: a stop in its first epoch comes back to it
             save_checkpoint(run.checkpoint, network, optimizer, Progress())
         start = load_checkpoint(run.checkpoint, network, optimizer)
-        if config.finetune_epochs and start.epochs >= config.epochs:
-            network.freeze()
+        network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
 
         def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
             """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
@@ -247,8 +248,10 @@ class SpQuantTrainer:
 
     def _open_run(self) -> RunFolder:
         if self.run is None or self._finished:
-            wanted = self._out or free_folder(self.config)
-            self.run = RunFolder(wanted if self.run is None else numbered(wanted))
+            if self._out is None:
+                self.run = RunFolder(free_folder(self.config))
+            else:
+                self.run = RunFolder(self._out if self.run is None else numbered(self._out))
             self.run.create(self.config, self.data.shape, self.data.classes)
             self.network.frozen = False
             self._finished = False
@@ -269,7 +272,7 @@ class SpQuantTrainer:
 def _multiplies_bf16(device: torch.device) -> bool:
     """Whether products of bf16 are native to the processor, so that they save time."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
@@ -277,6 +280,8 @@ def _usable_device(device: str | torch.device | None) -> torch.device:
     try:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=chosen)
+        if chosen.type not in ("cpu", "cuda"):
+            raise RuntimeError("only cpu and cuda have all that is needed")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}): choose another, as cpu") from None

@@ -25,7 +25,7 @@ def load_digits() -> Splits:
         from sklearn import datasets
     except ImportError as error:
         raise MissingDependencyError(
-            'the digits come with scikit-learn, which is not installed: pip install "spquant-snn[demo]"'
+            "the digits come with scikit-learn, which is not installed: pip install scikit-learn"
         ) from error
     values, classes = datasets.load_digits(return_X_y=True)
     levels = torch.from_numpy(values).to(torch.int64)

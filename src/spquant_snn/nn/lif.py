@@ -51,6 +51,9 @@ class LIF(nn.Module):
         learn_threshold: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in (("v_threshold", v_threshold), ("leak", leak)):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigError(f"{name} must be a number, not {value!r}")
         if not _SMALLEST_THRESHOLD <= v_threshold < math.inf:
             raise ConfigError(f"v_threshold must be a number from {_SMALLEST_THRESHOLD}, not {v_threshold!r}")
         if not 0 <= leak <= 1 or 256 % Fraction(leak).denominator:

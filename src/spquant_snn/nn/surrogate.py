@@ -49,6 +49,6 @@ def surrogate(choice: str | Surrogate) -> Surrogate:
     """
     if callable(choice):
         return choice
-    if choice not in SURROGATES:
+    if not isinstance(choice, str) or choice not in SURROGATES:
         raise ConfigError(f"surrogate must be one of {', '.join(SURROGATES)} or a callable, not {choice!r}")
     return SURROGATES[choice]

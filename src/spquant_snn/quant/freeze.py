@@ -7,6 +7,7 @@ the integers stand for.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +100,8 @@ def integer_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:
     float64 above. Products are rounded to whole numbers once more, since some convolutions of GPUs add fractions.
     """
     reach = int(stage.synapse.reach(codes, stage.largest_input).max())
-    dtype = torch.float32 if reach < 1 << 24 else torch.float64
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    dtype = torch.float32 if reach < (1 << 20 if x.is_cuda else 1 << 24) else torch.float64
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if x.is_cuda else nullcontext()
     with torch.autocast(x.device.type, enabled=False), exact:
         return stage.synapse.sums(stage.pooled(x.to(dtype)), codes.to(dtype)).round_().to(torch.int32)
 

@@ -120,7 +120,7 @@ class Stage(nn.Module):
 
     def flip(self, negative: Tensor) -> None:
         """Turn the sign of the channels in the mask [O]; with the sign of its normalisation's weight turned too,
-        nothing else changes."""
+        the function stays the same in floating point."""
         sign = torch.where(negative, -1.0, 1.0)
         with torch.no_grad():
             self.synapse.weight.mul_(sign.view(-1, *[1] * (self.synapse.weight.dim() - 1)))

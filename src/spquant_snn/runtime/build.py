@@ -20,7 +20,8 @@ from pathlib import Path
 from ..errors import MissingDependencyError, RunError
 from ..files import write_file
 
-PORTABLE = ("-O3", "-fno-loop-unroll-and-jam")  # jammed loops over events lose their lanes
+_UNJAMMED = "-fno-loop-unroll-and-jam"  # of gcc, whose jammed loops over events lose their lanes; others know it not
+PORTABLE = ("-O3", _UNJAMMED)
 NATIVE = (*PORTABLE, "-march=native")
 PLAIN = ("-O2",)
 
@@ -61,7 +62,7 @@ def library(flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
         MissingDependencyError: there is no compiler, or it does not work.
     """
     cc = compiler()
-    *hopeful, last = (NATIVE, PORTABLE, PLAIN) if flags is None else (flags,)
+    *hopeful, last = (NATIVE, ("-O3", "-march=native"), PORTABLE, ("-O3",), PLAIN) if flags is None else (flags,)
     for choice in hopeful:
         with suppress(MissingDependencyError):
             return _loaded(cc, choice)

@@ -6,6 +6,7 @@ It computes what ``integer/reference.py`` computes, in every spike, stored code 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,7 @@ class NativeProgram:
     def __init__(self, graph: Graph, built: ctypes.CDLL | None = None, guard: int = 0) -> None:
         self.graph = graph
         self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
         self._arenas: list[UInt8] = []
@@ -187,19 +189,21 @@ class NativeProgram:
         steps, frame = (0, 0) if batch.ndim == 4 else (len(batch), image * batch.shape[1])
         first = batch.ctypes.data + start * image
         arena = self.borrowed()
-        code = self._library.spq_batch(
-            self._at,
-            arena.ctypes.data,
-            arena.size,
-            first,
-            len(logits),
-            steps,
-            frame,
-            image,
-            logits.ctypes.data,
-            trace,
-        )
-        self.give_back(arena)
+        try:
+            code = self._library.spq_batch(
+                self._at,
+                arena.ctypes.data,
+                arena.size,
+                first,
+                len(logits),
+                steps,
+                frame,
+                image,
+                logits.ctypes.data,
+                trace,
+            )
+        finally:
+            self.give_back(arena)
         _check(code)
 
     def borrowed(self) -> UInt8:
@@ -218,7 +222,8 @@ class NativeProgram:
     def _submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
         with self._lock:
             self._check_open()
-            if self._pool is None:
+            if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
+                self._process = os.getpid()
                 self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for
             return [self._pool.submit(work) for _ in range(threads)]
 

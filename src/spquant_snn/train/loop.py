@@ -114,8 +114,8 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
 
 def _diverged(what: str, epoch: int, config: TrainConfig) -> DivergedError:
     return DivergedError(
-        f"{what} in epoch {epoch + 1}: lower the learning rate ({config.learning_rate:g}) or set clip_norm; "
-        f"the checkpoint of epoch {epoch} is kept"
+        f"{what} in epoch {epoch + 1}: start anew with a lower learning rate than {config.learning_rate:g}, or with "
+        f"clip_norm; the checkpoint of epoch {epoch} is kept"
     )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,18 @@ class RunFolder:
         """
         if os.path.lexists(self.config):
             raise RunError(f"{self.path} already holds a run: resume it, or choose another folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.config, os.O_CREAT | os.O_EXCL))  # of two runs that start at once, one
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written ({error.strerror}): choose another folder") from None
         save_config(config, self.config)
         self.note(
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             input_shape=list(shape),
             classes=classes,
-            versions={name: version(name) for name in ("spquant-snn", "torch", "numpy")}
+            versions={name: _version(name) for name in ("spquant-snn", "torch", "numpy")}
             | {"python": platform.python_version()},
             machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
             git_commit=_git_commit(),
@@ -172,6 +177,13 @@ def load_network(folder: Path) -> SpikingNetwork:
     network = build_network(config, (channels, height, width), classes)
     load_weights(run.weights, network)
     return network
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from its source, without being installed
+        return "unknown"
 
 
 def _git_commit() -> str | None:

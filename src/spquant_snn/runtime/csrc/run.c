@@ -46,7 +46,8 @@ static void fire_pixel(const spq_turn *turn, int32_t pixel, const int32_t *sums)
     uint32_t *spikes = (uint32_t *)at(turn->arena, layer->spikes) + pixel * tiles;
     for (int32_t tile = 0; tile < tiles; tile++, state += bits)
         for (int32_t t = 0; t < turn->steps; t++) {
-            const int32_t place = t * pitch + tile, traced = place + pixel * tiles;
+            const int32_t place = t * pitch + tile;
+            const int64_t traced = place + (int64_t)pixel * tiles;
             const uint32_t word = spq_fire(layer->neuron, tile * SPQ_LANES, tiles * SPQ_LANES, sums + tile * SPQ_LANES,
                                            state, turn->codes_traced ? turn->codes_traced + traced * SPQ_LANES : 0);
             spikes[place] = word;
@@ -169,7 +170,8 @@ static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, 
     int32_t height = c->source_height, width = c->source_width, counted = first;
     for (int32_t i = 0; i < c->pool_count; i++) {
         const spq_pool *pool = &c->pools[i];
-        if (pool->kernel < 1 || pool->stride < 1 || (pool->height - 1) * pool->stride + pool->kernel > height ||
+        if (pool->kernel < 1 || pool->stride < 1 || pool->height < 1 || pool->width < 1) return SPQ_BAD_SHAPE;
+        if ((pool->height - 1) * pool->stride + pool->kernel > height ||
             (pool->width - 1) * pool->stride + pool->kernel > width)
             return SPQ_BAD_SHAPE;
         height = pool->height, width = pool->width;
