@@ -347,6 +347,32 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, monkeypatch, tmp_path):
     assert result(tmp_path / "copy") == result(tmp_path / "whole")
 
 
+def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, tmp_path):
+    def trainer(out):
+        return SpQuantTrainer(Net(), DATA, 2, out=out, finetune_epochs=1, **SMALL)
+
+    trainer("whole").train(epochs=2)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    stopped = trainer("stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr("spquant_snn.trainer.measure", interrupted)  # of the best epoch, frozen
+        with pytest.raises(KeyboardInterrupt):
+            stopped.train(epochs=2)
+    stopped.train()
+    assert result(tmp_path / "stopped") == result(tmp_path / "whole")
+
+
+def test_a_resumed_run_that_trains_again_lies_beside_it():
+    SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
+    trainer = SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
+    assert trainer.run.path.name == "x"
+    assert trainer.train(epochs=1).run.path.name == "x-2"
+    assert trainer.train(epochs=1).run.path.name == "x-3"
+
+
 def test_a_process_that_was_killed_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
     options = ["--model", "lenet-snn:0.25", "--dataset", "digits", "--epochs", "8", "--threads", "1"]
 

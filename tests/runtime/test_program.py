@@ -1,5 +1,9 @@
 """What users load: the same integers whatever runs them, and a warning where it is the slow one."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -31,3 +35,21 @@ def test_without_a_compiler_the_reference_runs_it_and_says_so(random_graph, rand
         program = spquant_snn.load(tmp_path / "model.spq")
     assert program.engine is None
     assert np.array_equal(program.logits(images, threads=2), Program(graph).logits(images))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own(random_graph, random_images, tmp_path):
+    graph = random_graph(5)
+    save(graph, tmp_path / "model.spq")
+    np.save(tmp_path / "images.npy", random_images(graph, 12))
+    script = (
+        "import os, numpy as np, spquant_snn\n"
+        "program, images = spquant_snn.load('model.spq'), np.load('images.npy')\n"
+        "expected = program.logits(images, threads=3)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if np.array_equal(program.logits(images, threads=3), expected) else 1)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
+    assert subprocess.run(command, cwd=tmp_path, timeout=60, check=False).returncode == 0
