@@ -12,10 +12,6 @@ static inline uint32_t lowest(uint32_t word) {
 #endif
 }
 
-static inline int32_t words_of(int32_t channels) {
-    return (channels + 31) >> 5;
-}
-
 /* ---- pools ---- */
 
 /* The maximum of bits is their OR. */
@@ -49,7 +45,7 @@ static void pool_counts(const int32_t *from, int32_t width, int32_t channels, co
 
 /* Any input as counts [height][width][channels]. */
 static void count(const spq_input *input, int32_t height, int32_t width, int32_t channels, int32_t *to) {
-    const int32_t words = words_of(channels);
+    const int32_t words = spq_words(channels);
     for (int32_t i = 0; i < height * width; i++)
         for (int32_t c = 0; c < channels; c++)
             to[i * channels + c] = input->pixels ? input->pixels[c * height * width + i]
@@ -73,7 +69,7 @@ spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratc
             pool_counts(input.counts, width, channels, pool, (int32_t *)to);
             input.counts = (const int32_t *)to;
         } else {
-            pool_spikes(input.spikes, width, words_of(channels), pool, (uint32_t *)to);
+            pool_spikes(input.spikes, width, spq_words(channels), pool, (uint32_t *)to);
             input.spikes = (const uint32_t *)to;
         }
         next ^= 1;
@@ -85,7 +81,7 @@ spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratc
 /* ---- lists ---- */
 
 static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_t *starts, uint32_t *events) {
-    const int32_t words = words_of(lists->channels);
+    const int32_t words = spq_words(lists->channels);
     const uint32_t word_step = 32u * lists->scale, pixel_step = (uint32_t)lists->channels * lists->scale;
     uint32_t n = 0, pixel = 0;
     for (int32_t x = 0; x < lists->width; x++, pixel += pixel_step) {
@@ -131,7 +127,7 @@ void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height
     int32_t *values = lists->values ? lists->values + (uint32_t)slot * lists->capacity : 0;
     uint32_t n;
     if (input->spikes) {
-        n = list_spikes(lists, input->spikes + y * width * words_of(channels), starts, events);
+        n = list_spikes(lists, input->spikes + y * width * spq_words(channels), starts, events);
         for (uint32_t i = 0; values && i < n; i++) values[i] = 1;
     } else if (input->counts) {
         n = list_counts(lists, input->counts + y * width * channels, starts, events, values);

@@ -4,6 +4,11 @@
 
 #include "spq.h"
 
+/* Words of a pixel's bitmap. */
+static inline int32_t spq_words(int32_t channels) {
+    return (channels + 31) >> 5;
+}
+
 /* The input of a connection; one of the three is there. */
 typedef struct {
     const uint8_t *pixels;  /* [channels][height][width] */

@@ -10,10 +10,6 @@ static inline void *at(void *arena, spq_region region) {
     return (uint8_t *)arena + region.offset;
 }
 
-static inline int32_t words_of(int32_t channels) {
-    return (channels + 31) >> 5;
-}
-
 static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, void *arena) {
     const int32_t grouped = c->form == SPQ_GROUPED, weighed = grouped || c->form == SPQ_MULTIPLY;
     spq_lists lists;
@@ -178,7 +174,7 @@ static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, 
         counted |= !pool->largest;
     }
     if (height != c->height || width != c->width) return SPQ_BAD_SHAPE;
-    const uint64_t needed = 4u * pixels * (uint64_t)(counted ? c->channels : words_of(c->channels));
+    const uint64_t needed = 4u * pixels * (uint64_t)(counted ? c->channels : spq_words(c->channels));
     const int32_t enough = fits(scratch->pooled[0], needed, size) && fits(scratch->pooled[1], needed, size);
     return c->pool_count == 0 || enough ? SPQ_OK : SPQ_BAD_ARENA;
 }
@@ -188,7 +184,7 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     const spq_connection *c = &layer->connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->row < 1 || c->tiles != words_of(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
+    if (c->row < 1 || c->tiles != spq_words(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
         return SPQ_BAD_SHAPE;
     if (c->form != SPQ_GROUPED && c->row != c->tiles * SPQ_LANES) return SPQ_BAD_SHAPE;
     if (c->form < SPQ_ADD8 || c->form > SPQ_GROUPED || c->limit < 1 || c->step_height < 1) return SPQ_BAD_SHAPE;
