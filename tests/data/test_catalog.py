@@ -223,7 +223,7 @@ def test_digits_hold_every_image_once():
 
 def test_digits_without_scikit_learn_name_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "spquant-snn\[demo\]"'):
+    with pytest.raises(MissingDependencyError, match="pip install scikit-learn"):
         load("digits")
 
 
