@@ -98,7 +98,15 @@ def test_a_broken_compiler_is_said_in_a_sentence(empty, tools, script, said):
 def test_a_compiler_that_does_not_know_this_cpu_builds_for_any(empty, tools):
     real = build.compiler()
     tools(f'case "$*" in *native*) echo "error: bad value (native)" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
-    assert build.library() is not None
+    with pytest.warns(RuntimeWarning, match="cannot build for this very CPU"):
+        assert build.library() is not None
+    assert len(built(empty)) == 1
+
+
+def test_a_compiler_without_the_flags_of_gcc_builds_for_this_cpu_all_the_same(empty, tools):
+    real = build.compiler()
+    tools(f'case "$*" in *jam*) echo "error: unknown argument" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
+    assert build.library() is not None  # and nothing is warned of
     assert len(built(empty)) == 1
 
 

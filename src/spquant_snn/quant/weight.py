@@ -6,6 +6,7 @@ Both give ``weight ~ scale * codes`` and let the gradient of the codes pass to t
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from .grids import WEIGHT_GRIDS
 _TINY = 1e-8
 
 
-class WeightQuantizer(nn.Module):
+class WeightQuantizer(nn.Module, ABC):
     """Codes of a weight of ``bits`` bits.
 
     Args:
@@ -51,9 +52,9 @@ class WeightQuantizer(nn.Module):
         codes = (x + 0.5).floor().clamp(self.low, self.high)
         return x + (codes - x).detach()
 
+    @abstractmethod
     def codes(self, weight: Tensor) -> Tensor:
         """[O, ...] integer codes, as floats that carry a gradient."""
-        raise NotImplementedError
 
     def positive_scale(self) -> Tensor:
         return self.scale.abs() + _TINY

@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import warnings
 from contextlib import suppress
 from importlib.resources import files as resources
 from pathlib import Path
@@ -62,11 +63,25 @@ def library(flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
         MissingDependencyError: there is no compiler, or it does not work.
     """
     cc = compiler()
-    *hopeful, last = (NATIVE, ("-O3", "-march=native"), PORTABLE, ("-O3",), PLAIN) if flags is None else (flags,)
-    for choice in hopeful:
+    if flags is not None:
+        return _loaded(cc, flags)
+    for fast in (NATIVE, ("-O3", "-march=native")):
         with suppress(MissingDependencyError):
-            return _loaded(cc, choice)
-    return _loaded(cc, last)
+            return _loaded(cc, fast)
+    for slower in (PORTABLE, ("-O3",)):
+        with suppress(MissingDependencyError):
+            return _slower(cc, slower)
+    return _slower(cc, PLAIN)
+
+
+def _slower(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    built = _loaded(cc, flags)
+    warnings.warn(
+        f"the C compiler {cc} cannot build for this very CPU: the native runtime is built for any, and is slower",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return built
 
 
 def _loaded(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
