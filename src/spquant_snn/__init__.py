@@ -24,6 +24,7 @@ from .errors import (
     ModelError,
     RunError,
     SpQuantError,
+    UnequalError,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "SpQuantError",
     "SpQuantTrainer",
     "SpikingNetwork",
+    "UnequalError",
     "load",
     "lower",
     "prepare",

@@ -16,13 +16,14 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from .errors import ConfigError, DivergedError, RunError, SpQuantError
+from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
 from .train.config import TrainOptions
 
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+OptionalSource = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 
 
@@ -143,11 +144,50 @@ def doctor(data_dir: OptionalFolder = None) -> int:
     return 0
 
 
+def bench_runtime(
+    lenet: OptionalSource = None,
+    rates: tuple[float, ...] = (1, 2, 5, 10, 20, 30, 50),
+    rounds: int = 15,
+    data_dir: OptionalFolder = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Time the native runtime against ONNX Runtime, OpenVINO, torch and NumPy.
+
+    Args:
+        lenet: a LeNet-SNN of 4 time steps trained on MNIST, its run or its .spq file.
+        rates: percent of spikes whose times are measured and fitted.
+        rounds: of all candidates in turn; the medians count.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        as_json: print one JSON object.
+    """
+    from .bench.table import as_json as plain
+    from .bench.table import tables
+    from .commands import bench_runtime as measure
+
+    report = measure(lenet, rates, rounds, data_dir)
+    if as_json:
+        print(json.dumps(plain(report)))
+    else:
+        Console(highlight=False).print(*tables(report), sep="\n")
+    return 0
+
+
+Work = Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
+Works = Work | Annotated[None, tyro.conf.Suppress]  # tyro makes a subcommand of a choice only
+
+
+def bench(work: tyro.conf.OmitArgPrefixes[Works]) -> int:
+    """Measure this package on this machine."""
+    assert work is not None
+    return work
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "eval": evaluate,
     "export": export,
     "verify": verify,
+    "bench": bench,
     "doctor": doctor,
 }
 
@@ -161,7 +201,7 @@ def main() -> int:
         return code
     except SpQuantError as error:
         print(f"spquant: {error}", file=sys.stderr)
-        return 1 if isinstance(error, DivergedError) else 2
+        return 1 if isinstance(error, DivergedError | UnequalError) else 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, as `head` does, has seen enough

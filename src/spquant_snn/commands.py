@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .bench.runtime import Report
+from .bench.runtime import measure as measure_runtime
 from .data import Labelled, load
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import load_graph, save
@@ -26,13 +28,14 @@ from .train.config import CUSTOM, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
 
+_TIMED = 100  # images that are timed one by one
+
 
 def evaluate_source(
     source: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None, threads: int
 ) -> dict[str, Any]:
     """Accuracy in percent, with what it was measured on."""
-    if not source.exists():
-        raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
+    _check_there(source)
     is_run = source.is_dir()
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
@@ -47,7 +50,7 @@ def evaluate_source(
         network = load_network(source).eval()
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
     else:
-        graph = load_graph(_integers(source) if is_run else source)
+        graph = _graph(source)
         program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
         threads = threads or os.cpu_count() or 1
         correct = 0
@@ -100,6 +103,26 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "logits": verdict.logits,
         "difference": None if first is None else {**vars(first), "index": list(first.index)},
     }
+
+
+def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> Report:
+    """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
+    subject = None
+    if lenet is not None:
+        _check_there(lenet)
+        subject = _graph(lenet), np.ascontiguousarray(_test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
+    with Console(stderr=True).status("") as status:  # seen on a terminal only
+        return measure_runtime(subject, rates, rounds, status.update)
+
+
+def _check_there(source: Path) -> None:
+    if not source.exists():
+        raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
+
+
+def _graph(source: Path) -> Graph:
+    """The integers of a run, or of an .spq file."""
+    return load_graph(_integers(source) if source.is_dir() else source)
 
 
 def _integers(run: Path) -> Path:

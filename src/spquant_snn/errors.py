@@ -34,5 +34,9 @@ class DivergedError(RunError):
     """The loss of a training is no longer a finite number."""
 
 
+class UnequalError(RunError):
+    """Two backends that must give the same integers do not."""
+
+
 class MissingDependencyError(SpQuantError, ImportError):
     """An optional package is not installed; the message holds the line that installs it."""

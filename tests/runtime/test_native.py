@@ -10,13 +10,12 @@ import pytest
 
 from spquant_snn.errors import ConfigError, DataError, RunError
 from spquant_snn.integer import reference
-from spquant_snn.integer.file import save
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.verify import compare, reference_trace
 from spquant_snn.quant.fold import Scaled, fold_neuron
 from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.quant.pool import Pool
-from spquant_snn.runtime import bench, native
+from spquant_snn.runtime import native
 from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
@@ -286,13 +285,3 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(random_graph):
             region = getattr(first, name)
             small = dataclasses.replace(first, **{name: dataclasses.replace(region, size=region.size - 4)})
             assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 3
-
-
-def test_the_benchmark_runs(random_graph, random_images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "_ROUNDS", 1)
-    graph = random_graph(4)
-    save(graph, tmp_path / "model.spq")
-    np.save(tmp_path / "images.npy", random_images(graph, 100))
-    assert bench.main([]) == 2
-    assert bench.main([str(tmp_path / "model.spq"), str(tmp_path / "images.npy")]) == 0
-    assert "of the reference's time" in capsys.readouterr().out

@@ -26,7 +26,7 @@ UInt8 = NDArray[np.uint8]
 _THRESHOLD, _LEAK = 1.0, 0.5
 _HALVINGS = 24
 _FURTHEST = 16.0  # shift of a potential, in standard deviations of its drive
-_CLOSE = 0.02  # to a rate, relative
+_CLOSE, _FAR = 0.02, 0.1  # from a rate, relative: good enough, and too far
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,16 @@ def _neuron_of_rate(
     drives: Sequence[Int32], gain: Float64, centre: Float64, reach: NDArray[np.int64], plan: Plan
 ) -> Neuron:
     """The neuron whose shift, found by bisection, makes the drives [N, C, ...] of T steps spike at the rate."""
-    low, high = -_FURTHEST, _FURTHEST
+    low, high, nearest = -_FURTHEST, _FURTHEST, np.inf
     for _ in range(_HALVINGS):
         shift = (low + high) / 2
         neuron, _ = fold_neuron(plan.state_bits, gain, centre + shift, _THRESHOLD, _LEAK, "zero", reach)
-        found = float(integrate(neuron, list(drives))[0].mean())
-        if abs(found / plan.rate - 1) < _CLOSE:
-            return neuron
-        low, high = (shift, high) if found < plan.rate else (low, shift)
-    raise ModelError(f"{plan.rate:.1%} spikes cannot be had, {found:.1%} are nearest: it has too few neurons")
+        rate = float(integrate(neuron, list(drives))[0].mean())
+        if abs(rate - plan.rate) < abs(nearest - plan.rate):
+            nearest, best = rate, neuron
+        if abs(rate / plan.rate - 1) < _CLOSE:
+            break
+        low, high = (shift, high) if rate < plan.rate else (low, shift)
+    if abs(nearest / plan.rate - 1) > _FAR:
+        raise ModelError(f"{plan.rate:.1%} spikes cannot be had, {nearest:.1%} are nearest: give it more neurons")
+    return best

@@ -7,14 +7,19 @@ weights; pixels go in as 0 to 1. The first drive, the same at every step of a st
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..integer.graph import PIXEL, Connection, Graph
-from ..quant.fold import Float64, Neuron, Table
+from ..quant.fold import Neuron, Table
 from ..quant.grids import STATE_GRIDS
+
+Floats = NDArray[np.floating[Any]]
 
 _LEAK = 0.5
 
@@ -22,7 +27,7 @@ _LEAK = 0.5
 class Synapse(nn.Module):
     """A connection of the graph, its codes times a scale per output plus a bias: [N, ...] -> [N, ...]."""
 
-    def __init__(self, connection: Connection, scale: Float64, bias: Float64) -> None:
+    def __init__(self, connection: Connection, scale: Floats, bias: Floats) -> None:
         super().__init__()
         self.connection = connection
         pool = connection.sum_pool
@@ -96,16 +101,16 @@ def _synapses(graph: Graph) -> nn.ModuleList:
     return nn.ModuleList([*synapses, Synapse(readout.connection, scale, readout.bias * readout.scale)])
 
 
-def _affine(neuron: Neuron) -> tuple[Float64, Float64]:
+def _affine(neuron: Neuron) -> tuple[Floats, Floats]:
     """[C] accumulator counts per threshold, and the potential of no input in thresholds."""
     grid = STATE_GRIDS[neuron.bits]
     if isinstance(neuron.store, Table):
         lowest = float(grid.boundaries[0])
-        threshold = (neuron.fire - neuron.store.edges[0].astype(np.float64)) / (1.0 - lowest)
+        threshold: Floats = (neuron.fire - neuron.store.edges[0].astype(np.float64)) / (1.0 - lowest)
     else:
         threshold = np.ldexp(1.0 / np.maximum(neuron.store.gain, 1), neuron.store.shift) / float(grid.step)
     threshold = np.where(threshold > 0, threshold, 1.0)  # of a channel that no input moves
-    return np.ldexp(threshold, -neuron.fraction), 1.0 - neuron.fire / threshold
+    return threshold * 2.0**-neuron.fraction, 1.0 - neuron.fire / threshold
 
 
 def _spikes(drives: tuple[Tensor, ...]) -> list[Tensor]:
