@@ -23,7 +23,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A ratio of two times and what it shall be at most.
+    """A ratio of two times and what it shall be at most, if anything.
 
     Args:
         work: what is run.
@@ -37,7 +37,7 @@ class Row:
     work: str
     against: str
     of: str
-    target: float
+    target: float | None
     ours: float | None = None
     theirs: float | None = None
     form: str = ""
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        return None if self.ratio is None else self.ratio <= self.target
+        return None if self.ratio is None or self.target is None else self.ratio <= self.target
 
 
 class Contest:
@@ -91,7 +91,7 @@ class Outcome:
         found = [(entry, t.median) for entry, t in self.times.items() if (entry.work, entry.engine) == (work, engine)]
         return min(found, key=lambda pair: pair[1], default=None)
 
-    def row(self, work: str, against: str, target: float, engine: str, of: str | None = None) -> Row:
+    def row(self, work: str, against: str, target: float | None, engine: str, of: str | None = None) -> Row:
         """``engine`` on a work against another on the same, or on the work ``of``."""
         of = of or work
         ours, theirs = self.fastest(work, engine), self.fastest(of, against)

@@ -2,7 +2,8 @@
 
 Single images take one thread and are timed in processor time; the Python around a call is part of it. Other engines
 run the same network, or the conventional one of the same shape, in their fastest form and on one image, for theirs is
-dense work that costs the same on every image.
+dense work that costs the same on every image. Targets are for networks as they come; what other engines gain where
+someone folds the pools for them is measured beside.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ SPEEDUP = 1.8  # of two threads
 NATIVE, REFERENCE, TORCH = "native", "NumPy reference", "torch eager SNN"
 OPENVINO_SNN, OPENVINO_ANN = "OpenVINO int8 SNN", "OpenVINO int8 ANN"
 ONNX_SNN, ONNX_ANN = "ONNX Runtime int8 SNN", "ONNX Runtime int8 ANN"
+FOLDED = "*"  # behind the name of an engine that was given its pools folded into kernels
 
 _IMAGES = 16  # of noise
 _BATCH = 32
@@ -145,6 +147,8 @@ def _measure_noise(report: Report, shape: Shape, rates: Sequence[float], notify:
         contest.enter_peer(found.name, OPENVINO_SNN, openvino_int8, _forms(found.graph), pixels)
     main, sparse = subjects[1.58, 10.0], subjects[1.58, 5.0]
     contest.enter_peer(main.name, OPENVINO_ANN, openvino_int8, {"": DenseTwin(main.graph)}, pixels)
+    contest.enter_peer(main.name, OPENVINO_SNN + FOLDED, openvino_int8, _forms(main.graph, True), pixels)
+    contest.enter_peer(main.name, OPENVINO_ANN + FOLDED, openvino_int8, {"": DenseTwin(main.graph, True)}, pixels)
     contest.enter_peer(main.name, TORCH, torch_eager, _forms(main.graph), pixels)
     contest.enter(main.name, REFERENCE, main.run_reference)
     notify(f"timing {shape.name}")
@@ -159,6 +163,8 @@ def _measure_noise(report: Report, shape: Shape, rates: Sequence[float], notify:
         outcome.row(subjects[8, 10.0].name, OPENVINO_SNN, 0.25, NATIVE),
         outcome.row(main.name, TORCH, 0.06, NATIVE),
         outcome.row(main.name, REFERENCE, 0.01, NATIVE),
+        outcome.row(main.name, OPENVINO_SNN + FOLDED, None, NATIVE),
+        outcome.row(main.name, OPENVINO_ANN + FOLDED, None, NATIVE),
     ]
     for bits in _WIDTHS:
         points = []
@@ -184,7 +190,14 @@ def _measure_threads(found: Subject, report: Report) -> Threads:
 
 
 def _measure_lenet(report: Report, lenet: tuple[Graph, UInt8] | None, notify: Notify) -> None:
-    goals = ((ONNX_SNN, 0.12), (ONNX_ANN, 0.7), (TORCH, 0.06), (REFERENCE, 0.01))
+    goals: tuple[tuple[str, float | None], ...] = (
+        (ONNX_SNN, 0.12),
+        (ONNX_ANN, 0.7),
+        (TORCH, 0.06),
+        (REFERENCE, 0.01),
+        (ONNX_SNN + FOLDED, None),
+        (ONNX_ANN + FOLDED, None),
+    )
     if lenet is None:
         reason = (
             f"give --lenet FOLDER|FILE, a LeNet-SNN trained with spquant train --dataset mnist --timesteps {TIMESTEPS}"
@@ -198,6 +211,8 @@ def _measure_lenet(report: Report, lenet: tuple[Graph, UInt8] | None, notify: No
     contest.enter(found.name, NATIVE, found.run_native)
     contest.enter_peer(found.name, ONNX_SNN, onnxruntime_int8, _forms(graph), pixels)
     contest.enter_peer(found.name, ONNX_ANN, onnxruntime_int8, {"": DenseTwin(graph)}, pixels)
+    contest.enter_peer(found.name, ONNX_SNN + FOLDED, onnxruntime_int8, _forms(graph, True), pixels)
+    contest.enter_peer(found.name, ONNX_ANN + FOLDED, onnxruntime_int8, {"": DenseTwin(graph, True)}, pixels)
     contest.enter_peer(found.name, TORCH, torch_eager, _forms(graph), pixels)
     contest.enter(found.name, REFERENCE, found.run_reference)
     notify(f"timing {found.name}")
@@ -207,8 +222,11 @@ def _measure_lenet(report: Report, lenet: tuple[Graph, UInt8] | None, notify: No
     report.rows += [outcome.row(found.name, against, target, NATIVE) for against, target in goals]
 
 
-def _forms(graph: Graph) -> dict[str, nn.Module]:
-    return {"step by step": SpikingTwin(graph), "steps in the batch": SpikingTwin(graph, timesteps_in_batch=True)}
+def _forms(graph: Graph, folded: bool = False) -> dict[str, nn.Module]:
+    return {
+        "step by step": SpikingTwin(graph, False, folded),
+        "steps in the batch": SpikingTwin(graph, True, folded),
+    }
 
 
 def _pixels(images: UInt8) -> Float32:

@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.console import RenderableType
 from rich.table import Table
 
-from .runtime import SPEEDUP, TIMESTEPS, Density, Report
+from .runtime import FOLDED, SPEEDUP, TIMESTEPS, Density, Report
 
 
 def tables(report: Report) -> Iterator[RenderableType]:
@@ -20,6 +20,7 @@ def tables(report: Report) -> Iterator[RenderableType]:
     yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
     yield f"\nms per image, T = {TIMESTEPS}, batch 1, one thread"
     yield _ratios(report)
+    yield f"{FOLDED} its pools folded into kernels for it, which its own tools do not do"
     for reason in dict.fromkeys(row.missing for row in report.rows if row.missing):
         yield f"not measured: {reason}"
     for found in report.density:
@@ -82,7 +83,8 @@ def _ratios(report: Report) -> Table:
             cells = ["-", "-", "-"]
         else:
             cells = [f"{row.ours / 1000:.3f}", f"{row.theirs / 1000:.3f}", f"{row.ratio:.3f}"]
-        table.add_row(row.work, row.against, *cells, f"{row.target:.2f}", _met(row.met))
+        target = "" if row.target is None else f"{row.target:.2f}"
+        table.add_row(row.work, row.against, *cells, target, "" if row.target is None else _met(row.met))
     return table
 
 

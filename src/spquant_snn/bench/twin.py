@@ -3,6 +3,9 @@
 A twin has the graph's weights, pools, thresholds and leak, and keeps its state in floating point, which costs other
 engines less than a grid would. Thresholds are scaled to 1, so that the codes times one scale per channel are the
 weights; pixels go in as 0 to 1. The first drive, the same at every step of a still image, is computed once.
+
+Pools stand behind their convolutions, where other engines leave them. Folded into the kernels, as the native runtime
+does by itself, they make other engines faster too: ``folded`` does so for them.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..integer.graph import PIXEL, Connection, Graph
+from ..nn.layers import pool_into_kernel
 from ..quant.fold import Neuron, Table
 from ..quant.grids import STATE_GRIDS
 
@@ -27,12 +31,16 @@ _LEAK = 0.5
 class Synapse(nn.Module):
     """A connection of the graph, its codes times a scale per output plus a bias: [N, ...] -> [N, ...]."""
 
-    def __init__(self, connection: Connection, scale: Floats, bias: Floats) -> None:
+    def __init__(self, connection: Connection, scale: Floats, bias: Floats, folded: bool) -> None:
         super().__init__()
-        self.connection = connection
-        pool = connection.sum_pool
-        factor = (scale * (pool.area if pool else 1)).reshape(-1, *[1] * (connection.codes.ndim - 1))  # pools average
-        self.weight = nn.Parameter(torch.from_numpy(connection.codes * factor).float(), requires_grad=False)
+        self.connection, self.stride, self.pool = connection, connection.stride, connection.sum_pool
+        factor = scale.reshape(-1, *[1] * (connection.codes.ndim - 1))
+        weight = torch.from_numpy(connection.codes * factor)
+        if self.pool and folded and self.stride == (1, 1) and self.pool.kernel == self.pool.stride:
+            weight, self.stride, self.pool = pool_into_kernel(weight, self.pool.kernel), (self.pool.stride,) * 2, None
+        elif self.pool:
+            weight = weight * self.pool.area  # torch's pools average
+        self.weight = nn.Parameter(weight.float(), requires_grad=False)
         self.bias = nn.Parameter(torch.from_numpy(bias).float(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,8 +50,8 @@ class Synapse(nn.Module):
             x = window(x, pool.kernel, pool.stride) * (1 if pool.kind == "max" else pool.area)
         if not c.convolves:
             return F.linear(x.flatten(1), self.weight, self.bias)
-        x = F.conv2d(x, self.weight, self.bias, c.stride, c.padding, groups=c.groups)
-        return F.avg_pool2d(x, c.sum_pool.kernel, c.sum_pool.stride) if c.sum_pool else x
+        x = F.conv2d(x, self.weight, self.bias, self.stride, c.padding, groups=c.groups)
+        return F.avg_pool2d(x, self.pool.kernel, self.pool.stride) if self.pool else x
 
 
 class SpikingTwin(nn.Module):
@@ -52,12 +60,13 @@ class SpikingTwin(nn.Module):
     Args:
         graph: the network.
         timesteps_in_batch: run each synapse once on all steps, as one batch; else all layers step by step.
+        folded: put pools into kernels.
     """
 
-    def __init__(self, graph: Graph, timesteps_in_batch: bool = False) -> None:
+    def __init__(self, graph: Graph, timesteps_in_batch: bool = False, folded: bool = False) -> None:
         super().__init__()
         self.timesteps, self.timesteps_in_batch = graph.timesteps, timesteps_in_batch
-        self.synapses = _synapses(graph)
+        self.synapses = _synapses(graph, folded)
 
     def forward(self, x: Tensor) -> Tensor:
         first, *hidden, readout = self.synapses
@@ -79,9 +88,9 @@ class SpikingTwin(nn.Module):
 class DenseTwin(nn.Module):
     """The conventional network of the same shape: rectifiers in place of neurons, and one step."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, folded: bool = False) -> None:
         super().__init__()
-        self.synapses = _synapses(graph)
+        self.synapses = _synapses(graph, folded)
 
     def forward(self, x: Tensor) -> Tensor:
         *hidden, readout = self.synapses
@@ -91,14 +100,14 @@ class DenseTwin(nn.Module):
         return logits
 
 
-def _synapses(graph: Graph) -> nn.ModuleList:
+def _synapses(graph: Graph, folded: bool) -> nn.ModuleList:
     synapses = []
     for i, layer in enumerate(graph.layers):
         unit, offset = _affine(layer.neuron)
-        synapses.append(Synapse(layer.connection, (PIXEL if i == 0 else 1) / unit, offset))
+        synapses.append(Synapse(layer.connection, (PIXEL if i == 0 else 1) / unit, offset, folded))
     readout = graph.readout
     scale = np.full(len(readout.bias), readout.scale * 2**readout.fraction)
-    return nn.ModuleList([*synapses, Synapse(readout.connection, scale, readout.bias * readout.scale)])
+    return nn.ModuleList([*synapses, Synapse(readout.connection, scale, readout.bias * readout.scale, folded)])
 
 
 def _affine(neuron: Neuron) -> tuple[Floats, Floats]:
