@@ -1,12 +1,15 @@
-"""One thread and one hypothesis profile for all tests, so that what passes once passes always; networks that fire."""
+"""One thread and one hypothesis profile for all tests, so that what passes once passes always; the command; networks
+that fire."""
 
 import shutil
+import sys
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from torch import nn
 
+from spquant_snn.__main__ import main
 from spquant_snn.nn import LIF
 
 torch.set_num_threads(1)
@@ -21,8 +24,26 @@ def pytest_collection_modifyitems(items):
     if any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         return
     for item in items:
-        if "runtime" in item.path.parts or "native" in item.name:
+        if {"runtime", "bench"} & set(item.path.parts) or "native" in item.name:
             item.add_marker(pytest.mark.skip(reason="there is no C compiler"))
+
+
+@pytest.fixture
+def spquant(monkeypatch, capsys, tmp_path):
+    """A function: exit code, standard output and standard error of a command, run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["spquant", *map(str, arguments)])
+        try:
+            code = main()
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.__main__ import main
 from spquant_snn.cli import COMMANDS
 from spquant_snn.integer.file import load_graph, save
 
@@ -25,24 +24,6 @@ def runs(tmp_path_factory):
     for name, bits in (("low", 2), ("fp32", 32)):
         SpQuantTrainer("lenet-snn:0.25", "digits", bits, out=folder / name, **SMALL).train().evaluate()
     return folder
-
-
-@pytest.fixture
-def spquant(monkeypatch, capsys, tmp_path):
-    """A function: exit code, standard output and standard error of a command, run in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spquant", *map(str, arguments)])
-        try:
-            code = main()
-        except SystemExit as end:
-            code = end.code
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

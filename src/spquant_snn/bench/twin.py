@@ -111,7 +111,11 @@ def _synapses(graph: Graph, folded: bool) -> nn.ModuleList:
 
 
 def _affine(neuron: Neuron) -> tuple[Floats, Floats]:
-    """[C] accumulator counts per threshold, and the potential of no input in thresholds."""
+    """[C] accumulator counts per threshold, and the potential of no input in thresholds.
+
+    The integer threshold is one rounded up, half a unit below it on average; taken there, no sum of integers meets it
+    but for the rounding of floating point.
+    """
     grid = STATE_GRIDS[neuron.bits]
     if isinstance(neuron.store, Table):
         lowest = float(grid.boundaries[0])
@@ -119,7 +123,7 @@ def _affine(neuron: Neuron) -> tuple[Floats, Floats]:
     else:
         threshold = np.ldexp(1.0 / np.maximum(neuron.store.gain, 1), neuron.store.shift) / float(grid.step)
     threshold = np.where(threshold > 0, threshold, 1.0)  # of a channel that no input moves
-    return threshold * 2.0**-neuron.fraction, 1.0 - neuron.fire / threshold
+    return threshold * 2.0**-neuron.fraction, 1.0 - (neuron.fire - 0.5) / threshold
 
 
 def _spikes(drives: tuple[Tensor, ...]) -> list[Tensor]:
