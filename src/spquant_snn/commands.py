@@ -111,8 +111,7 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
     if lenet is not None:
         _check_there(lenet)
         subject = _graph(lenet), np.ascontiguousarray(_test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
-    with Console(stderr=True).status("") as status:  # seen on a terminal only
-        return measure_runtime(subject, rates, rounds, status.update)
+    return measure_runtime(subject, rates, rounds, _say)
 
 
 def _check_there(source: Path) -> None:
@@ -149,6 +148,12 @@ def _test_images(source: Path, name: str, images: int, data_dir: Path | None) ->
         raise ConfigError(f"images must be at least 0, not {images}")
     test = load(name, data_dir).test
     return Labelled(test.images[:images], test.labels[:images]) if images else test
+
+
+def _say(doing: str) -> None:
+    """A line on standard error, if that is a terminal; nothing moves beside what is timed."""
+    if sys.stderr.isatty():
+        print(doing, file=sys.stderr)
 
 
 @contextmanager

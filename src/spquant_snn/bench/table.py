@@ -16,7 +16,8 @@ from .runtime import FOLDED, SPEEDUP, TIMESTEPS, Density, Report
 def tables(report: Report) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
     facts = report.host
-    yield f"{facts['cpu']}, {facts['cores']} cores, {facts['compiler']}, {', '.join(facts['instructions'])}"
+    load = "" if facts["load"] is None else f" (load {facts['load']:.1f})"
+    yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}, {', '.join(facts['instructions'])}"
     yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
     yield f"\nms per image, T = {TIMESTEPS}, batch 1, one thread"
     yield _ratios(report)
