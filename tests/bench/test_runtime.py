@@ -46,7 +46,7 @@ def test_the_tables_fit_80_columns(spquant):
     assert "not measured: onnx is not installed: make a second environment with this package and the peers" in plain
     assert "not measured: give --lenet FOLDER|FILE" in plain
     assert plain.count("r2 = ") == 2
-    assert "times as fast (target: at least 1.8, " in plain
+    assert "times as fast (goal: at least 1.8, " in plain
 
 
 def test_json_holds_times_ratios_and_targets(spquant):

@@ -32,7 +32,7 @@ def tables(report: Report) -> Iterator[RenderableType]:
         t = report.threads
         yield (
             f"\n{t.work}, wall time: 1 thread {t.one / 1000:.2f} ms, 2 threads {t.two / 1000:.2f} ms, "
-            f"{t.speedup:.2f} times as fast (target: at least {SPEEDUP}, {_met(t.speedup >= SPEEDUP)})"
+            f"{t.speedup:.2f} times as fast (goal: at least {SPEEDUP}, {_met(t.speedup >= SPEEDUP)})"
         )
     yield "\nspikes in each hidden layer, in percent"
     yield _subjects(report)
@@ -77,7 +77,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def _ratios(report: Report) -> Table:
     table = _table("native", "against")
-    for title in ("ours", "theirs", "ratio", "target", "met"):
+    for title in ("ours", "theirs", "ratio", "goal", "met"):
         table.add_column(title, justify="right")
     for row in report.rows:
         if row.ours is None or row.theirs is None or row.ratio is None:
