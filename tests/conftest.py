@@ -4,6 +4,7 @@ that fire."""
 import shutil
 import sys
 
+import graphs
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -44,6 +45,18 @@ def spquant(monkeypatch, capsys, tmp_path):
         return code, said.out, said.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def random_graph():
+    """``random_graph(seed, weight_bits=None, state_bits=None, reset=None)``, as ``shared/graphs`` says."""
+    return graphs.random_graph
+
+
+@pytest.fixture(scope="session")
+def random_images():
+    """``random_images(graph, count, seed=0)``, as ``shared/graphs`` says."""
+    return graphs.random_images
 
 
 @pytest.fixture(scope="session")

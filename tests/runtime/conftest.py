@@ -1,7 +1,6 @@
-"""Random graphs as in tests/integer, programs of both builds, and a plan written out as C."""
+"""Programs of every build of the source, and a plan written out as C."""
 
 import ctypes
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,6 @@ from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.structs import CNetwork
-
-_INTEGER = Path(__file__).parents[1] / "integer" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("integer_fixtures", _INTEGER)
-_fixtures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
-MADE = random_graph, random_images = _fixtures.random_graph, _fixtures.random_images
 
 BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ")}
 _CPU = Path("/proc/cpuinfo")

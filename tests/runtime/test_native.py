@@ -46,11 +46,13 @@ def unused(plan):
     return mask
 
 
-@pytest.mark.parametrize("block", range(0, 320, 20))
+@pytest.mark.parametrize("block", range(0, 520, 20))
 def test_random_graphs_run_as_the_reference(program, random_graph, random_images, block):
     for seed in range(block, block + 20):
         graph = random_graph(seed)
-        agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
+        images = random_images(graph, 3, seed)
+        images[-1] = 255  # the largest sums of the first layer
+        agree(program(graph, guard=GUARD), graph, images)
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])

@@ -14,7 +14,7 @@ from spquant_snn.integer import reference
 from spquant_snn.runtime.build import PORTABLE, compiler, sources
 from spquant_snn.runtime.layout import plan_network
 
-HERE = Path(__file__).parent
+SHARED = Path(__file__).parents[1] / "shared"
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
 FREESTANDING = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-builtin", "-fno-stack-protector")
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -63,24 +63,24 @@ def test_the_source_includes_and_computes_nothing_but_integers():
 
 SANITIZED = """
 import sys
-sys.path.insert(0, {here!r})
-import conftest
+sys.path.insert(0, {shared!r})
+from graphs import RARE, random_graph, random_images
 from spquant_snn.integer.verify import compare, reference_trace
 from spquant_snn.runtime.build import library
 from spquant_snn.runtime.native import NativeProgram
 
-graphs, images = (getattr(f, "__wrapped__", None) or f.__pytest_wrapped__.obj for f in conftest.MADE)
-build, draw = graphs(), images()
 built = library({flags!r})
-for seed in range(48):
-    graph = build(seed)
+for seed in (*range(48), *range(RARE, RARE + 30)):
+    graph = random_graph(seed)
     run = NativeProgram(graph, built)
-    for batch in (draw(graph, 3, seed), draw(graph, 4, seed).reshape(2, 2, *graph.input_shape)):
+    steps = min(2, run.longest)
+    frames = random_images(graph, 2 * steps, seed).reshape(steps, 2, *graph.input_shape)
+    for batch in (random_images(graph, 3, seed), frames):
         difference = compare(reference_trace(graph, batch), run.trace(batch))
         assert difference is None, str(difference)
         run.logits(batch, threads=2)
     stream = run.stream()
-    for frame in draw(graph, 3, seed):
+    for frame in frames[:, 0]:
         stream.push(frame)
 print("clean")
 """
@@ -99,7 +99,7 @@ def test_sanitizers_find_nothing(cache):
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    program = SANITIZED.format(here=str(HERE), flags=SANITIZERS)
+    program = SANITIZED.format(shared=str(SHARED), flags=SANITIZERS)
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
     )
