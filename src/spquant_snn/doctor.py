@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from .errors import DataError, MissingDependencyError, SpQuantError
-from .runtime.build import compiler, library
+from .runtime.build import command, library
 
 _PACKAGES = (
     ("torch", "training", "pip install torch"),
@@ -69,7 +69,7 @@ def _native() -> tuple[str, str, str]:
         library()
     except MissingDependencyError as error:
         return "missing", "fast inference", str(error)
-    return f"built with {compiler()}", "fast inference", ""
+    return f"built with {command()[0]}", "fast inference", ""
 
 
 def _gpu() -> str:

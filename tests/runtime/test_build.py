@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,29 @@ from spquant_snn.runtime import build
 from spquant_snn.runtime.native import NativeProgram
 
 CHEAP = ("-O0",)
+
+
+@pytest.fixture(autouse=True)
+def no_zig(monkeypatch):
+    """As if the package ziglang were not installed."""
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+
+
+@pytest.fixture
+def zig(tmp_path, monkeypatch):
+    """``zig(script)``: a package ziglang that holds no more than a shell script, and must not be imported."""
+
+    def put(script):
+        folder = tmp_path / "packages" / "ziglang"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("raise RuntimeError('imported')")
+        if script is not None:
+            (folder / "zig").write_text("#!/bin/sh\n" + script)
+            (folder / "zig").chmod(0o755)
+        monkeypatch.syspath_prepend(str(folder.parent))
+        monkeypatch.setattr(build, "find_spec", find_spec)
+
+    return put
 
 
 @pytest.fixture
@@ -65,7 +89,7 @@ def test_other_flags_and_another_source_are_built_anew(empty, tmp_path, monkeypa
 
 def test_a_damaged_library_is_built_anew(empty, random_graph, random_images):
     empty.mkdir(parents=True)
-    name = f"spq-{build._key(build.compiler(), CHEAP)}.so"
+    name = f"spq-{build._key(build.command(), CHEAP)}.so"
     (empty / name).write_bytes(b"\x7fELF of which nothing is left")
     graph = random_graph(0)
     images = random_images(graph, 2)
@@ -108,6 +132,57 @@ def test_a_compiler_without_the_flags_of_gcc_builds_for_this_cpu_all_the_same(em
     tools(f'case "$*" in *jam*) echo "error: unknown argument" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
     assert build.library() is not None  # and nothing is warned of
     assert len(built(empty)) == 1
+
+
+# Zig, where there is no other.
+
+
+def acting(real, refused):
+    """A script that does what the compiler does, called as clang is, and does not know some options."""
+    return (
+        f'[ "$1 $2" = "cc -fno-sanitize=undefined" ] || exit 3; shift 2; [ "$1" = --version ] && echo clang && exit\n'
+        f'case "$*" in *{refused}*) echo "error: unknown option" >&2; exit 1;; esac\nexec {real} -B/usr/bin "$@"'
+    )
+
+
+def test_the_package_ziglang_builds_where_there_is_no_compiler(empty, tools, zig, random_graph, random_images):
+    zig(acting(build.compiler(), refused="jam"))
+    tools(None)
+    assert build.command()[0].endswith("zig")
+    graph = random_graph(0)
+    images = random_images(graph, 2)
+    assert (NativeProgram(graph).logits(images) == reference.run(graph, images)).all()
+    assert len(built(empty)) == 1
+
+
+def test_a_clang_is_not_asked_in_vain(empty, tools, zig, monkeypatch):
+    zig(acting(build.compiler(), refused="jam"))
+    tools(None)
+    asked, run = [], build._run
+    monkeypatch.setattr(build, "_run", lambda cc, call: asked.append(call) or run(cc, call))
+    build.library()
+    assert sum("-shared" in call for call in asked) == 1
+
+
+def test_a_compiler_of_this_machine_goes_first(zig):
+    zig("exit 1")
+    assert build.command() == (build.compiler(),)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (None, r"there is no C compiler .*: install one, .* 'pip install ziglang', or use the reference$"),
+        ("exit 1", r"zig does not run: repair it, or use the reference$"),
+        ('[ "$3" = --version ] && echo clang && exit; echo "error: no cache" >&2; exit 1', r"zig failed .*no cache.*"),
+    ],
+)
+def test_a_broken_ziglang_is_said_in_a_sentence(empty, tools, zig, script, said):
+    zig(script)
+    tools(None)
+    with pytest.raises(MissingDependencyError, match=said) as error:
+        build.library()
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes anywhere")

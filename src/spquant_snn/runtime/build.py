@@ -16,10 +16,13 @@ import tempfile
 import warnings
 from contextlib import suppress
 from importlib.resources import files as resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import MissingDependencyError, RunError
 from ..files import write_file
+
+Command = tuple[str, ...]
 
 _UNJAMMED = "-fno-loop-unroll-and-jam"  # of gcc, whose jammed loops over events lose their lanes; others know it not
 PORTABLE = ("-O3", _UNJAMMED)
@@ -28,6 +31,7 @@ PLAIN = ("-O2",)
 
 _ALWAYS = ("-std=c99", "-fPIC", "-shared")
 _COMPILERS = ("cc", "gcc", "clang")
+_ZIG = ("cc", "-fno-sanitize=undefined")  # zig checks what it builds without optimisation, unless told not to
 _PATIENCE = 300  # seconds for a compiler
 
 
@@ -38,7 +42,7 @@ def sources() -> tuple[Path, ...]:
 
 
 def compiler() -> str:
-    """The path of a C compiler.
+    """The path of the C compiler of this machine.
 
     Raises:
         MissingDependencyError: there is none.
@@ -48,9 +52,31 @@ def compiler() -> str:
         if path is not None:
             return path
     raise MissingDependencyError(
-        "there is no C compiler (cc, gcc or clang) to build the native runtime with: install one, as with "
-        "'apt-get install gcc', or use the reference"
+        "there is no C compiler (cc, gcc, clang or the package ziglang) to build the native runtime with: install one, "
+        "as with 'apt-get install gcc' or 'pip install ziglang', or use the reference"
     )
+
+
+def command() -> Command:
+    """What to call with a compiler's options: the compiler of this machine, or that of the package ziglang.
+
+    Raises:
+        MissingDependencyError: there is neither.
+    """
+    try:
+        return (compiler(),)
+    except MissingDependencyError:
+        for folder in _ziglang():
+            zig = shutil.which("zig", path=folder)  # with the ending that programs have here
+            if zig is not None:
+                return os.path.abspath(zig), *_ZIG
+        raise
+
+
+def _ziglang() -> list[str]:
+    """The folder of the package ziglang, if it is installed; it is not imported."""
+    spec = find_spec("ziglang")
+    return [] if spec is None else list(spec.submodule_search_locations or [])
 
 
 def library(flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
@@ -62,29 +88,34 @@ def library(flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
     Raises:
         MissingDependencyError: there is no compiler, or it does not work.
     """
-    cc = compiler()
+    cc = command()
     if flags is not None:
         return _loaded(cc, flags)
-    for fast in (NATIVE, ("-O3", "-march=native")):
+    for fast in _understood(cc, NATIVE, ("-O3", "-march=native")):
         with suppress(MissingDependencyError):
             return _loaded(cc, fast)
-    for slower in (PORTABLE, ("-O3",)):
+    for slower in _understood(cc, PORTABLE, ("-O3",)):
         with suppress(MissingDependencyError):
             return _slower(cc, slower)
     return _slower(cc, PLAIN)
 
 
-def _slower(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+def _understood(cc: Command, *choices: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Without the flags that a clang refuses: it would be asked in vain at every start."""
+    return [flags for flags in choices if _UNJAMMED not in flags or "clang" not in _version(cc)]
+
+
+def _slower(cc: Command, flags: tuple[str, ...]) -> ctypes.CDLL:
     built = _loaded(cc, flags)
     warnings.warn(
-        f"the C compiler {cc} cannot build for this very CPU: the native runtime is built for any, and is slower",
+        f"the C compiler {cc[0]} cannot build for this very CPU: the native runtime is built for any, and is slower",
         RuntimeWarning,
         stacklevel=3,
     )
     return built
 
 
-def _loaded(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+def _loaded(cc: Command, flags: tuple[str, ...]) -> ctypes.CDLL:
     path = cache_folder() / f"spq-{_key(cc, flags)}.so"
     with suppress(OSError):  # not there yet, or damaged
         return ctypes.CDLL(str(path))
@@ -99,7 +130,7 @@ def _loaded(cc: str, flags: tuple[str, ...]) -> ctypes.CDLL:
                 return ctypes.CDLL(str(once))
             except OSError as error:
                 raise MissingDependencyError(
-                    f"what {cc} built for the native runtime cannot be loaded ({error}): repair the compiler, or use "
+                    f"what {cc[0]} built for the native runtime cannot be loaded ({error}): repair it, or use "
                     "the reference"
                 ) from error
 
@@ -110,18 +141,18 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache") / "spquant_snn"
 
 
-def _compile(cc: str, flags: tuple[str, ...], target: Path) -> None:
-    command = [cc, *_ALWAYS, *flags, "-o", str(target), *(str(path) for path in sources() if path.suffix == ".c")]
-    ended = _run(cc, command)
+def _compile(cc: Command, flags: tuple[str, ...], target: Path) -> None:
+    call = [*cc, *_ALWAYS, *flags, "-o", str(target), *(str(path) for path in sources() if path.suffix == ".c")]
+    ended = _run(cc, call)
     if ended.returncode != 0 or not target.is_file():
         lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
         raise MissingDependencyError(
-            f"the C compiler {cc} failed to build the native runtime ({(lines or ['it says nothing'])[0].strip()}): "
+            f"the C compiler {cc[0]} failed to build the native runtime ({(lines or ['it says nothing'])[0].strip()}): "
             "repair it, or use the reference"
         )
 
 
-def _key(cc: str, flags: tuple[str, ...]) -> str:
+def _key(cc: Command, flags: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     parts = [path.read_bytes() for path in sources()]
     for part in (*parts, *(flag.encode() for flag in flags), _version(cc).encode(), _cpu().encode()):
@@ -130,21 +161,21 @@ def _key(cc: str, flags: tuple[str, ...]) -> str:
     return digest.hexdigest()[:24]
 
 
-def _version(cc: str) -> str:
-    ended = _run(cc, [cc, "--version"])
+def _version(cc: Command) -> str:
+    ended = _run(cc, [*cc, "--version"])
     if ended.returncode != 0:
-        raise MissingDependencyError(f"the C compiler {cc} does not run: repair it, or use the reference")
+        raise MissingDependencyError(f"the C compiler {cc[0]} does not run: repair it, or use the reference")
     return ended.stdout
 
 
-def _run(cc: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(cc: Command, call: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE, env=_plain()
+            call, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE, env=_plain()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingDependencyError(
-            f"the C compiler {cc} does not run ({error}): repair it, or use the reference"
+            f"the C compiler {cc[0]} does not run ({error}): repair it, or use the reference"
         ) from error
 
 
