@@ -2,10 +2,8 @@
 
 import copy
 import errno
-import json
 import os
 import random
-import struct
 import time
 import tracemalloc
 import zlib
@@ -15,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mutations import descriptions, forged, garbled, opened, sealed
 from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer.file import from_bytes, load_graph, save, to_bytes
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
@@ -23,7 +22,6 @@ from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.quant.pool import Pool
 
 WIDTHS = sorted(WEIGHT_GRIDS)
-START = 20
 
 
 def lenet(bits):
@@ -45,27 +43,6 @@ def lenet(bits):
         layer(connection("fc3", 128, 64 * 49), 1),
     )
     return Graph((1, 28, 28), 2, layers, Readout(connection("fc4", 10, 128), 8, np.arange(10, dtype=np.int32), 0.01))
-
-
-def opened(data):
-    """Header and blobs of a file."""
-    length = struct.unpack("<I", data[12:16])[0]
-    return json.loads(data[START : START + length]), data[START + length :]
-
-
-def sealed(header, blobs, version=1):
-    """A file of a header, JSON or bytes, with a length and a checksum that hold."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return b"\x89SPQ\r\n\x1a\n" + struct.pack("<III", version, len(text), zlib.crc32(text)) + text + blobs
-
-
-def descriptions(header):
-    """The blobs of a header, in their order."""
-    for layer in header["layers"]:
-        neuron, store = layer["neuron"], layer["neuron"]["store"]
-        yield from (layer["connection"]["codes"], neuron["fire"], neuron["drop"])
-        yield from (store[key] for key in ("decay", "edges", "gain", "offset") if key in store)
-    yield from (header["readout"]["connection"]["codes"], header["readout"]["bias"])
 
 
 # What is saved is loaded.
@@ -300,73 +277,6 @@ def test_codes_that_are_no_packed_codes_are_refused_although_the_checksum_holds(
 
 
 # Fuzzing: whatever a file holds, the answer is a graph that can be run or a FileFormatError, soon and in little memory.
-
-VALUES = [
-    *(0, 1, -1, 2, 3, 7, 255, 65535, 2**31 - 1, 2**31, 2**63, 2**64, 10**31),
-    *(0.5, 1.58, 2.0, 1e308, -0.0, float("nan"), float("inf"), True, None),
-    *("", "sum", "zero", "bits8", "int64", [], {}, [1, 1], [[]], [2**31 - 1, 1], [2**31 - 1] * 4),
-]
-
-
-def garbled(data, rng):
-    """A file with random damage and no care for checksums."""
-    data, kind = bytearray(data), rng.randrange(5)
-    at = rng.randrange(len(data)) if rng.random() < 0.7 else rng.randrange(40)
-    if kind == 0:
-        data[at] ^= 1 << rng.randrange(8)
-    elif kind == 1:
-        data[at : at + rng.randrange(1, 9)] = rng.randbytes(rng.randrange(1, 9))
-    elif kind == 2:
-        del data[at:]
-    elif kind == 3:
-        data[at:at] = rng.randbytes(rng.randrange(1, 99))
-    else:
-        del data[at : at + rng.randrange(1, 99)]
-    return bytes(data)
-
-
-def forged(data, rng):
-    """A file with some fields or blobs changed, and every checksum right."""
-    header, blobs = opened(data)
-    blobs = bytearray(blobs)
-    for _ in range(rng.choice([1, 1, 1, 2, 4])):
-        if rng.random() < 0.2:
-            blobs[rng.randrange(len(blobs))] = rng.choice([0, 127, 128, 255, rng.randrange(256)])
-        else:
-            places = list(walk(header))
-            inner, key = rng.choice(places)
-            change(inner, key, places, rng)
-    for blob in [inner[key] for inner, key in walk(header)]:
-        if isinstance(blob, dict) and "crc32" in blob and rng.random() < 0.98:
-            extent = [blob.get("offset"), blob.get("length")]
-            if all(type(x) is int and 0 <= x <= len(blobs) for x in extent):
-                blob["crc32"] = zlib.crc32(blobs[extent[0] : extent[0] + extent[1]])
-    return sealed(header, bytes(blobs))
-
-
-def walk(value):
-    """Every place of a header, as a container and its key."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in list(items):
-        yield value, key
-        yield from walk(inner)
-
-
-def change(inner, key, places, rng):
-    kind = rng.randrange(8)
-    if kind == 0:
-        del inner[key]
-    elif kind == 1 and isinstance(inner, dict):
-        inner["unknown"] = 1
-    elif kind == 2:
-        other, place = rng.choice(places)
-        inner[key] = copy.deepcopy(other[place])
-    elif kind == 3 and isinstance(inner[key], int | float):
-        inner[key] += rng.choice([-1, 1])
-    elif kind == 4 and isinstance(inner, list):
-        inner.append(copy.deepcopy(inner[key]))
-    else:
-        inner[key] = copy.deepcopy(rng.choice(VALUES))
 
 
 @pytest.mark.parametrize("damage", [garbled, forged])

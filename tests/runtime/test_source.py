@@ -1,6 +1,5 @@
 """The C source itself: clean, freestanding, and free of what sanitizers find."""
 
-import os
 import platform
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import sanitizers
 from spquant_snn.integer import reference
 from spquant_snn.runtime.build import PORTABLE, compiler, sources
 from spquant_snn.runtime.layout import plan_network
@@ -17,7 +17,6 @@ from spquant_snn.runtime.layout import plan_network
 SHARED = Path(__file__).parents[1] / "shared"
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
 FREESTANDING = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-builtin", "-fno-stack-protector")
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang"])
@@ -87,19 +86,10 @@ print("clean")
 
 
 def test_sanitizers_find_nothing(cache):
-    runtime = subprocess.run(
-        [compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    if not os.path.isabs(runtime) or sys.platform != "linux":
+    environment = sanitizers.environment()
+    if environment is None:
         pytest.skip("the compiler has no AddressSanitizer runtime to load into Python")
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": os.path.realpath(runtime),
-        "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps what it has to its end
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    program = SANITIZED.format(shared=str(SHARED), flags=SANITIZERS)
+    program = SANITIZED.format(shared=str(SHARED), flags=sanitizers.FLAGS)
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
     )

@@ -1,0 +1,35 @@
+"""Mutated .spq files: refused in a sentence or run as the reference; ``benchmarks/fuzz.py`` makes more of them."""
+
+from collections import Counter
+
+import pytest
+
+from judging import RAN, judge
+from mutations import mutation, seed_files
+from spquant_snn.runtime.build import PORTABLE, library
+
+_MUTATIONS, _BLOCK = 2000, 250
+
+
+@pytest.fixture(scope="module")
+def files():
+    return seed_files()
+
+
+@pytest.mark.parametrize("block", range(0, _MUTATIONS, _BLOCK))
+def test_mutated_files_are_refused_or_run(cache, files, tmp_path, block):
+    built, outcomes = library(PORTABLE), Counter()
+    path = tmp_path / "mutated.spq"
+    for case in range(block, block + _BLOCK):
+        path.write_bytes(mutation(files, f"0/{case}"))
+        try:
+            outcomes[judge(path, built)] += 1
+        except Exception as error:
+            pytest.fail(f"python benchmarks/fuzz.py --first {case} --mutations 1: {error}")
+    assert outcomes[RAN] > _BLOCK // 8  # many get past every check
+    assert len(outcomes) > 12  # and many checks are reached
+
+
+def test_mutations_are_the_same_each_time(files):
+    assert [mutation(files, f"0/{i}") for i in range(50)] == [mutation(files, f"0/{i}") for i in range(50)]
+    assert mutation(files, "0/1") != mutation(files, "1/1")

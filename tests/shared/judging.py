@@ -1,0 +1,112 @@
+"""What must become of any file that claims to be a .spq file: one sentence of refusal, or a network that runs as the
+reference runs it; either soon and in little memory."""
+
+import os
+import re
+import time
+import tracemalloc
+
+import numpy as np
+
+from graphs import random_images
+from spquant_snn.errors import FileFormatError, ModelError
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import from_bytes, load_graph, to_bytes
+from spquant_snn.runtime.native import NativeProgram
+
+RAN, TOO_LARGE = "runs as the reference does", "is sound, but too large to run here"
+
+_PATIENCE = 5.0  # seconds of processor time for all of it
+_MEMORY = 256 << 20
+_ARENA = 64 << 20
+_WORK = 4_000_000  # products of the reference
+_CALLS = 5_000  # products in whose time it calls what it calls for a layer and step
+_LONGEST = 600  # of a message
+
+_WORDS = (  # what makes one message of all that a check can say
+    (r"^/.*?\.spq: |the file is damaged, |it holds a network that cannot be run ", ""),
+    (r"; the graph cannot be run|: copy or .*", ""),
+    (r"\(?layer ('[^']*'|\"[^\"]*\"): |\): export it again", ""),
+    (r"\b(layers|readout|input_shape|timesteps|the header)\b[\w.\[\]]*", "a field"),
+    (r" is .*, not (one of|an object|a list|a line|a whole number|a number).*", r" is not \1"),
+    (r"('[^']*'|\"[^\"]*\"|Pool\(.*\)|\(char.*|Infinity|NaN)", "..."),
+    (r"\b(ternary|bits\d|int\d+|sum|max)\b|(starts with) \w+", r"\2 ..."),
+    (r"[(\[][\d, ]*[)\]]|-?\d[\d.,e+]*", "N"),
+    (r"not JSON.*", "not JSON"),
+)
+
+
+def judge(path, built):
+    """What becomes of the file at ``path``: ``RAN``, ``TOO_LARGE`` or the check that refused it.
+
+    Args:
+        built: the native runtime, as ``build.library`` gives it.
+
+    Raises:
+        AssertionError: it takes too long or too much memory, a message is no sentence, or the runtime disagrees with
+            the reference.
+        Exception: any other error is a defect too.
+    """
+    tracemalloc.start()
+    try:
+        start, size = time.process_time(), os.path.getsize(path)
+        try:
+            graph = load_graph(path)
+        except FileFormatError as error:
+            outcome = _sentence(error, os.fspath(path))
+        else:
+            outcome = _run(graph, built)
+        peak, seconds = tracemalloc.get_traced_memory()[1], time.process_time() - start
+    finally:
+        tracemalloc.stop()
+    assert seconds < _PATIENCE, f"{seconds:.1f} s"
+    assert peak < _MEMORY, f"{peak:,} bytes"
+    ran = outcome in (RAN, TOO_LARGE)
+    assert ran or peak < 20 * size + (4 << 20), f"{peak:,} bytes to refuse {size:,}"
+    return outcome
+
+
+def _run(graph, built):
+    data = to_bytes(graph)
+    assert to_bytes(from_bytes(data)) == data
+    try:
+        program = NativeProgram(graph, built)
+    except ModelError as error:
+        return _sentence(error, "layer ")
+    with program:
+        if program.plan.arena_size > _ARENA or _work(graph) > _WORK:
+            return TOO_LARGE
+        for images in (random_images(graph, 1, len(data)), np.full((1, *graph.input_shape), 255, np.uint8)):
+            expected, found = reference.run(graph, images), program.logits(images)
+            assert (found == expected).all(), f"logits {found.tolist()}, the reference gives {expected.tolist()}"
+    return RAN
+
+
+def _work(graph):
+    """About how many products the reference takes: windows are copied, pools read each of their inputs."""
+    work = int(np.prod(graph.input_shape))
+    for connection, shape in zip(graph.connections, (graph.input_shape, *graph.shapes), strict=True):
+        for pool in connection.pools:
+            shape = (shape[0], *pool.size(*shape[1:]))
+            work += int(np.prod(shape)) * pool.kernel**2
+        if connection.convolves:
+            padded = [size + 2 * pad for size, pad in zip(shape[1:], connection.padding, strict=True)]
+            kernel, stride = connection.codes.shape[2:], connection.stride
+            positions = np.prod([(p - k) // s + 1 for p, k, s in zip(padded, kernel, stride, strict=True)])
+            pool = connection.sum_pool.kernel**2 if connection.sum_pool else 1
+            work += int(positions) * (connection.codes.size + len(connection.codes) * pool)
+            work += shape[0] * int(np.prod(padded))
+        else:
+            work += connection.codes.size
+    return (work + _CALLS * len(graph.connections)) * graph.timesteps
+
+
+def _sentence(error, begins):
+    """The check that a message stands for: the message without its numbers, names and places."""
+    text = str(error)
+    assert text.startswith(begins), text
+    assert text.isprintable(), text
+    assert len(text) < _LONGEST + len(begins), text
+    for found, put in _WORDS:
+        text = re.sub(found, put, text)
+    return text
