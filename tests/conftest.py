@@ -4,12 +4,12 @@ that fire."""
 import shutil
 import sys
 
-import graphs
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from torch import nn
 
+import graphs
 from spquant_snn.__main__ import main
 from spquant_snn.nn import LIF
 

@@ -18,6 +18,8 @@ BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTAB
 _CPU = Path("/proc/cpuinfo")
 if _CPU.is_file() and " avx2 " in _CPU.read_text():
     BUILDS["avx2"] = (*PORTABLE, "-mavx2")
+if _CPU.is_file() and " avx512bw " in _CPU.read_text():
+    BUILDS["avx512"] = (*PORTABLE, "-mavx512bw")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,29 +8,54 @@ import pytest
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import Connection, Graph
 from spquant_snn.quant.pool import Pool
-from spquant_snn.runtime.layout import plan_connection, plan_network
-from spquant_snn.runtime.plan import ADD8, ADD16, GROUPED, MULTIPLY
+from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, MULTIPLY, SLICED, Body
+from spquant_snn.runtime.synapses import plan_connection
+
+FORMS = {
+    Body.PORTABLE: {ADD8, ADD16, MULTIPLY, GROUPED},
+    Body.AVX2: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE},
+    Body.AVX512_SLICED: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED},
+}
 
 
-def test_random_graphs_take_every_form(random_graph):
-    forms, windows, pools, stores = set(), set(), set(), set()
-    for seed in range(320):
-        for layer in plan_network(random_graph(seed)).layers:
+@pytest.mark.parametrize("body", list(FORMS))
+def test_random_graphs_take_every_form(random_graph, body):
+    forms, windows, pools, stores, cells, slices = set(), set(), set(), set(), set(), set()
+    for seed in range(400):
+        for layer in plan_network(random_graph(seed), body=body).layers:
             forms.add(layer.connection.form)
             windows.add(layer.connection.window)
             pools.add(tuple(pool.largest for pool in layer.connection.pools))
             stores.add(layer.neuron is not None and (layer.neuron.scaled, layer.neuron.levels))
-    assert forms == {ADD8, ADD16, MULTIPLY, GROUPED}
+            cells.add((layer.connection.wide, layer.neuron is not None and layer.neuron.planes is not None))
+            if layer.connection.slices is not None:
+                slices.add((layer.connection.slices.spread, layer.connection.slices.vectors))
+                slices.add(layer.connection.slices.passes > 1)
+    assert forms == FORMS[body]
+    lanes = set() if body < Body.NEON else {(0, False)}
+    sliced = set() if body < Body.AVX512_SLICED else {(0, True)}
+    assert cells == {(1, False)} | lanes | sliced
+    shapes = {(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), True, False}
+    assert slices == (set() if body < Body.AVX512_SLICED else shapes)
     assert {1, 2, 3} <= windows
     assert {(), (0,), (1,), (0, 1), (1, 0), (1, 1), (0, 0)} <= pools
     assert {(0, 3), (0, 4), (0, 8), (0, 16), (1, 32), (1, 64), (1, 128), (1, 256)} <= stores
 
 
-def test_the_parts_of_an_arena_do_not_overlap(random_graph):
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("body", list(FORMS))
+def test_the_parts_of_an_arena_do_not_overlap(random_graph, body, streams):
     for seed in range(60):
-        plan = plan_network(random_graph(seed))
+        plan = plan_network(random_graph(seed), body=body, streams=streams)
         scratch = [getattr(plan.scratch, field.name) for field in dataclasses.fields(plan.scratch)]
-        lasting = [plan.logits, *(layer.state for layer in plan.layers), *scratch[0], *scratch[1:]]
+        states = [max((layer.state for layer in plan.layers), key=lambda r: r.size)]
+        if streams:
+            states = [layer.state for layer in plan.layers]
+        else:
+            assert plan.shared
+            assert {layer.state.offset for layer in plan.layers[:-1]} == {states[0].offset}
+        lasting = [plan.logits, *states, *scratch[0], *scratch[1:]]
         regions = sorted({(r.offset, r.size) for r in [*lasting, *(layer.spikes for layer in plan.layers)] if r.size})
         assert sum(1 for region in lasting if region.size) <= len(regions)
         for (offset, size), (following, _) in zip(regions, [*regions[1:], (plan.arena_size, 0)], strict=True):
@@ -40,22 +65,38 @@ def test_the_parts_of_an_arena_do_not_overlap(random_graph):
             assert before.spikes != after.spikes  # what is read is not written
 
 
+def synapses(connection, shape, first, body=Body.PORTABLE):
+    return plan_connection(connection, shape, None, body, first).connection
+
+
 def test_a_pool_is_folded_into_the_kernel_where_that_is_cheaper():
     codes = np.ones((2, 1, 5, 5), np.int8)
-    plan = plan_connection(Connection("a", codes, 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2)), (1, 28, 28), True)
+    connection = Connection("a", codes, 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+    plan = synapses(connection, (1, 28, 28), True)
     assert (plan.window, plan.kernel_height, plan.kernel_width, plan.step_height) == (1, 6, 6, 2)
     assert plan.codes16[2, 2, 0, :3].tolist() == [4, 4, 0]
-    one = plan_connection(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
+    one = synapses(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
     assert (one.window, one.kernel_height, one.step_height, one.slide_height) == (7, 1, 7, 1)
+
+
+def test_pixels_of_a_row_lie_in_pairs():
+    codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
+    plan = synapses(Connection("a", codes, 8), (2, 5, 5), True, Body.AVX2)
+    assert (plan.form, plan.codes16.shape) == (DENSE, (2, 3, 32, 2))
+    rows = codes.transpose(2, 3, 1, 0).reshape(2, 3, 2, 4)  # [kh, pairs, 2, O]
+    assert (plan.codes16[:, :, :4] == rows.swapaxes(2, 3)).all()
+    odd = synapses(Connection("a", codes[:, :1], 8), (1, 5, 5), True, Body.AVX2)
+    assert odd.codes16.shape == (2, 2, 32, 2)
+    assert not odd.codes16[:, 1, :, 1].any()
 
 
 def test_codes_lie_by_event():
     codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
-    plain = plan_connection(Connection("a", codes, 8), (2, 5, 5), False)
+    plain = synapses(Connection("a", codes, 8), (2, 5, 5), False)
     assert plain.codes16.shape == (2, 3, 2, 32)
     assert (plain.codes16[..., :4] == codes.transpose(2, 3, 1, 0)).all()
     assert not plain.codes16[..., 4:].any()
-    grouped = plan_connection(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
+    grouped = synapses(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
     assert grouped.codes16.shape == (2, 3, 4, 2)
     assert grouped.group_start.tolist() == [0, 0, 2, 2]
     assert (grouped.codes16[1, 2, 3] == codes[2:, 1, 1, 2]).all()

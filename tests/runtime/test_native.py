@@ -16,10 +16,11 @@ from spquant_snn.quant.fold import Scaled, fold_neuron
 from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.quant.pool import Pool
 from spquant_snn.runtime import native
+from spquant_snn.runtime.arena import Region
 from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.plan import ADD8, ADD16, LAYOUT
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body
 from spquant_snn.runtime.structs import Network
 
 GUARD, MARK = 256, 0xA5
@@ -27,12 +28,12 @@ GUARD, MARK = 256, 0xA5
 
 def agree(run, graph, images):
     """Nothing differs, and nothing was written between the parts of the arena."""
-    arena = run.borrowed()
-    arena[:] = MARK
-    run.give_back(arena)
+    arena = run.images.borrowed()
+    arena.block[:] = MARK
+    run.images.give_back(arena)
     difference = compare(reference_trace(graph, images), run.trace(images))
     assert difference is None, str(difference)
-    assert (arena[unused(run.plan)] == MARK).all()
+    assert (arena.block[unused(run.plan)] == MARK).all()
 
 
 def unused(plan):
@@ -113,7 +114,7 @@ def test_codes_that_are_all_the_largest_or_all_the_least(program, bits, inputs):
 def test_sums_at_the_ends_of_int16(program, inputs, form):
     graph = extreme(inputs, -2, 2)
     run = program(graph, guard=GUARD)
-    assert run.plan.layers[1].connection.form == form
+    assert run.plan.layers[1].connection.form == (SLICED if run.body == Body.AVX512_SLICED else form)
     agree(run, graph, np.full((1, 1, 1, 1), 255, np.uint8))
 
 
@@ -183,10 +184,10 @@ def test_arenas_are_kept_and_images_are_read_where_they_lie(program, random_grap
     graph = random_graph(2)
     run, images = program(graph), random_images(graph, 8)
     run.logits(images)
-    first = run.borrowed()
-    run.give_back(first)
+    first = run.images.borrowed()
+    run.images.give_back(first)
     run.logits(images)
-    second = run.borrowed()
+    second = run.images.borrowed()
     assert first is second
     turned = np.ascontiguousarray(images[::-1])[::-1]  # not contiguous: copied, and just as good
     images.flags.writeable = False
@@ -262,28 +263,43 @@ def test_a_closed_program_says_so(program, random_graph, random_images):
 
 def test_c_refuses_another_layout_or_a_smaller_arena(program, random_graph):
     run = program(random_graph(0))
-    assert run.checked(layout=2, arena_size=run.plan.arena_size) == 1
-    assert run.checked(layout=1, arena_size=run.plan.arena_size - 1) == 3
-    assert run.checked(layout=1, arena_size=run.plan.arena_size) == 0
+    assert run.checked(layout=LAYOUT + 1, arena_size=run.plan.arena_size) == 1
+    assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size - 1) == 3
+    assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size) == 0
 
 
-def test_c_refuses_any_part_of_the_arena_that_is_too_small(random_graph):
-    built = native._declared(library())
-
-    def code(plan):
-        return built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
-
+@pytest.mark.parametrize("streams", [False, True])
+def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph, streams):
     for seed in range(12):
-        plan = plan_network(random_graph(seed))
+        run = program(random_graph(seed))
+        plan = plan_network(run.graph, body=run.body, streams=streams)
+
+        def code(plan, run=run):
+            return run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+
         assert code(plan) == 0
-        for name in ("starts", "events", "values", "lines", "runs", "sums"):
-            region = getattr(plan.scratch, name)
-            small = dataclasses.replace(region, size=region.size - 4)
-            if region.size:
-                assert code(dataclasses.replace(plan, scratch=dataclasses.replace(plan.scratch, **{name: small}))) == 3
+        for field in dataclasses.fields(plan.scratch):
+            region = getattr(plan.scratch, field.name)
+            if isinstance(region, Region) and region.size:
+                small = {field.name: dataclasses.replace(region, size=region.size - 4)}
+                assert code(dataclasses.replace(plan, scratch=dataclasses.replace(plan.scratch, **small))) == 3
         assert code(dataclasses.replace(plan, logits=dataclasses.replace(plan.logits, offset=plan.arena_size))) == 3
         for name in ("state", "spikes"):
             first = plan.layers[0]
             region = getattr(first, name)
-            small = dataclasses.replace(first, **{name: dataclasses.replace(region, size=region.size - 4)})
+            small = dataclasses.replace(first, **{name: dataclasses.replace(region, size=0)})
             assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 3
+
+
+def test_c_refuses_what_it_was_built_without(random_graph):
+    plain = native._declared(library(("-O1", "-DSPQ_PORTABLE")))
+    refused = set()
+    for seed in range(40):
+        graph = random_graph(seed)
+        for body in (Body.AVX2, Body.AVX512_SLICED):
+            plan = plan_network(graph, body=body)
+            faster = any(c.form in (DENSE, SLICED) or not c.wide for c in (layer.connection for layer in plan.layers))
+            found = plain.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+            assert found == (5 if faster else 0)
+            refused.add(found)
+    assert refused == {0, 5}

@@ -22,9 +22,10 @@ from ..integer.reference import check_images
 from ..integer.verify import Trace
 from ..quant.fold import Int32, Int64
 from .build import library
-from .layout import plan_network
-from .plan import LANES, LAYOUT, NetworkPlan
-from .structs import CNetwork, CTrace, Network, aligned
+from .layout import plan_network, plan_synapses
+from .placed import Memory, Placed, address
+from .plan import LANES, LAYOUT, Body, NetworkPlan
+from .structs import CNetwork, CTrace
 
 UInt8 = NDArray[np.uint8]
 
@@ -55,12 +56,15 @@ class NativeProgram:
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._closed = False
+        self._image_size = int(np.prod(graph.input_shape))
         self._lock = threading.Lock()
-        self._arenas: list[UInt8] = []
+        self._guard = guard
         self._library = _declared(built or library())
-        self.plan: NetworkPlan = plan_network(graph, guard)
-        self._network = Network(self.plan)
-        self._at = ctypes.byref(self._network.c)
+        self.body = Body(self._library.spq_body())
+        self._synapses = plan_synapses(graph, self.body)
+        self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
+        self.images = Placed(self.plan)
+        self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
         readout = graph.readout
         bias = int(np.abs(readout.bias.astype(np.int64)).max())
@@ -138,7 +142,7 @@ class NativeProgram:
 
     def checked(self, layout: int, arena_size: int) -> int:
         """What C says to this network: 0, or why it will not run it."""
-        return int(self._library.spq_check(self._at, layout, arena_size))
+        return int(self._library.spq_check(self.images.at, layout, arena_size))
 
     def stream(self) -> Stream:
         """A network that takes frames one by one."""
@@ -150,7 +154,9 @@ class NativeProgram:
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, None
-            self._arenas.clear()
+            for placed in (self.images, self._frames):
+                if placed is not None:
+                    placed.clear()
         if pool is not None:
             pool.shutdown(wait=True)
 
@@ -185,39 +191,36 @@ class NativeProgram:
 
     def _run(self, batch: UInt8, start: int, logits: Int32, trace: Any = None) -> None:
         """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted."""
-        image = int(np.prod(self.graph.input_shape))
-        steps, frame = (0, 0) if batch.ndim == 4 else (len(batch), image * batch.shape[1])
-        first = batch.ctypes.data + start * image
-        arena = self.borrowed()
+        still, image = batch.ndim == 4, self._image_size
+        steps, frame = (0, 0) if still else (len(batch), image * batch.shape[1])
+        placed = self.images if still else self.frames()
+        first = address(batch) + start * image
+        arena = placed.borrowed()
         try:
             code = self._library.spq_batch(
-                self._at,
-                arena.ctypes.data,
-                arena.size,
+                placed.at,
+                arena.address,
+                placed.plan.arena_size,
                 first,
                 len(logits),
                 steps,
                 frame,
                 image,
-                logits.ctypes.data,
+                address(logits),
                 trace,
             )
         finally:
-            self.give_back(arena)
+            if not self._closed:
+                placed.give_back(arena)
         _check(code)
 
-    def borrowed(self) -> UInt8:
-        """An arena, to be given back."""
+    def frames(self) -> Placed:
+        """The network laid out for frames that come one by one."""
         with self._lock:
-            if self._arenas:
-                return self._arenas.pop()
-        return aligned(self.plan.arena_size)
-
-    def give_back(self, arena: UInt8) -> None:
-        """Keep an arena for the next call."""
-        with self._lock:
-            if not self._closed:
-                self._arenas.append(arena)
+            if self._frames is None:
+                plan = plan_network(self.graph, self._guard, self.body, self._synapses, streams=True)
+                self._frames = Placed(plan, self.images.network.arrays)
+            return self._frames
 
     def _submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
         with self._lock:
@@ -243,13 +246,14 @@ class Stream:
 
     def __init__(self, program: NativeProgram) -> None:
         self._program = program
-        self._arena = aligned(program.plan.arena_size)
+        self._placed = program.frames()
+        self._arena = Memory.of(self._placed.plan.arena_size)
         self.steps = 0
         self.reset()
 
     def reset(self) -> None:
         """Forget all frames."""
-        self._program._library.spq_reset(self._program._at, self._arena.ctypes.data)
+        self._program._library.spq_reset(self._placed.at, self._arena.address)
         self.steps = 0
 
     def push(self, frame: UInt8) -> Int32:
@@ -265,10 +269,10 @@ class Stream:
         check_images(program.graph, frame[None])
         program.check_length(self.steps + 1)
         pixels = np.ascontiguousarray(frame)
-        program._library.spq_step(program._at, self._arena.ctypes.data, pixels.ctypes.data, None, 0)
+        program._library.spq_step(self._placed.at, self._arena.address, address(pixels), None, 0)
         self.steps += 1
-        region = program.plan.logits
-        found = self._arena[region.offset : region.offset + 4 * program.graph.classes].view(np.int32)
+        region = self._placed.plan.logits
+        found = self._arena.block[region.offset : region.offset + 4 * program.graph.classes].view(np.int32)
         return found.copy()
 
 
@@ -280,6 +284,8 @@ def _trace_pointers(spikes: list[NDArray[np.uint32]], codes: list[NDArray[np.int
 
 def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
     network = POINTER(CNetwork)
+    built.spq_body.argtypes = ()
+    built.spq_body.restype = c_int32
     built.spq_check.argtypes = (network, c_uint32, c_uint32)
     built.spq_check.restype = c_int32
     built.spq_reset.argtypes = (network, c_void_p)
@@ -302,7 +308,13 @@ def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
     return built
 
 
-_CODES = {1: "another layout", 2: "an impossible shape", 3: "an arena too small", 4: "an impossible number of steps"}
+_CODES = {
+    1: "another layout",
+    2: "an impossible shape",
+    3: "an arena too small",
+    4: "an impossible number of steps",
+    5: "a form that it was built without",
+}
 
 
 def _check(code: int) -> None:

@@ -6,15 +6,27 @@ The native runtime hands a plan to C by pointers, an exporter can write it out a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arena import Region
 
-LAYOUT = 1  # SPQ_LAYOUT
+LAYOUT = 2  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
-ADD8, ADD16, MULTIPLY, GROUPED = range(4)
+WORDS = 16  # SPQ_WORDS
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED = range(6)
+
+
+class Body(IntEnum):
+    """What a build of the source can use, in rising order."""
+
+    PORTABLE = 0
+    NEON = 1
+    AVX2 = 2
+    AVX512 = 3
+    AVX512_SLICED = 4
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,21 @@ class PoolPlan:
     stride: int
     height: int
     width: int
+
+
+@dataclass(frozen=True, eq=False)
+class SlicesPlan:
+    slots: int
+    spread: int
+    vectors: int
+    passes: int
+    block: int
+    blocks: int
+    stride: int
+    lift: int
+    largest: int
+    planes: int
+    rows: NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +77,12 @@ class ConnectionPlan:
     tiles: int
     form: int
     limit: int
+    wide: int
     row: int
     codes8: NDArray[np.int8] | None
     codes16: NDArray[np.int16] | None
     group_start: NDArray[np.uint32] | None
+    slices: SlicesPlan | None
 
     @property
     def rows(self) -> int:
@@ -61,9 +90,14 @@ class ConnectionPlan:
         return (self.window - 1) * self.slide_height + self.kernel_height
 
     @property
+    def row_words(self) -> int:
+        """Words of the spikes of a row of neurons."""
+        return self.out_width * self.tiles
+
+    @property
     def words(self) -> int:
         """Words of its neurons' spikes."""
-        return self.out_height * self.out_width * self.tiles
+        return self.out_height * self.row_words
 
     @property
     def events(self) -> int:
@@ -88,6 +122,11 @@ class NeuronPlan:
     offset: NDArray[np.int64] | None
     decay_shift: int
     shift: int
+    narrow: NDArray[np.int16] | None
+    planes: NDArray[np.uint32] | None
+    plane_count: int
+    plane_decay: int
+    plane_edge: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +146,19 @@ class ScratchPlan:
     lines: Region
     runs: Region
     sums: Region
+    frame: Region
+    columns: Region
+    heads: Region
+    shifts: Region
+    planes: Region
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
     layout: int
     timesteps: int
+    steps: int
+    shared: int
     layer_count: int
     layers: tuple[LayerPlan, ...]
     fraction: int

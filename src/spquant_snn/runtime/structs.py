@@ -28,16 +28,25 @@ class CPool(Structure):
     _fields_ = [(name, c_int32) for name in ("largest", "kernel", "stride", "height", "width")]
 
 
+class CSlices(Structure):
+    _fields_ = [
+        *((name, c_int32) for name in ("slots", "spread", "vectors", "passes", "block", "blocks")),
+        *((name, c_int32) for name in ("stride", "lift", "largest", "planes")),
+        ("rows", POINTER(c_uint32)),
+    ]
+
+
 class CConnection(Structure):
     _fields_ = [
         *((name, c_int32) for name in ("source_height", "source_width", "channels", "pool_count")),
         ("pools", POINTER(CPool)),
         *((name, c_int32) for name in ("height", "width", "kernel_height", "kernel_width", "pad_height", "pad_width")),
         *((name, c_int32) for name in ("step_height", "step_width", "window", "slide_height", "slide_width")),
-        *((name, c_int32) for name in ("out_height", "out_width", "outputs", "tiles", "form", "limit", "row")),
+        *((name, c_int32) for name in ("out_height", "out_width", "outputs", "tiles", "form", "limit", "wide", "row")),
         ("codes8", POINTER(c_int8)),
         ("codes16", POINTER(c_int16)),
         ("group_start", POINTER(c_uint32)),
+        ("slices", POINTER(CSlices)),
     ]
 
 
@@ -48,6 +57,9 @@ class CNeuron(Structure):
         ("offset", POINTER(c_int64)),
         ("decay_shift", c_int32),
         ("shift", c_int32),
+        ("narrow", POINTER(c_int16)),
+        ("planes", POINTER(c_uint32)),
+        *((name, c_int32) for name in ("plane_count", "plane_decay", "plane_edge")),
     ]
 
 
@@ -64,14 +76,14 @@ class CScratch(Structure):
     _fields_ = [
         ("pooled", CRegion * 2),
         *((name, CRegion) for name in ("starts", "events", "values", "lines", "runs", "sums")),
+        *((name, CRegion) for name in ("frame", "columns", "heads", "shifts", "planes")),
     ]
 
 
 class CNetwork(Structure):
     _fields_ = [
         ("layout", c_uint32),
-        ("timesteps", c_int32),
-        ("layer_count", c_int32),
+        *((name, c_int32) for name in ("timesteps", "steps", "shared", "layer_count")),
         ("layers", POINTER(CLayer)),
         ("fraction", c_int32),
         ("bias", POINTER(c_int32)),
@@ -86,10 +98,15 @@ class CTrace(Structure):
 
 
 class Network:
-    """A plan as C sees it; what the pointers point to lives as long as this object."""
+    """A plan as C sees it; what the pointers point to lives as long as this object.
 
-    def __init__(self, plan: NetworkPlan) -> None:
+    Args:
+        arrays: those of another network, by their identity, with which this one shares what both have.
+    """
+
+    def __init__(self, plan: NetworkPlan, arrays: dict[int, tuple[Any, Any]] | None = None) -> None:
         self._kept: list[Any] = []
+        self.arrays: dict[int, tuple[Any, Any]] = {} if arrays is None else arrays
         self.c = CNetwork()
         self._fill(self.c, plan)
 
@@ -111,10 +128,11 @@ class Network:
         """To an array, to a struct, or to structs in a row."""
         if isinstance(value, np.ndarray):
             assert value.dtype.itemsize == ctypes.sizeof(kind._type_)
-            array = aligned(value.nbytes).view(value.dtype)
-            array[:] = value.ravel()
-            self._kept.append(array)
-            return array.ctypes.data_as(kind)
+            if id(value) not in self.arrays:
+                array = aligned(value.nbytes).view(value.dtype)
+                array[:] = value.ravel()
+                self.arrays[id(value)] = (value, array)  # the value is kept, so that its identity stays its own
+            return self.arrays[id(value)][1].ctypes.data_as(kind)
         items = value if isinstance(value, tuple) else (value,)
         structs = (kind._type_ * len(items))()
         for struct, item in zip(structs, items, strict=True):

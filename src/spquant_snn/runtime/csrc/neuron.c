@@ -1,28 +1,121 @@
-/* neuron: the step of integer/reference.py on 32 lanes of int32. */
+/* neuron: the step of integer/reference.py on 32 lanes, of int16 where these decide alike, else of int32. */
 #include "neuron.h"
 #include "lanes.h"
 
-/* Codes of a tile: planes, bit by bit, or bytes. */
-SPQ_INLINE void unpack(const uint32_t *state, const int32_t bits, int32_t *field) {
-    const uint8_t *bytes = (const uint8_t *)state;
-    const uint32_t first = state[0], second = state[1], third = bits > 2 ? state[2] : 0, last = bits > 3 ? state[3] : 0;
-    if (bits == 8)
-        for (int32_t l = 0; l < SPQ_LANES; l++) field[l] = bytes[l];
-    else
-        for (int32_t l = 0; l < SPQ_LANES; l++)
-            field[l] = (int32_t)((first >> l & 1u) | (second >> l & 1u) << 1 | (third >> l & 1u) << 2 |
-                                 (last >> l & 1u) << 3);
+#if SPQ_HAS_LANES
+/* ---- int16 ----
+ *
+ * Codes are bits of words, and so are the outcomes of comparisons: a code chooses its decay bit by bit, and the edges
+ * are searched by halves, whose outcomes are the bits of the new code. Edges rise; sums saturate beyond all of them. */
+
+/* Constants of 32 channels. */
+typedef struct {
+    spq_vector fire, drop, decay[16], edge[16]; /* edges from 1 on */
+    spq_vector least, most;                     /* sums that a shift leaves in their lanes */
+    uint32_t zero[4];                           /* bits of the code of zero */
+    int32_t fraction, subtract;
+} spq_constants;
+
+SPQ_INLINE spq_constants constants_of(const spq_neuron *n, const int32_t levels, int32_t channel, int32_t channels) {
+    const int16_t *from = n->narrow + channel;
+    spq_constants k;
+    k.fire = spq_load(from), k.drop = spq_load(from + channels);
+    for (int32_t i = 0; i < levels; i++) k.decay[i] = spq_load(from + (2 + i) * channels);
+    for (int32_t i = 1; i < levels; i++) k.edge[i] = spq_load(from + (1 + levels + i) * channels);
+    k.most = spq_same((int16_t)(32767 >> n->fraction)), k.least = spq_same((int16_t)-(32767 >> n->fraction));
+    for (int32_t b = 0; b < 4; b++) k.zero[b] = 0u - ((uint32_t)-n->low >> b & 1u);
+    k.fraction = n->fraction, k.subtract = n->subtract;
+    return k;
 }
 
-SPQ_INLINE void pack(const int32_t *field, const int32_t bits, uint32_t *state) {
+/* One of `levels` vectors for each lane, by the bits of its code. */
+SPQ_INLINE spq_vector decay_of(const spq_constants *k, const int32_t levels, const int32_t bits, const spq_mask *code) {
+    spq_vector all[16];
+    for (int32_t i = 0; i < levels; i++) all[i] = k->decay[i];
+    for (int32_t b = 0; b < bits; b++)
+        for (int32_t i = 0; i < 1 << (bits - 1 - b); i++)
+            all[i] = (2 * i + 1) << b < levels ? spq_choose(code[b], all[2 * i + 1], all[2 * i]) : all[2 * i];
+    return all[0];
+}
+
+/* The new code, highest bit first; there is one edge fewer than codes. */
+SPQ_INLINE void search(spq_vector v, const spq_constants *k, const int32_t bits, uint32_t *code) {
+    spq_vector edge[16];
+    for (int32_t j = 1; j < 1 << bits; j++) edge[j] = k->edge[j];
+    for (int32_t b = bits - 1; b >= 0; b--) {
+        const spq_mask above = spq_reaches(v, edge[1 << b]);
+        code[b] = spq_word_of(above);
+        for (int32_t j = 1; j < 1 << b; j++) edge[j] = spq_choose(above, edge[(1 << b) + j], edge[j]);
+    }
+}
+
+SPQ_INLINE uint32_t fire_tile(const spq_constants *k, const int32_t bits, const int32_t levels, const int16_t *sums,
+                                uint32_t *state, int32_t pitch) {
+    spq_mask old[4];
+    uint32_t code[4];
+    for (int32_t b = 0; b < bits; b++) old[b] = spq_mask_of(state[b * pitch]);
+    spq_vector v = spq_load(sums);
+    if (k->fraction) v = spq_shift(spq_least(spq_largest(v, k->least), k->most), k->fraction);
+    v = spq_add(v, decay_of(k, levels, bits, old));
+    const spq_mask fired = spq_reaches(v, k->fire);
+    const uint32_t word = spq_word_of(fired), kept = k->subtract ? 0xFFFFFFFFu : ~word;
+    if (k->subtract) v = spq_choose(fired, spq_subtract(v, k->drop), v);
+    if (levels == 3) {
+        code[1] = spq_word_of(spq_reaches(v, k->edge[2]));
+        code[0] = spq_word_of(spq_reaches(v, k->edge[1])) & ~code[1];
+    } else {
+        search(v, k, bits, code);
+    }
+    for (int32_t b = 0; b < bits; b++) state[b * pitch] = (code[b] & kept) | (k->zero[b] & ~kept);
+    return word;
+}
+
+SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_t levels, const int16_t *sums,
+                           const spq_cells *cells) {
+    const int32_t tiles = cells->tiles, words = cells->width * tiles, pitch = cells->pitch;
+    uint32_t *state = cells->state, *spikes = cells->spikes;
+    for (int32_t tile = 0; tile < tiles; tile++) {
+        const spq_constants k = constants_of(n, levels, tile * SPQ_LANES, tiles * SPQ_LANES);
+        for (int32_t word = tile; word < words; word += tiles)
+            spikes[word] = fire_tile(&k, bits, levels, sums + word * SPQ_LANES, state + word, pitch);
+    }
+}
+
+static void fire_narrow(const spq_neuron *n, const int16_t *sums, const spq_cells *cells) {
+    switch (n->levels) {
+    case 3: narrow_row(n, 2, 3, sums, cells); break;
+    case 4: narrow_row(n, 2, 4, sums, cells); break;
+    case 8: narrow_row(n, 3, 8, sums, cells); break;
+    default: narrow_row(n, 4, 16, sums, cells); break;
+    }
+}
+
+#endif
+/* ---- int32 ---- */
+
+/* Codes of a tile: bits, `pitch` words apart, or bytes. */
+SPQ_INLINE void unpack(const uint32_t *state, int32_t pitch, const int32_t bits, int32_t *field) {
+    const uint8_t *bytes = (const uint8_t *)state;
+    if (bits == 8) {
+        for (int32_t l = 0; l < SPQ_LANES; l++) field[l] = bytes[l];
+        return;
+    }
+    const uint32_t first = state[0], second = state[pitch];
+    const uint32_t third = bits > 2 ? state[2 * pitch] : 0, last = bits > 3 ? state[3 * pitch] : 0;
+    for (int32_t l = 0; l < SPQ_LANES; l++)
+        field[l] = (int32_t)((first >> l & 1u) | (second >> l & 1u) << 1 | (third >> l & 1u) << 2 |
+                             (last >> l & 1u) << 3);
+}
+
+SPQ_INLINE void pack(const int32_t *field, int32_t pitch, const int32_t bits, uint32_t *state) {
     uint8_t *bytes = (uint8_t *)state;
     if (bits == 8) {
         for (int32_t l = 0; l < SPQ_LANES; l++) bytes[l] = (uint8_t)field[l];
         return;
     }
-    state[0] = spq_gather(field, 0), state[1] = spq_gather(field, 1);
-    if (bits > 2) state[2] = spq_gather(field, 2);
-    if (bits > 3) state[3] = spq_gather(field, 3);
+    state[0] = spq_gather(field, 0), state[pitch] = spq_gather(field, 1);
+    if (bits > 2) state[2 * pitch] = spq_gather(field, 2);
+    if (bits > 3) state[3 * pitch] = spq_gather(field, 3);
 }
 
 /* Spikes of the lanes, which lower the potential where that is the reset. Returns them as a word, and in `fired` as 0
@@ -60,7 +153,7 @@ SPQ_INLINE uint32_t fire_table(const spq_neuron *n, const int32_t levels, int32_
 
 /* 5 to 8 bits: one multiplication each way; a right shift of a number below zero rounds down, as every compiler for
  * these machines has it and tests/runtime checks. */
-static uint32_t fire_scaled(const spq_neuron *n, int32_t channel, const int32_t *sums, int32_t *field) {
+SPQ_INLINE uint32_t fire_scaled(const spq_neuron *n, int32_t channel, const int32_t *sums, int32_t *field) {
     const int32_t *decay = n->decay + channel, *gain = n->gain + channel;
     const int64_t *offset = n->offset + channel;
     const int32_t unit = 1 << n->fraction, half = (1 << n->decay_shift) >> 1;
@@ -76,28 +169,55 @@ static uint32_t fire_scaled(const spq_neuron *n, int32_t channel, const int32_t 
     return word;
 }
 
-/* A tile whose codes have a constant width and, where they are looked up, a constant number. */
-SPQ_INLINE uint32_t step(const spq_neuron *n, const int32_t bits, const int32_t levels, int32_t channel,
-                         int32_t channels, const int32_t *sums, uint32_t *state, int8_t *trace) {
-    int32_t field[SPQ_LANES];
-    unpack(state, bits, field);
-    const uint32_t word = levels ? fire_table(n, levels, channel, channels, sums, field)
-                                 : fire_scaled(n, channel, sums, field);
-    pack(field, bits, state);
-    for (int32_t l = 0; trace && l < SPQ_LANES; l++) trace[l] = (int8_t)(field[l] + n->low);
-    return word;
+/* Rows whose codes have a constant width and, where they are looked up, a constant number. */
+SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t levels, const int32_t *sums,
+                         const spq_cells *cells) {
+    const int32_t channels = cells->tiles * SPQ_LANES, step = bits == 8 ? 8 : 1;
+    int32_t word = 0;
+    for (int32_t x = 0; x < cells->width; x++)
+        for (int32_t channel = 0; channel < channels; channel += SPQ_LANES, word++) {
+            const int32_t *tile = sums + word * SPQ_LANES;
+            uint32_t *state = cells->state + word * step;
+            int32_t field[SPQ_LANES];
+            unpack(state, cells->pitch, bits, field);
+            cells->spikes[word] = levels ? fire_table(n, levels, channel, channels, tile, field)
+                                         : fire_scaled(n, channel, tile, field);
+            pack(field, cells->pitch, bits, state);
+        }
 }
 
-uint32_t spq_fire(const spq_neuron *n, int32_t channel, int32_t channels, const int32_t *sums, uint32_t *state,
-                  int8_t *trace) {
+static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
     switch (n->scaled ? n->bits : 16 + n->levels) {
-    case 16 + 3: return step(n, 2, 3, channel, channels, sums, state, trace);
-    case 16 + 4: return step(n, 2, 4, channel, channels, sums, state, trace);
-    case 16 + 8: return step(n, 3, 8, channel, channels, sums, state, trace);
-    case 16 + 16: return step(n, 4, 16, channel, channels, sums, state, trace);
-    case 2: return step(n, 2, 0, channel, channels, sums, state, trace);
-    case 3: return step(n, 3, 0, channel, channels, sums, state, trace);
-    case 4: return step(n, 4, 0, channel, channels, sums, state, trace);
-    default: return step(n, 8, 0, channel, channels, sums, state, trace);
+    case 16 + 3: wide_row(n, 2, 3, sums, cells); break;
+    case 16 + 4: wide_row(n, 2, 4, sums, cells); break;
+    case 16 + 8: wide_row(n, 3, 8, sums, cells); break;
+    case 16 + 16: wide_row(n, 4, 16, sums, cells); break;
+    case 2: wide_row(n, 2, 0, sums, cells); break;
+    case 3: wide_row(n, 3, 0, sums, cells); break;
+    case 4: wide_row(n, 4, 0, sums, cells); break;
+    default: wide_row(n, 8, 0, sums, cells); break;
+    }
+}
+
+void spq_fire_row(const spq_neuron *n, const void *sums, int32_t wide, const spq_cells *cells) {
+#if SPQ_HAS_LANES
+    if (!wide) {
+        fire_narrow(n, (const int16_t *)sums, cells);
+        return;
+    }
+#endif
+    (void)wide;
+    fire_wide(n, (const int32_t *)sums, cells);
+}
+
+void spq_read_codes(const spq_neuron *n, const spq_cells *cells, int8_t *codes) {
+    int32_t field[SPQ_LANES];
+    for (int32_t word = 0; word < cells->width * cells->tiles; word++) {
+        const uint32_t *state = cells->state + (n->bits == 8 ? 8 * word : word);
+        if (n->bits == 8) unpack(state, cells->pitch, 8, field);
+        else if (n->bits == 4) unpack(state, cells->pitch, 4, field);
+        else if (n->bits == 3) unpack(state, cells->pitch, 3, field);
+        else unpack(state, cells->pitch, 2, field);
+        for (int32_t l = 0; l < SPQ_LANES; l++) *codes++ = (int8_t)(field[l] + n->low);
     }
 }

@@ -1,12 +1,22 @@
-/* neuron: leak, integrate, fire, reset, store, for 32 neurons of a pixel at a time. */
+/* neuron: leak, integrate, fire, reset, store, for the neurons of a row of pixels. */
 #ifndef SPQ_NEURON_H
 #define SPQ_NEURON_H
 
 #include "spq.h"
 
-/* One time step of a tile, whose first channel is `channel` of `channels` (padded). Returns the spikes as a word; the
- * codes in `state` go from the last step's to this one's, and to `trace` unless it is absent. */
-uint32_t spq_fire(const spq_neuron *neuron, int32_t channel, int32_t channels, const int32_t *sums, uint32_t *state,
-                  int8_t *trace);
+/* Stored codes and spikes of a row. */
+typedef struct {
+    int32_t width, tiles;
+    uint32_t *state; /* bitmaps [width][tiles], `pitch` words from one bit to the next, or bytes */
+    int32_t pitch;
+    uint32_t *spikes; /* [width][tiles] */
+} spq_cells;
+
+/* One time step of a row; sums are int32 if `wide`, else int16, of a neuron with narrow
+ * constants. The codes go from the last step's to this one's. */
+void spq_fire_row(const spq_neuron *neuron, const void *sums, int32_t wide, const spq_cells *cells);
+
+/* Write down the codes of a row, 32 to a tile. */
+void spq_read_codes(const spq_neuron *neuron, const spq_cells *cells, int8_t *codes);
 
 #endif

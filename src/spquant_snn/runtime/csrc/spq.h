@@ -6,7 +6,7 @@
  *
  * Spikes are bitmaps [height][width][ceil(channels / 32)], channels last, channel c in bit c % 32 of word c / 32.
  * Sums and neurons are computed in tiles of 32 output channels; every array per channel is padded to whole tiles.
- * Stored codes are counted from the lowest. Up to 4 bits wide they lie as spikes do, one word a tile for each bit, the
+ * Stored codes are counted from the lowest. Up to 4 bits wide they lie as spikes do, one bitmap for each bit, the
  * lowest first; wider ones take a byte each.
  */
 #ifndef SPQ_H
@@ -14,17 +14,22 @@
 
 #include <stdint.h>
 
-#define SPQ_LAYOUT 1u /* raised whenever a struct of this file changes */
+#define SPQ_LAYOUT 2u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32
 
-enum { SPQ_OK = 0, SPQ_BAD_LAYOUT, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS };
+enum { SPQ_OK = 0, SPQ_BAD_LAYOUT, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
+
+/* Which of the faster bodies this build has; the portable one is always there. */
+enum { SPQ_PORTABLE_BODY = 0, SPQ_NEON, SPQ_AVX2, SPQ_AVX512, SPQ_AVX512_SLICED };
 
 /* How a connection adds up its events, chosen beforehand by proven bounds. */
 enum {
     SPQ_ADD8 = 0, /* int8 codes in int8 lanes, emptied into int16 after `limit` events; every sum fits int16 */
     SPQ_ADD16,    /* int16 codes in int16 lanes, emptied into int32 after `limit` events */
     SPQ_MULTIPLY, /* int16 codes times the input's value, in int32 lanes */
-    SPQ_GROUPED   /* the same, each input channel reaching the outputs of its group only */
+    SPQ_GROUPED,  /* the same, each input channel reaching the outputs of its group only */
+    SPQ_DENSE,    /* pixels two by two times int16 codes two by two, zeros too */
+    SPQ_SLICED    /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
 };
 
 /* A part of the arena, in bytes from its start. */
@@ -38,6 +43,20 @@ typedef struct {
     int32_t kernel, stride, height, width;
 } spq_pool;
 
+/* Codes in bit slices. The outputs of `slots` neighbouring pixels that an input reaches lie side by side in a register
+ * of 16 words: [slot][part][block], where part p holds bit p of the raised codes (p + spread for the next register). */
+typedef struct {
+    int32_t slots, spread; /* outputs that an input column reaches, bits of a code in one register */
+    int32_t vectors;       /* registers of an event, 1 or 2; the second weighs 2^spread times the first */
+    int32_t passes;        /* over the events; each next weighs 2^(spread * vectors) times the last */
+    int32_t block, blocks; /* tiles at a time, and how many times */
+    int32_t stride;        /* columns from one output to the next */
+    int32_t lift;          /* what is added to every code so that none is below zero */
+    int32_t largest;       /* code without its sign */
+    int32_t planes;        /* most bits that a counter needs */
+    const uint32_t *rows;  /* [blocks][passes][stride][kernel_height * channels + 1][vectors][16]; each last row zeros */
+} spq_slices;
+
 /* Synapses. A full connection is a convolution whose kernel covers its input. */
 typedef struct {
     int32_t source_height, source_width, channels; /* what comes in */
@@ -49,10 +68,12 @@ typedef struct {
     int32_t window, slide_height, slide_width; /* a sum-pool of window x window sums, slide apart; 1 where folded */
     int32_t out_height, out_width, outputs, tiles;
     int32_t form, limit;
+    int32_t wide;                /* a row of sums is int32; else int16, in which sums beyond saturate */
     int32_t row;                 /* codes of one input: 32 * tiles, or the outputs of a group */
     const int8_t *codes8;        /* [kernel_height][kernel_width][channels][row], for SPQ_ADD8 */
-    const int16_t *codes16;      /* the same, for the other forms */
+    const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
+    const spq_slices *slices;    /* for SPQ_SLICED */
 } spq_connection;
 
 /* Constants of quant/fold.py, channels padded to whole tiles; padding never fires. */
@@ -66,13 +87,18 @@ typedef struct {
     const int32_t *gain;        /* [C], where scaled */
     const int64_t *offset;      /* [C], where scaled */
     int32_t decay_shift, shift;
+    const int16_t *narrow; /* [2 * levels + 1][C] fire, drop, decay, edges in order: where int16 lanes decide alike */
+    const uint32_t *planes; /* [plane_count][8][tiles + 16] bits of decay 0..3, then of ~fire, ~edges 0..2, each tile
+                               again after the last: where the neuron is computed in bit slices */
+    int32_t plane_count;          /* bits that hold any potential */
+    int32_t plane_decay, plane_edge; /* the largest of each, without its sign */
 } spq_neuron;
 
 typedef struct {
     spq_connection connection;
     const spq_neuron *neuron; /* none for the readout */
-    spq_region state;         /* stored codes [out_height][out_width][tiles][bits words] */
-    spq_region spikes;        /* bitmaps of one step, of the first layer: of all steps of a still image */
+    spq_region state;         /* stored codes: bitmaps [bits][out_height][out_width][tiles], or bytes */
+    spq_region spikes;        /* bitmaps [steps][out_height][out_width][tiles] */
 } spq_layer;
 
 /* Memory that every connection uses in turn. */
@@ -83,12 +109,19 @@ typedef struct {
     spq_region values;    /* int32, the same: what each event weighs, for SPQ_MULTIPLY and SPQ_GROUPED */
     spq_region lines;     /* spq_line [window * kernel_height] */
     spq_region runs;      /* spq_run [window * window * kernel_height] */
-    spq_region sums;      /* int32 [outputs, padded] */
+    spq_region sums;      /* int16 or int32 [out_width][32 * tiles] */
+    spq_region frame;     /* int16 [padded height][padded width * channels, and more], for SPQ_DENSE */
+    spq_region columns;   /* uint16 [width][height * channels + 64], for SPQ_SLICED */
+    spq_region heads;     /* uint32 [width][height + 1] where the events of a pixel start there */
+    spq_region shifts;    /* int32 [out_width][tiles], and 16 */
+    spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
 } spq_scratch;
 
 typedef struct {
     uint32_t layout;
-    int32_t timesteps; /* of a still image */
+    int32_t timesteps;   /* of a still image */
+    int32_t steps;       /* that a layer takes before the next one does */
+    int32_t shared;      /* all states lie in one place: `timesteps` do not exceed `steps` */
     int32_t layer_count;
     const spq_layer *layers; /* the readout is the last */
     int32_t fraction;        /* of the logits */
@@ -105,18 +138,21 @@ typedef struct {
     int8_t *const *codes;    /* 32 to a tile */
 } spq_trace;
 
+/* The fastest body of this build. */
+int32_t spq_body(void);
+
 /* One of the codes above: whether the arena is as large, and its parts lie as, this network needs them. */
 int32_t spq_check(const spq_network *network, uint32_t layout, uint32_t arena_size);
 
 /* Forget what was seen: potentials and logits at zero. */
 void spq_reset(const spq_network *network, void *arena);
 
-/* One step with a frame of pixels [channels][height][width]. Logits so far, int32 [classes], lie in the arena; `step`
- * counts from zero and only says where a trace is written. */
+/* One step with a frame of pixels [channels][height][width], in a network whose states are not shared. Logits so far,
+ * int32 [classes], lie in the arena; `step` counts from zero and only says where a trace is written. */
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step);
 
-/* All steps of a still image, from a fresh start; its first sums are computed once. */
+/* All steps of a still image, from a fresh start; its first sums are computed once for `steps` of them. */
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace);
 
 /* Frame t of image n lies at images + t * frame_pitch + n * image_pitch; steps of 0: still images. Writes int32 logits

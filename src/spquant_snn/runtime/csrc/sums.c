@@ -48,58 +48,52 @@ static inline const uint32_t *within(const uint32_t *event, const uint32_t *last
     return last - event > room ? event + room : last;
 }
 
-SPQ_INLINE void add8(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
-                     const int32_t lanes, int32_t *sums) {
-    const int8_t *codes = c->codes8 + lane;
-    int8_t narrow[WIDEST];
-    int16_t wide[WIDEST];
-    int32_t room = c->limit;
-    for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;
-    for (const spq_run *run = runs; run < runs + count; run++) {
-        const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;
-        while (event < last) {
-            const uint32_t *end = within(event, last, room);
-            room -= (int32_t)(end - event);
-            for (; event < end; event++) {
-                const int8_t *row = codes + (run->base + *event);
-                for (int32_t l = 0; l < lanes; l++) narrow[l] = (int8_t)(narrow[l] + row[l]);
-            }
-            if (room > 0) continue;
-            for (int32_t l = 0; l < lanes; l++) wide[l] = (int16_t)(wide[l] + narrow[l]);
-            for (int32_t l = 0; l < lanes; l++) narrow[l] = 0;
-            room = c->limit;
-        }
+/* Sums as their row keeps them. */
+SPQ_INLINE void keep(const spq_connection *c, const int32_t *found, const int32_t lanes, void *sums, int32_t lane) {
+    int32_t *wide = (int32_t *)sums + lane;
+    int16_t *narrow = (int16_t *)sums + lane;
+    if (c->wide) {
+        for (int32_t l = 0; l < lanes; l++) wide[l] = found[l];
+        return;
     }
-    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l] + narrow[l];
+    for (int32_t l = 0; l < lanes; l++)
+        narrow[l] = (int16_t)(found[l] > 32767 ? 32767 : found[l] < -32768 ? -32768 : found[l]);
 }
 
-SPQ_INLINE void add16(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
-                      int32_t lane, const int32_t lanes, int32_t *sums) {
-    const int16_t *codes = c->codes16 + lane;
-    int16_t narrow[WIDEST];
-    int32_t wide[WIDEST];
-    int32_t room = c->limit;
-    for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;
-    for (const spq_run *run = runs; run < runs + count; run++) {
-        const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;
-        while (event < last) {
-            const uint32_t *end = within(event, last, room);
-            room -= (int32_t)(end - event);
-            for (; event < end; event++) {
-                const int16_t *row = codes + (run->base + *event);
-                for (int32_t l = 0; l < lanes; l++) narrow[l] = (int16_t)(narrow[l] + row[l]);
-            }
-            if (room > 0) continue;
-            for (int32_t l = 0; l < lanes; l++) wide[l] += narrow[l];
-            for (int32_t l = 0; l < lanes; l++) narrow[l] = 0;
-            room = c->limit;
-        }
+/* Events in narrow lanes, emptied into wide ones before they could overflow. */
+#define ADD(name, member, narrow_type, wide_type)                                                                      \
+    SPQ_INLINE void name(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,          \
+                         int32_t lane, const int32_t lanes, void *sums) {                                              \
+        const narrow_type *codes = c->member + lane;                                                                   \
+        narrow_type narrow[WIDEST];                                                                                    \
+        wide_type wide[WIDEST];                                                                                        \
+        int32_t room = c->limit;                                                                                       \
+        for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;                                                \
+        for (const spq_run *run = runs; run < runs + count; run++) {                                                   \
+            const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;                     \
+            while (event < last) {                                                                                     \
+                const uint32_t *end = within(event, last, room);                                                       \
+                room -= (int32_t)(end - event);                                                                        \
+                for (; event < end; event++) {                                                                         \
+                    const narrow_type *row = codes + (run->base + *event);                                             \
+                    for (int32_t l = 0; l < lanes; l++) narrow[l] = (narrow_type)(narrow[l] + row[l]);                 \
+                }                                                                                                      \
+                if (room > 0) continue;                                                                                \
+                for (int32_t l = 0; l < lanes; l++) wide[l] = (wide_type)(wide[l] + narrow[l]);                        \
+                for (int32_t l = 0; l < lanes; l++) narrow[l] = 0;                                                     \
+                room = c->limit;                                                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        int32_t found[WIDEST];                                                                                         \
+        for (int32_t l = 0; l < lanes; l++) found[l] = wide[l] + narrow[l];                                            \
+        keep(c, found, lanes, sums, lane);                                                                             \
     }
-    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l] + narrow[l];
-}
+
+ADD(add8, codes8, int8_t, int16_t)
+ADD(add16, codes16, int16_t, int32_t)
 
 SPQ_INLINE void multiply(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
-                         int32_t lane, const int32_t lanes, int32_t *sums) {
+                         int32_t lane, const int32_t lanes, void *sums) {
     const int16_t *codes = c->codes16 + lane;
     int32_t wide[WIDEST];
     for (int32_t l = 0; l < lanes; l++) wide[l] = 0;
@@ -109,15 +103,15 @@ SPQ_INLINE void multiply(const spq_connection *c, const spq_lists *lists, const 
             const int32_t value = lists->values[i];
             for (int32_t l = 0; l < lanes; l++) wide[l] += value * row[l];
         }
-    for (int32_t l = 0; l < lanes; l++) sums[l] = wide[l];
+    keep(c, wide, lanes, sums, lane);
 }
 
 /* A tile, or several, in the form of the connection; lanes is a constant, so that each width is a body of its own. */
 SPQ_INLINE void add(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
-                    const int32_t lanes, int32_t *sums) {
-    if (c->form == SPQ_ADD8) add8(c, lists, runs, count, lane, lanes, sums + lane);
-    else if (c->form == SPQ_ADD16) add16(c, lists, runs, count, lane, lanes, sums + lane);
-    else multiply(c, lists, runs, count, lane, lanes, sums + lane);
+                    const int32_t lanes, void *sums) {
+    if (c->form == SPQ_ADD8) add8(c, lists, runs, count, lane, lanes, sums);
+    else if (c->form == SPQ_ADD16) add16(c, lists, runs, count, lane, lanes, sums);
+    else multiply(c, lists, runs, count, lane, lanes, sums);
 }
 
 /* Events of one pixel under one tap of the kernel; here an event is x * channels + channel. */
@@ -145,9 +139,9 @@ static void add_groups(const spq_connection *c, const spq_lists *lists, const sp
         }
 }
 
-void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, int32_t *sums) {
-    if (c->form == SPQ_GROUPED) {
-        add_groups(c, lists, view, x, sums);
+void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, void *sums) {
+    if (c->form == SPQ_GROUPED) { /* always wide */
+        add_groups(c, lists, view, x, (int32_t *)sums);
         return;
     }
     const spq_run *runs = view->runs;

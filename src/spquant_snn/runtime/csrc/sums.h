@@ -26,7 +26,7 @@ typedef struct {
 /* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */
 void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view);
 
-/* Write the sums [tiles * 32] of the output that looks at columns from x on. */
-void spq_sum(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x, int32_t *sums);
+/* Write the sums [tiles * 32] of the output that looks at columns from x on, int32 or int16 as the connection says. */
+void spq_sum(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x, void *sums);
 
 #endif

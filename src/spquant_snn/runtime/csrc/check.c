@@ -1,0 +1,123 @@
+/* check: whether a network is one that this build runs, and its arena as large as it needs. */
+#include "dense.h"
+#include "lanes.h"
+#include "sliced.h"
+#include "sums.h"
+
+static int32_t fits(spq_region region, uint64_t needed, uint32_t arena_size) {
+    return (region.offset & 3u) == 0 && (uint64_t)region.offset + region.size <= arena_size && needed <= region.size;
+}
+
+/* No stage of pooling is larger than what comes in. */
+static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, int32_t first, uint32_t size) {
+    const uint64_t pixels = (uint64_t)c->source_height * (uint64_t)c->source_width;
+    int32_t height = c->source_height, width = c->source_width, counted = first;
+    for (int32_t i = 0; i < c->pool_count; i++) {
+        const spq_pool *pool = &c->pools[i];
+        if (pool->kernel < 1 || pool->stride < 1 || pool->height < 1 || pool->width < 1) return SPQ_BAD_SHAPE;
+        if ((pool->height - 1) * pool->stride + pool->kernel > height ||
+            (pool->width - 1) * pool->stride + pool->kernel > width)
+            return SPQ_BAD_SHAPE;
+        height = pool->height, width = pool->width;
+        counted |= !pool->largest;
+    }
+    if (height != c->height || width != c->width) return SPQ_BAD_SHAPE;
+    const uint64_t needed = 4u * pixels * (uint64_t)(counted ? c->channels : spq_words(c->channels));
+    const int32_t enough = fits(scratch->pooled[0], needed, size) && fits(scratch->pooled[1], needed, size);
+    return c->pool_count == 0 || enough ? SPQ_OK : SPQ_BAD_ARENA;
+}
+
+static int32_t check_events(const spq_connection *c, const spq_scratch *s, uint32_t size) {
+    if (c->limit < 1 || c->window < 1) return SPQ_BAD_SHAPE;
+    const uint64_t rows = (uint64_t)(c->window - 1) * (uint64_t)c->slide_height + (uint64_t)c->kernel_height;
+    const uint64_t events = 4u * rows * (uint64_t)c->width * (uint64_t)c->channels;
+    const uint64_t lines = (uint64_t)c->window * (uint64_t)c->kernel_height;
+    const int32_t weighed = c->form == SPQ_MULTIPLY || c->form == SPQ_GROUPED;
+    return fits(s->starts, 4u * rows * ((uint64_t)c->width + 1u), size) && fits(s->events, events, size) &&
+                   fits(s->values, weighed ? events : 0, size) && fits(s->lines, lines * sizeof(spq_line), size) &&
+                   fits(s->runs, lines * (uint64_t)c->window * sizeof(spq_run), size)
+               ? SPQ_OK
+               : SPQ_BAD_ARENA;
+}
+
+static int32_t check_dense(const spq_connection *c, const spq_scratch *s, int32_t first, uint32_t size) {
+    const spq_frame frame = spq_frame_of(c, 0);
+    if (!SPQ_HAS_LANES) return SPQ_BAD_BODY;
+    const int32_t right = (c->out_width - 1) * c->step_width + c->kernel_width;
+    const int32_t below = (c->out_height - 1) * c->step_height + c->kernel_height;
+    if (!first || c->window != 1 || c->pool_count || right > frame.width || below > frame.height) return SPQ_BAD_SHAPE;
+    return fits(s->frame, 2u * (uint64_t)frame.height * (uint64_t)frame.pitch, size) ? SPQ_OK : SPQ_BAD_ARENA;
+}
+
+static int32_t check_sliced(const spq_connection *c, const spq_neuron *neuron, const spq_scratch *s, uint32_t size) {
+    const spq_slices *p = c->slices;
+    if (!SPQ_HAS_SLICED) return SPQ_BAD_BODY;
+    if (!p || !neuron || c->window != 1 || p->slots < 1 || p->spread < 1 || p->block < 1) return SPQ_BAD_SHAPE;
+    if (p->slots * p->spread * p->block > SPQ_WORDS || p->block * p->blocks < c->tiles || p->vectors < 1 ||
+        p->vectors > 2 || p->planes > SPQ_MOST_PLANES || p->stride < 1)
+        return SPQ_BAD_SHAPE;
+    if (p->spread != 1 && p->spread != 2 && p->spread != 4) return SPQ_BAD_SHAPE;
+    if (p->spread > 1 && (p->blocks != 1 || (c->tiles & (c->tiles - 1)))) return SPQ_BAD_SHAPE;
+    if (p->passes < 1 || p->passes * p->spread > SPQ_MOST_PARTS) return SPQ_BAD_SHAPE;
+    if ((uint64_t)(c->height + c->kernel_height) * (uint64_t)c->channels >= 0xFFFFu) return SPQ_BAD_SHAPE;
+    const uint64_t width = (uint64_t)c->width, words = (uint64_t)c->out_width * (uint64_t)c->tiles;
+    const uint64_t planes = (uint64_t)(p->passes * spq_plane_count(p->planes)) * words * (uint64_t)p->spread;
+    return fits(s->columns, 2u * width * ((uint64_t)c->height * (uint64_t)c->channels + 64u), size) &&
+                   fits(s->heads, 4u * width * ((uint64_t)c->height + 1u), size) &&
+                   fits(s->shifts, 4u * (words + SPQ_WORDS), size) && fits(s->planes, 4u * (planes + 64u), size)
+               ? SPQ_OK
+               : SPQ_BAD_ARENA;
+}
+
+static int32_t check_form(const spq_network *network, int32_t index) {
+    const spq_connection *c = &network->layers[index].connection;
+    const spq_scratch *s = &network->scratch;
+    const uint32_t size = network->arena_size;
+    if (c->form < SPQ_ADD8 || c->form > SPQ_SLICED) return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_DENSE) return check_dense(c, s, index == 0, size);
+    if (c->form == SPQ_SLICED) return check_sliced(c, network->layers[index].neuron, s, size);
+    return check_events(c, s, size);
+}
+
+static int32_t check_layer(const spq_network *network, int32_t index) {
+    const spq_layer *layer = &network->layers[index];
+    const spq_connection *c = &layer->connection;
+    const spq_scratch *s = &network->scratch;
+    const uint32_t size = network->arena_size;
+    if (c->row < 1 || c->tiles != spq_words(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
+        return SPQ_BAD_SHAPE;
+    if (c->form != SPQ_GROUPED && c->row != c->tiles * SPQ_LANES) return SPQ_BAD_SHAPE;
+    if (c->step_height < 1 || c->kernel_height < 1 || c->kernel_width < 1) return SPQ_BAD_SHAPE;
+    const uint64_t words = (uint64_t)c->out_height * (uint64_t)c->out_width * (uint64_t)c->tiles;
+    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_LANES * (uint64_t)c->out_width * (uint64_t)c->tiles;
+    if (!fits(s->sums, sums, size)) return SPQ_BAD_ARENA;
+    const int32_t form = check_form(network, index);
+    if (form != SPQ_OK) return form;
+    const int32_t pools = check_pools(c, s, index == 0, size);
+    if (pools != SPQ_OK) return pools;
+    if (!layer->neuron)
+        return index + 1 == network->layer_count && c->wide && c->out_height == 1 && c->out_width == 1 ? SPQ_OK
+                                                                                                     : SPQ_BAD_SHAPE;
+    const int32_t bits = layer->neuron->bits;
+    if (!c->wide && !layer->neuron->narrow) return SPQ_BAD_SHAPE;
+    if (!c->wide && !SPQ_HAS_LANES) return SPQ_BAD_BODY;
+    if (bits != 8 && (bits < 2 || bits > 4)) return SPQ_BAD_SHAPE;
+    if (!fits(layer->state, 4u * words * (uint64_t)bits, size) ||
+        !fits(layer->spikes, 4u * words * (uint64_t)network->steps, size))
+        return SPQ_BAD_ARENA;
+    return SPQ_OK;
+}
+
+int32_t spq_check(const spq_network *network, uint32_t layout, uint32_t arena_size) {
+    if (layout != SPQ_LAYOUT || network->layout != SPQ_LAYOUT) return SPQ_BAD_LAYOUT;
+    if (network->layer_count < 2 || network->timesteps < 1 || network->steps < 1) return SPQ_BAD_SHAPE;
+    if (network->shared && network->timesteps > network->steps) return SPQ_BAD_STEPS;
+    if (network->layers[network->layer_count - 1].neuron) return SPQ_BAD_SHAPE;
+    if (arena_size < network->arena_size) return SPQ_BAD_ARENA;
+    for (int32_t i = 0; i < network->layer_count; i++) {
+        const int32_t code = check_layer(network, i);
+        if (code != SPQ_OK) return code;
+    }
+    const spq_connection *readout = &network->layers[network->layer_count - 1].connection;
+    return fits(network->logits, 4u * (uint64_t)readout->outputs, network->arena_size) ? SPQ_OK : SPQ_BAD_ARENA;
+}

@@ -1,0 +1,171 @@
+/* planes: what becomes of counted bits: neurons computed as they lie, 512 at a time, or plain sums. */
+#include "sliced.h"
+#include "lanes.h"
+
+#if SPQ_HAS_SLICED
+
+#define SUM(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
+#define CARRY(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0xE8)
+#define CHOOSE(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0xCA) /* a ? b : c */
+
+/* Where the words of a part lie among those of the parts beside it. */
+typedef struct {
+    __m512i index[4];
+} spq_parting;
+
+static spq_parting parting(int32_t spread, int32_t tiles) {
+    int32_t index[4][SPQ_WORDS] = {{0}};
+    spq_parting found;
+    for (int32_t q = 0; q < spread; q++)
+        for (int32_t l = 0, t = 0, at = q * tiles; l < SPQ_WORDS; l++) {
+            index[q][l] = (at + t) & 31;
+            if (++t == tiles) t = 0, at += spread * tiles;
+        }
+    for (int32_t q = 0; q < 4; q++) found.index[q] = _mm512_loadu_si512(index[q]);
+    return found;
+}
+
+/* Sixteen words of part q from word `first` of the row on. */
+SPQ_INLINE __m512i part(const uint32_t *plane, const spq_parting *parts, const int32_t spread, int32_t q,
+                        int32_t first) {
+    const uint32_t *from = plane + first * spread;
+    if (spread == 1) return _mm512_loadu_si512(from);
+    const __m512i a = _mm512_loadu_si512(from), b = _mm512_loadu_si512(from + 16);
+    const __m512i low = _mm512_permutex2var_epi32(a, parts->index[q], b);
+    if (spread == 2) return low;
+    const __m512i c = _mm512_loadu_si512(from + 32), d = _mm512_loadu_si512(from + 48);
+    const __m512i high = _mm512_permutex2var_epi32(c, parts->index[q], d);
+    return _mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1);
+}
+
+typedef struct {
+    const spq_neuron *neuron;
+    const spq_counters *counters;
+    int32_t tiles, words; /* of a pixel, of the row */
+    int32_t bits;         /* that hold every potential of the row */
+    int32_t weight;       /* shift of each next pass */
+} spq_slicing;
+
+/* Sixteen words of neurons: four codes, any of three thresholds between them. */
+SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const int32_t spread, const int32_t passes,
+                           int32_t first, int32_t tile, const spq_cells *cells) {
+    const spq_neuron *n = s->neuron;
+    const spq_counters *counters = s->counters;
+    const int32_t rest = s->words - first, pitch = s->tiles + SPQ_WORDS;
+    const __mmask16 kept = rest < SPQ_WORDS ? (__mmask16)((1u << rest) - 1u) : (__mmask16)0xFFFF;
+    const __m512i ones = _mm512_set1_epi32(-1), zeros = _mm512_setzero_si512();
+    const __m512i code0 = _mm512_maskz_loadu_epi32(kept, cells->state + first);
+    const __m512i code1 = _mm512_maskz_loadu_epi32(kept, cells->state + cells->pitch + first);
+    __m512i raised = _mm512_sub_epi32(zeros, _mm512_loadu_si512(counters->shifts + first));
+    raised = _mm512_sll_epi32(raised, _mm_cvtsi32_si128(n->fraction));
+    __m512i carry[SPQ_MOST_PARTS], carried = zeros, fire = ones, edge0 = ones, edge1 = ones, edge2 = ones, above = zeros;
+    for (int32_t k = 0; k < passes * spread; k++) carry[k] = zeros;
+    const uint32_t *constants = n->planes + tile;
+    for (int32_t j = 0; j < s->bits; j++, constants += 8 * pitch) {
+#define CONSTANT(i) _mm512_loadu_si512(constants + (i) * pitch)
+        const __m512i low = CHOOSE(code0, CONSTANT(1), CONSTANT(0)), high = CHOOSE(code0, CONSTANT(3), CONSTANT(2));
+        const __m512i decay = CHOOSE(code1, high, low);
+        const __m512i lowered = _mm512_movm_epi32(_mm512_test_epi32_mask(raised, _mm512_set1_epi32(1 << j)));
+        __m512i sum = SUM(decay, lowered, carried);
+        carried = CARRY(decay, lowered, carried);
+        for (int32_t pass = 0, k = 0; pass < passes; pass++)
+            for (int32_t q = 0; q < spread; q++, k++) {
+                const int32_t p = j - n->fraction - pass * s->weight - q;
+                const uint32_t *plane = counters->words + (pass * counters->plane_count + p) * counters->pitch;
+                const int32_t counted = p >= 0 && p < counters->plane_count;
+                const __m512i bit = counted ? part(plane, parts, spread, q, first) : zeros;
+                const __m512i both = SUM(sum, bit, carry[k]);
+                carry[k] = CARRY(sum, bit, carry[k]);
+                sum = both;
+            }
+        if (j + 1 < s->bits) {
+            fire = CARRY(sum, CONSTANT(4), fire);
+            edge0 = CARRY(sum, CONSTANT(5), edge0);
+            edge1 = CARRY(sum, CONSTANT(6), edge1);
+            edge2 = CARRY(sum, CONSTANT(7), edge2);
+        } else { /* the sign */
+            fire = _mm512_ternarylogic_epi32(sum, CONSTANT(4), fire, 0x2B);
+            edge0 = _mm512_ternarylogic_epi32(sum, CONSTANT(5), edge0, 0x2B);
+            edge1 = _mm512_ternarylogic_epi32(sum, CONSTANT(6), edge1, 0x2B);
+            above = _mm512_ternarylogic_epi32(sum, CONSTANT(7), edge2, 0x2B);
+        }
+#undef CONSTANT
+    }
+    if (n->levels == 3) above = zeros;
+    const __m512i zero0 = -n->low & 1 ? ones : zeros, zero1 = -n->low & 2 ? ones : zeros;
+    _mm512_mask_storeu_epi32(cells->spikes + first, kept, fire);
+    _mm512_mask_storeu_epi32(cells->state + first, kept, CHOOSE(fire, zero0, SUM(edge0, edge1, above)));
+    _mm512_mask_storeu_epi32(cells->state + cells->pitch + first, kept, CHOOSE(fire, zero1, CARRY(edge0, edge1, above)));
+}
+
+SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32_t passes, const spq_cells *cells) {
+    const spq_parting parts = parting(spread, s->tiles);
+    int32_t tile = 0;
+    for (int32_t first = 0; first < s->words; first += SPQ_WORDS) {
+        fire_words(s, &parts, spread, passes, first, tile, cells);
+        tile += SPQ_WORDS;
+        while (tile >= s->tiles) tile -= s->tiles;
+    }
+}
+
+void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters, int32_t bits,
+                     const spq_cells *cells) {
+    const int32_t spread = c->slices->spread, passes = c->slices->passes;
+    const spq_slicing s = {neuron, counters, c->tiles, c->out_width * c->tiles, bits, spread * c->slices->vectors};
+    if (passes == 1 && spread == 1) fire_row(&s, 1, 1, cells);
+    else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, cells);
+    else if (passes == 1) fire_row(&s, 4, 1, cells);
+    else if (spread == 1) fire_row(&s, 1, passes, cells);
+    else if (spread == 2) fire_row(&s, 2, passes, cells);
+    else fire_row(&s, 4, passes, cells);
+}
+
+int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, int32_t most) {
+    const uint32_t sums = (uint32_t)(most * c->slices->largest) << neuron->fraction;
+    const uint32_t potential = sums + (uint32_t)neuron->plane_decay, edge = (uint32_t)neuron->plane_edge;
+    const int32_t bits = 33 - __builtin_clz((potential > edge ? potential : edge) | 1u);
+    return bits < neuron->plane_count ? bits : neuron->plane_count;
+}
+
+/* ---- plain sums ---- */
+
+SPQ_INLINE void unslice(const spq_connection *c, const spq_counters *counters, int32_t word, int32_t x, int32_t tile,
+                        const int32_t wide, void *to) {
+    const spq_slices *slices = c->slices;
+    const __m512i raised = wide ? _mm512_set1_epi32(-counters->shifts[word])
+                                : _mm512_set1_epi16((int16_t)-counters->shifts[word]);
+    __m512i low = raised, high = raised;
+    for (int32_t pass = 0; pass < slices->passes; pass++)
+        for (int32_t q = 0; q < slices->spread; q++) {
+            const uint32_t *plane = counters->words + pass * counters->plane_count * counters->pitch +
+                                    (x * slices->spread + q) * c->tiles + tile;
+            int32_t shift = pass * slices->spread * slices->vectors + q;
+            for (int32_t p = 0; p < counters->plane_count; p++, plane += counters->pitch, shift++) {
+                if (wide) {
+                    const __m512i value = _mm512_set1_epi32((int32_t)(1u << shift));
+                    low = _mm512_mask_add_epi32(low, (__mmask16)*plane, low, value);
+                    high = _mm512_mask_add_epi32(high, (__mmask16)(*plane >> 16), high, value);
+                } else {
+                    const __m512i value = _mm512_set1_epi16((int16_t)(1u << shift));
+                    low = _mm512_mask_add_epi16(low, *plane, low, value);
+                }
+            }
+        }
+    if (wide) {
+        _mm512_storeu_si512((int32_t *)to + word * SPQ_LANES, low);
+        _mm512_storeu_si512((int32_t *)to + word * SPQ_LANES + 16, high);
+    } else {
+        _mm512_storeu_si512((int16_t *)to + word * SPQ_LANES, low);
+    }
+}
+
+void spq_unslice_row(const spq_connection *c, const spq_counters *counters, void *sums) {
+    int32_t word = 0;
+    for (int32_t x = 0; x < c->out_width; x++)
+        for (int32_t tile = 0; tile < c->tiles; tile++, word++) {
+            if (c->wide) unslice(c, counters, word, x, tile, 1, sums);
+            else unslice(c, counters, word, x, tile, 0, sums);
+        }
+}
+
+#endif

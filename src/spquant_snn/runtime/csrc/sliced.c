@@ -1,0 +1,247 @@
+/* sliced: events counted in bit planes.
+ *
+ * The counters of all outputs that a column of inputs reaches stay in registers while the column moves on over a row:
+ * after each output's last column its words are stored and the rest shift down by one slot. Sixteen events at a time
+ * go through a tree of full adders, so that each counter bit is touched half, a quarter, an eighth as often. */
+#include "sliced.h"
+#include "lanes.h"
+
+#if SPQ_HAS_SLICED
+
+/* ---- lists ---- */
+
+/* The events of a pixel of up to 64 channels, from `first` on; returns how many. Writes 64 values in any case. */
+static inline int32_t expand(uint64_t bits, int32_t first, uint16_t *to) {
+    static const uint8_t indices[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                        32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                        48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i start = _mm512_set1_epi16((int16_t)first);
+    const __m512i set = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(indices));
+    const int32_t count = __builtin_popcountll(bits);
+    _mm512_storeu_si512(to, _mm512_add_epi16(start, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(set))));
+    if (count > 32)
+        _mm512_storeu_si512(to + 32, _mm512_add_epi16(start, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(set, 1))));
+    return count;
+}
+
+void spq_list_columns(const spq_columns *c, const uint32_t *spikes) {
+    const int32_t words = spq_words(c->channels);
+    for (int32_t x = 0; x < c->width; x++) {
+        uint16_t *events = c->events + (uint32_t)x * c->pitch;
+        uint32_t *head = c->heads + x;
+        const uint32_t *pixel = spikes + x * words;
+        int32_t n = 0;
+        for (int32_t y = 0; y < c->height; y++, pixel += c->width * words, head += c->width) {
+            *head = (uint32_t)n;
+            for (int32_t k = 0; k < words; k += 2) {
+                const uint64_t high = k + 1 < words ? pixel[k + 1] : 0;
+                const uint64_t bits = pixel[k] | high << 32;
+                if (bits) n += expand(bits, y * c->channels + 32 * k, events + n);
+            }
+        }
+        *head = (uint32_t)n;
+        _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
+    }
+}
+
+/* ---- adders ---- */
+
+/* A full adder in two instructions that each overwrite what is no longer needed: the carry is found from the sum. */
+#define SUM(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
+#define CARRY_OF_SUM(a, b, sum) _mm512_ternarylogic_epi32(a, b, sum, 0xD4)
+
+/* a + b + c: the sum replaces c, the carry is returned. */
+SPQ_INLINE __m512i full(__m512i a, __m512i b, __m512i *c) {
+    *c = SUM(*c, a, b);
+    return CARRY_OF_SUM(a, b, *c);
+}
+
+/* Add four bits to two planes; returns the carry beyond them. Bits are added to one another first, and to a plane as
+ * seldom as can be: its own sum is what the next ones wait for. */
+SPQ_INLINE __m512i quad(__m512i *planes, __m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i first = full(a, b, &c), second = full(c, d, &planes[0]);
+    return full(first, second, &planes[1]);
+}
+
+/* Add n bits to one plane; returns how many carries take their place. */
+SPQ_INLINE int32_t level(__m512i *plane, __m512i *in, int32_t n) {
+    int32_t i = 0, out = 0;
+#pragma GCC unroll 2
+    for (int32_t k = 0; k < 2; k++) {
+        if (i + 4 > n) continue;
+        __m512i third = in[i + 2];
+        const __m512i first = full(in[i], in[i + 1], &third), second = full(third, in[i + 3], plane);
+        in[out] = first, in[out + 1] = second;
+        i += 4, out += 2;
+    }
+    if (i + 2 <= n) {
+        in[out] = full(in[i], in[i + 1], plane);
+        i += 2, out += 1;
+    }
+    if (i < n) {
+        const __m512i carry = _mm512_and_si512(*plane, in[i]);
+        *plane = _mm512_xor_si512(*plane, in[i]);
+        in[out] = carry;
+        out += 1;
+    }
+    return out;
+}
+
+/* A row of codes, read once: compilers would rather read it again than keep it. */
+SPQ_INLINE __m512i once(const uint32_t *row) {
+    __m512i found = _mm512_load_si512(row);
+    __asm__("" : "+v"(found));
+    return found;
+}
+
+/* Add `count` events, a constant, to `planes` planes. */
+SPQ_INLINE void add_events(__m512i *counter, const uint16_t *events, const uint32_t *rows, const int32_t vectors,
+                           const int32_t spread, const int32_t planes, const int32_t count) {
+    __m512i first[4], second[4], in[12];
+    int32_t n = 0;
+#define ROW(i, v) once(rows + ((uint64_t)events[4 * b + i] << (vectors == 2 ? 5 : 4)) + 16 * v)
+#pragma GCC unroll 4
+    for (int32_t b = 0; b < count >> 2; b++) {
+        first[b] = quad(counter, ROW(0, 0), ROW(1, 0), ROW(2, 0), ROW(3, 0));
+        if (vectors == 2) second[b] = quad(counter + spread, ROW(0, 1), ROW(1, 1), ROW(2, 1), ROW(3, 1));
+    }
+#undef ROW
+#define LEVEL(p)                                                                                                       \
+    if (p < planes) {                                                                                                  \
+        if (p == 2)                                                                                                    \
+            for (int32_t b = 0; b < count >> 2; b++) in[n++] = first[b];                                               \
+        if (vectors == 2 && p == spread + 2)                                                                           \
+            for (int32_t b = 0; b < count >> 2; b++) in[n++] = second[b];                                              \
+        n = level(&counter[p], in, n);                                                                                 \
+    }
+    LEVEL(2) LEVEL(3) LEVEL(4) LEVEL(5) LEVEL(6) LEVEL(7) LEVEL(8)
+    LEVEL(9) LEVEL(10) LEVEL(11) LEVEL(12) LEVEL(13) LEVEL(14) LEVEL(15)
+#undef LEVEL
+}
+
+/* ---- a row of outputs ---- */
+
+/* One block of the outputs, and one pass. */
+typedef struct {
+    const spq_sweep *sweep;
+    const uint32_t *rows;
+    uint32_t *planes;
+    int32_t pitch;  /* words from one plane to the next */
+    int32_t stored; /* words of a slot that are kept */
+} spq_pass;
+
+/* What was stored is read again from memory: taking vectors apart costs more. */
+#define FORGET(memory) __asm__ volatile("" : : "r"(memory) : "memory")
+
+SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread, const int32_t planes) {
+    const spq_sweep *w = pass->sweep;
+    const spq_connection *c = w->connection;
+    const spq_columns *columns = w->columns;
+    const int32_t slots = c->slices->slots, stride = c->slices->stride, width = columns->width;
+    const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
+    const int32_t outputs = c->out_width + slots - 1, pitch = pass->pitch;
+    const uint64_t phase = (uint64_t)(c->kernel_height * c->channels + 1) * (uint64_t)vectors * SPQ_WORDS;
+    const uint32_t *base = pass->rows - (int64_t)w->top * c->channels * vectors * SPQ_WORDS;
+    const uint32_t *from = columns->heads + w->from * width, *to = columns->heads + w->to * width;
+    const __m256i end = _mm256_set1_epi16((int16_t)((w->top + c->kernel_height) * c->channels));
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i down = _mm512_add_epi32(lane, _mm512_set1_epi32(slot));
+    const __mmask16 stay = (__mmask16)(0xFFFFu >> slot), kept = (__mmask16)((1u << pass->stored) - 1u);
+    __m512i counter[SPQ_MOST_PLANES];
+#pragma GCC unroll 16
+    for (int32_t p = 0; p < planes; p++) counter[p] = _mm512_setzero_si512();
+    int32_t x = -c->pad_width;
+    uint32_t *out = pass->planes - (slots - 1) * pixel;
+    for (int32_t group = 0; group < outputs; group++, out += pixel) {
+        const uint32_t *rows = base;
+        for (int32_t i = 0; i < stride; i++, x++, rows += phase) {
+            if ((uint32_t)x >= (uint32_t)width) continue;
+            const uint16_t *event = columns->events + (uint32_t)x * columns->pitch + from[x];
+            int32_t left = (int32_t)(to[x] - from[x]);
+            for (; left >= 16; left -= 16, event += 16) add_events(counter, event, rows, vectors, spread, planes, 16);
+            if (left > 0) { /* behind the last event there is a row of zeros */
+                uint16_t tail[16];
+                const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
+                _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
+                FORGET(tail);
+                if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, 16);
+                else add_events(counter, tail, rows, vectors, spread, planes, 8);
+            }
+        }
+        if (group >= slots - 1) {
+#pragma GCC unroll 16
+            for (int32_t p = 0; p < planes; p++) _mm512_mask_storeu_epi32(out + p * pitch, kept, counter[p]);
+        }
+#pragma GCC unroll 16
+        for (int32_t p = 0; p < planes; p++) counter[p] = _mm512_maskz_permutexvar_epi32(stay, down, counter[p]);
+    }
+}
+
+#define COUNT(v, s, p) static void count_##v##_##s##_##p(const spq_pass *pass) { count(pass, v, s, p); }
+#define COUNTS(v, s) COUNT(v, s, 6) COUNT(v, s, 8) COUNT(v, s, 10) COUNT(v, s, 12) COUNT(v, s, 14) COUNT(v, s, 16)
+COUNTS(1, 1) COUNTS(2, 1) COUNTS(2, 2) COUNTS(2, 4)
+#define NAMES(v, s)                                                                                                    \
+    { count_##v##_##s##_6, count_##v##_##s##_8, count_##v##_##s##_10, count_##v##_##s##_12, count_##v##_##s##_14,      \
+      count_##v##_##s##_16 }
+
+static void (*const bodies[4][6])(const spq_pass *) = {NAMES(1, 1), NAMES(2, 1), NAMES(2, 2), NAMES(2, 4)};
+
+spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
+    spq_sweep w = {c, columns, y * c->step_height - c->pad_height, 0, 0};
+    const int32_t below = w.top + c->kernel_height;
+    if (w.top < columns->height && below > 0) {
+        w.from = w.top < 0 ? 0 : w.top;
+        w.to = below < columns->height ? below : columns->height;
+    }
+    return w;
+}
+
+/* Events of a column under the kernel; none outside. */
+static inline int32_t events_of(const uint32_t *from, const uint32_t *to, int32_t x, int32_t width) {
+    return (uint32_t)x < (uint32_t)width ? (int32_t)(to[x] - from[x]) : 0;
+}
+
+int32_t spq_count_events(const spq_sweep *w, int32_t *shifts) {
+    const spq_connection *c = w->connection;
+    const int32_t width = w->columns->width, stride = c->slices->stride, tiles = c->tiles, lift = c->slices->lift;
+    const uint32_t *from = w->columns->heads + w->from * width, *to = w->columns->heads + w->to * width;
+    int32_t most = 0, n = 0, left = -c->pad_width, right = left;
+    while (right < left + (c->slices->slots - 1) * stride) n += events_of(from, to, right++, width);
+    for (int32_t o = 0; o < c->out_width; o++) {
+        for (const int32_t last = right + stride; right < last; right++) {
+            n += events_of(from, to, right, width);
+            __asm__("" : "+r"(n)); /* a loop of one or two turns: not to be made vectors of */
+        }
+        most = n > most ? n : most;
+        const __m512i shift = _mm512_set1_epi32(n * lift);
+        for (int32_t t = 0; t < tiles; t += SPQ_WORDS) _mm512_storeu_si512(shifts + o * tiles + t, shift);
+        for (const int32_t last = left + stride; left < last; left++) {
+            n -= events_of(from, to, left, width);
+            __asm__("" : "+r"(n));
+        }
+    }
+    return most;
+}
+
+void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
+    const spq_connection *c = w->connection;
+    const spq_slices *slices = c->slices;
+    const int32_t heaviest = slices->vectors == 2 ? 1 + (1 << slices->spread) : 1;
+    const int32_t planes = 32 - __builtin_clz((uint32_t)(counters->most * heaviest) | 1u);
+    counters->plane_count = spq_plane_count(planes < bits ? planes : bits);
+    const int32_t kind = slices->vectors == 1 ? 0 : 1 + (slices->spread >> 1);
+    const int32_t pass_rows = slices->stride * (c->kernel_height * c->channels + 1) * slices->vectors * SPQ_WORDS;
+    counters->pitch = c->out_width * slices->spread * c->tiles;
+    spq_pass pass = {w, slices->rows, 0, counters->pitch, 0};
+    for (int32_t b = 0; b < slices->blocks; b++) {
+        const int32_t left = c->tiles - b * slices->block;
+        pass.stored = slices->spread * (left < slices->block ? left : slices->block);
+        for (int32_t k = 0; k < slices->passes; k++, pass.rows += pass_rows) {
+            pass.planes = counters->words + k * counters->plane_count * counters->pitch + b * slices->block;
+            bodies[kind][(counters->plane_count - 6) >> 1](&pass);
+        }
+    }
+}
+
+#endif

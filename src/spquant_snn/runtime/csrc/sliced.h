@@ -1,0 +1,73 @@
+/* sliced: sums in bit slices. A register holds one bit of 512 counters, and a full adder of two instructions adds an
+ * event to all of them; AVX-512 only, and never needed. */
+#ifndef SPQ_SLICED_H
+#define SPQ_SLICED_H
+
+#include "events.h"
+#include "neuron.h"
+
+#if defined(__AVX512BW__) && defined(__AVX512VBMI2__) && !defined(SPQ_PORTABLE)
+#define SPQ_HAS_SLICED 1
+#else
+#define SPQ_HAS_SLICED 0
+#endif
+
+#define SPQ_WORDS 16       /* of a register */
+#define SPQ_MOST_PLANES 16 /* of a counter */
+#define SPQ_MOST_PARTS 24  /* of a code */
+
+/* How many are counted where so many are needed; each number is a body of its own. */
+static inline int32_t spq_plane_count(int32_t planes) {
+    return planes <= 6 ? 6 : (planes + 1) & ~1;
+}
+
+/* Events of a frame column by column, so that those under one column of a kernel are one run. An event is
+ * y * channels + channel. */
+typedef struct {
+    int32_t height, width, channels;
+    uint32_t pitch;   /* from one column to the next */
+    uint16_t *events; /* [width][pitch], each column ended by 0xFFFF */
+    uint32_t *heads;  /* [height + 1][width] where the events of a pixel start in its column */
+} spq_columns;
+
+/* Counters of a row of outputs, bit by bit: plane p of part k is [out_width][spread][tiles] words at
+ * words + (k * plane_count + p) * pitch. */
+typedef struct {
+    int32_t plane_count, parts, pitch;
+    uint32_t *words;
+    int32_t *shifts; /* [out_width][tiles] what raised codes put on top of the sum, for each word */
+    int32_t most;    /* events of any output */
+} spq_counters;
+
+/* A row of outputs and what lies under it. */
+typedef struct {
+    const spq_connection *connection;
+    const spq_columns *columns;
+    int32_t top;      /* first row under the kernel, which may be outside */
+    int32_t from, to; /* of those, the rows inside */
+} spq_sweep;
+
+#if SPQ_HAS_SLICED
+void spq_list_columns(const spq_columns *columns, const uint32_t *spikes);
+
+/* The rows of the input under row `y` of the outputs. */
+spq_sweep spq_sweep_of(const spq_connection *connection, const spq_columns *columns, int32_t y);
+
+/* Write how many events lie under each output, times the lift, for each of its words; returns the most. */
+int32_t spq_count_events(const spq_sweep *sweep, int32_t *shifts);
+
+/* Bits that hold every potential of a row whose outputs have at most so many events. */
+int32_t spq_potential_bits(const spq_connection *connection, const spq_neuron *neuron, int32_t most);
+
+/* Count a row; no more planes than `bits` are wanted. */
+void spq_count_row(const spq_sweep *sweep, int32_t bits, spq_counters *counters);
+
+/* Neurons of a row, in bit slices. */
+void spq_fire_slices(const spq_connection *connection, const spq_neuron *neuron, const spq_counters *counters,
+                     int32_t bits, const spq_cells *cells);
+
+/* The counters as plain sums, int16 or int32 as the connection says. */
+void spq_unslice_row(const spq_connection *connection, const spq_counters *counters, void *sums);
+#endif
+
+#endif

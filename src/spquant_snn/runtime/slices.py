@@ -1,0 +1,116 @@
+"""Weight codes and neurons in bit slices: what ``csrc/sliced.c`` and ``csrc/planes.c`` take."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..quant.fold import Neuron, Table
+from .plan import LANES, WORDS, SlicesPlan
+
+Int32 = NDArray[np.int32]
+
+_MOST_PLANES = 16  # SPQ_MOST_PLANES
+_MOST_PARTS = 24  # SPQ_MOST_PARTS
+_END = 0xFFFF  # behind the last event
+
+
+def plan_slices(codes: Int32, height: int, step: int, out_width: int) -> SlicesPlan | None:
+    """The codes [O, I, kh, kw] of a connection in bit slices, or None where they have too many bits or inputs.
+
+    Args:
+        height: of the input.
+        step: columns from one output to the next.
+        out_width: outputs of a row.
+    """
+    outputs, inputs, tall, wide = codes.shape
+    tiles = -(-outputs // LANES)
+    stride = step if out_width > 1 else wide  # one output alone: all columns are of one slot
+    slots = -(-wide // stride)
+    raised = max(0, -int(codes.min()))
+    bits = max(1, (max(0, int(codes.max())) + raised).bit_length())  # padding has codes of zero
+    if slots > WORDS or (height + tall) * inputs >= _END:
+        return None
+    block, spread = _shape(tiles, slots, bits)
+    vectors = 1 if bits <= spread else 2
+    passes = -(-bits // (spread * vectors))
+    heaviest = 1 if vectors == 1 else 1 + (1 << spread)
+    planes = (tall * slots * stride * inputs * heaviest).bit_length()
+    if planes > _MOST_PLANES or passes * spread > _MOST_PARTS:
+        return None
+    blocks = -(-tiles // block)
+    return SlicesPlan(
+        slots=slots,
+        spread=spread,
+        vectors=vectors,
+        passes=passes,
+        block=block,
+        blocks=blocks,
+        stride=stride,
+        lift=raised,
+        largest=int(np.abs(codes).max()),
+        planes=planes,
+        rows=_rows(codes + raised, raised, (blocks, passes, stride, vectors), (slots, spread, block)),
+    )
+
+
+def _shape(tiles: int, slots: int, bits: int) -> tuple[int, int]:
+    """Tiles at a time, and bits of a code side by side: as many as a register has room for."""
+    if slots * tiles > WORDS:
+        blocks = -(-tiles // (WORDS // slots))
+        return -(-tiles // blocks), 1
+    even = tiles & (tiles - 1) == 0
+    fitting = (n for n, least in ((4, 3), (2, 2)) if even and bits >= least and slots * tiles * n <= WORDS)
+    return tiles, next(fitting, 1)
+
+
+def _rows(
+    raised: Int32, nothing: int, counts: tuple[int, int, int, int], shape: tuple[int, int, int]
+) -> NDArray[np.uint32]:
+    """[blocks, passes, stride, kh * I + 1, vectors, 16], the last row of each zeros."""
+    (blocks, passes, stride, vectors), (slots, spread, block) = counts, shape
+    outputs, inputs, tall, wide = raised.shape
+    padding = ((0, blocks * block * LANES - outputs), (0, 0), (0, 0), (0, slots * stride - wide))
+    padded = np.pad(raised, padding, constant_values=nothing)
+    shape4 = (blocks, block, LANES, inputs, tall, slots, stride)
+    codes = padded.reshape(shape4)[:, :, :, :, :, ::-1].astype(np.uint32)  # the first slot holds the oldest output
+    weights = np.uint32(1) << np.arange(LANES, dtype=np.uint32)
+    rows = np.zeros((blocks, passes, stride, tall * inputs + 1, vectors, WORDS), np.uint32)
+    for p in range(passes * vectors * spread):
+        bits = codes >> np.uint32(p) & np.uint32(1)
+        words = np.einsum("btlcysf,l->bfycst", bits, weights)  # [blocks, stride, kh, I, slots, block]
+        words = words.reshape(blocks, stride, tall * inputs, slots, block)
+        vector, part = divmod(p % (vectors * spread), spread)
+        for slot in range(slots):
+            start = (slot * spread + part) * block
+            rows[:, p // (vectors * spread), :, :-1, vector, start : start + block] = words[:, :, :, slot]
+    return rows
+
+
+def neuron_planes(neuron: Neuron, reach: NDArray[np.int64]) -> tuple[NDArray[np.uint32], int, int] | None:
+    """Constants as bit planes [planes, 8, tiles + 16], the largest decay and the largest edge; None for a neuron that
+    is not computed in slices.
+
+    Args:
+        neuron: with four codes at most, and a reset to zero.
+        reach: [C] the largest absolute value of a sum.
+    """
+    store = neuron.store
+    if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero":
+        return None
+    decay = np.zeros((4, len(reach)), np.int64)
+    decay[: len(store.decay)] = store.decay
+    most = (reach << neuron.fraction) + np.abs(decay).max(0)
+    edges = np.ones((4, len(reach)), np.int64)
+    edges[: len(store.decay)] = np.clip([neuron.fire, *store.edges], -most, most + 1)  # beyond is all the same
+    largest = int(max(most.max() + 1, np.abs(edges).max()))
+    planes, channels = largest.bit_length() + 1, -(-len(reach) // LANES) * LANES
+    constants = np.zeros((8, channels), np.int64)
+    constants[:4, : len(reach)] = decay
+    constants[4:] = 1  # what is added never fires
+    constants[4:, : len(reach)] = edges
+    constants[4:] = ~constants[4:]
+    bits = (constants[None] >> np.arange(planes)[:, None, None] & 1).astype(np.uint32)
+    words = bits.reshape(planes, 8, -1, LANES) @ (np.uint32(1) << np.arange(LANES, dtype=np.uint32))
+    repeated = words[:, :, np.arange(channels // LANES + WORDS) % (channels // LANES)]
+    return np.ascontiguousarray(repeated, np.uint32), int(np.abs(decay).max()), int(np.abs(edges).max())

@@ -1,0 +1,179 @@
+"""The synapses of a layer as the C source takes them.
+
+Weights are laid out so that one event adds one run of output channels, or one row of bit slices; a sum-pool behind a
+convolution is folded into its kernel; and the widths in which sums are added follow from bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..integer.graph import PIXEL, Connection, Layer, Shape
+from ..quant.pool import Pool
+from .cells import padded, plan_neuron
+from .plan import (
+    ADD8,
+    ADD16,
+    DENSE,
+    GROUPED,
+    LANES,
+    MULTIPLY,
+    SLICED,
+    Body,
+    ConnectionPlan,
+    NeuronPlan,
+    PoolPlan,
+)
+from .slices import plan_slices
+
+_INT32 = (1 << 31) - 1
+_FEWEST = 8  # events that int8 lanes must hold to be worth emptying
+_GROWTH = 4  # of the codes, at most, for a folded pool
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """A layer without its place in memory."""
+
+    connection: ConnectionPlan
+    neuron: NeuronPlan | None
+
+
+def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, body: Body, first: bool) -> Synapses:
+    """The synapses of a layer, and its neurons.
+
+    Args:
+        shape: of the input.
+        layer: whose synapses they are; None for the readout.
+        body: that will run them.
+        first: the input is pixels, not spikes.
+    """
+    channels, height, width = (*shape, 1, 1)[:3]
+    pools = _plan_pools(connection, height, width)
+    inner = (pools[-1].height, pools[-1].width) if pools else (height, width)
+    codes = connection.codes.astype(np.int32)
+    codes = codes if connection.convolves else codes.reshape(len(codes), channels, *inner)
+    slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", 1, 1)
+    step, window = (slide[0] * sum_pool.stride, slide[1] * sum_pool.stride), sum_pool.kernel
+    if window > 1 and (folded := _fold_pool(codes, window, slide)) is not None:
+        codes, window = folded, 1
+    outputs = len(codes)
+    out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
+    tiles, groups = words_of(outputs), connection.groups
+    counts = first or counts_of(pools)
+    most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
+    reach = int(connection.reach(largest).max())
+    row = outputs // groups if groups > 1 else tiles * LANES
+    sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
+    if max(sizes) > _INT32:
+        raise too_large(connection.name, "a position in its weights or its input")
+    slices = None
+    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts:
+        slices = plan_slices(codes, inner[0], step[1], out_width)
+    if groups > 1:
+        form = GROUPED
+    elif first and body >= Body.NEON and window == 1 and not pools:
+        form = DENSE
+    elif counts:
+        form = MULTIPLY
+    elif slices is not None:
+        form = SLICED
+    else:
+        form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
+    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.NEON, form == SLICED) if layer else None
+    narrow = neuron is not None and neuron.narrow is not None and groups == 1
+    codes8 = codes16 = None
+    if form == ADD8:
+        codes8 = _by_event(codes, groups, row).astype(np.int8)
+    elif form == DENSE:
+        codes16 = _by_pair(codes, row)
+    elif form != SLICED:
+        codes16 = _by_event(codes, groups, row).astype(np.int16)
+    starts = np.arange(channels) // codes.shape[1] * row
+    plan = ConnectionPlan(
+        source_height=height,
+        source_width=width,
+        channels=channels,
+        pool_count=len(pools),
+        pools=pools,
+        height=inner[0],
+        width=inner[1],
+        kernel_height=codes.shape[2],
+        kernel_width=codes.shape[3],
+        pad_height=connection.padding[0],
+        pad_width=connection.padding[1],
+        step_height=step[0],
+        step_width=step[1],
+        window=window,
+        slide_height=slide[0],
+        slide_width=slide[1],
+        out_height=out_height,
+        out_width=out_width,
+        outputs=outputs,
+        tiles=tiles,
+        form=form,
+        limit=127 // most if form == ADD8 else 32767 // most,
+        wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),
+        row=row,
+        codes8=codes8,
+        codes16=codes16,
+        group_start=starts.astype(np.uint32) if form == GROUPED else None,
+        slices=slices if form == SLICED else None,
+    )
+    return Synapses(plan, neuron)
+
+
+def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:
+    pools = []
+    for pool in connection.pools:
+        height, width = pool.size(height, width)
+        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel, pool.stride, height, width))
+    return tuple(pools)
+
+
+def _fold_pool(codes: NDArray[np.int32], window: int, slide: tuple[int, int]) -> NDArray[np.int32] | None:
+    """The kernel [O, I, kh', kw'] that gives pooled sums at once, or None where that costs more than it saves."""
+    height, width = codes.shape[2:]
+    tall, wide = (window - 1) * slide[0] + height, (window - 1) * slide[1] + width
+    if tall * wide > min(window**2, _GROWTH) * height * width:
+        return None
+    folded = np.zeros((*codes.shape[:2], tall, wide), np.int32)
+    for i in range(0, window * slide[0], slide[0]):
+        for j in range(0, window * slide[1], slide[1]):
+            folded[:, :, i : i + height, j : j + width] += codes
+    return folded if np.abs(folded).max() < 1 << 15 else None
+
+
+def _by_event(codes: NDArray[np.int32], groups: int, row: int) -> NDArray[np.int32]:
+    """[O, I/groups, kh, kw] -> [kh, kw, I, row]: what an input adds lies together."""
+    outputs, inputs, height, width = codes.shape
+    split = codes.reshape(groups, outputs // groups, inputs, height, width)
+    rows = split.transpose(3, 4, 0, 2, 1).reshape(height, width, groups * inputs, outputs // groups)
+    return np.ascontiguousarray(padded(rows, row, 0))
+
+
+def _by_pair(codes: NDArray[np.int32], row: int) -> NDArray[np.int16]:
+    """[O, I, kh, kw] -> [kh, pairs, row, 2]: two inputs that lie side by side in a row of pixels, channels last."""
+    outputs, inputs, height, width = codes.shape
+    rows = codes.transpose(2, 3, 1, 0).reshape(height, width * inputs, outputs)
+    rows = padded(np.pad(rows, ((0, 0), (0, width * inputs % 2), (0, 0))), row, 0)
+    return np.ascontiguousarray(rows.reshape(height, -1, 2, row).swapaxes(2, 3).astype(np.int16))
+
+
+def words_of(channels: int) -> int:
+    """Words of a pixel's bitmap."""
+    return -(-channels // LANES)
+
+
+def counts_of(pools: tuple[PoolPlan, ...]) -> bool:
+    """Whether what they leave is no longer binary."""
+    return any(not pool.largest for pool in pools)
+
+
+def too_large(name: str, what: str) -> ModelError:
+    """The error of a network whose positions leave 31 bits."""
+    return ModelError(f"layer {name!r}: {what} leaves 31 bits, the native runtime cannot run it: use the reference")
