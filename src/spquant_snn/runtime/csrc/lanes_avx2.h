@@ -32,7 +32,8 @@ SPQ_INLINE spq_vector spq_shift(spq_vector a, int32_t by) {
     return (spq_vector){_mm256_sll_epi16(a.low, bits), _mm256_sll_epi16(a.high, bits)};
 }
 SPQ_INLINE spq_vector spq_choose(spq_mask mask, spq_vector yes, spq_vector no) {
-    return (spq_vector){_mm256_blendv_epi8(no.low, yes.low, mask.low), _mm256_blendv_epi8(no.high, yes.high, mask.high)};
+    return (spq_vector){_mm256_blendv_epi8(no.low, yes.low, mask.low),
+                        _mm256_blendv_epi8(no.high, yes.high, mask.high)};
 }
 SPQ_INLINE spq_mask spq_reaches(spq_vector a, spq_vector b) {
     const spq_vector below = {_mm256_cmpgt_epi16(b.low, a.low), _mm256_cmpgt_epi16(b.high, a.high)};
