@@ -58,7 +58,8 @@ SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const
     const __m512i code1 = _mm512_maskz_loadu_epi32(kept, cells->state + cells->pitch + first);
     __m512i raised = _mm512_sub_epi32(zeros, _mm512_loadu_si512(counters->shifts + first));
     raised = _mm512_sll_epi32(raised, _mm_cvtsi32_si128(n->fraction));
-    __m512i carry[SPQ_MOST_PARTS], carried = zeros, fire = ones, edge0 = ones, edge1 = ones, edge2 = ones, above = zeros;
+    __m512i carry[SPQ_MOST_PARTS], carried = zeros;
+    __m512i fire = ones, edge0 = ones, edge1 = ones, edge2 = ones, above = zeros;
     for (int32_t k = 0; k < passes * spread; k++) carry[k] = zeros;
     const uint32_t *constants = n->planes + tile;
     for (int32_t j = 0; j < s->bits; j++, constants += 8 * pitch) {
@@ -93,9 +94,11 @@ SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const
     }
     if (n->levels == 3) above = zeros;
     const __m512i zero0 = -n->low & 1 ? ones : zeros, zero1 = -n->low & 2 ? ones : zeros;
+    const __m512i bit0 = CHOOSE(fire, zero0, SUM(edge0, edge1, above));
+    const __m512i bit1 = CHOOSE(fire, zero1, CARRY(edge0, edge1, above));
     _mm512_mask_storeu_epi32(cells->spikes + first, kept, fire);
-    _mm512_mask_storeu_epi32(cells->state + first, kept, CHOOSE(fire, zero0, SUM(edge0, edge1, above)));
-    _mm512_mask_storeu_epi32(cells->state + cells->pitch + first, kept, CHOOSE(fire, zero1, CARRY(edge0, edge1, above)));
+    _mm512_mask_storeu_epi32(cells->state + first, kept, bit0);
+    _mm512_mask_storeu_epi32(cells->state + cells->pitch + first, kept, bit1);
 }
 
 SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32_t passes, const spq_cells *cells) {

@@ -211,7 +211,8 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
         const int32_t at_once = i == 0 && frames->still ? steps : 1;
         for (int32_t t = 0; t < steps; t += at_once) {
             const spq_turn turn = {network, arena, layer->neuron ? trace : 0, step, i, t, at_once};
-            const spq_input input = {before ? 0 : frames->pixels + t * frames->pitch, before ? before + t * words : 0, 0};
+            const uint8_t *pixels = before ? 0 : frames->pixels + t * frames->pitch;
+            const spq_input input = {pixels, before ? before + t * words : 0, 0};
             run_connection(&turn, input);
             if (!layer->neuron) add_logits(network, arena);
         }

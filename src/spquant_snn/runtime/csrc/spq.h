@@ -54,7 +54,8 @@ typedef struct {
     int32_t lift;          /* what is added to every code so that none is below zero */
     int32_t largest;       /* code without its sign */
     int32_t planes;        /* most bits that a counter needs */
-    const uint32_t *rows;  /* [blocks][passes][stride][kernel_height * channels + 1][vectors][16]; each last row zeros */
+    /* [blocks][passes][stride][kernel_height * channels + 1][vectors][16]; the last row of each is zeros */
+    const uint32_t *rows;
 } spq_slices;
 
 /* Synapses. A full connection is a convolution whose kernel covers its input. */
