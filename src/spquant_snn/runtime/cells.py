@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..integer.graph import Layer
+from ..integer.graph import Connection, Layer
 from ..quant.fold import Neuron, Scaled, Table
 from .plan import NeuronPlan
 from .slices import neuron_planes
@@ -29,7 +29,7 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
     table, scaled = (store, None) if isinstance(store, Table) else (None, store)
     assert table is not None or isinstance(scaled, Scaled)
     reach = layer.connection.reach(largest)
-    planes = neuron_planes(neuron, reach) if sliced else None
+    planes = neuron_planes(neuron, reach, _totals(layer.connection)) if sliced else None
     return NeuronPlan(
         bits=next(bits for bits in (2, 3, 4, 8) if levels <= 1 << bits),
         low=neuron.low,
@@ -52,6 +52,12 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
         plane_decay=planes[1] if planes else 0,
         plane_edge=planes[2] if planes else 0,
     )
+
+
+def _totals(connection: Connection) -> NDArray[np.int64]:
+    """[C] sums of all codes, as often as a sum-pool behind them adds them."""
+    sums: NDArray[np.int64] = connection.codes.reshape(len(connection.codes), -1).sum(1, dtype=np.int64)
+    return sums * (connection.sum_pool.area if connection.sum_pool else 1)
 
 
 def _narrow(neuron: Neuron, table: Table, reach: NDArray[np.int64], width: int) -> NDArray[np.int16] | None:

@@ -85,7 +85,9 @@ def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Reg
 def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
     everything = [part.connection for part in parts]
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
-    sliced = [(c, c.slices) for c in everything if c.form == SLICED and c.slices]
+    sliced = [
+        (c, c.slices, c.out_width + c.slices.slots - 1, c.height + 2 * c.pad_height) for c in everything if c.slices
+    ]
     pooled = max(
         (
             c.source_height * c.source_width * (c.channels if i == 0 or counts_of(c.pools) else words_of(c.channels))
@@ -99,7 +101,7 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
         for c in everything
         if c.form == DENSE
     )
-    planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s in sliced)
+    planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s, _, _ in sliced)
     return ScratchPlan(
         pooled=(arena.take(4 * pooled), arena.take(4 * pooled)),
         starts=arena.take(4 * max((c.rows * (c.width + 1) for c in listed), default=0)),
@@ -109,9 +111,9 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
         runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in listed), default=0)),
         sums=arena.take(max((4 if c.wide else 2) * LANES * c.row_words for c in everything)),
         frame=arena.take(2 * max(frames, default=0)),
-        columns=arena.take(2 * max((c.width * (c.height * c.channels + 64) for c, _ in sliced), default=0)),
-        heads=arena.take(4 * max((c.width * (c.height + 1) for c, _ in sliced), default=0)),
-        shifts=arena.take(4 * max((c.row_words + WORDS for c, _ in sliced), default=0)),
+        columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
+        heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),
+        shifts=arena.take(4 * max((c.row_words + WORDS for c, _, _, _ in sliced), default=0)),
         planes=arena.take(4 * max(planes, default=0)),
     )
 

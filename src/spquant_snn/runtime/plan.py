@@ -51,6 +51,7 @@ class SlicesPlan:
     largest: int
     planes: int
     rows: NDArray[np.uint32]
+    totals: NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,12 @@ _MOST_PARTS = 24  # SPQ_MOST_PARTS
 _END = 0xFFFF  # behind the last event
 
 
-def plan_slices(codes: Int32, height: int, step: int, out_width: int) -> SlicesPlan | None:
+def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) -> SlicesPlan | None:
     """The codes [O, I, kh, kw] of a connection in bit slices, or None where they have too many bits or inputs.
 
     Args:
         height: of the input.
+        pad: rows of padding above it, and below.
         step: columns from one output to the next.
         out_width: outputs of a row.
     """
@@ -29,7 +30,7 @@ def plan_slices(codes: Int32, height: int, step: int, out_width: int) -> SlicesP
     slots = -(-wide // stride)
     raised = max(0, -int(codes.min()))
     bits = max(1, (max(0, int(codes.max())) + raised).bit_length())  # padding has codes of zero
-    if slots > WORDS or (height + tall) * inputs >= _END:
+    if slots > WORDS or (height + 2 * pad + tall) * stride * inputs >= _END:
         return None
     block, spread = _shape(tiles, slots, bits)
     vectors = 1 if bits <= spread else 2
@@ -39,6 +40,8 @@ def plan_slices(codes: Int32, height: int, step: int, out_width: int) -> SlicesP
     if planes > _MOST_PLANES or passes * spread > _MOST_PARTS:
         return None
     blocks = -(-tiles // block)
+    totals = np.zeros(tiles * LANES, np.int32)
+    totals[:outputs] = codes.sum((1, 2, 3))
     return SlicesPlan(
         slots=slots,
         spread=spread,
@@ -51,6 +54,7 @@ def plan_slices(codes: Int32, height: int, step: int, out_width: int) -> SlicesP
         largest=int(np.abs(codes).max()),
         planes=planes,
         rows=_rows(codes + raised, raised, (blocks, passes, stride, vectors), (slots, spread, block)),
+        totals=totals,
     )
 
 
@@ -67,7 +71,7 @@ def _shape(tiles: int, slots: int, bits: int) -> tuple[int, int]:
 def _rows(
     raised: Int32, nothing: int, counts: tuple[int, int, int, int], shape: tuple[int, int, int]
 ) -> NDArray[np.uint32]:
-    """[blocks, passes, stride, kh * I + 1, vectors, 16], the last row of each zeros."""
+    """[blocks, passes, kh * stride * I + 1, vectors, 16], the last row of each zeros."""
     (blocks, passes, stride, vectors), (slots, spread, block) = counts, shape
     outputs, inputs, tall, wide = raised.shape
     padding = ((0, blocks * block * LANES - outputs), (0, 0), (0, 0), (0, slots * stride - wide))
@@ -75,25 +79,28 @@ def _rows(
     shape4 = (blocks, block, LANES, inputs, tall, slots, stride)
     codes = padded.reshape(shape4)[:, :, :, :, :, ::-1].astype(np.uint32)  # the first slot holds the oldest output
     weights = np.uint32(1) << np.arange(LANES, dtype=np.uint32)
-    rows = np.zeros((blocks, passes, stride, tall * inputs + 1, vectors, WORDS), np.uint32)
+    rows = np.zeros((blocks, passes, tall * stride * inputs + 1, vectors, WORDS), np.uint32)
     for p in range(passes * vectors * spread):
         bits = codes >> np.uint32(p) & np.uint32(1)
-        words = np.einsum("btlcysf,l->bfycst", bits, weights)  # [blocks, stride, kh, I, slots, block]
-        words = words.reshape(blocks, stride, tall * inputs, slots, block)
+        words = np.einsum("btlcysf,l->byfcst", bits, weights)  # [blocks, kh, stride, I, slots, block]
+        words = words.reshape(blocks, -1, slots, block)
         vector, part = divmod(p % (vectors * spread), spread)
         for slot in range(slots):
             start = (slot * spread + part) * block
-            rows[:, p // (vectors * spread), :, :-1, vector, start : start + block] = words[:, :, :, slot]
+            rows[:, p // (vectors * spread), :-1, vector, start : start + block] = words[:, :, slot]
     return rows
 
 
-def neuron_planes(neuron: Neuron, reach: NDArray[np.int64]) -> tuple[NDArray[np.uint32], int, int] | None:
-    """Constants as bit planes [planes, 8, tiles + 16], the largest decay and the largest edge; None for a neuron that
+def neuron_planes(
+    neuron: Neuron, reach: NDArray[np.int64], totals: NDArray[np.int64]
+) -> tuple[NDArray[np.uint32], int, int] | None:
+    """Constants as bit planes [planes, 9, tiles + 16], the largest decay and the largest edge; None for a neuron that
     is not computed in slices.
 
     Args:
         neuron: with four codes at most, and a reset to zero.
         reach: [C] the largest absolute value of a sum.
+        totals: [C] sums of all codes.
     """
     store = neuron.store
     if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero":
@@ -105,12 +112,13 @@ def neuron_planes(neuron: Neuron, reach: NDArray[np.int64]) -> tuple[NDArray[np.
     edges[: len(store.decay)] = np.clip([neuron.fire, *store.edges], -most, most + 1)  # beyond is all the same
     largest = int(max(most.max() + 1, np.abs(edges).max()))
     planes, channels = largest.bit_length() + 1, -(-len(reach) // LANES) * LANES
-    constants = np.zeros((8, channels), np.int64)
+    constants = np.zeros((9, channels), np.int64)
     constants[:4, : len(reach)] = decay
-    constants[4:] = 1  # what is added never fires
-    constants[4:, : len(reach)] = edges
-    constants[4:] = ~constants[4:]
+    constants[4:8] = 1  # what is added never fires
+    constants[4:8, : len(reach)] = edges
+    constants[4:8] = ~constants[4:8]
+    constants[8, : len(reach)] = totals << neuron.fraction
     bits = (constants[None] >> np.arange(planes)[:, None, None] & 1).astype(np.uint32)
-    words = bits.reshape(planes, 8, -1, LANES) @ (np.uint32(1) << np.arange(LANES, dtype=np.uint32))
+    words = bits.reshape(planes, 9, -1, LANES) @ (np.uint32(1) << np.arange(LANES, dtype=np.uint32))
     repeated = words[:, :, np.arange(channels // LANES + WORDS) % (channels // LANES)]
     return np.ascontiguousarray(repeated, np.uint32), int(np.abs(decay).max()), int(np.abs(edges).max())

@@ -33,6 +33,7 @@ class CSlices(Structure):
         *((name, c_int32) for name in ("slots", "spread", "vectors", "passes", "block", "blocks")),
         *((name, c_int32) for name in ("stride", "lift", "largest", "planes")),
         ("rows", POINTER(c_uint32)),
+        ("totals", POINTER(c_int32)),
     ]
 
 

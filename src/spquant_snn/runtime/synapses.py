@@ -73,7 +73,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         raise too_large(connection.name, "a position in its weights or its input")
     slices = None
     if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts:
-        slices = plan_slices(codes, inner[0], step[1], out_width)
+        slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
     if groups > 1:
         form = GROUPED
     elif first and body >= Body.NEON and window == 1 and not pools:

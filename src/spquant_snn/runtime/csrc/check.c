@@ -59,11 +59,13 @@ static int32_t check_sliced(const spq_connection *c, const spq_neuron *neuron, c
     if (p->spread != 1 && p->spread != 2 && p->spread != 4) return SPQ_BAD_SHAPE;
     if (p->spread > 1 && (p->blocks != 1 || (c->tiles & (c->tiles - 1)))) return SPQ_BAD_SHAPE;
     if (p->passes < 1 || p->passes * p->spread > SPQ_MOST_PARTS) return SPQ_BAD_SHAPE;
-    if ((uint64_t)(c->height + c->kernel_height) * (uint64_t)c->channels >= 0xFFFFu) return SPQ_BAD_SHAPE;
-    const uint64_t width = (uint64_t)c->width, words = (uint64_t)c->out_width * (uint64_t)c->tiles;
+    const uint64_t row = (uint64_t)p->stride * (uint64_t)c->channels, groups = (uint64_t)spq_groups(c);
+    const uint64_t rows = (uint64_t)c->height + 2u * (uint64_t)c->pad_height;
+    if ((rows + (uint64_t)c->kernel_height) * row >= 0xFFFFu) return SPQ_BAD_SHAPE;
+    const uint64_t words = (uint64_t)c->out_width * (uint64_t)c->tiles;
     const uint64_t planes = (uint64_t)(p->passes * spq_plane_count(p->planes)) * words * (uint64_t)p->spread;
-    return fits(s->columns, 2u * width * ((uint64_t)c->height * (uint64_t)c->channels + 64u), size) &&
-                   fits(s->heads, 4u * width * ((uint64_t)c->height + 1u), size) &&
+    return fits(s->columns, 2u * groups * (rows * row + 64u), size) &&
+                   fits(s->heads, 4u * groups * (rows + 1u), size) &&
                    fits(s->shifts, 4u * (words + SPQ_WORDS), size) && fits(s->planes, 4u * (planes + 64u), size)
                ? SPQ_OK
                : SPQ_BAD_ARENA;

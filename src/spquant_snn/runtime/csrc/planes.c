@@ -46,35 +46,53 @@ typedef struct {
     int32_t weight;       /* shift of each next pass */
 } spq_slicing;
 
+/* What is added to the counted bits: without the lift of their codes, or, where silent inputs were counted, with it and
+ * with what the flipped bits of each part need to count down. */
+SPQ_INLINE __m512i raised_by(const spq_slicing *s, int32_t first, int32_t parts, const int32_t spread) {
+    const __m128i fraction = _mm_cvtsi32_si128(s->neuron->fraction);
+    const __m512i shifts = _mm512_loadu_si512(s->counters->shifts + first);
+    if (!s->counters->silent) return _mm512_sll_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), shifts), fraction);
+    uint32_t ends = 0;
+    for (int32_t k = 0, pass = 0; k < parts; k += spread, pass++)
+        for (int32_t q = 0; q < spread; q++) ends += 1u << (pass * s->weight + q);
+    return _mm512_sll_epi32(_mm512_add_epi32(shifts, _mm512_set1_epi32((int32_t)ends)), fraction);
+}
+
 /* Sixteen words of neurons: four codes, any of three thresholds between them. */
 SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const int32_t spread, const int32_t passes,
                            int32_t first, int32_t tile, const spq_cells *cells) {
     const spq_neuron *n = s->neuron;
     const spq_counters *counters = s->counters;
-    const int32_t rest = s->words - first, pitch = s->tiles + SPQ_WORDS;
+    const int32_t rest = s->words - first, pitch = s->tiles + SPQ_WORDS, silent = counters->silent;
     const __mmask16 kept = rest < SPQ_WORDS ? (__mmask16)((1u << rest) - 1u) : (__mmask16)0xFFFF;
     const __m512i ones = _mm512_set1_epi32(-1), zeros = _mm512_setzero_si512();
     const __m512i code0 = _mm512_maskz_loadu_epi32(kept, cells->state + first);
     const __m512i code1 = _mm512_maskz_loadu_epi32(kept, cells->state + cells->pitch + first);
-    __m512i raised = _mm512_sub_epi32(zeros, _mm512_loadu_si512(counters->shifts + first));
-    raised = _mm512_sll_epi32(raised, _mm_cvtsi32_si128(n->fraction));
-    __m512i carry[SPQ_MOST_PARTS], carried = zeros;
+    const __m512i flip = silent ? ones : zeros;
+    const __m512i raised = raised_by(s, first, passes * spread, spread);
+    __m512i carry[SPQ_MOST_PARTS], carried = zeros, totalled = zeros;
     __m512i fire = ones, edge0 = ones, edge1 = ones, edge2 = ones, above = zeros;
     for (int32_t k = 0; k < passes * spread; k++) carry[k] = zeros;
     const uint32_t *constants = n->planes + tile;
-    for (int32_t j = 0; j < s->bits; j++, constants += 8 * pitch) {
+    for (int32_t j = 0; j < s->bits; j++, constants += 9 * pitch) {
 #define CONSTANT(i) _mm512_loadu_si512(constants + (i) * pitch)
         const __m512i low = CHOOSE(code0, CONSTANT(1), CONSTANT(0)), high = CHOOSE(code0, CONSTANT(3), CONSTANT(2));
         const __m512i decay = CHOOSE(code1, high, low);
         const __m512i lowered = _mm512_movm_epi32(_mm512_test_epi32_mask(raised, _mm512_set1_epi32(1 << j)));
         __m512i sum = SUM(decay, lowered, carried);
         carried = CARRY(decay, lowered, carried);
+        if (silent) {
+            const __m512i total = CONSTANT(8), both = SUM(sum, total, totalled);
+            totalled = CARRY(sum, total, totalled);
+            sum = both;
+        }
         for (int32_t pass = 0, k = 0; pass < passes; pass++)
             for (int32_t q = 0; q < spread; q++, k++) {
                 const int32_t p = j - n->fraction - pass * s->weight - q;
                 const uint32_t *plane = counters->words + (pass * counters->plane_count + p) * counters->pitch;
                 const int32_t counted = p >= 0 && p < counters->plane_count;
-                const __m512i bit = counted ? part(plane, parts, spread, q, first) : zeros;
+                const __m512i bit = counted ? _mm512_xor_si512(part(plane, parts, spread, q, first), flip)
+                                            : (p < 0 ? zeros : flip);
                 const __m512i both = SUM(sum, bit, carry[k]);
                 carry[k] = CARRY(sum, bit, carry[k]);
                 sum = both;
@@ -123,7 +141,9 @@ void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const sp
     else fire_row(&s, 4, passes, cells);
 }
 
-int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, int32_t most) {
+int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters) {
+    if (counters->silent) return neuron->plane_count;
+    const int32_t most = counters->most;
     const uint32_t sums = (uint32_t)(most * c->slices->largest) << neuron->fraction;
     const uint32_t potential = sums + (uint32_t)neuron->plane_decay, edge = (uint32_t)neuron->plane_edge;
     const int32_t bits = 33 - __builtin_clz((potential > edge ? potential : edge) | 1u);
@@ -135,21 +155,31 @@ int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, in
 SPQ_INLINE void unslice(const spq_connection *c, const spq_counters *counters, int32_t word, int32_t x, int32_t tile,
                         const int32_t wide, void *to) {
     const spq_slices *slices = c->slices;
-    const __m512i raised = wide ? _mm512_set1_epi32(-counters->shifts[word])
-                                : _mm512_set1_epi16((int16_t)-counters->shifts[word]);
-    __m512i low = raised, high = raised;
+    const int32_t *totals = slices->totals + tile * SPQ_LANES;
+    __m512i low, high;
+    if (counters->silent) { /* all that there is, less what did not come */
+        low = _mm512_add_epi32(_mm512_loadu_si512(totals), _mm512_set1_epi32(counters->shifts[word]));
+        high = _mm512_add_epi32(_mm512_loadu_si512(totals + 16), _mm512_set1_epi32(counters->shifts[word]));
+    } else {
+        low = high = _mm512_set1_epi32(-counters->shifts[word]);
+    }
+    if (!wide) {
+        const __m512i half = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(low));
+        low = _mm512_inserti64x4(half, _mm512_cvtepi32_epi16(high), 1);
+    }
     for (int32_t pass = 0; pass < slices->passes; pass++)
         for (int32_t q = 0; q < slices->spread; q++) {
             const uint32_t *plane = counters->words + pass * counters->plane_count * counters->pitch +
                                     (x * slices->spread + q) * c->tiles + tile;
             int32_t shift = pass * slices->spread * slices->vectors + q;
             for (int32_t p = 0; p < counters->plane_count; p++, plane += counters->pitch, shift++) {
+                const uint32_t weight = counters->silent ? 0u - (1u << shift) : 1u << shift;
                 if (wide) {
-                    const __m512i value = _mm512_set1_epi32((int32_t)(1u << shift));
+                    const __m512i value = _mm512_set1_epi32((int32_t)weight);
                     low = _mm512_mask_add_epi32(low, (__mmask16)*plane, low, value);
                     high = _mm512_mask_add_epi32(high, (__mmask16)(*plane >> 16), high, value);
                 } else {
-                    const __m512i value = _mm512_set1_epi16((int16_t)(1u << shift));
+                    const __m512i value = _mm512_set1_epi16((int16_t)weight);
                     low = _mm512_mask_add_epi16(low, *plane, low, value);
                 }
             }

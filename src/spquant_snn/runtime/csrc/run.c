@@ -117,13 +117,11 @@ static void run_dense(const spq_turn *turn, const spq_connection *c, const uint8
 static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint32_t *spikes) {
     const spq_scratch *scratch = &turn->network->scratch;
     const spq_neuron *neuron = turn->network->layers[turn->index].neuron;
-    const spq_columns columns = {c->height, c->width, c->channels, (uint32_t)(c->height * c->channels + 64),
-                                 (uint16_t *)at(turn->arena, scratch->columns),
-                                 (uint32_t *)at(turn->arena, scratch->heads)};
+    const spq_columns columns = spq_list_columns(c, spikes, (uint16_t *)at(turn->arena, scratch->columns),
+                                                 (uint32_t *)at(turn->arena, scratch->heads));
     spq_counters counters = {0, 0, 0, (uint32_t *)at(turn->arena, scratch->planes),
-                             (int32_t *)at(turn->arena, scratch->shifts), 0};
+                             (int32_t *)at(turn->arena, scratch->shifts), 0, columns.silent};
     void *sums = at(turn->arena, scratch->sums);
-    spq_list_columns(&columns, spikes);
     for (int32_t row = 0; row < c->out_height; row++) {
         const spq_sweep sweep = spq_sweep_of(c, &columns, row);
         counters.most = spq_count_events(&sweep, counters.shifts);
@@ -133,7 +131,7 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
             fire_row(turn, row, sums);
             continue;
         }
-        const int32_t bits = spq_potential_bits(c, neuron, counters.most);
+        const int32_t bits = spq_potential_bits(c, neuron, &counters);
         const spq_cells cells = cells_of(turn, turn->first, row);
         spq_count_row(&sweep, bits - neuron->fraction, &counters);
         spq_fire_slices(c, neuron, &counters, bits, &cells);

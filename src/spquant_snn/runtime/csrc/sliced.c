@@ -25,24 +25,61 @@ static inline int32_t expand(uint64_t bits, int32_t first, uint16_t *to) {
     return count;
 }
 
-void spq_list_columns(const spq_columns *c, const uint32_t *spikes) {
-    const int32_t words = spq_words(c->channels);
-    for (int32_t x = 0; x < c->width; x++) {
-        uint16_t *events = c->events + (uint32_t)x * c->pitch;
-        uint32_t *head = c->heads + x;
-        const uint32_t *pixel = spikes + x * words;
-        int32_t n = 0;
-        for (int32_t y = 0; y < c->height; y++, pixel += c->width * words, head += c->width) {
-            *head = (uint32_t)n;
+/* Lists the spikes of a group; returns how many. */
+static int32_t list_spikes(const spq_columns *c, const uint32_t *spikes, int32_t group) {
+    const int32_t words = spq_words(c->channels), left = group * c->stride - c->pad, right = left + c->stride;
+    const int32_t first = left < 0 ? 0 : left, last = right < c->width ? right : c->width;
+    uint16_t *events = c->events + (uint32_t)group * c->pitch;
+    uint32_t *head = c->heads + group;
+    const uint32_t *row = spikes + first * words;
+    int32_t n = 0;
+    for (int32_t y = 0; y < c->height; y++, row += c->width * words, head += c->groups) {
+        const uint32_t *word = row;
+        int32_t event = (y * c->stride + first - left) * c->channels;
+        *head = (uint32_t)n;
+        for (int32_t x = first; x < last; x++, word += words, event += c->channels)
             for (int32_t k = 0; k < words; k += 2) {
-                const uint64_t high = k + 1 < words ? pixel[k + 1] : 0;
-                const uint64_t bits = pixel[k] | high << 32;
-                if (bits) n += expand(bits, y * c->channels + 32 * k, events + n);
+                const uint64_t high = k + 1 < words ? word[k + 1] : 0, bits = word[k] | high << 32;
+                if (bits) n += expand(bits, event + 32 * k, events + n);
+            }
+    }
+    *head = (uint32_t)n;
+    _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
+    return n;
+}
+
+/* Lists what is silent: inputs that did not spike, and padding. */
+static void list_silence(const spq_columns *c, const uint32_t *spikes, int32_t group) {
+    const int32_t words = spq_words(c->channels), left = group * c->stride - c->pad;
+    uint16_t *events = c->events + (uint32_t)group * c->pitch;
+    uint32_t *head = c->heads + group;
+    int32_t n = 0, event = 0;
+    for (int32_t y = -c->above; y < c->height + c->above; y++, head += c->groups) {
+        *head = (uint32_t)n;
+        for (int32_t x = left; x < left + c->stride; x++, event += c->channels) {
+            const int32_t inside = (uint32_t)x < (uint32_t)c->width && (uint32_t)y < (uint32_t)c->height;
+            for (int32_t k = 0; k < words; k++) {
+                const int32_t rest = c->channels - 32 * k;
+                const uint32_t valid = rest < 32 ? (1u << rest) - 1u : 0xFFFFFFFFu;
+                const uint32_t spiked = inside ? spikes[(y * c->width + x) * words + k] : 0;
+                n += expand(valid & ~spiked, event + 32 * k, events + n);
             }
         }
-        *head = (uint32_t)n;
-        _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
     }
+    *head = (uint32_t)n;
+    _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
+}
+
+spq_columns spq_list_columns(const spq_connection *c, const uint32_t *spikes, uint16_t *events, uint32_t *heads) {
+    const int32_t stride = c->slices->stride, rows = c->height + 2 * c->pad_height, row = stride * c->channels;
+    spq_columns columns = {c->height, c->width, c->channels, stride, c->pad_width, spq_groups(c), 0, 0,
+                           (uint32_t)(rows * row + 64), events, heads};
+    int32_t count = 0;
+    for (int32_t group = 0; group < columns.groups; group++) count += list_spikes(&columns, spikes, group);
+    if (2 * count <= rows * row * columns.groups) return columns;
+    columns.silent = 1, columns.above = c->pad_height;
+    for (int32_t group = 0; group < columns.groups; group++) list_silence(&columns, spikes, group);
+    return columns;
 }
 
 /* ---- adders ---- */
@@ -138,36 +175,30 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     const spq_sweep *w = pass->sweep;
     const spq_connection *c = w->connection;
     const spq_columns *columns = w->columns;
-    const int32_t slots = c->slices->slots, stride = c->slices->stride, width = columns->width;
+    const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch;
     const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
-    const int32_t outputs = c->out_width + slots - 1, pitch = pass->pitch;
-    const uint64_t phase = (uint64_t)(c->kernel_height * c->channels + 1) * (uint64_t)vectors * SPQ_WORDS;
-    const uint32_t *base = pass->rows - (int64_t)w->top * c->channels * vectors * SPQ_WORDS;
-    const uint32_t *from = columns->heads + w->from * width, *to = columns->heads + w->to * width;
-    const __m256i end = _mm256_set1_epi16((int16_t)((w->top + c->kernel_height) * c->channels));
+    const int32_t above = w->top * columns->stride * c->channels, under = spq_slice_rows(c);
+    const uint32_t *rows = pass->rows - (int64_t)above * vectors * SPQ_WORDS;
+    const uint32_t *from = columns->heads + w->from * groups, *to = columns->heads + w->to * groups;
+    const __m256i end = _mm256_set1_epi16((int16_t)(above + under));
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i down = _mm512_add_epi32(lane, _mm512_set1_epi32(slot));
     const __mmask16 stay = (__mmask16)(0xFFFFu >> slot), kept = (__mmask16)((1u << pass->stored) - 1u);
     __m512i counter[SPQ_MOST_PLANES];
 #pragma GCC unroll 16
     for (int32_t p = 0; p < planes; p++) counter[p] = _mm512_setzero_si512();
-    int32_t x = -c->pad_width;
     uint32_t *out = pass->planes - (slots - 1) * pixel;
-    for (int32_t group = 0; group < outputs; group++, out += pixel) {
-        const uint32_t *rows = base;
-        for (int32_t i = 0; i < stride; i++, x++, rows += phase) {
-            if ((uint32_t)x >= (uint32_t)width) continue;
-            const uint16_t *event = columns->events + (uint32_t)x * columns->pitch + from[x];
-            int32_t left = (int32_t)(to[x] - from[x]);
-            for (; left >= 16; left -= 16, event += 16) add_events(counter, event, rows, vectors, spread, planes, 16);
-            if (left > 0) { /* behind the last event there is a row of zeros */
-                uint16_t tail[16];
-                const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
-                _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
-                FORGET(tail);
-                if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, 16);
-                else add_events(counter, tail, rows, vectors, spread, planes, 8);
-            }
+    for (int32_t group = 0; group < groups; group++, out += pixel) {
+        const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
+        int32_t left = (int32_t)(to[group] - from[group]);
+        for (; left >= 16; left -= 16, event += 16) add_events(counter, event, rows, vectors, spread, planes, 16);
+        if (left > 0) { /* behind the last event there is a row of zeros */
+            uint16_t tail[16];
+            const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
+            _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
+            FORGET(tail);
+            if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, 16);
+            else add_events(counter, tail, rows, vectors, spread, planes, 8);
         }
         if (group >= slots - 1) {
 #pragma GCC unroll 16
@@ -188,38 +219,28 @@ COUNTS(1, 1) COUNTS(2, 1) COUNTS(2, 2) COUNTS(2, 4)
 static void (*const bodies[4][6])(const spq_pass *) = {NAMES(1, 1), NAMES(2, 1), NAMES(2, 2), NAMES(2, 4)};
 
 spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
-    spq_sweep w = {c, columns, y * c->step_height - c->pad_height, 0, 0};
-    const int32_t below = w.top + c->kernel_height;
-    if (w.top < columns->height && below > 0) {
+    spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0};
+    const int32_t below = w.top + c->kernel_height, rows = spq_listed(columns);
+    if (w.top < rows && below > 0) {
         w.from = w.top < 0 ? 0 : w.top;
-        w.to = below < columns->height ? below : columns->height;
+        w.to = below < rows ? below : rows;
     }
     return w;
 }
 
-/* Events of a column under the kernel; none outside. */
-static inline int32_t events_of(const uint32_t *from, const uint32_t *to, int32_t x, int32_t width) {
-    return (uint32_t)x < (uint32_t)width ? (int32_t)(to[x] - from[x]) : 0;
-}
-
 int32_t spq_count_events(const spq_sweep *w, int32_t *shifts) {
     const spq_connection *c = w->connection;
-    const int32_t width = w->columns->width, stride = c->slices->stride, tiles = c->tiles, lift = c->slices->lift;
-    const uint32_t *from = w->columns->heads + w->from * width, *to = w->columns->heads + w->to * width;
-    int32_t most = 0, n = 0, left = -c->pad_width, right = left;
-    while (right < left + (c->slices->slots - 1) * stride) n += events_of(from, to, right++, width);
-    for (int32_t o = 0; o < c->out_width; o++) {
-        for (const int32_t last = right + stride; right < last; right++) {
-            n += events_of(from, to, right, width);
-            __asm__("" : "+r"(n)); /* a loop of one or two turns: not to be made vectors of */
-        }
+    const int32_t groups = w->columns->groups, slots = c->slices->slots, tiles = c->tiles, lift = c->slices->lift;
+    const uint32_t *from = w->columns->heads + w->from * groups, *to = w->columns->heads + w->to * groups;
+    int32_t most = 0, n = 0;
+    for (int32_t group = 0; group < groups; group++) {
+        n += (int32_t)(to[group] - from[group]);
+        if (group + 1 < slots) continue;
         most = n > most ? n : most;
         const __m512i shift = _mm512_set1_epi32(n * lift);
-        for (int32_t t = 0; t < tiles; t += SPQ_WORDS) _mm512_storeu_si512(shifts + o * tiles + t, shift);
-        for (const int32_t last = left + stride; left < last; left++) {
-            n -= events_of(from, to, left, width);
-            __asm__("" : "+r"(n));
-        }
+        for (int32_t t = 0; t < tiles; t += SPQ_WORDS) _mm512_storeu_si512(shifts + t, shift);
+        shifts += tiles;
+        n -= (int32_t)(to[group + 1 - slots] - from[group + 1 - slots]);
     }
     return most;
 }
@@ -229,9 +250,10 @@ void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
     const spq_slices *slices = c->slices;
     const int32_t heaviest = slices->vectors == 2 ? 1 + (1 << slices->spread) : 1;
     const int32_t planes = 32 - __builtin_clz((uint32_t)(counters->most * heaviest) | 1u);
+    counters->silent = w->columns->silent;
     counters->plane_count = spq_plane_count(planes < bits ? planes : bits);
     const int32_t kind = slices->vectors == 1 ? 0 : 1 + (slices->spread >> 1);
-    const int32_t pass_rows = slices->stride * (c->kernel_height * c->channels + 1) * slices->vectors * SPQ_WORDS;
+    const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;
     counters->pitch = c->out_width * slices->spread * c->tiles;
     spq_pass pass = {w, slices->rows, 0, counters->pitch, 0};
     for (int32_t b = 0; b < slices->blocks; b++) {

@@ -21,14 +21,31 @@ static inline int32_t spq_plane_count(int32_t planes) {
     return planes <= 6 ? 6 : (planes + 1) & ~1;
 }
 
-/* Events of a frame column by column, so that those under one column of a kernel are one run. An event is
- * y * channels + channel. */
+/* Events of a frame by groups of as many columns as lie between two outputs, so that those under one group of the
+ * kernel's columns are one run. An event is (y * stride + column in the group) * channels + channel. */
 typedef struct {
     int32_t height, width, channels;
-    uint32_t pitch;   /* from one column to the next */
-    uint16_t *events; /* [width][pitch], each column ended by 0xFFFF */
-    uint32_t *heads;  /* [height + 1][width] where the events of a pixel start in its column */
+    int32_t stride, pad, groups; /* the first group starts `pad` columns outside */
+    int32_t above;               /* rows above and below the image that are listed too */
+    int32_t silent;              /* what did not spike is listed, where that is less; padding too, for it never does */
+    uint32_t pitch;              /* from one group to the next */
+    uint16_t *events;            /* [groups][pitch], each group ended by 0xFFFF */
+    uint32_t *heads;             /* [rows + 1][groups] where the events of a row start in their group */
 } spq_columns;
+
+/* Rows that are listed. */
+static inline int32_t spq_listed(const spq_columns *c) {
+    return c->height + 2 * c->above;
+}
+
+/* Inputs under a group of the kernel's columns. */
+static inline int32_t spq_slice_rows(const spq_connection *c) {
+    return c->kernel_height * c->slices->stride * c->channels;
+}
+
+static inline int32_t spq_groups(const spq_connection *c) {
+    return c->out_width + c->slices->slots - 1;
+}
 
 /* Counters of a row of outputs, bit by bit: plane p of part k is [out_width][spread][tiles] words at
  * words + (k * plane_count + p) * pitch. */
@@ -37,6 +54,7 @@ typedef struct {
     uint32_t *words;
     int32_t *shifts; /* [out_width][tiles] what raised codes put on top of the sum, for each word */
     int32_t most;    /* events of any output */
+    int32_t silent;  /* of inputs that did not spike */
 } spq_counters;
 
 /* A row of outputs and what lies under it. */
@@ -48,7 +66,9 @@ typedef struct {
 } spq_sweep;
 
 #if SPQ_HAS_SLICED
-void spq_list_columns(const spq_columns *columns, const uint32_t *spikes);
+/* Lists of a layer at `memory`, of its spikes or of what is silent. */
+spq_columns spq_list_columns(const spq_connection *connection, const uint32_t *spikes, uint16_t *events,
+                             uint32_t *heads);
 
 /* The rows of the input under row `y` of the outputs. */
 spq_sweep spq_sweep_of(const spq_connection *connection, const spq_columns *columns, int32_t y);
@@ -56,8 +76,8 @@ spq_sweep spq_sweep_of(const spq_connection *connection, const spq_columns *colu
 /* Write how many events lie under each output, times the lift, for each of its words; returns the most. */
 int32_t spq_count_events(const spq_sweep *sweep, int32_t *shifts);
 
-/* Bits that hold every potential of a row whose outputs have at most so many events. */
-int32_t spq_potential_bits(const spq_connection *connection, const spq_neuron *neuron, int32_t most);
+/* Bits that hold every potential of a row, whose events are counted. */
+int32_t spq_potential_bits(const spq_connection *connection, const spq_neuron *neuron, const spq_counters *counters);
 
 /* Count a row; no more planes than `bits` are wanted. */
 void spq_count_row(const spq_sweep *sweep, int32_t bits, spq_counters *counters);

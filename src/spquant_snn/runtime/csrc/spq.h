@@ -54,8 +54,9 @@ typedef struct {
     int32_t lift;          /* what is added to every code so that none is below zero */
     int32_t largest;       /* code without its sign */
     int32_t planes;        /* most bits that a counter needs */
-    /* [blocks][passes][stride][kernel_height * channels + 1][vectors][16]; the last row of each is zeros */
+    /* [blocks][passes][kernel_height * stride * channels + 1][vectors][16]; the last row of each is zeros */
     const uint32_t *rows;
+    const int32_t *totals; /* [tiles * 32] of all codes of an output */
 } spq_slices;
 
 /* Synapses. A full connection is a convolution whose kernel covers its input. */
@@ -89,8 +90,8 @@ typedef struct {
     const int64_t *offset;      /* [C], where scaled */
     int32_t decay_shift, shift;
     const int16_t *narrow; /* [2 * levels + 1][C] fire, drop, decay, edges in order: where int16 lanes decide alike */
-    const uint32_t *planes; /* [plane_count][8][tiles + 16] bits of decay 0..3, then of ~fire, ~edges 0..2, each tile
-                               again after the last: where the neuron is computed in bit slices */
+    const uint32_t *planes; /* [plane_count][9][tiles + 16] bits of decay 0..3, of ~fire, ~edges 0..2, and of the sum of
+                               all codes, each tile again after the last: where neurons are computed in bit slices */
     int32_t plane_count;          /* bits that hold any potential */
     int32_t plane_decay, plane_edge; /* the largest of each, without its sign */
 } spq_neuron;
@@ -112,8 +113,8 @@ typedef struct {
     spq_region runs;      /* spq_run [window * window * kernel_height] */
     spq_region sums;      /* int16 or int32 [out_width][32 * tiles] */
     spq_region frame;     /* int16 [padded height][padded width * channels, and more], for SPQ_DENSE */
-    spq_region columns;   /* uint16 [width][height * channels + 64], for SPQ_SLICED */
-    spq_region heads;     /* uint32 [width][height + 1] where the events of a pixel start there */
+    spq_region columns;   /* uint16 [groups][padded height * stride * channels + 64], for SPQ_SLICED */
+    spq_region heads;     /* uint32 [padded height + 1][groups] where the events of a row start there */
     spq_region shifts;    /* int32 [out_width][tiles], and 16 */
     spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
 } spq_scratch;

@@ -1,0 +1,52 @@
+"""Layers most of whose inputs spike: where fewer are silent, those are counted instead."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.quant.fold import fold_neuron
+from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.quant.pool import Pool
+
+
+def busy(share, bits, state_bits, reset, kernel, pad, stride, pool=None, channels=40):
+    """A network whose first layer spikes at each pixel of ``share`` of the image, in all its channels."""
+    rng = np.random.default_rng(round(100 * share) + channels)
+    first = Connection("first", np.ones((channels, 1, 1, 1), np.int8), 2)
+    ones = np.ones(channels)
+    lit, _ = fold_neuron(2, ones / 128, 0 * ones, 1.0, 0.5, "zero", first.reach(255))
+    lit = dataclasses.replace(lit, fire=np.full(channels, 255, np.int32))  # white pixels spike, black ones do not
+    grid = WEIGHT_GRIDS[bits]
+    codes = rng.integers(grid.low, grid.high + 1, (70, channels, *kernel)).astype(np.int8)
+    second = Connection("second", codes, bits, padding=pad, stride=stride, sum_pool=pool)
+    reach = second.reach(1)
+    neuron, _ = fold_neuron(state_bits, 6.0 / reach, 0 * reach, 1.0, 0.5, reset, reach)
+    shape = second.output_shape((channels, 9, 11))
+    readout = Connection("readout", rng.integers(-1, 2, (3, int(np.prod(shape)))).astype(np.int8), 1.58)
+    layers = (Layer(first, lit), Layer(second, neuron))
+    graph = Graph((1, 9, 11), 3, layers, Readout(readout, 2, np.zeros(3, np.int32), 1.0))
+    images = np.where(rng.random((3, 1, 9, 11)) < share, 255, 0).astype(np.uint8)
+    return graph, images
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.8, 0.97, 1.0])
+@pytest.mark.parametrize(
+    ("bits", "state_bits", "reset"), [(1.58, 1.58, "zero"), (2, 2, "zero"), (4, 4, "subtract"), (8, 8, "zero")]
+)
+def test_few_silent_inputs_count_as_many_spikes(program, share, bits, state_bits, reset):
+    shapes = [
+        ((3, 3), (1, 1), (1, 1), None),
+        ((5, 4), (2, 0), (1, 2), None),
+        ((3, 3), (1, 1), (1, 1), Pool("sum", 2, 2)),
+    ]
+    for kernel, pad, stride, pool in shapes:
+        graph, images = busy(share, bits, state_bits, reset, kernel, pad, stride, pool)
+        run = program(graph)
+        trace = reference_trace(graph, images)
+        rates = trace.layers[0][1].mean()
+        assert abs(rates - share) < 0.1
+        difference = compare(trace, run.trace(images))
+        assert difference is None, str(difference)
