@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .errors import DataError, MissingDependencyError, SpQuantError
 from .runtime.build import command, library
+from .runtime.native import body_of
 
 _PACKAGES = (
     ("torch", "training", "pip install torch"),
@@ -66,10 +67,10 @@ def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
 
 def _native() -> tuple[str, str, str]:
     try:
-        library()
+        body = body_of(library())
     except MissingDependencyError as error:
         return "missing", "fast inference", str(error)
-    return f"built with {command()[0]}", "fast inference", ""
+    return f"{body.description}; built with {command()[0]}", "fast inference", ""
 
 
 def _gpu() -> str:

@@ -7,7 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..runtime.build import compiler
+from ..runtime.build import compiler, library
+from ..runtime.native import body_of
 
 _PACKAGES = ("spquant-snn", "torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf")
 _INSTRUCTIONS = (
@@ -40,6 +41,7 @@ def host() -> dict[str, Any]:
         "instructions": [name for name in _INSTRUCTIONS if name in known],
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "compiler": os.path.realpath(compiler()),
+        "body": body_of(library()).description,
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }

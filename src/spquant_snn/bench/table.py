@@ -17,7 +17,7 @@ def tables(report: Report) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
     facts = report.host
     load = "" if facts["load"] is None else f" (load {facts['load']:.1f})"
-    yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}, {', '.join(facts['instructions'])}"
+    yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}, {facts['body']}"
     yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
     yield f"\nms per image, T = {TIMESTEPS}, batch 1, one thread"
     yield _ratios(report)

@@ -60,7 +60,7 @@ class NativeProgram:
         self._lock = threading.Lock()
         self._guard = guard
         self._library = _declared(built or library())
-        self.body = Body(self._library.spq_body())
+        self.body = body_of(self._library)
         self._synapses = plan_synapses(graph, self.body)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
         self.images = Placed(self.plan)
@@ -280,6 +280,11 @@ def _trace_pointers(spikes: list[NDArray[np.uint32]], codes: list[NDArray[np.int
     words = (POINTER(c_uint32) * len(spikes))(*(array.ctypes.data_as(POINTER(c_uint32)) for array in spikes))
     fields = (POINTER(c_int8) * len(codes))(*(array.ctypes.data_as(POINTER(c_int8)) for array in codes))
     return ctypes.byref(CTrace(words, fields))
+
+
+def body_of(built: ctypes.CDLL) -> Body:
+    """The fastest body that a build of the runtime has."""
+    return Body(_declared(built).spq_body())
 
 
 def _declared(built: ctypes.CDLL) -> ctypes.CDLL:

@@ -28,6 +28,20 @@ class Body(IntEnum):
     AVX512 = 3
     AVX512_SLICED = 4
 
+    @property
+    def description(self) -> str:
+        """What runs, and what of the CPU it takes."""
+        return _DESCRIPTIONS[self]
+
+
+_DESCRIPTIONS = {
+    Body.PORTABLE: "portable C, for a CPU without AVX2, AVX-512 or NEON",
+    Body.NEON: "16-bit lanes of NEON",
+    Body.AVX2: "16-bit lanes of AVX2",
+    Body.AVX512: "16-bit lanes of AVX-512 BW, without bit slices, which take VBMI2",
+    Body.AVX512_SLICED: "bit slices on AVX-512 BW and VBMI2",
+}
+
 
 @dataclass(frozen=True)
 class PoolPlan:
