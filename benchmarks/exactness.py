@@ -1,7 +1,9 @@
-"""Frozen torch against the NumPy reference on real MNIST images: every combination of bits, reset, leak and time steps.
+"""Frozen torch against the integers on real MNIST images, by NumPy or by C: every combination of bits, reset, leak and
+time steps.
 
     python benchmarks/exactness.py                  # 80 combinations, 500 images each
     python benchmarks/exactness.py --bits 3 --reset zero --leak 0.5 --timesteps 2 --images 10000
+    python benchmarks/exactness.py --backend native --leak 0.5 --timesteps 2 --images 10000
 
 The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and
 equality does not depend on what they have learned.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from spquant_snn import LIF, LeNetSNN, QuantConfig, SpikingNetwork, lower, prepa
 from spquant_snn.data import load
 from spquant_snn.integer.lower import frozen_trace
 from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.runtime.native import NativeProgram
 
 
 def settled(bits: float, reset: str, leak: float, timesteps: int, images: torch.Tensor) -> SpikingNetwork:
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("--reset", nargs="+", default=["zero", "subtract"])
     parser.add_argument("--leak", nargs="+", type=float, default=[0.5, 0.75])
     parser.add_argument("--timesteps", nargs="+", type=int, default=[1, 2, 4, 8])
+    parser.add_argument("--backend", choices=["reference", "native"], default="reference")
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     data = load("mnist", args.data_dir)
@@ -49,7 +54,8 @@ def main() -> None:
     for bits, reset, leak, timesteps in combinations:
         network = settled(bits, reset, leak, timesteps, data.train.images[:3840])
         graph = lower(network)
-        verdict = verify(lambda x, n=network: frozen_trace(n, x), lambda x, g=graph: reference_trace(g, x), images)
+        integers = NativeProgram(graph).trace if args.backend == "native" else partial(reference_trace, graph)
+        verdict = verify(partial(frozen_trace, network), integers, images)
         rates = [float(np.mean(layer[1])) for layer in reference_trace(graph, images[:50]).layers]
         equal, spikes = equal + verdict.equal, spikes + verdict.spikes
         rate = " / ".join(f"{100 * rate:.0f} %" for rate in rates)
