@@ -132,6 +132,34 @@ def verify(
     return 0 if verdict.equal else 1
 
 
+def report(
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN-FOLDER|SPQ-FILE")],
+    dataset: OptionalName = None,
+    images: int = 1000,
+    data_dir: OptionalFolder = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """What an inference costs: operations, memory, and a range of energy.
+
+    Args:
+        source: folder of a run, or an .spq file (then with --dataset).
+        dataset: another data set than the one trained on.
+        images: how many of the test images are counted on; 0 takes all.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        as_json: print one JSON object.
+    """
+    from .commands import report_source
+    from .report.table import as_json as plain
+    from .report.table import tables
+
+    ledger = report_source(source, dataset, images, data_dir)
+    if as_json:
+        print(json.dumps(plain(ledger)))
+    else:
+        Console(highlight=False).print(*tables(ledger), sep="\n")
+    return 0
+
+
 def doctor(data_dir: OptionalFolder = None) -> int:
     """Say what is installed, what is missing, and which data sets are found.
 
@@ -187,6 +215,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": evaluate,
     "export": export,
     "verify": verify,
+    "report": report,
     "bench": bench,
     "doctor": doctor,
 }

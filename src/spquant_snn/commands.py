@@ -23,8 +23,9 @@ from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
+from .report.ledger import Ledger, make_ledger
 from .runtime.native import NativeProgram
-from .train.config import CUSTOM, load_config
+from .train.config import CUSTOM, TrainConfig, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
 
@@ -42,10 +43,7 @@ def evaluate_source(
     config = load_config(RunFolder(source).config) if is_run else None
     if config is not None and backend != "torch" and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
-    name = dataset or (config.dataset if config else None)
-    if name is None:
-        raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
-    test = _test_images(source, name, images, data_dir)
+    test = _test_images(source, _data_of(source, dataset, config), images, data_dir)
     if backend == "torch":
         network = load_network(source).eval()
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
@@ -61,7 +59,13 @@ def evaluate_source(
                 correct += int((found == test.labels[part].numpy()).sum())
                 advance(len(found))
         accuracy = 100 * correct / len(test)
-    return {"accuracy": accuracy, "backend": backend, "dataset": name, "images": len(test), "source": str(source)}
+    return {
+        "accuracy": accuracy,
+        "backend": backend,
+        "dataset": _data_of(source, dataset, config),
+        "images": len(test),
+        "source": str(source),
+    }
 
 
 def export_run(run: Path, out: Path) -> int:
@@ -90,6 +94,25 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
             np.ascontiguousarray(test.images.numpy()),
             progress=report,
         )
+
+
+def report_source(source: Path, dataset: str | None, images: int, data_dir: Path | None) -> Ledger:
+    """The ledger of a run, or of an .spq file, on test images."""
+    _check_there(source)
+    config = load_config(RunFolder(source).config) if source.is_dir() else None
+    if config is not None and not config.quant.integer:
+        raise ModelError(f"{source} is a floating-point run, without integers: report on a run of 1.58 to 8 bits")
+    name = _data_of(source, dataset, config)
+    graph, test = _graph(source), _test_images(source, name, images, data_dir)
+    with _progress(len(test), "counting") as advance:
+        done = [0]
+
+        def count(now: int) -> None:
+            advance(now - done[0])
+            done[0] = now
+
+        pixels = np.ascontiguousarray(test.images.numpy())
+        return make_ledger(graph, pixels, test.labels.numpy(), f"{source} on {name}", progress=count)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -131,6 +154,14 @@ def _integers(run: Path) -> Path:
             f"{run} is not finished: resume it, or write its integers with spquant export {run} --out {path}"
         )
     return path
+
+
+def _data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> str:
+    """The data set that was asked for, or else that of the run."""
+    name = dataset or (config.dataset if config else None)
+    if name is None:
+        raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
+    return name
 
 
 def _form(graph: Graph) -> tuple[object, ...]:

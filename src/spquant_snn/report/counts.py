@@ -1,0 +1,221 @@
+"""Counts: what a network does on real images, counted on its integer graph.
+
+Every number is the mean over the images of what one inference does. A *synaptic operation* adds one weight to one sum:
+an accumulation (AC) where the input is a spike, a multiplication and accumulation (MAC) where it is a pixel or the sum
+of several spikes. There are three counts of them (NeuroBench, Yik et al. 2025, has the first and the last):
+
+    dense      every input at every time step, border exact
+    done       inputs that are not zero, with all outputs that they reach: what an event-driven machine does
+    effective  of those the ones whose weight is not zero either
+
+Dense operations of a still image's first layer are counted once, because its sums are computed once, not at each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, MissingDependencyError, ModelError
+from ..integer.graph import Connection, Graph
+from ..integer.reference import check_images, pool_windows
+from ..integer.verify import Trace, Tracer, reference_trace
+from ..quant.fold import Int32, Int64
+from ..quant.grids import STATE_GRIDS
+from ..runtime.native import NativeProgram
+from .fanout import fanout
+
+UInt8 = NDArray[np.uint8]
+
+_TRACED = 1 << 24  # neurons times steps of a batch, at most
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class LayerCounts:
+    """What a layer is, and what it does in one inference.
+
+    Args:
+        name: of the layer.
+        pixels: its input is the image, not spikes.
+        inputs: values that come in at a time, before pools.
+        gathered: inputs that pools on the input add up in one value; above 1 the value is no longer a spike.
+        terms: the most products that one sum holds.
+        weights, weight_bits: number of codes and their width.
+        channels: of the output; each has constants of its own.
+        neurons, state_bits: of the layer; 0 neurons in the readout.
+        passes: how often its sums are computed; once for the first layer of a still image.
+        steps: time steps.
+        dense, done, effective: synaptic operations, as the module says.
+        folded: ``done``, if a sum-pool behind the convolution is folded into its kernel.
+        spikes: that its neurons send.
+        saturated: share of stored codes at the lowest or highest of their grid.
+    """
+
+    name: str
+    pixels: bool
+    inputs: int
+    gathered: int
+    terms: int
+    weights: int
+    weight_bits: float
+    channels: int
+    neurons: int
+    state_bits: float
+    passes: int
+    steps: int
+    dense: float
+    done: float
+    effective: float
+    folded: float
+    spikes: float
+    saturated: float
+
+    @property
+    def multiplies(self) -> bool:
+        """Its operations are MACs, not ACs."""
+        return self.pixels or self.gathered > 1
+
+    @property
+    def updates(self) -> int:
+        """Neuron updates: every neuron at every step."""
+        return self.neurons * self.steps
+
+    @property
+    def rate(self) -> float:
+        """Spikes per neuron and step; 0 for the readout."""
+        return self.spikes / self.updates if self.updates else 0.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a network does in one inference, the mean over ``images`` images.
+
+    Args:
+        backend: that was watched, "native" or "reference"; both do the same.
+        accuracy: percent of the images whose class was right; None without labels.
+        layers: the readout last.
+    """
+
+    images: int
+    steps: int
+    backend: str
+    accuracy: float | None
+    layers: tuple[LayerCounts, ...]
+
+
+def count(
+    graph: Graph,
+    images: UInt8,
+    labels: NDArray[np.integer[Any]] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Counts:
+    """Run a network on images, natively where that can be, and count.
+
+    Args:
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        labels: [N] the right classes.
+        progress: called with the number of images done.
+
+    Raises:
+        DataError: there are no images, or they are not what the network takes.
+    """
+    if images.shape[-4:-3] == (0,):
+        raise DataError("there are no images to count on: give at least one")
+    check_images(graph, images)
+    total, axis = images.shape[-4], images.ndim - 4
+    steps = len(images) if axis else graph.timesteps
+    backend, tracer = _tracer(graph)
+    tallies = [_Tally(connection.pooled_shape(shape)) for connection, shape in _inputs(graph)]
+    neurons = sum(int(np.prod(shape)) for shape in graph.shapes)
+    batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
+    right = 0
+    for start in range(0, total, batch):
+        part = images.take(range(start, min(start + batch, total)), axis)
+        trace = tracer(part)
+        _add(tallies, graph, part, trace)
+        if labels is not None:
+            right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
+        progress(min(start + batch, total))
+    layers = tuple(
+        _layer(graph, i, tally, total, steps, passes=1 if i == 0 and not axis else steps)
+        for i, tally in enumerate(tallies)
+    )
+    return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers)
+
+
+class _Tally:
+    """Sums over images and steps: how often each input behind the pools was not zero, spikes, codes at an end."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.active: Int64 = np.zeros(shape, np.int64)
+        self.spikes = 0
+        self.ends = 0
+
+
+def _tracer(graph: Graph) -> tuple[str, Tracer]:
+    try:
+        return "native", NativeProgram(graph).trace
+    except (MissingDependencyError, ModelError):  # no compiler, or too large for the runtime
+        return "reference", lambda images: reference_trace(graph, images)
+
+
+def _inputs(graph: Graph) -> list[tuple[Connection, tuple[int, ...]]]:
+    """Each connection with the shape of its input."""
+    return list(zip(graph.connections, (graph.input_shape, *graph.shapes), strict=True))
+
+
+def _add(tallies: list[_Tally], graph: Graph, images: UInt8, trace: Trace) -> None:
+    """Add a batch."""
+    sources = [images, *(spikes for _, spikes, _ in trace.layers)]
+    for tally, (connection, shape), source in zip(tallies, _inputs(graph), sources, strict=True):
+        tally.active += np.count_nonzero(_pooled(connection, source.reshape(-1, *shape)), axis=0)
+    for tally, layer, (_, spikes, codes) in zip(tallies, graph.layers, trace.layers, strict=False):
+        grid = STATE_GRIDS[layer.neuron.bits]
+        tally.spikes += int(np.count_nonzero(spikes))
+        tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
+
+
+def _pooled(connection: Connection, values: NDArray[Any]) -> NDArray[Any]:
+    """What meets the weights, of inputs [N, C, H, W] or [N, F]."""
+    if not connection.pools:
+        return values
+    pooled: Int32 = values.astype(np.int32)
+    for pool in connection.pools:
+        pooled = pool_windows(pooled, pool)
+    return pooled
+
+
+def _layer(graph: Graph, index: int, tally: _Tally, images: int, steps: int, passes: int) -> LayerCounts:
+    connection, shape = _inputs(graph)[index]
+    reach = fanout(connection, shape)
+    neuron = graph.layers[index].neuron if index < len(graph.layers) else None
+    neurons = int(np.prod(graph.shapes[index])) if neuron else 0
+
+    def mean(synapses: Int64) -> float:
+        return int((tally.active * synapses).sum()) / images
+
+    return LayerCounts(
+        name=connection.name,
+        pixels=index == 0,
+        inputs=int(np.prod(shape)),
+        gathered=connection.largest_input(1),
+        terms=connection.codes[0].size * (connection.sum_pool.area if connection.sum_pool else 1),
+        weights=connection.codes.size,
+        weight_bits=connection.bits,
+        channels=len(connection.codes),
+        neurons=neurons,
+        state_bits=neuron.bits if neuron else 0,
+        passes=passes,
+        steps=steps,
+        dense=float(passes * int(reach.all.sum())),
+        done=mean(reach.all),
+        effective=mean(reach.nonzero),
+        folded=mean(reach.folded),
+        spikes=tally.spikes / images,
+        saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
+    )

@@ -1,0 +1,105 @@
+"""The ledger: what one inference costs in operations, memory and energy, beside what it would cost otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.graph import Graph
+from .counts import Counts, LayerCounts, UInt8, count
+from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
+from .network import Network
+from .sizes import Sizes, sizes
+from .twins import twins
+from .work import Work, work
+
+FIELD_MAC, FIELD_AC = 4.6, 0.9  # pJ of fp32, the formula of the field: neither widths nor memory
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network of this shape costs: the work of its layers, and one energy for each scenario."""
+
+    network: Network
+    layers: tuple[Work, ...]
+    energies: tuple[Energy, ...]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Counts, sizes and energies of one inference.
+
+    Args:
+        title: what was measured on what.
+        counts, sizes: measured on the integer graph.
+        table: of energies.
+        scenarios: where data may lie.
+        costs: of this network, the fp32 SNN that it is compared with, and the other twins.
+    """
+
+    title: str
+    counts: Counts
+    sizes: Sizes
+    table: EnergyTable
+    scenarios: tuple[Scenario, ...]
+    costs: tuple[Cost, ...]
+
+    @property
+    def float_twins(self) -> tuple[Cost, ...]:
+        """The fp32 SNN of the same shape, steps and spikes: driven by events, then dense."""
+        return tuple(cost for cost in self.costs if cost.network.floating)
+
+    def saved_against(self, twin: Cost) -> tuple[float, ...]:
+        """1 - E(this network) / E(twin), memory included, for each scenario."""
+        return tuple(1 - a.total / b.total for a, b in zip(self.costs[0].energies, twin.energies, strict=True))
+
+    @property
+    def savings(self) -> tuple[float, float]:
+        """The least and the most that is saved over the scenarios, against the fp32 SNN that is driven by events as
+        this network is."""
+        saved = self.saved_against(self.float_twins[0])
+        return min(saved), max(saved)
+
+    @property
+    def field_formula(self) -> tuple[float, float]:
+        """pJ of an SNN and of an ANN of this shape by the formula of the field, 4.6 pJ for a MAC and 0.9 pJ for an AC.
+        It knows no widths, so that it gives this network and its fp32 twin the same; for comparison only."""
+        layers = self.counts.layers
+        spiking = sum(
+            FIELD_MAC * (layer.dense if layer.pixels else layer.done) if layer.multiplies else FIELD_AC * layer.done
+            for layer in layers
+        )
+        return spiking, sum(FIELD_MAC * layer.dense / layer.passes for layer in layers)
+
+
+def make_ledger(
+    graph: Graph,
+    images: UInt8,
+    labels: NDArray[np.integer[Any]] | None = None,
+    title: str = "",
+    table: EnergyTable = HOROWITZ,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Ledger:
+    """The ledger of a graph on images.
+
+    Args:
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        labels: [N] the right classes.
+        progress: called with the number of images done.
+
+    Raises:
+        DataError: there are no images, or they are not what the network takes.
+    """
+    counts = count(graph, images, labels, progress)
+    places = scenarios(table)
+    costs = tuple(_cost(network, counts.layers, places, table) for network in twins(counts.steps).all)
+    return Ledger(title, counts, sizes(graph), table, places, costs)
+
+
+def _cost(network: Network, layers: tuple[LayerCounts, ...], places: tuple[Scenario, ...], table: EnergyTable) -> Cost:
+    works = tuple(work(layer, network) for layer in layers)
+    return Cost(network, works, tuple(energy(works, place, table) for place in places))

@@ -1,0 +1,158 @@
+"""Work: the arithmetic of a layer and the bits that it moves, in one inference, under a stated model of the data flow.
+
+    weights      with events, each synaptic operation reads one weight; in a dense layer each weight is read once a
+                 pass. The first layer is dense in every network: it reads pixels, and its weights are few.
+    constants    of its neurons, once per channel and step
+    state        read and written once per neuron update
+    activations  the image is read once a pass; spikes are written once, a bit per neuron and step, and read once, as
+                 are an ANN's activations at their width
+    sums         stay beside the adder, in no memory; or, as another model, each operation reads one and writes it back
+
+A sum-pool behind a convolution costs nothing: operations add to the pooled sum. Bits are counted as if words of memory
+were full of them, that is, packed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..integer.graph import PIXEL
+from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
+from .counts import LayerCounts
+from .network import FLOAT_BITS, Network, stored_bits, wire_bits
+
+CONSTANT_BITS = 32  # of a constant of a neuron, and of a potential
+TABLE_LEVELS = 16  # codes of a state, at most, that are found by comparing; beyond it is scaled
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``count`` additions of ``size`` bits, or multiplications of factors whose widths multiply to ``size``; ``fp32``
+    ones have no size."""
+
+    kind: str  # "add" or "multiply"
+    count: float
+    size: int = 0
+    floating: bool = False
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bits read and written, as the module says; ``sums`` are those of the other model."""
+
+    weights: float
+    constants: float
+    state: float
+    activations: float
+    sums: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of a layer.
+
+    Args:
+        name: of the layer.
+        synaptic: operations on its sums.
+        arithmetic: everything that is computed.
+        traffic: in bits.
+        weights, state, activations: bytes that the layer keeps, packed; activations of one step.
+    """
+
+    name: str
+    synaptic: float
+    arithmetic: tuple[Operation, ...]
+    traffic: Traffic
+    weights: float
+    state: float
+    activations: float
+
+
+def work(layer: LayerCounts, network: Network) -> Work:
+    """What a layer of those widths does, with the spikes that were counted."""
+    steps, passes = (layer.steps, layer.passes) if network.spiking else (1, 1)
+    dense = network.flow == "dense" or layer.pixels
+    synaptic = layer.dense * passes / layer.passes if dense else layer.done
+    weight = FLOAT_BITS if network.floating else stored_bits(network.weight_bits or layer.weight_bits)
+    state = _state_bits(layer, network)
+    held = FLOAT_BITS if network.floating else stored_bits(state) if state else 0
+    sums = FLOAT_BITS if network.floating else sum_bits(layer, network)
+    updates, sent = layer.neurons * steps, network.activation_bits
+    traffic = Traffic(
+        weights=(layer.weights * passes if dense else synaptic) * weight,
+        constants=layer.channels * _constants(network, state) * CONSTANT_BITS * steps if layer.neurons else 0,
+        state=2 * updates * held if network.spiking else 0,
+        activations=layer.inputs * passes * (8 if layer.pixels else sent) + updates * sent,
+        sums=2 * synaptic * 8 * -(-sums // 8),
+    )
+    return Work(
+        layer.name,
+        synaptic,
+        (*_synaptic(layer, network, synaptic, sums), *_neurons(network, state, updates)),
+        traffic,
+        layer.weights * weight / 8,
+        layer.neurons * held / 8 if network.spiking else 0.0,
+        layer.neurons * sent / 8,
+    )
+
+
+def sum_bits(layer: LayerCounts, network: Network) -> int:
+    """Bits of an integer that holds every sum of the layer, from its fan-in and the widths alone."""
+    bits = network.weight_bits or layer.weight_bits
+    return (layer.terms * _largest(layer, network) * -WEIGHT_GRIDS[bits].low).bit_length() + 1
+
+
+def _largest(layer: LayerCounts, network: Network) -> int:
+    """The largest value that meets a weight."""
+    return layer.gathered * (PIXEL if layer.pixels else (1 << network.activation_bits) - 1)
+
+
+def _state_bits(layer: LayerCounts, network: Network) -> float:
+    return network.state_bits or layer.state_bits
+
+
+def _synaptic(layer: LayerCounts, network: Network, count: float, sums: int) -> tuple[Operation, ...]:
+    largest, floating = _largest(layer, network), network.floating
+    add = Operation("add", count, sums, floating)
+    if largest == 1:
+        return (add,)
+    size = largest.bit_length() * wire_bits(network.weight_bits or layer.weight_bits)
+    return Operation("multiply", count, size, floating), add
+
+
+def _levels(network: Network, state: float) -> int:
+    """What a neuron tells apart when it stores a code, or an ANN when it makes an activation."""
+    if not network.spiking:
+        return 1 << network.activation_bits
+    grid = STATE_GRIDS[state]
+    return grid.high - grid.low + 1
+
+
+def _constants(network: Network, state: float) -> int:
+    """Constants of a channel: per code a remainder and an edge (one of them the threshold); scaled: two factors, an
+    offset of twice the width, a threshold. An ANN has edges, or a factor and an offset; fp32 a bias."""
+    if network.floating:
+        return 1
+    levels = _levels(network, state)
+    if levels > TABLE_LEVELS:
+        return 5 if network.spiking else 2
+    return 2 * levels if network.spiking else levels - 1
+
+
+def _neurons(network: Network, state: float, updates: float) -> tuple[Operation, ...]:
+    """Arithmetic of the neurons; a comparison is an addition.
+
+    fp32: leak, integrate, compare. Integers: integrate, compare with threshold and edges; or leak and store by one
+    multiplication each, with two additions, and compare. An ANN compares with edges, or scales and shifts.
+    """
+    if not updates:
+        return ()
+    if network.floating:
+        return Operation("multiply", updates, floating=True), Operation("add", 2 * updates, floating=True)
+    levels, width = _levels(network, state), CONSTANT_BITS
+    if levels <= TABLE_LEVELS:
+        return (Operation("add", updates * (1 + levels if network.spiking else levels - 1), width),)
+    scale = Operation("multiply", updates, width * width)
+    if not network.spiking:
+        return scale, Operation("add", updates, width)
+    return Operation("multiply", updates, wire_bits(state) * width), scale, Operation("add", 3 * updates, width)
