@@ -92,6 +92,13 @@ def test_the_other_twins(ledger):
     )
 
 
+def test_a_network_of_8_bits_is_its_own_int8_twin(random_graph, random_images):
+    graph = random_graph(4, weight_bits=8, state_bits=8)
+    found = make_ledger(graph, random_images(graph, 3))
+    assert found.costs[0].layers == cost(found, "int8 SNN").layers
+    assert found.costs[0].energies == cost(found, "int8 SNN").energies
+
+
 def test_savings_are_a_range_over_the_scenarios(ledger):
     ours, twin = ledger.costs[:2]
     saved = [1 - a.total / b.total for a, b in zip(ours.energies, twin.energies, strict=True)]
