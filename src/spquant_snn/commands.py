@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,11 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
     test = _test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
     with _progress(len(test), "verifying") as advance:
-        done = [0]
-
-        def report(count: int) -> None:
-            advance(count - done[0])
-            done[0] = count
-
         return compare_backends(
             lambda x: frozen_trace(network, x),
             NativeProgram(graph).trace if backend == "native" else lambda x: reference_trace(graph, x),
             np.ascontiguousarray(test.images.numpy()),
-            progress=report,
+            progress=_by_total(advance),
         )
 
 
@@ -105,14 +99,8 @@ def report_source(source: Path, dataset: str | None, images: int, data_dir: Path
     name = _data_of(source, dataset, config)
     graph, test = _graph(source), _test_images(source, name, images, data_dir)
     with _progress(len(test), "counting") as advance:
-        done = [0]
-
-        def count(now: int) -> None:
-            advance(now - done[0])
-            done[0] = now
-
         pixels = np.ascontiguousarray(test.images.numpy())
-        return make_ledger(graph, pixels, test.labels.numpy(), f"{source} on {name}", progress=count)
+        return make_ledger(graph, pixels, test.labels.numpy(), f"{source} on {name}", progress=_by_total(advance))
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -194,3 +182,15 @@ def _progress(total: int, what: str) -> Iterator[Any]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _by_total(advance: Callable[[int], object]) -> Callable[[int], None]:
+    """What moves a bar when it is told how many are done in all."""
+    done = 0
+
+    def report(total: int) -> None:
+        nonlocal done
+        advance(total - done)
+        done = total
+
+    return report

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import RenderableType
 from rich.table import Table
 
+from ..report.columns import columns
 from .runtime import FOLDED, SPEEDUP, TIMESTEPS, Density, Report
 
 
@@ -76,7 +76,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _ratios(report: Report) -> Table:
-    table = _table("native", "against")
+    table = columns("native", "against")
     for title in ("ours", "theirs", "ratio", "goal", "met"):
         table.add_column(title, justify="right")
     for row in report.rows:
@@ -90,7 +90,7 @@ def _ratios(report: Report) -> Table:
 
 
 def _density(found: Density) -> Table:
-    table = _table()
+    table = columns()
     for rate, _, _ in found.points:
         table.add_column(f"{rate:g} %", justify="right")
     table.add_row(*(f"{spikes:,.0f}" for _, spikes, _ in found.points), "spikes")
@@ -99,14 +99,10 @@ def _density(found: Density) -> Table:
 
 
 def _subjects(report: Report) -> Table:
-    table = _table("network", "measured")
+    table = columns("network", "measured")
     for found in report.subjects:
         table.add_row(found.name, " ".join(f"{100 * rate:.1f}" for rate in found.rates))
     return table
-
-
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
 
 
 def _met(met: bool | None) -> str:

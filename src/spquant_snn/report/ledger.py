@@ -96,7 +96,7 @@ def make_ledger(
     """
     counts = count(graph, images, labels, progress)
     places = scenarios(table)
-    costs = tuple(_cost(network, counts.layers, places, table) for network in twins(counts.steps).all)
+    costs = tuple(_cost(network, counts.layers, places, table) for network in twins(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)
 
 

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from textwrap import fill
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from .columns import columns
 from .counts import LayerCounts
 from .ledger import Cost, Ledger
 from .work import Work
@@ -82,7 +81,7 @@ def as_json(ledger: Ledger) -> dict[str, Any]:
         "scenarios": [asdict(scenario) for scenario in ledger.scenarios],
         "networks": [_plain(cost, names) for cost in ledger.costs],
         "savings": {
-            "against": ledger.costs[1].network.name,
+            "against": ledger.float_twins[0].network.name,
             "range": ledger.savings,
             "by_scenario": {
                 cost.network.name: dict(zip(names, ledger.saved_against(cost), strict=True))
@@ -108,7 +107,7 @@ def _operations(ledger: Ledger) -> Iterator[RenderableType]:
         f"synaptic operations per inference, {title}; updates of neurons; percent of them that spike, and that store a "
         "code at an end of its grid"
     )
-    table = _table("layer", "", right=(*_COUNTS, "updates", "spike", "at end"))
+    table = columns("layer", "", right=(*_COUNTS, "updates", "spike", "at end"))
     for layer in layers:
         hidden = (f"{layer.updates:,}", f"{100 * layer.rate:.1f}", f"{100 * layer.saturated:.1f}")
         table.add_row(layer.name, _kind(layer), *_cells([layer], unit), *(hidden if layer.neurons else ()))
@@ -131,8 +130,8 @@ def _cells(layers: list[LayerCounts], unit: float) -> Iterator[str]:
 
 def _traffic(ledger: Ledger) -> Iterator[RenderableType]:
     yield "\nkilobits read and written per inference; sums only where they lie in a memory"
-    table = _table("layer", right=_TRAFFIC)
-    ours, baseline = ledger.costs[:2]
+    table = columns("layer", right=_TRAFFIC)
+    ours, baseline = ledger.costs[0], ledger.float_twins[0]
     for work in ours.layers:
         table.add_row(work.name, *_kilobits([work]))
     for cost in (ours, baseline):
@@ -148,7 +147,7 @@ def _kilobits(works: Iterable[Work]) -> Iterator[str]:
 def _energies(ledger: Ledger) -> Iterator[RenderableType]:
     names = [scenario.name for scenario in ledger.scenarios]
     yield "\nuJ per inference, by where data lie"
-    table = _table("network", right=names)
+    table = columns("network", right=names)
     for cost in ledger.costs:
         table.add_row(cost.network.name, *(f"{energy.total / 1e6:,.3f}" for energy in cost.energies))
     for twin in ledger.float_twins:
@@ -156,7 +155,7 @@ def _energies(ledger: Ledger) -> Iterator[RenderableType]:
         table.add_row(f"saved vs {twin.network.name}", *saved)
     yield table
     yield "\nuJ of this network, by what it is spent on"
-    table = _table("", right=names)
+    table = columns("", right=names)
     for part in ("arithmetic", "weights", "state", "activations", "sums"):
         table.add_row(part, *(f"{getattr(energy, part) / 1e6:,.3f}" for energy in ledger.costs[0].energies))
     yield table
@@ -164,10 +163,3 @@ def _energies(ledger: Ledger) -> Iterator[RenderableType]:
 
 def _bytes(size: int | None) -> str:
     return "-" if size is None else f"{size:,}"
-
-
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    table = Table(*columns, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
-    for title in right:
-        table.add_column(title, justify="right")
-    return table

@@ -6,45 +6,25 @@ for a training to show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .network import Network
 
 _WIDEST = 8
 
 
-@dataclass(frozen=True)
-class Twins:
-    """What is compared.
+def twins(steps: int) -> tuple[Network, ...]:
+    """The networks of a ledger of ``steps`` time steps.
 
-    Args:
-        ours: the network that was counted.
-        baseline: the fp32 SNN of the same shape, steps and spikes, driven by events as ours is: savings are against it.
-        others: the same fp32 SNN as a dense network, as frameworks run it; ours as a dense network; the 8-bit SNN; the
-            8-bit ANN; and the ANN of the same bit budget, bits of weight x bits of activation x steps (Shen et al.,
-            arXiv 2311.10802): weights of our width, activations of as many bits as there are steps.
+    First the network that was counted, then the fp32 SNN of the same shape, steps and spikes, driven by events as it
+    is: savings are against this one. Then the same fp32 SNN as a dense network, as frameworks run it; ours as a dense
+    network; the 8-bit SNN; the 8-bit ANN; and the ANN of the same bit budget, bits of weight x bits of activation x
+    steps (Shen et al., arXiv 2311.10802): weights of our width, activations of as many bits as there are steps.
     """
-
-    ours: Network
-    baseline: Network
-    others: tuple[Network, ...]
-
-    @property
-    def all(self) -> tuple[Network, ...]:
-        return (self.ours, self.baseline, *self.others)
-
-
-def twins(steps: int) -> Twins:
-    """The networks that are compared with one of ``steps`` time steps."""
-    budget = min(steps, _WIDEST)
-    return Twins(
+    return (
         Network("this network", "events"),
         Network("fp32 SNN", "events", floating=True),
-        (
-            Network("fp32 SNN, dense", "dense", floating=True),
-            Network("this network, dense", "dense"),
-            Network("int8 SNN", "events", weight_bits=8, state_bits=8),
-            Network("int8 ANN", "dense", spiking=False, weight_bits=8, activation_bits=8),
-            Network("ANN, equal bit budget", "dense", spiking=False, activation_bits=budget),
-        ),
+        Network("fp32 SNN, dense", "dense", floating=True),
+        Network("this network, dense", "dense"),
+        Network("int8 SNN", "events", weight_bits=8, state_bits=8),
+        Network("int8 ANN", "dense", spiking=False, weight_bits=8, activation_bits=8),
+        Network("ANN, equal bit budget", "dense", spiking=False, activation_bits=min(steps, _WIDEST)),
     )

@@ -15,6 +15,7 @@ were full of them, that is, packed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..integer.graph import PIXEL
 from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
@@ -30,7 +31,7 @@ class Operation:
     """``count`` additions of ``size`` bits, or multiplications of factors whose widths multiply to ``size``; ``fp32``
     ones have no size."""
 
-    kind: str  # "add" or "multiply"
+    kind: Literal["add", "multiply"]
     count: float
     size: int = 0
     floating: bool = False

@@ -1,0 +1,16 @@
+"""Tables of a terminal, all of one look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+
+def columns(*left: str, right: Iterable[str] = ()) -> Table:
+    """An empty table, narrow enough for 80 columns: words to the left, then numbers to the right."""
+    table = Table(*left, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
+    for title in right:
+        table.add_column(title, justify="right")
+    return table
