@@ -33,9 +33,9 @@ def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) 
     if slots > WORDS or (height + 2 * pad + tall) * stride * inputs >= _END:
         return None
     block, spread = _shape(tiles, slots, bits)
-    vectors = 1 if bits <= spread else 2
+    vectors = _vectors(-(-bits // spread), spread)
     passes = -(-bits // (spread * vectors))
-    heaviest = 1 if vectors == 1 else 1 + (1 << spread)
+    heaviest = sum(1 << v * spread for v in range(vectors))
     planes = (tall * slots * stride * inputs * heaviest).bit_length()
     if planes > _MOST_PLANES or passes * spread > _MOST_PARTS:
         return None
@@ -66,6 +66,13 @@ def _shape(tiles: int, slots: int, bits: int) -> tuple[int, int]:
     even = tiles & (tiles - 1) == 0
     fitting = (n for n, least in ((4, 3), (2, 2)) if even and bits >= least and slots * tiles * n <= WORDS)
     return tiles, next(fitting, 1)
+
+
+def _vectors(count: int, spread: int) -> int:
+    """Registers at a time, of ``count``: as many as leave none of them empty that fewer would not."""
+    if count == 1:
+        return 1
+    return 4 if spread < 4 and -(-count // 4) * 4 <= -(-count // 2) * 2 else 2
 
 
 def _rows(

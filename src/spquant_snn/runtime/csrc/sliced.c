@@ -135,21 +135,22 @@ SPQ_INLINE __m512i once(const uint32_t *row) {
 /* Add `count` events, a constant, to `planes` planes. */
 SPQ_INLINE void add_events(__m512i *counter, const uint16_t *events, const uint32_t *rows, const int32_t vectors,
                            const int32_t spread, const int32_t planes, const int32_t count) {
-    __m512i first[4], second[4], in[12];
+    __m512i carried[4][4], in[8];
     int32_t n = 0;
-#define ROW(i, v) once(rows + ((uint64_t)events[4 * b + i] << (vectors == 2 ? 5 : 4)) + 16 * v)
+#define ROW(i) once(rows + (uint64_t)events[4 * b + i] * (uint64_t)(vectors * SPQ_WORDS) + SPQ_WORDS * v)
 #pragma GCC unroll 4
     for (int32_t b = 0; b < count >> 2; b++) {
-        first[b] = quad(counter, ROW(0, 0), ROW(1, 0), ROW(2, 0), ROW(3, 0));
-        if (vectors == 2) second[b] = quad(counter + spread, ROW(0, 1), ROW(1, 1), ROW(2, 1), ROW(3, 1));
+#pragma GCC unroll 4
+        for (int32_t v = 0; v < vectors; v++)
+            carried[v][b] = quad(counter + v * spread, ROW(0), ROW(1), ROW(2), ROW(3));
     }
 #undef ROW
 #define LEVEL(p)                                                                                                       \
     if (p < planes) {                                                                                                  \
-        if (p == 2)                                                                                                    \
-            for (int32_t b = 0; b < count >> 2; b++) in[n++] = first[b];                                               \
-        if (vectors == 2 && p == spread + 2)                                                                           \
-            for (int32_t b = 0; b < count >> 2; b++) in[n++] = second[b];                                              \
+        _Pragma("GCC unroll 4") for (int32_t v = 0; v < vectors; v++) {                                                \
+            if (p != v * spread + 2) continue;                                                                         \
+            _Pragma("GCC unroll 4") for (int32_t b = 0; b < count >> 2; b++) in[n++] = carried[v][b];                  \
+        }                                                                                                              \
         n = level(&counter[p], in, n);                                                                                 \
     }
     LEVEL(2) LEVEL(3) LEVEL(4) LEVEL(5) LEVEL(6) LEVEL(7) LEVEL(8)
@@ -176,6 +177,7 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     const spq_connection *c = w->connection;
     const spq_columns *columns = w->columns;
     const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch;
+    const int32_t at_once = vectors == 4 ? 8 : 16; /* so that all carries stay in registers */
     const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
     const int32_t above = w->top * columns->stride * c->channels, under = spq_slice_rows(c);
     const uint32_t *rows = pass->rows - (int64_t)above * vectors * SPQ_WORDS;
@@ -191,13 +193,14 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     for (int32_t group = 0; group < groups; group++, out += pixel) {
         const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
         int32_t left = (int32_t)(to[group] - from[group]);
-        for (; left >= 16; left -= 16, event += 16) add_events(counter, event, rows, vectors, spread, planes, 16);
+        for (; left >= at_once; left -= at_once, event += at_once)
+            add_events(counter, event, rows, vectors, spread, planes, at_once);
         if (left > 0) { /* behind the last event there is a row of zeros */
             uint16_t tail[16];
             const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
             _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
             FORGET(tail);
-            if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, 16);
+            if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, at_once);
             else add_events(counter, tail, rows, vectors, spread, planes, 8);
         }
         if (group >= slots - 1) {
@@ -211,12 +214,13 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
 
 #define COUNT(v, s, p) static void count_##v##_##s##_##p(const spq_pass *pass) { count(pass, v, s, p); }
 #define COUNTS(v, s) COUNT(v, s, 6) COUNT(v, s, 8) COUNT(v, s, 10) COUNT(v, s, 12) COUNT(v, s, 14) COUNT(v, s, 16)
-COUNTS(1, 1) COUNTS(2, 1) COUNTS(2, 2) COUNTS(2, 4)
+COUNTS(1, 1) COUNTS(2, 1) COUNTS(2, 2) COUNTS(2, 4) COUNTS(4, 1) COUNTS(4, 2)
 #define NAMES(v, s)                                                                                                    \
     { count_##v##_##s##_6, count_##v##_##s##_8, count_##v##_##s##_10, count_##v##_##s##_12, count_##v##_##s##_14,      \
       count_##v##_##s##_16 }
 
-static void (*const bodies[4][6])(const spq_pass *) = {NAMES(1, 1), NAMES(2, 1), NAMES(2, 2), NAMES(2, 4)};
+static void (*const bodies[6][6])(const spq_pass *) = {NAMES(1, 1), NAMES(2, 1), NAMES(2, 2),
+                                                       NAMES(2, 4), NAMES(4, 1), NAMES(4, 2)};
 
 spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
     spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0};
@@ -248,11 +252,12 @@ int32_t spq_count_events(const spq_sweep *w, int32_t *shifts) {
 void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
     const spq_connection *c = w->connection;
     const spq_slices *slices = c->slices;
-    const int32_t heaviest = slices->vectors == 2 ? 1 + (1 << slices->spread) : 1;
+    int32_t heaviest = 0;
+    for (int32_t v = 0; v < slices->vectors; v++) heaviest += 1 << (v * slices->spread);
     const int32_t planes = 32 - __builtin_clz((uint32_t)(counters->most * heaviest) | 1u);
     counters->silent = w->columns->silent;
     counters->plane_count = spq_plane_count(planes < bits ? planes : bits);
-    const int32_t kind = slices->vectors == 1 ? 0 : 1 + (slices->spread >> 1);
+    const int32_t kind = slices->vectors == 1 ? 0 : (slices->vectors == 4 ? 4 : 1) + (slices->spread >> 1);
     const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;
     counters->pitch = c->out_width * slices->spread * c->tiles;
     spq_pass pass = {w, slices->rows, 0, counters->pitch, 0};

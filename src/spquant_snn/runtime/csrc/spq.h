@@ -47,7 +47,7 @@ typedef struct {
  * of 16 words: [slot][part][block], where part p holds bit p of the raised codes (p + spread for the next register). */
 typedef struct {
     int32_t slots, spread; /* outputs that an input column reaches, bits of a code in one register */
-    int32_t vectors;       /* registers of an event, 1 or 2; the second weighs 2^spread times the first */
+    int32_t vectors;       /* registers of an event, 1, 2 or 4; each next weighs 2^spread times the last */
     int32_t passes;        /* over the events; each next weighs 2^(spread * vectors) times the last */
     int32_t block, blocks; /* tiles at a time, and how many times */
     int32_t stride;        /* columns from one output to the next */
