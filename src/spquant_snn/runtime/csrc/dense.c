@@ -8,11 +8,14 @@
 
 /* ---- 32 outputs of one or several pixels: sum += two values times two codes, in order ---- */
 
+#if !defined(SPQ_PORTABLE) && defined(__AVX2__)
+
 /* Two values side by side, as they lie in memory. */
 SPQ_INLINE int32_t two(const int16_t *values) {
     return (int32_t)((uint32_t)(uint16_t)values[0] | (uint32_t)(uint16_t)values[1] << 16);
 }
 
+#endif
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
 
 typedef struct {
