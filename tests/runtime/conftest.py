@@ -1,6 +1,5 @@
-"""Programs of every build of the source, and a plan written out as C."""
+"""Programs of every build of the source; graphs of several tiles."""
 
-import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from spquant_snn.quant.fold import fold_neuron
 from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.structs import CNetwork
 
 BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ")}
 _CPU = Path("/proc/cpuinfo")
@@ -43,12 +41,6 @@ def program(request, cache):
 
 
 @pytest.fixture(scope="session")
-def as_c():
-    """``as_c(plan)``: C source that defines ``static const spq_network network``."""
-    return _as_c
-
-
-@pytest.fixture(scope="session")
 def wide():
     """``wide(channels, groups, bits, size, pool)``: convolutions of more than one tile."""
     return _wide
@@ -68,52 +60,3 @@ def _wide(channels=(3, 70, 130, 33), groups=1, bits=2, size=9, pool=None):
     codes = rng.integers(grid.low, grid.high + 1, (40, int(np.prod(shape)))).astype(np.int8)
     readout = Readout(Connection("readout", codes, bits), 4, np.zeros(40, np.int32), 1.0)
     return Graph(input_shape, 3, tuple(layers), readout)
-
-
-def _as_c(plan):
-    lines = ['#include "spq.h"']
-    value = _struct(CNetwork, plan, lines)
-    return "\n".join([*lines, f"static const spq_network network = {value};", ""])
-
-
-def _struct(kind, plan, lines):
-    """The initialiser of a struct; what its pointers point to is defined in lines before."""
-    parts = []
-    for name, field in ((f[0], f[1]) for f in kind._fields_):
-        value = getattr(plan, name)
-        if value is None:
-            parts.append("0")
-        elif isinstance(value, int):
-            parts.append(str(value))
-        elif isinstance(value, np.ndarray):
-            text = ", ".join(f"{x}LL" if abs(x) > 1 << 30 else str(x) for x in value.ravel().tolist())
-            parts.append(_constant(_C_TYPES[field._type_], f"[] = {{{text}}}", lines))
-        elif issubclass(field, ctypes.Array):
-            parts.append("{" + ", ".join(_struct(field._type_, item, lines) for item in value) + "}")
-        elif isinstance(value, tuple):
-            items = ", ".join(_struct(field._type_, item, lines) for item in value)
-            parts.append(_constant(_name(field._type_), f"[] = {{{items}}}", lines) if value else "0")
-        elif hasattr(field, "_type_"):
-            parts.append("&" + _constant(_name(field._type_), f" = {_struct(field._type_, value, lines)}", lines))
-        else:
-            parts.append(_struct(field, value, lines))
-    return "{" + ", ".join(parts) + "}"
-
-
-def _constant(kind, rest, lines):
-    name = f"constant_{len(lines)}"
-    lines.append(f"static const {kind} {name}{rest};")
-    return name
-
-
-def _name(struct):
-    return "spq_" + struct.__name__.removeprefix("C").lower()
-
-
-_C_TYPES = {
-    ctypes.c_int8: "int8_t",
-    ctypes.c_int16: "int16_t",
-    ctypes.c_int32: "int32_t",
-    ctypes.c_uint32: "uint32_t",
-    ctypes.c_int64: "int64_t",
-}

@@ -7,16 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sanitizers
+from alone import C_FILES, CLEAN, as_c, constants, executable
 from spquant_snn.integer import reference
-from spquant_snn.runtime.build import PORTABLE, compiler, sources
+from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library, sources
 from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.plan import Body
 
 SHARED = Path(__file__).parents[1] / "shared"
-C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
-FREESTANDING = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-builtin", "-fno-stack-protector")
+GCC_ONLY = ("-fno-tree-loop-distribute-patterns",)
+FREESTANDING = ("-ffreestanding", *GCC_ONLY, "-fno-builtin", "-fno-stack-protector")
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang"])
@@ -26,9 +29,9 @@ FREESTANDING = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-bu
 def test_no_compiler_has_a_word_to_say(name, options, tmp_path):
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
-    flags = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
     for source in C_FILES:
-        command = [name, *flags, *options, "-c", source, "-o", str(tmp_path / "x.o")]
+        known = [option for option in options if name == "gcc" or option not in GCC_ONLY]
+        command = [name, *CLEAN, *known, "-c", source, "-o", str(tmp_path / "x.o")]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -120,37 +123,31 @@ int main(void) {
 
 
 @pytest.fixture
-def alone(as_c, tmp_path):
-    """``alone(graph, images, flags)``: a program that runs a graph without Python and checks its logits."""
+def alone(tmp_path):
+    """``alone(graph, images, flags, linked, body)``: a program that checks the logits of a graph without Python."""
 
-    def compile_it(graph, images, flags=("-O2",)):
-        plan, expected = plan_network(graph), reference.run(graph, images)
-        arrays = {"images": ("uint8_t", images), "logits": ("int32_t", expected)}
-        source = as_c(plan) + "".join(
-            f"static const {kind} {name}[] = {{{', '.join(map(str, array.ravel().tolist()))}}};\n"
-            for name, (kind, array) in arrays.items()
-        )
+    def compile_it(graph, images, flags=("-O2",), linked=C_FILES, body=Body.PORTABLE):
+        plan = plan_network(graph, body=body)
+        code = as_c(plan) + constants(images=images, logits=reference.run(graph, images).astype(np.int32)) + MAIN
         sizes = {
             "ARENA": -(-plan.arena_size // 4),
             "COUNT": len(images),
             "IMAGE": images[0].size,
             "CLASSES": graph.classes,
         }
-        (tmp_path / "main.c").write_text(source + MAIN)
-        options = [*flags, "-std=c99", *(f"-D{name}={value}" for name, value in sizes.items())]
-        folder, target = str(Path(C_FILES[0]).parent), tmp_path / "main"
-        subprocess.run(
-            [compiler(), *options, "-I", folder, str(tmp_path / "main.c"), *C_FILES, "-o", str(target)], check=True
-        )
-        return target
+        return executable(tmp_path / "main", code, linked, (compiler(), *flags), sizes)
 
     return compile_it
 
 
 def test_a_plan_written_out_as_c_runs_alone(alone, random_graph, random_images):
+    built = library(NATIVE)
+    fastest = {"linked": [built._name], "body": Body(built.spq_body())}
     for seed in (3, 12):
         graph = random_graph(seed)
-        assert subprocess.run([alone(graph, random_images(graph, 4, seed))], check=False).returncode == 0
+        images = random_images(graph, 4, seed)
+        assert subprocess.run([alone(graph, images)], check=False).returncode == 0
+        assert subprocess.run([alone(graph, images, **fastest)], check=False).returncode == 0
 
 
 INSTRUCTIONS = 24_420_000  # two images of the network below, the process in all; gcc 12 on x86-64, portable build

@@ -127,7 +127,7 @@ SPQ_INLINE int32_t level(__m512i *plane, __m512i *in, int32_t n) {
 
 /* A row of codes, read once: compilers would rather read it again than keep it. */
 SPQ_INLINE __m512i once(const uint32_t *row) {
-    __m512i found = _mm512_load_si512(row);
+    __m512i found = _mm512_loadu_si512(row);
     __asm__("" : "+v"(found));
     return found;
 }

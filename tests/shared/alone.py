@@ -1,0 +1,87 @@
+"""Programs without Python: a plan written out as C, with arrays and a ``main`` behind it."""
+
+import ctypes
+import subprocess
+
+import numpy as np
+
+from spquant_snn.runtime.build import sources
+from spquant_snn.runtime.structs import CNetwork
+
+C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
+CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
+
+
+def executable(target, code, linked, command, sizes):
+    """Compile C source, which ``as_c`` may have begun, to the file ``target``.
+
+    Args:
+        linked: the files of the runtime, as source or compiled.
+        command: the compiler, with its options.
+        sizes: what to define, by name.
+    """
+    main = target.with_suffix(".c")
+    main.write_text(code)
+    defined = [f"-D{name}={value}" for name, value in sizes.items()]
+    folder = str(sources()[0].parent)
+    subprocess.run([*command, "-std=c99", *defined, "-I", folder, str(main), *linked, "-o", str(target)], check=True)
+    return target
+
+
+def constants(**arrays):
+    """C source that defines arrays."""
+    return "".join(
+        f"static const {_DTYPES[array.dtype.name]} {name}[] = {{{', '.join(map(str, array.ravel().tolist()))}}};\n"
+        for name, array in arrays.items()
+    )
+
+
+def as_c(plan):
+    """C source that defines ``static const spq_network network``."""
+    lines = ['#include "spq.h"']
+    value = _struct(CNetwork, plan, lines)
+    return "\n".join([*lines, f"static const spq_network network = {value};", ""])
+
+
+def _struct(kind, plan, lines):
+    """The initialiser of a struct; what its pointers point to is defined in lines before."""
+    parts = []
+    for name, field in ((f[0], f[1]) for f in kind._fields_):
+        value = getattr(plan, name)
+        if value is None:
+            parts.append("0")
+        elif isinstance(value, int):
+            parts.append(str(value))
+        elif isinstance(value, np.ndarray):
+            text = ", ".join(f"{x}LL" if abs(x) > 1 << 30 else str(x) for x in value.ravel().tolist())
+            parts.append(_constant(_C_TYPES[field._type_], f"[] = {{{text}}}", lines))
+        elif issubclass(field, ctypes.Array):
+            parts.append("{" + ", ".join(_struct(field._type_, item, lines) for item in value) + "}")
+        elif isinstance(value, tuple):
+            items = ", ".join(_struct(field._type_, item, lines) for item in value)
+            parts.append(_constant(_name(field._type_), f"[] = {{{items}}}", lines) if value else "0")
+        elif hasattr(field, "_type_"):
+            parts.append("&" + _constant(_name(field._type_), f" = {_struct(field._type_, value, lines)}", lines))
+        else:
+            parts.append(_struct(field, value, lines))
+    return "{" + ", ".join(parts) + "}"
+
+
+def _constant(kind, rest, lines):
+    name = f"constant_{len(lines)}"
+    lines.append(f"static const {kind} {name}{rest};")
+    return name
+
+
+def _name(struct):
+    return "spq_" + struct.__name__.removeprefix("C").lower()
+
+
+_C_TYPES = {
+    ctypes.c_int8: "int8_t",
+    ctypes.c_int16: "int16_t",
+    ctypes.c_int32: "int32_t",
+    ctypes.c_uint32: "uint32_t",
+    ctypes.c_int64: "int64_t",
+}
+_DTYPES = {"uint8": "uint8_t", "int32": "int32_t"}
