@@ -14,6 +14,7 @@ from spquant_snn.runtime.synapses import plan_connection
 
 FORMS = {
     Body.PORTABLE: {ADD8, ADD16, MULTIPLY, GROUPED},
+    Body.NEON: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE},
     Body.AVX2: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE},
     Body.AVX512_SLICED: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED},
 }

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, RunError
-from ..integer.graph import Graph
+from ..integer.graph import Graph, Shape
 from ..integer.reference import check_images
 from ..integer.verify import Trace
 from ..quant.fold import Int32, Int64
 from .build import library
 from .layout import plan_network, plan_synapses
 from .placed import Memory, Placed, address
-from .plan import LANES, LAYOUT, Body, NetworkPlan
+from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
 from .structs import CNetwork, CTrace
 
 UInt8 = NDArray[np.uint8]
@@ -130,7 +130,8 @@ class NativeProgram:
             spikes = [np.empty((part, steps, n), np.uint32) for n in words]
             codes = [np.empty((part, steps, n * LANES), np.int8) for n in words]
             self._run(batch, start, logits[start : start + part], _trace_pointers(spikes, codes))
-            parts.append([self._plain(i, *arrays) for i, arrays in enumerate(zip(spikes, codes, strict=True))])
+            layers = zip(self.plan.layers[:-1], self.graph.shapes, spikes, codes, strict=True)
+            parts.append([plain(layer.connection, shape, *arrays) for layer, shape, *arrays in layers])
         trace = Trace(logits=logits)
         for i, layer in enumerate(self.graph.layers):
             trace.add(
@@ -230,16 +231,6 @@ class NativeProgram:
                 self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for
             return [self._pool.submit(work) for _ in range(threads)]
 
-    def _plain(self, index: int, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:
-        """A trace as [T, N, C, H, W] or [T, N, O]."""
-        c, shape = self.plan.layers[index].connection, self.graph.shapes[index]
-        bits = np.unpackbits(spikes.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
-        plain = []
-        for array in (bits, codes):
-            pixels = array.reshape(*spikes.shape[:2], c.out_height, c.out_width, c.tiles * LANES)[..., : c.outputs]
-            plain.append(np.ascontiguousarray(pixels.transpose(1, 0, 4, 2, 3).reshape(*spikes.shape[1::-1], *shape)))
-        return plain[0], plain[1]
-
 
 class Stream:
     """A network between two frames: its state is its own, and lives as long as it does."""
@@ -274,6 +265,16 @@ class Stream:
         region = self._placed.plan.logits
         found = self._arena.block[region.offset : region.offset + 4 * program.graph.classes].view(np.int32)
         return found.copy()
+
+
+def plain(c: ConnectionPlan, shape: Shape, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:
+    """A layer's part of a trace, as C writes it [N, T, words], as [T, N, C, H, W] or [T, N, O]."""
+    bits = np.unpackbits(spikes.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
+    found = []
+    for array in (bits, codes):
+        pixels = array.reshape(*spikes.shape[:2], c.out_height, c.out_width, c.tiles * LANES)[..., : c.outputs]
+        found.append(np.ascontiguousarray(pixels.transpose(1, 0, 4, 2, 3).reshape(*spikes.shape[1::-1], *shape)))
+    return found[0], found[1]
 
 
 def _trace_pointers(spikes: list[NDArray[np.uint32]], codes: list[NDArray[np.int8]]) -> Any:
