@@ -21,10 +21,11 @@ FORMS = {
 
 
 @pytest.mark.parametrize("body", list(FORMS))
-def test_random_graphs_take_every_form(random_graph, body):
+def test_random_graphs_take_every_form(random_graph, wide, body):
     forms, windows, pools, stores, cells, slices = set(), set(), set(), set(), set(), set()
-    for seed in range(400):
-        for layer in plan_network(random_graph(seed), body=body).layers:
+    graphs = [random_graph(seed) for seed in range(400)] + [wide(bits=bits) for bits in (1.58, 4, 8)]
+    for graph in graphs:
+        for layer in plan_network(graph, body=body).layers:
             forms.add(layer.connection.form)
             windows.add(layer.connection.window)
             pools.add(tuple(pool.largest for pool in layer.connection.pools))

@@ -53,9 +53,9 @@ static int32_t check_sliced(const spq_connection *c, const spq_neuron *neuron, c
     const spq_slices *p = c->slices;
     if (!SPQ_HAS_SLICED) return SPQ_BAD_BODY;
     if (!p || !neuron || c->window != 1 || p->slots < 1 || p->spread < 1 || p->block < 1) return SPQ_BAD_SHAPE;
-    if (p->slots * p->spread * p->block > SPQ_WORDS || p->block * p->blocks < c->tiles || 
-        (p->vectors != 1 && p->vectors != 2 && p->vectors != 4) || (p->vectors == 4 && p->spread == 4) || p->planes > SPQ_MOST_PLANES || p->stride < 1)
-        return SPQ_BAD_SHAPE;
+    if (p->slots * p->spread * p->block > SPQ_WORDS || p->block * p->blocks < c->tiles) return SPQ_BAD_SHAPE;
+    if (p->vectors != 1 && p->vectors != 2 && (p->vectors != 4 || p->spread == 4)) return SPQ_BAD_SHAPE;
+    if (p->planes > SPQ_MOST_PLANES || p->stride < 1) return SPQ_BAD_SHAPE;
     if (p->spread != 1 && p->spread != 2 && p->spread != 4) return SPQ_BAD_SHAPE;
     if (p->spread > 1 && (p->blocks != 1 || (c->tiles & (c->tiles - 1)))) return SPQ_BAD_SHAPE;
     if (p->passes < 1 || p->passes * p->spread > SPQ_MOST_PARTS) return SPQ_BAD_SHAPE;
