@@ -24,12 +24,12 @@ def lower(network: SpikingNetwork) -> Graph:
     """
     if not network.frozen:
         raise ModelError("the network is still in training form: call freeze() before lower()")
-    bits = network.config.state_bits
+    bits, live = network.config.state_bits, network.live_inputs()
     layers = []
-    for stage in network.hidden:
-        folded = fold_stage(stage, bits)
+    for stage, inputs in zip(network.hidden, live, strict=False):
+        folded = fold_stage(stage, bits, inputs)
         layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron))
-    last = fold_readout(network.readout, network.config.timesteps)
+    last = fold_readout(network.readout, network.config.timesteps, live[-1])
     readout = Readout(_connection(network, network.readout, last.codes), last.fraction, last.bias, last.scale)
     return Graph(network.input_shape, network.config.timesteps, tuple(layers), readout)
 

@@ -14,7 +14,7 @@ here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -126,6 +126,32 @@ def fold_neuron(
     else:
         store = _scaled(leak, float(grid.step) * threshold, unit, offset, grid.high + 1)
     return Neuron(bits, fraction, reset, _int32(fire), _int32(drop), store), dead
+
+
+def with_silent(neuron: Neuron, live: NDArray[np.bool_]) -> Neuron:
+    """The neuron with silent channels put between its own.
+
+    A silent channel has weights of zero, so that its sums are zero. Its decay is zero too: the potential is zero at
+    every step, which lies below ``fire`` and stores code zero. It never fires and never changes.
+
+    Args:
+        neuron: constants of the live channels.
+        live: [C] which channels of the result are those.
+    """
+
+    def spread(constants: NDArray[np.signedinteger], silent: NDArray[np.int64] | int) -> NDArray[np.signedinteger]:
+        wide = np.empty((*constants.shape[:-1], len(live)), constants.dtype)
+        wide[...] = np.reshape(silent, (-1, 1)) if constants.ndim == 2 else silent
+        wide[..., live] = constants
+        return wide
+
+    store = neuron.store
+    if isinstance(store, Table):
+        below = np.arange(neuron.low, neuron.high) < 0  # edges that a potential of zero has passed
+        store = Table(spread(store.decay, 0), spread(store.edges, np.where(below, -_LIMIT, _LIMIT)))
+    else:
+        store = replace(store, decay=spread(store.decay, 0), gain=spread(store.gain, 0), offset=spread(store.offset, 0))
+    return replace(neuron, fire=spread(neuron.fire, _LIMIT), drop=spread(neuron.drop, 0), store=store)
 
 
 def _fraction(bits: float, reach: float, remainder: float) -> int:

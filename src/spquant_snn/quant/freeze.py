@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
 from ..nn.recurrence import Dynamics, backpropagate
-from .fold import Neuron, Table, fold_neuron
+from .fold import Neuron, Table, fold_neuron, with_silent
 from .grids import Bits
 from .stage import Stage
 from .weight import integer_codes
@@ -46,8 +46,14 @@ class Readout:
     scale: float
 
 
-def fold_stage(stage: Stage, bits: Bits) -> Folded:
+def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded:
     """Integer weights and neuron constants of a stage, from its parameters as they are now.
+
+    Closed channels become silent ones: weights of zero before neurons that never fire. No constant of an open channel
+    depends on a closed one, so that without them the integers are the same.
+
+    Args:
+        inputs: [I] bool over the second axis of the weight, the inputs that can be other than zero; None: all.
 
     Raises:
         ModelError: the constants do not fit 32 bits, or are not finite.
@@ -55,32 +61,39 @@ def fold_stage(stage: Stage, bits: Bits) -> Folded:
     lif, synapse = stage.lif, stage.synapse
     assert lif is not None
     assert synapse.quantizer is not None
-    codes = integer_codes(synapse.quantizer, synapse.weight)
+    codes = _live_codes(stage, inputs)
     gain, offset = (x.cpu().numpy() for x in stage.affine())
     reach = synapse.reach(codes, stage.largest_input).cpu().numpy()
+    live = np.ones(len(codes), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
         neuron, dead = fold_neuron(
-            float(bits), gain, offset, lif.threshold.detach().double().item(), lif.leak, lif.reset, reach
+            float(bits),
+            gain[live],
+            offset[live],
+            lif.threshold.detach().double().item(),
+            lif.leak,
+            lif.reset,
+            reach[live],
         )
     except ModelError as error:
         raise ModelError(f"layer {stage.name!r}: {error}") from None
-    if dead.any():
-        codes = codes.masked_fill(torch.from_numpy(dead).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
-    return Folded(codes, neuron)
+    unmoved = ~live
+    unmoved[live] = dead
+    if unmoved.any():
+        codes = codes.masked_fill(torch.from_numpy(unmoved).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
+    return Folded(codes, neuron if live.all() else with_silent(neuron, live))
 
 
-def fold_readout(stage: Stage, timesteps: int) -> Readout:
+def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
-    room for."""
-    synapse = stage.synapse
-    assert synapse.quantizer is not None
-    codes = integer_codes(synapse.quantizer, synapse.weight)
+    room for; ``inputs`` as for ``fold_stage``."""
+    codes = _live_codes(stage, inputs)
     gain, offset = (x.cpu().numpy() for x in stage.affine())
     if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
         raise ModelError(
             f"layer {stage.name!r}: the readout holds numbers that are not finite: train again from a good checkpoint"
         )
-    reach = int(synapse.reach(codes, stage.largest_input).max())
+    reach = int(stage.synapse.reach(codes, stage.largest_input).max())
     most = (reach + float(np.abs(offset / gain).max())) * max(timesteps, 64)
     room = _READOUT_LIMIT / max(most, 1.0)
     if room < 1:
@@ -91,6 +104,13 @@ def fold_readout(stage: Stage, timesteps: int) -> Readout:
     fraction = min(8, int(np.floor(np.log2(room))))
     bias = np.floor(np.ldexp(offset / gain, fraction) + 0.5).astype(np.int32)
     return Readout(codes, fraction, bias, float(np.ldexp(gain[0], -fraction)))
+
+
+def _live_codes(stage: Stage, inputs: Tensor | None) -> Tensor:
+    """The weight codes, int8 [O, I, ...], zero where the input is always zero."""
+    assert stage.synapse.quantizer is not None
+    codes = integer_codes(stage.synapse.quantizer, stage.synapse.weight)
+    return codes if inputs is None else codes * inputs.to(torch.int8).view(1, -1, *[1] * (codes.dim() - 2))
 
 
 def integer_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:

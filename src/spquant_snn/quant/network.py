@@ -17,6 +17,7 @@ from .freeze import IntegerRecurrence, fold_readout, fold_stage, integer_sums, i
 from .stage import Stage
 
 Probe = Callable[[str, Tensor, Tensor], None]
+Watch = Callable[[int, Tensor], None]
 
 
 class SpikingNetwork(nn.Module):
@@ -89,22 +90,25 @@ class SpikingNetwork(nn.Module):
             self.stages.eval()
         return self
 
-    def forward(self, x: Tensor, probe: Probe | None = None) -> Tensor:
+    def forward(self, x: Tensor, probe: Probe | None = None, watch: Watch | None = None) -> Tensor:
         """Logits of each time step, [T, N, classes].
 
         Args:
             x: pixels, uint8.
             probe: called for each layer of neurons with its name, its spikes and the codes that its neurons store, both
                 [T, N, ...]; codes are integers in the frozen form, potentials where the state is floating point.
+            watch: called for each layer of neurons with its index and its spikes [T, N, ...], which carry a gradient.
         """
         self._check(x)
         still = x.dim() == 4
         steps = self.config.timesteps if still else x.shape[0]
         if self.frozen:
-            return self._frozen_logits(x, steps, still, probe)
+            return self._frozen_logits(x, steps, still, probe, watch)
         h = x.float()
-        for stage in self.hidden:
+        for i, stage in enumerate(self.hidden):
             h = self._spikes(stage, h, steps, still, probe)
+            if watch is not None:
+                watch(i, h)
             still = False
         return torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
 
@@ -113,7 +117,7 @@ class SpikingNetwork(nn.Module):
         if not self.frozen or (torch.is_grad_enabled() and self.training):
             return self.forward(x, probe).mean(0)
         steps = self.config.timesteps if x.dim() == 4 else x.shape[0]
-        scale = fold_readout(self.readout, self.config.timesteps).scale
+        scale = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1]).scale
         return self.integer_logits(x, probe).double() * (scale / steps)
 
     @torch.no_grad()
@@ -129,11 +133,24 @@ class SpikingNetwork(nn.Module):
         h = self._integer_spikes(x, self.config.timesteps if still else x.shape[0], still, probe)
         return self._readout_integers(h)[0].sum(0)
 
+    def live_inputs(self) -> list[Tensor | None]:
+        """For each stage, the readout last: [I] bool over the second axis of its weight, the inputs that an open
+        channel feeds; None where all are."""
+        live: list[Tensor | None] = [None]
+        for stage, after in zip(self.hidden, list(self.stages)[1:], strict=True):
+            opened = None if stage.gate is None else stage.gate.opened()
+            if opened is None or bool(opened.all()):
+                live.append(None)
+            else:  # behind Flatten, the elements of a channel lie side by side
+                live.append(opened.repeat_interleave(cast(Stage, after).synapse.weight.shape[1] // len(opened)))
+        return live
+
     def _spikes(self, stage: Stage, h: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
         lif = cast(LIF, stage.lif)
         current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1)), 0, h.shape[:2])
         if probe is None:
-            return lif.still(current, steps) if still else cast(Tensor, lif(current))
+            spikes = lif.still(current, steps) if still else cast(Tensor, lif(current))
+            return spikes if stage.gate is None else cast(Tensor, stage.gate(spikes))
         drives = [current] * steps if still else list(current)
         state = lif.initial_state(drives[0])
         history = []
@@ -141,12 +158,14 @@ class SpikingNetwork(nn.Module):
             spikes, state = lif.step(drive, state)
             history.append((spikes, state))
         fired, stored = (torch.stack(h) for h in zip(*history, strict=True))
+        if stage.gate is not None:
+            fired = stage.gate(fired)
         unit = lif.levels.step * lif.threshold if lif.levels else 1.0
         probe(stage.name, fired, stored / unit)
         return fired
 
-    def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
-        h = self._integer_spikes(x, steps, still, probe)
+    def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None) -> Tensor:
+        h = self._integer_spikes(x, steps, still, probe, watch)
         integers, scale = self._readout_integers(h.detach())
         exact = integers.double() * scale  # distinct integers stay distinct
         if not h.requires_grad:
@@ -154,12 +173,14 @@ class SpikingNetwork(nn.Module):
         free = torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
         return exact.float() + (free - free.detach())  # the value of the first, the gradient of the second
 
-    def _integer_spikes(self, x: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
+    def _integer_spikes(
+        self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None = None
+    ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
         h = x.float()
-        for stage in self.hidden:
-            lif, folded = cast(LIF, stage.lif), fold_stage(stage, self.config.state_bits)
+        for i, (stage, live) in enumerate(zip(self.hidden, self.live_inputs(), strict=False)):
+            lif, folded = cast(LIF, stage.lif), fold_stage(stage, self.config.state_bits, live)
             flat = h if still else h.flatten(0, 1)
             time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
             sums = time(integer_sums(stage, folded.codes, flat.detach()))
@@ -172,12 +193,16 @@ class SpikingNetwork(nn.Module):
                 gain, offset = (p.float().view(shape) for p in stage.affine())
                 v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
                 h = IntegerRecurrence.apply(time(stage.current(flat)), lif.threshold, v, spikes, lif.dynamics, still)  # type: ignore[no-untyped-call]
+                if stage.gate is not None:
+                    h = stage.gate(h)  # closed channels are silent already; this is for the gradient
+            if watch is not None:
+                watch(i, h)
             still = False
         return h
 
     def _readout_integers(self, h: Tensor) -> tuple[Tensor, float]:
         """Integer logits of each step, int64 [T, N, classes], and what a logit of one is worth."""
-        readout = fold_readout(self.readout, self.config.timesteps)
+        readout = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1])
         sums = torch.unflatten(integer_sums(self.readout, readout.codes, h.flatten(0, 1)), 0, h.shape[:2]).long()
         return (sums << readout.fraction) + torch.from_numpy(readout.bias).to(h.device), readout.scale
 

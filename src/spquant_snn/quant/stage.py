@@ -5,6 +5,8 @@ spikes -> pools -> synapse (codes, sum-pool) -> batch normalisation -> LIF -> sp
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,6 +46,18 @@ class Norm(nn.Module):
         )
 
 
+class Gate(nn.Module, ABC):
+    """What opens and closes the channels of a layer of neurons; see the folder ``sparsity``."""
+
+    @abstractmethod
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Spikes [T, N, C, ...] of the open channels; those of closed channels are zero."""
+
+    @abstractmethod
+    def opened(self) -> Tensor:
+        """[C] bool, the channels that are open in evaluation, in the frozen form and in the integers."""
+
+
 class Stage(nn.Module):
     """One layer of neurons with its synapses; the readout is the stage without neurons.
 
@@ -53,6 +67,9 @@ class Stage(nn.Module):
         synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
         drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
         pixels: whether the input is an image, 0 .. 255, rather than spikes.
+
+    Attributes:
+        gate: closes channels of the neurons; None leaves all open.
         largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
     """
 
@@ -73,6 +90,7 @@ class Stage(nn.Module):
         self.synapse = synapse
         self.norm = norm
         self.lif = lif
+        self.gate: Gate | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
         self.pixels = pixels
         self.largest_input = 255 if pixels else 1

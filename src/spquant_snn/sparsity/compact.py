@@ -1,0 +1,78 @@
+"""The smaller network: closed channels removed, and with them the inputs of the next layer that they fed.
+
+What is kept computes the same integers. The weights that remain keep their codes: a compacted synapse holds them as
+multiples of a learned step, whatever quantiser they came from, so that no statistic over removed weights is missed. In
+the frozen form a closed channel is silent and no constant of an open one depends on it (``quant.freeze.fold_stage``);
+so every spike and stored code of the open channels and every logit stay as they were.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ..quant.config import QuantConfig
+from ..quant.grids import FLOAT
+from ..quant.network import SpikingNetwork
+from ..quant.stage import Stage
+from ..quant.weight import weight_quantizer
+
+
+def compact(network: SpikingNetwork) -> SpikingNetwork:
+    """A copy of a network without its closed channels and without gates; frozen if the network is.
+
+    Its integers are those of the network, less those of closed channels. With 32-bit weights it computes the same but
+    for the order of sums. A network without gates comes back as a copy.
+    """
+    if all(stage.gate is None for stage in network.hidden):
+        return copy.deepcopy(network)
+    live = network.live_inputs()
+    stages = [
+        _cut(cast(Stage, stage), inputs, network.config) for stage, inputs in zip(network.stages, live, strict=True)
+    ]
+    config = replace(network.config, weight_quantizer="learned", standardize=False)
+    smaller = SpikingNetwork(stages, config, network.input_shape)
+    smaller.frozen = network.frozen
+    return smaller.train(network.training)
+
+
+def open_channels(network: SpikingNetwork) -> list[Tensor]:
+    """[C] bool for each layer of neurons: what ``compact`` keeps of it."""
+    return [
+        torch.ones(len(stage.synapse.weight), dtype=torch.bool) if stage.gate is None else stage.gate.opened().cpu()
+        for stage in network.hidden
+    ]
+
+
+def _cut(stage: Stage, inputs: Tensor | None, config: QuantConfig) -> Stage:
+    """A copy of a stage with its open channels and the given inputs [I] only."""
+    stage = copy.deepcopy(stage)
+    synapse, norm = stage.synapse, stage.norm
+    outputs = torch.ones(len(synapse.weight), dtype=torch.bool, device=synapse.weight.device)
+    if stage.gate is not None:
+        outputs, stage.gate = stage.gate.opened(), None
+
+    def kept(parameter: Tensor) -> nn.Parameter:
+        return nn.Parameter(parameter.detach()[outputs], requires_grad=parameter.requires_grad)
+
+    with torch.no_grad():
+        scale, old = synapse.scale(), synapse.quantizer
+        weight = synapse.codes() * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
+        weight = weight[outputs] if inputs is None else weight[outputs][:, inputs]
+    synapse.weight, synapse.quantizer = nn.Parameter(weight), None
+    if config.weight_bits != FLOAT:
+        assert old is not None
+        synapse.quantizer = weight_quantizer("learned", weight, float(config.weight_bits), True, old.per_tensor)
+        synapse.quantizer.scale = nn.Parameter(
+            old.scale.detach().clone() if old.per_tensor else kept(old.scale).detach()
+        )
+    if synapse.bias is not None:
+        synapse.bias = kept(synapse.bias)
+    if norm is not None:
+        norm.weight, norm.bias = kept(norm.weight), kept(norm.bias)
+        norm.running_mean, norm.running_var = norm.running_mean[outputs], norm.running_var[outputs]
+    return stage

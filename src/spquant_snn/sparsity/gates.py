@@ -1,0 +1,162 @@
+"""Gates on the channels of a layer of neurons, learned, and exactly 0 or 1 at the end.
+
+A gate multiplies the spikes of its channel. While it is learned it is a hard concrete variable (Louizos, Welling,
+Kingma: Learning sparse neural networks through L0 regularization, ICLR 2018, openreview.net/forum?id=H1Y8hhg0b):
+
+    s = sigmoid((log(x / (1 - x)) + a) / temperature)        x uniform in (0, 1), a learned
+    g = clamp(1.2 s - 0.1, 0, 1)                             exactly 0 or 1 with a probability of its own
+    P(g > 0) = sigmoid(a + temperature * log(1.1 / 0.1))
+
+It was preferred to a threshold with a gradient straight through it because the expected number of open channels, and
+with it the expected work, is a differentiable function of ``a`` in closed form; a count of thresholds is not, and its
+channels, which start alike, tend to fall together. Each image draws its own gates, as in dropout, so that a batch
+averages over many choices. In evaluation a gate is open where ``a > 0``, and nothing between; ``settle`` fixes the
+choice for good.
+
+The gate stands behind the neuron, not before it: the loss then tells even a closed channel what its spikes would be
+worth. That closed channels are silent in the integers too is the affair of ``quant.freeze.fold_stage``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..quant.network import SpikingNetwork
+from ..quant.stage import Gate, Stage
+
+_STRETCH = (-0.1, 1.1)  # ends of the interval that is clipped to 0 .. 1, as published
+_START = 3.0  # of the parameters: all but one in a hundred open
+WARM = 2 / 3  # the published temperature
+COLD = 0.1  # at which a draw is 0 or 1 nine times in ten, whatever its probability
+
+
+class ChannelGate(Gate):
+    """One gate per channel of a layer.
+
+    Args:
+        channels: of the layer.
+        closable: whether channels may be closed; a layer that cannot be cut keeps all of them open.
+
+    Attributes:
+        logits: [C] the parameters ``a``.
+        learning: whether training draws gates; where it does not, it sees those of evaluation.
+        temperature: of the draws.
+        settled, mask: whether the choice is final, and the choice [C].
+        density: share of inputs that are not zero where the spikes of open channels reach the next layer's weights;
+            a running mean over training batches.
+    """
+
+    settled: Tensor
+    mask: Tensor
+    density: Tensor
+
+    def __init__(self, channels: int, closable: bool = True) -> None:
+        super().__init__()
+        self.closable = closable
+        self.logits = nn.Parameter(torch.full((channels,), _START), requires_grad=closable)
+        self.learning = False
+        self.temperature = WARM
+        self.register_buffer("settled", torch.tensor(not closable))
+        self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
+        self.register_buffer("density", torch.tensor(1.0))
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Spikes [T, N, C, ...] times the gates."""
+        shape = (*spikes.shape[1:3], *[1] * (spikes.dim() - 3))
+        if self.training and self.learning and not self.settled:
+            return spikes * self.draw(spikes.shape[1]).view(shape)
+        opened = self.opened()
+        if bool(opened.all()):
+            return spikes
+        return spikes * opened.to(spikes.dtype).view(1, *shape[1:])
+
+    def draw(self, count: int) -> Tensor:
+        """[count, C] gates drawn at random, with a gradient."""
+        x = torch.rand(count, len(self.logits), device=self.logits.device, dtype=self.logits.dtype)
+        noise = torch.logit(x, eps=1e-6)
+        s = torch.sigmoid((noise + self.logits) / self.temperature)
+        low, high = _STRETCH
+        return (s * (high - low) + low).clamp(0.0, 1.0)
+
+    def probability(self) -> Tensor:
+        """[C] probability that each gate is not zero, with a gradient; 0 or 1 once settled."""
+        if self.settled:
+            return self.mask.to(self.logits.dtype)
+        low, high = _STRETCH
+        return torch.sigmoid(self.logits - self.temperature * math.log(-low / high))
+
+    def opened(self) -> Tensor:
+        """[C] bool, as in evaluation: the final choice or, until there is one, the gates that are more likely open;
+        one at the least."""
+        if self.settled:
+            return self.mask
+        opened = self.logits.detach() > 0
+        if not opened.any():
+            opened[self.logits.argmax()] = True
+        return opened
+
+    def settle(self, mask: Tensor) -> None:
+        """Make a choice [C] final.
+
+        Raises:
+            ModelError: it closes all channels, or one of a layer that cannot be cut.
+        """
+        if not mask.any() or not (self.closable or mask.all()):
+            raise ModelError("a layer keeps at least one channel, and one that cannot be cut keeps all of them")
+        self.mask.copy_(mask)
+        self.settled.fill_(True)
+        self.logits.grad = None
+
+    def extra_repr(self) -> str:
+        return f"{int(self.opened().sum())} of {len(self.logits)} open"
+
+
+def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> list[str]:
+    """Put a gate behind each layer of neurons of a network, all of them open.
+
+    Args:
+        network: in training form; changed in place.
+        layers: names of those whose channels may be closed; all that can be cut by default.
+
+    Returns:
+        The names of the layers whose channels cannot be closed.
+
+    Raises:
+        ModelError: a named layer is not there or cannot be cut, or no layer can.
+    """
+    names = [stage.name for stage in network.hidden]
+    for name in layers or []:
+        if name not in names:
+            raise ModelError(f"there is no layer {name!r} to close channels of; the layers are {', '.join(names)}")
+    kept = []
+    for stage, after in zip(network.hidden, list(network.stages)[1:], strict=True):
+        reason = _why_whole(stage, cast(Stage, after))
+        if reason and layers is not None and stage.name in layers:
+            raise ModelError(f"the channels of layer {stage.name!r} cannot be cut: {reason}")
+        closable = not reason and (layers is None or stage.name in layers)
+        if not closable:
+            kept.append(stage.name)
+        weight = stage.synapse.weight
+        stage.gate = ChannelGate(len(weight), closable).to(weight.device)
+    if len(kept) == len(names):
+        whole = _why_whole(network.hidden[0], cast(Stage, network.stages[1])) or "none was named"
+        raise ModelError(f"no channel of any layer can be cut, not of {names[0]!r} either: {whole}")
+    return kept
+
+
+def channel_gates(network: SpikingNetwork) -> list[ChannelGate]:
+    """The gates of a network, one per layer of neurons; none where there are none."""
+    return [stage.gate for stage in network.hidden if isinstance(stage.gate, ChannelGate)]
+
+
+def _why_whole(stage: Stage, after: Stage) -> str | None:
+    """Why the channels of a layer cannot be removed one by one; None where they can."""
+    for part, whose in ((stage, "its own"), (after, f"the next layer's, {after.name!r},")):
+        if part.synapse.groups > 1:
+            return f"{whose} weights join channels in {part.synapse.groups} groups, which must stay alike"
+    return None

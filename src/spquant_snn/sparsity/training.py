@@ -1,0 +1,182 @@
+"""What a training does at each step for the sake of sparsity: when gates are learned, and what is added to the loss.
+
+    0 .. 20 % of the epochs     all gates open; densities are measured, the weight of the rate penalties rises
+    20 .. 60 %                  gates are drawn and learned; the share of the operations that is allowed falls from 1
+                                to the target, evenly in its logarithm, within the first four fifths of this phase,
+                                and the temperature of the draws from 2/3 to 1/10
+    60 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
+    60 .. 100 %                 the network trains on with fixed gates
+
+Everything here is a function of the moment and of what the network's state holds, so that a training that was stopped
+goes on as it would have.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..quant.network import SpikingNetwork
+from .budget import Budget, layer_work, measure_density, operations
+from .gates import COLD, WARM, channel_gates
+from .rates import rate_penalty, synops_penalty
+
+_BEGIN, _END = 0.2, 0.6  # of the epochs
+_REACHED = 0.8  # of the phase in which gates are learned
+_MOMENTUM = 0.05  # of the running means
+GATE_RATE = 0.1  # learning rate of the gates' parameters
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What is wanted.
+
+    Args:
+        ops: share of the operations that closed channels leave; 1 closes none.
+        rate: spikes per neuron and step that no layer should exceed; 1 regulates nothing.
+        synops: synaptic operations for one image, those on pixels left out, that should not be exceeded; 0 regulates
+            nothing.
+        weight: of the two penalties on rates in the loss.
+    """
+
+    ops: float = 1.0
+    rate: float = 1.0
+    synops: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def any(self) -> bool:
+        return self.ops < 1 or self.rate < 1 or self.synops > 0
+
+
+class SparseTraining:
+    """The sparsity of one training.
+
+    Args:
+        network: with gates, if channels are to be closed.
+        goals: of the training.
+        epochs: of the training, in training form.
+        still: whether images stand still.
+
+    Attributes:
+        settles: the epoch, counted from one, at whose end the gates are settled; 0 where there is nothing to settle.
+    """
+
+    def __init__(self, network: SpikingNetwork, goals: Goals, epochs: int, still: bool = True) -> None:
+        self.network, self.goals, self.epochs = network, goals, epochs
+        self.gates = channel_gates(network)
+        self.budget = Budget(network, goals.ops, still) if self.gates else None
+        self.work = layer_work(network, still)
+        self.settles = 0 if self.settled else max(1, round(_END * epochs))
+        self._rates: list[Tensor] = []
+        self._densities: list[Tensor] = []
+
+    @property
+    def settled(self) -> bool:
+        """Whether no gate can change any more."""
+        return all(bool(gate.settled) for gate in self.gates)
+
+    def start(self, images: Tensor) -> None:
+        """Measure the densities of an untrained network on a batch of images, and refuse a target that they show to
+        be out of reach.
+
+        Raises:
+            ModelError: the target cannot be met without emptying a layer.
+        """
+        if self.budget is None or self.settled:
+            return
+        trial = copy.deepcopy(self.network).train()
+        with torch.no_grad():
+            trial(images, watch=lambda i, spikes: self._measure(trial, i, spikes, 1.0))
+        for gate, tried in zip(self.gates, channel_gates(trial), strict=True):
+            gate.density.copy_(tried.density)
+        self.budget.check()
+
+    def begin_step(self, moment: float) -> None:
+        """Prepare the gates for a step at a moment, in epochs."""
+        self._rates, self._densities = [], []
+        progress = self._progress(moment)
+        for gate in self.gates:
+            gate.learning = progress is not None
+            gate.temperature = WARM if progress is None else WARM * (COLD / WARM) ** progress
+
+    def watch(self, index: int, spikes: Tensor) -> None:
+        """Take note of a layer's spikes [T, N, ...] in a training step."""
+        rate = spikes.float().mean()
+        density = self._measure(self.network, index, spikes, _MOMENTUM)
+        per_spike = density / float(rate) if rate > 0 else 1.0
+        self._rates.append(rate)
+        self._densities.append(density + per_spike * (rate - rate.detach()))
+
+    def penalty(self, moment: float) -> Tensor:
+        """What is added to the loss of a step whose spikes were watched."""
+        goals, loss = self.goals, self._rates[0].new_zeros(())
+        progress = self._progress(moment)
+        if self.budget is not None and progress is not None:
+            loss = loss + self.budget.penalty(goals.ops ** min(1.0, progress / _REACHED))
+        weight = goals.weight * min(1.0, moment / max(_BEGIN * self.epochs, 1e-9))
+        if goals.rate < 1:
+            loss = loss + weight * rate_penalty(self._open_rates(), goals.rate)
+        if goals.synops > 0:
+            loss = loss + weight * synops_penalty(self._synops(), goals.synops)
+        return loss
+
+    def end_epoch(self, epoch: int) -> None:
+        """Settle the gates at the end of the epoch, counted from one, at which they are due."""
+        if self.budget is None or epoch != self.settles:
+            return
+        for gate, mask in zip(self.gates, self.budget.choose(), strict=True):
+            gate.settle(mask)
+
+    def summary(self) -> dict[str, Any]:
+        """Open and all channels of each layer, the operations for one image, and the share of all of them that closed
+        channels leave; empty without gates."""
+        if self.budget is None:
+            return {}
+        opened = [float(gate.opened().sum()) for gate in self.gates]
+        return {
+            "channels": {
+                stage.name: [int(count), len(gate.logits)]
+                for stage, gate, count in zip(self.network.hidden, self.gates, opened, strict=True)
+            },
+            "expected_ops": self.budget.count(opened),
+            "ops_share": self.budget.share(opened),
+        }
+
+    def _progress(self, moment: float) -> float | None:
+        """How far the phase is in which gates are learned, 0 to 1; None outside of it."""
+        begin = _BEGIN * self.epochs
+        if self.budget is None or self.settled or not begin <= moment < self.settles:
+            return None
+        return (moment - begin) / (self.settles - begin)
+
+    def _measure(self, network: SpikingNetwork, index: int, spikes: Tensor, momentum: float) -> float:
+        density = measure_density(network, index, spikes)
+        for gate in channel_gates(network)[index : index + 1]:
+            gate.density.lerp_(gate.density.new_tensor(density), momentum)
+        return density
+
+    def _opened(self) -> list[float]:
+        """Channels of each layer of neurons that are open, or expected to be."""
+        if not self.gates:
+            return [float(layer.outputs) for layer in self.work[:-1]]
+        return [
+            float(gate.probability().sum() if gate.learning and not gate.settled else gate.opened().sum())
+            for gate in self.gates
+        ]
+
+    def _open_rates(self) -> list[Tensor]:
+        """Rates of open neurons, with a gradient."""
+        return [
+            rate * (layer.outputs / opened)
+            for rate, layer, opened in zip(self._rates, self.work[:-1], self._opened(), strict=True)
+        ]
+
+    def _synops(self) -> list[Tensor]:
+        """Operations of each layer but the first for one image, with a gradient."""
+        densities = [self._rates[0].new_ones(()), *self._densities]
+        return operations(self.work, densities, self._opened())[1:]
