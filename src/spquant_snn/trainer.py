@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
 from .errors import ConfigError, ModelError, RunError
@@ -18,10 +17,13 @@ from .integer.lower import lower
 from .quant.grids import Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
-from .train.checkpoint import Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
+from .sparsity.compact import compact
+from .sparsity.gates import insert_gates
+from .sparsity.training import SparseTraining
+from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .train.config import CUSTOM, NEURON_OPTIONS, SETTLED, TrainConfig, differences, load_config, with_options
 from .train.console import Display
-from .train.loop import fit
+from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
 from .train.run import RunFolder, build_network, free_folder, load_network, numbered
 
@@ -40,7 +42,7 @@ class SpQuantTrainer:
         data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.
         device: "cpu", "cuda" ...; a GPU where there is one by default.
         quiet: print nothing.
-        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, seed, teacher.
+        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, target_ops, seed.
 
     Raises:
         ConfigError, DataError, ModelError: an argument is not possible; the message says which.
@@ -90,6 +92,8 @@ class SpQuantTrainer:
         else:
             torch.manual_seed(self.config.seed)
             self.network = prepare(model, self.config.quant, self.data.shape)
+            if self.config.target_ops < 1:
+                insert_gates(self.network)
         self.network.to(self.device)
         if self.network.outputs < self.data.classes:
             raise ModelError(
@@ -150,27 +154,33 @@ class SpQuantTrainer:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
 
         Raises:
+            ModelError: target_ops cannot be met without emptying a layer.
             RunError: the folder cannot be written, or the loss is no longer finite.
         """
         config = self._resolve(epochs)
         train, validation = hold_out(self.data.train, config.validation, config.seed)
         teacher = self._teacher()
+        if self.run is None or self._finished:
+            self._check_goals(train.images[: config.batch_size])
         network, run = self.network, self._open_run()
-        optimizer = torch.optim.AdamW(
-            [p for p in network.parameters() if p.requires_grad], betas=(0.9, 0.99), weight_decay=config.weight_decay
-        )
+        optimizer = make_optimizer(network, config)
         if not run.checkpoint.exists():  # where the training began: a stop in its first epoch comes back to it
             save_checkpoint(run.checkpoint, network, optimizer, Progress())
         start = load_checkpoint(run.checkpoint, network, optimizer)
+        sparse = SparseTraining(network, config.goals, config.epochs) if config.goals.any else None
         network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
 
         def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
             """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
-            epoch, best = progress.epochs + 1, progress.best
+            epoch = progress.epochs + 1
+            fixed = sparse is None or epoch > sparse.settles
+            best = (
+                progress.best if fixed else NONE
+            )  # until its channels are fixed, the network is not what was asked for
             if best.beaten_by(metrics.accuracy, metrics.loss):
                 best = Best(epoch, metrics.accuracy, metrics.loss)
                 save_weights(run.weights, network)
-            run.log_epoch(epoch, loss, accuracy, metrics)
+            run.log_epoch(epoch, loss, accuracy, metrics, {} if sparse is None else sparse.summary())
             if config.finetune_epochs and epoch == config.epochs:
                 load_weights(run.weights, network)
                 frozen = measure(network.freeze(), validation)
@@ -184,7 +194,9 @@ class SpQuantTrainer:
             display.say(f"{len(train):,} images, {len(validation):,} more held out; run folder {run.path}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:
-                end = fit(network, optimizer, train, validation, augmentation, config, start, display, report, teacher)
+                end = fit(
+                    network, optimizer, train, validation, augmentation, config, start, display, report, teacher, sparse
+                )
             except KeyboardInterrupt:
                 display.say(f"stopped after the last whole epoch; to go on: spquant train --resume {run.path}")
                 raise
@@ -204,8 +216,9 @@ class SpQuantTrainer:
         return accuracy
 
     def deployed(self) -> SpikingNetwork:
-        """A copy of the network in the form that ships: frozen, where it has an integer form."""
-        network = copy.deepcopy(self.network).eval()
+        """A copy of the network in the form that ships: without closed channels, and frozen, where it has an integer
+        form."""
+        network = compact(self.network).eval()
         return network.freeze() if self.config.quant.integer else network
 
     def export(self, path: str | Path) -> Path:
@@ -215,7 +228,7 @@ class SpQuantTrainer:
             ModelError: the network is floating point.
             RunError: the file cannot be written.
         """
-        save(lower(copy.deepcopy(self.network).eval().freeze()), Path(path))
+        save(lower(compact(self.network).eval().freeze()), Path(path))
         return Path(path)
 
     def _resolve(self, epochs: int | None) -> TrainConfig:
@@ -256,6 +269,11 @@ class SpQuantTrainer:
             self.network.frozen = False
             self._finished = False
         return self.run
+
+    def _check_goals(self, images: Tensor) -> None:
+        """Refuse a target that some of the training images show to be out of reach, before anything is written."""
+        if self.config.goals.any:
+            SparseTraining(self.network, self.config.goals, self.config.epochs).start(images.to(self.device))
 
     def _teacher(self) -> SpikingNetwork | None:
         if not self.config.teacher:

@@ -14,7 +14,6 @@ goes on as it would have.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,34 +22,13 @@ from torch import Tensor
 from ..quant.network import SpikingNetwork
 from .budget import Budget, layer_work, measure_density, operations
 from .gates import COLD, WARM, channel_gates
+from .goals import Goals
 from .rates import rate_penalty, synops_penalty
 
 _BEGIN, _END = 0.2, 0.6  # of the epochs
 _REACHED = 0.8  # of the phase in which gates are learned
 _MOMENTUM = 0.05  # of the running means
 GATE_RATE = 0.1  # learning rate of the gates' parameters
-
-
-@dataclass(frozen=True)
-class Goals:
-    """What is wanted.
-
-    Args:
-        ops: share of the operations that closed channels leave; 1 closes none.
-        rate: spikes per neuron and step that no layer should exceed; 1 regulates nothing.
-        synops: synaptic operations for one image, those on pixels left out, that should not be exceeded; 0 regulates
-            nothing.
-        weight: of the two penalties on rates in the loss.
-    """
-
-    ops: float = 1.0
-    rate: float = 1.0
-    synops: float = 0.0
-    weight: float = 1.0
-
-    @property
-    def any(self) -> bool:
-        return self.ops < 1 or self.rate < 1 or self.synops > 0
 
 
 class SparseTraining:
@@ -108,7 +86,7 @@ class SparseTraining:
         """Take note of a layer's spikes [T, N, ...] in a training step."""
         rate = spikes.float().mean()
         density = self._measure(self.network, index, spikes, _MOMENTUM)
-        per_spike = density / float(rate) if rate > 0 else 1.0
+        per_spike = density / float(rate.detach()) if rate > 0 else 1.0
         self._rates.append(rate)
         self._densities.append(density + per_spike * (rate - rate.detach()))
 
@@ -146,6 +124,12 @@ class SparseTraining:
             "expected_ops": self.budget.count(opened),
             "ops_share": self.budget.share(opened),
         }
+
+    def line(self) -> str:
+        """The same in words, for a console of 80 columns."""
+        summary = self.summary()
+        opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
+        return f"{'':>10} {opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left"
 
     def _progress(self, moment: float) -> float | None:
         """How far the phase is in which gates are learned, 0 to 1; None outside of it."""

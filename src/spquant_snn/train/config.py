@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ..errors import ConfigError, FileFormatError, RunError
 from ..files import replace_file
 from ..quant.config import QuantConfig
+from ..sparsity.goals import Goals
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,6 +55,10 @@ class TrainOptions:
         teacher: folder of a run whose network is imitated; none by default.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
+        target_ops: share of the operations that is left when channels are closed, above 0; 1 closes none.
+        target_rate: spikes per neuron and step that no layer should exceed; 1 lets all fire.
+        target_synops: synaptic operations for an image that should not be exceeded; 0 lets all be done.
+        rate_weight: of the last two in the loss.
     """
 
     model: str = "lenet-snn"
@@ -81,6 +86,10 @@ class TrainOptions:
     teacher: str = ""
     distill_weight: float = 0.5
     distill_temperature: float = 2.0
+    target_ops: float = 1.0
+    target_rate: float = 1.0
+    target_synops: float = 0.0
+    rate_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -100,17 +109,26 @@ class TrainConfig(TrainOptions):
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}")
+        for name in ("target_ops", "target_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be above 0 and at most 1, not {getattr(self, name)!r}")
         for name, choices in _CHOICES:
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.epochs + self.finetune_epochs < 1:
             raise ConfigError("epochs must be at least 1, not 0")
+        if self.target_ops < 1 and not self.epochs:
+            raise ConfigError("target_ops needs epochs in training form, at least 1, not 0")
         if self.finetune_epochs and not quant.integer:
             raise ConfigError("finetune_epochs needs weights and state of 1.58 to 8 bits, not floating point")
 
     @property
     def quant(self) -> QuantConfig:
         return QuantConfig(self.weight_bits, self.state_bits, self.timesteps, self.weight_quantizer)
+
+    @property
+    def goals(self) -> Goals:
+        return Goals(self.target_ops, self.target_rate, self.target_synops, self.rate_weight)
 
 
 _RANGES = (
@@ -125,6 +143,8 @@ _RANGES = (
     ("seed", 0, 2**31 - 1),
     ("distill_weight", 0, 1),
     ("distill_temperature", 1e-3, 1e3),
+    ("target_synops", 0, 1e15),
+    ("rate_weight", 0, 1e6),
 )
 _CHOICES = (("schedule", ("onecycle", "cosine")), ("precision", ("auto", "bf16", "fp32")))
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..data import Augmentation, Labelled
 from ..errors import DivergedError
 from ..quant.network import SpikingNetwork
+from ..sparsity.gates import channel_gates
+from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
@@ -35,6 +37,7 @@ def fit(
     display: Display,
     report: Report,
     teacher: nn.Module | None = None,
+    sparse: SparseTraining | None = None,
 ) -> Progress:
     """Train from ``progress`` to the last epoch.
 
@@ -42,6 +45,7 @@ def fit(
         report: called after each epoch with the progress before it, training loss, training accuracy and validation
             metrics; saves what is to be saved and returns the progress after it.
         teacher: its logits are imitated, if given.
+        sparse: closes channels and holds rates down, if given.
 
     Raises:
         DivergedError: the loss is no longer a finite number.
@@ -58,11 +62,17 @@ def fit(
         for step, chosen in enumerate(torch.tensor_split(torch.randperm(len(train), generator=draw), steps)):
             images = augmentation(train.images[chosen], draw).to(device)
             labels = train.labels[chosen].to(device)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, epoch + step / steps)
+            moment = epoch + step / steps
+            optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
+            if sparse is not None:
+                sparse.begin_step(moment)
             with low_precision:
-                logits = network(images).float().mean(0)  # [N, classes]
+                logits = (
+                    (network(images) if sparse is None else network(images, watch=sparse.watch)).float().mean(0)
+                )  # [N, classes]
                 loss = objective(logits, labels, config, None if teacher is None else teacher(images).mean(0))
+            if sparse is not None:
+                loss = loss + sparse.penalty(moment)
             value = loss.item()
             if not math.isfinite(value):
                 raise _diverged(f"the loss became {value}", epoch, config)
@@ -77,11 +87,25 @@ def fit(
             display.step(loss_sum / seen, 100 * correct / seen)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise _diverged("a weight is no longer a finite number", epoch, config)
+        if sparse is not None:
+            sparse.end_epoch(epoch + 1)
         metrics = measure(network, validation)
         before = progress
         progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
         display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)
+        if sparse is not None and sparse.gates:
+            display.say(sparse.line())
     return progress
+
+
+def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW over what is trained; gates learn at a rate of their own, without decay."""
+    gates = {id(gate.logits): gate.logits for gate in channel_gates(network) if gate.closable}
+    weights = [p for p in network.parameters() if p.requires_grad and id(p) not in gates]
+    optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    if gates:
+        optimizer.add_param_group({"params": list(gates.values()), "lr": GATE_RATE, "weight_decay": 0.0})
+    return optimizer
 
 
 def objective(logits: Tensor, labels: Tensor, config: TrainConfig, teacher: Tensor | None) -> Tensor:

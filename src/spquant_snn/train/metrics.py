@@ -16,7 +16,7 @@ _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """How the neurons of a layer behave on a sample.
+    """How the neurons of a layer behave on a sample, those of closed channels left out.
 
     Args:
         name: of the layer.
@@ -85,8 +85,11 @@ class _Activity:
     def __init__(self, network: SpikingNetwork, tally: dict[str, list[Tensor]]) -> None:
         self.tally = tally
         self.levels = {stage.name: stage.lif.levels for stage in network.hidden if stage.lif is not None}
+        self.opened = {stage.name: stage.gate.opened() for stage in network.hidden if stage.gate is not None}
 
     def __call__(self, name: str, spikes: Tensor, stored: Tensor) -> None:
+        if name in self.opened:
+            spikes, stored = spikes[:, :, self.opened[name]], stored[:, :, self.opened[name]]
         spikes, levels = spikes.double(), self.levels[name]
         ends = spikes.new_zeros(())
         if levels is not None:

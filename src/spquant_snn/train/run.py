@@ -22,6 +22,8 @@ from ..nn.lif import LIF
 from ..nn.models import build_model
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
+from ..sparsity.compact import compact
+from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights
 from .config import CUSTOM, TrainConfig, load_config, save_config
 from .metrics import Metrics
@@ -109,7 +111,14 @@ class RunFolder:
             raise FileFormatError(f"{self.record} is damaged: it is not a JSON object")
         return record
 
-    def log_epoch(self, epoch: int, train_loss: float, train_accuracy: float, validation: Metrics) -> None:
+    def log_epoch(
+        self,
+        epoch: int,
+        train_loss: float,
+        train_accuracy: float,
+        validation: Metrics,
+        sparsity: dict[str, Any] | None = None,
+    ) -> None:
         """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way."""
         kept = []
         if self.metrics.exists():
@@ -117,6 +126,7 @@ class RunFolder:
         line = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy} | {
             f"val_{name}": value for name, value in asdict(validation).items()
         }
+        line |= sparsity or {}
         replace_file(self.metrics, "\n".join([*kept, json.dumps(line)]) + "\n")
 
 
@@ -135,7 +145,7 @@ def numbered(path: Path, first: int = 2) -> Path:
 
 
 def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> SpikingNetwork:
-    """The untrained network of a configuration whose model has a name."""
+    """The untrained network of a configuration whose model has a name; with gates, if channels are to be closed."""
 
     def neuron() -> LIF:
         return LIF(
@@ -143,11 +153,15 @@ def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int
         )
 
     torch.manual_seed(config.seed)
-    return prepare(build_model(config.model, shape, classes, neuron), replace(config.quant, standardize=True), shape)
+    model = build_model(config.model, shape, classes, neuron)
+    network = prepare(model, replace(config.quant, standardize=True), shape)
+    if config.target_ops < 1:
+        insert_gates(network)
+    return network
 
 
 def load_network(folder: Path) -> SpikingNetwork:
-    """The network of a run at its best epoch, in training form.
+    """The network of a run at its best epoch, in training form, without the channels that were closed.
 
     Raises:
         RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
@@ -176,7 +190,7 @@ def load_network(folder: Path) -> SpikingNetwork:
         )
     network = build_network(config, (channels, height, width), classes)
     load_weights(run.weights, network)
-    return network
+    return compact(network) if config.target_ops < 1 else network
 
 
 def _version(package: str) -> str:

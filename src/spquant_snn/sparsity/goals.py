@@ -1,0 +1,27 @@
+"""How sparse a training should make its network; torch is not needed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What is wanted.
+
+    Args:
+        ops: share of the operations that closed channels leave; 1 closes none.
+        rate: spikes per neuron and step that no layer should exceed; 1 regulates nothing.
+        synops: synaptic operations for one image, those on pixels left out, that should not be exceeded; 0 regulates
+            nothing.
+        weight: of the two penalties on rates in the loss.
+    """
+
+    ops: float = 1.0
+    rate: float = 1.0
+    synops: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def any(self) -> bool:
+        return self.ops < 1 or self.rate < 1 or self.synops > 0
