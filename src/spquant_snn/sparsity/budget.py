@@ -6,26 +6,28 @@ weight and a pixel. Layer l takes, for one image,
     steps * density_l * taps_l * inputs_l * outputs_l
 
 where ``taps`` counts the weights between one input and one output channel times the places where they are used,
-padding included, and after the rewrite that folds a sum-pool into the kernel; ``density`` is the measured share of
-inputs of open channels that are not zero (1 for pixels, which are taken densely, and once for a still image);
-``inputs`` and ``outputs`` are the numbers of open channels. The share of the work that a choice of gates leaves is the
-sum over the layers divided by the same sum with all gates open, at the densities of the moment: it says what the gates
-save, and not what a change of the rates does.
+without padding, and after the rewrite that folds a sum-pool into the kernel; ``density`` is the measured share of
+these whose input, of an open channel, is not zero (1 for pixels, which are taken densely, and once for a still
+image); ``inputs`` and ``outputs`` are the numbers of open channels. The share of the work that a choice of gates
+leaves is the sum over the layers divided by the same sum with all gates open, at the densities of the moment: it says
+what the gates save, and not what a change of the rates does.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_input
 
 from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
+from ..quant.synapse import Synapse
 from .gates import ChannelGate, channel_gates
 
 _STRENGTH = 4.0
@@ -38,15 +40,29 @@ class Work:
     Args:
         name: of the layer.
         steps: how often its sums are computed.
-        taps: weights between one input and one output channel, times the places where they are used.
         inputs, outputs: numbers of channels.
+        usage: [H, W] how many places use each place of the input; its sum is ``taps``.
     """
 
     name: str
     steps: int
-    taps: float
     inputs: int
     outputs: int
+    usage: Tensor
+
+    @property
+    def taps(self) -> float:
+        """Weights between one input and one output channel, times the places where they are used."""
+        return float(self.usage.sum())
+
+    def density(self, met: Tensor) -> float:
+        """The share of taps whose input is not zero.
+
+        Args:
+            met: [N, I, H, W], or anything of as many elements in this order; what reaches the weights.
+        """
+        used = (met != 0).float().reshape(-1, *self.usage.shape) * self.usage.to(met.device)
+        return float(used.sum(dtype=torch.float64)) / (used.shape[0] * self.taps)
 
 
 def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
@@ -62,21 +78,8 @@ def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
         for pool in stage.pools:
             shape = (shape[0], *pool.size(*shape[1:]))
         steps = 1 if i == 0 and still else network.config.timesteps
-        if not synapse.convolves:
-            taps = float(math.prod(shape[1:]))
-        else:
-            height, width = (
-                (size + 2 * pad - kernel) // stride + 1
-                for size, pad, kernel, stride in zip(
-                    shape[1:], synapse.padding, synapse.weight.shape[2:], synapse.stride, strict=True
-                )
-            )
-            kernel_height, kernel_width = synapse.weight.shape[2:]
-            if synapse.pool is not None and synapse.folds:
-                height, width = synapse.pool.size(height, width)
-                kernel_height, kernel_width = (side + synapse.pool.kernel - 1 for side in (kernel_height, kernel_width))
-            taps = float(height * width * kernel_height * kernel_width) / synapse.groups
-        work.append(Work(stage.name, steps, taps, inputs, len(synapse.weight)))
+        usage = _usage(synapse, shape) if synapse.convolves else torch.ones(shape[1:] if len(shape) == 3 else (1, 1))
+        work.append(Work(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups))
         shape = network.shapes[i] if i < len(network.hidden) else ()
     return work
 
@@ -157,6 +160,13 @@ class Budget:
         counts = operations(self.work, self.densities, opened)
         return sum(counts) / self.count(self.widths), self.work[max(range(len(counts)), key=counts.__getitem__)].name
 
+    def unmet(self) -> str | None:
+        """The layer that keeps settled gates from the target, though no more channels can be closed; None where the
+        target was met or more can be."""
+        last = all(int(gate.opened().sum()) == 1 for gate in self.gates if gate.closable)
+        least, name = self.least()
+        return name if last and least > self.target else None
+
     def check(self) -> None:
         """Refuse a target that cannot be met.
 
@@ -198,14 +208,24 @@ class Budget:
         return masks
 
 
+def _usage(synapse: Synapse, shape: tuple[int, ...]) -> Tensor:
+    """[H, W] how many sums take each place of a convolution's input [C, H, W], in one channel."""
+    kernel, stride, pool = tuple(synapse.weight.shape[2:]), synapse.stride, synapse.pool
+    if pool is not None and synapse.folds:
+        kernel, stride = tuple(side + pool.kernel - 1 for side in kernel), (pool.kernel, pool.kernel)
+    one, ones = torch.ones(1, 1, *shape[1:]), torch.ones(1, 1, *kernel)
+    sums = F.conv2d(one, ones, None, stride, synapse.padding)
+    used: Tensor = conv2d_input(one.shape, ones, torch.ones_like(sums), stride, synapse.padding)  # type: ignore[no-untyped-call]
+    return used[0, 0]
+
+
 @torch.no_grad()
-def measure_density(network: SpikingNetwork, index: int, spikes: Tensor) -> float:
-    """The share of inputs that are not zero where the spikes [T, N, ...] of layer ``index`` reach the next layer's
-    weights, among those of channels expected to be open."""
+def measure_density(network: SpikingNetwork, work: Sequence[Work], index: int, spikes: Tensor) -> float:
+    """The density of the input of the layer behind layer ``index``, whose spikes are [T, N, ...]: among channels that
+    are open, or expected to be."""
     gate, after = network.hidden[index].gate, cast(Stage, network.stages[index + 1])
-    reached = after.pooled(spikes.flatten(0, 1)) != 0
-    opened = 1.0
-    if isinstance(gate, ChannelGate):
-        drawn = gate.learning and gate.training and not gate.settled
-        opened = float(gate.probability().mean() if drawn else gate.opened().float().mean())
-    return min(1.0, float(reached.float().mean()) / opened)
+    found = work[index + 1].density(after.pooled(spikes.flatten(0, 1)))
+    if not isinstance(gate, ChannelGate):
+        return found
+    drawn = gate.learning and gate.training and not gate.settled
+    return min(1.0, found / float(gate.probability().mean() if drawn else gate.opened().float().mean()))

@@ -126,10 +126,13 @@ class SparseTraining:
         }
 
     def line(self) -> str:
-        """The same in words, for a console of 80 columns."""
+        """The same in words, for a console of 80 columns; and why, where the target was out of reach in the end."""
         summary = self.summary()
         opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
-        return f"{'':>10} {opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left"
+        line = f"{'':>10} {opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left"
+        if self.budget is None or not self.settled or self.budget.unmet() is None:
+            return line
+        return f"{line}\n{'':>10} fewer would empty layer {self.budget.unmet()!r}"
 
     def _progress(self, moment: float) -> float | None:
         """How far the phase is in which gates are learned, 0 to 1; None outside of it."""
@@ -139,7 +142,7 @@ class SparseTraining:
         return (moment - begin) / (self.settles - begin)
 
     def _measure(self, network: SpikingNetwork, index: int, spikes: Tensor, momentum: float) -> float:
-        density = measure_density(network, index, spikes)
+        density = measure_density(network, self.work, index, spikes)
         for gate in channel_gates(network)[index : index + 1]:
             gate.density.lerp_(gate.density.new_tensor(density), momentum)
         return density
@@ -149,7 +152,7 @@ class SparseTraining:
         if not self.gates:
             return [float(layer.outputs) for layer in self.work[:-1]]
         return [
-            float(gate.probability().sum() if gate.learning and not gate.settled else gate.opened().sum())
+            (gate.probability() if gate.learning and not gate.settled else gate.opened()).sum().item()
             for gate in self.gates
         ]
 
