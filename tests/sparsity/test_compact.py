@@ -11,6 +11,8 @@ from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import Trace, compare, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
+from spquant_snn.quant.freeze import fold_stage
+from spquant_snn.quant.weight import integer_codes
 from spquant_snn.sparsity.compact import compact, open_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 
@@ -45,6 +47,9 @@ def check_equal(network, images):
     for trace in (frozen_trace(small, images), reference_trace(lower(small), images)):
         assert compare(kept(whole, masks), trace) is None
     assert compare(whole, reference_trace(lower(network), images)) is None
+    for layer, wide, mask in zip(lower(small).layers, lower(network).layers, masks, strict=True):
+        assert np.array_equal(layer.neuron.fire, wide.neuron.fire[mask.numpy()])  # the same constants too
+        assert layer.neuron.fraction == wide.neuron.fraction
     return small
 
 
@@ -194,3 +199,23 @@ def test_a_network_without_gates_comes_back_as_a_copy(calibrate, noise):
     assert same is not network
     assert same.state_dict().keys() == network.state_dict().keys()
     assert [mask.all().item() for mask in open_channels(network)] == [True, True, True]
+
+
+def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noise):
+    # A channel that all inputs together could just move is one that its open inputs cannot: the same in both forms.
+    torch.manual_seed(0)
+    images = noise(8, 1, 12, 12)
+    network = prepare(LeNetSNN((1, 12, 12), width=(8, 12), hidden=24), QuantConfig(4, 4, 2), (1, 12, 12))
+    insert_gates(network)
+    stage = calibrate(network, images).hidden[1]
+    gain, _ = stage.affine()
+    reach = stage.synapse.reach(integer_codes(stage.synapse.quantizer, stage.synapse.weight), 1)
+    with torch.no_grad():
+        stage.norm.weight.mul_((1.2 / 256 / (gain * reach)).float())
+    moved = fold_stage(stage, 4).codes.flatten(1).any(1)
+    channel_gates(network)[0].settle(torch.arange(8) < 4)
+    still = fold_stage(stage, 4, network.live_inputs()[1]).codes.flatten(1).any(1)
+    assert moved.all()
+    assert not still.any()
+    small = check_equal(network, images.numpy())
+    assert not lower(small).layers[1].connection.codes.any()
