@@ -186,7 +186,50 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
         }
 }
 
+#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+
+/* Up to four codes in registers: the comparisons are masks, and two adders of masks count the edges. */
+static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
+    const int32_t channels = cells->tiles * SPQ_LANES, words = cells->width * cells->tiles;
+    const __m128i fraction = _mm_cvtsi32_si128(n->fraction);
+    const uint32_t zero0 = 0u - ((uint32_t)-n->low & 1u), zero1 = 0u - ((uint32_t)-n->low >> 1 & 1u);
+    for (int32_t tile = 0; tile < 2 * cells->tiles; tile++) { /* halves of them */
+        const int32_t *decay = n->decay + 16 * tile, *edges = n->edges + 16 * tile;
+        const __m512i threshold = _mm512_loadu_si512(n->fire + 16 * tile);
+        const __m512i drop = _mm512_loadu_si512(n->drop + 16 * tile);
+        const __m512i decay0 = _mm512_loadu_si512(decay), decay1 = _mm512_loadu_si512(decay + channels);
+        const __m512i decay2 = _mm512_loadu_si512(decay + 2 * channels);
+        const __m512i decay3 = n->levels > 3 ? _mm512_loadu_si512(decay + 3 * channels) : decay2;
+        const __m512i edge0 = _mm512_loadu_si512(edges), edge1 = _mm512_loadu_si512(edges + channels);
+        const __m512i edge2 = n->levels > 3 ? _mm512_loadu_si512(edges + 2 * channels) : edge1;
+        const __mmask16 last = n->levels > 3 ? 0xFFFF : 0;
+        for (int32_t word = tile >> 1; word < words; word += cells->tiles) {
+            uint16_t *state0 = (uint16_t *)(void *)(cells->state + word) + (tile & 1);
+            uint16_t *state1 = (uint16_t *)(void *)(cells->state + cells->pitch + word) + (tile & 1);
+            uint16_t *spikes = (uint16_t *)(void *)(cells->spikes + word) + (tile & 1);
+            const __m512i low = _mm512_mask_blend_epi32(*state0, decay0, decay1);
+            const __m512i high = _mm512_mask_blend_epi32(*state0, decay2, decay3);
+            __m512i v = _mm512_sll_epi32(_mm512_loadu_si512(sums + word * SPQ_LANES + 16 * (tile & 1)), fraction);
+            v = _mm512_add_epi32(v, _mm512_mask_blend_epi32(*state1, low, high));
+            const uint32_t fired = _mm512_cmpge_epi32_mask(v, threshold);
+            if (n->subtract) v = _mm512_mask_sub_epi32(v, (__mmask16)fired, v, drop);
+            const uint32_t a = _mm512_cmpge_epi32_mask(v, edge0), b = _mm512_cmpge_epi32_mask(v, edge1);
+            const uint32_t c = _mm512_mask_cmpge_epi32_mask(last, v, edge2), forget = n->subtract ? 0 : fired;
+            *state0 = (uint16_t)(((a ^ b ^ c) & ~forget) | (zero0 & forget));
+            *state1 = (uint16_t)(((a & b) | (a & c) | (b & c)) & ~forget) | (uint16_t)(zero1 & forget);
+            *spikes = (uint16_t)fired;
+        }
+    }
+}
+#endif
+
 static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
+#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+    if (!n->scaled && n->levels <= 4) {
+        few_codes_row(n, sums, cells);
+        return;
+    }
+#endif
     switch (n->scaled ? n->bits : 16 + n->levels) {
     case 16 + 3: wide_row(n, 2, 3, sums, cells); break;
     case 16 + 4: wide_row(n, 2, 4, sums, cells); break;
