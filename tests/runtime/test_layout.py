@@ -36,7 +36,7 @@ def test_random_graphs_take_every_form(random_graph, wide, body):
                 slices.add(layer.connection.slices.passes > 1)
     assert forms == FORMS[body]
     lanes = set() if body < Body.NEON else {(0, False)}
-    sliced = set() if body < Body.AVX512_SLICED else {(0, True)}
+    sliced = set() if body < Body.AVX512_SLICED else {(0, True), (1, True)}
     assert cells == {(1, False)} | lanes | sliced
     shapes = {(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2), True, False}
     assert slices == (set() if body < Body.AVX512_SLICED else shapes)

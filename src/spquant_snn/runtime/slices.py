@@ -33,11 +33,15 @@ def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) 
     if slots > WORDS or (height + 2 * pad + tall) * stride * inputs >= _END:
         return None
     block, spread = _shape(tiles, slots, bits)
-    vectors = _vectors(-(-bits // spread), spread)
+    most = tall * slots * stride * inputs  # events of an output
+    for vectors in _vectors(-(-bits // spread), spread):
+        planes = (most * sum(1 << v * spread for v in range(vectors))).bit_length()
+        if planes <= _MOST_PLANES:
+            break
+    else:
+        return None
     passes = -(-bits // (spread * vectors))
-    heaviest = sum(1 << v * spread for v in range(vectors))
-    planes = (tall * slots * stride * inputs * heaviest).bit_length()
-    if planes > _MOST_PLANES or passes * spread > _MOST_PARTS:
+    if passes * spread > _MOST_PARTS:
         return None
     blocks = -(-tiles // block)
     totals = np.zeros(tiles * LANES, np.int32)
@@ -68,11 +72,12 @@ def _shape(tiles: int, slots: int, bits: int) -> tuple[int, int]:
     return tiles, next(fitting, 1)
 
 
-def _vectors(count: int, spread: int) -> int:
-    """Registers at a time, of ``count``: as many as leave none of them empty that fewer would not."""
+def _vectors(count: int, spread: int) -> tuple[int, ...]:
+    """How many registers of ``count`` to take at a time, the best first: as many as leave none of them empty that fewer
+    would not; fewer need fewer planes."""
     if count == 1:
-        return 1
-    return 4 if spread < 4 and -(-count // 4) * 4 <= -(-count // 2) * 2 else 2
+        return (1,)
+    return (4, 2, 1) if spread < 4 and -(-count // 4) * 4 <= -(-count // 2) * 2 else (2, 1)
 
 
 def _rows(
