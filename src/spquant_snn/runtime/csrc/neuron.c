@@ -188,6 +188,9 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
 
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
 
+/* Half a word; a word may be read and written as two of them. */
+typedef uint16_t __attribute__((may_alias)) spq_half;
+
 /* Up to four codes in registers: the comparisons are masks, and two adders of masks count the edges. */
 static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
     const int32_t channels = cells->tiles * SPQ_LANES, words = cells->width * cells->tiles;
@@ -204,9 +207,9 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ce
         const __m512i edge2 = n->levels > 3 ? _mm512_loadu_si512(edges + 2 * channels) : edge1;
         const __mmask16 last = n->levels > 3 ? 0xFFFF : 0;
         for (int32_t word = tile >> 1; word < words; word += cells->tiles) {
-            uint16_t *state0 = (uint16_t *)(void *)(cells->state + word) + (tile & 1);
-            uint16_t *state1 = (uint16_t *)(void *)(cells->state + cells->pitch + word) + (tile & 1);
-            uint16_t *spikes = (uint16_t *)(void *)(cells->spikes + word) + (tile & 1);
+            spq_half *state0 = (spq_half *)(void *)(cells->state + word) + (tile & 1);
+            spq_half *state1 = (spq_half *)(void *)(cells->state + cells->pitch + word) + (tile & 1);
+            spq_half *spikes = (spq_half *)(void *)(cells->spikes + word) + (tile & 1);
             const __m512i low = _mm512_mask_blend_epi32(*state0, decay0, decay1);
             const __m512i high = _mm512_mask_blend_epi32(*state0, decay2, decay3);
             __m512i v = _mm512_sll_epi32(_mm512_loadu_si512(sums + word * SPQ_LANES + 16 * (tile & 1)), fraction);

@@ -119,7 +119,7 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
     const spq_neuron *neuron = turn->network->layers[turn->index].neuron;
     const spq_columns columns = spq_list_columns(c, spikes, (uint16_t *)at(turn->arena, scratch->columns),
                                                  (uint32_t *)at(turn->arena, scratch->heads));
-    spq_counters counters = {0, 0, 0, (uint32_t *)at(turn->arena, scratch->planes),
+    spq_counters counters = {0, 0, (uint32_t *)at(turn->arena, scratch->planes),
                              (int32_t *)at(turn->arena, scratch->shifts), 0, columns.silent};
     void *sums = at(turn->arena, scratch->sums);
     for (int32_t row = 0; row < c->out_height; row++) {

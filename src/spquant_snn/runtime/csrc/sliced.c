@@ -255,7 +255,6 @@ void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
     int32_t heaviest = 0;
     for (int32_t v = 0; v < slices->vectors; v++) heaviest += 1 << (v * slices->spread);
     const int32_t planes = 32 - __builtin_clz((uint32_t)(counters->most * heaviest) | 1u);
-    counters->silent = w->columns->silent;
     counters->plane_count = spq_plane_count(planes < bits ? planes : bits);
     const int32_t kind = slices->vectors == 1 ? 0 : (slices->vectors == 4 ? 4 : 1) + (slices->spread >> 1);
     const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;

@@ -50,7 +50,7 @@ static inline int32_t spq_groups(const spq_connection *c) {
 /* Counters of a row of outputs, bit by bit: plane p of part k is [out_width][spread][tiles] words at
  * words + (k * plane_count + p) * pitch. */
 typedef struct {
-    int32_t plane_count, parts, pitch;
+    int32_t plane_count, pitch;
     uint32_t *words;
     int32_t *shifts; /* [out_width][tiles] what raised codes put on top of the sum, for each word */
     int32_t most;    /* events of any output */
@@ -66,7 +66,7 @@ typedef struct {
 } spq_sweep;
 
 #if SPQ_HAS_SLICED
-/* Lists of a layer at `memory`, of its spikes or of what is silent. */
+/* Lists of a layer in `events` and `heads`, of its spikes or of what is silent. */
 spq_columns spq_list_columns(const spq_connection *connection, const uint32_t *spikes, uint16_t *events,
                              uint32_t *heads);
 
