@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
+
+from .grid import Grid
 
 
 def columns(*left: str, right: Iterable[str] = ()) -> Table:
@@ -13,4 +16,12 @@ def columns(*left: str, right: Iterable[str] = ()) -> Table:
     table = Table(*left, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
     for title in right:
         table.add_column(title, justify="right")
+    return table
+
+
+def printed(grid: Grid) -> Table:
+    """A table for a terminal, without its caption; a bracket in a cell is a bracket, not rich's markup."""
+    table = columns(*grid.words, right=grid.numbers)
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
     return table
