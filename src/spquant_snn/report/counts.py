@@ -113,6 +113,7 @@ def count(
     images: UInt8,
     labels: NDArray[np.integer[Any]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Counts:
     """Run a network on images, natively where that can be, and count.
 
@@ -120,6 +121,7 @@ def count(
         images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
         labels: [N] the right classes.
         progress: called with the number of images done.
+        watch: called with what each batch of them did.
 
     Raises:
         DataError: there are no images, or they are not what the network takes.
@@ -138,6 +140,7 @@ def count(
         part = images.take(range(start, min(start + batch, total)), axis)
         trace = tracer(part)
         _add(tallies, graph, part, trace)
+        watch(trace)
         if labels is not None:
             right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
         progress(min(start + batch, total))

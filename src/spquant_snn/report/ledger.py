@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..integer.graph import Graph
+from ..integer.verify import Trace
 from .counts import Counts, LayerCounts, UInt8, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
 from .network import Network
@@ -83,6 +84,7 @@ def make_ledger(
     title: str = "",
     table: EnergyTable = HOROWITZ,
     progress: Callable[[int], None] = lambda done: None,
+    watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Ledger:
     """The ledger of a graph on images.
 
@@ -90,11 +92,12 @@ def make_ledger(
         images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
         labels: [N] the right classes.
         progress: called with the number of images done.
+        watch: called with what each batch of them did.
 
     Raises:
         DataError: there are no images, or they are not what the network takes.
     """
-    counts = count(graph, images, labels, progress)
+    counts = count(graph, images, labels, progress, watch)
     places = scenarios(table)
     costs = tuple(_cost(network, counts.layers, places, table) for network in twins(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)

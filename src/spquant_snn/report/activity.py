@@ -1,0 +1,95 @@
+"""Activity: how the neurons of a network live on real images: the codes they store, how often each of them fires."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.graph import Graph
+from ..integer.verify import Trace
+from ..quant.fold import Int64
+from ..quant.grids import STATE_GRIDS
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """Of a layer.
+
+    Args:
+        name: of the layer.
+        bits: of its state.
+        codes: int64 [levels] how often each code of the grid was stored, the lowest first.
+        spikes: int64 [C, H, W] or [F] how often each neuron fired.
+        moments: images times steps: how often each neuron could fire.
+    """
+
+    name: str
+    bits: float
+    codes: Int64
+    spikes: Int64
+    moments: int
+
+    @property
+    def lowest(self) -> int:
+        """The lowest code of the grid."""
+        return STATE_GRIDS[self.bits].low
+
+    @property
+    def shares(self) -> Float64:
+        """[levels] share of each code among those that were stored."""
+        shares: Float64 = self.codes / self.codes.sum()
+        return shares
+
+    @property
+    def rates(self) -> Float64:
+        """[neurons] spikes per step of each neuron."""
+        return self.spikes.reshape(-1) / self.moments
+
+    @property
+    def rate(self) -> float:
+        """Spikes per neuron and step."""
+        return float(self.rates.mean())
+
+    @property
+    def saturated(self) -> float:
+        """Share of the stored codes at either end of the grid."""
+        return float(self.shares[0] + self.shares[-1])
+
+    @property
+    def silent(self) -> float:
+        """Share of the neurons that never fired."""
+        return float((self.spikes == 0).mean())
+
+
+class Observer:
+    """Adds up what a network does, batch by batch; call it with each trace."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.layers = tuple(
+            Activity(
+                layer.connection.name,
+                layer.neuron.bits,
+                np.zeros(layer.neuron.high - layer.neuron.low + 1, np.int64),
+                np.zeros(shape, np.int64),
+                0,
+            )
+            for layer, shape in zip(graph.layers, graph.shapes, strict=True)
+        )
+
+    def __call__(self, trace: Trace) -> None:
+        """Add a batch."""
+        self.layers = tuple(
+            Activity(
+                layer.name,
+                layer.bits,
+                layer.codes
+                + np.bincount(codes.reshape(-1).astype(np.int64) - layer.lowest, minlength=layer.codes.size),
+                layer.spikes + spikes.sum((0, 1), dtype=np.int64),
+                layer.moments + spikes.shape[0] * spikes.shape[1],
+            )
+            for layer, (_, spikes, codes) in zip(self.layers, trace.layers, strict=True)
+        )
