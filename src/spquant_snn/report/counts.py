@@ -96,7 +96,7 @@ class Counts:
     """What a network does in one inference, the mean over ``images`` images.
 
     Args:
-        backend: that was watched, "native" or "reference"; both do the same.
+        backend: that was watched, "native" or "reference"; both do the same. "torch" for floating point.
         accuracy: percent of the images whose class was right; None without labels.
         layers: the readout last.
     """
@@ -129,23 +129,56 @@ def count(
     if images.shape[-4:-3] == (0,):
         raise DataError("there are no images to count on: give at least one")
     check_images(graph, images)
+    steps = graph.timesteps if images.ndim == 4 else len(images)
+    bits = tuple(layer.neuron.bits for layer in graph.layers)
+    wiring = Wiring(graph.connections, (graph.input_shape, *graph.shapes), bits)
+    return count_traces(wiring, *_tracer(graph), steps, images, labels, progress, watch)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What counting needs to know of a network.
+
+    Args:
+        connections: the readout's last.
+        inputs: shape of what comes into each of them; behind the first, these are the shapes of the neurons.
+        state_bits: of each layer of neurons.
+    """
+
+    connections: tuple[Connection, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    state_bits: tuple[float, ...]
+
+
+def count_traces(
+    wiring: Wiring,
+    backend: str,
+    tracer: Tracer,
+    steps: int,
+    images: UInt8,
+    labels: NDArray[np.integer[Any]] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+    watch: Callable[[Trace], None] = lambda trace: None,
+) -> Counts:
+    """Count what a backend does on images in ``steps`` time steps; the rest is as ``count`` says."""
     total, axis = images.shape[-4], images.ndim - 4
-    steps = len(images) if axis else graph.timesteps
-    backend, tracer = _tracer(graph)
-    tallies = [_Tally(connection.pooled_shape(shape)) for connection, shape in _inputs(graph)]
-    neurons = sum(int(np.prod(shape)) for shape in graph.shapes)
+    tallies = [
+        _Tally(connection.pooled_shape(shape))
+        for connection, shape in zip(wiring.connections, wiring.inputs, strict=True)
+    ]
+    neurons = sum(int(np.prod(shape)) for shape in wiring.inputs[1:])
     batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
     right = 0
     for start in range(0, total, batch):
         part = images.take(range(start, min(start + batch, total)), axis)
         trace = tracer(part)
-        _add(tallies, graph, part, trace)
+        _add(tallies, wiring, part, trace)
         watch(trace)
         if labels is not None:
             right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
         progress(min(start + batch, total))
     layers = tuple(
-        _layer(graph, i, tally, total, steps, passes=1 if i == 0 and not axis else steps)
+        _layer(wiring, i, tally, total, steps, passes=1 if i == 0 and not axis else steps)
         for i, tally in enumerate(tallies)
     )
     return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers)
@@ -167,20 +200,16 @@ def _tracer(graph: Graph) -> tuple[str, Tracer]:
         return "reference", lambda images: reference_trace(graph, images)
 
 
-def _inputs(graph: Graph) -> list[tuple[Connection, tuple[int, ...]]]:
-    """Each connection with the shape of its input."""
-    return list(zip(graph.connections, (graph.input_shape, *graph.shapes), strict=True))
-
-
-def _add(tallies: list[_Tally], graph: Graph, images: UInt8, trace: Trace) -> None:
+def _add(tallies: list[_Tally], wiring: Wiring, images: UInt8, trace: Trace) -> None:
     """Add a batch."""
     sources = [images, *(spikes for _, spikes, _ in trace.layers)]
-    for tally, (connection, shape), source in zip(tallies, _inputs(graph), sources, strict=True):
+    for tally, connection, shape, source in zip(tallies, wiring.connections, wiring.inputs, sources, strict=True):
         tally.active += np.count_nonzero(_pooled(connection, source.reshape(-1, *shape)), axis=0)
-    for tally, layer, (_, spikes, codes) in zip(tallies, graph.layers, trace.layers, strict=False):
-        grid = STATE_GRIDS[layer.neuron.bits]
+    for tally, bits, (_, spikes, codes) in zip(tallies, wiring.state_bits, trace.layers, strict=False):
         tally.spikes += int(np.count_nonzero(spikes))
-        tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
+        if bits in STATE_GRIDS:
+            grid = STATE_GRIDS[bits]
+            tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
 
 
 def _pooled(connection: Connection, values: NDArray[Any]) -> NDArray[Any]:
@@ -193,11 +222,11 @@ def _pooled(connection: Connection, values: NDArray[Any]) -> NDArray[Any]:
     return pooled
 
 
-def _layer(graph: Graph, index: int, tally: _Tally, images: int, steps: int, passes: int) -> LayerCounts:
-    connection, shape = _inputs(graph)[index]
+def _layer(wiring: Wiring, index: int, tally: _Tally, images: int, steps: int, passes: int) -> LayerCounts:
+    connection, shape = wiring.connections[index], wiring.inputs[index]
     reach = fanout(connection, shape)
-    neuron = graph.layers[index].neuron if index < len(graph.layers) else None
-    neurons = int(np.prod(graph.shapes[index])) if neuron else 0
+    hidden = index < len(wiring.state_bits)
+    neurons = int(np.prod(wiring.inputs[index + 1])) if hidden else 0
 
     def mean(synapses: Int64) -> float:
         return int((tally.active * synapses).sum()) / images
@@ -212,7 +241,7 @@ def _layer(graph: Graph, index: int, tally: _Tally, images: int, steps: int, pas
         weight_bits=connection.bits,
         channels=len(connection.codes),
         neurons=neurons,
-        state_bits=neuron.bits if neuron else 0,
+        state_bits=wiring.state_bits[index] if hidden else 0,
         passes=passes,
         steps=steps,
         dense=float(passes * int(reach.all.sum())),

@@ -13,7 +13,7 @@ from .grid import Grid
 from .ledger import Ledger
 from .work import Work
 
-BACKENDS = {"native": "native runtime", "reference": "reference"}
+BACKENDS = {"native": "native runtime", "reference": "reference", "torch": "network in floating point"}
 TRAFFIC = ("weights", "constants", "state", "activations", "sums")
 SPENT = ("arithmetic", "weights", "state", "activations", "sums")
 

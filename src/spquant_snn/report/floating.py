@@ -1,0 +1,99 @@
+"""What a torch network does, in training form or in floating point: its counts, and how often each neuron fires.
+
+Operations depend on the shapes and on which inputs are zero, not on what the weights are; so a floating-point network
+is counted as an integer graph is. None of its weights is exactly zero, so that every operation done is effective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..integer.graph import Connection
+from ..integer.verify import Trace, Tracer
+from ..quant.grids import FLOAT
+from ..quant.network import SpikingNetwork
+from ..quant.stage import Stage
+from .activity import Float64
+from .counts import Counts, UInt8, Wiring, count_traces
+
+_BATCH = 250
+
+
+def count_floating(
+    network: SpikingNetwork,
+    images: UInt8,
+    labels: NDArray[np.integer[Any]] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Counts:
+    """The counts of a network in floating point; its layers have weights and state of 32 bits.
+
+    Args:
+        network: without gates.
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        labels: [N] the right classes.
+        progress: called with the number of images done.
+    """
+    stages = [cast(Stage, stage) for stage in network.stages]
+    connections = tuple(map(_connection, stages))
+    wiring = Wiring(connections, (network.input_shape, *network.shapes), (float(FLOAT),) * len(network.hidden))
+    steps = network.config.timesteps if images.ndim == 4 else len(images)
+    counts = count_traces(wiring, "torch", _tracer(network), steps, images, labels, progress)
+    layers = (replace(layer, weight_bits=float(FLOAT)) for layer in counts.layers)
+    return replace(counts, layers=tuple(layers))
+
+
+def firing_rates(network: SpikingNetwork, images: UInt8) -> dict[str, Float64]:
+    """Spikes per step of each neuron of each layer [neurons], in the form that the network is in.
+
+    Args:
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+    """
+    tracer, axis = _tracer(network), images.ndim - 4
+    total = images.shape[axis]
+    fired: dict[str, Float64] = {}
+    for start in range(0, total, _BATCH):
+        part = images.take(range(start, min(start + _BATCH, total)), axis)
+        for name, spikes, _ in tracer(part).layers:
+            found = spikes.sum((0, 1), dtype=np.int64).reshape(-1) / (len(spikes) * total)
+            fired[name] = fired[name] + found if name in fired else found
+    return fired
+
+
+def _tracer(network: SpikingNetwork) -> Tracer:
+    """What the network does, in evaluation; stored potentials are left out."""
+    device = next(network.parameters()).device
+
+    @torch.no_grad()
+    def trace(images: UInt8) -> Trace:
+        training, found = network.training, Trace()
+        network.eval()
+        logits = network.mean_logits(
+            torch.from_numpy(images).to(device),
+            lambda name, spikes, _: found.add(name, spikes.cpu().numpy(), np.zeros(0, np.int8)),
+        )
+        network.train(training)
+        found.logits = logits.cpu().numpy()
+        return found
+
+    return trace
+
+
+def _connection(stage: Stage) -> Connection:
+    """The synapses of a stage, whatever their weights."""
+    synapse = stage.synapse
+    return Connection(
+        name=stage.name,
+        codes=np.ones(synapse.weight.shape, np.int8),
+        bits=8,
+        stride=synapse.stride,
+        padding=synapse.padding,
+        groups=synapse.groups,
+        pools=stage.pools,
+        sum_pool=synapse.pool,
+    )
