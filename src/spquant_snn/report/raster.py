@@ -1,0 +1,113 @@
+"""Rasters: every spike and every stored code of a few images, and the logits as they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..integer.graph import Graph
+from ..integer.reference import read_out
+from ..integer.verify import reference_trace
+from ..quant.fold import Int64
+from .counts import UInt8
+
+_SHOWN = 1 << 14  # neurons of a map, at most
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRaster:
+    """Of a layer: its spikes, and the codes that its neurons stored, both [T, C, H, W] or [T, F]."""
+
+    name: str
+    bits: float
+    spikes: NDArray[np.bool_]
+    codes: NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """Of an image.
+
+    Args:
+        index: of the image among those of the test set.
+        label: the right class, None where it is not known.
+        image: uint8 [C, H, W].
+        layers: of neurons.
+        logits: int64 [T + 1, classes], summed over the steps so far; zero before the first.
+    """
+
+    index: int
+    label: int | None
+    image: UInt8
+    layers: tuple[LayerRaster, ...]
+    logits: Int64
+
+    @property
+    def answer(self) -> int:
+        """The class that the network says: the first of the largest logits."""
+        return int(self.logits[-1].argmax())
+
+
+def take_rasters(
+    graph: Graph, images: UInt8, labels: NDArray[np.integer[Any]] | None, chosen: Sequence[int]
+) -> tuple[Raster, ...]:
+    """What the reference does on images [N, C, H, W] with the chosen indices.
+
+    Raises:
+        ConfigError: there is no such image.
+    """
+    for index in chosen:
+        if not 0 <= index < len(images):
+            raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {len(images) - 1}")
+    if not chosen:
+        return ()
+    trace = reference_trace(graph, images[list(chosen)])
+    *_, (_, last, _) = trace.layers
+    steps = [read_out(graph.readout, frame[None].astype(np.int32)) for frame in last]  # T of [N, classes]
+    logits = np.cumsum([np.zeros_like(steps[0]), *steps], axis=0, dtype=np.int64)
+    return tuple(
+        Raster(
+            index,
+            None if labels is None else int(labels[index]),
+            images[index],
+            tuple(
+                LayerRaster(name, layer.neuron.bits, spikes[:, place], codes[:, place])
+                for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
+            ),
+            logits[:, place],
+        )
+        for place, index in enumerate(chosen)
+    )
+
+
+def mosaic(values: NDArray[Any], gap: int, spacing: int = 1) -> NDArray[Any]:
+    """All channels of a layer on one sheet, row by row.
+
+    Args:
+        values: [C, H, W], or [F], whose neurons then lie side by side.
+        gap: the value between channels, and where there are none.
+        spacing: pixels between channels.
+
+    Returns:
+        [H', W'], at least as wide as high where channels are square.
+    """
+    if values.ndim == 1:
+        values, spacing = values[:, None, None], 0
+    count, height, width = values.shape
+    across = 1 << ((count - 1).bit_length() + 1) // 2  # a power of two, the root of the count or more
+    down = -(-count // across)
+    sheet = np.full((down * across, height + spacing, width + spacing), gap, values.dtype)
+    sheet[:count, :height, :width] = values
+    rows = sheet.reshape(down, across, height + spacing, width + spacing).transpose(0, 2, 1, 3)
+    whole: NDArray[Any] = rows.reshape(down * (height + spacing), across * (width + spacing))
+    return whole[: whole.shape[0] - spacing, : whole.shape[1] - spacing]
+
+
+def shown(shape: Sequence[int]) -> int:
+    """How many of the channels of a layer [C, H, W] or [F] a map shows, so that it stays readable; at least one."""
+    return min(shape[0], max(1, _SHOWN // int(np.prod(shape[1:]))))
