@@ -99,10 +99,11 @@ def make_ledger(
     """
     counts = count(graph, images, labels, progress, watch)
     places = scenarios(table)
-    costs = tuple(_cost(network, counts.layers, places, table) for network in twins(counts.steps))
+    costs = tuple(cost(network, counts.layers, places, table) for network in twins(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)
 
 
-def _cost(network: Network, layers: tuple[LayerCounts, ...], places: tuple[Scenario, ...], table: EnergyTable) -> Cost:
+def cost(network: Network, layers: tuple[LayerCounts, ...], places: tuple[Scenario, ...], table: EnergyTable) -> Cost:
+    """What a network of the shape that was counted costs."""
     works = tuple(work(layer, network) for layer in layers)
     return Cost(network, works, tuple(energy(works, place, table) for place in places))

@@ -1,0 +1,66 @@
+"""Runs in one picture: what each reaches beside what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .draw.axes import short
+from .draw.scatter import Spot, scatter_chart
+from .draw.svg import Chart
+from .grid import Grid
+from .pareto import Contender, compared, front
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Several runs on the same images.
+
+    Args:
+        dataset: the data set of all of them.
+        contenders: the runs.
+        fronts: for each cost, "stored" and "done", the places of the runs that no other beats in it and in accuracy.
+        charts: accuracy against each cost.
+        table: of all of them.
+    """
+
+    dataset: str
+    contenders: tuple[Contender, ...]
+    fronts: dict[str, list[int]]
+    charts: tuple[Chart, ...]
+    table: Grid
+
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        return f"{len(self.contenders)} runs on {self.dataset}"
+
+    @property
+    def images(self) -> int:
+        """How many test images they were counted on."""
+        return self.contenders[0].counts.images
+
+
+def hold_contest(contenders: Sequence[Contender], dataset: str) -> Contest:
+    """Compare runs that were counted on the same images of a data set."""
+    costs = (
+        ("stored", "Accuracy against bits", "kilobits of weights and state", [run.stored * 8e-3 for run in contenders]),
+        ("done", "Accuracy against operations", "operations done an inference", [run.done for run in contenders]),
+    )
+    fronts = {
+        which: front([(cost, run.accuracy) for cost, run in zip(held, contenders, strict=True)])
+        for which, _, _, held in costs
+    }
+    charts = tuple(
+        scatter_chart(
+            title,
+            [Spot(run.name, cost, run.accuracy, run.error) for run, cost in zip(contenders, held, strict=True)],
+            fronts[which],
+            name,
+            "accuracy",
+            short,
+            lambda value: f"{value:.2f} %",
+        )
+        for which, title, name, held in costs
+    )
+    return Contest(dataset, tuple(contenders), fronts, charts, compared(contenders, fronts))

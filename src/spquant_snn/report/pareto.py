@@ -1,0 +1,131 @@
+"""Runs beside one another: what each reaches and costs, and which of them no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.graph import Graph
+from ..quant.network import SpikingNetwork
+from .counts import Counts, UInt8
+from .energy import HOROWITZ, scenarios
+from .floating import count_floating
+from .grid import Grid
+from .ledger import cost, make_ledger
+from .network import FLOAT_BITS, Network
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A run.
+
+    Args:
+        name: that tells it from the others.
+        counts: of its network on test images, with their classes known.
+        weight_bits, state_bits: 32 for floating point.
+        stored: bytes of weights and state, packed.
+        energy: the least and the most of one inference over the scenarios, in pJ.
+    """
+
+    name: str
+    counts: Counts
+    weight_bits: float
+    state_bits: float
+    stored: int
+    energy: tuple[float, float]
+
+    @property
+    def accuracy(self) -> float:
+        """In percent, on the images that were counted on."""
+        assert self.counts.accuracy is not None
+        return self.counts.accuracy
+
+    @property
+    def error(self) -> float:
+        """Standard error of the accuracy, in percent, of so many images drawn at random."""
+        share = self.accuracy / 100
+        return 100 * sqrt(share * (1 - share) / self.counts.images)
+
+    @property
+    def done(self) -> float:
+        """Synaptic operations done in one inference."""
+        return sum(layer.done for layer in self.counts.layers)
+
+    @property
+    def dense(self) -> float:
+        """Synaptic operations of the same layers, computed densely."""
+        return sum(layer.dense for layer in self.counts.layers)
+
+
+def contend(
+    name: str,
+    runs: Graph | SpikingNetwork,
+    images: UInt8,
+    labels: NDArray[np.integer[Any]],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Contender:
+    """Count a run.
+
+    Args:
+        name: that tells it from the others.
+        runs: its integers; or its network, without gates, where it is floating point.
+        images: uint8 [N, C, H, W] test images.
+        labels: [N] their classes.
+        progress: called with the number of images done.
+
+    Raises:
+        DataError: the images are not what the network takes.
+    """
+    if isinstance(runs, Graph):
+        ledger = make_ledger(runs, images, labels, progress=progress)
+        counts, energies, sizes = ledger.counts, ledger.costs[0].energies, ledger.sizes
+        stored = sizes.weights + sizes.state
+    else:
+        counts = count_floating(runs, images, labels, progress)
+        network = Network("floating point", "events", floating=True)
+        energies = cost(network, counts.layers, scenarios(HOROWITZ), HOROWITZ).energies
+        stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.layers)
+    totals = [energy.total for energy in energies]
+    hidden = counts.layers[0]
+    return Contender(name, counts, hidden.weight_bits, hidden.state_bits, stored, (min(totals), max(totals)))
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Places of the points (cost, worth) that no other beats: none costs no more and is worth no less, and is better in
+    one of the two. In order of cost."""
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i))
+    found: list[int] = []
+    for i in order:
+        if not found or points[i][1] > points[found[-1]][1] or points[i] == points[found[-1]]:
+            found.append(i)
+    return found
+
+
+def compared(contenders: Sequence[Contender], fronts: Mapping[str, Sequence[int]]) -> Grid:
+    """The table of the runs; those on the front of a cost, "stored" or "done", are starred."""
+    images = ", ".join(sorted({f"{run.counts.images:,}" for run in contenders}))
+    rows = tuple(
+        (
+            str(place + 1),
+            run.name,
+            f"{run.weight_bits:g}/{run.state_bits:g}",
+            str(run.counts.steps),
+            f"{run.accuracy:.2f}",
+            f"{run.stored / 1e3:,.1f}{'*' if place in fronts['stored'] else ' '}",
+            f"{run.done / 1e6:,.3f}{'*' if place in fronts['done'] else ' '}",
+            f"{run.dense / run.done:.1f}" if run.done else "-",
+            f"{run.energy[0] / 1e6:.2f} - {run.energy[1] / 1e6:.0f}",
+        )
+        for place, run in enumerate(contenders)
+    )
+    caption = (
+        f"runs on {images} test images: bits of weights and state, time steps, accuracy in percent, kilobytes of "
+        "weights and state, millions of operations done, times fewer than dense, uJ of an inference by where data lie; "
+        "* no run is better in accuracy and in this"
+    )
+    return Grid(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)

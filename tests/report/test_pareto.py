@@ -1,0 +1,63 @@
+"""Fronts by their definition; contenders by the ledger; the table of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spquant_snn.report.contest import hold_contest
+from spquant_snn.report.ledger import make_ledger
+from spquant_snn.report.pareto import contend, front
+
+points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
+
+
+def beats(a, b):
+    """Costs no more, is worth no less, and is better in one of the two."""
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+
+@given(points)
+def test_the_front_is_what_no_other_beats(found):
+    expected = {i for i, point in enumerate(found) if not any(beats(other, point) for other in found)}
+    places = front(found)
+    assert set(places) == expected
+    assert len(places) == len(expected)
+    assert [found[i][0] for i in places] == sorted(found[i][0] for i in places)
+
+
+@pytest.mark.usefixtures("by_reference")
+def test_integers_cost_what_their_ledger_says(random_graph, random_images):
+    graph = random_graph(3)
+    images = random_images(graph, 4)
+    labels = np.zeros(4, np.int64)
+    run, ledger = contend("run", graph, images, labels), make_ledger(graph, images, labels)
+    totals = [energy.total for energy in ledger.costs[0].energies]
+    assert run.counts == ledger.counts
+    assert run.stored == ledger.sizes.weights + ledger.sizes.state
+    assert run.energy == (min(totals), max(totals))
+    assert run.done == sum(layer.done for layer in ledger.counts.layers)
+    assert (run.weight_bits, run.state_bits) == (graph.layers[0].connection.bits, graph.layers[0].neuron.bits)
+
+
+@pytest.mark.usefixtures("by_reference")
+def test_the_error_of_an_accuracy_is_that_of_draws(two_layers):
+    images = np.zeros((4, 1, 2, 2), np.uint8)
+    run = contend("run", two_layers, images, np.array([1, 1, 1, 0]))
+    assert run.accuracy == 75
+    assert run.error == pytest.approx(100 * (0.75 * 0.25 / 4) ** 0.5)
+
+
+@pytest.mark.usefixtures("by_reference")
+def test_those_on_a_front_are_starred(two_layers, firing):
+    images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
+    busy, idle = firing(two_layers, -(1 << 31)), firing(two_layers, (1 << 31) - 1)
+    found = [contend(name, graph, images, labels) for name, graph in (("busy", busy), ("idle", idle))]
+    contest = hold_contest(found, "noise")
+    cells = [dict(zip(contest.table.heads, row, strict=True)) for row in contest.table.filled]
+    assert [cell["run"] for cell in cells] == ["busy", "idle"]
+    for cost, head in (("stored", "kB"), ("done", "Mops")):
+        starred = [cell[head].endswith("*") for cell in cells]
+        assert starred == [i in contest.fronts[cost] for i in range(2)]
+    assert (contest.images, contest.dataset, contest.title) == (4, "noise", "2 runs on noise")
+    assert "on 4 test images" in contest.table.caption
