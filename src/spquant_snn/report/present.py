@@ -1,0 +1,56 @@
+"""A report as its reader wants it: as tables of a terminal, as plain data, or as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+
+from .contest import Contest
+from .page import contest_page, run_page
+from .sections import drift_table
+from .story import Story
+from .table import as_json, tables, with_caption
+
+Report = Story | Contest
+
+
+def as_tables(report: Report) -> Iterator[RenderableType]:
+    """For a terminal of 80 columns. Drift is told from a twin, not from the training form."""
+    if isinstance(report, Contest):
+        yield from with_caption(report.table)
+        return
+    yield from tables(report.ledger)
+    if report.twin:
+        yield from with_caption(drift_table(report.drifts[-1]))
+
+
+def as_plain(report: Report) -> dict[str, Any]:
+    """For a program: one JSON object."""
+    if isinstance(report, Contest):
+        runs = [asdict(run) | {"accuracy": run.accuracy, "error": run.error} for run in report.contenders]
+        return {"dataset": report.dataset, "images": report.images, "runs": runs, "fronts": report.fronts}
+    activity = [
+        {
+            "name": layer.name,
+            "state_bits": layer.bits,
+            "lowest_code": layer.lowest,
+            "codes": layer.codes.tolist(),
+            "rate": layer.rate,
+            "saturated": layer.saturated,
+            "silent": layer.silent,
+        }
+        for layer in report.activity
+    ]
+    drifts = [
+        {"from": drift.there, "to": drift.here, "layers": {layer.name: layer.distance for layer in drift.layers}}
+        for drift in report.drifts
+    ]
+    return as_json(report.ledger) | {"activity": activity, "drift": drifts}
+
+
+def as_page(report: Report) -> str:
+    """For a browser: one HTML file."""
+    return contest_page(report) if isinstance(report, Contest) else run_page(report)

@@ -1,0 +1,233 @@
+"""The sections of a page on one network: figures, charts and tables, each made from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+
+from ..quant.grids import describe
+from . import parts
+from .activity import Activity
+from .curves import Epoch
+from .draw.areas import area_chart
+from .draw.axes import percent, short
+from .draw.bars import histogram, nested_bars, stacked_bars
+from .draw.lines import Series, line_chart
+from .draw.ranges import range_chart
+from .draw.svg import Chart
+from .drift import Drift
+from .grid import Grid
+from .ledger import Ledger
+from .story import Story, Subject
+
+_MOVED = ("weights", "constants", "state", "activations")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the headline: what it is, its value, and what it means."""
+
+    name: str
+    value: str
+    says: str
+
+
+def headline(story: Story) -> Iterator[Figure]:
+    """What a reader wants to know first."""
+    ledger = story.ledger
+    counts, sizes = ledger.counts, ledger.sizes
+    if counts.accuracy is not None:
+        share = counts.accuracy / 100
+        error = 100 * sqrt(share * (1 - share) / counts.images)
+        says = f"± {error:.2f} (standard error), on {counts.images:,} test images"
+        recorded, config = story.subject.record.get("test_accuracy"), story.subject.config
+        if isinstance(recorded, int | float) and config is not None and config.dataset == story.subject.dataset:
+            says += f"; {recorded:.2f} % on all of them, as the run recorded"
+        yield Figure("Accuracy", f"{counts.accuracy:.2f} %", says)
+    layers = counts.layers
+    widths = sorted({layer.weight_bits for layer in layers}), sorted({x.state_bits for x in layers if x.neurons})
+    bits = " / ".join(", ".join(f"{width:g}" for width in each) for each in widths)
+    yield Figure("Bits", bits, f"of a weight / of a stored potential; T = {counts.steps} time steps")
+    dense, done, effective = (sum(getattr(x, name) for x in layers) for name in ("dense", "done", "effective"))
+    fewer = f"{dense / done:.1f} times fewer" if done else "all fewer"
+    says = (
+        f"synaptic operations an inference, of {short(dense)} dense: {fewer}; {short(effective)} with weights not zero"
+    )
+    left = story.subject.epochs[-1].ops_share if story.subject.epochs else None
+    if left is not None:
+        says += (
+            f". Of the operations with all channels, closed ones leave {percent(left)}; these figures are of the rest"
+        )
+    yield Figure("Operations done", short(done), says)
+    says = (
+        f"weights {sizes.weights:,} bytes, state {sizes.state:,}, packed; "
+        f"{sizes.smaller:.1f} times smaller than in fp32"
+    )
+    yield Figure("Memory", f"{short((sizes.weights + sizes.state) / 1e3)} kB", says)
+    totals = [energy.total / 1e6 for energy in ledger.costs[0].energies]
+    names = [scenario.name for scenario in ledger.scenarios]
+    says = f"an inference, modelled: {names[totals.index(min(totals))]} to {names[totals.index(max(totals))]}"
+    yield Figure("Energy", f"{short(min(totals))} to {short(max(totals))} µJ", says)
+    low, high = ledger.savings
+    says = "of the energy of the fp32 SNN of this shape, T and spikes, memory included; by where data lie"
+    yield Figure("Energy saved", f"{100 * low:.1f} to {100 * high:.1f} %", says)
+
+
+def facts(subject: Subject) -> Iterator[str]:
+    """What the network is and how it came to be, in a line."""
+    config = subject.config
+    if config is None:
+        yield subject.title
+        return
+    yield f"{config.model} on {config.dataset}"
+    yield f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
+    yield f"T = {config.timesteps}"
+    yield f"{config.epochs + config.finetune_epochs} epochs, seed {config.seed}"
+    if config.target_ops < 1:
+        yield f"channels closed to {percent(config.target_ops)} of the operations"
+
+
+def learning(subject: Subject) -> Iterator[Chart]:
+    """The curves of a training."""
+    epochs = subject.epochs
+    if not epochs:
+        return
+    xs = [float(epoch.number) for epoch in epochs]
+    best = subject.record.get("best")
+    chosen = best.get("epoch") if isinstance(best, dict) else None
+    noted = (float(chosen), "chosen") if isinstance(chosen, int) and min(xs) <= chosen <= max(xs) else None
+
+    def chart(
+        title: str, y_name: str, lines: list[Series], log: bool = False, shares: bool = True, floor: float | None = None
+    ) -> Chart:
+        form = percent if shares else short
+        return line_chart(title, xs, lines, "epoch", y_name, form, log, noted, floor)
+
+    loss = [[epoch.train_loss for epoch in epochs], [epoch.val_loss for epoch in epochs]]
+    least, most = min(map(min, loss)), max(map(max, loss))
+    pair = ("training", "held out")
+    yield chart(
+        "Loss",
+        "mean cross-entropy",
+        [Series(name, values) for name, values in zip(pair, loss, strict=True)],
+        log=least > 0 and most / least > 10,
+        shares=False,
+    )
+    right = [[epoch.train_accuracy / 100 for epoch in epochs], [epoch.val_accuracy / 100 for epoch in epochs]]
+    yield chart("Accuracy", "share of images", [Series(n, v) for n, v in zip(pair, right, strict=True)])
+    yield chart("Firing rate", "spikes per neuron and step", _by_layer(epochs, "rates"), floor=0)
+    if any(any(epoch.saturated.values()) for epoch in epochs):
+        yield chart("Saturation", "stored codes at an end of the grid", _by_layer(epochs, "saturated"), floor=0)
+    if all(epoch.ops_share is not None for epoch in epochs):
+        left = Series("operations", [epoch.ops_share or 0.0 for epoch in epochs])
+        opened = [
+            Series(name, [epoch.channels[name][0] / epoch.channels[name][1] for epoch in epochs])
+            for name in epochs[0].channels
+        ]
+        yield chart("What closed channels leave", "share of operations, of channels", [left, *opened], floor=0)
+
+
+def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
+    return [Series(name, [getattr(epoch, what)[name] for epoch in epochs]) for name in epochs[0].rates]
+
+
+def layers(story: Story) -> Grid:
+    """Each layer of neurons: its shape, and how its neurons live."""
+    epochs = story.subject.epochs
+    channels = epochs[-1].channels if epochs else {}
+    rows = []
+    for layer, counts in zip(story.activity, story.ledger.counts.layers, strict=False):
+        total = channels[layer.name][1] if layer.name in channels else counts.channels
+        rows.append(
+            (
+                layer.name,
+                f"{counts.channels} of {total}",
+                f"{counts.neurons:,}",
+                f"{counts.weights:,}",
+                _fixed(layer.rate),
+                _fixed(layer.saturated),
+                _fixed(layer.silent),
+            )
+        )
+    images = story.ledger.counts.images
+    return Grid(
+        f"Layers of neurons on {images:,} test images: channels open, firing rate (spikes per neuron and step), stored "
+        "codes at an end of the grid, neurons that never fired",
+        ("layer",),
+        ("channels open", "neurons", "weights", "firing rate", "saturated", "silent"),
+        tuple(rows),
+    )
+
+
+def codes(layer: Activity) -> Chart:
+    """The histogram of a layer's stored codes."""
+    numbers = range(layer.lowest, layer.lowest + len(layer.codes))
+    title = f"Stored codes of {layer.name}"
+    return histogram(title, list(numbers), layer.shares.tolist(), "code", "share of the codes stored")
+
+
+def operations(ledger: Ledger) -> Chart:
+    """Operations of each layer."""
+    rows = [(layer.name, (layer.dense, layer.done, layer.effective)) for layer in ledger.counts.layers]
+    kinds = ("dense", "done", "with weights not zero")
+    return nested_bars("Synaptic operations by layer", kinds, rows, "operations")
+
+
+def traffic(ledger: Ledger) -> Chart:
+    """Bits moved by this network and by its twins."""
+    rows = [
+        (cost.network.name, [sum(getattr(work.traffic, part) for work in cost.layers) for part in _MOVED])
+        for cost in ledger.costs
+    ]
+    return stacked_bars("Bits read and written, sums left out", _MOVED, rows, "bits")
+
+
+def energies(ledger: Ledger) -> Chart:
+    """Energy of this network and of its twins, in every scenario."""
+    rows = [(cost.network.name, [energy.total / 1e6 for energy in cost.energies]) for cost in ledger.costs]
+    places = [scenario.name for scenario in ledger.scenarios]
+    return range_chart("Energy of an inference by where data lie", places, rows, "µJ")
+
+
+def drift_table(drift: Drift) -> Grid:
+    """How far each layer's rates lie apart."""
+    rows = tuple(
+        (
+            layer.name,
+            _fixed(float(layer.there.mean())),
+            _fixed(float(layer.here.mean())),
+            percent(layer.distance),
+            percent(layer.distance / float(layer.there.mean())) if layer.there.any() else "-",
+        )
+        for layer in drift.layers
+    )
+    return Grid(
+        f"firing rates from {drift.there} to {drift.here}: the mean rates, the earth mover's distance between those of "
+        "their neurons, and that as a share of the first mean",
+        ("layer",),
+        ("from", "to", "distance", "of the first"),
+        rows,
+    )
+
+
+def drift_charts(drift: Drift) -> Iterator[Chart]:
+    """For each layer the two distributions of rates and the area between them."""
+    names = drift.here, drift.there
+    for layer in drift.layers:
+        title = f"{layer.name}: {percent(layer.distance)} apart"
+        yield area_chart(title, layer.here.tolist(), layer.there.tolist(), names, "spikes per step of a neuron")
+
+
+def plain_energies(ledger: Ledger) -> tuple[Grid, Grid]:
+    """The tables of energies, their unit written as a page can write it."""
+    tables = parts.energies(ledger), parts.spent(ledger)
+    first, second = (
+        Grid(grid.caption.replace("uJ", "microjoules"), grid.words, grid.numbers, grid.rows) for grid in tables
+    )
+    return first, second
+
+
+def _fixed(share: float) -> str:
+    """A share in percent, for columns."""
+    return f"{100 * share:.1f} %"
