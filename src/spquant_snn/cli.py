@@ -24,6 +24,8 @@ IntegerBackend = Literal["reference", "native"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 OptionalSource = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")]
+OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+OptionalIndices = Annotated[str | None, tyro.conf.arg(metavar="INDICES")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 
 
@@ -133,30 +135,45 @@ def verify(
 
 
 def report(
-    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN-FOLDER|SPQ-FILE")],
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN-FOLDER|SPQ-FILE ...")],
+    out: OptionalFile = None,
+    html: bool = True,
+    raster: OptionalIndices = None,
+    twin: OptionalFolder = None,
     dataset: OptionalName = None,
     images: int = 1000,
     data_dir: OptionalFolder = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """What an inference costs: operations, memory, and a range of energy.
+    """What an inference costs and what neurons do: tables, and an HTML page.
 
     Args:
-        source: folder of a run, or an .spq file (then with --dataset).
+        sources: folder of a run, or an .spq file (then with --dataset); of several, accuracy against cost.
+        out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default.
+        html: write the page.
+        raster: which test images are shown spike by spike, their numbers with commas, or none; the first three by
+            default.
+        twin: run whose firing rates are compared with those of this one, such as its fp32 twin.
         dataset: another data set than the one trained on.
         images: how many of the test images are counted on; 0 takes all.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
-        as_json: print one JSON object.
+        as_json: print one JSON object; a page is then written only if --out names it.
     """
-    from .commands import report_source
-    from .report.table import as_json as plain
-    from .report.table import tables
+    from .commands import report_sources
+    from .report.page import page_place, write_page
+    from .report.present import as_page, as_plain, as_tables
 
-    ledger = report_source(source, dataset, images, data_dir)
+    if out is not None and not html:
+        raise ConfigError("give either --out, for the page, or --no-html")
+    place = page_place(sources, out) if html and (out is not None or not as_json) else None
+    found = report_sources(sources, dataset, images, _indices(raster), twin, data_dir)
     if as_json:
-        print(json.dumps(plain(ledger)))
+        print(json.dumps(as_plain(found)))
     else:
-        Console(highlight=False).print(*tables(ledger), sep="\n")
+        Console(highlight=False).print(*as_tables(found), sep="\n")
+    if place is not None:
+        size = write_page(as_page(found), place)
+        print(f"\npage: {place} ({size:,} bytes)", file=sys.stderr if as_json else sys.stdout)
     return 0
 
 
@@ -245,6 +262,16 @@ def _use_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def _indices(raster: str | None) -> tuple[int, ...] | None:
+    """The images of --raster."""
+    if raster is None:
+        return None
+    parts = [] if raster == "none" else raster.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise ConfigError(f"--raster takes numbers of test images, as 0,1,2, or none; not {raster!r}")
+    return tuple(map(int, parts))
 
 
 def _typed(config: TrainOptions, arguments: Sequence[str]) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .bench.runtime import Report
+from .bench.runtime import Report as Timings
 from .bench.runtime import measure as measure_runtime
 from .data import Labelled, load
 from .errors import ConfigError, ModelError, RunError
@@ -23,7 +24,12 @@ from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
-from .report.ledger import Ledger, make_ledger
+from .quant.network import SpikingNetwork
+from .report.contest import hold_contest
+from .report.curves import read_epochs
+from .report.pareto import contend
+from .report.present import Report
+from .report.story import RASTERS, Subject, load_twin, tell
 from .runtime.native import NativeProgram
 from .train.config import CUSTOM, TrainConfig, load_config
 from .train.metrics import measure
@@ -40,7 +46,7 @@ def evaluate_source(
     is_run = source.is_dir()
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
-    config = load_config(RunFolder(source).config) if is_run else None
+    config = _config(source)
     if config is not None and backend != "torch" and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
     test = _test_images(source, _data_of(source, dataset, config), images, data_dir)
@@ -90,17 +96,78 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
         )
 
 
-def report_source(source: Path, dataset: str | None, images: int, data_dir: Path | None) -> Ledger:
-    """The ledger of a run, or of an .spq file, on test images."""
+def report_sources(
+    sources: Sequence[Path],
+    dataset: str | None,
+    images: int,
+    rasters: Sequence[int] | None,
+    twin: Path | None,
+    data_dir: Path | None,
+) -> Report:
+    """A report on a run or an .spq file, or on several beside one another, on test images. A page among several, as
+    ``runs/*`` finds last time's, is passed over."""
+    if len(sources) > 1:
+        sources = [source for source in sources if source.suffix != ".html" or source.is_dir()]
+    if not sources:
+        raise ConfigError("there is nothing to report on: give the folder of a run, or several")
+    if len(sources) == 1:
+        return _report_on(sources[0], dataset, images, RASTERS if rasters is None else rasters, twin, data_dir)
+    if rasters is not None or twin is not None:
+        raise ConfigError(f"--raster and --twin are of a report on one run, not on {len(sources)}: leave them out")
+    return _compare(sources, dataset, images, data_dir)
+
+
+def _report_on(
+    source: Path, dataset: str | None, images: int, rasters: Sequence[int], twin: Path | None, data_dir: Path | None
+) -> Report:
     _check_there(source)
-    config = load_config(RunFolder(source).config) if source.is_dir() else None
+    config = _config(source)
     if config is not None and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: report on a run of 1.58 to 8 bits")
     name = _data_of(source, dataset, config)
-    graph, test = _graph(source), _test_images(source, name, images, data_dir)
-    with _progress(len(test), "counting") as advance:
-        pixels = np.ascontiguousarray(test.images.numpy())
-        return make_ledger(graph, pixels, test.labels.numpy(), f"{source} on {name}", progress=_by_total(advance))
+    graph, test = _graph(source), _test_images(source, name, 0, data_dir)
+    subject = Subject(
+        source.resolve().name, f"{source} on {name}", name, graph, test.images.numpy(), test.labels.numpy()
+    )
+    if config is not None:
+        run = RunFolder(source)
+        subject = replace(
+            subject,
+            network=None if config.model == CUSTOM else load_network(source).eval(),
+            config=config,
+            epochs=read_epochs(run.metrics),
+            record=run.read_record(),
+        )
+    other = None if twin is None else load_twin(twin, name)
+    with _progress(min(images or len(test), len(test)), "counting") as advance:
+        return tell(subject, images, rasters, other, _by_total(advance))
+
+
+def _compare(sources: Sequence[Path], dataset: str | None, images: int, data_dir: Path | None) -> Report:
+    for source in sources:
+        _check_there(source)
+    configs = [_config(source) for source in sources]
+    known = [_data_of(source, dataset, config) for source, config in zip(sources, configs, strict=True)]
+    trained = [config.dataset if config else name for config, name in zip(configs, known, strict=True)]
+    for source, name in zip(sources, trained, strict=True):
+        if name != trained[0]:
+            raise ConfigError(
+                f"{sources[0]} is of {trained[0]} and {source} of {name}: only runs of one data set can be compared"
+            )
+    plain = len({source.resolve().name for source in sources}) == len(sources)
+    names = [source.resolve().name if plain else str(source) for source in sources]
+    found = [
+        _graph(source) if config is None or config.quant.integer else _finished(source)
+        for source, config in zip(sources, configs, strict=True)
+    ]
+    test = _test_images(sources[0], known[0], images, data_dir)
+    pixels, labels = np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
+    with _progress(len(sources) * len(test), "counting") as advance:
+        contenders = [
+            contend(name, network, pixels, labels, _by_total(advance))
+            for name, network in zip(names, found, strict=True)
+        ]
+    return hold_contest(contenders, known[0])
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -116,7 +183,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> Report:
+def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> Timings:
     """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
     subject = None
     if lenet is not None:
@@ -128,6 +195,11 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
 def _check_there(source: Path) -> None:
     if not source.exists():
         raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
+
+
+def _config(source: Path) -> TrainConfig | None:
+    """The configuration of a run; None for an .spq file."""
+    return load_config(RunFolder(source).config) if source.is_dir() else None
 
 
 def _graph(source: Path) -> Graph:
@@ -142,6 +214,13 @@ def _integers(run: Path) -> Path:
             f"{run} is not finished: resume it, or write its integers with spquant export {run} --out {path}"
         )
     return path
+
+
+def _finished(run: Path) -> SpikingNetwork:
+    """The network of a floating-point run that came to its end."""
+    if "best" not in RunFolder(run).read_record():
+        raise RunError(f"{run} is not finished: resume it")
+    return load_network(run).eval()
 
 
 def _data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> str:
@@ -161,7 +240,7 @@ def _form(graph: Graph) -> tuple[object, ...]:
 def _test_images(source: Path, name: str, images: int, data_dir: Path | None) -> Labelled:
     if name == CUSTOM:
         raise RunError(
-            f"the data set of {source} was given in Python: name another with --dataset, or evaluate it there"
+            f"the data set of {source} was given in Python: name another with --dataset, or use SpQuantTrainer there"
         )
     if images < 0:
         raise ConfigError(f"images must be at least 0, not {images}")

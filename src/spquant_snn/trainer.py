@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from .integer.lower import lower
 from .quant.grids import Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
+from .report.page import run_page, write_page
+from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
 from .sparsity.compact import compact
 from .sparsity.gates import insert_gates
 from .sparsity.training import SparseTraining
@@ -229,6 +232,34 @@ class SpQuantTrainer:
             RunError: the file cannot be written.
         """
         save(lower(compact(self.network).eval().freeze()), Path(path))
+        return Path(path)
+
+    def report(
+        self,
+        path: str | Path,
+        images: int = 1000,
+        raster: Sequence[int] = RASTERS,
+        twin: SpQuantTrainer | str | Path | None = None,
+    ) -> Path:
+        """Write a page on what the network costs and how its neurons live, measured on its integers and test images.
+
+        Args:
+            path: the HTML file to write.
+            images: how many of the test images are counted on; 0 takes all.
+            raster: indices of test images that are shown spike by spike.
+            twin: whose firing rates are compared with the network's: another trainer, or the folder of a run.
+
+        Raises:
+            ModelError: the network is floating point.
+            ConfigError: an image is not there, or the twin is of other images or layers.
+            RunError: the file cannot be written.
+        """
+        if isinstance(twin, SpQuantTrainer):
+            other: Twin | None = Twin(run_name(twin.run, twin.config), twin.deployed())
+        else:
+            other = None if twin is None else load_twin(Path(twin), self.config.dataset)
+        subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
+        write_page(run_page(tell(subject, images, raster, other)), Path(path))
         return Path(path)
 
     def _resolve(self, epochs: int | None) -> TrainConfig:

@@ -88,6 +88,8 @@ def test_the_command_on_a_run_and_on_its_file(run, spquant):
     answers.append(spquant("report", run / "model.spq", "--dataset", "digits", "--images", 20, "--json"))
     first, second = (json.loads(answer[1]) for answer in answers)
     assert first.pop("title") != second.pop("title")
+    assert [drift["from"] for drift in first.pop("drift")] == ["training form"]
+    assert second.pop("drift") == []  # a file has none
     assert first == second
     assert first["counts"]["images"] == 20
     assert len(first["networks"]) == 7
