@@ -146,7 +146,7 @@ def _logits(raster: Raster) -> Chart:
         named.append(raster.label)
 
     def name(which: int) -> str:
-        says = ", the answer" if which == raster.answer else ", right" if which == raster.label else ""
+        says = ", answer" if which == raster.answer else ", right" if which == raster.label else ""
         return f"class {which}{says}"
 
     quiet = [which for which in range(len(last)) if which not in named]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
@@ -31,6 +32,11 @@ class Figure:
     name: str
     value: str
     says: str
+
+    @property
+    def bound(self) -> str:
+        """What it means, each number in one line with its unit."""
+        return re.sub(r"(\d) (?=[kMG%])", "\\1\N{NO-BREAK SPACE}", self.says)
 
 
 def headline(story: Story) -> Iterator[Figure]:
@@ -83,7 +89,8 @@ def facts(subject: Subject) -> Iterator[str]:
     yield f"{config.model} on {config.dataset}"
     yield f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
     yield f"T = {config.timesteps}"
-    yield f"{config.epochs + config.finetune_epochs} epochs, seed {config.seed}"
+    if subject.epochs:
+        yield f"{len(subject.epochs)} epochs, seed {config.seed}"
     if config.target_ops < 1:
         yield f"channels closed to {percent(config.target_ops)} of the operations"
 

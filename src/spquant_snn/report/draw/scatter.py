@@ -13,6 +13,7 @@ from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, w
 
 _LEFT, _HEIGHT, _BOTTOM = 58, 320, 40
 _NAME = 22  # letters of a name, at most
+_FAR = 3  # times as much
 _LINE = 13  # height of a label
 _RADII = (8, 16, 26, 38, 52, 68)
 _ANGLES = (0, 180, -90, 90, -30, 30, -150, 150, -60, 60, -120, 120)  # degrees, clockwise from the right
@@ -40,13 +41,16 @@ def scatter_chart(
     x_form: Form = short,
     y_form: Form = short,
 ) -> Chart:
-    """Points, less being better along ``x`` and more along ``y``; the axis of ``x``, above zero, is logarithmic.
+    """Points, less being better along ``x`` and more along ``y``; where they lie far apart the axis of ``x`` is
+    logarithmic.
 
     Args:
         front: places of the points that no other beats, in order of ``x``.
     """
     svg = canvas(title, _HEIGHT)
-    x = Scale(*padded([spot.x for spot in spots], log=True, share=0.12), _LEFT, WIDTH - 6, log=True)
+    costs = [spot.x for spot in spots]
+    log = min(costs) > 0 and max(costs) / min(costs) > _FAR
+    x = Scale(*padded(costs, log, share=0.12), _LEFT, WIDTH - 6, log)
     ends = [spot.y + sign * spot.error for spot in spots for sign in (-1, 1)]
     y = Scale(*padded(ends), _HEIGHT - _BOTTOM, TOP + 4)
     frame(svg, x, y, x_name, y_name, x_form, y_form)
