@@ -163,7 +163,7 @@ class SpQuantTrainer:
         config = self._resolve(epochs)
         train, validation = hold_out(self.data.train, config.validation, config.seed)
         teacher = self._teacher()
-        if self.run is None or self._finished:
+        if self.run is None or self._finished or not self.run.checkpoint.exists():
             self._check_goals(train.images[: config.batch_size])
         network, run = self.network, self._open_run()
         optimizer = make_optimizer(network, config)

@@ -8,7 +8,7 @@ import torch
 
 from spquant_snn import ConfigError, ModelError, SpQuantTrainer, load
 from spquant_snn.sparsity.gates import COLD, WARM, channel_gates
-from spquant_snn.sparsity.goals import Goals
+from spquant_snn.sparsity.goals import CHOICES, Goals
 from spquant_snn.sparsity.training import SparseTraining
 from spquant_snn.train import loop
 from spquant_snn.train.config import TrainConfig
@@ -125,15 +125,46 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
         assert 100 * correct == pytest.approx(made.evaluate())
 
 
+def test_controls_meet_the_target_too(tmp_path):
+    for choice in ("random", "magnitude"):
+        made = trainer(target_ops=0.3, channel_choice=choice, out=choice).train(epochs=5)
+        found = lines(tmp_path / choice)
+        assert [line["ops_share"] == 1 for line in found[:2]] == [choice == "magnitude"] * 2
+        assert 0.15 < found[2]["ops_share"] <= 0.3
+        assert [line["channels"] for line in found[3:]] == [found[2]["channels"]] * 2
+        assert made.run.read_record()["best"]["epoch"] >= 3
+        widths = {stage.name: len(stage.synapse.weight) for stage in load_network(tmp_path / choice).hidden}
+        assert widths == {name: opened for name, (opened, _) in found[-1]["channels"].items()}
+        made.train(epochs=1)  # with the same channels
+        assert lines(tmp_path / f"{choice}-2")[0]["channels"] == found[-1]["channels"]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_run_without_its_first_checkpoint_begins_as_it_would_have(choice, tmp_path, monkeypatch):
+    options = {"target_ops": 0.3, "channel_choice": choice}
+    trainer(out="whole", **options).train(epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("spquant_snn.trainer.make_optimizer", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trainer(out="killed", **options).train(epochs=2)
+    assert (tmp_path / "killed" / "config.toml").exists()
+    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
+    SpQuantTrainer.resume(tmp_path / "killed", quiet=True).train()
+    for name in ("model.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_a_target_of_one_changes_nothing(tmp_path):
-    for out, options in (("a", {}), ("b", {"target_ops": 1.0, "target_rate": 1.0, "target_synops": 0.0})):
-        trainer(out=out, **options).train(epochs=2)
+    options = {"target_ops": 1.0, "target_rate": 1.0, "target_synops": 0.0, "channel_choice": "random"}
+    for out, given in (("a", {}), ("b", options)):
+        trainer(out=out, **given).train(epochs=2)
     for name in ("model.safetensors", "metrics.jsonl", "model.spq"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(monkeypatch, tmp_path):
-    options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1}
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
+    options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1, "channel_choice": choice}
     trainer(out="whole", **options).train(epochs=3)
     objective = loop.objective
     for stop_at in (5, 60, 100, 140):  # steps; an epoch has 41, and the gates are settled after the second

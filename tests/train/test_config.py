@@ -54,6 +54,7 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("augment", 1),
         ("validation", -1),
         ("precision", "fp16"),
+        ("channel_choice", "best"),
         ("seed", -1),
         ("seed", 2**31),
         ("teacher", None),

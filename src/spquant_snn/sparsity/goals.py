@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CHOICES = ("learned", "random", "magnitude")
+
 
 @dataclass(frozen=True)
 class Goals:
@@ -15,12 +17,16 @@ class Goals:
         synops: synaptic operations for one image, those on pixels left out, that should not be exceeded; 0 regulates
             nothing.
         weight: of the two penalties on rates in the loss.
+        choice: who decides which channels are closed, one of ``CHOICES``; see ``choices``.
+        seed: of channels drawn at random.
     """
 
     ops: float = 1.0
     rate: float = 1.0
     synops: float = 0.0
     weight: float = 1.0
+    choice: str = "learned"
+    seed: int = 0
 
     @property
     def any(self) -> bool:

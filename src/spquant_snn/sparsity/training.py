@@ -7,6 +7,15 @@
     60 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
     60 .. 100 %                 the network trains on with fixed gates
 
+So it is with learned gates. Of the controls (``choices``) nothing is learned and nothing added to the loss:
+
+    random      closed before the first step, within the target at the densities of the untrained network, and never
+                opened again; those of the trained network may ask for more, so at 60 % further channels are closed, in
+                the order drawn, where more than the target is left. Less than the target can be left, then.
+    magnitude   all gates open until 60 %, then settled as learned ones are
+
+At 60 % each choice is within the target; what rates do afterwards can move the share of all of them.
+
 Everything here is a function of the moment and of what the network's state holds, so that a training that was stopped
 goes on as it would have.
 """
@@ -21,6 +30,7 @@ from torch import Tensor
 
 from ..quant.network import SpikingNetwork
 from .budget import Budget, layer_work, measure_density, operations
+from .choices import close, magnitude_scores, random_scores, rank
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
 from .rates import rate_penalty, synops_penalty
@@ -59,8 +69,8 @@ class SparseTraining:
         return all(bool(gate.settled) for gate in self.gates)
 
     def start(self, images: Tensor) -> None:
-        """Measure the densities of an untrained network on a batch of images, and refuse a target that they show to
-        be out of reach.
+        """Measure the densities of an untrained network on a batch of images, refuse a target that they show to be out
+        of reach, and close channels that are drawn at random.
 
         Raises:
             ModelError: the target cannot be met without emptying a layer.
@@ -73,6 +83,9 @@ class SparseTraining:
         for gate, tried in zip(self.gates, channel_gates(trial), strict=True):
             gate.density.copy_(tried.density)
         self.budget.check()
+        if self.goals.choice == "random":
+            rank(self.gates, random_scores(self.gates, self.goals.seed))
+            close(self.gates, self.budget.choose())
 
     def begin_step(self, moment: float) -> None:
         """Prepare the gates for a step at a moment, in epochs."""
@@ -107,8 +120,10 @@ class SparseTraining:
         """Settle the gates at the end of the epoch, counted from one, at which they are due."""
         if self.budget is None or epoch != self.settles:
             return
+        if self.goals.choice == "magnitude":
+            rank(self.gates, magnitude_scores(self.network))
         for gate, mask in zip(self.gates, self.budget.choose(), strict=True):
-            gate.settle(mask)
+            gate.settle(mask & gate.opened() if self.goals.choice == "random" else mask)
 
     def summary(self) -> dict[str, Any]:
         """Open and all channels of each layer, the operations for one image, and the share of all of them that closed
@@ -137,7 +152,8 @@ class SparseTraining:
     def _progress(self, moment: float) -> float | None:
         """How far the phase is in which gates are learned, 0 to 1; None outside of it."""
         begin = _BEGIN * self.epochs
-        if self.budget is None or self.settled or not begin <= moment < self.settles:
+        learned = self.goals.choice == "learned" and self.budget is not None and not self.settled
+        if not learned or not begin <= moment < self.settles:
             return None
         return (moment - begin) / (self.settles - begin)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..errors import ConfigError, FileFormatError, RunError
 from ..files import replace_file
 from ..quant.config import QuantConfig
-from ..sparsity.goals import Goals
+from ..sparsity.goals import CHOICES, Goals
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,6 +59,9 @@ class TrainOptions:
         target_rate: spikes per neuron and step that no layer should exceed; 1 lets all fire.
         target_synops: synaptic operations for an image that should not be exceeded; 0 lets all be done.
         rate_weight: of the last two in the loss.
+        channel_choice: which channels target_ops closes: learned by gates, or, as a control, random ones from the
+            first step on, or those whose batch normalisation has the smallest scale once 60 % of the epochs are
+            done.
     """
 
     model: str = "lenet-snn"
@@ -90,6 +93,7 @@ class TrainOptions:
     target_rate: float = 1.0
     target_synops: float = 0.0
     rate_weight: float = 1.0
+    channel_choice: Literal["learned", "random", "magnitude"] = "learned"
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,9 @@ class TrainConfig(TrainOptions):
 
     @property
     def goals(self) -> Goals:
-        return Goals(self.target_ops, self.target_rate, self.target_synops, self.rate_weight)
+        return Goals(
+            self.target_ops, self.target_rate, self.target_synops, self.rate_weight, self.channel_choice, self.seed
+        )
 
 
 _RANGES = (
@@ -146,7 +152,11 @@ _RANGES = (
     ("target_synops", 0, 1e15),
     ("rate_weight", 0, 1e6),
 )
-_CHOICES = (("schedule", ("onecycle", "cosine")), ("precision", ("auto", "bf16", "fp32")))
+_CHOICES = (
+    ("schedule", ("onecycle", "cosine")),
+    ("precision", ("auto", "bf16", "fp32")),
+    ("channel_choice", CHOICES),
+)
 
 
 def _check_type(name: str, value: object, wanted: type) -> None:
