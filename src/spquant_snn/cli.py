@@ -28,6 +28,8 @@ OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 OptionalIndices = Annotated[str | None, tyro.conf.arg(metavar="INDICES")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 
+_PRUNED = TrainOptions(target_ops=0.2)
+
 
 def train(
     config: tyro.conf.OmitArgPrefixes[TrainOptions],
@@ -217,13 +219,47 @@ def bench_runtime(
     return 0
 
 
-Work = Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
-Works = Work | Annotated[None, tyro.conf.Suppress]  # tyro makes a subcommand of a choice only
+def bench_sparsity(
+    config: tyro.conf.OmitArgPrefixes[TrainOptions] = _PRUNED,
+    more_seeds: tuple[int, ...] = (),
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/sparsity"),
+    data_dir: OptionalFolder = None,
+    device: OptionalName = None,
+    threads: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Compare trained gates with random masks, magnitude pruning and rate regulation.
+
+    Args:
+        config: of the training with gates; the other arms differ from it in what is done for sparsity.
+        more_seeds: to repeat everything with.
+        out: folder of the runs, one for each arm; those that are finished are not trained again.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        device: cpu, cuda ...; a GPU where there is one by default.
+        threads: of the processor; all by default.
+        as_json: print one JSON object, and nothing of the trainings.
+    """
+    from .bench.sparsity_table import as_json as plain
+    from .bench.sparsity_table import tables
+    from .commands import bench_sparsity as measure
+
+    _use_threads(threads)
+    report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
+    if as_json:
+        print(json.dumps(plain(report)))
+    else:
+        Console(highlight=False).print(*tables(report), sep="\n")
+    return 0
+
+
+Works = (
+    Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
+    | Annotated[int, tyro.conf.subcommand("sparsity", constructor=bench_sparsity, prefix_name=False)]
+)
 
 
 def bench(work: tyro.conf.OmitArgPrefixes[Works]) -> int:
-    """Measure this package on this machine."""
-    assert work is not None
+    """Measure this package."""
     return work
 
 

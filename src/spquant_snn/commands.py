@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .bench.arms import Plan
 from .bench.runtime import Report as Timings
 from .bench.runtime import measure as measure_runtime
+from .bench.sparsity import Report as SparsityReport
+from .bench.sparsity import measure as measure_sparsity
 from .data import Labelled, load
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import load_graph, save
@@ -31,9 +34,10 @@ from .report.pareto import contend
 from .report.present import Report
 from .report.story import RASTERS, Subject, load_twin, tell
 from .runtime.native import NativeProgram
-from .train.config import CUSTOM, TrainConfig, load_config
+from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
+from .trainer import SpQuantTrainer
 
 _TIMED = 100  # images that are timed one by one
 
@@ -190,6 +194,31 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
         _check_there(lenet)
         subject = _graph(lenet), np.ascontiguousarray(_test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
     return measure_runtime(subject, rates, rounds, _say)
+
+
+def bench_sparsity(
+    options: TrainOptions,
+    more_seeds: Sequence[int],
+    out: Path,
+    data_dir: Path | None,
+    device: str | None,
+    quiet: bool = False,
+) -> SparsityReport:
+    """Train the arms that are not trained yet, and compare them."""
+    plan = Plan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
+    plan.check()
+    data = load(options.dataset, data_dir, progress=not quiet)
+
+    def train(config: TrainConfig, folder: Path) -> None:
+        given = asdict(config)
+        places: dict[str, Any] = {"data_dir": data_dir, "device": device, "quiet": quiet}
+        if RunFolder(folder).config.exists():
+            trainer = SpQuantTrainer.resume(folder, **places)
+        else:
+            trainer = SpQuantTrainer(given.pop("model"), given.pop("dataset"), out=folder, **given, **places)
+        trainer.train()
+
+    return measure_sparsity(plan, data, train, _say if quiet else print)
 
 
 def _check_there(source: Path) -> None:

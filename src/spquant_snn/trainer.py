@@ -24,7 +24,7 @@ from .sparsity.compact import compact
 from .sparsity.gates import insert_gates
 from .sparsity.training import SparseTraining
 from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
-from .train.config import CUSTOM, NEURON_OPTIONS, SETTLED, TrainConfig, differences, load_config, with_options
+from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, departures, load_config, with_options
 from .train.console import Display
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
@@ -129,8 +129,7 @@ class SpQuantTrainer:
         config = load_config(run.config)
         if run.weights.exists() and not run.checkpoint.exists():
             raise RunError(f"{folder} holds no {run.checkpoint.name}, so its training cannot go on: start a new one")
-        asked = {name: value for name, value in (options or {}).items() if (name, value) not in SETTLED}
-        changed = differences(config, with_options(asdict(config) | asked))
+        changed = departures(config, options or {})
         if changed:
             raise RunError(f"{folder} was started with {'; '.join(changed)}: resume it without these options")
         for what, given in (("model", model), ("dataset", dataset)):

@@ -210,3 +210,10 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """The fields in which two configurations differ, as "name: old, not new"."""
     a, b = asdict(old), asdict(new)
     return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]
+
+
+def departures(held: TrainConfig, asked: dict[str, Any]) -> list[str]:
+    """In what the configuration of a run departs from options, as ``differences`` words it; options that leave a value
+    to the training agree with whatever it found."""
+    decided = {name: value for name, value in asked.items() if (name, value) not in SETTLED}
+    return differences(held, with_options(asdict(held) | decided))

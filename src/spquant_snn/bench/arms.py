@@ -1,0 +1,122 @@
+"""The arms of an experiment on sparsity: trainings that differ in what is done for sparsity, and in nothing else.
+
+Each arm of each seed is one ordinary run, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, RunError
+from ..train.config import TrainConfig, TrainOptions, departures, load_config
+from ..train.run import RunFolder
+
+_NEAR = 0.02  # how far, relatively, the target of a run that is there already may lie from the one that is needed
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to come to a sparse network.
+
+    Args:
+        name: of its folder.
+        title: in tables.
+        options: of its training, in place of those that all share.
+    """
+
+    name: str
+    title: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+DENSE = Arm("dense", "dense", {"target_ops": 1.0})
+GATES = Arm("gates", "trained gates")
+RANDOM = Arm("random", "random masks", {"channel_choice": "random"})
+MAGNITUDE = Arm("magnitude", "magnitude pruning", {"channel_choice": "magnitude"})
+RATES = Arm("rates", "rate regulation", {"target_ops": 1.0})  # with the target_synops that the gates come to
+ARMS = (DENSE, GATES, RANDOM, MAGNITUDE, RATES)
+CONTROLS = (RANDOM, MAGNITUDE, RATES)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained.
+
+    Args:
+        config: of the arm of trained gates, at the first seed.
+        more_seeds: that all arms are trained with as well.
+        out: the folder of the runs' folders.
+
+    Raises:
+        ConfigError: there would be nothing to compare, nothing to count, or a seed twice.
+    """
+
+    config: TrainConfig
+    more_seeds: tuple[int, ...]
+    out: Path
+
+    def __post_init__(self) -> None:
+        config = self.config
+        if config.target_ops == 1:
+            raise ConfigError(
+                "target_ops 1 closes no channels, so there is nothing to compare: give a share below 1, as 0.2"
+            )
+        for name, default in (("channel_choice", "learned"), ("target_rate", 1.0), ("target_synops", 0.0)):
+            if getattr(config, name) != default:
+                raise ConfigError(f"{name} is what the arms differ in, not {getattr(config, name)!r}: leave it out")
+        if not config.quant.integer:
+            raise ConfigError("operations are counted on integers, not floating point: choose 1.58 to 8 bits")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds must differ, not {', '.join(map(str, self.seeds))}")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return (self.config.seed, *self.more_seeds)
+
+    def folder(self, arm: Arm, seed: int) -> RunFolder:
+        """OUT/<arm> for the first seed, OUT/<arm>-s<seed> for others."""
+        return RunFolder(self.out / (arm.name if seed == self.config.seed else f"{arm.name}-s{seed}"))
+
+    def training(self, arm: Arm, seed: int, synops: float | None = None) -> TrainConfig:
+        """The configuration of an arm's run; that of one which is there already, if it is this one.
+
+        Args:
+            synops: operations that rates are to be regulated to, as far as they are known.
+
+        Raises:
+            ConfigError: there is no such training.
+            RunError: the folder holds a run of another configuration.
+        """
+        wanted = replace(self.config, seed=seed, **arm.options)
+        if arm is not RATES:  # for others it means nothing, and must not keep their runs from being taken over
+            wanted = replace(wanted, rate_weight=TrainOptions.rate_weight)
+        elif synops is not None:
+            wanted = replace(wanted, target_synops=float(synops))
+        run = self.folder(arm, seed)
+        if not run.config.exists():
+            return wanted
+        held = load_config(run.config)
+        asked = asdict(wanted)
+        if arm is RATES and (synops is None or abs(held.target_synops - synops) <= _NEAR * synops):
+            del asked["target_synops"]
+        changed = departures(held, asked)
+        if changed:
+            raise RunError(
+                f"{run.path} was started with {'; '.join(changed)}: choose another --out, or the options of that run"
+            )
+        return held
+
+    def check(self) -> None:
+        """Refuse folders that hold something else, before anything is trained.
+
+        Raises:
+            ConfigError, RunError: as ``training`` does; or the folder is itself a run, or a file.
+        """
+        if RunFolder(self.out).config.exists() or (self.out.exists() and not self.out.is_dir()):
+            what = "the folder of a run" if self.out.is_dir() else "a file"
+            raise RunError(f"{self.out} is {what}, and not a folder to hold the runs of all arms: choose another --out")
+        for seed in self.seeds:
+            for arm in ARMS:
+                self.training(arm, seed)

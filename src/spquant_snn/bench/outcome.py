@@ -1,0 +1,141 @@
+"""What became of a run: accuracy and operations of the integers that ship.
+
+The test images are met once, when the run is done; what was found is noted in run.json and read from there afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data import Labelled
+from ..errors import FileFormatError
+from ..integer.file import load_graph
+from ..report.counts import Counts, count
+from ..train.run import RunFolder
+
+_NOTE, _HELD_OUT = "deployed", "held_out_synops"
+
+
+@dataclass(frozen=True)
+class LayerOutcome:
+    """Of one layer, the mean over the test images: synaptic operations as ``report.counts`` defines them, spikes, and
+    how many there could be; the readout has none."""
+
+    name: str
+    channels: int
+    dense: float
+    done: float
+    spikes: float
+    updates: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a run.
+
+    Args:
+        arm, seed, folder: which run it is.
+        epoch: the best, counted from one; its weights are what ships.
+        validation: accuracy in that epoch on held-out images, in percent.
+        share: of the operations, that closed channels left in that epoch by the count of the budget.
+        images: of the test set.
+        test: accuracy on them, in percent.
+        layers: the readout last.
+    """
+
+    arm: str
+    seed: int
+    folder: str
+    epoch: int
+    validation: float
+    share: float
+    images: int
+    test: float
+    layers: tuple[LayerOutcome, ...]
+
+    @property
+    def channels(self) -> int:
+        return sum(layer.channels for layer in self.layers[:-1])
+
+    @property
+    def dense(self) -> float:
+        return sum(layer.dense for layer in self.layers)
+
+    @property
+    def done(self) -> float:
+        return sum(layer.done for layer in self.layers)
+
+    @property
+    def rate(self) -> float:
+        """Spikes per neuron and step."""
+        return sum(layer.spikes for layer in self.layers) / sum(layer.updates for layer in self.layers)
+
+
+def finished(run: RunFolder) -> bool:
+    """Whether a run has been trained to its end."""
+    return run.record.exists() and "best" in run.read_record() and run.integers.exists()
+
+
+def counted(run: RunFolder) -> bool:
+    """Whether the test images have been met."""
+    return _NOTE in run.read_record()
+
+
+def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
+    """What became of a finished run; counted on the test images, if it has not been.
+
+    Raises:
+        FileFormatError: a file of the run is damaged.
+    """
+    if not counted(run):
+        found = _count(run, test)
+        layers = [
+            LayerOutcome(layer.name, layer.channels, layer.dense, layer.done, layer.spikes, layer.updates)
+            for layer in found.layers
+        ]
+        note = {"images": found.images, "accuracy": found.accuracy, "layers": [asdict(layer) for layer in layers]}
+        run.note(test_accuracy=found.accuracy, **{_NOTE: note})
+    record = run.read_record()
+    try:
+        best, deployed = record["best"], record[_NOTE]
+        return Outcome(
+            arm,
+            seed,
+            str(run.path),
+            int(best["epoch"]),
+            float(best["val_accuracy"]),
+            _share(run, int(best["epoch"])),
+            int(deployed["images"]),
+            float(deployed["accuracy"]),
+            tuple(LayerOutcome(**layer) for layer in deployed["layers"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise FileFormatError(
+            f"{run.record} or {run.metrics.name} is damaged: delete {_NOTE!r} from the first, or train again"
+        ) from None
+
+
+def synops(run: RunFolder, images: Labelled) -> int:
+    """Synaptic operations for an image, those on pixels left out, as the target of a training counts them: a pool
+    folded into the kernel before it. To the nearest whole number; counted on the given images, which the run did not
+    train on, unless it has been."""
+    record = run.read_record()
+    if _HELD_OUT not in record:
+        found = round(sum(layer.folded for layer in _count(run, images).layers[1:]))
+        run.note(**{_HELD_OUT: found})
+        return found
+    return int(record[_HELD_OUT])
+
+
+def _count(run: RunFolder, data: Labelled) -> Counts:
+    return count(load_graph(run.integers), np.ascontiguousarray(data.images.numpy()), data.labels.numpy())
+
+
+def _share(run: RunFolder, epoch: int) -> float:
+    """The budget's count in an epoch; 1 for a run that closes no channels."""
+    line: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8").splitlines()[epoch - 1])
+    return float(line.get("ops_share", 1.0))

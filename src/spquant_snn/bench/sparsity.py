@@ -1,0 +1,91 @@
+"""Trained gates against their controls: what ``spquant bench sparsity`` measures.
+
+Channels closed at random, channels of the smallest magnitude closed, and rates held down with all channels open, each
+at the budget of the trained gates; and the network of which nothing was taken. Every arm is one training of the same
+length from the same seed. Rates are regulated to the operations that the network of the trained gates does on held-out
+images; so that arm comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data import Splits, hold_out
+from ..train.config import TrainConfig, load_config
+from .arms import ARMS, CONTROLS, DENSE, GATES, MAGNITUDE, RANDOM, RATES, Arm, Plan
+from .outcome import Outcome, counted, finished, outcome, synops
+from .verdict import Verdict, compare
+
+Train = Callable[[TrainConfig, Path], object]
+Notify = Callable[[str], None]
+
+_ORDER = (GATES, RANDOM, MAGNITUDE, DENSE, RATES)  # a target that cannot be met shows at the first
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was measured.
+
+    Args:
+        plan: of the trainings.
+        outcomes: of each arm, by its name, one for each seed.
+        budgets: operations on spikes that rates were regulated to, for each seed, and those that are done then; on
+            held-out images.
+    """
+
+    plan: Plan
+    outcomes: dict[str, tuple[Outcome, ...]]
+    budgets: tuple[tuple[int, int], ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The trained gates against each control."""
+        gates = self.outcomes[GATES.name]
+        return tuple(compare(GATES.title, gates, arm.title, self.outcomes[arm.name]) for arm in CONTROLS)
+
+
+def measure(plan: Plan, data: Splits, train: Train, notify: Notify = lambda doing: None) -> Report:
+    """Train what is not trained yet, and see what became of all arms.
+
+    Args:
+        data: that is trained and tested on.
+        train: starts the run of a configuration in a folder, or goes on with it, to its end.
+        notify: is told what goes on.
+
+    Raises:
+        ConfigError, RunError: a folder holds another run; nothing was trained then.
+        ModelError: the target cannot be met without emptying a layer.
+    """
+    plan.check()
+    for seed in plan.seeds:
+        for arm in _ORDER:
+            _run(plan, arm, seed, _spiking(plan, GATES, seed, data) if arm is RATES else None, train, notify)
+    budgets = tuple((_spiking(plan, GATES, seed, data), _spiking(plan, RATES, seed, data)) for seed in plan.seeds)
+    outcomes = {arm.name: tuple(_met(plan, arm, seed, data, notify) for seed in plan.seeds) for arm in ARMS}
+    return Report(plan, outcomes, budgets)
+
+
+def _run(plan: Plan, arm: Arm, seed: int, allowed: int | None, train: Train, notify: Notify) -> None:
+    run, config = plan.folder(arm, seed), plan.training(arm, seed, allowed)
+    if finished(run):
+        notify(f"{arm.title}, seed {seed}: trained already, in {run.path}")
+        return
+    bound = "" if allowed is None else f", to {config.target_synops:,.0f} operations"
+    notify(f"{arm.title}, seed {seed}{bound}")
+    train(config, run.path)
+
+
+def _spiking(plan: Plan, arm: Arm, seed: int, data: Splits) -> int:
+    """Operations on spikes that an arm's network does on the images that were held out of its training."""
+    run = plan.folder(arm, seed)
+    config = load_config(run.config)
+    return synops(run, hold_out(data.train, config.validation, config.seed)[1])
+
+
+def _met(plan: Plan, arm: Arm, seed: int, data: Splits, notify: Notify) -> Outcome:
+    run = plan.folder(arm, seed)
+    if not counted(run):
+        notify(f"{arm.title}, seed {seed}: counting on {len(data.test):,} test images")
+    return outcome(arm.name, seed, run, data.test)
