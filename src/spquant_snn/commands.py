@@ -206,7 +206,6 @@ def bench_sparsity(
 ) -> SparsityReport:
     """Train the arms that are not trained yet, and compare them."""
     plan = Plan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
-    plan.check()
     data = load(options.dataset, data_dir, progress=not quiet)
 
     def train(config: TrainConfig, folder: Path) -> None:

@@ -50,7 +50,7 @@ class Plan:
         out: the folder of the runs' folders.
 
     Raises:
-        ConfigError: there would be nothing to compare, nothing to count, or a seed twice.
+        ConfigError: there would be nothing to compare, nothing to count, or a seed that is none or is there twice.
     """
 
     config: TrainConfig
@@ -70,6 +70,8 @@ class Plan:
             raise ConfigError("operations are counted on integers, not floating point: choose 1.58 to 8 bits")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds must differ, not {', '.join(map(str, self.seeds))}")
+        for seed in self.seeds:
+            replace(config, seed=seed)  # refuses what is no seed
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """The controls: scores of channels that nothing learned, in place of the parameters of the gates.
 
-Whoever gives the scores, one budget turns them into open and closed channels (``Budget.choose``), so that trained gates
-and their controls differ in nothing else. Both controls number the channels of a layer evenly from 0 to 1: closed in
-the order of all scores, they are the same share of every layer, but for the last few, which fill the budget up.
+Whoever gives the scores, one budget turns them into open and closed channels (``Budget.choose``). Both controls number
+the channels of a layer evenly from 0 to 1: closed in the order of all scores, they are the same share of every layer,
+but for the last few, which fill the budget up.
 
 Random: in an order drawn at random.
 
@@ -10,9 +10,8 @@ Magnitude: by the absolute scale of their batch normalisation (network slimming,
 10.1109/ICCV.2017.298, without its penalty on scales). Norms of filters (Li et al. 2017,
 openreview.net/forum?id=rJqFGTslg) say nothing here: weights are taken in standard deviations of their own channel, and
 their sums are normalised, so that all channels are alike. The scale is what is left: the standard deviation of a
-channel's current. It is compared within a layer, as filters are there; compared over all layers it did worse, for
-nothing makes scales of different layers comparable. A channel without batch normalisation is scored by the norm of the
-weights that it computes with.
+channel's current. It is compared within a layer, as filters are there, for nothing makes the scales of different layers
+comparable. A channel without batch normalisation is scored by the norm of the weights that it computes with.
 """
 
 from __future__ import annotations
