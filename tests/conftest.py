@@ -54,6 +54,12 @@ def random_graph():
 
 
 @pytest.fixture(scope="session")
+def with_gates():
+    """``with_gates(graph, seed)``, as ``shared/graphs`` says."""
+    return graphs.with_gates
+
+
+@pytest.fixture(scope="session")
 def random_images():
     """``random_images(graph, count, seed=0)``, as ``shared/graphs`` says."""
     return graphs.random_images

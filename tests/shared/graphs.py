@@ -13,6 +13,7 @@ import numpy as np
 from brims import at_the_brim
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
+from spquant_snn.quant.blocks import BLOCK, BlockGate
 from spquant_snn.quant.fold import fold_neuron
 from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.quant.pool import Pool
@@ -44,6 +45,22 @@ def random_graph(seed, weight_bits=None, state_bits=None, reset=None):
         return _drawn(rng, bits, reset)
     turn = (seed - RARE) % (len(_STYLES) + _BRIMS)
     return _drawn(rng, bits, reset, *_STYLES[turn], 9) if turn < len(_STYLES) else at_the_brim(rng, *bits, reset)
+
+
+def with_gates(graph, seed):
+    """The graph with a random gate on most of the layers that can have one; some that always or never compute."""
+    rng = np.random.default_rng(seed)
+    shapes, layers = (graph.input_shape, *graph.shapes), [graph.layers[0]]
+    for layer, shape in zip(graph.layers[1:], shapes[1:], strict=False):
+        if layer.connection.groups > 1 or rng.random() < 0.2:
+            layers.append(layer)
+            continue
+        blocks, inputs = -(-len(layer.connection.codes) // BLOCK), np.prod(layer.connection.pooled_shape(shape))
+        count, code = rng.integers(-20, 60, blocks), rng.integers(-90, 91, blocks)
+        least = count * rng.uniform(0, 0.5, blocks) * inputs + rng.normal(0, 100, blocks)
+        least[rng.random(blocks) < 0.1] = rng.choice([-_INT32, _INT32])
+        layers.append(dataclasses.replace(layer, gate=BlockGate(*(x.astype(np.int32) for x in (count, code, least)))))
+    return dataclasses.replace(graph, layers=tuple(layers))
 
 
 def random_images(graph, count, seed=0):

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from graphs import RARE, random_graph
+from graphs import RARE, random_graph, with_gates
 from spquant_snn.integer.file import to_bytes
 
 START = 20  # of the header
@@ -43,7 +43,9 @@ NUDGES = {
 
 def seed_files():
     """The files that mutations start from: graphs of every kind, none of them large."""
-    files = [to_bytes(random_graph(seed)) for seed in (*range(16), *range(RARE, RARE + 30))]
+    graphs = [random_graph(seed) for seed in (*range(16), *range(RARE, RARE + 30))]
+    graphs += [with_gates(random_graph(seed), seed) for seed in range(RARE, RARE + 30, 2)]
+    files = list(map(to_bytes, graphs))
     return [data for data in files if len(data) < 10_000]
 
 
@@ -164,6 +166,7 @@ def _of_layer(layer):
     neuron, store = layer["neuron"], layer["neuron"]["store"]
     yield from (layer["connection"]["codes"], neuron["fire"], neuron["drop"])
     yield from (store[key] for key in ("decay", "edges", "gain", "offset") if key in store)
+    yield from (layer["gate"] or {}).values()
 
 
 def _unpacked(data):

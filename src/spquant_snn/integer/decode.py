@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..errors import FileFormatError
+from ..quant.blocks import BlockGate, blocks_of
 from ..quant.fold import Neuron, Scaled, Table
 from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
 from ..quant.pool import Pool
@@ -40,8 +41,10 @@ def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
 def _layer(fields: Fields, blobs: BlobReader) -> Callable[[], Layer]:
     connection, channels = _connection(fields.inner("connection"), blobs)
     neuron = _neuron(fields.inner("neuron"), blobs, channels)
+    found = fields.inner_or_null("gate")
+    gate = None if found is None else _gate(found, blobs, blocks_of(channels))
     fields.close()
-    return lambda: Layer(connection(), neuron())
+    return lambda: Layer(connection(), neuron(), None if gate is None else gate())
 
 
 def _readout(fields: Fields, blobs: BlobReader) -> Callable[[], Readout]:
@@ -91,6 +94,12 @@ def _neuron(fields: Fields, blobs: BlobReader, channels: int) -> Callable[[], Ne
     store = _store(fields.inner("store"), blobs, STATE_GRIDS[bits].high - STATE_GRIDS[bits].low + 1, channels)
     fields.close()
     return lambda: Neuron(bits, fraction, reset, fire.int32(), drop.int32(), store())
+
+
+def _gate(fields: Fields, blobs: BlobReader, blocks: int) -> Callable[[], BlockGate]:
+    count, code, least = (blobs.claim(fields.inner(name), (blocks,)) for name in ("count", "code", "least"))
+    fields.close()
+    return lambda: BlockGate(count.int32(), code.int32(), least.int32())
 
 
 def _store(fields: Fields, blobs: BlobReader, levels: int, channels: int) -> Callable[[], Table | Scaled]:

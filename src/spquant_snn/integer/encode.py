@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..quant.blocks import BlockGate
 from ..quant.fold import Neuron, Scaled, Table
 from ..quant.grids import TERNARY
 from ..quant.pool import Pool
@@ -17,7 +18,11 @@ def encode(graph: Graph, blobs: BlobWriter) -> Part:
         "input_shape": _row(graph.input_shape),
         "timesteps": int(graph.timesteps),
         "layers": [
-            {"connection": _connection(layer.connection, blobs), "neuron": _neuron(layer.neuron, blobs)}
+            {
+                "connection": _connection(layer.connection, blobs),
+                "neuron": _neuron(layer.neuron, blobs),
+                "gate": None if layer.gate is None else _gate(layer.gate, blobs),
+            }
             for layer in graph.layers
         ],
         "readout": {
@@ -55,6 +60,10 @@ def _neuron(neuron: Neuron, blobs: BlobWriter) -> Part:
         "drop": blobs.add(neuron.drop),
         "store": _store(neuron.store, blobs),
     }
+
+
+def _gate(gate: BlockGate, blobs: BlobWriter) -> Part:
+    return {"count": blobs.add(gate.count), "code": blobs.add(gate.code), "least": blobs.add(gate.least)}
 
 
 def _store(store: Table | Scaled, blobs: BlobWriter) -> Part:

@@ -12,7 +12,7 @@ All integers are little-endian. A file is a prefix, a header and a row of blobs,
 **Header**, UTF-8 JSON, one object. Keys come in any order; none may be missing, unknown or doubled; numbers are finite:
 
     header      "input_shape": [C, H, W], "timesteps": 1..1024, "layers": [layer, ...] (1..1024), "readout": readout
-    layer       "connection": connection, "neuron": neuron
+    layer       "connection": connection, "neuron": neuron, "gate": gate or null; null in the first layer
     readout     "connection": connection, "fraction": 0..8, "bias": blob [O], "scale": number above 0
     connection  "name": text, "bits": 1.58 or 2..8, "stride": [y, x], "padding": [y, x], "groups": g,
                 "pools": [pool, ...] (0..16), "sum_pool": pool or null, "codes": blob [O, I/g, kh, kw] or [O, F]
@@ -22,16 +22,17 @@ All integers are little-endian. A file is a prefix, a header and a row of blobs,
     table       "kind": "table", "decay": blob [K, O], "edges": blob [K-1, O], for K codes
     scaled      "kind": "scaled", "decay": blob [O], "decay_shift": 0..16, "gain": blob [O], "offset": blob [O],
                 "shift": 0..40
+    gate        "count": blob [B], "code": blob [B], "least": blob [B], for B = ceil(O / 32) blocks
     blob        "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
                 "crc32": of the blob's bytes
 
 C, H, W, strides, paddings, kernels and groups are at most 65535, sizes in shapes 2^31 - 1, names one line of up to 256
 printable characters; the areas of a connection's sum-pools multiply to at most 2^23. What the fields mean is said in
-``graph`` and ``quant.fold``.
+``graph``, ``quant.fold`` and ``quant.blocks``.
 
-**Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's; of the
-readout codes, bias. The first is at offset 0, each of the others where the one before it ends. The last index of an
-array runs fastest.
+**Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's, then its
+gate's; of the readout codes, bias. The first is at offset 0, each of the others where the one before it ends. The last
+index of an array runs fastest.
 
     ternary, bits2 .. bits8   codes, as their bits say, packed as ``pack`` says
     int8, int16, int32        all other arrays, in two's complement

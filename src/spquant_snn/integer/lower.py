@@ -28,7 +28,12 @@ def lower(network: SpikingNetwork) -> Graph:
     layers = []
     for stage, inputs in zip(network.hidden, live, strict=False):
         folded = fold_stage(stage, bits, inputs)
-        layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron))
+        if folded.gate is not None and stage.gate is not None and not bool(stage.gate.opened().all()):
+            raise ModelError(
+                f"layer {stage.name!r} has closed channels, and blocks that are skipped are made of open ones: "
+                "call compact() before lower()"
+            )
+        layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron, folded.gate))
     last = fold_readout(network.readout, network.config.timesteps, live[-1])
     readout = Readout(_connection(network, network.readout, last.codes), last.fraction, last.bias, last.scale)
     return Graph(network.input_shape, network.config.timesteps, tuple(layers), readout)

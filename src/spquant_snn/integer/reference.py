@@ -1,6 +1,6 @@
 """The reference: what an integer graph computes, written to be read. Every other backend must give the same integers.
 
-Each function is one line of the definition: pool, sum, integrate, fire, store, read out.
+Each function is one line of the definition: pool, sum, gate, integrate, fire, store, read out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Int64, Neuron, Table
 from ..quant.pool import Pool
 from .graph import PIXEL, Connection, Graph, Readout
@@ -44,7 +45,8 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
             sums = [connect(layer.connection, x, largest)] * steps  # the same at every step
         else:
             sums = [connect(layer.connection, frame, largest) for frame in x]
-        spikes, codes = integrate(layer.neuron, sums)
+        active = [active_inputs(layer.connection, frame) for frame in x] if layer.gate else None
+        spikes, codes = integrate(layer.neuron, sums, layer.gate, active)
         if probe is not None:
             probe(layer.connection.name, spikes, codes)
         x = spikes.astype(np.int32)  # [T, N, ...]
@@ -92,15 +94,56 @@ def pool_windows(x: Int32, pool: Pool) -> Int32:
     return pooled
 
 
-def integrate(neuron: Neuron, sums: list[Int32]) -> tuple[Spikes, Int32]:
-    """Spikes and stored codes [T, N, C, ...] of the sums [N, C, ...] of T steps; the state starts at zero."""
+def active_inputs(connection: Connection, x: Int32) -> Int32:
+    """[N, 1, H', W'], or [N, 1] of a full connection: how many inputs [N, ...] behind the pools are not zero among
+    those that the sums of one place look at."""
+    for pool in connection.pools:
+        x = pool_windows(x, pool)
+    active: Int32 = (x != 0).astype(np.int32)
+    if not connection.convolves:
+        counted: Int32 = active.reshape(len(x), -1).sum(1, dtype=np.int32)[:, None]
+        return counted
+    (dy, dx), (down, right), pool = connection.stride, connection.padding, connection.sum_pool or Pool("sum", 1, 1)
+    tall, wide = (
+        (pool.kernel - 1) * stride + kernel
+        for stride, kernel in zip(connection.stride, connection.codes.shape[2:], strict=True)
+    )
+    padded = np.pad(active.sum(1, dtype=np.int32), ((0, 0), (down, down), (right, right)))
+    windows = sliding_window_view(padded, (tall, wide), axis=(1, 2))[:, :: dy * pool.stride, :: dx * pool.stride]
+    counted = windows.sum((3, 4), dtype=np.int32)
+    return counted[:, None]
+
+
+def integrate(
+    neuron: Neuron, sums: list[Int32], gate: BlockGate | None = None, active: list[Int32] | None = None
+) -> tuple[Spikes, Int32]:
+    """Spikes and stored codes [T, N, C, ...] of the sums [N, C, ...] of T steps; the state starts at zero.
+
+    Args:
+        active: of each step, where there is a gate; see ``active_inputs``.
+    """
     code = np.zeros_like(sums[0])
     spikes = np.empty((len(sums), *code.shape), np.bool_)
     codes = np.empty((len(sums), *code.shape), np.int32)
     for t, drive in enumerate(sums):
-        spikes[t], code = step(neuron, drive, code)
-        codes[t] = code
+        spikes[t], after = step(neuron, drive, code)
+        if gate is not None and active is not None:
+            computed = np.repeat(computed_blocks(gate, active[t], code), BLOCK, 1)[:, : code.shape[1]]
+            spikes[t] &= computed
+            after = np.where(computed, after, code)
+        codes[t] = code = after
     return spikes, codes
+
+
+def computed_blocks(gate: BlockGate, active: Int32, code: Int32) -> NDArray[np.bool_]:
+    """[N, B, ...] whether each block is computed in a step before which it stores the codes [N, C, ...]."""
+    shape, blocks = (-1, *[1] * (code.ndim - 2)), blocks_of(code.shape[1])
+    filled = np.zeros((len(code), blocks * BLOCK, *code.shape[2:]), np.int32)
+    filled[:, : code.shape[1]] = code
+    stored_codes = filled.reshape(len(code), blocks, BLOCK, *code.shape[2:]).sum(2, dtype=np.int32)
+    count, weight, least = (x.reshape(shape) for x in (gate.count, gate.code, gate.least))
+    computed: NDArray[np.bool_] = count * active + weight * stored_codes >= least
+    return computed
 
 
 def step(neuron: Neuron, sums: Int32, code: Int32) -> tuple[Spikes, Int32]:
