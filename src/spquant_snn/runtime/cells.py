@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..integer.graph import Connection, Layer
+from ..integer.quiet import at_rest, quiet_inputs
 from ..quant.fold import Neuron, Scaled, Table
-from .plan import NeuronPlan
+from .plan import LANES, BlocksPlan, NeuronPlan
 from .slices import neuron_planes
 
 _INT16 = (1 << 15) - 1
@@ -52,6 +53,35 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
         plane_decay=planes[1] if planes else 0,
         plane_edge=planes[2] if planes else 0,
     )
+
+
+def plan_blocks(layer: Layer, largest: int) -> BlocksPlan | None:
+    """What decides which blocks of a layer need their sums; None where all do.
+
+    Args:
+        largest: the largest value of an input.
+    """
+    gate, quiet = layer.gate, quiet_inputs(layer, largest)
+    if gate is None and quiet is None:
+        return None
+    return BlocksPlan(
+        channels=len(layer.connection.codes),
+        count=gate.count if gate else None,
+        code=gate.code if gate else None,
+        least=gate.least if gate else None,
+        quiet=quiet,
+        rest=None if quiet is None else _rest(layer.neuron, len(quiet)),
+    )
+
+
+def _rest(neuron: Neuron, tiles: int) -> NDArray[np.uint32]:
+    """[tiles, K, bits + 1] the bits of what each code becomes without input, counted from the lowest, and spikes."""
+    spikes, codes = at_rest(neuron)
+    bits = (neuron.high - neuron.low).bit_length()
+    rows = np.stack([*((codes - neuron.low) >> b & 1 for b in range(bits)), spikes], 1).astype(np.uint8)
+    lanes = padded(rows, tiles * LANES, 0).reshape(*rows.shape[:2], tiles, LANES)
+    words = np.packbits(lanes, axis=-1, bitorder="little").view("<u4")[..., 0]
+    return np.ascontiguousarray(words.transpose(2, 0, 1).astype(np.uint32))
 
 
 def _totals(connection: Connection) -> NDArray[np.int64]:

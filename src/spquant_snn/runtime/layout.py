@@ -41,10 +41,10 @@ def plan_network(
         arena.take(4 * steps * max((part.connection.words for part in parts[k:-1:2]), default=0)) for k in range(2)
     ]
     layers = [
-        LayerPlan(part.connection, part.neuron, state, between[i % 2])
+        LayerPlan(part.connection, part.neuron, part.blocks, state, between[i % 2])
         for i, (part, state) in enumerate(zip(parts, states, strict=False))
     ]
-    readout = LayerPlan(parts[-1].connection, None, Region(0, 0), Region(0, 0))
+    readout = LayerPlan(parts[-1].connection, None, None, Region(0, 0), Region(0, 0))
     logits = arena.take(4 * LANES * readout.connection.tiles)
     scratch = _scratch(arena, parts)
     if arena.size > _INT32:
@@ -114,6 +114,7 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
         heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),
         shifts=arena.take(4 * max((c.row_words + WORDS for c, _, _, _ in sliced), default=0)),
+        marks=arena.take(max((part.connection.row_words for part in parts if part.blocks), default=0)),
         planes=arena.take(4 * max(planes, default=0)),
     )
 

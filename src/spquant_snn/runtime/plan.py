@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .arena import Region
 
-LAYOUT = 2  # SPQ_LAYOUT
+LAYOUT = 3  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
 WORDS = 16  # SPQ_WORDS
 ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED = range(6)
@@ -145,9 +145,20 @@ class NeuronPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class BlocksPlan:
+    channels: int
+    count: NDArray[np.int32] | None
+    code: NDArray[np.int32] | None
+    least: NDArray[np.int32] | None
+    quiet: NDArray[np.int32] | None
+    rest: NDArray[np.uint32] | None
+
+
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
     connection: ConnectionPlan
     neuron: NeuronPlan | None
+    blocks: BlocksPlan | None
     state: Region
     spikes: Region
 
@@ -165,6 +176,7 @@ class ScratchPlan:
     columns: Region
     heads: Region
     shifts: Region
+    marks: Region
     planes: Region
 
 

@@ -64,10 +64,19 @@ class CNeuron(Structure):
     ]
 
 
+class CBlocks(Structure):
+    _fields_ = [
+        ("channels", c_int32),
+        *((name, POINTER(c_int32)) for name in ("count", "code", "least", "quiet")),
+        ("rest", POINTER(c_uint32)),
+    ]
+
+
 class CLayer(Structure):
     _fields_ = [
         ("connection", CConnection),
         ("neuron", POINTER(CNeuron)),
+        ("blocks", POINTER(CBlocks)),
         ("state", CRegion),
         ("spikes", CRegion),
     ]
@@ -77,7 +86,7 @@ class CScratch(Structure):
     _fields_ = [
         ("pooled", CRegion * 2),
         *((name, CRegion) for name in ("starts", "events", "values", "lines", "runs", "sums")),
-        *((name, CRegion) for name in ("frame", "columns", "heads", "shifts", "planes")),
+        *((name, CRegion) for name in ("frame", "columns", "heads", "shifts", "marks", "planes")),
     ]
 
 

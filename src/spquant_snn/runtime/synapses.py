@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape
 from ..quant.pool import Pool
-from .cells import padded, plan_neuron
+from .cells import padded, plan_blocks, plan_neuron
 from .plan import (
     ADD8,
     ADD16,
@@ -23,6 +23,7 @@ from .plan import (
     LANES,
     MULTIPLY,
     SLICED,
+    BlocksPlan,
     Body,
     ConnectionPlan,
     NeuronPlan,
@@ -41,6 +42,7 @@ class Synapses:
 
     connection: ConnectionPlan
     neuron: NeuronPlan | None
+    blocks: BlocksPlan | None
 
 
 def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, body: Body, first: bool) -> Synapses:
@@ -72,7 +74,8 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
     if max(sizes) > _INT32:
         raise too_large(connection.name, "a position in its weights or its input")
     slices = None
-    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts:
+    gated = layer is not None and layer.gate is not None
+    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts and not gated:
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
     if groups > 1:
         form = GROUPED
@@ -124,7 +127,8 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         group_start=starts.astype(np.uint32) if form == GROUPED else None,
         slices=slices if form == SLICED else None,
     )
-    return Synapses(plan, neuron)
+    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED) else None
+    return Synapses(plan, neuron, blocks)
 
 
 def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:

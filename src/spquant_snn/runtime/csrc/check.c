@@ -104,6 +104,14 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     if (!c->wide && !layer->neuron->narrow) return SPQ_BAD_SHAPE;
     if (!c->wide && !SPQ_HAS_LANES) return SPQ_BAD_BODY;
     if (bits != 8 && (bits < 2 || bits > 4)) return SPQ_BAD_SHAPE;
+    const spq_blocks *blocks = layer->blocks;
+    if (blocks) {
+        const int32_t events = c->form != SPQ_DENSE && c->form != SPQ_SLICED;
+        if (!events || blocks->channels != c->outputs || (blocks->quiet && !blocks->rest)) return SPQ_BAD_SHAPE;
+        if (blocks->quiet && (layer->neuron->scaled || bits > 4)) return SPQ_BAD_SHAPE;
+        if (blocks->count && (index == 0 || !blocks->code || !blocks->least)) return SPQ_BAD_SHAPE;
+        if (!fits(s->marks, (uint64_t)c->out_width * (uint64_t)c->tiles, size)) return SPQ_BAD_ARENA;
+    }
     if (!fits(layer->state, 4u * words * (uint64_t)bits, size) ||
         !fits(layer->spikes, 4u * words * (uint64_t)network->steps, size))
         return SPQ_BAD_ARENA;

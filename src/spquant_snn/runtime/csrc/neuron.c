@@ -76,8 +76,10 @@ SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_
     uint32_t *state = cells->state, *spikes = cells->spikes;
     for (int32_t tile = 0; tile < tiles; tile++) {
         const spq_constants k = constants_of(n, levels, tile * SPQ_LANES, tiles * SPQ_LANES);
-        for (int32_t word = tile; word < words; word += tiles)
+        for (int32_t word = tile; word < words; word += tiles) {
+            if (cells->marks && cells->marks[word]) continue;
             spikes[word] = fire_tile(&k, bits, levels, sums + word * SPQ_LANES, state + word, pitch);
+        }
     }
 }
 
@@ -176,6 +178,7 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
     int32_t word = 0;
     for (int32_t x = 0; x < cells->width; x++)
         for (int32_t channel = 0; channel < channels; channel += SPQ_LANES, word++) {
+            if (cells->marks && cells->marks[word]) continue;
             const int32_t *tile = sums + word * SPQ_LANES;
             uint32_t *state = cells->state + word * step;
             int32_t field[SPQ_LANES];
@@ -207,6 +210,7 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ce
         const __m512i edge2 = n->levels > 3 ? _mm512_loadu_si512(edges + 2 * channels) : edge1;
         const __mmask16 last = n->levels > 3 ? 0xFFFF : 0;
         for (int32_t word = tile >> 1; word < words; word += cells->tiles) {
+            if (cells->marks && cells->marks[word]) continue;
             spq_half *state0 = (spq_half *)(void *)(cells->state + word) + (tile & 1);
             spq_half *state1 = (spq_half *)(void *)(cells->state + cells->pitch + word) + (tile & 1);
             spq_half *spikes = (spq_half *)(void *)(cells->spikes + word) + (tile & 1);

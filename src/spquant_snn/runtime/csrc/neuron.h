@@ -10,6 +10,7 @@ typedef struct {
     uint32_t *state; /* bitmaps [width][tiles], `pitch` words from one bit to the next, or bytes */
     int32_t pitch;
     uint32_t *spikes; /* [width][tiles] */
+    uint8_t *marks;   /* [width][tiles] blocks that are not 0 are passed over; none: no such block */
 } spq_cells;
 
 /* One time step of a row; sums are int32 if `wide`, else int16, of a neuron with narrow

@@ -3,9 +3,9 @@
  * A layer takes several steps before the next one does, so that its weights stay in the cache and, where these are all
  * steps of an image, one place holds the state of each layer in turn. Sums of a row go to its neurons at once. The
  * first layer adds up a still image once and shows its sums to the neurons at every step. */
+#include "blocks.h"
 #include "dense.h"
 #include "lanes.h"
-#include "neuron.h"
 #include "sliced.h"
 #include "sums.h"
 
@@ -45,7 +45,8 @@ static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
     const spq_connection *c = &layer->connection;
     const int32_t words = row_words(c), all = layer_words(c);
     spq_cells cells = {c->out_width, c->tiles, (uint32_t *)at(turn->arena, layer->state), all,
-                       (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words};
+                       (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
+    if (layer->blocks) cells.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
     cells.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
     return cells;
 }
@@ -57,6 +58,7 @@ static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
     for (int32_t t = turn->first; t < turn->first + turn->count; t++) {
         const spq_cells cells = cells_of(turn, t, row);
         spq_fire_row(layer->neuron, sums, layer->connection.wide, &cells);
+        if (layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &cells);
         if (turn->trace) trace_row(turn, t, row, &cells);
     }
 }
@@ -79,6 +81,7 @@ static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, v
 
 static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
     const spq_scratch *scratch = &turn->network->scratch;
+    const spq_layer *layer = &turn->network->layers[turn->index];
     const spq_lists lists = lists_of(c, scratch, turn->arena);
     spq_view view = {0, (spq_line *)at(turn->arena, scratch->lines), (spq_run *)at(turn->arena, scratch->runs)};
     uint8_t *sums = (uint8_t *)at(turn->arena, scratch->sums);
@@ -92,8 +95,16 @@ static void run_events(const spq_turn *turn, const spq_connection *c, spq_input 
         }
         listed = below > listed ? below : listed;
         spq_look(c, &lists, top, slot, &view);
-        for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width)
-            spq_sum(c, &lists, &view, x, sums + column * size);
+        spq_cells cells = {0, 0, 0, 0, 0, 0};
+        if (layer->blocks) cells = cells_of(turn, turn->first, row);
+        for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
+            const uint8_t *marks = cells.marks ? cells.marks + column * c->tiles : 0;
+            if (marks) {
+                const int32_t active = spq_active(c, &lists, top, slot, x);
+                if (!spq_mark_pixel(layer->blocks, layer->neuron, &cells, column, active)) continue;
+            }
+            spq_sum(c, &lists, &view, x, marks, sums + column * size);
+        }
         fire_row(turn, row, sums);
         top += c->step_height, slot += c->step_height;
         while (slot >= lists.rows) slot -= lists.rows;

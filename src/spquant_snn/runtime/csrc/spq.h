@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define SPQ_LAYOUT 2u /* raised whenever a struct of this file changes */
+#define SPQ_LAYOUT 3u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32
 
 enum { SPQ_OK = 0, SPQ_BAD_LAYOUT, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
@@ -96,9 +96,19 @@ typedef struct {
     int32_t plane_decay, plane_edge; /* the largest of each, without its sign */
 } spq_neuron;
 
+/* Blocks of neurons, the 32 channels of a tile at one pixel, whose sums are not needed in every step. */
+typedef struct {
+    int32_t channels;
+    /* [tiles] a block is left as it is where count * active inputs + code * sum of its codes < least; none: never */
+    const int32_t *count, *code, *least;
+    const int32_t *quiet; /* [tiles] inputs that are not zero up to which none of them matters; none: not looked at */
+    const uint32_t *rest; /* [tiles][levels][bits + 1] bits of the next code, and spikes, of each code without input */
+} spq_blocks;
+
 typedef struct {
     spq_connection connection;
     const spq_neuron *neuron; /* none for the readout */
+    const spq_blocks *blocks; /* none: all are computed */
     spq_region state;         /* stored codes: bitmaps [bits][out_height][out_width][tiles], or bytes */
     spq_region spikes;        /* bitmaps [steps][out_height][out_width][tiles] */
 } spq_layer;
@@ -116,6 +126,7 @@ typedef struct {
     spq_region columns;   /* uint16 [groups][padded height * stride * channels + 64], for SPQ_SLICED */
     spq_region heads;     /* uint32 [padded height + 1][groups] where the events of a row start there */
     spq_region shifts;    /* int32 [out_width][tiles], and 16 */
+    spq_region marks;     /* uint8 [out_width][tiles] */
     spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
 } spq_scratch;
 

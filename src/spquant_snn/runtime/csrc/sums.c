@@ -139,15 +139,38 @@ static void add_groups(const spq_connection *c, const spq_lists *lists, const sp
         }
 }
 
-void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, void *sums) {
+/* Tiles from the first on that are computed together: 4, 2 or 1; 0 where it is passed over. */
+static int32_t together(const uint8_t *marks, int32_t tile, int32_t tiles) {
+    int32_t n = 0;
+    while (tile + n < tiles && n < 4 && !(marks && marks[tile + n])) n++;
+    return n == 3 ? 2 : n;
+}
+
+void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, const uint8_t *marks,
+             void *sums) {
     if (c->form == SPQ_GROUPED) { /* always wide */
         add_groups(c, lists, view, x, (int32_t *)sums);
         return;
     }
     const spq_run *runs = view->runs;
-    const int32_t count = collect(c, lists, view, x), end = c->tiles * SPQ_LANES;
-    int32_t lane = 0;
-    for (; lane + 4 * SPQ_LANES <= end; lane += 4 * SPQ_LANES) add(c, lists, runs, count, lane, 4 * SPQ_LANES, sums);
-    for (; lane + 2 * SPQ_LANES <= end; lane += 2 * SPQ_LANES) add(c, lists, runs, count, lane, 2 * SPQ_LANES, sums);
-    for (; lane < end; lane += SPQ_LANES) add(c, lists, runs, count, lane, SPQ_LANES, sums);
+    const int32_t count = collect(c, lists, view, x);
+    for (int32_t tile = 0, n; tile < c->tiles; tile += n ? n : 1) {
+        n = together(marks, tile, c->tiles);
+        if (n == 4) add(c, lists, runs, count, tile * SPQ_LANES, 4 * SPQ_LANES, sums);
+        else if (n == 2) add(c, lists, runs, count, tile * SPQ_LANES, 2 * SPQ_LANES, sums);
+        else if (n == 1) add(c, lists, runs, count, tile * SPQ_LANES, SPQ_LANES, sums);
+    }
+}
+
+int32_t spq_active(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot, int32_t x) {
+    const int32_t right = x + (c->window - 1) * c->slide_width + c->kernel_width;
+    const int32_t from = x < 0 ? 0 : x, to = right < c->width ? right : c->width;
+    uint32_t active = 0;
+    for (int32_t i = 0; i < lists->rows && from < to; i++) {
+        if (y + i < 0 || y + i >= c->height) continue;
+        const int32_t place = slot + i < lists->rows ? slot + i : slot + i - lists->rows;
+        const uint32_t *starts = lists->starts + place * (lists->width + 1);
+        active += starts[to] - starts[from];
+    }
+    return (int32_t)active;
 }

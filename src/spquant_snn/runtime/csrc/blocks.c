@@ -1,0 +1,72 @@
+/* blocks: the decisions are those of integer/reference.py and integer/quiet.py. */
+#include "blocks.h"
+
+static inline int32_t ones(uint32_t word) {
+    word -= word >> 1 & 0x55555555u;
+    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+    return (int32_t)(((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
+}
+
+/* The sum of the stored codes of a block of so many channels; what lies in lanes beyond them means nothing. */
+static int32_t sum_codes(const spq_neuron *n, const spq_cells *cells, int32_t word, int32_t channels) {
+    int32_t sum = n->low * channels;
+    if (n->bits == 8) {
+        const uint8_t *bytes = (const uint8_t *)(cells->state + 8 * word);
+        for (int32_t c = 0; c < channels; c++) sum += bytes[c];
+        return sum;
+    }
+    const uint32_t there = 0xFFFFFFFFu >> (SPQ_LANES - channels);
+    for (int32_t b = 0; b < n->bits; b++) sum += ones(cells->state[b * cells->pitch + word] & there) << b;
+    return sum;
+}
+
+static int32_t held(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, int32_t word, int32_t tile,
+                    int32_t active) {
+    const int32_t left = blocks->channels - tile * SPQ_LANES;
+    const int32_t codes = sum_codes(n, cells, word, left < SPQ_LANES ? left : SPQ_LANES);
+    return blocks->count[tile] * active + blocks->code[tile] * codes < blocks->least[tile];
+}
+
+int32_t spq_mark_pixel(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, int32_t x,
+                       int32_t active) {
+    int32_t word = x * cells->tiles, needed = 0;
+    for (int32_t tile = 0; tile < cells->tiles; tile++, word++) {
+        uint8_t mark = SPQ_COMPUTED;
+        if (blocks->quiet && active <= blocks->quiet[tile]) mark = SPQ_QUIET;
+        if (blocks->count && held(blocks, n, cells, word, tile, active)) mark = SPQ_HELD;
+        cells->marks[word] = mark;
+        needed |= mark == SPQ_COMPUTED;
+    }
+    return needed;
+}
+
+/* Every code of a tile gives way to the next; returns the spikes. */
+SPQ_INLINE uint32_t rest(const uint32_t *next, const int32_t bits, int32_t levels, uint32_t *state, int32_t pitch) {
+    uint32_t old[4], code[4] = {0, 0, 0, 0}, spikes = 0;
+    for (int32_t b = 0; b < bits; b++) old[b] = state[b * pitch];
+    for (int32_t k = 0; k < levels; k++, next += bits + 1) {
+        uint32_t here = 0xFFFFFFFFu;
+        for (int32_t b = 0; b < bits; b++) here &= k >> b & 1 ? old[b] : ~old[b];
+        for (int32_t b = 0; b < bits; b++) code[b] |= here & next[b];
+        spikes |= here & next[bits];
+    }
+    for (int32_t b = 0; b < bits; b++) state[b * pitch] = code[b];
+    return spikes;
+}
+
+void spq_pass_row(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells) {
+    const int32_t words = cells->width * cells->tiles, size = n->levels * (n->bits + 1);
+    int32_t tile = 0;
+    for (int32_t word = 0; word < words; word++, tile = tile + 1 < cells->tiles ? tile + 1 : 0) {
+        if (cells->marks[word] == SPQ_COMPUTED) continue;
+        if (cells->marks[word] == SPQ_HELD) {
+            cells->spikes[word] = 0;
+            continue;
+        }
+        const uint32_t *next = blocks->rest + tile * size;
+        uint32_t *state = cells->state + word;
+        cells->spikes[word] = n->bits == 2   ? rest(next, 2, n->levels, state, cells->pitch)
+                              : n->bits == 3 ? rest(next, 3, n->levels, state, cells->pitch)
+                                             : rest(next, 4, n->levels, state, cells->pitch);
+    }
+}
