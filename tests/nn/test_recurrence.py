@@ -58,18 +58,19 @@ class Nearest(torch.autograd.Function):
         return grad * stacked_surrogate(ctx.saved_tensors[0], ctx.levels), None
 
 
-def by_autograd(current, threshold, state, dynamics):
-    """The recurrence as a chain of differentiable steps."""
+def by_autograd(current, threshold, state, dynamics, computed=None):
+    """The recurrence as a chain of differentiable steps, of neurons that are ``computed`` [T, N, ...]."""
     u, spikes = state, []
-    for drive in current:
+    for t, drive in enumerate(current):
         v = dynamics.leak * u + drive
         s = Spike.apply(v - threshold, dynamics.surrogate)
         r = (1 - s) * v if dynamics.reset == "zero" else v - threshold * s
         if dynamics.levels is not None:
             delta = dynamics.levels.step * threshold
             r = delta * Nearest.apply(r / delta, dynamics.levels)
-        u = r
-        spikes.append(s)
+        there = torch.ones_like(r) if computed is None else computed[t].to(r.dtype)
+        u = there * r + (1 - there) * u
+        spikes.append(there * s)
     return torch.stack(spikes), u
 
 
@@ -77,8 +78,8 @@ def random_current(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 0.8 + 0.3
 
 
-def run(current, threshold, state, dynamics, still_steps=None, keep_state=True):
-    return Recurrence.apply(current, threshold, state, dynamics, still_steps, keep_state)
+def run(current, threshold, state, dynamics, still_steps=None, keep_state=True, skip=None):
+    return Recurrence.apply(current, threshold, state, dynamics, still_steps, keep_state, skip)
 
 
 @given(
@@ -117,6 +118,38 @@ def test_backward_equals_autograd(reset, bits, threshold, shape):
         spikes, stored = function(*arguments, dynamics)
         assert 0.1 < spikes.mean() < 0.6
         ((spikes * weights).sum() + (stored * state_weights).sum()).backward()
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert reference.grad.abs().max() > 1e-3
+        torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("bits", LEVELS)
+def test_skipped_neurons_keep_what_they_hold(reset, bits):
+    dynamics, levels = Dynamics(0.75, reset, SURROGATES["triangle"], LEVELS[bits]), LEVELS[bits]
+    computed = torch.rand(5, 3, 7, generator=torch.Generator().manual_seed(4)) < 0.6
+    start = torch.randint(levels.low, levels.high + 1, (3, 7), generator=torch.Generator().manual_seed(5))
+    ours = [random_current(5, 3, 7), torch.tensor(0.7, dtype=torch.float64)]
+    ours.append(start.double() * levels.step * ours[1])
+    theirs = [x.clone().requires_grad_() for x in ours]
+    ours = [x.requires_grad_() for x in ours]
+    asked = []
+
+    def skip(t, codes, fired, after):
+        asked.append((codes, fired, after))
+        return computed[t]
+
+    spikes, stored = run(*ours, dynamics, skip=skip)
+    expected, held = by_autograd(*theirs, dynamics, computed)
+    assert torch.equal(spikes, expected)
+    torch.testing.assert_close(stored, held, rtol=0, atol=1e-12)
+    assert not spikes[~computed].any()
+    assert torch.equal(asked[0][0], start.double())
+    for before, now, there in zip(asked, asked[1:], computed, strict=False):
+        assert torch.equal(now[0], torch.where(there, before[2], before[0]))  # the codes before a step: kept or new
+    weights = random_current(5, 3, 7, seed=2)
+    ((spikes * weights).sum() + stored.sum()).backward()
+    ((expected * weights).sum() + held.sum()).backward()
     for mine, reference in zip(ours, theirs, strict=True):
         assert reference.grad.abs().max() > 1e-3
         torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-10, atol=1e-12)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .recurrence import Dynamics, Levels, Recurrence, Reset
+from .recurrence import Dynamics, Levels, Recurrence, Reset, Skip
 from .surrogate import Surrogate
 from .surrogate import surrogate as surrogate_of
 
@@ -75,22 +75,22 @@ class LIF(nn.Module):
     def dynamics(self) -> Dynamics:
         return Dynamics(self.leak, self.reset, self.surrogate, self.levels)
 
-    def forward(self, current: Tensor) -> Tensor:
-        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, None, False)  # type: ignore[no-untyped-call]
+    def forward(self, current: Tensor, skip: Skip | None = None) -> Tensor:
+        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, None, False, skip)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)  # [T, N, ...]
 
     def still(self, current: Tensor, timesteps: int) -> Tensor:
         """Spikes [T, N, ...] under the same current [N, ...] at each of T steps."""
-        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, timesteps, False)  # type: ignore[no-untyped-call]
+        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, timesteps, False, None)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)
 
     def initial_state(self, current: Tensor) -> Tensor:
         """The stored potential before the first step, for currents of one step, [N, ...]."""
         return torch.zeros_like(current)
 
-    def step(self, current: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, current: Tensor, state: Tensor, skip: Skip | None = None) -> tuple[Tensor, Tensor]:
         """One time step: currents and stored potentials [N, ...] to spikes and the potentials to store."""
-        spikes, stored = Recurrence.apply(current, self.threshold, state, self.dynamics, 1, True)  # type: ignore[no-untyped-call]
+        spikes, stored = Recurrence.apply(current, self.threshold, state, self.dynamics, 1, True, skip)  # type: ignore[no-untyped-call]
         return spikes[0], stored
 
     def extra_repr(self) -> str:

@@ -7,12 +7,14 @@ Time step t of a neuron with threshold theta (SpQuant-SNN, Hasssan et al. 2024, 
     r = (1 - s) * v           reset to zero, or v - theta * s
     u = delta * k             store: k = clamp(floor(r / delta + 1/2), low, high), delta = step * theta
 
-Backward through the spike is a surrogate; backward through the store is the stacked surrogate: one logistic bump at
-each boundary between two codes, scaled by delta so that the sum has height one whatever the grid.
+Neurons may be skipped in a step: they keep u and are silent. Backward through the spike is a surrogate; backward
+through the store is the stacked surrogate: one logistic bump at each boundary between two codes, scaled by delta so
+that the sum has height one whatever the grid.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +25,9 @@ from torch.autograd.function import once_differentiable
 from .surrogate import Surrogate
 
 Reset = Literal["zero", "subtract"]
+# Which neurons are computed in a step, bool [N, ...], of the step, the stored codes before it (None: zeros), and the
+# spikes and stored codes that all of them would have behind it (None: nothing is stored).
+Skip = Callable[[int, Tensor | None, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def unroll(
     steps: int,
     still: bool,
     keep_state: bool,
-) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    skip: Skip | None = None,
+) -> tuple[list[Tensor], list[Tensor], Tensor | None, list[Tensor]]:
     """Run the recurrence.
 
     Args:
@@ -81,27 +87,38 @@ def unroll(
         threshold: scalar.
         state: [N, ...] potential stored before the first step; None is zero.
         keep_state: whether to compute what is stored after the last step.
+        skip: where neurons may be skipped; needs levels.
 
     Returns:
-        Potentials v, and spikes as booleans, T tensors of [N, ...] each; the last stored state or None.
+        Potentials v, and spikes as booleans, T tensors of [N, ...] each; the last stored state or None; where neurons
+        may be skipped, which were computed, as booleans, T tensors.
     """
     inputs = [current] * steps if still else list(current.unbind(0))
-    potentials, spikes = [], []
+    potentials, spikes, computed = [], [], []
     u = state
+    held = None  # codes of u
+    if skip is not None and u is not None and dynamics.levels is not None:
+        held = u.div(dynamics.levels.step * threshold).round_()
     for t, drive in enumerate(inputs):
         v = drive if u is None else torch.add(drive, u, alpha=dynamics.leak)
         s = v >= threshold
         potentials.append(v)
+        r = codes = None
+        if keep_state or t + 1 < steps:
+            hard = dynamics.reset == "zero"
+            r = v.masked_fill(s, 0.0) if hard else torch.addcmul(v, s.to(v.dtype), threshold, value=-1)
+            if dynamics.levels is not None:
+                codes = store_codes(r, dynamics.levels.step * threshold, dynamics.levels)
+        if skip is not None:
+            assert dynamics.levels is not None
+            computed.append(skip(t, held, s, codes))
+            s = s & computed[-1]
+            if codes is not None:
+                codes = torch.where(computed[-1], codes, torch.zeros_like(codes) if held is None else held)
         spikes.append(s)
-        if t + 1 == steps and not keep_state:
-            return potentials, spikes, None
-        r = v.masked_fill(s, 0.0) if dynamics.reset == "zero" else torch.addcmul(v, s.to(v.dtype), threshold, value=-1)
-        if dynamics.levels is None:
-            u = r
-        else:
-            delta = dynamics.levels.step * threshold
-            u = store_codes(r, delta, dynamics.levels).mul_(delta)
-    return potentials, spikes, u
+        held = codes
+        u = r if dynamics.levels is None or codes is None else codes * (dynamics.levels.step * threshold)
+    return potentials, spikes, u, computed
 
 
 def backpropagate(
@@ -111,8 +128,9 @@ def backpropagate(
     grad_spikes: Tensor,
     grad_state: Tensor | None,
     want_threshold: bool,
+    computed: list[Tensor] | None = None,
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Gradients of the recurrence, from its potentials alone.
+    """Gradients of the recurrence, from its potentials and, where neurons may be skipped, from which were ``computed``.
 
     Returns:
         Gradients of the currents (T tensors of [N, ...]), of the first state, and of the threshold (zero unless
@@ -125,7 +143,11 @@ def backpropagate(
         v = potentials[t]
         x = v - threshold
         grad_s = grad_spikes[t]
-        through = None  # the part of dL/dv that does not pass the spike
+        through = kept = None  # the parts of dL/dv and of dL/du that do not pass the spike and the store
+        if computed:
+            grad_s = grad_s * computed[t]
+            if grad_u is not None:
+                kept, grad_u = grad_u * ~computed[t], grad_u * computed[t]
         if grad_u is not None:
             silent = (v < threshold).to(v.dtype)
             hard = dynamics.reset == "zero"
@@ -153,13 +175,15 @@ def backpropagate(
             grad_v += through
         grad_currents.append(grad_v)
         grad_u = grad_v * dynamics.leak
+        if kept is not None:
+            grad_u += kept
     assert grad_u is not None
     return grad_currents[::-1], grad_u, grad_threshold
 
 
 class Recurrence(torch.autograd.Function):
-    """``apply(current, threshold, state or None, dynamics, still steps or None, keep state) -> spikes [T, N, ...],
-    state or None``."""
+    """``apply(current, threshold, state or None, dynamics, still steps or None, keep state, skip or None) -> spikes
+    [T, N, ...], state or None``."""
 
     @staticmethod
     def forward(
@@ -170,12 +194,13 @@ class Recurrence(torch.autograd.Function):
         dynamics: Dynamics,
         still_steps: int | None,
         keep_state: bool,
+        skip: Skip | None,
     ) -> tuple[Tensor, Tensor | None]:
         still = still_steps is not None
         steps = still_steps if still_steps is not None else current.shape[0]
-        potentials, spikes, last = unroll(current, threshold, state, dynamics, steps, still, keep_state)
-        ctx.save_for_backward(threshold, *potentials)
-        ctx.dynamics, ctx.still, ctx.stateful = dynamics, still, state is not None
+        potentials, spikes, last, computed = unroll(current, threshold, state, dynamics, steps, still, keep_state, skip)
+        ctx.save_for_backward(threshold, *potentials, *computed)
+        ctx.steps, ctx.dynamics, ctx.still, ctx.stateful = steps, dynamics, still, state is not None
         ctx.set_materialize_grads(False)
         out = torch.empty((steps, *potentials[0].shape), dtype=current.dtype, device=current.device)
         for t, s in enumerate(spikes):
@@ -185,11 +210,12 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor | None, grad_state: Tensor | None) -> Any:
-        threshold, *potentials = ctx.saved_tensors
+        threshold, *saved = ctx.saved_tensors
+        potentials, computed = saved[: ctx.steps], saved[ctx.steps :]
         if grad_spikes is None:
             grad_spikes = potentials[0].new_zeros((len(potentials), *potentials[0].shape))
         grads, grad_first, grad_threshold = backpropagate(
-            potentials, threshold, ctx.dynamics, grad_spikes, grad_state, ctx.needs_input_grad[1]
+            potentials, threshold, ctx.dynamics, grad_spikes, grad_state, ctx.needs_input_grad[1], computed
         )
         grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
-        return grad_current, grad_threshold, grad_first if ctx.stateful else None, None, None, None
+        return grad_current, grad_threshold, grad_first if ctx.stateful else None, None, None, None, None
