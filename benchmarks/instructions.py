@@ -1,0 +1,113 @@
+"""Instructions and native time of networks on real images, and what exact skipping saves of both.
+
+    python benchmarks/instructions.py runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --images 20
+
+Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
+counts them: of a program that runs the images once, less those of one that runs none. "all blocks" is the same plan
+without exact skipping. Times are of the native runtime, one image at a time, all networks in turn; the medians count.
+Networks are compared with the first one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
+
+from alone import C_FILES, as_c, constants, executable
+from spquant_snn.data import load
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import load_graph
+from spquant_snn.integer.graph import Graph
+from spquant_snn.runtime.build import PORTABLE, compiler
+from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.native import NativeProgram
+from spquant_snn.runtime.plan import LayerPlan, NetworkPlan
+
+_MAIN = """
+static uint32_t arena[ARENA];
+int main(void) {
+    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
+    for (int n = 0; n < COUNT && !wrong; n++) {
+        const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
+        for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
+    }
+    return wrong != 0;
+}
+"""
+
+
+def instructions(graph: Graph, plan: NetworkPlan, images: NDArray[np.uint8], folder: Path) -> float:
+    """Of one image, the mean; the program checks the logits too."""
+    code = as_c(plan) + constants(images=images, logits=reference.run(graph, images).astype(np.int32)) + _MAIN
+    counted = []
+    for count in (0, len(images)):
+        sizes = {"ARENA": -(-plan.arena_size // 4), "COUNT": count, "IMAGE": images[0].size, "CLASSES": graph.classes}
+        target = executable(folder / "main", code, C_FILES, (compiler(), *PORTABLE), sizes)
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'out'}", str(target)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = re.search(r"Collected : (\d+)", ended.stderr)
+        assert found is not None
+        counted.append(int(found.group(1)))
+    return (counted[1] - counted[0]) / len(images)
+
+
+def unskipped(plan: NetworkPlan) -> NetworkPlan:
+    """The plan with the sums of all blocks computed that no gate leaves out."""
+
+    def computed(layer: LayerPlan) -> LayerPlan:
+        if layer.blocks is None:
+            return layer
+        gated = layer.blocks.count is not None
+        return replace(layer, blocks=replace(layer.blocks, quiet=None, rest=None) if gated else None)
+
+    return replace(plan, layers=tuple(computed(layer) for layer in plan.layers))
+
+
+def times(programs: list[NativeProgram], images: NDArray[np.uint8], rounds: int) -> list[float]:
+    """Microseconds of an image, one call each; medians of the rounds' means."""
+    found: list[list[float]] = [[] for _ in programs]
+    for _ in range(rounds):
+        for program, taken in zip(programs, found, strict=True):
+            program.logits(images[:1])
+            start = time.perf_counter()
+            for i in range(len(images)):
+                program.logits(images[i : i + 1])
+            taken.append((time.perf_counter() - start) / len(images) * 1e6)
+    return [float(np.median(taken)) for taken in found]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", type=Path, nargs="+", help="folders of runs, or .spq files")
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--images", type=int, default=20, help="for instructions; ten times as many for times")
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    test = load(args.dataset, args.data_dir).test.images.numpy()
+    graphs = [load_graph(path / "model.spq" if path.is_dir() else path) for path in args.networks]
+    micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.images], args.rounds)
+    print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")
+    first: float | None = None
+    for path, graph, micro in zip(args.networks, graphs, micros, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            plan = plan_network(graph)
+            taken, whole = (instructions(graph, p, test[: args.images], Path(folder)) for p in (plan, unskipped(plan)))
+        first = first or taken
+        name = str(path)[-32:]
+        print(f"{name:32} {taken:13,.0f} {whole:13,.0f} {taken / first:6.3f} {micro:7.1f} {micro / micros[0]:6.3f}")
+
+
+if __name__ == "__main__":
+    main()
