@@ -21,14 +21,13 @@ from .quant.prepare import prepare
 from .report.page import run_page, write_page
 from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
 from .sparsity.compact import compact
-from .sparsity.gates import insert_gates
 from .sparsity.training import SparseTraining
 from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, departures, load_config, with_options
 from .train.console import Display
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
-from .train.run import RunFolder, build_network, free_folder, load_network, numbered
+from .train.run import RunFolder, add_sparsity, build_network, free_folder, load_network, numbered
 
 
 class SpQuantTrainer:
@@ -95,8 +94,7 @@ class SpQuantTrainer:
         else:
             torch.manual_seed(self.config.seed)
             self.network = prepare(model, self.config.quant, self.data.shape)
-            if self.config.target_ops < 1:
-                insert_gates(self.network)
+            add_sparsity(self.network, self.config)
         self.network.to(self.device)
         if self.network.outputs < self.data.classes:
             raise ModelError(
@@ -175,7 +173,7 @@ class SpQuantTrainer:
         def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
             """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
             epoch = progress.epochs + 1
-            fixed = sparse is None or epoch > sparse.settles
+            fixed = sparse is None or epoch > sparse.fixed
             best = (
                 progress.best if fixed else NONE
             )  # until its channels are fixed, the network is not what was asked for

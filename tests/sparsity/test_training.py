@@ -15,6 +15,7 @@ from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.run import load_network
 
 SMALL = {"precision": "fp32", "quiet": True, "model": "lenet-snn:0.25", "dataset": "digits"}
+IMAGES = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)  # of no account where no block is skipped
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +55,9 @@ def test_gates_are_open_then_learned_then_settled(row, noise):
         assert {gate.learning for gate in sparse.gates} == {learning}
         assert sparse.gates[0].temperature == pytest.approx(temperature, rel=0.01)
     for epoch in range(1, 6):
-        sparse.end_epoch(epoch)
+        sparse.end_epoch(epoch, IMAGES)
         assert not sparse.settled
-    sparse.end_epoch(6)
+    sparse.end_epoch(6, IMAGES)
     assert sparse.settled
     assert sparse.summary()["ops_share"] <= 0.2
     assert step(sparse, network, images, 6.0) == 0

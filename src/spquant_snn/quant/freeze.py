@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
-from ..nn.recurrence import Dynamics, backpropagate
+from ..nn.recurrence import Dynamics, Skip, backpropagate
+from .blocks import BlockGate
 from .fold import Neuron, Table, fold_neuron, with_silent
 from .grids import Bits
 from .stage import Stage
@@ -33,6 +34,7 @@ class Folded:
 
     codes: Tensor  # int8 [O, ...]
     neuron: Neuron
+    gate: BlockGate | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded
     unmoved[live] = dead
     if unmoved.any():
         codes = codes.masked_fill(torch.from_numpy(unmoved).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
-    return Folded(codes, neuron if live.all() else with_silent(neuron, live))
+    gate = None if stage.skipping is None else stage.skipping.rule(int(live.sum()))
+    return Folded(codes, neuron if live.all() else with_silent(neuron, live), gate)
 
 
 def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
@@ -173,23 +176,29 @@ class IntegerSteps:
         return potential, spikes, self.stored(potential - self.drop * spikes)
 
 
-def integer_unroll(neuron: Neuron, sums: Tensor, timesteps: int, still: bool) -> tuple[Tensor, Tensor, Tensor]:
+def integer_unroll(
+    neuron: Neuron, sums: Tensor, timesteps: int, still: bool, skip: Skip | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Potentials (int32), spikes (bool) and stored codes (int32), [T, N, C, ...] each, of sums [T, N, C, ...], or [N,
-    C, ...] if ``still``."""
+    C, ...] if ``still``; and which neurons were computed (bool), where some may be skipped."""
     first = sums if still else sums[0]
     steps = IntegerSteps(neuron, first, 1)
     code = torch.zeros_like(first)
-    history = []
+    history, computed = [], []
     for t in range(timesteps):
-        potential, spikes, code = steps.step(sums if still else sums[t], code)
+        potential, spikes, after = steps.step(sums if still else sums[t], code)
+        if skip is not None:
+            computed.append(skip(t, code, spikes, after))
+            spikes, after = spikes & computed[-1], torch.where(computed[-1], after, code)
+        code = after
         history.append((potential, spikes, code))
     potentials, fired, codes = (torch.stack(x) for x in zip(*history, strict=True))
-    return potentials, fired, codes
+    return potentials, fired, codes, torch.stack(computed) if computed else None
 
 
 class IntegerRecurrence(torch.autograd.Function):
-    """``apply(current, threshold, potentials, spikes, dynamics, still)``: the integers' spikes forward, the training
-    form's gradient backward.
+    """``apply(current, threshold, potentials, spikes, computed or None, dynamics, still)``: the integers' spikes
+    forward, the training form's gradient backward.
 
     ``potentials`` [T, N, ...] are the integer potentials in units of v.
     """
@@ -201,19 +210,26 @@ class IntegerRecurrence(torch.autograd.Function):
         threshold: Tensor,
         potentials: Tensor,
         spikes: Tensor,
+        computed: Tensor | None,
         dynamics: Dynamics,
         still: bool,
     ) -> Tensor:
-        ctx.save_for_backward(threshold, potentials)
+        ctx.save_for_backward(threshold, potentials, computed)
         ctx.dynamics, ctx.still = dynamics, still
         return spikes.to(current.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor) -> Any:
-        threshold, potentials = ctx.saved_tensors
+        threshold, potentials, computed = ctx.saved_tensors
         grads, _, grad_threshold = backpropagate(
-            list(potentials.unbind(0)), threshold, ctx.dynamics, grad_spikes, None, ctx.needs_input_grad[1]
+            list(potentials.unbind(0)),
+            threshold,
+            ctx.dynamics,
+            grad_spikes,
+            None,
+            ctx.needs_input_grad[1],
+            None if computed is None else list(computed.unbind(0)),
         )
         grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
-        return grad_current, grad_threshold, None, None, None, None
+        return grad_current, grad_threshold, None, None, None, None, None

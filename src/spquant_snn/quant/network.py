@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import DataError, ModelError
 from ..nn.lif import LIF
+from ..nn.recurrence import Skip
 from .config import QuantConfig
 from .freeze import IntegerRecurrence, fold_readout, fold_stage, integer_sums, integer_unroll
 from .stage import Stage
@@ -149,13 +150,14 @@ class SpikingNetwork(nn.Module):
         lif = cast(LIF, stage.lif)
         current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1)), 0, h.shape[:2])
         if probe is None:
-            spikes = lif.still(current, steps) if still else cast(Tensor, lif(current))
+            spikes = lif.still(current, steps) if still else cast(Tensor, lif(current, stage.skip(h)))
             return spikes if stage.gate is None else cast(Tensor, stage.gate(spikes))
         drives = [current] * steps if still else list(current)
+        skip = None if still else stage.skip(h)
         state = lif.initial_state(drives[0])
         history = []
-        for drive in drives:
-            spikes, state = lif.step(drive, state)
+        for t, drive in enumerate(drives):
+            spikes, state = lif.step(drive, state, None if skip is None else partial(_at, skip, t))
             history.append((spikes, state))
         fired, stored = (torch.stack(h) for h in zip(*history, strict=True))
         if stage.gate is not None:
@@ -184,7 +186,8 @@ class SpikingNetwork(nn.Module):
             flat = h if still else h.flatten(0, 1)
             time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
             sums = time(integer_sums(stage, folded.codes, flat.detach()))
-            potentials, spikes, codes = integer_unroll(folded.neuron, sums, steps, still)
+            skip = None if still else stage.skip(h)
+            potentials, spikes, codes, computed = integer_unroll(folded.neuron, sums, steps, still, skip)
             if probe is not None:
                 probe(stage.name, spikes, codes)
             h = spikes.float()
@@ -192,7 +195,9 @@ class SpikingNetwork(nn.Module):
                 shape = (-1, *[1] * (flat.dim() - 2)) if stage.synapse.convolves else (-1,)
                 gain, offset = (p.float().view(shape) for p in stage.affine())
                 v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
-                h = IntegerRecurrence.apply(time(stage.current(flat)), lif.threshold, v, spikes, lif.dynamics, still)  # type: ignore[no-untyped-call]
+                h = IntegerRecurrence.apply(
+                    time(stage.current(flat)), lif.threshold, v, spikes, computed, lif.dynamics, still
+                )  # type: ignore[no-untyped-call]
                 if stage.gate is not None:
                     h = stage.gate(h)  # closed channels are silent already; this is for the gradient
             if watch is not None:
@@ -243,3 +248,8 @@ class SpikingNetwork(nn.Module):
         if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
             shape = "x".join(map(str, self.input_shape))
             raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")
+
+
+def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:
+    """The decision at step t of a sequence, for a recurrence that takes it as its only one."""
+    return skip(t + step, codes, fired, after)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.lif import LIF
+from ..nn.recurrence import Skip
+from .blocks import BlockGate
 from .pool import Pool
 from .synapse import Synapse, apply_pool
 
@@ -58,6 +60,23 @@ class Gate(nn.Module, ABC):
         """[C] bool, the channels that are open in evaluation, in the frozen form and in the integers."""
 
 
+class Skipping(nn.Module, ABC):
+    """What decides, step by step, which blocks of a layer's neurons are computed; see the folder ``sparsity``."""
+
+    @abstractmethod
+    def over(self, active: Tensor, opened: Tensor | None) -> Skip | None:
+        """The decisions over a sequence; None where all neurons are computed.
+
+        Args:
+            active: [T, N, 1, ...] the inputs that are not zero among those that the sums of one place look at.
+            opened: [C] bool, the channels that are open; None: all. Blocks are made of these alone.
+        """
+
+    @abstractmethod
+    def rule(self, channels: int) -> BlockGate | None:
+        """The integers of the decisions for so many open channels; None where all neurons are computed."""
+
+
 class Stage(nn.Module):
     """One layer of neurons with its synapses; the readout is the stage without neurons.
 
@@ -70,6 +89,7 @@ class Stage(nn.Module):
 
     Attributes:
         gate: closes channels of the neurons; None leaves all open.
+        skipping: passes over blocks of the neurons in some steps; None computes all.
         largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
     """
 
@@ -91,6 +111,7 @@ class Stage(nn.Module):
         self.norm = norm
         self.lif = lif
         self.gate: Gate | None = None
+        self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
         self.pixels = pixels
         self.largest_input = 255 if pixels else 1
@@ -122,6 +143,14 @@ class Stage(nn.Module):
         if self.norm is not None:
             y = self.norm(y)
         return F.dropout(y, self.drop_current, self.training)
+
+    def skip(self, h: Tensor) -> Skip | None:
+        """The decisions over inputs [T, N, ...]; None where all neurons are computed."""
+        if self.skipping is None:
+            return None
+        active = self.synapse.active(self.pooled(h.detach().flatten(0, 1)))
+        opened = None if self.gate is None else self.gate.opened()
+        return self.skipping.over(torch.unflatten(active, 0, h.shape[:2]), opened)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Gain and offset [O], float64: the current is ``gain * sum of codes + offset`` once batch normalisation

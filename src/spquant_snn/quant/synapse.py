@@ -82,6 +82,25 @@ class Synapse(nn.Module):
             )
         return apply_pool(self.pool, F.conv2d(x, codes, None, self.stride, self.padding, groups=self.groups))
 
+    @property
+    def field(self) -> tuple[int, int]:
+        """Height and width of the part of the input that a pooled sum of a convolution looks at."""
+        reach = 0 if self.pool is None else self.pool.kernel - 1
+        (dy, dx), (height, width) = self.stride, self.weight.shape[2:]
+        return reach * dy + int(height), reach * dx + int(width)
+
+    def active(self, x: Tensor) -> Tensor:
+        """[N, 1, H', W'], or [N, 1] of a full connection: how many inputs are not zero among those that the sums of one
+        place look at; whole numbers as floats."""
+        found = (x != 0).float()
+        if not self.convolves:
+            return found.flatten(1).sum(1, keepdim=True)
+        apart = 1 if self.pool is None else self.pool.stride
+        with torch.autocast(x.device.type, enabled=False):
+            summed = found.sum(1, keepdim=True)
+            strides = (self.stride[0] * apart, self.stride[1] * apart)
+            return F.conv2d(summed, summed.new_ones(1, 1, *self.field), None, strides, self.padding).round_()
+
     def reach(self, codes: Tensor, largest_input: int) -> Tensor:
         """[O] int64, the largest absolute value that a pooled sum of integer codes can take."""
         area = 1 if self.pool is None else self.pool.area

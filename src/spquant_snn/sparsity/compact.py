@@ -20,6 +20,7 @@ from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.weight import weight_quantizer
+from .blocks import BlockSkipping
 
 
 def compact(network: SpikingNetwork) -> SpikingNetwork:
@@ -55,6 +56,8 @@ def _cut(stage: Stage, inputs: Tensor | None, config: QuantConfig) -> Stage:
     outputs = torch.ones(len(synapse.weight), dtype=torch.bool, device=synapse.weight.device)
     if stage.gate is not None:
         outputs, stage.gate = stage.gate.opened(), None
+    if isinstance(stage.skipping, BlockSkipping):
+        stage.skipping.keep(int(outputs.sum()))
 
     def kept(parameter: Tensor) -> nn.Parameter:
         return nn.Parameter(parameter.detach()[outputs], requires_grad=parameter.requires_grad)

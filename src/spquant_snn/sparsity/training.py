@@ -31,6 +31,7 @@ from torch import Tensor
 from ..quant.network import SpikingNetwork
 from .budget import Budget, layer_work, measure_density, operations
 from .choices import close, magnitude_scores, random_scores, rank
+from .cut import CutTraining
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
 from .rates import rate_penalty, synops_penalty
@@ -52,6 +53,7 @@ class SparseTraining:
 
     Attributes:
         settles: the epoch, counted from one, at whose end the gates are settled; 0 where there is nothing to settle.
+        fixed: the same of all that is learned for sparsity, predictors of blocks too.
     """
 
     def __init__(self, network: SpikingNetwork, goals: Goals, epochs: int, still: bool = True) -> None:
@@ -60,6 +62,8 @@ class SparseTraining:
         self.budget = Budget(network, goals.ops, still) if self.gates else None
         self.work = layer_work(network, still)
         self.settles = 0 if self.settled else max(1, round(_END * epochs))
+        self.cut = CutTraining(network, goals.skip, epochs) if goals.skip > 0 else None
+        self.fixed = max(self.settles, self.cut.settles if self.cut else 0)
         self._rates: list[Tensor] = []
         self._densities: list[Tensor] = []
 
@@ -90,6 +94,8 @@ class SparseTraining:
     def begin_step(self, moment: float) -> None:
         """Prepare the gates for a step at a moment, in epochs."""
         self._rates, self._densities = [], []
+        if self.cut is not None:
+            self.cut.begin_step(moment)
         progress = self._progress(moment)
         for gate in self.gates:
             gate.learning = progress is not None
@@ -114,10 +120,16 @@ class SparseTraining:
             loss = loss + weight * rate_penalty(self._open_rates(), goals.rate)
         if goals.synops > 0:
             loss = loss + weight * synops_penalty(self._synops(), goals.synops)
-        return loss
+        return loss if self.cut is None else loss + self.cut.penalty(moment, loss)
 
-    def end_epoch(self, epoch: int) -> None:
-        """Settle the gates at the end of the epoch, counted from one, at which they are due."""
+    def end_epoch(self, epoch: int, images: Tensor) -> None:
+        """Settle gates and predictors at the end of the epoch, counted from one, at which they are due.
+
+        Args:
+            images: of the training set, on the device of the network, as many as there may be.
+        """
+        if self.cut is not None:
+            self.cut.end_epoch(epoch, images)
         if self.budget is None or epoch != self.settles:
             return
         if self.goals.choice == "magnitude":
@@ -127,9 +139,10 @@ class SparseTraining:
 
     def summary(self) -> dict[str, Any]:
         """Open and all channels of each layer, the operations for one image, and the share of all of them that closed
-        channels leave; empty without gates."""
+        channels leave, where there are gates; the cut of blocks, where there are predictors."""
+        skipped = {} if self.cut is None else {"least_expected": self.cut.least_expected}
         if self.budget is None:
-            return {}
+            return skipped
         opened = [float(gate.opened().sum()) for gate in self.gates]
         return {
             "channels": {
@@ -138,16 +151,19 @@ class SparseTraining:
             },
             "expected_ops": self.budget.count(opened),
             "ops_share": self.budget.share(opened),
-        }
+        } | skipped
 
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         """The same in words, for a console of 80 columns; and why, where the target was out of reach in the end."""
-        summary = self.summary()
-        opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
-        line = f"{'':>10} {opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left"
-        if self.budget is None or not self.settled or self.budget.unmet() is None:
-            return line
-        return f"{line}\n{'':>10} fewer would empty layer {self.budget.unmet()!r}"
+        summary, lines = self.summary(), []
+        if self.budget is not None:
+            opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
+            lines.append(f"{opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left")
+            if self.settled and self.budget.unmet() is not None:
+                lines.append(f"fewer would empty layer {self.budget.unmet()!r}")
+        if summary.get("least_expected"):
+            lines.append(f"blocks skipped of which less than {summary['least_expected']:.1%} is expected to respond")
+        return [f"{'':>10} {line}" for line in lines]
 
     def _progress(self, moment: float) -> float | None:
         """How far the phase is in which gates are learned, 0 to 1; None outside of it."""

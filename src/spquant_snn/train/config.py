@@ -59,6 +59,8 @@ class TrainOptions:
         target_rate: spikes per neuron and step that no layer should exceed; 1 lets all fire.
         target_synops: synaptic operations for an image that should not be exceeded; 0 lets all be done.
         rate_weight: of the last two in the loss.
+        target_skip: share of the operations of convolutions on spikes that is left out where few neurons are expected
+            to fire, below 1; 0 leaves none out.
         channel_choice: which channels target_ops closes: learned by gates, or, as a control, random ones from the
             first step on, or those whose batch normalisation has the smallest scale once 60 % of the epochs are
             done.
@@ -93,6 +95,7 @@ class TrainOptions:
     target_rate: float = 1.0
     target_synops: float = 0.0
     rate_weight: float = 1.0
+    target_skip: float = 0.0
     channel_choice: Literal["learned", "random", "magnitude"] = "learned"
 
 
@@ -123,6 +126,10 @@ class TrainConfig(TrainOptions):
             raise ConfigError("epochs must be at least 1, not 0")
         if self.target_ops < 1 and not self.epochs:
             raise ConfigError("target_ops needs epochs in training form, at least 1, not 0")
+        if not 0 <= self.target_skip < 1:
+            raise ConfigError(f"target_skip must be at least 0 and below 1, not {self.target_skip!r}")
+        if self.target_skip > 0 and self.epochs < 2:
+            raise ConfigError(f"target_skip needs epochs in training form, at least 2, not {self.epochs}")
         if self.finetune_epochs and not quant.integer:
             raise ConfigError("finetune_epochs needs weights and state of 1.58 to 8 bits, not floating point")
 
@@ -133,7 +140,13 @@ class TrainConfig(TrainOptions):
     @property
     def goals(self) -> Goals:
         return Goals(
-            self.target_ops, self.target_rate, self.target_synops, self.rate_weight, self.channel_choice, self.seed
+            self.target_ops,
+            self.target_rate,
+            self.target_synops,
+            self.target_skip,
+            self.rate_weight,
+            self.channel_choice,
+            self.seed,
         )
 
 

@@ -16,12 +16,16 @@ from torch import Tensor, nn
 from ..data import Augmentation, Labelled
 from ..errors import DivergedError
 from ..quant.network import SpikingNetwork
+from ..sparsity.blocks import skipping_stages
+from ..sparsity.cut import PREDICTOR_RATE
 from ..sparsity.gates import channel_gates
 from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
 from .metrics import Metrics, measure
+
+_SETTLED_ON = 512  # images, at most, by which what is learned for sparsity is settled
 
 Report = Callable[[Progress, float, float, Metrics], Progress]
 
@@ -88,23 +92,26 @@ def fit(
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise _diverged("a weight is no longer a finite number", epoch, config)
         if sparse is not None:
-            sparse.end_epoch(epoch + 1)
+            sparse.end_epoch(epoch + 1, train.images[:_SETTLED_ON].to(device))
         metrics = measure(network, validation)
         before = progress
         progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
         display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)
-        if sparse is not None and sparse.gates:
-            display.say(sparse.line())
+        for line in [] if sparse is None else sparse.lines():
+            display.say(line)
     return progress
 
 
 def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW over what is trained; gates learn at a rate of their own, without decay."""
-    gates = {id(gate.logits): gate.logits for gate in channel_gates(network) if gate.closable}
-    weights = [p for p in network.parameters() if p.requires_grad and id(p) not in gates]
+    """AdamW over what is trained; gates and predictors learn at rates of their own, without decay."""
+    gates = [gate.logits for gate in channel_gates(network) if gate.closable]
+    predictors = [skipping.weights for _, skipping in skipping_stages(network)]
+    others = {id(p) for p in (*gates, *predictors)}
+    weights = [p for p in network.parameters() if p.requires_grad and id(p) not in others]
     optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=config.weight_decay)
-    if gates:
-        optimizer.add_param_group({"params": list(gates.values()), "lr": GATE_RATE, "weight_decay": 0.0})
+    for group, rate in ((gates, GATE_RATE), (predictors, PREDICTOR_RATE)):
+        if group:
+            optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0})
     return optimizer
 
 

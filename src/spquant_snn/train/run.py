@@ -22,6 +22,7 @@ from ..nn.lif import LIF
 from ..nn.models import build_model
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
+from ..sparsity.blocks import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights
@@ -154,9 +155,19 @@ def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int
 
     torch.manual_seed(config.seed)
     model = build_model(config.model, shape, classes, neuron)
-    network = prepare(model, replace(config.quant, standardize=True), shape)
+    return add_sparsity(prepare(model, replace(config.quant, standardize=True), shape), config)
+
+
+def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:
+    """Put into a network the gates and predictors that its training needs; returns the network itself.
+
+    Raises:
+        ModelError: no layer can have them.
+    """
     if config.target_ops < 1:
         insert_gates(network)
+    if config.target_skip > 0:
+        insert_skipping(network)
     return network
 
 
