@@ -55,12 +55,18 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
 
 def connect(connection: Connection, x: Int32, largest: int) -> Int32:
     """Sums [N, O, ...] of the weight codes weighted by the inputs [N, ...], pooled as the connection says."""
-    for pool in connection.pools:
-        x = pool_windows(x, pool)
+    x = pooled(connection, x)
     if not connection.convolves:
         return exact_product(x.reshape(len(x), -1), connection.codes.T, largest)
     sums = convolve(connection, x, largest)
     return pool_windows(sums, connection.sum_pool) if connection.sum_pool else sums
+
+
+def pooled(connection: Connection, x: Int32) -> Int32:
+    """What meets the weights, of inputs [N, ...]."""
+    for pool in connection.pools:
+        x = pool_windows(x, pool)
+    return x
 
 
 def convolve(connection: Connection, x: Int32, largest: int) -> Int32:
@@ -97,9 +103,7 @@ def pool_windows(x: Int32, pool: Pool) -> Int32:
 def active_inputs(connection: Connection, x: Int32) -> Int32:
     """[N, 1, H', W'], or [N, 1] of a full connection: how many inputs [N, ...] behind the pools are not zero among
     those that the sums of one place look at."""
-    for pool in connection.pools:
-        x = pool_windows(x, pool)
-    active: Int32 = (x != 0).astype(np.int32)
+    active: Int32 = (pooled(connection, x) != 0).astype(np.int32)
     if not connection.convolves:
         counted: Int32 = active.reshape(len(x), -1).sum(1, dtype=np.int32)[:, None]
         return counted

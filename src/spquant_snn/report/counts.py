@@ -5,7 +5,8 @@ an accumulation (AC) where the input is a spike, a multiplication and accumulati
 of several spikes. There are three counts of them (NeuroBench, Yik et al. 2025, has the first and the last):
 
     dense      every input at every time step, border exact
-    done       inputs that are not zero, with all outputs that they reach: what an event-driven machine does
+    done       inputs that are not zero, with all outputs that they reach: what an event-driven machine does. Outputs
+               of blocks that a gate skips are not reached
     effective  of those the ones whose weight is not zero either
 
 Dense operations of a still image's first layer are counted once, because its sums are computed once, not at each step.
@@ -21,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingDependencyError, ModelError
-from ..integer.graph import Connection, Graph
-from ..integer.reference import check_images, pool_windows
+from ..integer.graph import Connection, Graph, Layer
+from ..integer.reference import check_images, pooled
 from ..integer.verify import Trace, Tracer, reference_trace
-from ..quant.fold import Int32, Int64
+from ..quant.fold import Int64
 from ..quant.grids import STATE_GRIDS
 from ..runtime.native import NativeProgram
+from .blocks import BlockCounter, Skipped
 from .fanout import fanout
 
 UInt8 = NDArray[np.uint8]
@@ -52,6 +54,11 @@ class LayerCounts:
         steps: time steps.
         dense, done, effective: synaptic operations, as the module says.
         folded: ``done``, if a sum-pool behind the convolution is folded into its kernel.
+        reached: what would be done if a gate skipped no block.
+        skipped: dense operations that a gate leaves out.
+        quiet: dense operations of blocks that meet so few inputs that they cannot matter; see ``integer.quiet``.
+        decisions: of the gate.
+        held: neuron updates that the gate leaves out.
         spikes: that its neurons send.
         saturated: share of stored codes at the lowest or highest of their grid.
     """
@@ -72,6 +79,11 @@ class LayerCounts:
     done: float
     effective: float
     folded: float
+    reached: float
+    skipped: float
+    quiet: float
+    decisions: float
+    held: float
     spikes: float
     saturated: float
 
@@ -82,7 +94,7 @@ class LayerCounts:
 
     @property
     def updates(self) -> int:
-        """Neuron updates: every neuron at every step."""
+        """Neuron updates, those that a gate leaves out too: every neuron at every step."""
         return self.neurons * self.steps
 
     @property
@@ -131,7 +143,7 @@ def count(
     check_images(graph, images)
     steps = graph.timesteps if images.ndim == 4 else len(images)
     bits = tuple(layer.neuron.bits for layer in graph.layers)
-    wiring = Wiring(graph.connections, (graph.input_shape, *graph.shapes), bits)
+    wiring = Wiring(graph.connections, (graph.input_shape, *graph.shapes), bits, graph.layers)
     return count_traces(wiring, *_tracer(graph), steps, images, labels, progress, watch)
 
 
@@ -143,11 +155,13 @@ class Wiring:
         connections: the readout's last.
         inputs: shape of what comes into each of them; behind the first, these are the shapes of the neurons.
         state_bits: of each layer of neurons.
+        layers: whose blocks are looked at too; none of a network in floating point.
     """
 
     connections: tuple[Connection, ...]
     inputs: tuple[tuple[int, ...], ...]
     state_bits: tuple[float, ...]
+    layers: tuple[Layer, ...] = ()
 
 
 def count_traces(
@@ -166,6 +180,7 @@ def count_traces(
         _Tally(connection.pooled_shape(shape))
         for connection, shape in zip(wiring.connections, wiring.inputs, strict=True)
     ]
+    blocks = [BlockCounter(layer, wiring.inputs[i], i == 0) for i, layer in enumerate(wiring.layers)]
     neurons = sum(int(np.prod(shape)) for shape in wiring.inputs[1:])
     batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
     right = 0
@@ -173,12 +188,14 @@ def count_traces(
         part = images.take(range(start, min(start + batch, total)), axis)
         trace = tracer(part)
         _add(tallies, wiring, part, trace)
+        _add_blocks(blocks, part, trace)
         watch(trace)
         if labels is not None:
             right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
         progress(min(start + batch, total))
+    skipped = [*(counter.counted for counter in blocks), *[Skipped()] * (len(tallies) - len(blocks))]
     layers = tuple(
-        _layer(wiring, i, tally, total, steps, passes=1 if i == 0 and not axis else steps)
+        _layer(wiring, i, tally, skipped[i], total, steps, passes=1 if i == 0 and not axis else steps)
         for i, tally in enumerate(tallies)
     )
     return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers)
@@ -204,7 +221,7 @@ def _add(tallies: list[_Tally], wiring: Wiring, images: UInt8, trace: Trace) -> 
     """Add a batch."""
     sources = [images, *(spikes for _, spikes, _ in trace.layers)]
     for tally, connection, shape, source in zip(tallies, wiring.connections, wiring.inputs, sources, strict=True):
-        tally.active += np.count_nonzero(_pooled(connection, source.reshape(-1, *shape)), axis=0)
+        tally.active += np.count_nonzero(pooled(connection, source.reshape(-1, *shape).astype(np.int32)), axis=0)
     for tally, bits, (_, spikes, codes) in zip(tallies, wiring.state_bits, trace.layers, strict=False):
         tally.spikes += int(np.count_nonzero(spikes))
         if bits in STATE_GRIDS:
@@ -212,24 +229,24 @@ def _add(tallies: list[_Tally], wiring: Wiring, images: UInt8, trace: Trace) -> 
             tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
 
 
-def _pooled(connection: Connection, values: NDArray[Any]) -> NDArray[Any]:
-    """What meets the weights, of inputs [N, C, H, W] or [N, F]."""
-    if not connection.pools:
-        return values
-    pooled: Int32 = values.astype(np.int32)
-    for pool in connection.pools:
-        pooled = pool_windows(pooled, pool)
-    return pooled
+def _add_blocks(blocks: list[BlockCounter], images: UInt8, trace: Trace) -> None:
+    """Add a batch, step by step; a still image reaches the first layer once."""
+    sources = [images if images.ndim == 5 else images[None], *(spikes for _, spikes, _ in trace.layers)]
+    for counter, source, (_, _, codes) in zip(blocks, sources, trace.layers, strict=False):
+        for t, inputs in enumerate(source):
+            counter.add(inputs, codes[t - 1] if t else np.zeros_like(codes[0]))
 
 
-def _layer(wiring: Wiring, index: int, tally: _Tally, images: int, steps: int, passes: int) -> LayerCounts:
+def _layer(
+    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, passes: int
+) -> LayerCounts:
     connection, shape = wiring.connections[index], wiring.inputs[index]
     reach = fanout(connection, shape)
     hidden = index < len(wiring.state_bits)
     neurons = int(np.prod(wiring.inputs[index + 1])) if hidden else 0
 
-    def mean(synapses: Int64) -> float:
-        return int((tally.active * synapses).sum()) / images
+    def mean(synapses: Int64, less: int) -> float:
+        return (int((tally.active * synapses).sum()) - less) / images
 
     return LayerCounts(
         name=connection.name,
@@ -245,9 +262,14 @@ def _layer(wiring: Wiring, index: int, tally: _Tally, images: int, steps: int, p
         passes=passes,
         steps=steps,
         dense=float(passes * int(reach.all.sum())),
-        done=mean(reach.all),
-        effective=mean(reach.nonzero),
-        folded=mean(reach.folded),
+        done=mean(reach.all, skipped.done),
+        effective=mean(reach.nonzero, skipped.effective),
+        folded=mean(reach.folded, skipped.folded),
+        reached=mean(reach.all, 0),
+        skipped=skipped.dense / images,
+        quiet=skipped.quiet / images,
+        decisions=skipped.decisions / images,
+        held=skipped.updates / images,
         spikes=tally.spikes / images,
         saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
     )

@@ -23,6 +23,7 @@ class Network:
         floating: it computes in fp32, and its weights and state are fp32.
         weight_bits, state_bits: of its integers; None for those of the layer that was counted.
         activation_bits: of what its layers send each other; 1 for spikes.
+        gated: it skips blocks as the network that was counted.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Network:
     weight_bits: float | None = None
     state_bits: float | None = None
     activation_bits: int = 1
+    gated: bool = False
 
 
 def stored_bits(bits: float) -> float:

@@ -72,6 +72,28 @@ def sparsity(ledger: Ledger) -> str | None:
     return f"dense / done accumulations: {sum(layer.dense for layer in adding) / done:.1f}" if done else None
 
 
+def blocks(ledger: Ledger) -> Grid | None:
+    """What gates skip and a bound proves away; None where blocks are neither."""
+    layers = [layer for layer in ledger.counts.layers if layer.decisions or layer.quiet]
+    if not layers:
+        return None
+    rows = [(layer.name, f"{layer.decisions:,.0f}", *_shares([layer])) for layer in layers]
+    rows.append(("all layers", f"{sum(layer.decisions for layer in layers):,.0f}", *_shares(ledger.counts.layers)))
+    return Grid(
+        "blocks of up to 32 channels at one place: decisions of trained gates, and percent of the dense operations in "
+        "blocks that they skip, in blocks that meet so few inputs that they provably cannot matter, and in the others",
+        ("layer",),
+        ("decisions", "gates skip", "proven away", "left"),
+        tuple(rows),
+    )
+
+
+def _shares(layers: Iterable[LayerCounts]) -> Iterator[str]:
+    held = list(layers)
+    skipped, quiet, dense = (sum(getattr(layer, name) for layer in held) for name in ("skipped", "quiet", "dense"))
+    return (f"{100 * part / (dense or 1.0):.1f}" for part in (skipped, quiet, dense - skipped - quiet))
+
+
 def traffic(ledger: Ledger) -> Grid:
     """Bits that move."""
     ours, baseline = ledger.costs[0], ledger.float_twins[0]

@@ -29,6 +29,9 @@ def tables(ledger: Ledger) -> Iterator[RenderableType]:
     factor = parts.sparsity(ledger)
     if factor is not None:
         yield factor
+    blocks = parts.blocks(ledger)
+    if blocks is not None:
+        yield from with_caption(blocks)
     yield from with_caption(parts.traffic(ledger))
     yield said(parts.sizes(ledger))
     yield from with_caption(parts.energies(ledger))

@@ -20,7 +20,7 @@ def twins(steps: int) -> tuple[Network, ...]:
     steps (Shen et al., arXiv 2311.10802): weights of our width, activations of as many bits as there are steps.
     """
     return (
-        Network("this network", "events"),
+        Network("this network", "events", gated=True),
         Network("fp32 SNN", "events", floating=True),
         Network("fp32 SNN, dense", "dense", floating=True),
         Network("this network, dense", "dense"),

@@ -3,7 +3,7 @@
     weights      with events, each synaptic operation reads one weight; in a dense layer each weight is read once a
                  pass. The first layer is dense in every network: it reads pixels, and its weights are few.
     constants    of its neurons, once per channel and step
-    state        read and written once per neuron update
+    state        read and written once per neuron update; only read by a gate that skips it
     activations  the image is read once a pass; spikes are written once, a bit per neuron and step, and read once, as
                  are an ANN's activations at their width
     sums         stay beside the adder, in no memory; or, as another model, each operation reads one and writes it back
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..integer.graph import PIXEL
+from ..quant.blocks import BLOCK
 from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
 from .counts import LayerCounts
 from .network import FLOAT_BITS, Network, stored_bits, wire_bits
@@ -73,7 +74,8 @@ def work(layer: LayerCounts, network: Network) -> Work:
     """What a layer of those widths does, with the spikes that were counted."""
     steps, passes = (layer.steps, layer.passes) if network.spiking else (1, 1)
     dense = network.flow == "dense" or layer.pixels
-    synaptic = layer.dense * passes / layer.passes if dense else layer.done
+    synaptic = layer.dense * passes / layer.passes if dense else layer.done if network.gated else layer.reached
+    decisions, left_out = (layer.decisions, layer.held) if network.gated else (0.0, 0.0)
     weight = FLOAT_BITS if network.floating else stored_bits(network.weight_bits or layer.weight_bits)
     state = _state_bits(layer, network)
     held = FLOAT_BITS if network.floating else stored_bits(state) if state else 0
@@ -82,14 +84,18 @@ def work(layer: LayerCounts, network: Network) -> Work:
     traffic = Traffic(
         weights=(layer.weights * passes if dense else synaptic) * weight,
         constants=layer.channels * _constants(network, state) * CONSTANT_BITS * steps if layer.neurons else 0,
-        state=2 * updates * held if network.spiking else 0,
+        state=(2 * updates - left_out) * held if network.spiking else 0,
         activations=layer.inputs * passes * (8 if layer.pixels else sent) + updates * sent,
         sums=2 * synaptic * 8 * -(-sums // 8),
     )
     return Work(
         layer.name,
         synaptic,
-        (*_synaptic(layer, network, synaptic, sums), *_neurons(network, state, updates)),
+        (
+            *_synaptic(layer, network, synaptic, sums),
+            *_decided(decisions),
+            *_neurons(network, state, updates - left_out),
+        ),
         traffic,
         layer.weights * weight / 8,
         layer.neurons * held / 8 if network.spiking else 0.0,
@@ -119,6 +125,16 @@ def _synaptic(layer: LayerCounts, network: Network, count: float, sums: int) -> 
         return (add,)
     size = largest.bit_length() * wire_bits(network.weight_bits or layer.weight_bits)
     return Operation("multiply", count, size, floating), add
+
+
+def _decided(decisions: float) -> tuple[Operation, ...]:
+    """Arithmetic of gates: a block's stored codes are added up, two products are added and compared."""
+    if not decisions:
+        return ()
+    return (
+        Operation("multiply", 2 * decisions, CONSTANT_BITS * CONSTANT_BITS),
+        Operation("add", (BLOCK + 2) * decisions, CONSTANT_BITS),
+    )
 
 
 def _levels(network: Network, state: float) -> int:
