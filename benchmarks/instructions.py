@@ -1,11 +1,13 @@
 """Instructions and native time of networks on real images, and what exact skipping saves of both.
 
     python benchmarks/instructions.py runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --images 20
+    python benchmarks/instructions.py runs/mnist/2-2-s0 --verify 10000        # nothing is changed by exact skipping
 
 Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
 counts them: of a program that runs the images once, less those of one that runs none. "all blocks" is the same plan
 without exact skipping. Times are of the native runtime, one image at a time, all networks in turn; the medians count.
-Networks are compared with the first one.
+Networks are compared with the first one. With --verify the portable body, which skips, is compared with the reference,
+which does not, in every spike, stored code and logit.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ from spquant_snn.data import load
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Graph
-from spquant_snn.runtime.build import PORTABLE, compiler
+from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.runtime.build import PORTABLE, compiler, library
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.plan import LayerPlan, NetworkPlan
+from spquant_snn.runtime.plan import Body, LayerPlan, NetworkPlan
 
 _MAIN = """
 static uint32_t arena[ARENA];
@@ -94,9 +97,16 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--images", type=int, default=20, help="for instructions; ten times as many for times")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--verify", type=int, default=0, help="on so many images")
     args = parser.parse_args()
     test = load(args.dataset, args.data_dir).test.images.numpy()
     graphs = [load_graph(path / "model.spq" if path.is_dir() else path) for path in args.networks]
+    for path, graph in zip(args.networks, graphs, strict=True):
+        if args.verify:
+            portable = NativeProgram(graph, library(PORTABLE))
+            assert portable.body == Body.PORTABLE
+            verdict = verify(lambda x, g=graph: reference_trace(g, x), portable.trace, test[: args.verify])
+            print(f"{path}: {verdict}")
     micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.images], args.rounds)
     print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")
     first: float | None = None
