@@ -184,6 +184,7 @@ def test_the_figures_are_those_of_the_runs(whole, spquant, monkeypatch, out):
         assert folder.read_record()["test_accuracy"] == counts.accuracy
         assert run["validation"] == folder.read_record()["best"]["val_accuracy"]
         assert run["done"] == sum(layer.done for layer in counts.layers)
+        assert run["folded"] == sum(layer.folded for layer in counts.layers)
         assert run["dense"] == sum(layer.dense for layer in counts.layers)
         assert run["rate"] == pytest.approx(
             sum(layer.spikes for layer in counts.layers) / sum(layer.updates for layer in counts.layers)

@@ -29,6 +29,7 @@ class LayerOutcome:
     channels: int
     dense: float
     done: float
+    folded: float
     spikes: float
     updates: int
 
@@ -70,6 +71,11 @@ class Outcome:
         return sum(layer.done for layer in self.layers)
 
     @property
+    def folded(self) -> float:
+        """``done`` with pools folded into kernels, as the budget counts."""
+        return sum(layer.folded for layer in self.layers)
+
+    @property
     def rate(self) -> float:
         """Spikes per neuron and step."""
         return sum(layer.spikes for layer in self.layers) / sum(layer.updates for layer in self.layers)
@@ -94,7 +100,7 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
     if not counted(run):
         found = _count(run, test)
         layers = [
-            LayerOutcome(layer.name, layer.channels, layer.dense, layer.done, layer.spikes, layer.updates)
+            LayerOutcome(layer.name, layer.channels, layer.dense, layer.done, layer.folded, layer.spikes, layer.updates)
             for layer in found.layers
         ]
         note = {"images": found.images, "accuracy": found.accuracy, "layers": [asdict(layer) for layer in layers]}

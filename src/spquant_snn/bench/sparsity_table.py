@@ -39,8 +39,8 @@ def tables(report: Report) -> Iterator[RenderableType]:
     yield _accuracies(report, dense)
     yield _said(
         f"synaptic operations for an image, thousands, mean over {dense[0].images:,} test images: dense for the "
-        "channels left, done for what spiked; how many times fewer than the dense arm's; its dense ones over those "
-        "done; spikes per neuron and step, in percent"
+        "channels left, done for what spiked; how many times fewer than the dense arm's; in all, its dense ones over "
+        "those done; those done with pools folded, as the budget counts; spikes per neuron and step, in percent"
     )
     yield _operations(report, dense)
     asked, found = (fmean(pair[i] for pair in report.budgets) for i in (0, 1))
@@ -68,7 +68,8 @@ def as_json(report: Report) -> dict[str, Any]:
                 "arm": arm.name,
                 "title": arm.title,
                 "runs": [
-                    {**asdict(run), "channels": run.channels, "dense": run.dense, "done": run.done, "rate": run.rate}
+                    {**asdict(run), "channels": run.channels, "dense": run.dense, "done": run.done}
+                    | {"folded": run.folded, "rate": run.rate}
                     for run in report.outcomes[arm.name]
                 ],
             }
@@ -94,6 +95,7 @@ def _figures(runs: Sequence[Outcome], dense: Sequence[Outcome]) -> dict[str, lis
         "dense": lambda run, whole: run.dense,
         "fewer_dense": lambda run, whole: whole.dense / run.dense,
         "done": lambda run, whole: run.done,
+        "folded": lambda run, whole: run.folded,
         "fewer_done": lambda run, whole: whole.done / run.done,
         "dense_over_done": lambda run, whole: whole.dense / run.done,
         "rate": lambda run, whole: run.rate,
@@ -117,7 +119,7 @@ def _accuracies(report: Report, dense: Sequence[Outcome]) -> Table:
 
 
 def _operations(report: Report, dense: Sequence[Outcome]) -> Table:
-    table = columns("arm", right=("dense", "fewer", "done", "fewer", "dense/done", "spikes"))
+    table = columns("arm", right=("dense", "fewer", "done", "fewer", "in all", "folded", "spikes"))
     for arm in ARMS:
         found = _figures(report.outcomes[arm.name], dense)
         table.add_row(
@@ -127,6 +129,7 @@ def _operations(report: Report, dense: Sequence[Outcome]) -> Table:
             _cell([done / 1000 for done in found["done"]], _form(found["done"])),
             f"{fmean(found['fewer_done']):.1f}x",
             f"{fmean(found['dense_over_done']):.1f}x",
+            _cell([fmean(found["folded"]) / 1000], _form(found["folded"])),
             f"{100 * fmean(found['rate']):.1f}",
         )
     return table

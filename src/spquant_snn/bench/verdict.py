@@ -21,7 +21,7 @@ class Verdict:
         points: by which our accuracy on the test set is higher, in percent; the mean over the seeds.
         noise: two standard errors of that, from the number of test images and the spread over the seeds; one seed
             has none.
-        operations: done by ours, as a multiple of theirs.
+        operations, folded: done by ours, as multiples of theirs; with pools folded into kernels.
     """
 
     ours: str
@@ -29,6 +29,7 @@ class Verdict:
     points: float
     noise: float
     operations: float
+    folded: float
 
     @property
     def beats(self) -> bool:
@@ -43,7 +44,7 @@ class Verdict:
             found = f"{self.ours} lose to {self.theirs}: {-self.points:.2f} points less ({within})"
         else:
             found = f"{self.ours} do not beat {self.theirs}: {self.points:+.2f} points are noise ({within})"
-        return f"{found}, with {_amount(self.operations)} operations done"
+        return f"{found}, with {_amount(self.operations)} operations done ({_amount(self.folded)} with pools folded)"
 
 
 def compare(ours: str, a: Sequence[Outcome], theirs: str, b: Sequence[Outcome]) -> Verdict:
@@ -55,7 +56,8 @@ def compare(ours: str, a: Sequence[Outcome], theirs: str, b: Sequence[Outcome]) 
     points = fmean(run.test for run in a) - fmean(run.test for run in b)
     variance = sum(_variance(runs) for runs in (a, b))
     operations = fmean(run.done for run in a) / fmean(run.done for run in b)
-    return Verdict(ours, theirs, points, 2 * math.sqrt(variance), operations)
+    folded = fmean(run.folded for run in a) / fmean(run.folded for run in b)
+    return Verdict(ours, theirs, points, 2 * math.sqrt(variance), operations, folded)
 
 
 def spread(values: Sequence[float]) -> float | None:
