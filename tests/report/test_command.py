@@ -9,7 +9,11 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, SpQuantTrainer
+from spquant_snn.data import load
 from spquant_snn.errors import ConfigError, ModelError
+from spquant_snn.report.drift import earth_movers_distance
+from spquant_snn.report.floating import firing_rates
+from spquant_snn.train.run import load_network
 
 SMALL = {"precision": "fp32", "quiet": True, "timesteps": 2}
 
@@ -72,6 +76,16 @@ def test_drift_from_a_twin_is_on_the_page_and_in_the_table(copies, spquant):
     page = (copies / "low" / "report.html").read_text("utf-8")
     assert "From fp32 to low" in page
     assert re.search(r"conv1: [\d.]+ % apart", page)
+
+
+def test_drift_is_that_of_the_twin_s_own_rates(runs, spquant):
+    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "fp32")
+    images = load("digits").test.images[:30].numpy()
+    twin = firing_rates(load_network(runs / "fp32"), images)
+    ours = firing_rates(load_network(runs / "low").freeze(), images)
+    expected = {name: earth_movers_distance(ours[name], twin[name]) for name in twin}
+    assert json.loads(out)["drift"][1]["layers"] == pytest.approx(expected)
+    assert all(distance > 0 for distance in expected.values())
 
 
 def test_a_run_is_not_far_from_itself(runs, spquant):
