@@ -1,5 +1,7 @@
 """Fronts by their definition; contenders by the ledger; the table of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,3 +63,21 @@ def test_those_on_a_front_are_starred(two_layers, firing):
         assert starred == [i in contest.fronts[cost] for i in range(2)]
     assert (contest.images, contest.dataset, contest.title) == (4, "noise", "2 runs on noise")
     assert "on 4 test images" in contest.table.caption
+
+
+@pytest.mark.usefixtures("by_reference")
+def test_what_is_saved_is_against_the_run_in_floating_point(two_layers):
+    images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
+    run = contend("ours", two_layers, images, labels)
+    assert hold_contest([run, run], "noise").saved is None
+    twin = replace(
+        run,
+        name="twin",
+        state_bits=32,
+        stored=10 * run.stored,
+        energies={place: 4 * energy for place, energy in run.energies.items()},
+    )
+    grid = hold_contest([run, twin], "noise").saved
+    assert grid.rows == (("ours", f"{run.dense / run.done:.1f}", "10.0", *["75.0"] * len(run.energies)),)
+    assert list(run.energies) == list(grid.heads[3:])
+    assert "twin" in grid.caption

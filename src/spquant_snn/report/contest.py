@@ -9,7 +9,7 @@ from .draw.axes import short
 from .draw.scatter import Spot, scatter_chart
 from .draw.svg import Chart
 from .grid import Grid
-from .pareto import Contender, compared, front
+from .pareto import Contender, compared, front, saved
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Contest:
         fronts: for each cost, "stored" and "done", the places of the runs that no other beats in it and in accuracy.
         charts: accuracy against each cost.
         table: of all of them.
+        saved: what they save against the one in floating point; None where there is none.
     """
 
     dataset: str
@@ -29,6 +30,7 @@ class Contest:
     fronts: dict[str, list[int]]
     charts: tuple[Chart, ...]
     table: Grid
+    saved: Grid | None
 
     @property
     def title(self) -> str:
@@ -63,4 +65,4 @@ def hold_contest(contenders: Sequence[Contender], dataset: str) -> Contest:
         )
         for which, title, name, held in costs
     )
-    return Contest(dataset, tuple(contenders), fronts, charts, compared(contenders, fronts))
+    return Contest(dataset, tuple(contenders), fronts, charts, compared(contenders, fronts), saved(contenders))

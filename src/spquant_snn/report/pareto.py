@@ -29,7 +29,7 @@ class Contender:
         counts: of its network on test images, with their classes known.
         weight_bits, state_bits: 32 for floating point.
         stored: bytes of weights and state, packed.
-        energy: the least and the most of one inference over the scenarios, in pJ.
+        energies: of one inference in each scenario, by its name, in pJ.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Contender:
     weight_bits: float
     state_bits: float
     stored: int
-    energy: tuple[float, float]
+    energies: dict[str, float]
 
     @property
     def accuracy(self) -> float:
@@ -50,6 +50,11 @@ class Contender:
         """Standard error of the accuracy, in percent, of so many images drawn at random."""
         share = self.accuracy / 100
         return 100 * sqrt(share * (1 - share) / self.counts.images)
+
+    @property
+    def energy(self) -> tuple[float, float]:
+        """The least and the most of one inference over the scenarios, in pJ."""
+        return min(self.energies.values()), max(self.energies.values())
 
     @property
     def done(self) -> float:
@@ -90,9 +95,9 @@ def contend(
         network = Network("floating point", "events", floating=True)
         energies = cost(network, counts.layers, scenarios(HOROWITZ), HOROWITZ).energies
         stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.layers)
-    totals = [energy.total for energy in energies]
+    totals = {place.name: energy.total for place, energy in zip(scenarios(HOROWITZ), energies, strict=True)}
     hidden = counts.layers[0]
-    return Contender(name, counts, hidden.weight_bits, hidden.state_bits, stored, (min(totals), max(totals)))
+    return Contender(name, counts, hidden.weight_bits, hidden.state_bits, stored, totals)
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -129,3 +134,28 @@ def compared(contenders: Sequence[Contender], fronts: Mapping[str, Sequence[int]
         "* no run is better in accuracy and in this"
     )
     return Grid(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)
+
+
+def saved(contenders: Sequence[Contender]) -> Grid | None:
+    """What each run saves against the first one in floating point, each with its own spikes; None where there is none.
+
+    Operations are the dense ones of that run over those that are done; energies include memory.
+    """
+    baseline = next((run for run in contenders if run.state_bits == FLOAT_BITS), None)
+    others = [run for run in contenders if run is not baseline]
+    if baseline is None or not others:
+        return None
+    rows = tuple(
+        (
+            run.name,
+            f"{baseline.dense / run.done:.1f}" if run.done else "-",
+            f"{baseline.stored / run.stored:.1f}",
+            *(f"{100 * (1 - run.energies[place] / energy):.1f}" for place, energy in baseline.energies.items()),
+        )
+        for run in others
+    )
+    caption = (
+        f"against {baseline.name}, in floating point: its dense operations over those done, times less memory for "
+        "weights and state, and percent of its energy that is saved, by where data lie"
+    )
+    return Grid(caption, ("run",), ("operations", "memory", *baseline.energies), rows)

@@ -21,6 +21,8 @@ def as_tables(report: Report) -> Iterator[RenderableType]:
     """For a terminal of 80 columns. Drift is told from a twin, not from the training form."""
     if isinstance(report, Contest):
         yield from with_caption(report.table)
+        if report.saved is not None:
+            yield from with_caption(report.saved)
         return
     yield from tables(report.ledger)
     if report.twin:
