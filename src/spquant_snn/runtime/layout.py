@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..integer.graph import Graph, Shape
 from .arena import Arena, Region
 from .cells import padded
-from .plan import DENSE, GROUPED, LANES, LAYOUT, MULTIPLY, SLICED, WORDS, Body, LayerPlan, NetworkPlan, ScratchPlan
+from .plan import DENSE, LANES, LAYOUT, SLICED, WORDS, Body, LayerPlan, NetworkPlan, ScratchPlan
 from .synapses import Synapses, counts_of, plan_connection, too_large, words_of
 
 _INT32 = (1 << 31) - 1
@@ -19,6 +19,7 @@ def plan_network(
     body: Body = Body.PORTABLE,
     synapses: tuple[Synapses, ...] | None = None,
     streams: bool = False,
+    event: int = 4,
 ) -> NetworkPlan:
     """The plan of a graph.
 
@@ -28,6 +29,7 @@ def plan_network(
         synapses: of another plan of the same graph and body, to be used again.
         streams: for frames that come one by one: each layer's state has a place of its own. Otherwise a network of
             few steps computes all steps of a layer before the next one, and one place holds the state of each in turn.
+        event: bytes of a listed event, spq_event.
 
     Raises:
         ModelError: the network is so large that positions in it leave 31 bits.
@@ -46,7 +48,7 @@ def plan_network(
     ]
     readout = LayerPlan(parts[-1].connection, None, None, Region(0, 0), Region(0, 0))
     logits = arena.take(4 * LANES * readout.connection.tiles)
-    scratch = _scratch(arena, parts)
+    scratch = _scratch(arena, parts, event)
     if arena.size > _INT32:
         raise too_large("network", "the memory it needs")
     return NetworkPlan(
@@ -82,7 +84,7 @@ def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Reg
     return [Region(place.offset, size) for size in sizes]
 
 
-def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
+def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPlan:
     everything = [part.connection for part in parts]
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
     sliced = [
@@ -105,11 +107,11 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...]) -> ScratchPlan:
     return ScratchPlan(
         pooled=(arena.take(4 * pooled), arena.take(4 * pooled)),
         starts=arena.take(4 * max((c.rows * (c.width + 1) for c in listed), default=0)),
-        events=arena.take(4 * max((c.events for c in listed), default=0)),
-        values=arena.take(4 * max((c.events for c in listed if c.form in (MULTIPLY, GROUPED)), default=0)),
+        events=arena.take(event * max((c.events for c in listed), default=0)),
+        values=arena.take(4 * max((c.events for c in listed if c.weighed), default=0)),
         lines=arena.take(_RUN_BYTES * max((c.window * c.kernel_height for c in listed), default=0)),
         runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in listed), default=0)),
-        sums=arena.take(max((4 if c.wide else 2) * LANES * c.row_words for c in everything)),
+        sums=arena.take(max((4 if c.wide else 2) * LANES * c.row_words for c in everything if not c.decides)),
         frame=arena.take(2 * max(frames, default=0)),
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
         heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),

@@ -45,13 +45,16 @@ class NativeProgram:
         graph: what to run.
         built: the runtime to use, as ``build.library`` gives it; by default that for this CPU.
         guard: bytes left unused behind every part of an arena; tests watch them.
+        body: to plan for, if not for the fastest that the build has.
 
     Raises:
         MissingDependencyError: there is no working C compiler: the reference needs none.
         ModelError: the network is too large for the runtime.
     """
 
-    def __init__(self, graph: Graph, built: ctypes.CDLL | None = None, guard: int = 0) -> None:
+    def __init__(
+        self, graph: Graph, built: ctypes.CDLL | None = None, guard: int = 0, body: Body | None = None
+    ) -> None:
         self.graph = graph
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
@@ -60,7 +63,7 @@ class NativeProgram:
         self._lock = threading.Lock()
         self._guard = guard
         self._library = _declared(built or library())
-        self.body = body_of(self._library)
+        self.body = body_of(self._library) if body is None else body
         self._synapses = plan_synapses(graph, self.body)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
         self.images = Placed(self.plan)

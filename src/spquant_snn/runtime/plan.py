@@ -16,12 +16,13 @@ from .arena import Region
 LAYOUT = 3  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
 WORDS = 16  # SPQ_WORDS
-ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED = range(6)
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED = range(7)
 
 
 class Body(IntEnum):
-    """What a build of the source can use, in rising order."""
+    """What a build of the source can use, in rising order; every build can use packed codes, which are for devices."""
 
+    PACKED = -1
     PORTABLE = 0
     NEON = 1
     AVX2 = 2
@@ -35,6 +36,7 @@ class Body(IntEnum):
 
 
 _DESCRIPTIONS = {
+    Body.PACKED: "packed codes, for small devices",
     Body.PORTABLE: "portable C, for a CPU without AVX2, AVX-512 or NEON",
     Body.NEON: "16-bit lanes of NEON",
     Body.AVX2: "16-bit lanes of AVX2",
@@ -69,6 +71,21 @@ class SlicesPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class PackedPlan:
+    bits: int
+    units: int
+    lift: int
+    few: int
+    many: int
+    lanes: int
+    levels: int
+    fraction: int
+    pitch: int
+    words: NDArray[np.uint32]
+    constants: NDArray[np.uint32] | None
+
+
+@dataclass(frozen=True, eq=False)
 class ConnectionPlan:
     source_height: int
     source_width: int
@@ -98,6 +115,7 @@ class ConnectionPlan:
     codes16: NDArray[np.int16] | None
     group_start: NDArray[np.uint32] | None
     slices: SlicesPlan | None
+    packed: PackedPlan | None
 
     @property
     def rows(self) -> int:
@@ -118,6 +136,16 @@ class ConnectionPlan:
     def events(self) -> int:
         """The most events that its lists hold."""
         return self.rows * self.width * self.channels
+
+    @property
+    def weighed(self) -> bool:
+        """Whether its events have values."""
+        return self.form in (MULTIPLY, GROUPED) or (self.packed is not None and self.packed.bits == 16)
+
+    @property
+    def decides(self) -> bool:
+        """Whether its neurons are computed without sums in memory."""
+        return self.packed is not None and self.packed.lanes > 0
 
 
 @dataclass(frozen=True, eq=False)

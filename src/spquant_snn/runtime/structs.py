@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, c_int8, c_int16, c_int32, c_int64, c_uint32
+from ctypes import POINTER, Structure, c_int8, c_int16, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,14 @@ class CSlices(Structure):
     ]
 
 
+class CPacked(Structure):
+    _fields_ = [
+        *((name, c_int32) for name in ("bits", "units", "lift", "few", "many", "lanes", "levels", "fraction", "pitch")),
+        ("words", POINTER(c_uint32)),
+        ("constants", POINTER(c_uint32)),
+    ]
+
+
 class CConnection(Structure):
     _fields_ = [
         *((name, c_int32) for name in ("source_height", "source_width", "channels", "pool_count")),
@@ -48,6 +56,7 @@ class CConnection(Structure):
         ("codes16", POINTER(c_int16)),
         ("group_start", POINTER(c_uint32)),
         ("slices", POINTER(CSlices)),
+        ("packed", POINTER(CPacked)),
     ]
 
 
@@ -104,7 +113,12 @@ class CNetwork(Structure):
 
 
 class CTrace(Structure):
-    _fields_ = [("spikes", POINTER(POINTER(c_uint32))), ("codes", POINTER(POINTER(c_int8)))]
+    _fields_ = [
+        ("spikes", POINTER(POINTER(c_uint32))),
+        ("codes", POINTER(POINTER(c_int8))),
+        ("seen", c_void_p),
+        ("context", c_void_p),
+    ]
 
 
 class Network:

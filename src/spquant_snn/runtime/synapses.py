@@ -15,6 +15,7 @@ from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape
 from ..quant.pool import Pool
 from .cells import padded, plan_blocks, plan_neuron
+from .packed import plan_packed
 from .plan import (
     ADD8,
     ADD16,
@@ -22,6 +23,7 @@ from .plan import (
     GROUPED,
     LANES,
     MULTIPLY,
+    PACKED,
     SLICED,
     BlocksPlan,
     Body,
@@ -77,8 +79,13 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
     gated = layer is not None and layer.gate is not None
     if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts and not gated:
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
+    packed = None
+    if body == Body.PACKED and groups == 1 and not gated:
+        packed = plan_packed(codes, layer, reach, tiles, counts)
     if groups > 1:
         form = GROUPED
+    elif packed is not None:
+        form = PACKED
     elif first and body >= Body.NEON and window == 1 and not pools:
         form = DENSE
     elif counts:
@@ -94,7 +101,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         codes8 = _by_event(codes, groups, row).astype(np.int8)
     elif form == DENSE:
         codes16 = _by_pair(codes, row)
-    elif form != SLICED:
+    elif form not in (SLICED, PACKED):
         codes16 = _by_event(codes, groups, row).astype(np.int16)
     starts = np.arange(channels) // codes.shape[1] * row
     plan = ConnectionPlan(
@@ -121,13 +128,14 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         form=form,
         limit=127 // most if form == ADD8 else 32767 // most,
         wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),
-        row=row,
+        row=packed.units * packed.bits // 2 if packed is not None else row,
         codes8=codes8,
         codes16=codes16,
         group_start=starts.astype(np.uint32) if form == GROUPED else None,
         slices=slices if form == SLICED else None,
+        packed=packed,
     )
-    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED) else None
+    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
     return Synapses(plan, neuron, blocks)
 
 

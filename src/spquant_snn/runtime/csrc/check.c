@@ -1,6 +1,7 @@
 /* check: whether a network is one that this build runs, and its arena as large as it needs. */
 #include "dense.h"
 #include "lanes.h"
+#include "packed.h"
 #include "sliced.h"
 #include "sums.h"
 
@@ -30,11 +31,12 @@ static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, 
 static int32_t check_events(const spq_connection *c, const spq_scratch *s, uint32_t size) {
     if (c->limit < 1 || c->window < 1) return SPQ_BAD_SHAPE;
     const uint64_t rows = (uint64_t)(c->window - 1) * (uint64_t)c->slide_height + (uint64_t)c->kernel_height;
-    const uint64_t events = 4u * rows * (uint64_t)c->width * (uint64_t)c->channels;
+    const uint64_t count = rows * (uint64_t)c->width * (uint64_t)c->channels, events = sizeof(spq_event) * count;
     const uint64_t lines = (uint64_t)c->window * (uint64_t)c->kernel_height;
-    const int32_t weighed = c->form == SPQ_MULTIPLY || c->form == SPQ_GROUPED;
+    const int32_t packed = c->form == SPQ_PACKED && c->packed->bits == 16;
+    const int32_t weighed = packed || c->form == SPQ_MULTIPLY || c->form == SPQ_GROUPED;
     return fits(s->starts, 4u * rows * ((uint64_t)c->width + 1u), size) && fits(s->events, events, size) &&
-                   fits(s->values, weighed ? events : 0, size) && fits(s->lines, lines * sizeof(spq_line), size) &&
+                   fits(s->values, weighed ? 4u * count : 0, size) && fits(s->lines, lines * sizeof(spq_line), size) &&
                    fits(s->runs, lines * (uint64_t)c->window * sizeof(spq_run), size)
                ? SPQ_OK
                : SPQ_BAD_ARENA;
@@ -71,13 +73,25 @@ static int32_t check_sliced(const spq_connection *c, const spq_neuron *neuron, c
                : SPQ_BAD_ARENA;
 }
 
+static int32_t check_packed(const spq_connection *c, const spq_neuron *neuron) {
+    const spq_packed *p = c->packed;
+    if (!p || p->units < 1 || (p->units + 1) >> 1 != c->tiles || p->many < p->few || p->few < 1) return SPQ_BAD_SHAPE;
+    if (p->bits != 2 && p->bits != 4 && p->bits != 8 && p->bits != 16) return SPQ_BAD_SHAPE;
+    if (c->row != p->units * (p->bits >> 1) || p->lift < 0 || p->fraction < 0) return SPQ_BAD_SHAPE;
+    if (p->lanes == 0) return c->wide ? SPQ_OK : SPQ_BAD_SHAPE;
+    if (!neuron || neuron->bits != 2 || p->levels != neuron->levels || p->pitch < 1) return SPQ_BAD_SHAPE;
+    if (p->levels != 3 && p->levels != 4) return SPQ_BAD_SHAPE;
+    return p->lanes == 8 || p->lanes == 16 ? SPQ_OK : SPQ_BAD_SHAPE;
+}
+
 static int32_t check_form(const spq_network *network, int32_t index) {
     const spq_connection *c = &network->layers[index].connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->form < SPQ_ADD8 || c->form > SPQ_SLICED) return SPQ_BAD_SHAPE;
+    if (c->form < SPQ_ADD8 || c->form > SPQ_PACKED) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) return check_dense(c, s, index == 0, size);
     if (c->form == SPQ_SLICED) return check_sliced(c, network->layers[index].neuron, s, size);
+    if (c->form == SPQ_PACKED && check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;
     return check_events(c, s, size);
 }
 
@@ -88,13 +102,13 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     const uint32_t size = network->arena_size;
     if (c->row < 1 || c->tiles != spq_words(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
         return SPQ_BAD_SHAPE;
-    if (c->form != SPQ_GROUPED && c->row != c->tiles * SPQ_LANES) return SPQ_BAD_SHAPE;
+    if (c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->row != c->tiles * SPQ_LANES) return SPQ_BAD_SHAPE;
     if (c->step_height < 1 || c->kernel_height < 1 || c->kernel_width < 1) return SPQ_BAD_SHAPE;
     const uint64_t words = (uint64_t)c->out_height * (uint64_t)c->out_width * (uint64_t)c->tiles;
     const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_LANES * (uint64_t)c->out_width * (uint64_t)c->tiles;
-    if (!fits(s->sums, sums, size)) return SPQ_BAD_ARENA;
     const int32_t form = check_form(network, index);
     if (form != SPQ_OK) return form;
+    if (!spq_decides(c) && !fits(s->sums, sums, size)) return SPQ_BAD_ARENA;
     const int32_t pools = check_pools(c, s, index == 0, size);
     if (pools != SPQ_OK) return pools;
     if (!layer->neuron)

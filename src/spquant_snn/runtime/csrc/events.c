@@ -1,7 +1,10 @@
 /* events: pools on what comes in, and the lists of what is not zero. */
 #include "events.h"
 
-/* Index of the lowest set bit. */
+/* Index of the lowest set bit. Where a CPU has no instruction for it, a compiler calls a library that is not there. */
+#if defined(__ARM_ARCH_6M__) || (defined(__riscv) && !defined(__riscv_zbb))
+#define SPQ_NO_CTZ
+#endif
 static inline uint32_t lowest(uint32_t word) {
 #if defined(__GNUC__) && !defined(SPQ_NO_CTZ)
     return (uint32_t)__builtin_ctz(word);
@@ -55,9 +58,9 @@ static void count(const spq_input *input, int32_t height, int32_t width, int32_t
 spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_input input) {
     const int32_t channels = connection->channels;
     int32_t height = connection->source_height, width = connection->source_width, next = 0;
-    for (int32_t i = 0; i < connection->pool_count; i++) {
+    for (int32_t i = 0; SPQ_POOLS && i < connection->pool_count; i++) {
         const spq_pool *pool = &connection->pools[i];
-        const int32_t counted = input.counts || input.pixels || !pool->largest;
+        const int32_t counted = (SPQ_POOLS & 2u) && (input.counts || input.pixels || !pool->largest);
         if (counted && !input.counts) {
             int32_t *to = (int32_t *)(void *)((uint8_t *)arena + scratch->pooled[next].offset);
             count(&input, height, width, channels, to);
@@ -68,7 +71,7 @@ spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratc
         if (counted) {
             pool_counts(input.counts, width, channels, pool, (int32_t *)to);
             input.counts = (const int32_t *)to;
-        } else {
+        } else if (SPQ_POOLS & 1u) {
             pool_spikes(input.spikes, width, spq_words(channels), pool, (uint32_t *)to);
             input.spikes = (const uint32_t *)to;
         }
@@ -80,7 +83,7 @@ spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratc
 
 /* ---- lists ---- */
 
-static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_t *starts, uint32_t *events) {
+static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_t *starts, spq_event *events) {
     const int32_t words = spq_words(lists->channels);
     const uint32_t word_step = 32u * lists->scale, pixel_step = (uint32_t)lists->channels * lists->scale;
     uint32_t n = 0, pixel = 0;
@@ -88,33 +91,34 @@ static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_
         uint32_t first = pixel;
         starts[x] = n;
         for (int32_t k = 0; k < words; k++, first += word_step)
-            for (uint32_t bits = *row++; bits; bits &= bits - 1u) events[n++] = first + lowest(bits) * lists->scale;
+            for (uint32_t bits = *row++; bits; bits &= bits - 1u)
+                events[n++] = (spq_event)(first + lowest(bits) * lists->scale);
     }
     return n;
 }
 
 static uint32_t list_pixels(const spq_lists *lists, const uint8_t *row, int32_t plane, uint32_t *starts,
-                            uint32_t *events, int32_t *values) {
+                            spq_event *events, int32_t *values) {
     uint32_t n = 0, event = 0;
     for (int32_t x = 0; x < lists->width; x++) {
         starts[x] = n;
         for (int32_t c = 0; c < lists->channels; c++, event += lists->scale) {
             const int32_t value = row[c * plane + x];
-            events[n] = event, values[n] = value;
+            events[n] = (spq_event)event, values[n] = value;
             n += value != 0; /* without a branch: what was written is overwritten */
         }
     }
     return n;
 }
 
-static uint32_t list_counts(const spq_lists *lists, const int32_t *row, uint32_t *starts, uint32_t *events,
+static uint32_t list_counts(const spq_lists *lists, const int32_t *row, uint32_t *starts, spq_event *events,
                             int32_t *values) {
     uint32_t n = 0, event = 0;
     for (int32_t x = 0; x < lists->width; x++) {
         starts[x] = n;
         for (int32_t c = 0; c < lists->channels; c++, event += lists->scale) {
             const int32_t value = *row++;
-            events[n] = event, values[n] = value;
+            events[n] = (spq_event)event, values[n] = value;
             n += value != 0;
         }
     }
@@ -123,13 +127,14 @@ static uint32_t list_counts(const spq_lists *lists, const int32_t *row, uint32_t
 
 void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height, int32_t y, int32_t slot) {
     const int32_t width = lists->width, channels = lists->channels;
-    uint32_t *starts = lists->starts + slot * (width + 1), *events = lists->events + (uint32_t)slot * lists->capacity;
+    uint32_t *starts = lists->starts + slot * (width + 1);
+    spq_event *events = lists->events + (uint32_t)slot * lists->capacity;
     int32_t *values = lists->values ? lists->values + (uint32_t)slot * lists->capacity : 0;
     uint32_t n;
     if (input->spikes) {
         n = list_spikes(lists, input->spikes + y * width * spq_words(channels), starts, events);
         for (uint32_t i = 0; values && i < n; i++) values[i] = 1;
-    } else if (input->counts) {
+    } else if ((SPQ_POOLS & 2u) && input->counts) {
         n = list_counts(lists, input->counts + y * width * channels, starts, events, values);
     } else {
         n = list_pixels(lists, input->pixels + y * width, height * width, starts, events, values);

@@ -21,7 +21,8 @@ typedef struct {
 typedef struct {
     int32_t width, channels, rows;
     uint32_t scale, capacity; /* capacity: most events of a row */
-    uint32_t *starts, *events;
+    uint32_t *starts;
+    spq_event *events;
     int32_t *values; /* none where every event weighs one */
 } spq_lists;
 

@@ -230,6 +230,9 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ce
 }
 #endif
 
+#define WIDE_ROW(code, bits, levels)                                                                                   \
+    if (SPQ_CODES >> (code) & 1u) wide_row(n, bits, levels, sums, cells)
+
 static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
     if (!n->scaled && n->levels <= 4) {
@@ -237,15 +240,15 @@ static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells 
         return;
     }
 #endif
-    switch (n->scaled ? n->bits : 16 + n->levels) {
-    case 16 + 3: wide_row(n, 2, 3, sums, cells); break;
-    case 16 + 4: wide_row(n, 2, 4, sums, cells); break;
-    case 16 + 8: wide_row(n, 3, 8, sums, cells); break;
-    case 16 + 16: wide_row(n, 4, 16, sums, cells); break;
-    case 2: wide_row(n, 2, 0, sums, cells); break;
-    case 3: wide_row(n, 3, 0, sums, cells); break;
-    case 4: wide_row(n, 4, 0, sums, cells); break;
-    default: wide_row(n, 8, 0, sums, cells); break;
+    switch (n->scaled ? 16 + (n->bits & 7) : n->levels < 16 ? n->levels : 15) { /* bits of SPQ_CODES */
+    case 3: WIDE_ROW(3, 2, 3); break;
+    case 4: WIDE_ROW(4, 2, 4); break;
+    case 8: WIDE_ROW(8, 3, 8); break;
+    case 16 + 2: WIDE_ROW(16 + 2, 2, 0); break;
+    case 16 + 3: WIDE_ROW(16 + 3, 3, 0); break;
+    case 16 + 4: WIDE_ROW(16 + 4, 4, 0); break;
+    case 16: WIDE_ROW(16, 8, 0); break;
+    default: WIDE_ROW(15, 4, 16); break;
     }
 }
 
@@ -257,7 +260,7 @@ void spq_fire_row(const spq_neuron *n, const void *sums, int32_t wide, const spq
     }
 #endif
     (void)wide;
-    fire_wide(n, (const int32_t *)sums, cells);
+    if (SPQ_DECIDES & 1u) fire_wide(n, (const int32_t *)sums, cells);
 }
 
 void spq_read_codes(const spq_neuron *n, const spq_cells *cells, int8_t *codes) {

@@ -6,6 +6,7 @@
 #include "blocks.h"
 #include "dense.h"
 #include "lanes.h"
+#include "packed.h"
 #include "sliced.h"
 #include "sums.h"
 
@@ -31,6 +32,7 @@ typedef struct {
 } spq_turn;
 
 static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_cells *cells) {
+    if (!SPQ_HOST) return;
     const spq_layer *layer = &turn->network->layers[turn->index];
     const int32_t words = row_words(&layer->connection);
     const int64_t place = (turn->step + t) * layer_words(&layer->connection) + row * words;
@@ -66,7 +68,8 @@ static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
 /* ---- the forms of a connection ---- */
 
 static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, void *arena) {
-    const int32_t grouped = c->form == SPQ_GROUPED, weighed = grouped || c->form == SPQ_MULTIPLY;
+    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
+    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
     spq_lists lists;
     lists.width = c->width;
     lists.channels = c->channels;
@@ -74,18 +77,44 @@ static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, v
     lists.scale = grouped ? 1u : (uint32_t)c->row;
     lists.capacity = (uint32_t)(c->width * c->channels);
     lists.starts = (uint32_t *)at(arena, scratch->starts);
-    lists.events = (uint32_t *)at(arena, scratch->events);
+    lists.events = (spq_event *)at(arena, scratch->events);
     lists.values = weighed ? (int32_t *)at(arena, scratch->values) : 0;
     return lists;
 }
 
+/* Neurons of a row whose codes are packed, for as many steps as its sums hold; a trace sees each step by itself. */
+static void fire_packed(const spq_turn *turn, const spq_connection *c, const spq_lists *lists, const spq_view *view,
+                        int32_t row) {
+    const int32_t at_once = turn->trace ? 1 : turn->count;
+    for (int32_t t = turn->first; t < turn->first + turn->count; t += at_once) {
+        const spq_cells cells = cells_of(turn, t, row);
+        spq_packed_row(c, lists, view, &cells, at_once, layer_words(c));
+        if (turn->trace) trace_row(turn, t, row, &cells);
+    }
+}
+
+/* Sums of a row, but for those of blocks that need none. */
+static void sum_row(const spq_turn *turn, const spq_connection *c, const spq_lists *lists, const spq_view *view,
+                    int32_t row, int32_t top, int32_t slot) {
+    const spq_layer *layer = &turn->network->layers[turn->index];
+    uint8_t *sums = (uint8_t *)at(turn->arena, turn->network->scratch.sums);
+    const int32_t size = (c->wide ? 4 : 2) * c->tiles * SPQ_LANES;
+    spq_cells cells = {0, 0, 0, 0, 0, 0};
+    if (layer->blocks) cells = cells_of(turn, turn->first, row);
+    for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
+        const uint8_t *marks = cells.marks ? cells.marks + column * c->tiles : 0;
+        if (marks) {
+            const int32_t active = spq_active(c, lists, top, slot, x);
+            if (!spq_mark_pixel(layer->blocks, layer->neuron, &cells, column, active)) continue;
+        }
+        spq_sum(c, lists, view, x, marks, sums + column * size);
+    }
+}
+
 static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
     const spq_scratch *scratch = &turn->network->scratch;
-    const spq_layer *layer = &turn->network->layers[turn->index];
     const spq_lists lists = lists_of(c, scratch, turn->arena);
     spq_view view = {0, (spq_line *)at(turn->arena, scratch->lines), (spq_run *)at(turn->arena, scratch->runs)};
-    uint8_t *sums = (uint8_t *)at(turn->arena, scratch->sums);
-    const int32_t size = (c->wide ? 4 : 2) * c->tiles * SPQ_LANES;
     int32_t listed = 0, top = -c->pad_height, slot = 0; /* rows above `listed` need not be listed again */
     for (int32_t row = 0; row < c->out_height; row++) {
         const int32_t below = top + lists.rows < c->height ? top + lists.rows : c->height;
@@ -95,17 +124,12 @@ static void run_events(const spq_turn *turn, const spq_connection *c, spq_input 
         }
         listed = below > listed ? below : listed;
         spq_look(c, &lists, top, slot, &view);
-        spq_cells cells = {0, 0, 0, 0, 0, 0};
-        if (layer->blocks) cells = cells_of(turn, turn->first, row);
-        for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
-            const uint8_t *marks = cells.marks ? cells.marks + column * c->tiles : 0;
-            if (marks) {
-                const int32_t active = spq_active(c, &lists, top, slot, x);
-                if (!spq_mark_pixel(layer->blocks, layer->neuron, &cells, column, active)) continue;
-            }
-            spq_sum(c, &lists, &view, x, marks, sums + column * size);
+        if (spq_decides(c)) {
+            fire_packed(turn, c, &lists, &view, row);
+        } else {
+            sum_row(turn, c, &lists, &view, row, top, slot);
+            fire_row(turn, row, at(turn->arena, scratch->sums));
         }
-        fire_row(turn, row, sums);
         top += c->step_height, slot += c->step_height;
         while (slot >= lists.rows) slot -= lists.rows;
     }
@@ -226,6 +250,7 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
             if (!layer->neuron) add_logits(network, arena);
         }
         if (!layer->neuron) break;
+        if (trace && trace->seen) trace->seen(trace->context, i, steps);
         before = (const uint32_t *)at(arena, layer->spikes);
         words = layer_words(&layer->connection);
     }
@@ -256,6 +281,7 @@ const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t 
     return (const int32_t *)at(arena, network->logits);
 }
 
+#if SPQ_HOST
 int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, const uint8_t *images, int64_t count,
                   int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, const spq_trace *trace) {
     const int32_t code = spq_check(network, SPQ_LAYOUT, arena_size);
@@ -272,6 +298,7 @@ int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, 
     }
     return SPQ_OK;
 }
+#endif
 
 int32_t spq_body(void) {
 #if SPQ_HAS_SLICED

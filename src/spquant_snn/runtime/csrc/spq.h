@@ -12,7 +12,7 @@
 #ifndef SPQ_H
 #define SPQ_H
 
-#include <stdint.h>
+#include "spq_config.h"
 
 #define SPQ_LAYOUT 3u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32
@@ -29,8 +29,12 @@ enum {
     SPQ_MULTIPLY, /* int16 codes times the input's value, in int32 lanes */
     SPQ_GROUPED,  /* the same, each input channel reaching the outputs of its group only */
     SPQ_DENSE,    /* pixels two by two times int16 codes two by two, zeros too */
-    SPQ_SLICED    /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
+    SPQ_SLICED,   /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
+    SPQ_PACKED    /* codes in fields of words, for small devices */
 };
+
+/* Whether a connection has a form, which a network that does not use it need not ask. */
+#define SPQ_IS(c, f) ((SPQ_FORMS >> (f) & 1u) && (c)->form == (f))
 
 /* A part of the arena, in bytes from its start. */
 typedef struct {
@@ -59,6 +63,20 @@ typedef struct {
     const int32_t *totals; /* [tiles * 32] of all codes of an output */
 } spq_slices;
 
+/* Codes in fields of words, outputs in units of 16, and neurons of up to four codes and a reset to zero. */
+typedef struct {
+    int32_t bits;  /* of a field: 2, 4 or 8 for spikes, 16 for values, by which codes are multiplied */
+    int32_t units; /* of 16 outputs */
+    int32_t lift;  /* what is added to every code so that none is below zero; 0 for fields of 16 bits */
+    int32_t few;   /* events that lanes of 4 bits hold, for fields of 2 */
+    int32_t many;  /* events that lanes of 8 bits hold, for fields of 2 and 4 */
+    int32_t lanes; /* bits, 8 or 16, of lanes that decide as int32 does; 0: no neurons here, sums are int32 */
+    int32_t levels, fraction;
+    int32_t pitch;             /* words of a unit's constants */
+    const uint32_t *words;     /* [kernel_height][kernel_width][channels][units * bits / 2] */
+    const uint32_t *constants; /* [units][2 * levels - 1][lanes / 2], as packed_lanes.h says */
+} spq_packed;
+
 /* Synapses. A full connection is a convolution whose kernel covers its input. */
 typedef struct {
     int32_t source_height, source_width, channels; /* what comes in */
@@ -71,11 +89,12 @@ typedef struct {
     int32_t out_height, out_width, outputs, tiles;
     int32_t form, limit;
     int32_t wide;                /* a row of sums is int32; else int16, in which sums beyond saturate */
-    int32_t row;                 /* codes of one input: 32 * tiles, or the outputs of a group */
+    int32_t row; /* codes of one input: 32 * tiles, the outputs of a group, or words where they are packed */
     const int8_t *codes8;        /* [kernel_height][kernel_width][channels][row], for SPQ_ADD8 */
     const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
     const spq_slices *slices;    /* for SPQ_SLICED */
+    const spq_packed *packed;    /* for SPQ_PACKED */
 } spq_connection;
 
 /* Constants of quant/fold.py, channels padded to whole tiles; padding never fires. */
@@ -117,7 +136,7 @@ typedef struct {
 typedef struct {
     spq_region pooled[2]; /* input behind a pool, and behind the next */
     spq_region starts;    /* uint32 [rows][width + 1] where the events of a pixel start */
-    spq_region events;    /* uint32 [rows][width * channels] */
+    spq_region events;    /* spq_event [rows][width * channels] */
     spq_region values;    /* int32, the same: what each event weighs, for SPQ_MULTIPLY and SPQ_GROUPED */
     spq_region lines;     /* spq_line [window * kernel_height] */
     spq_region runs;      /* spq_run [window * window * kernel_height] */
@@ -145,10 +164,12 @@ typedef struct {
 } spq_network;
 
 /* Where every spike and code is written as it is computed: per layer of neurons, [step][pixel][tile]; either may be
- * absent. */
+ * absent. `seen` may be too; it is called when a layer has taken its steps, while its spikes and codes are there. */
 typedef struct {
     uint32_t *const *spikes; /* words */
     int8_t *const *codes;    /* 32 to a tile */
+    void (*seen)(void *context, int32_t layer, int32_t steps);
+    void *context;
 } spq_trace;
 
 /* The fastest body of this build. */

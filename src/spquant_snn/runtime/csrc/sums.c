@@ -4,6 +4,7 @@
  * costs one load and one addition per register. */
 #include "sums.h"
 #include "lanes.h"
+#include "packed.h"
 
 #define WIDEST (4 * SPQ_LANES)
 
@@ -23,8 +24,7 @@ void spq_look(const spq_connection *c, const spq_lists *lists, int32_t y, int32_
     view->line_count = (int32_t)(line - view->lines);
 }
 
-/* Runs of all lines between the columns of the window; returns how many. */
-static int32_t collect(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x) {
+int32_t spq_collect(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x) {
     const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
     const spq_line *end = view->lines + view->line_count;
     spq_run *run = view->runs;
@@ -44,7 +44,7 @@ static int32_t collect(const spq_connection *c, const spq_lists *lists, const sp
 }
 
 /* The next events that fit into the lanes. */
-static inline const uint32_t *within(const uint32_t *event, const uint32_t *last, int32_t room) {
+static inline const spq_event *within(const spq_event *event, const spq_event *last, int32_t room) {
     return last - event > room ? event + room : last;
 }
 
@@ -70,9 +70,9 @@ SPQ_INLINE void keep(const spq_connection *c, const int32_t *found, const int32_
         int32_t room = c->limit;                                                                                       \
         for (int32_t l = 0; l < lanes; l++) narrow[l] = 0, wide[l] = 0;                                                \
         for (const spq_run *run = runs; run < runs + count; run++) {                                                   \
-            const uint32_t *event = lists->events + run->first, *last = lists->events + run->last;                     \
+            const spq_event *event = lists->events + run->first, *last = lists->events + run->last;                    \
             while (event < last) {                                                                                     \
-                const uint32_t *end = within(event, last, room);                                                       \
+                const spq_event *end = within(event, last, room);                                                      \
                 room -= (int32_t)(end - event);                                                                        \
                 for (; event < end; event++) {                                                                         \
                     const narrow_type *row = codes + (run->base + *event);                                             \
@@ -109,9 +109,9 @@ SPQ_INLINE void multiply(const spq_connection *c, const spq_lists *lists, const 
 /* A tile, or several, in the form of the connection; lanes is a constant, so that each width is a body of its own. */
 SPQ_INLINE void add(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
                     const int32_t lanes, void *sums) {
-    if (c->form == SPQ_ADD8) add8(c, lists, runs, count, lane, lanes, sums);
-    else if (c->form == SPQ_ADD16) add16(c, lists, runs, count, lane, lanes, sums);
-    else multiply(c, lists, runs, count, lane, lanes, sums);
+    if (SPQ_IS(c, SPQ_ADD8)) add8(c, lists, runs, count, lane, lanes, sums);
+    else if (SPQ_IS(c, SPQ_ADD16)) add16(c, lists, runs, count, lane, lanes, sums);
+    else if (SPQ_IS(c, SPQ_MULTIPLY)) multiply(c, lists, runs, count, lane, lanes, sums);
 }
 
 /* Events of one pixel under one tap of the kernel; here an event is x * channels + channel. */
@@ -148,12 +148,16 @@ static int32_t together(const uint8_t *marks, int32_t tile, int32_t tiles) {
 
 void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, const uint8_t *marks,
              void *sums) {
-    if (c->form == SPQ_GROUPED) { /* always wide */
+    if (SPQ_IS(c, SPQ_GROUPED)) { /* always wide */
         add_groups(c, lists, view, x, (int32_t *)sums);
         return;
     }
     const spq_run *runs = view->runs;
-    const int32_t count = collect(c, lists, view, x);
+    const int32_t count = spq_collect(c, lists, view, x);
+    if (SPQ_IS(c, SPQ_PACKED)) {
+        spq_packed_sums(c, lists, runs, count, (int32_t *)sums);
+        return;
+    }
     for (int32_t tile = 0, n; tile < c->tiles; tile += n ? n : 1) {
         n = together(marks, tile, c->tiles);
         if (n == 4) add(c, lists, runs, count, tile * SPQ_LANES, 4 * SPQ_LANES, sums);

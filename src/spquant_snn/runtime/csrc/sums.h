@@ -26,6 +26,9 @@ typedef struct {
 /* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */
 void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view);
 
+/* Runs, in the view, of the output that looks at columns from x on, none of them empty; returns how many. */
+int32_t spq_collect(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x);
+
 /* Write the sums [tiles * 32] of the output that looks at columns from x on, int32 or int16 as the connection says;
  * tiles whose mark is not 0 are passed over, where there are marks. */
 void spq_sum(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x,

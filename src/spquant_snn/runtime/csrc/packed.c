@@ -1,0 +1,222 @@
+/* packed: sums of packed codes and the neurons behind them, one output pixel after the other. */
+#include "packed.h"
+#include "packed_lanes.h"
+
+#define PAIRS 0x33333333u
+#define NIBBLES 0x0F0F0F0Fu
+#define HALVES 0x00FF00FFu
+
+/* Where an event's codes start. */
+SPQ_INLINE const uint32_t *codes_of(const uint32_t *codes, const spq_run *run, const spq_event *event) {
+    return codes + (uint32_t)(run->base + *event);
+}
+
+/* A loop that no compiler is to make a call of. */
+SPQ_INLINE void clear(uint32_t *words, const int32_t count) {
+    for (int32_t i = 0; i < count; i++) words[i] = 0;
+}
+
+/* ---- fields of 2 bits ---- */
+
+/* Lanes of 4 bits into lanes of 8. */
+SPQ_INLINE void widen(uint32_t even, uint32_t odd, uint32_t *lanes) {
+    lanes[0] += even & NIBBLES, lanes[1] += odd & NIBBLES;
+    lanes[2] += even >> 4 & NIBBLES, lanes[3] += odd >> 4 & NIBBLES;
+}
+
+/* Lanes of 8 bits into lanes of 16. */
+SPQ_INLINE void spread(const uint32_t *lanes, const int32_t units, uint32_t *words) {
+    for (int32_t i = 0; i < 4 * units; i++)
+        words[2 * i] += lanes[i] & HALVES, words[2 * i + 1] += lanes[i] >> 8 & HALVES;
+}
+
+SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
+                          const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
+    uint32_t lanes[8], even0 = 0, odd0 = 0, even1 = 0, odd1 = 0;
+    int32_t room = p->few, left = p->many;
+    clear(lanes, 4 * units);
+    for (; run < end; run++) {
+        const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+        do {
+            const spq_event *stop = last - event > room ? event + room : last;
+            room -= (int32_t)(stop - event);
+            do {
+                const uint32_t *row = codes_of(codes, run, event++);
+                even0 += row[0] & PAIRS, odd0 += row[0] >> 2 & PAIRS;
+                if (units > 1) even1 += row[1] & PAIRS, odd1 += row[1] >> 2 & PAIRS;
+            } while (event < stop);
+            if (room) break;
+            widen(even0, odd0, lanes);
+            if (units > 1) widen(even1, odd1, lanes + 4);
+            even0 = odd0 = even1 = odd1 = 0, room = p->few;
+            if (wide && (left -= p->few) < p->few) {
+                spread(lanes, units, words);
+                clear(lanes, 4 * units);
+                left = p->many;
+            }
+        } while (event < last);
+    }
+    widen(even0, odd0, lanes);
+    if (units > 1) widen(even1, odd1, lanes + 4);
+    if (wide) spread(lanes, units, words);
+    else
+        for (int32_t i = 0; i < 4 * units; i++) words[i] = lanes[i];
+}
+
+/* ---- fields of 4 bits ---- */
+
+SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
+                            const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
+    uint32_t lanes[8];
+    int32_t room = p->many;
+    clear(lanes, 4 * units);
+    for (; run < end; run++) {
+        const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+        do {
+            const spq_event *stop = wide && last - event > room ? event + room : last;
+            room -= (int32_t)(stop - event);
+            do {
+                const uint32_t *row = codes_of(codes, run, event++);
+                for (int32_t i = 0; i < 2 * units; i++)
+                    lanes[2 * i] += row[i] & NIBBLES, lanes[2 * i + 1] += row[i] >> 4 & NIBBLES;
+            } while (event < stop);
+            if (!wide || room) break;
+            spread(lanes, units, words);
+            clear(lanes, 4 * units);
+            room = p->many;
+        } while (event < last);
+    }
+    if (wide) spread(lanes, units, words);
+    else
+        for (int32_t i = 0; i < 4 * units; i++) words[i] = lanes[i];
+}
+
+/* ---- fields of 8 bits, and of 16 that are multiplied: as many at a time as have their sums in registers ---- */
+
+SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
+                          const int32_t units, uint32_t *words) {
+    for (int32_t i = 0; i < 4 * units; i += 2) {
+        uint32_t a = 0, b = 0, c = 0, d = 0;
+        for (const spq_run *run = runs; run < end; run++) {
+            const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+            do {
+                const uint32_t *row = codes_of(codes, run, event++) + i;
+                a += row[0] & HALVES, b += row[0] >> 8 & HALVES, c += row[1] & HALVES, d += row[1] >> 8 & HALVES;
+            } while (event < last);
+        }
+        words[2 * i] = a, words[2 * i + 1] = b, words[2 * i + 2] = c, words[2 * i + 3] = d;
+    }
+}
+
+SPQ_INLINE void add_products(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
+                             const int32_t units, uint32_t *words) {
+    for (int32_t i = 0; i < 8 * units; i += 4) {
+        uint32_t a = 0, b = 0, c = 0, d = 0;
+        for (const spq_run *run = runs; run < end; run++)
+            for (uint32_t k = run->first; k < run->last; k++) {
+                const uint32_t *row = codes_of(codes, run, lists->events + k) + i, value = (uint32_t)lists->values[k];
+                a += row[0] * value, b += row[1] * value, c += row[2] * value, d += row[3] * value;
+            }
+        words[i] = a, words[i + 1] = b, words[i + 2] = c, words[i + 3] = d;
+    }
+}
+
+/* ---- any of them ---- */
+
+static int32_t events_of(const spq_run *run, const spq_run *end) {
+    int32_t n = 0;
+    for (; run < end; run++) n += (int32_t)(run->last - run->first);
+    return n;
+}
+
+#define SPQ_FIELD(p, b) ((SPQ_FIELDS >> (b) & 1u) && (p)->bits == (b))
+
+SPQ_INLINE void tally_units(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *runs,
+                            const spq_run *end, const int32_t units, spq_tally *tally) {
+    const int32_t n = events_of(runs, end);
+    tally->narrow = (SPQ_FIELD(p, 2) || SPQ_FIELD(p, 4)) && n <= p->many;
+    tally->lifted = (uint32_t)(n * p->lift);
+    if (!tally->narrow) clear(tally->words, 8 * units);
+    if (SPQ_FIELD(p, 2)) {
+        if (tally->narrow) add_pairs(p, codes, lists, runs, end, units, 0, tally->words);
+        else add_pairs(p, codes, lists, runs, end, units, 1, tally->words);
+    } else if (SPQ_FIELD(p, 4)) {
+        if (tally->narrow) add_nibbles(p, codes, lists, runs, end, units, 0, tally->words);
+        else add_nibbles(p, codes, lists, runs, end, units, 1, tally->words);
+    } else if (SPQ_FIELD(p, 8)) {
+        add_bytes(codes, lists, runs, end, units, tally->words);
+    } else if (SPQ_FIELD(p, 16)) {
+        add_products(codes, lists, runs, end, units, tally->words);
+        tally->lifted = 0;
+    }
+}
+
+/* Whether a tile holds both its units. */
+static int32_t full(const spq_packed *p, int32_t tile) {
+    return (SPQ_UNITS & 2u) && (!(SPQ_UNITS & 1u) || 2 * tile + 1 < p->units);
+}
+
+static void tally_tile(const spq_connection *c, const spq_lists *lists, const spq_run *runs, const spq_run *end,
+                       int32_t tile, spq_tally *tally) {
+    const spq_packed *p = c->packed;
+    const uint32_t *codes = p->words + tile * p->bits;
+    if (full(p, tile)) tally_units(p, codes, lists, runs, end, 2, tally);
+    else if (SPQ_UNITS & 1u) tally_units(p, codes, lists, runs, end, 1, tally);
+}
+
+void spq_packed_sums(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                     int32_t *sums) {
+    for (int32_t tile = 0; tile < c->tiles; tile++, sums += SPQ_LANES) {
+        const int32_t two = full(c->packed, tile);
+        spq_tally tally;
+        tally_tile(c, lists, runs, runs + count, tile, &tally);
+        for (int32_t i = 16; i < SPQ_LANES && !two; i++) sums[i] = 0;
+        for (int32_t u = 0; u <= two; u++)
+            for (int32_t m = 0; m < 4; m++)
+                for (int32_t l = 0; l < 4; l++)
+                    sums[two ? 8 * l + 4 * u + m : 4 * l + m] = spq_lane_of(&tally, u, m, l);
+    }
+}
+
+/* Bits 8 l + m of a unit that is alone from bits 4 l + m, and back. */
+static uint32_t apart(uint32_t bits) {
+    bits = (bits | bits << 8) & HALVES;
+    return (bits | bits << 4) & NIBBLES;
+}
+
+static uint32_t together(uint32_t bits) {
+    bits = (bits | bits >> 4) & HALVES;
+    return (bits | bits >> 8) & 0xFFFFu;
+}
+
+static void fire_tile(const spq_packed *p, int32_t tile, const spq_tally *tally, uint32_t *state, int32_t pitch,
+                      uint32_t *spikes) {
+    const uint32_t *constants = p->constants + tile * 2 * p->pitch;
+    uint32_t word = 0, code[2] = {0, 0};
+    if (full(p, tile)) {
+        for (int32_t u = 0; u < 2; u++, constants += p->pitch) {
+            uint32_t nibbles[2] = {state[0] >> 4 * u & NIBBLES, state[pitch] >> 4 * u & NIBBLES};
+            word |= spq_fire_unit(p, constants, tally, u, nibbles) << 4 * u;
+            code[0] |= nibbles[0] << 4 * u, code[1] |= nibbles[1] << 4 * u;
+        }
+    } else if (SPQ_UNITS & 1u) {
+        uint32_t nibbles[2] = {apart(state[0] & 0xFFFFu), apart(state[pitch] & 0xFFFFu)};
+        word = together(spq_fire_unit(p, constants, tally, 0, nibbles));
+        code[0] = together(nibbles[0]), code[1] = together(nibbles[1]);
+    }
+    *spikes = word, state[0] = code[0], state[pitch] = code[1];
+}
+
+void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_view *view, const spq_cells *cells,
+                    int32_t steps, int32_t stride) {
+    uint32_t *state = cells->state, *spikes = cells->spikes;
+    for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
+        const spq_run *end = view->runs + spq_collect(c, lists, view, x);
+        for (int32_t tile = 0; tile < c->tiles; tile++, state++, spikes++) {
+            spq_tally tally;
+            tally_tile(c, lists, view->runs, end, tile, &tally);
+            for (int32_t t = 0; t < steps; t++)
+                fire_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/* packed_lanes: the neurons of a unit of 16 outputs, from its sums.
+ *
+ * Bit 8 l + m of a word stands for lane l of part m. Constants lie as sums do: for each of the decays but that of the
+ * code of zero, which is zero, then for the threshold and for each edge, lane l of part m in byte 4 m + l, or where
+ * lanes have 16 bits, in half word 4 m + 2 (l & 1) + l / 2. Every body gives the same. */
+#ifndef SPQ_PACKED_LANES_H
+#define SPQ_PACKED_LANES_H
+
+#include "lanes.h"
+#include "spq.h"
+
+/* Sums of one or two units. Of unit u, lane l of part m is output 4 l + m of a unit that is alone, and output
+ * 8 l + 4 u + m of two. Narrow: word 4 u + m holds four lanes of 8 bits; else words 8 u + 2 m and the next hold lanes 0
+ * and 2, and 1 and 3, of 16 bits each, which carry into each other: a whole word less the same number for each lane is
+ * exact wherever every lane fits. */
+typedef struct {
+    uint32_t words[16];
+    uint32_t lifted; /* what every lane is too high by */
+    int32_t narrow;
+} spq_tally;
+
+SPQ_INLINE int32_t spq_lane_of(const spq_tally *tally, int32_t unit, int32_t m, int32_t l) {
+    if (tally->narrow) return (int32_t)(tally->words[4 * unit + m] >> 8 * l & 255u) - (int32_t)tally->lifted;
+    const uint32_t word = tally->words[8 * unit + 2 * m + (l & 1)] - tally->lifted * 0x10001u;
+    const int32_t low = (int16_t)(word & 0xFFFFu);
+    return l < 2 ? low : (int16_t)((word - (uint32_t)low) >> 16);
+}
+
+#if !defined(SPQ_PORTABLE) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_FEATURE_MVE)
+#include "packed_simd32.h"
+#else
+
+SPQ_INLINE int32_t spq_constant(const spq_packed *p, const uint32_t *constants, int32_t k, int32_t m, int32_t l) {
+    if ((SPQ_DECIDES >> 8 & 1u) && (!(SPQ_DECIDES >> 16 & 1u) || p->lanes == 8))
+        return (int8_t)(constants[4 * k + m] >> 8 * l & 255u);
+    return (int16_t)(constants[8 * k + 2 * m + (l & 1)] >> (l & 2 ? 16 : 0) & 0xFFFFu);
+}
+
+/* Spikes of a unit, whose codes, bit by bit in `code`, go from the last step's to this one's. */
+static uint32_t spq_fire_unit(const spq_packed *p, const uint32_t *constants, const spq_tally *tally, int32_t unit,
+                              uint32_t *code) {
+    const int32_t levels = p->levels, zero = levels == 3 ? 1 : 2, scale = 1 << p->fraction;
+    uint32_t spikes = 0, low = 0, high = 0;
+    for (int32_t m = 0; m < 4; m++)
+        for (int32_t l = 0; l < 4; l++) {
+            const int32_t bit = 8 * l + m, old = (int32_t)((code[0] >> bit & 1u) | (code[1] >> bit & 1u) << 1);
+            int32_t v = spq_lane_of(tally, unit, m, l) * scale;
+            uint32_t stored = 0;
+            if (old != zero) v += spq_constant(p, constants, old < zero ? old : old - 1, m, l);
+            if (v >= spq_constant(p, constants, levels - 1, m, l)) {
+                spikes |= 1u << bit;
+                stored = (uint32_t)zero;
+            } else {
+                for (int32_t k = levels; k < 2 * levels - 1; k++) stored += v >= spq_constant(p, constants, k, m, l);
+            }
+            low |= (stored & 1u) << bit, high |= (stored >> 1) << bit;
+        }
+    code[0] = low, code[1] = high;
+    return spikes;
+}
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+/* What of the source a network uses. Here that is all of it, for hosts; an export writes its own, so that a device
+ * holds nothing that it does not run. */
+#ifndef SPQ_CONFIG_H
+#define SPQ_CONFIG_H
+
+#include <stdint.h>
+
+#define SPQ_FORMS 0x7Fu      /* bit f: connections of form f */
+#define SPQ_POOLS 3u         /* 1: pools on spikes, 2: pools on counts */
+#define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits */
+#define SPQ_UNITS 3u         /* 1: tiles of 16 outputs, 2: of 32 */
+#define SPQ_DECIDES 0x10101u /* bit w: packed neurons in lanes of w bits; bit 0: neurons of 32 bits */
+#define SPQ_LEVELS 0x18u     /* bit n: those of n levels */
+#define SPQ_CODES 0xFFFFFFu  /* neurons of 32 bits; bit n: n levels, 15 for 16; bit 16 + b % 8: scaled, b bits */
+#define SPQ_HOST 1           /* batches, and traces of spikes and codes */
+
+typedef uint32_t spq_event; /* where the codes of an input start in a row of the kernel */
+
+#endif

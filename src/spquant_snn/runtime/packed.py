@@ -1,0 +1,103 @@
+"""Codes in fields of words, and the constants of the neurons behind them: what ``csrc/packed.c`` takes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.graph import Layer
+from ..quant.fold import Neuron, Table
+from .plan import PackedPlan
+
+Int32 = NDArray[np.int32]
+
+_UNIT = 16  # outputs
+_INT16 = (1 << 15) - 1
+
+
+def plan_packed(codes: Int32, layer: Layer | None, reach: int, tiles: int, counts: bool) -> PackedPlan | None:
+    """The codes [O, I, kh, kw] of a connection in fields of words, or None where a sum could leave 16 bits.
+
+    Args:
+        layer: None for the readout.
+        reach: the largest absolute value of a sum.
+        tiles: of 32 outputs.
+        counts: inputs are values, not spikes.
+    """
+    low, high = int(codes.min()), int(codes.max())
+    lift = 0 if counts else max(0, -low)
+    bits = 16 if counts else next((b for b in (2, 4, 8) if max(0, high) + lift < 1 << b), 16)
+    if reach > _INT16 or (bits == 16 and not counts):
+        return None
+    units = -(-len(codes) // _UNIT)
+    lanes, constants = _constants(layer.neuron, reach, units) if layer else (0, None)
+    largest = max(1, max(0, high) + lift)
+    return PackedPlan(
+        bits=bits,
+        units=units,
+        lift=lift,
+        few=15 // largest if bits == 2 else 1,
+        many=min(255 // largest, 127 // max(1, -low, high)) if bits < 8 else 1,
+        lanes=lanes,
+        levels=layer.neuron.high - layer.neuron.low + 1 if layer and lanes else 3,
+        fraction=layer.neuron.fraction if layer else 0,
+        pitch=constants[0].size if constants is not None else 1,
+        words=_words(codes + lift, lift, bits, units),
+        constants=constants,
+    )
+
+
+def _channels(units: int) -> NDArray[np.int64]:
+    """[units, m, l] the output of lane l of part m: a unit that is alone counts through, two share a word."""
+    unit, m, lane = np.ogrid[:units, :4, :4]
+    alone = (unit == units - 1) & (units % 2 == 1)
+    channels: NDArray[np.int64] = 32 * (unit // 2) + np.where(alone, 4 * lane + m, 8 * lane + 4 * (unit % 2) + m)
+    return channels
+
+
+def _words(raised: Int32, nothing: int, bits: int, units: int) -> NDArray[np.uint32]:
+    """[kh, kw, I, units * bits / 2] fields of a unit, in the order in which masks and shifts part them."""
+    outputs = int(_channels(units).max()) + 1
+    padded = np.pad(raised, ((0, outputs - len(raised)), (0, 0), (0, 0), (0, 0)), constant_values=nothing)
+    fields = padded[_channels(units)].transpose(4, 5, 3, 0, 1, 2).astype(np.int64)  # [kh, kw, I, units, m, l]
+    if bits == 2:  # one word: field 4 l + m
+        parts = [(fields << (8 * np.arange(4) + 2 * np.arange(4)[:, None])).sum((-1, -2))[..., None]]
+    elif bits == 4:  # word m // 2: field 2 l + m % 2
+        shifted = fields << (8 * np.arange(4) + 4 * (np.arange(4) % 2)[:, None])
+        parts = [shifted.sum(-1).reshape(*fields.shape[:-2], 2, 2).sum(-1)]
+    elif bits == 8:  # word m: field l
+        parts = [(fields << 8 * np.arange(4)).sum(-1)]
+    else:  # words 2 m and 2 m + 1: lanes 0 and 2, and 1 and 3; the upper borrows where the lower is below zero
+        parts = [(fields[..., :2] + (fields[..., 2:] << 16)).reshape(*fields.shape[:-2], 8)]
+    words = parts[0].reshape(*fields.shape[:3], -1)
+    return np.ascontiguousarray(words & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:
+    """Bits of the lanes, and constants [units, 2 * levels - 1, lanes / 2]; (0, None) where no lanes decide alike."""
+    store, zero = neuron.store, -neuron.low
+    if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero" or store.decay[zero].any():
+        return 0, None
+    if (store.edges[1:] < store.edges[:-1]).any():
+        return 0, None
+    decay = np.delete(store.decay.astype(np.int64), zero, 0)
+    moved, most = np.abs(decay).max(0), (reach << neuron.fraction) + int(np.abs(decay).max())
+    bounds = np.clip([neuron.fire, *store.edges], -most, most + 1)  # beyond is all the same
+    needed = int((np.abs(bounds).max(0) + moved).max())
+    if neuron.fraction == 0 and needed < 127:
+        lanes = 8
+    elif reach << neuron.fraction <= _INT16 and (needed < _INT16 or most < _INT16):
+        lanes = 16
+    else:
+        return 0, None
+    never = (1 << lanes - 1) - 1
+    rows = np.concatenate([decay, bounds])  # [2 * levels - 1, C]
+    fill = np.repeat([0, never], [len(decay), len(bounds)])[:, None]
+    channels = _channels(units)
+    table = np.concatenate([rows, np.tile(fill, (1, int(channels.max()) + 1 - rows.shape[1]))], 1)[:, channels]
+    unsigned = table.transpose(1, 0, 2, 3) & ((1 << lanes) - 1)  # [units, 2 * levels - 1, m, l]
+    if lanes == 8:
+        words = (unsigned << 8 * np.arange(4)).sum(-1)
+    else:
+        words = (unsigned[..., :2] | unsigned[..., 2:] << 16).reshape(*unsigned.shape[:2], 8)
+    return lanes, np.ascontiguousarray(words).astype(np.uint32)
