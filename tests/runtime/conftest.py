@@ -12,7 +12,7 @@ from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library
 from spquant_snn.runtime.native import NativeProgram
 
-BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ")}
+BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ", "-DSPQ_NO_INT64")}
 _CPU = Path("/proc/cpuinfo")
 if _CPU.is_file() and " avx2 " in _CPU.read_text():
     BUILDS["avx2"] = (*PORTABLE, "-mavx2")

@@ -65,6 +65,8 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"packed.h"',
             '"packed_lanes.h"',
             '"packed_simd32.h"',
+            '"packed_plain.h"',
+            '"scaled.h"',
             '"spq_config.h"',
             "<arm_acle.h>",
             '"dense.h"',

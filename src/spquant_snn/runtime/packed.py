@@ -13,15 +13,16 @@ Int32 = NDArray[np.int32]
 
 _UNIT = 16  # outputs
 _INT16 = (1 << 15) - 1
+_UINT16 = (1 << 16) - 1
 
 
-def plan_packed(codes: Int32, layer: Layer | None, reach: int, tiles: int, counts: bool) -> PackedPlan | None:
+def plan_packed(codes: Int32, layer: Layer | None, reach: int, area: int, counts: bool) -> PackedPlan | None:
     """The codes [O, I, kh, kw] of a connection in fields of words, or None where a sum could leave 16 bits.
 
     Args:
         layer: None for the readout.
         reach: the largest absolute value of a sum.
-        tiles: of 32 outputs.
+        area: kernels that an output adds up, of a pool that is not folded.
         counts: inputs are values, not spikes.
     """
     low, high = int(codes.min()), int(codes.max())
@@ -29,6 +30,8 @@ def plan_packed(codes: Int32, layer: Layer | None, reach: int, tiles: int, count
     bits = 16 if counts else next((b for b in (2, 4, 8) if max(0, high) + lift < 1 << b), 16)
     if reach > _INT16 or (bits == 16 and not counts):
         return None
+    if bits < 8 and codes[0].size * area * (max(0, high) + lift) > _UINT16:
+        bits = 8  # there lanes may carry into each other
     units = -(-len(codes) // _UNIT)
     lanes, constants = _constants(layer.neuron, reach, units) if layer else (0, None)
     largest = max(1, max(0, high) + lift)

@@ -81,7 +81,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
     packed = None
     if body == Body.PACKED and groups == 1 and not gated:
-        packed = plan_packed(codes, layer, reach, tiles, counts)
+        packed = plan_packed(codes, layer, reach, window**2, counts)
     if groups > 1:
         form = GROUPED
     elif packed is not None:

@@ -11,6 +11,14 @@
 #define SPQ_INLINE static inline
 #endif
 
+/* Before a loop of a constant count: arrays that it indexes become registers. Clang does that unasked. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SPQ_TEXT(text) _Pragma(#text)
+#define SPQ_UNROLL(count) SPQ_TEXT(GCC unroll count)
+#else
+#define SPQ_UNROLL(count)
+#endif
+
 #define SPQ_HAS_LANES 1
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
 #include "lanes_avx512.h"

@@ -1,6 +1,7 @@
 /* neuron: the step of integer/reference.py on 32 lanes, of int16 where these decide alike, else of int32. */
 #include "neuron.h"
 #include "lanes.h"
+#include "scaled.h"
 
 #if SPQ_HAS_LANES
 /* ---- int16 ----
@@ -163,10 +164,8 @@ SPQ_INLINE uint32_t fire_scaled(const spq_neuron *n, int32_t channel, const int3
     for (int32_t l = 0; l < SPQ_LANES; l++)
         potential[l] = sums[l] * unit + (((field[l] + n->low) * decay[l] + half) >> n->decay_shift);
     const uint32_t word = fire(n, channel, potential, fired);
-    for (int32_t l = 0; l < SPQ_LANES; l++) {
-        const int64_t code = ((int64_t)potential[l] * gain[l] + offset[l]) >> n->shift;
-        field[l] = (int32_t)(code < n->low ? n->low : code > n->high ? n->high : code) - n->low;
-    }
+    for (int32_t l = 0; l < SPQ_LANES; l++)
+        field[l] = spq_scaled(potential[l], gain[l], offset[l], n->shift, n->low, n->high) - n->low;
     if (!n->subtract) forget(n, fired, field);
     return word;
 }

@@ -6,49 +6,56 @@
 #define NIBBLES 0x0F0F0F0Fu
 #define HALVES 0x00FF00FFu
 
-/* Where an event's codes start. */
-SPQ_INLINE const uint32_t *codes_of(const uint32_t *codes, const spq_run *run, const spq_event *event) {
-    return codes + (uint32_t)(run->base + *event);
+/* Where the codes of an event numbered zero would start: what lies there is never read. */
+SPQ_INLINE const uint32_t *base_of(const uint32_t *codes, const spq_run *run) {
+    return (const uint32_t *)((uintptr_t)codes + (uintptr_t)(4 * (intptr_t)(int32_t)run->base));
 }
 
 /* A loop that no compiler is to make a call of. */
 SPQ_INLINE void clear(uint32_t *words, const int32_t count) {
+    SPQ_UNROLL(16)
     for (int32_t i = 0; i < count; i++) words[i] = 0;
 }
+
+/* Fields of odd and even place are parted when all events have been added: with the even ones known, the words shifted
+ * by a field hold the odd ones and the even ones of the next lanes. All is modulo 2^32. */
 
 /* ---- fields of 2 bits ---- */
 
 /* Lanes of 4 bits into lanes of 8. */
-SPQ_INLINE void widen(uint32_t even, uint32_t odd, uint32_t *lanes) {
+SPQ_INLINE void widen(uint32_t even, uint32_t shifted, uint32_t *lanes) {
+    const uint32_t odd = shifted - (even >> 4 << 2);
     lanes[0] += even & NIBBLES, lanes[1] += odd & NIBBLES;
     lanes[2] += even >> 4 & NIBBLES, lanes[3] += odd >> 4 & NIBBLES;
 }
 
 /* Lanes of 8 bits into lanes of 16. */
 SPQ_INLINE void spread(const uint32_t *lanes, const int32_t units, uint32_t *words) {
+    SPQ_UNROLL(8)
     for (int32_t i = 0; i < 4 * units; i++)
         words[2 * i] += lanes[i] & HALVES, words[2 * i + 1] += lanes[i] >> 8 & HALVES;
 }
 
 SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
                           const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
-    uint32_t lanes[8], even0 = 0, odd0 = 0, even1 = 0, odd1 = 0;
+    uint32_t lanes[8], even0 = 0, even1 = 0, shifted0 = 0, shifted1 = 0;
     int32_t room = p->few, left = p->many;
     clear(lanes, 4 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+        const uint32_t *base = base_of(codes, run);
         do {
             const spq_event *stop = last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
-                const uint32_t *row = codes_of(codes, run, event++);
-                even0 += row[0] & PAIRS, odd0 += row[0] >> 2 & PAIRS;
-                if (units > 1) even1 += row[1] & PAIRS, odd1 += row[1] >> 2 & PAIRS;
+                const uint32_t *row = base + *event++;
+                even0 += row[0] & PAIRS, shifted0 += row[0] >> 2;
+                if (units > 1) even1 += row[1] & PAIRS, shifted1 += row[1] >> 2;
             } while (event < stop);
             if (room) break;
-            widen(even0, odd0, lanes);
-            if (units > 1) widen(even1, odd1, lanes + 4);
-            even0 = odd0 = even1 = odd1 = 0, room = p->few;
+            widen(even0, shifted0, lanes);
+            if (units > 1) widen(even1, shifted1, lanes + 4);
+            even0 = even1 = shifted0 = shifted1 = 0, room = p->few;
             if (wide && (left -= p->few) < p->few) {
                 spread(lanes, units, words);
                 clear(lanes, 4 * units);
@@ -56,68 +63,90 @@ SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_
             }
         } while (event < last);
     }
-    widen(even0, odd0, lanes);
-    if (units > 1) widen(even1, odd1, lanes + 4);
-    if (wide) spread(lanes, units, words);
-    else
-        for (int32_t i = 0; i < 4 * units; i++) words[i] = lanes[i];
+    widen(even0, shifted0, lanes);
+    if (units > 1) widen(even1, shifted1, lanes + 4);
+    if (wide) {
+        spread(lanes, units, words);
+        return;
+    }
+    SPQ_UNROLL(8)
+    for (int32_t i = 0; i < 4 * units; i++) words[i] = lanes[i];
 }
 
 /* ---- fields of 4 bits ---- */
 
+/* The lanes of word i of the even fields and of the shifted words. */
+SPQ_INLINE void part(const uint32_t *even, const uint32_t *shifted, const int32_t units, uint32_t *lanes) {
+    SPQ_UNROLL(4)
+    for (int32_t i = 0; i < 2 * units; i++)
+        lanes[2 * i] = even[i], lanes[2 * i + 1] = shifted[i] - (even[i] >> 8 << 4);
+}
+
 SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
                             const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
-    uint32_t lanes[8];
+    uint32_t even[4], shifted[4], lanes[8];
     int32_t room = p->many;
-    clear(lanes, 4 * units);
+    clear(even, 2 * units), clear(shifted, 2 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+        const uint32_t *base = base_of(codes, run);
         do {
             const spq_event *stop = wide && last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
-                const uint32_t *row = codes_of(codes, run, event++);
-                for (int32_t i = 0; i < 2 * units; i++)
-                    lanes[2 * i] += row[i] & NIBBLES, lanes[2 * i + 1] += row[i] >> 4 & NIBBLES;
+                const uint32_t *row = base + *event++;
+                SPQ_UNROLL(4)
+                for (int32_t i = 0; i < 2 * units; i++) even[i] += row[i] & NIBBLES, shifted[i] += row[i] >> 4;
             } while (event < stop);
             if (!wide || room) break;
+            part(even, shifted, units, lanes);
             spread(lanes, units, words);
-            clear(lanes, 4 * units);
+            clear(even, 2 * units), clear(shifted, 2 * units);
             room = p->many;
         } while (event < last);
     }
+    part(even, shifted, units, wide ? lanes : words);
     if (wide) spread(lanes, units, words);
-    else
-        for (int32_t i = 0; i < 4 * units; i++) words[i] = lanes[i];
 }
 
 /* ---- fields of 8 bits, and of 16 that are multiplied: as many at a time as have their sums in registers ---- */
 
 SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                           const int32_t units, uint32_t *words) {
-    for (int32_t i = 0; i < 4 * units; i += 2) {
-        uint32_t a = 0, b = 0, c = 0, d = 0;
+    for (int32_t i = 0; i < 4 * units; i += 4) {
+        uint32_t even[4], odd[4];
+        clear(even, 4), clear(odd, 4);
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+            const uint32_t *base = base_of(codes, run) + i;
             do {
-                const uint32_t *row = codes_of(codes, run, event++) + i;
-                a += row[0] & HALVES, b += row[0] >> 8 & HALVES, c += row[1] & HALVES, d += row[1] >> 8 & HALVES;
+                const uint32_t *row = base + *event++;
+                SPQ_UNROLL(4)
+                for (int32_t k = 0; k < 4; k++) even[k] += row[k] & HALVES, odd[k] += row[k] >> 8 & HALVES;
             } while (event < last);
         }
-        words[2 * i] = a, words[2 * i + 1] = b, words[2 * i + 2] = c, words[2 * i + 3] = d;
+        SPQ_UNROLL(4)
+        for (int32_t k = 0; k < 4; k++) words[2 * (i + k)] = even[k], words[2 * (i + k) + 1] = odd[k];
     }
 }
 
 SPQ_INLINE void add_products(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                              const int32_t units, uint32_t *words) {
-    for (int32_t i = 0; i < 8 * units; i += 4) {
-        uint32_t a = 0, b = 0, c = 0, d = 0;
-        for (const spq_run *run = runs; run < end; run++)
-            for (uint32_t k = run->first; k < run->last; k++) {
-                const uint32_t *row = codes_of(codes, run, lists->events + k) + i, value = (uint32_t)lists->values[k];
-                a += row[0] * value, b += row[1] * value, c += row[2] * value, d += row[3] * value;
-            }
-        words[i] = a, words[i + 1] = b, words[i + 2] = c, words[i + 3] = d;
+    for (int32_t i = 0; i < 8 * units; i += 8) {
+        uint32_t sums[8];
+        clear(sums, 8);
+        for (const spq_run *run = runs; run < end; run++) {
+            const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
+            const int32_t *value = lists->values + run->first;
+            const uint32_t *base = base_of(codes, run) + i;
+            do {
+                const uint32_t *row = base + *event++, weight = (uint32_t)*value++;
+                SPQ_UNROLL(8)
+                for (int32_t k = 0; k < 8; k++) sums[k] += row[k] * weight;
+            } while (event < last);
+        }
+        SPQ_UNROLL(8)
+        for (int32_t k = 0; k < 8; k++) words[i + k] = sums[k];
     }
 }
 
@@ -215,6 +244,7 @@ void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_v
         for (int32_t tile = 0; tile < c->tiles; tile++, state++, spikes++) {
             spq_tally tally;
             tally_tile(c, lists, view->runs, end, tile, &tally);
+            spq_settle(c->packed, full(c->packed, tile) ? 2 : 1, &tally);
             for (int32_t t = 0; t < steps; t++)
                 fire_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
         }

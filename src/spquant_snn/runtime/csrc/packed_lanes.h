@@ -26,38 +26,10 @@ SPQ_INLINE int32_t spq_lane_of(const spq_tally *tally, int32_t unit, int32_t m, 
     return l < 2 ? low : (int16_t)((word - (uint32_t)low) >> 16);
 }
 
-#if !defined(SPQ_PORTABLE) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_FEATURE_MVE)
+#if !defined(SPQ_PORTABLE) && defined(__ARM_FEATURE_SIMD32)
 #include "packed_simd32.h"
 #else
-
-SPQ_INLINE int32_t spq_constant(const spq_packed *p, const uint32_t *constants, int32_t k, int32_t m, int32_t l) {
-    if ((SPQ_DECIDES >> 8 & 1u) && (!(SPQ_DECIDES >> 16 & 1u) || p->lanes == 8))
-        return (int8_t)(constants[4 * k + m] >> 8 * l & 255u);
-    return (int16_t)(constants[8 * k + 2 * m + (l & 1)] >> (l & 2 ? 16 : 0) & 0xFFFFu);
-}
-
-/* Spikes of a unit, whose codes, bit by bit in `code`, go from the last step's to this one's. */
-static uint32_t spq_fire_unit(const spq_packed *p, const uint32_t *constants, const spq_tally *tally, int32_t unit,
-                              uint32_t *code) {
-    const int32_t levels = p->levels, zero = levels == 3 ? 1 : 2, scale = 1 << p->fraction;
-    uint32_t spikes = 0, low = 0, high = 0;
-    for (int32_t m = 0; m < 4; m++)
-        for (int32_t l = 0; l < 4; l++) {
-            const int32_t bit = 8 * l + m, old = (int32_t)((code[0] >> bit & 1u) | (code[1] >> bit & 1u) << 1);
-            int32_t v = spq_lane_of(tally, unit, m, l) * scale;
-            uint32_t stored = 0;
-            if (old != zero) v += spq_constant(p, constants, old < zero ? old : old - 1, m, l);
-            if (v >= spq_constant(p, constants, levels - 1, m, l)) {
-                spikes |= 1u << bit;
-                stored = (uint32_t)zero;
-            } else {
-                for (int32_t k = levels; k < 2 * levels - 1; k++) stored += v >= spq_constant(p, constants, k, m, l);
-            }
-            low |= (stored & 1u) << bit, high |= (stored >> 1) << bit;
-        }
-    code[0] = low, code[1] = high;
-    return spikes;
-}
+#include "packed_plain.h"
 #endif
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <arm_acle.h>
 
-#define SPQ_TOPS 0x80808080u
 #define SPQ_BYTES 0x01010101u
 #define SPQ_BOTH 0x00010001u
 
@@ -26,89 +25,124 @@ SPQ_INLINE void spq_store(const int32_t levels, uint32_t spikes, const uint32_t 
     }
 }
 
-/* ---- lanes of 8 bits, which saturate ---- */
+/* ---- what neurons take: lanes by themselves, less what they are too high by ---- */
 
-/* Sums of part m. */
-SPQ_INLINE uint32_t spq_sums8(const spq_tally *tally, int32_t unit, int32_t m) {
-    if (tally->narrow) return __usub8(tally->words[4 * unit + m], tally->lifted * SPQ_BYTES);
-    const uint32_t *word = tally->words + 8 * unit + 2 * m, lifted = tally->lifted * SPQ_BOTH;
-    const uint32_t even = (uint32_t)__ssat16((int16x2_t)spq_apart(word[0] - lifted), 8);
-    const uint32_t odd = (uint32_t)__ssat16((int16x2_t)spq_apart(word[1] - lifted), 8);
-    return (even & 0x00FF00FFu) | (odd & 0x00FF00FFu) << 8;
+SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) {
+    return spq_apart((word - lifted) << fraction);
 }
 
-SPQ_INLINE uint32_t spq_fire8(const uint32_t *constants, const int32_t levels, const spq_tally *tally, int32_t unit,
-                              uint32_t *code) {
-    const uint32_t least = ~(code[0] | code[1]), first = code[0], second = code[1];
-    uint32_t spikes = 0, reached[3] = {0, 0, 0};
-#pragma GCC unroll 4
-    for (int32_t m = 0; m < 4; m++) {
-        const uint32_t *k = constants + m;
-        uint32_t decay;
-        if (levels == 3) {
-            (void)__uadd8(least << (7 - m), SPQ_TOPS);
-            decay = __sel(k[0], 0);
-            (void)__uadd8(second << (7 - m), SPQ_TOPS);
-            decay = __sel(k[4], decay);
-        } else {
-            (void)__uadd8(first << (7 - m), SPQ_TOPS);
-            const uint32_t low = __sel(k[4], k[0]), high = __sel(k[8], 0);
-            (void)__uadd8(second << (7 - m), SPQ_TOPS);
-            decay = __sel(high, low);
+/* Sums of a tile as lanes of 8 bits, which saturate: words 4 u + m. */
+SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tally) {
+    const uint32_t few = tally->lifted * SPQ_BYTES, many = tally->lifted * SPQ_BOTH;
+    if (tally->narrow) {
+        SPQ_UNROLL(8)
+        for (int32_t i = 0; i < 4 * units; i++) tally->words[i] = __usub8(tally->words[i], few);
+        return;
+    }
+    SPQ_UNROLL(8)
+    for (int32_t i = 0; i < 4 * units; i++) {
+        uint32_t even = tally->words[2 * i], odd = tally->words[2 * i + 1];
+        even = carry ? settled16(even, many, 0) : (uint32_t)__usub16(even, many);
+        odd = carry ? settled16(odd, many, 0) : (uint32_t)__usub16(odd, many);
+        even = (uint32_t)__ssat16((int16x2_t)even, 8), odd = (uint32_t)__ssat16((int16x2_t)odd, 8);
+        tally->words[i] = (even & 0x00FF00FFu) | (odd & 0x00FF00FFu) << 8;
+    }
+}
+
+/* Sums of a tile as lanes of 16 bits: words 8 u + 2 m + e. */
+SPQ_INLINE void settle16(const int32_t units, const int32_t fraction, spq_tally *tally) {
+    if (tally->narrow) {
+        SPQ_UNROLL(8)
+        for (int32_t i = 4 * units - 1; i >= 0; i--) {
+            const uint32_t lanes = __usub8(tally->words[i], tally->lifted * SPQ_BYTES);
+            const uint32_t even = (uint32_t)__sxtb16((int8x4_t)lanes), odd = (uint32_t)__sxtb16((int8x4_t)(lanes >> 8));
+            const uint32_t most = 0xFFFFu << fraction & 0xFFFFu;
+            tally->words[2 * i] = (even << fraction & 0xFFFF0000u) | (even << fraction & most);
+            tally->words[2 * i + 1] = (odd << fraction & 0xFFFF0000u) | (odd << fraction & most);
         }
-        const int8x4_t v = __qadd8((int8x4_t)spq_sums8(tally, unit, m), (int8x4_t)decay);
+        return;
+    }
+    SPQ_UNROLL(16)
+    for (int32_t i = 0; i < 8 * units; i++)
+        tally->words[i] = settled16(tally->words[i], tally->lifted * SPQ_BOTH, fraction);
+}
+
+SPQ_INLINE void spq_settle(const spq_packed *p, const int32_t units, spq_tally *tally) {
+    const int32_t narrow = (SPQ_DECIDES >> 8 & 1u) && (!(SPQ_DECIDES >> 16 & 1u) || p->lanes == 8);
+    if (narrow && p->bits < 8) settle8(units, 0, tally); /* these fields never carry */
+    else if (narrow) settle8(units, 1, tally);
+    else if (p->fraction) settle16(units, p->fraction, tally);
+    else settle16(units, 0, tally);
+}
+
+/* What the codes of four or two neurons leave, by the highest bit of each lane of `first` and `second`, which move on to
+ * the next: a lane added to itself carries that bit into a flag. Constants lie `pitch` words apart. */
+#define SPQ_DECAY(width)                                                                                               \
+    SPQ_INLINE uint32_t decay##width(const int32_t levels, const uint32_t *k, uint32_t *first, uint32_t *second) {     \
+        const int32_t pitch = (width) >> 1;                                                                            \
+        *first = __uadd##width(*first, *first);                                                                        \
+        const uint32_t low = levels == 3 ? __sel(k[0], 0) : __sel(k[pitch], k[0]);                                     \
+        const uint32_t high = levels == 3 ? k[pitch] : __sel(k[2 * pitch], 0);                                         \
+        *second = __uadd##width(*second, *second);                                                                     \
+        return __sel(high, low);                                                                                       \
+    }
+
+SPQ_DECAY(8)
+SPQ_DECAY(16)
+
+/* The bits by which decays are chosen: of three codes the least, of four the lower bit; then the upper bit. */
+SPQ_INLINE uint32_t chooser(const int32_t levels, const uint32_t *code) {
+    return (levels == 3 ? ~(code[0] | code[1]) : code[0]) << 4;
+}
+
+/* ---- lanes of 8 bits, which saturate; the last part comes first ---- */
+
+SPQ_INLINE uint32_t spq_fire8(const uint32_t *constants, const int32_t levels, const int32_t still,
+                              const spq_tally *tally, int32_t unit, uint32_t *code) {
+    const uint32_t *sums = tally->words + 4 * unit;
+    uint32_t first = chooser(levels, code), second = code[1] << 4, spikes = 0, reached[3] = {0, 0, 0};
+    SPQ_UNROLL(4)
+    for (int32_t m = 3; m >= 0; m--) {
+        const uint32_t *k = constants + m;
+        int8x4_t v = (int8x4_t)sums[m];
+        if (!still) v = __qadd8(v, (int8x4_t)decay8(levels, k, &first, &second));
         (void)__ssub8(v, (int8x4_t)k[4 * (levels - 1)]);
-        spikes |= __sel(SPQ_BYTES, 0) << m;
-#pragma GCC unroll 3
+        spikes = spikes << 1 | __sel(SPQ_BYTES, 0);
+        SPQ_UNROLL(3)
         for (int32_t j = 0; j < levels - 1; j++) {
             (void)__ssub8(v, (int8x4_t)k[4 * (levels + j)]);
-            reached[j] |= __sel(SPQ_BYTES, 0) << m;
+            reached[j] = reached[j] << 1 | __sel(SPQ_BYTES, 0);
         }
     }
     spq_store(levels, spikes, reached, code);
     return spikes;
 }
 
-/* ---- lanes of 16 bits ---- */
+/* ---- lanes of 16 bits: lanes 1 and 3 of all parts, then lanes 0 and 2 ---- */
 
-/* Sums of lanes `e` and `e + 2` of part m. */
-SPQ_INLINE uint32_t spq_sums16(const spq_tally *tally, int32_t fraction, int32_t unit, int32_t m, int32_t e) {
-    if (tally->narrow) {
-        const uint32_t lanes = __usub8(tally->words[4 * unit + m], tally->lifted * SPQ_BYTES);
-        const uint32_t word = (uint32_t)__sxtb16((int8x4_t)(e ? lanes >> 8 : lanes));
-        return fraction ? spq_apart((word - ((word & 0x8000u) << 1)) << fraction) : word;
-    }
-    return spq_apart((tally->words[8 * unit + 2 * m + e] - tally->lifted * SPQ_BOTH) << fraction);
-}
-
-SPQ_INLINE uint32_t spq_fire16(const uint32_t *constants, const int32_t levels, int32_t fraction,
+SPQ_INLINE uint32_t spq_fire16(const uint32_t *constants, const int32_t levels, const int32_t still,
                                const spq_tally *tally, int32_t unit, uint32_t *code) {
-    const uint32_t least = ~(code[0] | code[1]), first = code[0], second = code[1];
-    uint32_t spikes = 0, reached[3] = {0, 0, 0};
-#pragma GCC unroll 8
-    for (int32_t i = 0; i < 8; i++) {
-        const int32_t m = i >> 1, e = i & 1, at = 8 * e + m;
-        const uint32_t *k = constants + i;
-        uint32_t decay;
-        if (levels == 3) {
-            (void)__uadd16(least << (15 - at), 0x80008000u);
-            decay = __sel(k[0], 0);
-            (void)__uadd16(second << (15 - at), 0x80008000u);
-            decay = __sel(k[8], decay);
-        } else {
-            (void)__uadd16(first << (15 - at), 0x80008000u);
-            const uint32_t low = __sel(k[8], k[0]), high = __sel(k[16], 0);
-            (void)__uadd16(second << (15 - at), 0x80008000u);
-            decay = __sel(high, low);
+    const uint32_t *sums = tally->words + 8 * unit;
+    uint32_t first = chooser(levels, code), second = code[1] << 4, spikes = 0, reached[3] = {0, 0, 0};
+    SPQ_UNROLL(2)
+    for (int32_t e = 1; e >= 0; e--) {
+        SPQ_UNROLL(4)
+        for (int32_t m = 3; m >= 0; m--) {
+            const uint32_t *k = constants + 2 * m + e;
+            int16x2_t v = (int16x2_t)sums[2 * m + e];
+            if (!still) v = __qadd16(v, (int16x2_t)decay16(levels, k, &first, &second));
+            (void)__ssub16(v, (int16x2_t)k[8 * (levels - 1)]);
+            spikes = spikes << 1 | __sel(SPQ_BOTH, 0);
+            SPQ_UNROLL(3)
+            for (int32_t j = 0; j < levels - 1; j++) {
+                (void)__ssub16(v, (int16x2_t)k[8 * (levels + j)]);
+                reached[j] = reached[j] << 1 | __sel(SPQ_BOTH, 0);
+            }
         }
-        const int16x2_t v = __qadd16((int16x2_t)spq_sums16(tally, fraction, unit, m, e), (int16x2_t)decay);
-        (void)__ssub16(v, (int16x2_t)k[8 * (levels - 1)]);
-        spikes |= __sel(SPQ_BOTH, 0) << at;
-#pragma GCC unroll 3
-        for (int32_t j = 0; j < levels - 1; j++) {
-            (void)__ssub16(v, (int16x2_t)k[8 * (levels + j)]);
-            reached[j] |= __sel(SPQ_BOTH, 0) << at;
-        }
+        if (e == 0) break;
+        spikes <<= 4, first <<= 4, second <<= 4;
+        SPQ_UNROLL(3)
+        for (int32_t j = 0; j < levels - 1; j++) reached[j] <<= 4;
     }
     spq_store(levels, spikes, reached, code);
     return spikes;
@@ -117,12 +151,15 @@ SPQ_INLINE uint32_t spq_fire16(const uint32_t *constants, const int32_t levels, 
 /* Spikes of a unit, whose codes, bit by bit in `code`, go from the last step's to this one's. */
 static uint32_t spq_fire_unit(const spq_packed *p, const uint32_t *constants, const spq_tally *tally, int32_t unit,
                               uint32_t *code) {
-#define SPQ_FIRE(width, count) ((SPQ_LEVELS >> (count) & 1u) && (SPQ_DECIDES >> (width) & 1u) && \
-                                p->levels == (count) && p->lanes == (width))
-    if (SPQ_FIRE(8, 3)) return spq_fire8(constants, 3, tally, unit, code);
-    if (SPQ_FIRE(8, 4)) return spq_fire8(constants, 4, tally, unit, code);
-    if (SPQ_FIRE(16, 3)) return spq_fire16(constants, 3, p->fraction, tally, unit, code);
-    if (SPQ_FIRE(16, 4)) return spq_fire16(constants, 4, p->fraction, tally, unit, code);
+#define SPQ_FIRE(width, count)                                                                                         \
+    if ((SPQ_LEVELS >> (count) & 1u) && (SPQ_DECIDES >> (width) & 1u) && p->levels == (count) && p->lanes == (width))  \
+    return still ? spq_fire##width(constants, count, 1, tally, unit, code)                                             \
+                 : spq_fire##width(constants, count, 0, tally, unit, code)
+    const int32_t still = p->levels == 3 ? code[0] == 0x0F0F0F0Fu : !code[0] && code[1] == 0x0F0F0F0Fu;
+    SPQ_FIRE(8, 3);
+    SPQ_FIRE(8, 4);
+    SPQ_FIRE(16, 3);
+    SPQ_FIRE(16, 4);
     return 0;
 }
 
