@@ -21,6 +21,9 @@ from .train.config import TrainOptions
 
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
+Target = Literal["spq", "c"]
+Compiler = Literal["auto", "gcc", "zig"]
+Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 OptionalSource = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")]
@@ -94,18 +97,69 @@ def evaluate(
     return 0
 
 
-def export(run: Folder, out: Path) -> int:
-    """Write the integers of a run as an .spq file.
+def export(
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE")],
+    out: Path,
+    target: Target = "spq",
+    dataset: OptionalName = None,
+    data_dir: OptionalFolder = None,
+    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Write the integers of a run as an .spq file, or as C firmware.
 
     Args:
-        run: folder of a run.
-        out: the file to write.
+        run: folder of a run, or for firmware an .spq file (then with --dataset).
+        out: the file to write, or the folder of the firmware.
+        target: spq (a file), or c (a folder of C99 with its own self-test).
+        dataset: whose first test images the self-test holds; that of the run by default.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        force: replace an earlier firmware in the same folder.
     """
-    from .commands import export_run
+    from .commands import export_firmware, export_run
 
-    size = export_run(run, out)
-    print(f"{out}: {size:,} bytes")
+    if target == "c":
+        export_firmware(run, out, dataset, data_dir, force)
+        print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+    else:
+        size = export_run(run, out)
+        print(f"{out}: {size:,} bytes")
     return 0
+
+
+def run_firmware(
+    firmware: Folder,
+    board: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cortex-m4",
+    images: int = 100,
+    dataset: OptionalName = None,
+    data_dir: OptionalFolder = None,
+    compiler: Compiler = "auto",
+    emulator: Emulator = "auto",
+    count: bool = True,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Build exported C firmware, run it on an emulated board, and compare it with the reference.
+
+    Args:
+        firmware: folder that spquant export --target c has written.
+        board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32.
+        images: how many of the test images; 0 takes all.
+        dataset: another data set than the one trained on.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        compiler: a cross GCC (gcc), the package ziglang (zig), or what is there.
+        emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
+        count: instructions, loads and stores; unicorn is slow at it.
+        as_json: print one JSON object.
+    """
+    from .commands import run_firmware as run_on
+    from .export.outcome import as_json as plain
+    from .export.outcome import table
+
+    outcome = run_on(firmware, board, images, dataset, data_dir, compiler, emulator, count)
+    if as_json:
+        print(json.dumps(plain(outcome)))
+    else:
+        Console(highlight=False).print(table(outcome))
+    return 0 if outcome.equal == outcome.images else 1
 
 
 def verify(
@@ -267,6 +321,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "eval": evaluate,
     "export": export,
+    "run-firmware": run_firmware,
     "verify": verify,
     "report": report,
     "bench": bench,

@@ -21,6 +21,12 @@ from .bench.sparsity import Report as SparsityReport
 from .bench.sparsity import measure as measure_sparsity
 from .data import Labelled, load
 from .errors import ConfigError, ModelError, RunError
+from .export.boards import board_of
+from .export.c import export_c
+from .export.firmware import Emulator, load_manifest
+from .export.firmware import run_firmware as run_on_board
+from .export.outcome import Outcome
+from .export.toolchain import Compiler
 from .integer.file import load_graph, save
 from .integer.graph import Graph
 from .integer.lower import frozen_trace, lower
@@ -40,6 +46,7 @@ from .train.run import RunFolder, load_network
 from .trainer import SpQuantTrainer
 
 _TIMED = 100  # images that are timed one by one
+_VECTORS = 2  # images of a firmware's self-test
 
 
 def evaluate_source(
@@ -82,6 +89,36 @@ def export_run(run: Path, out: Path) -> int:
     """Write the integers of a run; returns the file's size in bytes."""
     save(lower(load_network(run).eval().freeze()), out)
     return out.stat().st_size
+
+
+def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> None:
+    """Write the integers of a run, or of an .spq file, as C."""
+    _check_there(source)
+    config = load_config(RunFolder(source).config) if source.is_dir() else None
+    if config is not None and not config.quant.integer:
+        raise ModelError(f"{source} is a floating-point run, without integers: export a run of 1.58 to 8 bits")
+    name = _data_of(source, dataset, config)
+    images = np.ascontiguousarray(_test_images(source, name, _VECTORS, data_dir).images.numpy())
+    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force)
+
+
+def run_firmware(
+    folder: Path,
+    board: str,
+    images: int,
+    dataset: str | None,
+    data_dir: Path | None,
+    compiler: Compiler,
+    emulator: Emulator,
+    count: bool,
+) -> Outcome:
+    """Run exported C on an emulated board, on test images."""
+    chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
+    if name is None:
+        raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
+    test = _test_images(folder, name, images, data_dir)
+    pixels = np.ascontiguousarray(test.images.numpy())
+    return run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
 
 
 def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:

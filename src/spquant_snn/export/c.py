@@ -1,0 +1,193 @@
+"""An integer graph as C: the runtime's own source, constant tables and static memory, for devices without a library."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..integer.file import to_bytes
+from ..integer.graph import Graph
+from ..integer.reference import check_images
+from ..runtime.arena import Region
+from ..runtime.layout import plan_network, plan_synapses
+from ..runtime.plan import DENSE, SLICED, Body, NetworkPlan
+from .folder import MANIFEST, write_folder
+from .render import Model, Table, identifiers
+from .used import SOURCES, Used
+from .vectors import make_vectors
+
+VERSION = 1  # of the folder
+
+_HEADERS = (
+    "spq.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_simd32.h",
+    "packed_plain.h", "neuron.h", "lanes.h",
+    "scaled.h", "dense.h",
+    "sliced.h",
+)  # fmt: skip
+_INT32 = (1 << 31) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Plans:
+    """A graph laid out for a device: for images, and for frames one by one."""
+
+    images: NetworkPlan
+    frames: NetworkPlan
+    event: int
+
+    @classmethod
+    def of(cls, graph: Graph) -> Plans:
+        """Lay out a graph.
+
+        Raises:
+            ModelError: it is too large for the runtime.
+        """
+        synapses = plan_synapses(graph, Body.PACKED)
+        listed = [part.connection for part in synapses if part.connection.form not in (DENSE, SLICED)]
+        event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
+        images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
+        frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, synapses, streams=True, event=event)
+        bias = images.bias[: graph.classes]  # which C reads no further
+        return cls(replace(images, bias=bias), replace(frames, bias=bias), event)
+
+
+def export_c(
+    graph: Graph, images: NDArray[np.uint8], out: Path, title: str, dataset: str | None = None, force: bool = False
+) -> dict[str, Any]:
+    """Write the folder of a graph's firmware.
+
+    Args:
+        images: uint8 [N, C, H, W], for the self-test; each takes its size in flash where that is linked.
+        out: the folder, which may not hold anything.
+        title: a line that says what it is.
+        dataset: that it was trained on, to be run on by default.
+        force: replace an earlier export.
+
+    Returns:
+        What ``firmware.json`` holds.
+
+    Raises:
+        DataError: the images do not fit the graph.
+        ModelError: the graph is too large.
+        RunError: the folder is not empty, or cannot be written.
+    """
+    check_images(graph, images)
+    files = firmware_files(graph, images, title)
+    manifest = {
+        "version": VERSION,
+        "title": title,
+        "dataset": dataset,
+        "input_shape": list(graph.input_shape),
+        "classes": graph.classes,
+        "timesteps": graph.timesteps,
+        "layers": [connection.name for connection in graph.connections],
+        "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
+    write_folder(out, files, force)
+    return manifest
+
+
+def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
+    """The content of each file of a firmware folder but its manifest, by name."""
+    plans, names = Plans.of(graph), [connection.name for connection in graph.connections]
+    if plans.images.arena_size > _INT32 >> 1:
+        raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
+    model = Model()
+    networks = {
+        kind: model.network(plan, identifiers(names), kind)
+        for kind, plan in (("images", plans.images), ("frames", plans.frames))
+    }
+    tables = list(model.tables.values())
+    bias = int(np.abs(graph.readout.bias.astype(np.int64)).max())
+    most = (int(graph.readout.connection.reach(1).max()) << graph.readout.fraction) + bias
+    values: dict[str, Any] = {
+        "title": _commentable(title),
+        "version": _version(),
+        "shape": graph.input_shape,
+        "pixels": int(np.prod(graph.input_shape)),
+        "classes": graph.classes,
+        "timesteps": graph.timesteps,
+        "longest": _INT32 // max(most, 1),
+        "names": names,
+        "used": Used.by(plans.images, plans.event),
+        "tables": tables,
+        "parts": model.parts,
+        **networks,
+        "image_words": -(-plans.images.arena_size // 4),
+        "frame_words": -(-plans.frames.arena_size // 4),
+        "vectors": make_vectors(graph, plans.images, images),
+        "crc": _crc,
+        "regions": _regions(plans.images, names),
+        "objects": [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
+    }
+    environment = _environment()
+    files = {
+        name: environment.get_template(f"{name}.j2").render(values).encode()
+        for name in (
+            "spq_config.h", "model.h", "model.c", "model_tables.h", "model_selftest.c", "Makefile", "README.md",
+        )
+    }  # fmt: skip
+    source = resources("spquant_snn.runtime") / "csrc"
+    files |= {name: (source / name).read_bytes() for name in (*SOURCES, *_HEADERS)}
+    files["model.spq"] = to_bytes(graph)
+    return files
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("spquant_snn.export"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["c_string"] = _c_string
+    environment.filters["hexadecimal"] = lambda values: ", ".join(f"0x{value:08X}u" for value in values)
+    return environment
+
+
+def _c_string(text: str) -> str:
+    """A string literal; what is not plain ASCII is written in octal."""
+    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode()) + '"'
+
+
+def _commentable(title: str) -> str:
+    """A title that ends no comment and no line."""
+    return " ".join(title.split()).replace("*/", "* /").replace("/*", "/ *")
+
+
+def _crc(table: Table) -> int:
+    return zlib.crc32(np.ascontiguousarray(table.array).tobytes())
+
+
+def _regions(plan: NetworkPlan, names: list[str]) -> list[tuple[str, Region]]:
+    """Every part of an arena, with what it is for."""
+    layers = list(zip(names, plan.layers, strict=True))[:-1]
+    parts = [(f"stored codes of {name}", layer.state) for name, layer in layers]
+    parts += [(f"spikes of {name}", layer.spikes) for name, layer in layers]
+    parts += [("logits", plan.logits)]
+    for name, region in vars(plan.scratch).items():
+        both = region if isinstance(region, tuple) else (region,)
+        parts += [(f"scratch: {name}", part) for part in both]
+    return [(name, region) for name, region in parts if region.size]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spquant-snn")
+    except PackageNotFoundError:  # run from its source
+        return "of no version"

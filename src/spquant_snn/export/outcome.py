@@ -1,0 +1,73 @@
+"""What became of images on a board, as data, as JSON and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a board made of some images.
+
+    Args:
+        images, correct, equal: how many were run, told right, and have the logits of the reference.
+        instructions, loads, stores: of an inference, on average; None where they were not counted.
+        flash: bytes of constants and code, with what reads the images.
+        ram: bytes of static memory, with one image, and of the stack.
+        stack: bytes at its deepest, with what calls the network.
+        stack_bound: bytes that the network's functions cannot exceed; None where the compiler does not tell.
+    """
+
+    board: str
+    emulator: str
+    compiler: str
+    images: int
+    correct: int
+    equal: int
+    instructions: float | None
+    loads: float | None
+    stores: float | None
+    flash: int
+    ram: int
+    stack: int
+    stack_bound: int | None
+
+    @property
+    def accuracy(self) -> float:
+        """In percent."""
+        return 100 * self.correct / self.images
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain data."""
+    return {**asdict(outcome), "accuracy": outcome.accuracy}
+
+
+def table(outcome: Outcome) -> Table:
+    """An outcome to be read."""
+    shown = Table(title=f"{outcome.board}, emulated by {outcome.emulator}, built with {outcome.compiler}")
+    shown.add_column("what")
+    shown.add_column("found", justify="right")
+    bound = "" if outcome.stack_bound is None else f" (never more than {outcome.stack_bound:,} of the network)"
+    rows = (
+        ("accuracy", f"{outcome.accuracy:.2f} % of {outcome.images:,} images"),
+        ("equal to the reference", f"{outcome.equal:,} of {outcome.images:,}"),
+        *(
+            (f"{name} per inference", f"{count:,.0f}")
+            for name, count in (
+                ("instructions", outcome.instructions),
+                ("loads", outcome.loads),
+                ("stores", outcome.stores),
+            )
+            if count is not None
+        ),
+        ("flash", f"{outcome.flash:,} bytes"),
+        ("RAM, stack included", f"{outcome.ram:,} bytes"),
+        ("stack", f"{outcome.stack:,} bytes{bound}"),
+    )
+    for row in rows:
+        shown.add_row(*row)
+    return shown

@@ -1,0 +1,82 @@
+"""Programs for boards, run by QEMU, with every instruction counted by a plugin."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.resources import files as resources
+from pathlib import Path
+
+from ..errors import MissingDependencyError, RunError
+from ..runtime.build import command
+from .boards import Board
+from .toolchain import Built
+
+_PATIENCE = 1800  # seconds
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended.
+
+    Args:
+        code: its exit code.
+        instructions, loads, stores: between its marks, for all images; None where nothing was counted.
+    """
+
+    code: int
+    instructions: int | None = None
+    loads: int | None = None
+    stores: int | None = None
+
+
+def installed(board: Board) -> bool:
+    """Whether QEMU has been installed for this board."""
+    return shutil.which(board.qemu) is not None
+
+
+def run(board: Board, built: Built, work: Path, counted: bool) -> Ended:
+    """Run a program, whose files lie in the folder ``work``.
+
+    Raises:
+        MissingDependencyError: QEMU is not there, or no compiler for its plugin.
+        RunError: the program does not end.
+    """
+    path = shutil.which(board.qemu)
+    if path is None:
+        raise MissingDependencyError(
+            f"there is no {board.qemu} to emulate {board.name} with: install it by 'apt-get install {board.package}'"
+        )
+    call = [path, "-M", board.machine, "-nographic", "-monitor", "none", "-serial", "none"]
+    call += ["-bios", "none"] if board.riscv else []
+    call += ["-semihosting-config", "enable=on,target=native", "-kernel", str(built.path)]
+    counts = work / "counts.txt"
+    if counted:
+        marks = [built.program.symbols[name] & ~1 for name in ("mark_begin", "mark_end")]
+        call += ["-plugin", f"{_plugin(work)},begin={marks[0]:#x},end={marks[1]:#x},out={counts}"]
+    try:
+        ended = subprocess.run(
+            call, cwd=work, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise RunError(f"the firmware did not end on {board.name} in {_PATIENCE} seconds: take fewer images") from error
+    if ended.returncode < 0 or (counted and not counts.is_file()):
+        said = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise RunError(f"{board.qemu} failed to run the firmware ({said}): update it")
+    found = [int(word) for word in counts.read_text("ascii").split()] if counted else []
+    return Ended(ended.returncode, *found)
+
+
+def _plugin(work: Path) -> Path:
+    """The plugin, built for this machine."""
+    source, target = resources(__package__) / "harness" / "count.c", work / "libcount.so"
+    cc = command()
+    call = [*cc, "-O2", "-shared", "-fPIC", "-o", str(target), str(source)]
+    ended = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+    if ended.returncode != 0:
+        raise MissingDependencyError(
+            f"the C compiler {cc[0]} failed to build what counts instructions: repair it, or do without --no-count"
+        )
+    return target

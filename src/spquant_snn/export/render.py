@@ -1,0 +1,125 @@
+"""A plan as C source: constant tables, and the structs that point to them, by the names that both share."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from ctypes import Structure
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime.plan import LayerPlan, NetworkPlan
+from ..runtime.structs import CLayer, CNetwork, CRegion
+
+_KINDS = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t", "int64": "int64_t"}
+_ACROSS = {"int8": 24, "int16": 16, "int32": 10, "uint32": 9, "int64": 5}  # numbers of a line
+_TABLES = ("fire", "drop", "decay", "edges", "narrow")  # of a neuron, not read where packed codes decide
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A constant array of the model."""
+
+    name: str
+    layer: int
+    array: NDArray[Any]
+
+    @property
+    def kind(self) -> str:
+        return _KINDS[self.array.dtype.name]
+
+    @property
+    def lines(self) -> list[str]:
+        """Its numbers, as C has them."""
+        flat, across = self.array.ravel().tolist(), _ACROSS[self.array.dtype.name]
+        text = [_number(value, self.array.dtype) for value in flat]
+        return [", ".join(text[i : i + across]) + "," for i in range(0, len(text), across)]
+
+
+@dataclass
+class Model:
+    """The C form of one or several plans of a graph: tables shared by all, and text for what differs."""
+
+    tables: dict[int, Table] = field(default_factory=dict)  # by the identity of their arrays
+    parts: list[str] = field(default_factory=list)  # structs that others point to
+
+    def network(self, plan: NetworkPlan, names: tuple[str, ...], prefix: str) -> str:
+        """The initialiser of a ``spq_network``; what it points to is added to the model.
+
+        Args:
+            names: of its layers.
+            prefix: of what is this plan's alone.
+        """
+        layers = [
+            self._struct(CLayer, _without_unused(layer), i, (prefix, names[i])) for i, layer in enumerate(plan.layers)
+        ]
+        body = ",\n".join("    " + layer for layer in layers)
+        self.parts.append(f"static const spq_layer {prefix}_layers[] = {{\n{body}\n}};")
+        return self._struct(CNetwork, plan, len(names) - 1, (prefix, names[-1]), {"layers": f"{prefix}_layers"})
+
+    def _struct(
+        self, kind: Any, plan: Any, layer: int, owner: tuple[str, str], given: dict[str, str] | None = None
+    ) -> str:
+        parts = []
+        for field_name, field_kind in ((f[0], f[1]) for f in kind._fields_):
+            value = getattr(plan, field_name)
+            text = (given or {}).get(field_name) or self._value(field_kind, value, layer, owner, field_name)
+            if text != "0":
+                parts.append(f".{field_name} = {text}")
+        return "{" + ", ".join(parts or ["0"]) + "}"
+
+    def _value(self, kind: Any, value: Any, layer: int, owner: tuple[str, str], name: str) -> str:
+        if value is None:
+            return "0"
+        if isinstance(value, int):
+            return str(value)
+        if isinstance(value, np.ndarray):
+            return self._table(value, layer, f"{owner[1]}_{name}")
+        if kind is CRegion:
+            return f"{{{value.offset}, {value.size}}}" if value.size else "{0, 0}"
+        if issubclass(kind, ctypes.Array):
+            return "{" + ", ".join(self._value(kind._type_, item, layer, owner, name) for item in value) + "}"
+        if issubclass(kind, Structure):
+            return self._struct(kind, value, layer, owner)
+        items = value if isinstance(value, tuple) else (value,)
+        if not items:
+            return "0"
+        structs = ",\n    ".join(self._struct(kind._type_, item, layer, owner) for item in items)
+        own = "spq_" + kind._type_.__name__.removeprefix("C").lower()
+        place = f"{owner[0]}_{owner[1]}_{name}"
+        self.parts.append(f"static const {own} {place}[] = {{\n    {structs}\n}};")
+        return place
+
+    def _table(self, array: NDArray[Any], layer: int, name: str) -> str:
+        if id(array) not in self.tables:
+            self.tables[id(array)] = Table(name, layer, array)
+        return self.tables[id(array)].name
+
+
+def identifiers(names: list[str]) -> tuple[str, ...]:
+    """Names as C has them, each another."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower() or "layer"
+        plain = plain if not plain[0].isdigit() else f"layer_{plain}"
+        found.append(plain if plain not in found else f"{plain}_{len(found)}")
+    return tuple(found)
+
+
+def _without_unused(layer: LayerPlan) -> Any:
+    """Without the tables of neurons that have their constants beside their codes."""
+    if layer.neuron is None or not layer.connection.decides:
+        return layer
+    dropped: Any = dict.fromkeys(_TABLES)
+    return replace(layer, neuron=replace(layer.neuron, **dropped))
+
+
+def _number(value: int, dtype: np.dtype[Any]) -> str:
+    if dtype == np.uint32:
+        return f"0x{value:08X}"
+    if dtype == np.int64:
+        return f"INT64_C({value})"
+    return str(value) if value != -(1 << 31) else f"({value + 1} - 1)"

@@ -1,0 +1,143 @@
+"""From a folder of firmware to a program for a board: a cross compiler of the system, or the package ziglang."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files as resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, StrictUndefined
+
+from ..errors import MissingDependencyError, ModelError, RunError
+from .boards import Board
+from .elf import Program, read_program
+from .used import SOURCES
+
+Compiler = Literal["auto", "gcc", "zig"]
+
+_FLAGS = (
+    "-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Wundef",
+)  # fmt: skip
+_GCC = (
+    "-fno-tree-loop-distribute-patterns", "-fno-jump-tables", "-fstack-usage", "-pedantic", "-Wno-overlength-strings"
+)  # fmt: skip
+_ZIG = ("-fno-sanitize=undefined", "-fno-jump-tables", "-fno-builtin")
+_PATIENCE = 300  # seconds
+_HARNESS_STACK = 256  # of what calls the network, and of an exception
+_UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
+_OVERFLOW = re.compile(r"region [`']?(\w+)'?[: ]+(?:.*)overflowed by (\d+) bytes")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A linked program.
+
+    Args:
+        path: of the ELF file.
+        program: what is in it.
+        bound: bytes of stack that the network cannot exceed: the frames of all its functions, none of which is
+            entered twice; None where the compiler does not tell.
+    """
+
+    path: Path
+    program: Program
+    bound: int | None
+
+
+def command(board: Board, wanted: Compiler) -> tuple[str, ...]:
+    """What to call, with the processor's flags.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    name, package = board.compilers
+    found = shutil.which(name)
+    if wanted != "zig" and found is not None:
+        return (found, *board.gcc, *_GCC)
+    zig = _zig()
+    if wanted != "gcc" and zig is not None:
+        return (zig, "cc", *board.zig, *_ZIG)
+    what = {"gcc": name, "zig": "the package ziglang", "auto": f"{name} or the package ziglang"}[wanted]
+    line = {
+        "gcc": f"'apt-get install {package}'",
+        "zig": "'pip install \"spquant-snn[mcu]\"'",
+        "auto": f"'apt-get install {package}' or 'pip install \"spquant-snn[mcu]\"'",
+    }[wanted]
+    raise MissingDependencyError(f"there is no compiler for {board.name}, {what}: install it by {line}")
+
+
+def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler = "auto") -> Built:
+    """Compile the firmware in ``folder`` with the harness ``main``.c into ``work``.
+
+    Raises:
+        MissingDependencyError: there is no compiler.
+        ModelError: the network is too large for the board.
+        RunError: the firmware does not compile.
+    """
+    call = command(board, compiler)
+    harness = Path(str(resources(__package__) / "harness"))
+    sources = [*(folder / name for name in SOURCES), folder / "model.c"]
+    if main == "selftest":
+        sources.append(folder / "model_selftest.c")
+    start = harness / ("start_riscv.c" if board.riscv else "start_arm.c")
+    work.mkdir(parents=True, exist_ok=True)
+    objects = []
+    for source in (*sources, start, harness / f"{main}.c"):
+        target = work / f"{main}-{source.stem}.o"
+        _run([*call, *_FLAGS, "-I", str(folder), "-I", str(harness), "-c", str(source), "-o", str(target)], source.name)
+        objects.append(str(target))
+    bound = _stack(work, main) if call[1:2] != ("cc",) else None
+    environment = Environment(undefined=StrictUndefined, autoescape=False)
+    script = environment.from_string((harness / "link.ld.j2").read_text("utf-8"))
+    stack = _UNKNOWN_STACK if bound is None else bound + _HARNESS_STACK
+    (work / f"{main}.ld").write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
+    target = work / f"{main}.elf"
+    link = [*call, "-nostdlib", "-Wl,--gc-sections", "-T", str(work / f"{main}.ld"), *objects, "-o", str(target)]
+    _run(link, "the program", lambda said: _check_fits(said, board))
+    return Built(target, read_program(target), bound)
+
+
+def _zig() -> str | None:
+    """The compiler of the package ziglang, which is not imported."""
+    spec = find_spec("ziglang")
+    folders = [] if spec is None else list(spec.submodule_search_locations or [])
+    return next((found for folder in folders if (found := shutil.which("zig", path=folder))), None)
+
+
+def _run(call: list[str], what: str, on_failure: Callable[[str], None] = lambda said: None) -> None:
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        ended = subprocess.run(
+            call, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingDependencyError(f"the compiler {call[0]} does not run ({error}): install it anew") from error
+    if ended.returncode != 0:
+        on_failure(ended.stderr)
+        lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
+        reason = (lines or ["it says nothing"])[0].strip()
+        raise RunError(f"{what} of the firmware does not compile ({reason}): export it again")
+
+
+def _check_fits(said: str, board: Board) -> None:
+    """Raise ModelError if a linker says that a memory is too small."""
+    for region, excess in _OVERFLOW.findall(said):
+        size, name = (board.flash, "flash") if region == "FLASH" else (board.ram, "RAM")
+        raise ModelError(
+            f"the network is too large for {board.name}, it needs {size + int(excess):,} bytes of {name} and there are "
+            f"{size:,}, {int(excess):,} fewer: choose a board with more, or train a network with fewer "
+            f"{'weights or bits' if name == 'flash' else 'neurons or time steps'}"
+        )
+
+
+def _stack(work: Path, main: str) -> int:
+    """The frames of all functions of the network."""
+    frames = (line.split("\t") for path in work.glob(f"{main}-*.su") for line in path.read_text("utf-8").splitlines())
+    return sum(int(size) for where, size, _ in frames if not where.startswith(("stream.c", "start_")))

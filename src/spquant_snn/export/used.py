@@ -1,0 +1,45 @@
+"""What of the runtime's source a plan uses: the numbers of ``csrc/spq_config.h``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..runtime.plan import NetworkPlan
+
+SOURCES = ("run.c", "events.c", "sums.c", "packed.c", "neuron.c")  # of the runtime, for any exported network
+
+
+@dataclass(frozen=True)
+class Used:
+    """Bits as ``spq_config.h`` explains them."""
+
+    forms: int
+    pools: int
+    fields: int
+    units: int
+    decides: int
+    levels: int
+    codes: int
+    event: int  # bytes of an event
+
+    @classmethod
+    def by(cls, plan: NetworkPlan, event: int) -> Used:
+        """Of a plan whose events take ``event`` bytes."""
+        found = dict.fromkeys(("forms", "pools", "fields", "units", "decides", "levels", "codes"), 0)
+        for i, layer in enumerate(plan.layers):
+            c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
+            found["forms"] |= 1 << c.form
+            counted = i == 0
+            for pool in c.pools:
+                counted = counted or not pool.largest
+                found["pools"] |= 2 if counted else 1
+            if packed is not None:
+                found["fields"] |= 1 << packed.bits
+                found["units"] |= packed.units % 2 | (2 if packed.units > 1 else 0)
+            if packed is not None and c.decides:
+                found["decides"] |= 1 << packed.lanes
+                found["levels"] |= 1 << packed.levels
+            elif neuron is not None:
+                found["decides"] |= 1
+                found["codes"] |= 1 << (16 + neuron.bits % 8 if neuron.scaled else min(neuron.levels, 15))
+        return cls(**found, event=event)

@@ -1,0 +1,68 @@
+"""Test vectors: what the reference says of a few images, in the bitmaps of the C source."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.graph import Graph
+from ..integer.verify import reference_trace
+from ..runtime.plan import LANES, NetworkPlan, NeuronPlan
+
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """One image and what becomes of it.
+
+    Args:
+        pixels: uint8 [C * H * W].
+        spikes: CRC-32 of each layer's spike bitmaps, all steps in a row.
+        states: CRC-32 of each layer's stored codes after the last step.
+        logits: int32 [classes].
+    """
+
+    pixels: UInt8
+    spikes: tuple[int, ...]
+    states: tuple[int, ...]
+    logits: NDArray[np.int32]
+
+
+def make_vectors(graph: Graph, plan: NetworkPlan, images: UInt8) -> tuple[Vector, ...]:
+    """The vectors of images [N, C, H, W], by the reference."""
+    trace = reference_trace(graph, images)
+    neurons = [layer.neuron for layer in plan.layers if layer.neuron is not None]
+    spikes = [_words(spikes) for _, spikes, _ in trace.layers]
+    states = [_state(codes[-1], neuron) for (_, _, codes), neuron in zip(trace.layers, neurons, strict=True)]
+    return tuple(
+        Vector(
+            images[n].ravel(),
+            tuple(zlib.crc32(np.ascontiguousarray(words[:, n]).tobytes()) for words in spikes),
+            tuple(zlib.crc32(np.ascontiguousarray(words[:, n]).tobytes()) for words in states),
+            trace.logits[n].astype(np.int32),
+        )
+        for n in range(len(images))
+    )
+
+
+def _words(bits: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """[T, N, C, H, W] or [T, N, O] -> words [T, N, H, W, tiles] or [T, N, tiles]."""
+    return _packed(np.moveaxis(bits, 2, -1))
+
+
+def _packed(last: NDArray[np.generic]) -> NDArray[np.uint32]:
+    padding = [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % LANES)]
+    return np.packbits(np.pad(last, padding).astype(np.uint8), axis=-1, bitorder="little").view("<u4")
+
+
+def _state(codes: NDArray[np.generic], neuron: NeuronPlan) -> NDArray[np.generic]:
+    """Codes [N, C, ...] as words [bits, N, ..., tiles], or where they take a byte each, as [1, N, ..., tiles * 32]."""
+    last = np.moveaxis(codes.astype(np.int64) - neuron.low, 1, -1)
+    if neuron.bits < 8:
+        return np.stack([_packed(last >> b & 1) for b in range(neuron.bits)])
+    padding = [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % LANES)]
+    return np.pad(last, padding, constant_values=-neuron.low).astype(np.uint8)[None]

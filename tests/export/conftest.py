@@ -1,0 +1,20 @@
+"""Firmware of random graphs."""
+
+import numpy as np
+import pytest
+
+from spquant_snn.export.c import export_c
+
+
+@pytest.fixture
+def firmware(tmp_path, random_graph, random_images):
+    """``firmware(seed, *widths)``: the folder of a random graph's export, the graph, images, and labels of zero."""
+
+    def make(seed, *widths):
+        graph = random_graph(seed, *widths)
+        folder = tmp_path / f"firmware-{seed}"
+        images = random_images(graph, 6, seed)
+        export_c(graph, images[:2], folder, f"random graph {seed}")
+        return folder, graph, images, np.zeros(6, np.int64)
+
+    return make

@@ -1,0 +1,197 @@
+"""Exported C: clean, complete in itself, equal to the reference, and able to tell when it is not."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from graphs import RARE
+from spquant_snn.errors import DataError, RunError
+from spquant_snn.export.c import Plans, export_c
+from spquant_snn.export.folder import write_folder
+from spquant_snn.export.render import identifiers
+from spquant_snn.export.used import SOURCES
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import load_graph, to_bytes
+
+CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wundef", "-Wshadow", "-Wno-overlength-strings")
+C_FILES = (*SOURCES, "model.c", "model_selftest.c")
+ALONE = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-jump-tables")
+SEEDS = [
+    (3,),
+    (12,),
+    (16, 1.58, 1.58, "zero"),
+    (17, 2, 2, "zero"),
+    (5, 4, 4, "subtract"),
+    (9, 8, 8),
+    (RARE + 1, 2, 1.58),
+]
+
+MAIN = """
+#include "model.h"
+#include <stdio.h>
+int main(void) {
+    int wrong = model_selftest();
+    if (wrong) return puts(model_layer(wrong - 1)), 1;
+    uint8_t image[MODEL_PIXELS];
+    int32_t logits[MODEL_CLASSES];
+    const int32_t *found = logits;
+    model_reset();
+    while (fread(image, 1, sizeof image, stdin) == sizeof image) {
+        int best = model_run(image, logits);
+        printf("%d", best);
+        for (int i = 0; i < MODEL_CLASSES; i++) printf(" %ld", (long)logits[i]);
+        found = model_step(image);
+        puts("");
+    }
+    printf("frames");
+    for (int i = 0; i < MODEL_CLASSES; i++) printf(" %ld", (long)found[i]);
+    puts("");
+    return 0;
+}
+"""
+
+
+def compiled(folder, target, *flags):
+    (folder / "main_of_test.c").write_text(MAIN)
+    files = [str(folder / name) for name in (*C_FILES, "main_of_test.c")]
+    ended = subprocess.run(
+        ["gcc", *CLEAN, *flags, *files, "-o", str(target)], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return target
+
+
+def said(target, images):
+    ended = subprocess.run([target], input=images.tobytes(), capture_output=True, check=False)
+    return ended.returncode, ended.stdout.decode().split("\n")[:-1]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("drawn", SEEDS, ids=str)
+def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn):
+    folder, graph, images, _ = firmware(*drawn)
+    code, lines = said(compiled(folder, tmp_path / "main", "-O1", "-fsanitize=address,undefined"), images)
+    expected = reference.run(graph, images)
+    assert code == 0, lines
+    assert lines[:-1] == [" ".join(map(str, [row.argmax(), *row])) for row in expected]
+    frames = reference.run(graph, images[:, None])[0]  # the images as a sequence
+    assert lines[-1] == " ".join(map(str, ["frames", *frames]))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_path):
+    folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")
+    source = (folder / "model.c").read_text()
+    tables = list(re.finditer(r"const \w+ (\w+)\[(\d+)\] = \{\n(.*?)\};", source, re.DOTALL))
+    names = identifiers([connection.name for connection in graph.connections])
+    assert len(tables) > 4
+    for table in tables:
+        numbers = list(re.finditer(r"-?(?:0x)?[0-9A-F]+", table[3]))
+        number = numbers[len(numbers) // 2]
+        flipped = str(int(number[0], 0) ^ 1) + ("u" if number[0].startswith("0x") else "")
+        at = table.start(3) + number.start()
+        (folder / "model.c").write_text(source[:at] + flipped + source[at + len(number[0]) :])
+        code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
+        layer = next(i for i, name in enumerate(names) if table[1].startswith(name + "_"))
+        assert (code, lines) == (1, [graph.connections[layer].name])
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_a_wrong_computation_fails_the_self_test_by_name(firmware, tmp_path):
+    folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")
+    source = (folder / "packed_plain.h").read_text()
+    assert "if (v >= constant_of(" in source
+    (folder / "packed_plain.h").write_text(source.replace("if (v >= constant_of(", "if (v > 1 + constant_of("))
+    code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
+    assert code == 1
+    assert lines[0] in [connection.name for connection in graph.connections]
+
+
+CORES = {
+    "m0": ("-mcpu=cortex-m0", "-mthumb"),
+    "m4": ("-mcpu=cortex-m4", "-mthumb"),
+    "m55": ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
+}
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed")
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("level", ["-O2", "-Os"])
+def test_devices_need_nothing_beside_the_source(firmware, tmp_path, core, level):
+    for drawn in ((16, 1.58, 1.58, "zero"), (9, 8, 8), (3,)):
+        folder, *_ = firmware(*drawn)
+        target = str(tmp_path / "model.o")
+        files = [str(folder / name) for name in C_FILES]
+        flags = [*CLEAN, *ALONE, *CORES[core], level, "-nostdlib", "-r"]
+        ended = subprocess.run(
+            ["arm-none-eabi-gcc", *flags, *files, "-o", target], capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        undefined = subprocess.run(["arm-none-eabi-nm", "-u", target], capture_output=True, text=True, check=True)
+        assert undefined.stdout == "", drawn
+
+
+def test_a_folder_tells_what_it_is(firmware):
+    folder, graph, *_ = firmware(12)
+    manifest = json.loads((folder / "firmware.json").read_text())
+    assert manifest["layers"] == [connection.name for connection in graph.connections]
+    assert set(manifest["files"]) | {"firmware.json"} == {path.name for path in folder.iterdir()}
+    assert to_bytes(load_graph(folder / "model.spq")) == to_bytes(graph)
+    assert f"#define MODEL_CLASSES {graph.classes}\n" in (folder / "model.h").read_text()
+    arena = Plans.of(graph).images.arena_size
+    assert f"| `model_arena`, for `model_run` | RAM | {-(-arena // 4) * 4} |" in (folder / "README.md").read_text()
+
+
+def test_an_export_is_the_same_each_time(firmware, tmp_path):
+    folder, graph, images, _ = firmware(12)
+    again = tmp_path / "again"
+    export_c(graph, images[:2], again, "random graph 12")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {p.name: p.read_bytes() for p in again.iterdir()}
+
+
+def test_only_an_earlier_export_is_replaced(firmware, random_images, tmp_path):
+    folder, graph, images, _ = firmware(12)
+    with pytest.raises(
+        RunError, match="is not empty, it holds Makefile: choose another folder, or replace it with --fo"
+    ):
+        export_c(graph, images[:1], folder, "x")
+    (folder / "old").write_text("")
+    export_c(graph, images[:1], folder, "x", force=True)
+    assert not (folder / "old").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    export_c(graph, images[:1], other, "x")
+    (other / "firmware.json").unlink()
+    with pytest.raises(RunError, match="holds no earlier export, and --force replaces nothing else"):
+        export_c(graph, images[:1], other, "x", force=True)
+    with pytest.raises(RunError, match="is no folder: choose another name"):
+        export_c(graph, images[:1], other / "model.h", "x")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "pathlib.Path.write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(RunError, match="cannot be written \\(No space left\\): make room"):
+        write_folder(tmp_path / "out", {"a": b""}, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_another_size_are_refused(random_graph, tmp_path):
+    with pytest.raises(DataError, match="this network takes images"):
+        export_c(random_graph(12), np.zeros((1, 1, 2, 2), np.uint8), tmp_path / "x", "x")
+
+
+def test_names_become_identifiers():
+    assert identifiers(["conv.1", "conv-1", "2nd", "ü", "Conv"]) == ("conv_1", "conv_1_1", "layer_2nd", "layer", "conv")
+
+
+def test_a_title_ends_no_comment(random_graph, random_images, tmp_path):
+    graph = random_graph(12)
+    export_c(graph, random_images(graph, 1), tmp_path / "x", "a */ #error\nb")
+    assert "/* a * / #error b:" in (tmp_path / "x" / "model.c").read_text()

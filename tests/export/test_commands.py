@@ -1,0 +1,73 @@
+"""spquant export --target c, and spquant run-firmware."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from spquant_snn.integer.file import save
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.quant.fold import fold_neuron
+
+
+@pytest.fixture
+def network(tmp_path):
+    """An .spq file that takes the bundled digits."""
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(3)
+    connection = Connection("conv", rng.integers(-1, 2, (16, 1, 3, 3)).astype(np.int8), 1.58, padding=(1, 1))
+    reach = connection.reach(255)
+    neuron, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
+    last = Connection("readout", rng.integers(-1, 2, (10, 16 * 64)).astype(np.int8), 1.58)
+    path = tmp_path / "small.spq"
+    save(Graph((1, 8, 8), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0)), path)
+    return path
+
+
+def test_a_network_is_exported_as_c(spquant, network, tmp_path):
+    out = tmp_path / "firmware"
+    code, said, _ = spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits")
+    assert (code, said) == (0, f"{out}: spquant run-firmware {out} --board cortex-m4 runs it\n")
+    assert (out / "model.c").is_file()
+    code, _, said = spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits")
+    assert code == 2
+    assert "is not empty" in said
+    assert spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits", "--force")[0] == 0
+
+
+def test_its_data_set_must_be_known(spquant, network, tmp_path):
+    code, _, said = spquant("export", network, "--target", "c", "--out", tmp_path / "firmware")
+    assert code == 2
+    assert "does not say what it was trained on: add --dataset" in said
+
+
+@pytest.mark.device
+def test_firmware_runs_on_a_board(spquant, network, tmp_path):
+    if not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm", "cc"))):
+        pytest.skip("arm-none-eabi-gcc or qemu-system-arm is not installed")
+    out = tmp_path / "firmware"
+    assert spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits")[0] == 0
+    code, said, _ = spquant("run-firmware", out, "--board", "cortex-m4", "--images", "20", "--json")
+    found = json.loads(said)
+    assert code == 0
+    assert (found["images"], found["equal"]) == (20, 20)
+    assert found["instructions"] < 80_000  # gcc 12 gives 73,607
+    assert found["flash"] < 20_000
+    code, said, _ = spquant("run-firmware", out, "--images", "5", "--no-count")
+    assert code == 0
+    assert "5 of 5" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--board", "avr"), "there is no board 'avr': choose one of cortex-m0"),
+        (("--board", "cortex-m4"), "holds no firmware: make it with spquant export RUN --target c"),
+    ],
+)
+def test_bad_calls_are_answered_in_a_sentence(spquant, tmp_path, arguments, said):
+    code, _, error = spquant("run-firmware", tmp_path, *arguments)
+    assert code == 2
+    assert said in error
+    assert error.count("\n") == 1

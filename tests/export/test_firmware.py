@@ -1,0 +1,204 @@
+"""Firmware on emulated boards: equal to the reference, counted, measured, and refused in a sentence."""
+
+import json
+import re
+import shutil
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from spquant_snn.errors import (
+    ConfigError,
+    DataError,
+    FileFormatError,
+    MissingDependencyError,
+    ModelError,
+    RunError,
+    UnequalError,
+)
+from spquant_snn.export import firmware as module
+from spquant_snn.export import qemu, toolchain
+from spquant_snn.export.boards import BOARDS, board_of
+from spquant_snn.export.c import export_c
+from spquant_snn.export.firmware import load_manifest, run_firmware
+from spquant_snn.export.outcome import as_json, table
+from spquant_snn.export.unicorn import _count
+from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.quant.fold import fold_neuron
+from spquant_snn.quant.pool import Pool
+
+SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
+
+
+def needs(board, compiler="gcc", emulator="qemu"):
+    """Skip unless the tools are there."""
+    if compiler == "gcc" and shutil.which(board.compilers[0]) is None:
+        pytest.skip(f"{board.compilers[0]} is not installed")
+    if emulator == "qemu" and not qemu.installed(board):
+        pytest.skip(f"{board.qemu} is not installed")
+    if (compiler == "zig" and find_spec("ziglang") is None) or (emulator == "unicorn" and find_spec("unicorn") is None):
+        pytest.skip("the extra mcu is not installed")
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("drawn", SEEDS, ids=str)
+def test_every_board_runs_as_the_reference(firmware, name, drawn):
+    board = board_of(name)
+    needs(board)
+    outcome = run_firmware(*_given(firmware(*drawn), board))
+    assert (outcome.equal, outcome.images) == (6, 6)
+    assert outcome.instructions > 1000
+    assert 0 < outcome.stores < outcome.loads < outcome.instructions
+    assert 0 < outcome.stack <= outcome.stack_bound + 256  # of what calls the network
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m4", "cortex-m0"])
+def test_packages_of_python_alone_run_as_the_reference(firmware, name):
+    board = board_of(name)
+    needs(board, "zig", "unicorn")
+    outcome = run_firmware(*_given(firmware(16, 1.58, 1.58, "zero"), board), compiler="zig", emulator="unicorn")
+    assert (outcome.equal, outcome.emulator, outcome.compiler) == (6, "unicorn", "zig")
+    assert outcome.instructions > 1000
+
+
+def _given(made, board):
+    folder, _, images, labels = made
+    return folder, board, images, labels
+
+
+@pytest.mark.device
+def test_counts_are_the_same_each_time_and_by_either_emulator(firmware):
+    board = board_of("cortex-m4")
+    needs(board)
+    given = _given(firmware(16, 1.58, 1.58, "zero"), board)
+    first, second = run_firmware(*given), run_firmware(*given)
+    assert as_json(first) == as_json(second)
+    if find_spec("unicorn") is not None:
+        other = run_firmware(*given, emulator="unicorn")
+        assert other.instructions == pytest.approx(first.instructions, rel=0.01)
+        assert (other.loads, other.stack, other.flash) == (
+            pytest.approx(first.loads, rel=0.01),
+            first.stack,
+            first.flash,
+        )
+
+
+@pytest.mark.device
+def test_an_edited_folder_fails_by_name_of_layer(firmware):
+    board = board_of("cortex-m4")
+    needs(board)
+    folder, graph, images, labels = firmware(16, 1.58, 1.58, "zero")
+    source = (folder / "model.c").read_text()
+    word = re.search(r"_words\[\d+\] = \{\n    0x([0-9A-F]{8})", source)
+    (folder / "model.c").write_text(source[: word.start(1)] + f"{int(word[1], 16) ^ 1:08X}" + source[word.end(1) :])
+    name = graph.connections[0].name
+    with pytest.raises(
+        UnequalError, match=f"the self-test fails on cortex-m4: layer '{name}' is not what was exported"
+    ):
+        run_firmware(folder, board, images, labels)
+    (folder / "model.c").write_text(source + "nonsense\n")
+    with pytest.raises(RunError, match=r"model.c of the firmware does not compile .*: export it again"):
+        run_firmware(folder, board, images, labels)
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_a_network_too_large_for_a_board_is_refused(tmp_path, random_images, compiler):
+    board = board_of("cortex-m0")
+    needs(board, compiler)
+    graph = _of_size(24)
+    export_c(graph, random_images(graph, 1), tmp_path / "x", "large")
+    with pytest.raises(
+        ModelError, match=r"too large for cortex-m0, it needs [\d,]+ bytes of RAM and there are 16,384, "
+    ):
+        run_firmware(tmp_path / "x", board, random_images(graph, 1), np.zeros(1), compiler=compiler)
+
+
+def _of_size(channels):
+    codes = np.ones((channels, 1, 3, 3), np.int8)
+    connection = Connection("conv", codes, 2)
+    reach = connection.reach(255)
+    neuron, _ = fold_neuron(2, 5.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
+    last = Connection("readout", np.ones((10, channels * 4), np.int8), 2, pools=(Pool("max", 31, 31),))
+    return Graph((1, 64, 64), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+
+
+def test_images_of_another_size_are_refused(firmware):
+    folder, *_ = firmware(12)
+    with pytest.raises(DataError, match=r"this firmware takes images \[N, .*\] of uint8, not \[2, 1, 3, 3\] of uint8"):
+        run_firmware(folder, board_of("cortex-m4"), np.zeros((2, 1, 3, 3), np.uint8), np.zeros(2))
+
+
+def test_what_is_no_firmware_is_refused(tmp_path, firmware):
+    with pytest.raises(RunError, match="holds no firmware: make it with spquant export RUN --target c"):
+        load_manifest(tmp_path)
+    folder, *_ = firmware(12)
+    manifest = json.loads((folder / "firmware.json").read_text())
+    (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
+    with pytest.raises(FileFormatError, match="is of version 99, not 1: export the firmware again"):
+        load_manifest(folder)
+    (folder / "firmware.json").write_text("{")
+    with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):
+        load_manifest(folder)
+
+
+def test_an_unknown_board_is_refused():
+    with pytest.raises(ConfigError, match="there is no board 'avr': choose one of cortex-m0, "):
+        board_of("avr")
+
+
+@pytest.mark.parametrize("name", ["cortex-m4", "rv32"])
+def test_a_missing_compiler_is_named_with_its_package(monkeypatch, name):
+    board = board_of(name)
+    monkeypatch.setattr(toolchain.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(
+        MissingDependencyError,
+        match=f"there is no compiler for {name}, .*gcc or .*ziglang.*'apt-get install {board.compilers[1]}'",
+    ):
+        toolchain.command(board, "auto")
+    with pytest.raises(
+        MissingDependencyError, match=r"the package ziglang: install it by 'pip install .spquant-snn\[mcu\]"
+    ):
+        toolchain.command(board, "zig")
+
+
+def test_a_missing_emulator_is_named_with_its_package(monkeypatch, firmware):
+    folder, *_ = firmware(12)
+    monkeypatch.setattr(qemu.shutil, "which", lambda *_, **__: None)
+    for name, package in (("cortex-m55", "qemu-system-arm"), ("rv32", "qemu-system-misc")):
+        with pytest.raises(
+            MissingDependencyError, match=f"there is no qemu-.* install it by 'apt-get install {package}'"
+        ):
+            module._runner(board_of(name), "auto")
+    monkeypatch.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
+    with pytest.raises(MissingDependencyError, match=r"neither qemu-system-arm nor .* unicorn .*: install one"):
+        module._runner(board_of("cortex-m4"), "auto")[0](board_of("cortex-m4"), None, folder, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("ld: region `RAM' overflowed by 1234 bytes", "RAM"),
+        ("ld: region `FLASH' overflowed by 1234 bytes", "flash"),
+        ("ld.lld: error: section '.bss' will not fit in region 'RAM': overflowed by 1234 bytes", "RAM"),
+    ],
+)
+def test_linkers_are_understood(said, memory):
+    with pytest.raises(
+        ModelError, match=rf"bytes of {memory} and there are [\d,]+, 1,234 fewer: choose a board with more"
+    ):
+        toolchain._check_fits(said, board_of("cortex-m0"))
+
+
+def test_instructions_of_a_block_are_counted_by_their_length():
+    assert _count(bytes.fromhex("0068 7047".replace(" ", ""))) == 2
+    assert _count(bytes.fromhex("d0f80000" + "0047")) == 2  # ldr.w, then a short one
+
+
+def test_an_outcome_can_be_read():
+    outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40)
+    assert as_json(outcome)["accuracy"] == 90.0
+    assert [len(list(column.cells)) for column in table(outcome).columns] == [8, 8]
