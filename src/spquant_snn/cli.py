@@ -223,12 +223,12 @@ def report(
         raise ConfigError("give either --out, for the page, or --no-html")
     place = page_place(sources, out) if html and (out is not None or not as_json) else None
     found = report_sources(sources, dataset, images, _indices(raster), twin, data_dir)
+    size = write_page(as_page(found), place) if place is not None else 0  # first: a reader may have seen enough
     if as_json:
         print(json.dumps(as_plain(found)))
     else:
         Console(highlight=False).print(*as_tables(found), sep="\n")
     if place is not None:
-        size = write_page(as_page(found), place)
         print(f"\npage: {place} ({size:,} bytes)", file=sys.stderr if as_json else sys.stdout)
     return 0
 

@@ -54,6 +54,7 @@ class SpQuantTrainer:
         trainer.train(epochs=20)
         print(f"Test Accuracy: {trainer.evaluate():.2f}%")
         trainer.export("model.spq")
+        trainer.report("report.html")
     """
 
     def __init__(

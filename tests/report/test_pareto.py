@@ -63,6 +63,9 @@ def test_those_on_a_front_are_starred(two_layers, firing):
         assert starred == [i in contest.fronts[cost] for i in range(2)]
     assert (contest.images, contest.dataset, contest.title) == (4, "noise", "2 runs on noise")
     assert "on 4 test images" in contest.table.caption
+    against_bits, against_operations = (dict(row[:2] for row in chart.table.rows) for chart in contest.charts)
+    assert against_bits["busy"] == f"{found[0].stored * 8 / 1000:g}"
+    assert against_operations["busy"] == f"{found[0].done:g}"
 
 
 @pytest.mark.usefixtures("by_reference")

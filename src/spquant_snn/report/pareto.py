@@ -124,7 +124,7 @@ def compared(contenders: Sequence[Contender], fronts: Mapping[str, Sequence[int]
             f"{run.stored / 1e3:,.1f}{'*' if place in fronts['stored'] else ' '}",
             f"{run.done / 1e6:,.3f}{'*' if place in fronts['done'] else ' '}",
             f"{run.dense / run.done:.1f}" if run.done else "-",
-            f"{run.energy[0] / 1e6:.2f} - {run.energy[1] / 1e6:.0f}",
+            f"{run.energy[0] / 1e6:.2f} - {run.energy[1] / 1e6:,.0f}",
         )
         for place, run in enumerate(contenders)
     )

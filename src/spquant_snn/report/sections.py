@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
 from ..quant.grids import describe
 from . import parts
 from .activity import Activity
+from .counts import LayerCounts
 from .curves import Epoch
 from .draw.areas import area_chart
 from .draw.axes import percent, short
@@ -22,6 +23,20 @@ from .grid import Grid
 from .ledger import Ledger
 from .story import Story, Subject
 
+
+def _fixed(share: float) -> str:
+    """A share in percent, for columns."""
+    return f"{100 * share:.1f} %"
+
+
+# The columns of the table of layers: a further one is an entry here.
+_OF_LAYERS: tuple[tuple[str, Callable[[Activity, LayerCounts], str]], ...] = (
+    ("neurons", lambda layer, counts: f"{counts.neurons:,}"),
+    ("weights", lambda layer, counts: f"{counts.weights:,}"),
+    ("firing rate", lambda layer, counts: _fixed(layer.rate)),
+    ("saturated", lambda layer, counts: _fixed(layer.saturated)),
+    ("silent", lambda layer, counts: _fixed(layer.silent)),
+)
 _MOVED = ("weights", "constants", "state", "activations")
 
 
@@ -141,29 +156,22 @@ def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
 
 def layers(story: Story) -> Grid:
     """Each layer of neurons: its shape, and how its neurons live."""
-    epochs = story.subject.epochs
-    channels = epochs[-1].channels if epochs else {}
-    rows = []
-    for layer, counts in zip(story.activity, story.ledger.counts.layers, strict=False):
-        total = channels[layer.name][1] if layer.name in channels else counts.channels
-        rows.append(
-            (
-                layer.name,
-                f"{counts.channels} of {total}",
-                f"{counts.neurons:,}",
-                f"{counts.weights:,}",
-                _fixed(layer.rate),
-                _fixed(layer.saturated),
-                _fixed(layer.silent),
-            )
+    epochs, counted = story.subject.epochs, story.ledger.counts
+    all_channels = {name: total for name, (_, total) in epochs[-1].channels.items()} if epochs else {}
+    rows = tuple(
+        (
+            layer.name,
+            f"{counts.channels} of {all_channels.get(layer.name, counts.channels)}",
+            *(cell(layer, counts) for _, cell in _OF_LAYERS),
         )
-    images = story.ledger.counts.images
+        for layer, counts in zip(story.activity, counted.layers, strict=False)
+    )
     return Grid(
-        f"Layers of neurons on {images:,} test images: channels open, firing rate (spikes per neuron and step), stored "
-        "codes at an end of the grid, neurons that never fired",
+        f"Layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and step), "
+        "stored codes at an end of the grid, neurons that never fired",
         ("layer",),
-        ("channels open", "neurons", "weights", "firing rate", "saturated", "silent"),
-        tuple(rows),
+        ("channels open", *(head for head, _ in _OF_LAYERS)),
+        rows,
     )
 
 
@@ -233,8 +241,3 @@ def plain_energies(ledger: Ledger) -> tuple[Grid, Grid]:
         Grid(grid.caption.replace("uJ", "microjoules"), grid.words, grid.numbers, grid.rows) for grid in tables
     )
     return first, second
-
-
-def _fixed(share: float) -> str:
-    """A share in percent, for columns."""
-    return f"{100 * share:.1f} %"
