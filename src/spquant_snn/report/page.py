@@ -62,7 +62,12 @@ def run_page(story: Story) -> str:
         codes=[sections.codes(layer) for layer in story.activity],
         sheets=[maps.sheet(raster) for raster in story.rasters],
         charts=[sections.energies(ledger), sections.traffic(ledger), sections.operations(ledger)],
-        tables=[parts.operations(ledger), parts.traffic(ledger), *sections.plain_energies(ledger)],
+        tables=[
+            parts.operations(ledger),
+            parts.traffic(ledger),
+            sections.with_micro(parts.energies(ledger)),
+            sections.with_micro(parts.spent(ledger)),
+        ],
         said=[parts.sizes(ledger), parts.savings(ledger), parts.field_formula(ledger).replace("uJ", "µJ")],
         drifts=[(drift, sections.drift_table(drift)) for drift in story.drifts],
         unseen=subject.config is not None and subject.network is None,
@@ -76,7 +81,7 @@ def run_page(story: Story) -> str:
 
 def contest_page(contest: Contest) -> str:
     """The page of several runs beside one another."""
-    return _render("runs.html", title=contest.title, contest=contest)
+    return _render("runs.html", title=contest.title, contest=contest, runs=sections.with_micro(contest.table))
 
 
 def _origin(record: dict[str, Any]) -> list[tuple[str, str]]:

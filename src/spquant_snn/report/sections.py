@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 from ..quant.grids import describe
-from . import parts
 from .activity import Activity
 from .counts import LayerCounts
 from .curves import Epoch
@@ -167,8 +166,8 @@ def layers(story: Story) -> Grid:
         for layer, counts in zip(story.activity, counted.layers, strict=False)
     )
     return Grid(
-        f"Layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and step), "
-        "stored codes at an end of the grid, neurons that never fired",
+        f"layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and "
+        "step), codes stored at an end of the grid, neurons that never fired",
         ("layer",),
         ("channels open", *(head for head, _ in _OF_LAYERS)),
         rows,
@@ -234,10 +233,7 @@ def drift_charts(drift: Drift) -> Iterator[Chart]:
         yield area_chart(title, layer.here.tolist(), layer.there.tolist(), names, "spikes per step of a neuron")
 
 
-def plain_energies(ledger: Ledger) -> tuple[Grid, Grid]:
-    """The tables of energies, their unit written as a page can write it."""
-    tables = parts.energies(ledger), parts.spent(ledger)
-    first, second = (
-        Grid(grid.caption.replace("uJ", "microjoules"), grid.words, grid.numbers, grid.rows) for grid in tables
-    )
-    return first, second
+def with_micro(grid: Grid) -> Grid:
+    """A table of energies, whose caption and heads are ours, with the sign that a terminal may lack."""
+    heads = tuple(head.replace("uJ", "µJ") for head in grid.numbers)
+    return replace(grid, caption=grid.caption.replace("uJ", "microjoules"), numbers=heads)
