@@ -16,6 +16,7 @@ class Used:
     forms: int
     pools: int
     fields: int
+    half_fields: int
     units: int
     decides: int
     levels: int
@@ -25,7 +26,7 @@ class Used:
     @classmethod
     def by(cls, plan: NetworkPlan, event: int) -> Used:
         """Of a plan whose events take ``event`` bytes."""
-        found = dict.fromkeys(("forms", "pools", "fields", "units", "decides", "levels", "codes"), 0)
+        found = dict.fromkeys(("forms", "pools", "fields", "half_fields", "units", "decides", "levels", "codes"), 0)
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["forms"] |= 1 << c.form
@@ -34,9 +35,11 @@ class Used:
                 counted = counted or not pool.largest
                 found["pools"] |= 2 if counted else 1
             if packed is not None:
-                found["fields"] |= 1 << packed.bits
-                found["units"] |= packed.units % 2 | (2 if packed.units > 1 else 0)
-            if packed is not None and c.decides:
+                half, whole = packed.units % 2, int(packed.units > 1)
+                found["fields"] |= whole << packed.bits
+                found["half_fields"] |= half << packed.bits
+            if packed is not None and packed.lanes:
+                found["units"] |= half | whole << 1
                 found["decides"] |= 1 << packed.lanes
                 found["levels"] |= 1 << packed.levels
             elif neuron is not None:

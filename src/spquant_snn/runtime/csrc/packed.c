@@ -158,45 +158,46 @@ static int32_t events_of(const spq_run *run, const spq_run *end) {
     return n;
 }
 
-#define SPQ_FIELD(p, b) ((SPQ_FIELDS >> (b) & 1u) && (p)->bits == (b))
-
 SPQ_INLINE void tally_units(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *runs,
                             const spq_run *end, const int32_t units, spq_tally *tally) {
+#define FIELD(b) (((units > 1 ? SPQ_FIELDS : SPQ_HALF_FIELDS) >> (b) & 1u) && p->bits == (b))
     const int32_t n = events_of(runs, end);
-    tally->narrow = (SPQ_FIELD(p, 2) || SPQ_FIELD(p, 4)) && n <= p->many;
+    tally->narrow = units > 1 && (FIELD(2) || FIELD(4)) && n <= p->many; /* one unit: not worth its code */
     tally->lifted = (uint32_t)(n * p->lift);
     if (!tally->narrow) clear(tally->words, 8 * units);
-    if (SPQ_FIELD(p, 2)) {
-        if (tally->narrow) add_pairs(p, codes, lists, runs, end, units, 0, tally->words);
+    if (FIELD(2)) {
+        if (units > 1 && tally->narrow) add_pairs(p, codes, lists, runs, end, units, 0, tally->words);
         else add_pairs(p, codes, lists, runs, end, units, 1, tally->words);
-    } else if (SPQ_FIELD(p, 4)) {
-        if (tally->narrow) add_nibbles(p, codes, lists, runs, end, units, 0, tally->words);
+    } else if (FIELD(4)) {
+        if (units > 1 && tally->narrow) add_nibbles(p, codes, lists, runs, end, units, 0, tally->words);
         else add_nibbles(p, codes, lists, runs, end, units, 1, tally->words);
-    } else if (SPQ_FIELD(p, 8)) {
+    } else if (FIELD(8)) {
         add_bytes(codes, lists, runs, end, units, tally->words);
-    } else if (SPQ_FIELD(p, 16)) {
+    } else if (FIELD(16)) {
         add_products(codes, lists, runs, end, units, tally->words);
         tally->lifted = 0;
     }
 }
 
-/* Whether a tile holds both its units. */
-static int32_t full(const spq_packed *p, int32_t tile) {
-    return (SPQ_UNITS & 2u) && (!(SPQ_UNITS & 1u) || 2 * tile + 1 < p->units);
+/* Whether a tile holds both its units, in a network whose tiles are of either kind or of one: bits 1 and 0. */
+SPQ_INLINE int32_t full(const spq_packed *p, int32_t tile, const uint32_t kinds) {
+    return (kinds & 2u) && (!(kinds & 1u) || 2 * tile + 1 < p->units);
 }
+
+#define KINDS ((SPQ_FIELDS ? 2u : 0u) | (SPQ_HALF_FIELDS ? 1u : 0u))
 
 static void tally_tile(const spq_connection *c, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                        int32_t tile, spq_tally *tally) {
     const spq_packed *p = c->packed;
     const uint32_t *codes = p->words + tile * p->bits;
-    if (full(p, tile)) tally_units(p, codes, lists, runs, end, 2, tally);
-    else if (SPQ_UNITS & 1u) tally_units(p, codes, lists, runs, end, 1, tally);
+    if (full(p, tile, KINDS)) tally_units(p, codes, lists, runs, end, 2, tally);
+    else if (KINDS & 1u) tally_units(p, codes, lists, runs, end, 1, tally);
 }
 
 void spq_packed_sums(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
                      int32_t *sums) {
     for (int32_t tile = 0; tile < c->tiles; tile++, sums += SPQ_LANES) {
-        const int32_t two = full(c->packed, tile);
+        const int32_t two = full(c->packed, tile, KINDS);
         spq_tally tally;
         tally_tile(c, lists, runs, runs + count, tile, &tally);
         for (int32_t i = 16; i < SPQ_LANES && !two; i++) sums[i] = 0;
@@ -222,7 +223,7 @@ static void fire_tile(const spq_packed *p, int32_t tile, const spq_tally *tally,
                       uint32_t *spikes) {
     const uint32_t *constants = p->constants + tile * 2 * p->pitch;
     uint32_t word = 0, code[2] = {0, 0};
-    if (full(p, tile)) {
+    if (full(p, tile, SPQ_UNITS)) {
         for (int32_t u = 0; u < 2; u++, constants += p->pitch) {
             uint32_t nibbles[2] = {state[0] >> 4 * u & NIBBLES, state[pitch] >> 4 * u & NIBBLES};
             word |= spq_fire_unit(p, constants, tally, u, nibbles) << 4 * u;
@@ -244,7 +245,8 @@ void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_v
         for (int32_t tile = 0; tile < c->tiles; tile++, state++, spikes++) {
             spq_tally tally;
             tally_tile(c, lists, view->runs, end, tile, &tally);
-            spq_settle(c->packed, full(c->packed, tile) ? 2 : 1, &tally);
+            if (full(c->packed, tile, SPQ_UNITS)) spq_settle(c->packed, 2, &tally);
+            else if (SPQ_UNITS & 1u) spq_settle(c->packed, 1, &tally);
             for (int32_t t = 0; t < steps; t++)
                 fire_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
         }

@@ -35,11 +35,11 @@ SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) 
 SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tally) {
     const uint32_t few = tally->lifted * SPQ_BYTES, many = tally->lifted * SPQ_BOTH;
     if (tally->narrow) {
-        SPQ_UNROLL(8)
+        SPQ_UNROLL(2)
         for (int32_t i = 0; i < 4 * units; i++) tally->words[i] = __usub8(tally->words[i], few);
         return;
     }
-    SPQ_UNROLL(8)
+    SPQ_UNROLL(2)
     for (int32_t i = 0; i < 4 * units; i++) {
         uint32_t even = tally->words[2 * i], odd = tally->words[2 * i + 1];
         even = carry ? settled16(even, many, 0) : (uint32_t)__usub16(even, many);
@@ -52,7 +52,7 @@ SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tal
 /* Sums of a tile as lanes of 16 bits: words 8 u + 2 m + e. */
 SPQ_INLINE void settle16(const int32_t units, const int32_t fraction, spq_tally *tally) {
     if (tally->narrow) {
-        SPQ_UNROLL(8)
+        SPQ_UNROLL(2)
         for (int32_t i = 4 * units - 1; i >= 0; i--) {
             const uint32_t lanes = __usub8(tally->words[i], tally->lifted * SPQ_BYTES);
             const uint32_t even = (uint32_t)__sxtb16((int8x4_t)lanes), odd = (uint32_t)__sxtb16((int8x4_t)(lanes >> 8));
@@ -62,7 +62,7 @@ SPQ_INLINE void settle16(const int32_t units, const int32_t fraction, spq_tally 
         }
         return;
     }
-    SPQ_UNROLL(16)
+    SPQ_UNROLL(2)
     for (int32_t i = 0; i < 8 * units; i++)
         tally->words[i] = settled16(tally->words[i], tally->lifted * SPQ_BOTH, fraction);
 }
@@ -75,7 +75,7 @@ SPQ_INLINE void spq_settle(const spq_packed *p, const int32_t units, spq_tally *
     else settle16(units, 0, tally);
 }
 
-/* What the codes of four or two neurons leave, by the highest bit of each lane of `first` and `second`, which move on to
+/* What the codes of four or two neurons leave, by the highest bit of each lane of `first` and `second`, which go on to
  * the next: a lane added to itself carries that bit into a flag. Constants lie `pitch` words apart. */
 #define SPQ_DECAY(width)                                                                                               \
     SPQ_INLINE uint32_t decay##width(const int32_t levels, const uint32_t *k, uint32_t *first, uint32_t *second) {     \
@@ -95,7 +95,8 @@ SPQ_INLINE uint32_t chooser(const int32_t levels, const uint32_t *code) {
     return (levels == 3 ? ~(code[0] | code[1]) : code[0]) << 4;
 }
 
-/* ---- lanes of 8 bits, which saturate; the last part comes first ---- */
+/* ---- lanes of 8 bits, which saturate; the last part comes first. The loop has to be unrolled: where it stays one, GCC
+ * 12 loses the first value of what is added to itself ---- */
 
 SPQ_INLINE uint32_t spq_fire8(const uint32_t *constants, const int32_t levels, const int32_t still,
                               const spq_tally *tally, int32_t unit, uint32_t *code) {

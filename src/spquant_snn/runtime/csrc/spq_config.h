@@ -7,8 +7,9 @@
 
 #define SPQ_FORMS 0x7Fu      /* bit f: connections of form f */
 #define SPQ_POOLS 3u         /* 1: pools on spikes, 2: pools on counts */
-#define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits */
-#define SPQ_UNITS 3u         /* 1: tiles of 16 outputs, 2: of 32 */
+#define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits, in tiles of 32 outputs */
+#define SPQ_HALF_FIELDS 0x10114u /* the same in tiles of 16 */
+#define SPQ_UNITS 3u         /* tiles whose packed neurons are decided; 1: of 16, 2: of 32 */
 #define SPQ_DECIDES 0x10101u /* bit w: packed neurons in lanes of w bits; bit 0: neurons of 32 bits */
 #define SPQ_LEVELS 0x18u     /* bit n: those of n levels */
 #define SPQ_CODES 0xFFFFFFu  /* neurons of 32 bits; bit n: n levels, 15 for 16; bit 16 + b % 8: scaled, b bits */
