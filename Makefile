@@ -3,13 +3,18 @@ VENV ?= .venv
 PYTHON ?= python3
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test check format clean
+# `make test-device` builds firmware and runs it on emulated boards: on those of QEMU whose tools are installed, as by
+# 'apt-get install gcc-arm-none-eabi qemu-system-arm gcc-riscv64-unknown-elf qemu-system-misc', and by two packages alone.
+.PHONY: demo test test-device check format clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
 
 test: $(VENV)/ready
 	$(RUN) -m pytest
+
+test-device: $(VENV)/device
+	$(RUN) -m pytest -m device -rs
 
 check: $(VENV)/ready
 	$(RUN) -m ruff format --check .
@@ -26,6 +31,10 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV); torch is large, this takes a while"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/device: $(VENV)/ready
+	@$(RUN) -m pip install --quiet --disable-pip-version-check ziglang==0.17.1 unicorn==2.1.4
 	touch $@
 
 clean:
