@@ -137,7 +137,7 @@ def run_firmware(
     count: bool = True,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Build exported C firmware, run it on an emulated board, and compare it with the reference.
+    """Run exported C on an emulated board, beside the reference.
 
     Args:
         firmware: folder that spquant export --target c has written.
