@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from .cli_bench import bench
+from .cli_options import OptionalFolder, OptionalName, use_threads
 from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
 from .train.config import TrainOptions
 
@@ -25,13 +27,8 @@ Target = Literal["spq", "c"]
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
-OptionalSource = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")]
 OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 OptionalIndices = Annotated[str | None, tyro.conf.arg(metavar="INDICES")]
-OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
-
-_PRUNED = TrainOptions(target_ops=0.2)
 
 
 def train(
@@ -54,7 +51,7 @@ def train(
     """
     from .trainer import SpQuantTrainer
 
-    _use_threads(threads)
+    use_threads(threads)
     if resume is not None:
         if out is not None:
             raise RunError("give either --out, for a new run, or --resume, for one to go on with")
@@ -91,7 +88,7 @@ def evaluate(
     """
     from .commands import evaluate_source
 
-    _use_threads(threads)
+    use_threads(threads)
     result = evaluate_source(source, backend, dataset, images, data_dir, threads)
     print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")
     return 0
@@ -184,7 +181,7 @@ def verify(
     """
     from .commands import verdict_json, verify_run
 
-    _use_threads(threads)
+    use_threads(threads)
     verdict = verify_run(run, backend, dataset, images, data_dir)
     print(json.dumps(verdict_json(verdict)) if as_json else str(verdict))
     return 0 if verdict.equal else 1
@@ -245,78 +242,6 @@ def doctor(data_dir: OptionalFolder = None) -> int:
     return 0
 
 
-def bench_runtime(
-    lenet: OptionalSource = None,
-    rates: tuple[float, ...] = (1, 2, 5, 10, 20, 30, 50),
-    rounds: int = 15,
-    data_dir: OptionalFolder = None,
-    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
-) -> int:
-    """Time the native runtime against ONNX Runtime, OpenVINO, torch and NumPy.
-
-    Args:
-        lenet: a LeNet-SNN of 4 time steps trained on MNIST, its run or its .spq file.
-        rates: percent of spikes whose times are measured and fitted.
-        rounds: of all candidates in turn; the medians count.
-        data_dir: where the data sets lie; $SPQUANT_DATA by default.
-        as_json: print one JSON object.
-    """
-    from .bench.table import as_json as plain
-    from .bench.table import tables
-    from .commands import bench_runtime as measure
-
-    report = measure(lenet, rates, rounds, data_dir)
-    if as_json:
-        print(json.dumps(plain(report)))
-    else:
-        Console(highlight=False).print(*tables(report), sep="\n")
-    return 0
-
-
-def bench_sparsity(
-    config: tyro.conf.OmitArgPrefixes[TrainOptions] = _PRUNED,
-    more_seeds: tuple[int, ...] = (),
-    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/sparsity"),
-    data_dir: OptionalFolder = None,
-    device: OptionalName = None,
-    threads: int = 0,
-    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
-) -> int:
-    """Compare trained gates with random masks, magnitude pruning and rate regulation.
-
-    Args:
-        config: of the training with gates; the other arms differ from it in what is done for sparsity.
-        more_seeds: to repeat everything with.
-        out: folder of the runs, one for each arm; those that are finished are not trained again.
-        data_dir: where the data sets lie; $SPQUANT_DATA by default.
-        device: cpu, cuda ...; a GPU where there is one by default.
-        threads: of the processor; all by default.
-        as_json: print one JSON object, and nothing of the trainings.
-    """
-    from .bench.sparsity_table import as_json as plain
-    from .bench.sparsity_table import tables
-    from .commands import bench_sparsity as measure
-
-    _use_threads(threads)
-    report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
-    if as_json:
-        print(json.dumps(plain(report)))
-    else:
-        Console(highlight=False).print(*tables(report), sep="\n")
-    return 0
-
-
-Works = (
-    Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
-    | Annotated[int, tyro.conf.subcommand("sparsity", constructor=bench_sparsity, prefix_name=False)]
-)
-
-
-def bench(work: tyro.conf.OmitArgPrefixes[Works]) -> int:
-    """Measure this package."""
-    return work
-
-
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "eval": evaluate,
@@ -344,15 +269,6 @@ def main() -> int:
     except BrokenPipeError:  # the reader, as `head` does, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _use_threads(threads: int) -> None:
-    if threads < 0:
-        raise ConfigError(f"threads must be at least 0, not {threads}")
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _indices(raster: str | None) -> tuple[int, ...] | None:

@@ -10,7 +10,7 @@ import pytest
 from spquant_snn.bench import outcome as outcomes
 from spquant_snn.bench.arms import ARMS, Plan
 from spquant_snn.bench.sparsity import measure
-from spquant_snn.cli import _PRUNED
+from spquant_snn.cli_bench import _PRUNED
 from spquant_snn.commands import bench_sparsity
 from spquant_snn.data import hold_out, load
 from spquant_snn.integer.file import load_graph

@@ -1,0 +1,87 @@
+"""The command ``spquant bench``: parse and call, nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from .cli_options import OptionalFolder, OptionalName, OptionalSource, use_threads
+from .train.config import TrainOptions
+
+_PRUNED = TrainOptions(target_ops=0.2)
+
+
+def bench_runtime(
+    lenet: OptionalSource = None,
+    rates: tuple[float, ...] = (1, 2, 5, 10, 20, 30, 50),
+    rounds: int = 15,
+    data_dir: OptionalFolder = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Time the native runtime against ONNX Runtime, OpenVINO, torch and NumPy.
+
+    Args:
+        lenet: a LeNet-SNN of 4 time steps trained on MNIST, its run or its .spq file.
+        rates: percent of spikes whose times are measured and fitted.
+        rounds: of all candidates in turn; the medians count.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        as_json: print one JSON object.
+    """
+    from .bench.table import as_json as plain
+    from .bench.table import tables
+    from .commands import bench_runtime as measure
+
+    report = measure(lenet, rates, rounds, data_dir)
+    if as_json:
+        print(json.dumps(plain(report)))
+    else:
+        Console(highlight=False).print(*tables(report), sep="\n")
+    return 0
+
+
+def bench_sparsity(
+    config: tyro.conf.OmitArgPrefixes[TrainOptions] = _PRUNED,
+    more_seeds: tuple[int, ...] = (),
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/sparsity"),
+    data_dir: OptionalFolder = None,
+    device: OptionalName = None,
+    threads: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Compare trained gates with random masks, magnitude pruning and rate regulation.
+
+    Args:
+        config: of the training with gates; the other arms differ from it in what is done for sparsity.
+        more_seeds: to repeat everything with.
+        out: folder of the runs, one for each arm; those that are finished are not trained again.
+        data_dir: where the data sets lie; $SPQUANT_DATA by default.
+        device: cpu, cuda ...; a GPU where there is one by default.
+        threads: of the processor; all by default.
+        as_json: print one JSON object, and nothing of the trainings.
+    """
+    from .bench.sparsity_table import as_json as plain
+    from .bench.sparsity_table import tables
+    from .commands import bench_sparsity as measure
+
+    use_threads(threads)
+    report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
+    if as_json:
+        print(json.dumps(plain(report)))
+    else:
+        Console(highlight=False).print(*tables(report), sep="\n")
+    return 0
+
+
+Works = (
+    Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
+    | Annotated[int, tyro.conf.subcommand("sparsity", constructor=bench_sparsity, prefix_name=False)]
+)
+
+
+def bench(work: tyro.conf.OmitArgPrefixes[Works]) -> int:
+    """Measure this package."""
+    return work
