@@ -316,3 +316,9 @@ def test_a_damaged_note_is_named(out, untrained):
     run.note(deployed={"images": 360})
     with pytest.raises(ValueError, match=r"run\.json or metrics\.jsonl is damaged: delete 'deployed' from the first"):
         report_of(out)
+
+
+def test_blocks_are_skipped_by_the_trained_gates_alone():
+    plan = Plan(TrainConfig(dataset="digits", target_ops=0.2, target_skip=0.3), (), Path("nowhere"))
+    skips = {arm.name: plan.training(arm, 0).target_skip for arm in ARMS}
+    assert skips == {"dense": 0, "gates": 0.3, "random": 0, "magnitude": 0, "rates": 0}

@@ -31,11 +31,13 @@ class Arm:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-DENSE = Arm("dense", "dense", {"target_ops": 1.0})
-GATES = Arm("gates", "trained gates")
-RANDOM = Arm("random", "random masks", {"channel_choice": "random"})
-MAGNITUDE = Arm("magnitude", "magnitude pruning", {"channel_choice": "magnitude"})
-RATES = Arm("rates", "rate regulation", {"target_ops": 1.0})  # with the target_synops that the gates come to
+DENSE = Arm("dense", "dense", {"target_ops": 1.0, "target_skip": 0.0})
+GATES = Arm("gates", "trained gates")  # of channels; and of blocks, where a share to skip is given
+RANDOM = Arm("random", "random masks", {"channel_choice": "random", "target_skip": 0.0})
+MAGNITUDE = Arm("magnitude", "magnitude pruning", {"channel_choice": "magnitude", "target_skip": 0.0})
+RATES = Arm(
+    "rates", "rate regulation", {"target_ops": 1.0, "target_skip": 0.0}
+)  # with the target_synops that the gates come to
 ARMS = (DENSE, GATES, RANDOM, MAGNITUDE, RATES)
 CONTROLS = (RANDOM, MAGNITUDE, RATES)
 
