@@ -52,6 +52,7 @@ def write_page(html: str, path: Path) -> int:
 def run_page(story: Story) -> str:
     """The page of a report on one network."""
     subject, ledger = story.subject, story.ledger
+    blocks = parts.blocks(ledger)
     return _render(
         "run.html",
         title=subject.name,
@@ -64,6 +65,7 @@ def run_page(story: Story) -> str:
         charts=[sections.energies(ledger), sections.traffic(ledger), sections.operations(ledger)],
         tables=[
             parts.operations(ledger),
+            *([blocks] if blocks else []),
             parts.traffic(ledger),
             sections.with_micro(parts.energies(ledger)),
             sections.with_micro(parts.spent(ledger)),

@@ -107,6 +107,8 @@ def facts(subject: Subject) -> Iterator[str]:
         yield f"{len(subject.epochs)} epochs, seed {config.seed}"
     if config.target_ops < 1:
         yield f"channels closed to {percent(config.target_ops)} of the operations"
+    if config.target_skip > 0:
+        yield f"blocks with {percent(config.target_skip)} of the operations on spikes skipped"
 
 
 def learning(subject: Subject) -> Iterator[Chart]:
