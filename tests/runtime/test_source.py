@@ -57,6 +57,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"spq.h"',
             '"events.h"',
             '"sums.h"',
+            '"blocks.h"',
             '"neuron.h"',
             '"lanes.h"',
             '"lanes_avx2.h"',

@@ -1,4 +1,4 @@
-/* check: whether a network is one that this build runs, and its arena as large as it needs. */
+/* check: what this build can run, whether a network is that, and its arena as large as it needs. */
 #include "dense.h"
 #include "lanes.h"
 #include "packed.h"
@@ -144,4 +144,18 @@ int32_t spq_check(const spq_network *network, uint32_t layout, uint32_t arena_si
     }
     const spq_connection *readout = &network->layers[network->layer_count - 1].connection;
     return fits(network->logits, 4u * (uint64_t)readout->outputs, network->arena_size) ? SPQ_OK : SPQ_BAD_ARENA;
+}
+
+int32_t spq_body(void) {
+#if SPQ_HAS_SLICED
+    return SPQ_AVX512_SLICED;
+#elif !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+    return SPQ_AVX512;
+#elif !defined(SPQ_PORTABLE) && defined(__AVX2__)
+    return SPQ_AVX2;
+#elif !defined(SPQ_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
+    return SPQ_NEON;
+#else
+    return SPQ_PORTABLE_BODY;
+#endif
 }

@@ -5,7 +5,6 @@
  * first layer adds up a still image once and shows its sums to the neurons at every step. */
 #include "blocks.h"
 #include "dense.h"
-#include "lanes.h"
 #include "packed.h"
 #include "sliced.h"
 #include "sums.h"
@@ -299,17 +298,3 @@ int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, 
     return SPQ_OK;
 }
 #endif
-
-int32_t spq_body(void) {
-#if SPQ_HAS_SLICED
-    return SPQ_AVX512_SLICED;
-#elif !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
-    return SPQ_AVX512;
-#elif !defined(SPQ_PORTABLE) && defined(__AVX2__)
-    return SPQ_AVX2;
-#elif !defined(SPQ_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
-    return SPQ_NEON;
-#else
-    return SPQ_PORTABLE_BODY;
-#endif
-}
