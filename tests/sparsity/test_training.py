@@ -49,24 +49,24 @@ def step(sparse, network, images, moment):
 def test_gates_are_open_then_learned_then_settled(row, noise):
     network, images = row(), noise(8, 1, 8, 8)
     sparse = SparseTraining(network, Goals(ops=0.2), 10)
-    assert sparse.settles == 4
-    for moment, learning, temperature in [(0, False, WARM), (0.99, False, WARM), (1, True, WARM), (3.99, True, COLD)]:
+    assert sparse.settles == 6
+    for moment, learning, temperature in [(0, False, WARM), (1.99, False, WARM), (2, True, WARM), (5.99, True, COLD)]:
         step(sparse, network, images, moment)
         assert {gate.learning for gate in sparse.gates} == {learning}
         assert sparse.gates[0].temperature == pytest.approx(temperature, rel=0.01)
-    for epoch in range(1, 4):
+    for epoch in range(1, 6):
         sparse.end_epoch(epoch, IMAGES)
         assert not sparse.settled
-    sparse.end_epoch(4, IMAGES)
+    sparse.end_epoch(6, IMAGES)
     assert sparse.settled
     assert sparse.summary()["ops_share"] <= 0.2
-    assert step(sparse, network, images, 4.0) == 0
+    assert step(sparse, network, images, 6.0) == 0
 
 
 def test_the_allowed_share_falls_to_the_target(row, noise):
     network, images = row(), noise(8, 1, 8, 8)
     sparse = SparseTraining(network, Goals(ops=0.1), 10)
-    found = [step(sparse, network, images, moment) for moment in (0.9, 1.0, 2.0, 2.7, 3.4, 3.9)]
+    found = [step(sparse, network, images, moment) for moment in (1.9, 2.0, 3.0, 4.0, 5.2, 5.8)]
     assert found[0] == found[1] == 0
     assert found[1] < found[2] < found[3] < found[4]
     assert found[4] == pytest.approx(found[5], rel=0.2)
@@ -76,7 +76,7 @@ def test_the_allowed_share_falls_to_the_target(row, noise):
 def test_gates_are_learned_before_they_are_settled_and_settled_in_time(row, epochs):
     sparse = SparseTraining(row(), Goals(ops=0.5), epochs)
     assert 1 <= sparse.settles <= epochs
-    assert sparse.settles > 0.1 * epochs
+    assert sparse.settles > 0.2 * epochs
 
 
 def test_rates_weigh_more_and_more_from_the_start(row, noise):
@@ -112,12 +112,12 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
     assert made.evaluate() > 50
     found = lines(tmp_path / "x")
     assert [line["ops_share"] for line in found[:1]] == [1.0]
-    assert found[1]["ops_share"] <= 0.3  # settled after two of five epochs
-    assert [line["channels"] for line in found[2:]] == [found[1]["channels"]] * 3
+    assert found[2]["ops_share"] <= 0.3  # settled after three of five epochs
+    assert [line["channels"] for line in found[3:]] == [found[2]["channels"]] * 2
     small = load_network(tmp_path / "x")
     widths = {stage.name: len(stage.synapse.weight) for stage in small.hidden}
     assert widths == {name: opened for name, (opened, _) in found[-1]["channels"].items()}
-    assert made.run.read_record()["best"]["epoch"] >= 2
+    assert made.run.read_record()["best"]["epoch"] >= 3
     assert len(made.network.hidden[0].synapse.weight) == 8  # the training's own network keeps its shape
     if bits != 32:
         program, test = load(tmp_path / "x" / "model.spq"), made.data.test
@@ -130,10 +130,10 @@ def test_controls_meet_the_target_too(tmp_path):
     for choice in ("random", "magnitude"):
         made = trainer(target_ops=0.3, channel_choice=choice, out=choice).train(epochs=5)
         found = lines(tmp_path / choice)
-        assert (found[0]["ops_share"] == 1) == (choice == "magnitude")
-        assert 0.15 < found[1]["ops_share"] <= 0.3
-        assert [line["channels"] for line in found[2:]] == [found[1]["channels"]] * 3
-        assert made.run.read_record()["best"]["epoch"] >= 2
+        assert [line["ops_share"] == 1 for line in found[:2]] == [choice == "magnitude"] * 2
+        assert 0.15 < found[2]["ops_share"] <= 0.3
+        assert [line["channels"] for line in found[3:]] == [found[2]["channels"]] * 2
+        assert made.run.read_record()["best"]["epoch"] >= 3
         widths = {stage.name: len(stage.synapse.weight) for stage in load_network(tmp_path / choice).hidden}
         assert widths == {name: opened for name, (opened, _) in found[-1]["channels"].items()}
         made.train(epochs=1)  # with the same channels

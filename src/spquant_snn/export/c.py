@@ -29,7 +29,7 @@ from .vectors import make_vectors
 VERSION = 1  # of the folder
 
 _HEADERS = (
-    "spq.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_simd32.h",
+    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_simd32.h",
     "packed_plain.h", "neuron.h", "lanes.h",
     "scaled.h", "dense.h",
     "sliced.h",

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from ..runtime.plan import NetworkPlan
 
-SOURCES = ("run.c", "events.c", "sums.c", "packed.c", "neuron.c")  # of the runtime, for any exported network
+SOURCES = (
+    "run.c",
+    "events.c",
+    "sums.c",
+    "blocks.c",
+    "packed.c",
+    "neuron.c",
+)  # of the runtime, for any exported network
 
 
 @dataclass(frozen=True)
@@ -21,15 +28,18 @@ class Used:
     decides: int
     levels: int
     codes: int
+    blocks: int
     event: int  # bytes of an event
 
     @classmethod
     def by(cls, plan: NetworkPlan, event: int) -> Used:
         """Of a plan whose events take ``event`` bytes."""
-        found = dict.fromkeys(("forms", "pools", "fields", "half_fields", "units", "decides", "levels", "codes"), 0)
+        names = ("forms", "pools", "fields", "half_fields", "units", "decides", "levels", "codes", "blocks")
+        found = dict.fromkeys(names, 0)
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["forms"] |= 1 << c.form
+            found["blocks"] |= int(layer.blocks is not None)
             counted = i == 0
             for pool in c.pools:
                 counted = counted or not pool.largest

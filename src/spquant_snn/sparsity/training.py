@@ -1,22 +1,22 @@
 """What a training does at each step for the sake of sparsity: when gates are learned, and what is added to the loss.
 
-    0 .. 10 % of the epochs     all gates open; densities are measured
-    10 .. 40 %                  gates are drawn and learned; the share of the operations that is allowed falls from 1
+    0 .. 20 % of the epochs     all gates open; densities are measured
+    20 .. 60 %                  gates are drawn and learned; the share of the operations that is allowed falls from 1
                                 to the target, evenly in its logarithm, within the first four fifths of this phase,
                                 and the temperature of the draws from 2/3 to 1/10
-    40 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
-    40 .. 100 %                 the network trains on with fixed gates
+    60 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
+    60 .. 100 %                 the network trains on with fixed gates
 
 The weight of the penalties on rates rises in the first 20 %.
 
 So it is with learned gates. Of the controls (``choices``) nothing is learned and nothing added to the loss:
 
     random      closed before the first step, within the target at the densities of the untrained network, and never
-                opened again; those of the trained network may ask for more, so at 40 % further channels are closed, in
+                opened again; those of the trained network may ask for more, so at 60 % further channels are closed, in
                 the order drawn, where more than the target is left. Less than the target can be left, then.
-    magnitude   all gates open until 40 %, then settled as learned ones are
+    magnitude   all gates open until 60 %, then settled as learned ones are
 
-At 40 % each choice is within the target; what rates do afterwards can move the share of all of them.
+At 60 % each choice is within the target; what rates do afterwards can move the share of all of them.
 
 Everything here is a function of the moment and of what the network's state holds, so that a training that was stopped
 goes on as it would have.
@@ -38,7 +38,7 @@ from .gates import COLD, WARM, channel_gates
 from .goals import Goals
 from .rates import rate_penalty, synops_penalty
 
-_BEGIN, _END = 0.1, 0.4  # of the epochs
+_BEGIN, _END = 0.2, 0.6  # of the epochs
 _RISE = 0.2  # of the epochs, in which the weight of the penalties on rates rises
 _REACHED = 0.8  # of the phase in which gates are learned
 _MOMENTUM = 0.05  # of the running means

@@ -62,7 +62,7 @@ class TrainOptions:
         target_skip: share of the operations of convolutions on spikes that is left out where few neurons are expected
             to fire, below 1; 0 leaves none out.
         channel_choice: which channels target_ops closes: learned by gates, or, as a control, random ones from the
-            first step on, or those whose batch normalisation has the smallest scale once 40 % of the epochs are
+            first step on, or those whose batch normalisation has the smallest scale once 60 % of the epochs are
             done.
     """
 

@@ -42,8 +42,8 @@ int32_t spq_mark_pixel(const spq_blocks *blocks, const spq_neuron *n, const spq_
 
 /* Every code of a tile gives way to the next; returns the spikes. */
 SPQ_INLINE uint32_t rest(const uint32_t *next, const int32_t bits, int32_t levels, uint32_t *state, int32_t pitch) {
-    uint32_t old[4], code[4] = {0, 0, 0, 0}, spikes = 0;
-    for (int32_t b = 0; b < bits; b++) old[b] = state[b * pitch];
+    uint32_t old[4], code[4], spikes = 0;
+    for (int32_t b = 0; b < bits; b++) old[b] = state[b * pitch], code[b] = 0;
     for (int32_t k = 0; k < levels; k++, next += bits + 1) {
         uint32_t here = 0xFFFFFFFFu;
         for (int32_t b = 0; b < bits; b++) here &= k >> b & 1 ? old[b] : ~old[b];

@@ -47,7 +47,7 @@ static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
     const int32_t words = row_words(c), all = layer_words(c);
     spq_cells cells = {c->out_width, c->tiles, (uint32_t *)at(turn->arena, layer->state), all,
                        (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
-    if (layer->blocks) cells.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
+    if (SPQ_BLOCKS && layer->blocks) cells.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
     cells.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
     return cells;
 }
@@ -59,7 +59,7 @@ static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
     for (int32_t t = turn->first; t < turn->first + turn->count; t++) {
         const spq_cells cells = cells_of(turn, t, row);
         spq_fire_row(layer->neuron, sums, layer->connection.wide, &cells);
-        if (layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &cells);
+        if (SPQ_BLOCKS && layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &cells);
         if (turn->trace) trace_row(turn, t, row, &cells);
     }
 }
@@ -98,13 +98,13 @@ static void sum_row(const spq_turn *turn, const spq_connection *c, const spq_lis
     const spq_layer *layer = &turn->network->layers[turn->index];
     uint8_t *sums = (uint8_t *)at(turn->arena, turn->network->scratch.sums);
     const int32_t size = (c->wide ? 4 : 2) * c->tiles * SPQ_LANES;
-    spq_cells cells = {0, 0, 0, 0, 0, 0};
-    if (layer->blocks) cells = cells_of(turn, turn->first, row);
     for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
-        const uint8_t *marks = cells.marks ? cells.marks + column * c->tiles : 0;
-        if (marks) {
+        const uint8_t *marks = 0;
+        if (SPQ_BLOCKS && layer->blocks) {
+            const spq_cells cells = cells_of(turn, turn->first, row);
             const int32_t active = spq_active(c, lists, top, slot, x);
             if (!spq_mark_pixel(layer->blocks, layer->neuron, &cells, column, active)) continue;
+            marks = cells.marks + column * c->tiles;
         }
         spq_sum(c, lists, view, x, marks, sums + column * size);
     }

@@ -13,6 +13,7 @@
 #define SPQ_DECIDES 0x10101u /* bit w: packed neurons in lanes of w bits; bit 0: neurons of 32 bits */
 #define SPQ_LEVELS 0x18u     /* bit n: those of n levels */
 #define SPQ_CODES 0xFFFFFFu  /* neurons of 32 bits; bit n: n levels, 15 for 16; bit 16 + b % 8: scaled, b bits */
+#define SPQ_BLOCKS 1         /* blocks of neurons that need no sums */
 #define SPQ_HOST 1           /* batches, and traces of spikes and codes */
 
 typedef uint32_t spq_event; /* where the codes of an input start in a row of the kernel */
