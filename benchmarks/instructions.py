@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
-from alone import C_FILES, as_c, constants, executable
+from alone import C_FILES, MAIN, as_c, constants, executable
 from spquant_snn.data import load
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph
@@ -37,22 +37,10 @@ from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.plan import Body, LayerPlan, NetworkPlan
 
-_MAIN = """
-static uint32_t arena[ARENA];
-int main(void) {
-    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
-    for (int n = 0; n < COUNT && !wrong; n++) {
-        const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
-        for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
-    }
-    return wrong != 0;
-}
-"""
-
 
 def instructions(graph: Graph, plan: NetworkPlan, images: NDArray[np.uint8], folder: Path) -> float:
     """Of one image, the mean; the program checks the logits too."""
-    code = as_c(plan) + constants(images=images, logits=reference.run(graph, images).astype(np.int32)) + _MAIN
+    code = as_c(plan) + constants(images=images, logits=reference.run(graph, images).astype(np.int32)) + MAIN
     counted = []
     for count in (0, len(images)):
         sizes = {"ARENA": -(-plan.arena_size // 4), "COUNT": count, "IMAGE": images[0].size, "CLASSES": graph.classes}

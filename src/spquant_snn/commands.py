@@ -94,7 +94,7 @@ def export_run(run: Path, out: Path) -> int:
 def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
     _check_there(source)
-    config = load_config(RunFolder(source).config) if source.is_dir() else None
+    config = _config(source)
     if config is not None and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: export a run of 1.58 to 8 bits")
     name = _data_of(source, dataset, config)

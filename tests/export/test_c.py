@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphs import RARE
-from spquant_snn.errors import DataError, RunError
+from spquant_snn.errors import DataError, ModelError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
 from spquant_snn.export.render import identifiers
@@ -80,6 +80,11 @@ def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn):
     assert lines[:-1] == [" ".join(map(str, [row.argmax(), *row])) for row in expected]
     frames = reference.run(graph, images[:, None])[0]  # the images as a sequence
     assert lines[-1] == " ".join(map(str, ["frames", *frames]))
+
+
+def test_a_network_that_skips_blocks_is_refused(firmware):
+    with pytest.raises(ModelError, match="skips blocks by a gate"):
+        firmware(5, 4, 4, "subtract", gated=True)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sanitizers
-from alone import C_FILES, CLEAN, as_c, constants, executable
+from alone import C_FILES, CLEAN, MAIN, as_c, constants, executable
 from spquant_snn.integer import reference
 from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library, sources
 from spquant_snn.runtime.layout import plan_network
@@ -116,20 +116,6 @@ def test_sanitizers_find_nothing(cache, flags):
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, "clean\n"), ended.stderr[-4000:]
-
-
-MAIN = """
-#include <stdio.h>
-static uint32_t arena[ARENA];
-int main(void) {
-    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
-    for (int n = 0; n < COUNT && !wrong; n++) {
-        const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
-        for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
-    }
-    return wrong ? 1 : 0;
-}
-"""
 
 
 @pytest.fixture

@@ -11,6 +11,20 @@ from spquant_snn.runtime.structs import CNetwork
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
 
+# Behind a plan, its images and their logits: whether C finds these. ARENA, COUNT, IMAGE and CLASSES are to be defined.
+MAIN = """
+#include <stdio.h>
+static uint32_t arena[ARENA];
+int main(void) {
+    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
+    for (int n = 0; n < COUNT && !wrong; n++) {
+        const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
+        for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
+    }
+    return wrong ? 1 : 0;
+}
+"""
+
 
 def executable(target, code, linked, command, sizes):
     """Compile C source, which ``as_c`` may have begun, to the file ``target``.

@@ -134,9 +134,12 @@ def test_bars_end_to_end_add_up(drawing):
         assert a["width"] + b["width"] == pytest.approx(WIDTH * total / 4, abs=0.02)
 
 
-def test_nothing_done_makes_a_chart():
-    nested_bars("a", ("dense",), [("x", (0,))], "unit")
-    stacked_bars("a", ("p",), [("x", (0,))], "bits")
+def test_nothing_done_makes_a_chart(drawing):
+    for chart in (
+        nested_bars("a", ("dense",), [("x", (0,))], "unit"),
+        stacked_bars("a", ("p",), [("x", (0,))], "bits"),
+    ):
+        assert all(bar["width"] == 0 for _, bar in drawing(chart).of("part0")[1:])
 
 
 def test_a_range_is_logarithmic_and_its_forms_differ(drawing):
