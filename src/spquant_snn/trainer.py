@@ -28,6 +28,7 @@ from .train.console import Display
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
 from .train.run import RunFolder, add_sparsity, build_network, free_folder, load_network, numbered
+from .train.start import start_from
 
 
 class SpQuantTrainer:
@@ -81,8 +82,9 @@ class SpQuantTrainer:
             "weight_bits": quantization_bits if weight_bits is None else weight_bits,
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
-        if isinstance(options.get("teacher"), Path):
-            options["teacher"] = str(options["teacher"])
+        for name in ("init", "teacher"):
+            if isinstance(options.get(name), Path):
+                options[name] = str(options[name])
         self.config = with_options(options)
         self.device = _usable_device(device)
         self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
@@ -162,6 +164,8 @@ class SpQuantTrainer:
         train, validation = hold_out(self.data.train, config.validation, config.seed)
         teacher = self._teacher()
         if self.run is None or self._finished or not self.run.checkpoint.exists():
+            if config.init and not self._finished:
+                start_from(Path(config.init), self.network, config.weight_quantizer)
             self._check_goals(train.images[: config.batch_size])
         network, run = self.network, self._open_run()
         optimizer = make_optimizer(network, config)

@@ -58,6 +58,7 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("seed", -1),
         ("seed", 2**31),
         ("teacher", None),
+        ("init", 3),
         ("distill_weight", 1.1),
         ("distill_temperature", 0),
         ("model", 3),

@@ -116,26 +116,44 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Read what ``save_weights`` wrote.
+    """Put into a model what ``save_weights`` wrote.
 
     Raises:
         RunError: there is no such file.
         FileFormatError: it is damaged or of another network.
     """
+    state = read_weights(path)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise _unusable(path, error) from None
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """What ``save_weights`` wrote, by its names.
+
+    Raises:
+        RunError: there is no such file.
+        FileFormatError: it is damaged.
+    """
     try:
         data = path.read_bytes()
-        state = load(data)
+        state: dict[str, Tensor] = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         if header.get("__metadata__", {}).get("sha256", digest := _digest(state)) != digest:
             raise ValueError("its checksum does not hold")
-        model.load_state_dict(state)
+        return state
     except OSError:
         raise RunError(f"{path.parent} holds no {path.name}: train at least one epoch first") from None
     except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise FileFormatError(
-            f"{path} is damaged or belongs to another network ({str(error).splitlines()[0][:120]}): "
-            "copy it again, or train again"
-        ) from None
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: Exception) -> FileFormatError:
+    return FileFormatError(
+        f"{path} is damaged or belongs to another network ({str(error).splitlines()[0][:120]}): "
+        "copy it again, or train again"
+    )
 
 
 def _digest(state: dict[str, Tensor]) -> str:

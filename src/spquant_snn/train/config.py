@@ -52,6 +52,8 @@ class TrainOptions:
         validation: images of the training set held out to choose the best epoch; 0 takes a tenth, at most 5,000.
         precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
         seed: of everything random.
+        init: folder of a run whose best weights are the first ones, of the same model at any width of bits; none by
+            default.
         teacher: folder of a run whose network is imitated; none by default.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
@@ -88,6 +90,7 @@ class TrainOptions:
     validation: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
+    init: str = ""
     teacher: str = ""
     distill_weight: float = 0.5
     distill_temperature: float = 2.0

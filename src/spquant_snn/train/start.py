@@ -1,0 +1,53 @@
+"""Where a training starts that does not start from random weights: at the best weights of another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..quant.network import SpikingNetwork
+from .checkpoint import read_weights
+from .config import load_config
+from .run import RunFolder
+
+_OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
+
+
+def start_from(folder: Path, network: SpikingNetwork, weight_quantizer: str) -> None:
+    """Take over the best weights of a run, with their normalisation; the widths of bits may differ. Gates and
+    predictors keep their own first values.
+
+    Args:
+        weight_quantizer: of the training that starts; scales of one kind mean nothing to another.
+
+    Raises:
+        RunError: the folder is not a run's, or has no weights yet.
+        FileFormatError: it is damaged.
+        ConfigError: its network has other layers, other quantisers or closed channels.
+    """
+    run = RunFolder(folder)
+    config = load_config(run.config)
+    if config.weight_quantizer != weight_quantizer:
+        raise ConfigError(
+            f"init {folder} has weight_quantizer {config.weight_quantizer!r}, not {weight_quantizer!r}: "
+            "start from a run with the same"
+        )
+    if config.target_ops < 1 or config.target_skip > 0:
+        raise ConfigError(f"init {folder} was trained with target_ops or target_skip: start from a run without them")
+    found, own = read_weights(run.weights), network.state_dict()
+    wanted = {name: tensor for name, tensor in own.items() if not set(name.split(".")) & set(_OF_SPARSITY)}
+    differing = _first_difference(found, wanted)
+    if differing:
+        raise ConfigError(f"init {folder} is of another network, {differing}: give a run of the same model")
+    network.load_state_dict(own | found)
+
+
+def _first_difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found or name not in wanted:
+            return f"{name} is only in {'this' if name in wanted else 'that'} one"
+        if found[name].shape != wanted[name].shape:
+            return f"{name} is {tuple(found[name].shape)} there, {tuple(wanted[name].shape)} here"
+    return ""
