@@ -22,7 +22,7 @@ from spquant_snn.train.run import RunFolder, load_network
 
 OPTIONS = {"model": "lenet-snn:0.25", "dataset": "digits", "precision": "fp32", "epochs": 2, "target_ops": 0.3}
 COMMAND = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", value)]
-NAMES = ["dense", "gates", "random", "magnitude", "rates"]
+NAMES = ["dense", "gates", "both", "random", "magnitude", "rates"]
 FILES = ("config.toml", "model.safetensors", "model.spq", "metrics.jsonl")
 
 
@@ -66,24 +66,28 @@ def test_each_arm_is_a_run_that_differs_in_what_it_is_for(whole):
         "gates": {},
         "random": {"channel_choice": "random"},
         "magnitude": {"channel_choice": "magnitude"},
-        "rates": {"target_ops": 1.0, "target_synops": float(report.budgets[0][0])},
+        "both": {"target_ops": 0.3**0.5, "target_synops": float(report.budgets["both"][0][0])},
+        "rates": {"target_ops": 1.0, "target_synops": float(report.budgets["rates"][0][0])},
     }
     for name in NAMES:
         assert asdict(load_config(out / name / "config.toml")) == gates | expected[name]
         assert {path.name for path in (out / name).iterdir()} == {*FILES, "checkpoint.pt", "run.json"}
 
 
-def test_rates_are_regulated_to_what_the_gates_do_on_held_out_images(whole):
+def test_rates_are_regulated_to_what_others_do_on_held_out_images(whole):
     out, report = whole
     config, data = load_config(out / "gates" / "config.toml"), load("digits")
     images = hold_out(data.train, config.validation, config.seed)[1].images
     network = load_network(out / "gates").eval().freeze()
     work, densities, opened = layer_work(network), [1.0], [float(len(s.synapse.weight)) for s in network.hidden]
     network(images, watch=lambda i, spikes: densities.append(measure_density(network, work, i, spikes)))
-    asked, found = report.budgets[0]
+    asked, found = report.budgets["rates"][0]
     assert asked == pytest.approx(sum(operations(work, densities, opened)[1:]), abs=1)
     rates = count(load_graph(out / "rates" / "model.spq"), images.numpy())
     assert found == pytest.approx(sum(layer.folded for layer in rates.layers[1:]), abs=1)
+    dense = count(load_graph(out / "dense" / "model.spq"), images.numpy())
+    asked, _ = report.budgets["both"][0]
+    assert asked == pytest.approx(0.3 * sum(layer.folded for layer in dense.layers[1:]), abs=1)
 
 
 def test_what_is_finished_is_neither_trained_nor_counted_again(whole, out, untrained):
@@ -113,8 +117,8 @@ def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(monkeypatch
     )
     report_of(tmp_path / "out")
     held_out = len(data.train) // 10
-    assert [len(images) for images in seen] == [held_out, held_out, *[len(data.test)] * 5]
-    assert trained == [0, 0, 0, 0, 1]  # all of it before the test images are met
+    assert [len(images) for images in seen] == [held_out] * 4 + [len(data.test)] * 6
+    assert trained == [0, 0, 0, 0, 1, 2]  # all of it before the test images are met
 
 
 def test_a_stopped_bench_goes_on_to_the_same_end(whole, monkeypatch, tmp_path):
@@ -140,7 +144,7 @@ def test_a_stopped_bench_goes_on_to_the_same_end(whole, monkeypatch, tmp_path):
 
 
 def test_runs_of_spquant_train_are_taken_over(whole, spquant, tmp_path, monkeypatch):
-    synops = str(round(1.01 * whole[1].budgets[0][0]))
+    synops = str(round(1.01 * whole[1].budgets["rates"][0][0]))
     shared = ["--model", "lenet-snn:0.25", "--dataset", "digits", "--precision", "fp32", "--epochs", 2]
     ways = {
         "random": ["--target-ops", 0.3, "--channel-choice", "random"],
@@ -194,17 +198,18 @@ def test_the_figures_are_those_of_the_runs(whole, spquant, monkeypatch, out):
         assert arm["fewer_done"]["mean"] == dense["done"] / run["done"]
         assert arm["dense_over_done"]["mean"] == dense["dense"] / run["done"]
         assert arm["test"]["spread"] is None
-        pruned = arm["arm"] in ("gates", "random", "magnitude")
-        assert (run["share"] < 0.35) == pruned == (run["channels"] < dense["channels"])
+        pruned = arm["arm"] in ("gates", "both", "random", "magnitude")
+        assert (run["share"] < (0.6 if arm["arm"] == "both" else 0.35)) == pruned
+        assert (run["channels"] < dense["channels"]) == pruned
         if pruned:
             lines = folder.metrics.read_text("utf-8").splitlines()
             line = json.loads(lines[run["epoch"] - 1])
             assert run["share"] == line["ops_share"]
             assert run["channels"] == sum(opened for opened, _ in line["channels"].values())
-    assert [verdict["theirs"] for verdict in found["verdicts"]] == [
-        "random masks",
-        "magnitude pruning",
-        "rate regulation",
+    assert [(verdict["ours"], verdict["theirs"]) for verdict in found["verdicts"]] == [
+        (ours, theirs)
+        for ours in ("trained gates", "gates and rates")
+        for theirs in ("random masks", "magnitude pruning", "rate regulation")
     ]
 
 
@@ -213,7 +218,7 @@ def test_the_tables_fit_80_columns(spquant, out, untrained):
     assert (code, err) == (0, "")
     assert max(map(len, said.splitlines())) <= 80
     rows = [line for line in said.splitlines() if line.startswith(tuple(arm.title for arm in ARMS))]
-    assert [sum(row.startswith(f"{arm.title}  ") for row in rows) for arm in ARMS] == [2] * 5  # two tables
+    assert [sum(row.startswith(f"{arm.title}  ") for row in rows) for arm in ARMS] == [2] * 6  # two tables
     plain = " ".join(said.split())
     for title in ("random masks", "magnitude pruning", "rate regulation"):
         assert f" {title}: " in plain
@@ -226,7 +231,7 @@ def test_seeds_have_folders_of_their_own_and_a_spread(spquant, out):
     assert max(map(len, said.splitlines())) <= 80
     assert sorted(path.name for path in out.iterdir()) == sorted([*NAMES, *(f"{name}-s7" for name in NAMES)])
     assert all(load_config(out / f"{name}-s7" / "config.toml").seed == 7 for name in NAMES)
-    assert said.count("trained already") == 5
+    assert said.count("trained already") == 6
     assert said.count(" ± ") > 15
     assert "one seed" not in said
     found = json.loads(spquant("bench", "sparsity", *COMMAND, "--more-seeds", 7, "--out", "out", "--json")[1])
@@ -321,4 +326,4 @@ def test_a_damaged_note_is_named(out, untrained):
 def test_blocks_are_skipped_by_the_trained_gates_alone():
     plan = Plan(TrainConfig(dataset="digits", target_ops=0.2, target_skip=0.3), (), Path("nowhere"))
     skips = {arm.name: plan.training(arm, 0).target_skip for arm in ARMS}
-    assert skips == {"dense": 0, "gates": 0.3, "random": 0, "magnitude": 0, "rates": 0}
+    assert skips == {"dense": 0, "gates": 0.3, "both": 0.3, "random": 0, "magnitude": 0, "rates": 0}

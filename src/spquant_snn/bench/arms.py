@@ -14,6 +14,7 @@ from ..train.config import TrainConfig, TrainOptions, departures, load_config
 from ..train.run import RunFolder
 
 _NEAR = 0.02  # how far, relatively, the target of a run that is there already may lie from the one that is needed
+_BY_CHANNELS = 0.5  # of the way to target_ops, in its logarithm, that channels go where rates go the rest
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ class Arm:
 
 DENSE = Arm("dense", "dense", {"target_ops": 1.0, "target_skip": 0.0})
 GATES = Arm("gates", "trained gates")  # of channels; and of blocks, where a share to skip is given
+BOTH = Arm("both", "gates and rates")  # half of the way by each, of the operations of the dense arm
 RANDOM = Arm("random", "random masks", {"channel_choice": "random", "target_skip": 0.0})
 MAGNITUDE = Arm("magnitude", "magnitude pruning", {"channel_choice": "magnitude", "target_skip": 0.0})
 RATES = Arm(
     "rates", "rate regulation", {"target_ops": 1.0, "target_skip": 0.0}
 )  # with the target_synops that the gates come to
-ARMS = (DENSE, GATES, RANDOM, MAGNITUDE, RATES)
+ARMS = (DENSE, GATES, BOTH, RANDOM, MAGNITUDE, RATES)
+OURS = (GATES, BOTH)
 CONTROLS = (RANDOM, MAGNITUDE, RATES)
+REGULATED = (BOTH, RATES)  # have a target_synops, which is known when another arm has been trained
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,9 @@ class Plan:
             RunError: the folder holds a run of another configuration.
         """
         wanted = replace(self.config, seed=seed, **arm.options)
-        if arm is not RATES:  # for others it means nothing, and must not keep their runs from being taken over
+        if arm is BOTH:
+            wanted = replace(wanted, target_ops=self.config.target_ops**_BY_CHANNELS)
+        if arm not in REGULATED:  # for others it means nothing, and must not keep their runs from being taken over
             wanted = replace(wanted, rate_weight=TrainOptions.rate_weight)
         elif synops is not None:
             wanted = replace(wanted, target_synops=float(synops))
@@ -103,7 +109,7 @@ class Plan:
             return wanted
         held = load_config(run.config)
         asked = asdict(wanted)
-        if arm is RATES and (synops is None or abs(held.target_synops - synops) <= _NEAR * synops):
+        if arm in REGULATED and (synops is None or abs(held.target_synops - synops) <= _NEAR * synops):
             del asked["target_synops"]
         changed = departures(held, asked)
         if changed:

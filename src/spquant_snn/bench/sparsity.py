@@ -1,9 +1,10 @@
 """Trained gates against their controls: what ``spquant bench sparsity`` measures.
 
 Channels closed at random, channels of the smallest magnitude closed, and rates held down with all channels open, each
-at the budget of the trained gates; and the network of which nothing was taken. Every arm is one training of the same
-length from the same seed. Rates are regulated to the operations that the network of the trained gates does on held-out
-images; so that arm comes last.
+at the budget of the trained gates; gates and rates together; and the network of which nothing was taken. Every arm is
+one training of the same length from the same seed. Rates alone are regulated to the operations that the network of the
+trained gates does on held-out images, rates beside gates to the wanted share of those that the dense one does; so those
+arms come last.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from pathlib import Path
 
 from ..data import Splits, hold_out
 from ..train.config import TrainConfig, load_config
-from .arms import ARMS, CONTROLS, DENSE, GATES, MAGNITUDE, RANDOM, RATES, Arm, Plan
+from .arms import ARMS, BOTH, CONTROLS, DENSE, GATES, MAGNITUDE, OURS, RANDOM, RATES, REGULATED, Arm, Plan
 from .outcome import Outcome, counted, finished, outcome, synops
 from .verdict import Verdict, compare
 
 Train = Callable[[TrainConfig, Path], object]
 Notify = Callable[[str], None]
 
-_ORDER = (GATES, RANDOM, MAGNITUDE, DENSE, RATES)  # a target that cannot be met shows at the first
+_ORDER = (GATES, RANDOM, MAGNITUDE, DENSE, BOTH, RATES)  # a target that cannot be met shows at the first
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,22 @@ class Report:
     Args:
         plan: of the trainings.
         outcomes: of each arm, by its name, one for each seed.
-        budgets: operations on spikes that rates were regulated to, for each seed, and those that are done then; on
-            held-out images.
+        budgets: of each arm with regulated rates, by its name, for each seed: operations on spikes that it was
+            regulated to, and those that are done then; on held-out images.
     """
 
     plan: Plan
     outcomes: dict[str, tuple[Outcome, ...]]
-    budgets: tuple[tuple[int, int], ...]
+    budgets: dict[str, tuple[tuple[int, int], ...]]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The trained gates against each control."""
-        gates = self.outcomes[GATES.name]
-        return tuple(compare(GATES.title, gates, arm.title, self.outcomes[arm.name]) for arm in CONTROLS)
+        """Trained gates, alone and beside regulated rates, against each control."""
+        return tuple(
+            compare(arm.title, self.outcomes[arm.name], control.title, self.outcomes[control.name])
+            for arm in OURS
+            for control in CONTROLS
+        )
 
 
 def measure(plan: Plan, data: Splits, train: Train, notify: Notify = lambda doing: None) -> Report:
@@ -61,18 +65,28 @@ def measure(plan: Plan, data: Splits, train: Train, notify: Notify = lambda doin
     plan.check()
     for seed in plan.seeds:
         for arm in _ORDER:
-            _run(plan, arm, seed, _spiking(plan, GATES, seed, data) if arm is RATES else None, train, notify)
-    budgets = tuple((_spiking(plan, GATES, seed, data), _spiking(plan, RATES, seed, data)) for seed in plan.seeds)
+            _run(plan, arm, seed, _allowed(plan, arm, seed, data), train, notify)
+    budgets = {
+        arm.name: tuple((_allowed(plan, arm, seed, data), _spiking(plan, arm, seed, data)) for seed in plan.seeds)
+        for arm in REGULATED
+    }
     outcomes = {arm.name: tuple(_met(plan, arm, seed, data, notify) for seed in plan.seeds) for arm in ARMS}
     return Report(plan, outcomes, budgets)
 
 
-def _run(plan: Plan, arm: Arm, seed: int, allowed: int | None, train: Train, notify: Notify) -> None:
-    run, config = plan.folder(arm, seed), plan.training(arm, seed, allowed)
+def _allowed(plan: Plan, arm: Arm, seed: int, data: Splits) -> int:
+    """Operations on spikes that an arm's rates are regulated to; 0: they are not."""
+    if arm is BOTH:
+        return round(plan.config.target_ops * _spiking(plan, DENSE, seed, data))
+    return _spiking(plan, GATES, seed, data) if arm is RATES else 0
+
+
+def _run(plan: Plan, arm: Arm, seed: int, allowed: int, train: Train, notify: Notify) -> None:
+    run, config = plan.folder(arm, seed), plan.training(arm, seed, allowed or None)
     if finished(run):
         notify(f"{arm.title}, seed {seed}: trained already, in {run.path}")
         return
-    bound = "" if allowed is None else f", to {config.target_synops:,.0f} operations"
+    bound = f", to {config.target_synops:,.0f} operations" if allowed else ""
     notify(f"{arm.title}, seed {seed}{bound}")
     train(config, run.path)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..quant.grids import describe
 from ..report.columns import columns
-from .arms import ARMS, DENSE
+from .arms import ARMS, BOTH, DENSE, RATES
 from .outcome import Outcome
 from .sparsity import Report
 from .verdict import spread
@@ -43,11 +43,15 @@ def tables(report: Report) -> Iterator[RenderableType]:
         "those done; those done with pools folded, as the budget counts; spikes per neuron and step, in percent"
     )
     yield _operations(report, dense)
-    asked, found = (fmean(pair[i] for pair in report.budgets) for i in (0, 1))
-    yield _said(
-        f"rate regulation was asked for the {asked:,.0f} operations on spikes that the trained gates do on held-out "
-        f"images, pools folded, and came to {found:,.0f}"
-    )
+    for arm, whose in (
+        (RATES, "that the trained gates do"),
+        (BOTH, f"that are {config.target_ops:g} of the dense arm's"),
+    ):
+        asked, found = (fmean(pair[i] for pair in report.budgets[arm.name]) for i in (0, 1))
+        yield _said(
+            f"{arm.title}: asked for the {asked:,.0f} operations on spikes {whose} on held-out images, pools folded, "
+            f"came to {found:,.0f}"
+        )
     yield ""
     for verdict in report.verdicts:
         yield Text(fill(str(verdict), _WIDTH))
@@ -62,7 +66,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "config": asdict(plan.config),
         "seeds": list(plan.seeds),
         "out": str(plan.out),
-        "spiking_operations": [{"asked": asked, "found": found} for asked, found in report.budgets],
+        "spiking_operations": {
+            name: [{"asked": asked, "found": found} for asked, found in pairs] for name, pairs in report.budgets.items()
+        },
         "arms": [
             {
                 "arm": arm.name,
