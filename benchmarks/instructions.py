@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
 from alone import C_FILES, MAIN, as_c, constants, executable
+from spquant_snn.build import PORTABLE, compiler
 from spquant_snn.data import load
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Graph
 from spquant_snn.integer.verify import reference_trace, verify
-from spquant_snn.runtime.build import PORTABLE, compiler, library
+from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.plan import Body, LayerPlan, NetworkPlan

@@ -21,11 +21,12 @@ settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items):
-    """The native runtime is compiled where there is a compiler; its tests need one."""
+    """C sources are compiled where there is a compiler; their tests need one."""
     if any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         return
+    folders, files = {"runtime", "bench"}, ("test_build", "test_fused")
     for item in items:
-        if {"runtime", "bench"} & set(item.path.parts) or "native" in item.name:
+        if folders & set(item.path.parts) or item.path.stem in files or "native" in item.name:
             item.add_marker(pytest.mark.skip(reason="there is no C compiler"))
 
 

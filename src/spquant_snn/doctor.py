@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from .build import command
 from .errors import DataError, MissingDependencyError, SpQuantError
-from .runtime.build import command, library
+from .runtime.build import library
 from .runtime.native import body_of
 
 _PACKAGES = (

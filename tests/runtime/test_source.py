@@ -12,8 +12,9 @@ import pytest
 
 import sanitizers
 from alone import C_FILES, CLEAN, MAIN, as_c, constants, executable
+from spquant_snn.build import NATIVE, PORTABLE, compiler
 from spquant_snn.integer import reference
-from spquant_snn.runtime.build import NATIVE, PORTABLE, compiler, library, sources
+from spquant_snn.runtime.build import library, sources
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import Body
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from spquant_snn.runtime.build import compiler
+from spquant_snn.build import compiler
 
 FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 ADDRESS = ("-O2", "-g1", "-fsanitize=address", "-fno-omit-frame-pointer")  # for bodies that take minutes with the above

@@ -7,7 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..runtime.build import compiler, library
+from ..build import compiler
+from ..runtime.build import library
 from ..runtime.native import body_of
 
 _PACKAGES = ("spquant-snn", "torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf")

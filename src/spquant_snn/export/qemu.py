@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.resources import files as resources
 from pathlib import Path
 
+from ..build import command
 from ..errors import MissingDependencyError, RunError
-from ..runtime.build import command
 from .boards import Board
 from .toolchain import Built
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .fused import FusedRecurrence, fuses
 from .recurrence import Dynamics, Levels, Recurrence, Reset, Skip
 from .surrogate import Surrogate
 from .surrogate import surrogate as surrogate_of
@@ -76,12 +77,18 @@ class LIF(nn.Module):
         return Dynamics(self.leak, self.reset, self.surrogate, self.levels)
 
     def forward(self, current: Tensor, skip: Skip | None = None) -> Tensor:
-        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, None, False, skip)  # type: ignore[no-untyped-call]
+        dynamics = self.dynamics
+        if skip is None and fuses(current, dynamics):
+            return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, None))  # type: ignore[no-untyped-call]
+        spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, None, False, skip)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)  # [T, N, ...]
 
     def still(self, current: Tensor, timesteps: int) -> Tensor:
         """Spikes [T, N, ...] under the same current [N, ...] at each of T steps."""
-        spikes, _ = Recurrence.apply(current, self.threshold, None, self.dynamics, timesteps, False, None)  # type: ignore[no-untyped-call]
+        dynamics = self.dynamics
+        if fuses(current, dynamics):
+            return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, timesteps))  # type: ignore[no-untyped-call]
+        spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, timesteps, False, None)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)
 
     def initial_state(self, current: Tensor) -> Tensor:

@@ -1,17 +1,19 @@
-"""Compiling, keeping and finding the runtime."""
+"""Compiling C sources, keeping and finding what was built: the native runtime, mostly."""
 
 import ctypes
 import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
+from spquant_snn import build
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer import reference
-from spquant_snn.runtime import build
+from spquant_snn.runtime.build import RUNTIME, library
 from spquant_snn.runtime.native import NativeProgram
 
 CHEAP = ("-O0",)
@@ -67,33 +69,31 @@ def built(folder):
 
 
 def test_it_is_built_once(empty, monkeypatch):
-    build.library(CHEAP)
+    library(CHEAP)
     names = built(empty)
     assert len(names) == 1
-    monkeypatch.setattr(build, "_compile", lambda *arguments: pytest.fail("compiled again"))
-    build.library(CHEAP)
+    monkeypatch.setattr(build.Library, "_compile", lambda *arguments: pytest.fail("compiled again"))
+    library(CHEAP)
     assert built(empty) == names
 
 
-def test_other_flags_and_another_source_are_built_anew(empty, tmp_path, monkeypatch):
-    build.library(CHEAP)
-    build.library((*CHEAP, "-DSPQ_NO_CTZ"))
+def test_other_flags_and_another_source_are_built_anew(empty, tmp_path):
+    library(CHEAP)
+    library((*CHEAP, "-DSPQ_NO_CTZ"))
     assert len(built(empty)) == 2
-    copies = [tmp_path / path.name for path in build.sources()]
-    for path, copy in zip(build.sources(), copies, strict=True):
-        copy.write_bytes(path.read_bytes() + b"\n")
-    monkeypatch.setattr(build, "sources", lambda: tuple(copies))
-    build.library(CHEAP)
+    for path in RUNTIME.sources():
+        (tmp_path / path.name).write_bytes(path.read_bytes() + b"\n")
+    replace(RUNTIME, folder=tmp_path).load(CHEAP)
     assert len(built(empty)) == 3
 
 
 def test_a_damaged_library_is_built_anew(empty, random_graph, random_images):
     empty.mkdir(parents=True)
-    name = f"spq-{build._key(build.command(), CHEAP)}.so"
+    name = f"spq-{RUNTIME._key(build.command(), CHEAP)}.so"
     (empty / name).write_bytes(b"\x7fELF of which nothing is left")
     graph = random_graph(0)
     images = random_images(graph, 2)
-    assert (NativeProgram(graph, build.library(CHEAP)).logits(images) == reference.run(graph, images)).all()
+    assert (NativeProgram(graph, library(CHEAP)).logits(images) == reference.run(graph, images)).all()
 
 
 def test_no_compiler_is_said_in_a_sentence(empty, tools, random_graph):
@@ -115,7 +115,7 @@ def test_no_compiler_is_said_in_a_sentence(empty, tools, random_graph):
 def test_a_broken_compiler_is_said_in_a_sentence(empty, tools, script, said):
     tools(script)
     with pytest.raises(MissingDependencyError, match=rf"{said}.*: repair.* or use the reference$") as error:
-        build.library()
+        library()
     assert "\n" not in str(error.value)
 
 
@@ -123,14 +123,14 @@ def test_a_compiler_that_does_not_know_this_cpu_builds_for_any(empty, tools):
     real = build.compiler()
     tools(f'case "$*" in *native*) echo "error: bad value (native)" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
     with pytest.warns(RuntimeWarning, match="cannot build for this very CPU"):
-        assert build.library() is not None
+        assert library() is not None
     assert len(built(empty)) == 1
 
 
 def test_a_compiler_without_the_flags_of_gcc_builds_for_this_cpu_all_the_same(empty, tools):
     real = build.compiler()
     tools(f'case "$*" in *jam*) echo "error: unknown argument" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
-    assert build.library() is not None  # and nothing is warned of
+    assert library() is not None  # and nothing is warned of
     assert len(built(empty)) == 1
 
 
@@ -160,7 +160,7 @@ def test_a_clang_is_not_asked_in_vain(empty, tools, zig, monkeypatch):
     tools(None)
     asked, run = [], build._run
     monkeypatch.setattr(build, "_run", lambda cc, call: asked.append(call) or run(cc, call))
-    build.library()
+    library()
     assert sum("-shared" in call for call in asked) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_broken_ziglang_is_said_in_a_sentence(empty, tools, zig, script, said)
     zig(script)
     tools(None)
     with pytest.raises(MissingDependencyError, match=said) as error:
-        build.library()
+        library()
     assert "\n" not in str(error.value)
 
 
@@ -189,7 +189,7 @@ def test_a_broken_ziglang_is_said_in_a_sentence(empty, tools, zig, script, said)
 def test_a_folder_that_cannot_be_written_is_done_without(empty):
     empty.mkdir(parents=True)
     empty.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    assert build.library(CHEAP) is not None
+    assert library(CHEAP) is not None
 
 
 def test_a_cache_that_is_no_folder_is_done_without(empty, random_graph, random_images):
@@ -197,7 +197,7 @@ def test_a_cache_that_is_no_folder_is_done_without(empty, random_graph, random_i
     empty.write_text("a file")
     graph = random_graph(0)
     images = random_images(graph, 2)
-    assert (NativeProgram(graph, build.library(CHEAP)).logits(images) == reference.run(graph, images)).all()
+    assert (NativeProgram(graph, library(CHEAP)).logits(images) == reference.run(graph, images)).all()
 
 
 def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):
@@ -208,7 +208,7 @@ def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):
 
 
 def test_processes_that_build_at_once_do_not_meet(empty):
-    program = "from spquant_snn.runtime import build; build.library(('-O1',)).spq_check; print('done')"
+    program = "from spquant_snn.runtime.build import library; library(('-O1',)).spq_check; print('done')"
     processes = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -222,14 +222,15 @@ def test_processes_that_build_at_once_do_not_meet(empty):
 def test_it_imports_without_torch(empty):
     program = (
         "import sys; sys.modules['torch'] = None\n"
-        "from spquant_snn.runtime import build, native\n"
-        "assert build.library(('-O0',)).spq_check"
+        "from spquant_snn.runtime import native\n"
+        "from spquant_snn.runtime.build import library\n"
+        "assert library(('-O0',)).spq_check"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
 def test_what_is_loaded_lets_other_threads_run():
-    loaded = build.library()
+    loaded = library()
     assert isinstance(loaded, ctypes.CDLL)
     assert not isinstance(loaded, ctypes.PyDLL)
