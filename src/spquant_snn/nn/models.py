@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -15,8 +15,7 @@ from torch import nn
 from ..errors import ConfigError
 from .layers import SpikingSequential
 from .lif import LIF
-
-Neuron = Callable[[], LIF]
+from .topology import Neuron, convolution, head, is_topology, neurons_of, topology
 
 
 class LeNetSNN(SpikingSequential):
@@ -44,10 +43,10 @@ class LeNetSNN(SpikingSequential):
             raise ConfigError(f"LeNetSNN needs images of at least 4x4, not {height}x{breadth}")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, out in enumerate(width, 1):
-            layers |= _convolution(i, channels, out, kernel=5, pool=True, neuron=neuron)
+            layers |= convolution(i, channels, out, kernel=5) | neurons_of(i, out, neuron, pool=2)
             channels = out
         features = channels * (height // 4) * (breadth // 4)
-        super().__init__(layers | _head(3, features, [hidden], classes, neuron))
+        super().__init__(layers | head(3, features, [hidden], classes, neuron))
 
 
 _VGG_PLANS: dict[int, tuple[tuple[int | str, ...], tuple[int, ...]]] = {
@@ -89,38 +88,13 @@ class VGGSNN(SpikingSequential):
                 continue
             index += 1
             out = max(1, round(entry * width))
-            layers |= _convolution(index, channels, out, kernel=3, pool=after == "P", neuron=neuron)
+            layers |= convolution(index, channels, out, kernel=3)
+            layers |= neurons_of(index, out, neuron, pool=2 if after == "P" else 0)
             channels = out
         if min(height, breadth) < 1:
             raise ConfigError(f"VGGSNN of depth {depth} needs larger images than {shape[1]}x{shape[2]}")
         sizes = [max(1, round(size * width)) for size in hidden]
-        super().__init__(layers | _head(index + 1, channels * height * breadth, sizes, classes, neuron))
-
-
-def _convolution(
-    index: int, inputs: int, outputs: int, kernel: int, pool: bool, neuron: Neuron
-) -> OrderedDict[str, nn.Module]:
-    block: OrderedDict[str, nn.Module] = OrderedDict()
-    block[f"conv{index}"] = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    if pool:
-        block[f"pool{index}"] = nn.AvgPool2d(2)
-    block[f"bn{index}"] = nn.BatchNorm2d(outputs)
-    block[f"lif{index}"] = neuron()
-    return block
-
-
-def _head(
-    index: int, features: int, hidden: Sequence[int], classes: int, neuron: Neuron
-) -> OrderedDict[str, nn.Module]:
-    block: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for size in hidden:
-        block[f"fc{index}"] = nn.Linear(features, size, bias=False)
-        block[f"bn{index}"] = nn.BatchNorm1d(size)
-        block[f"lif{index}"] = neuron()
-        features = size
-        index += 1
-    block[f"fc{index}"] = nn.Linear(features, classes)
-    return block
+        super().__init__(layers | head(index + 1, channels * height * breadth, sizes, classes, neuron))
 
 
 MODELS: dict[str, Callable[..., SpikingSequential]] = {
@@ -133,14 +107,19 @@ MODELS: dict[str, Callable[..., SpikingSequential]] = {
 def build_model(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuron = LIF) -> SpikingSequential:
     """The model of a name for images of ``shape`` (channels, height, width).
 
-    A width factor may follow after a colon: "vgg9-snn:0.25" has a quarter of the channels.
+    A width factor may follow after a colon: "vgg9-snn:0.25" has a quarter of the channels. Or the name is a topology,
+    as "32C5-P2-64C5-P2-FC10".
 
     Raises:
         ConfigError: no model has that name, or it does not fit the images.
     """
+    if is_topology(name):
+        return topology(name, shape, classes, neuron)
     base, _, factor = name.partition(":")
     if base not in MODELS:
-        raise ConfigError(f"model must be one of {', '.join(MODELS)}, not {name!r}")
+        raise ConfigError(
+            f"model must be one of {', '.join(MODELS)}, or a topology as 32C5-P2-64C5-P2-FC10, not {name!r}"
+        )
     if not factor:
         return MODELS[base](shape=shape, classes=classes, neuron=neuron)
     try:
