@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 
 from .cli_bench import bench
-from .cli_options import OptionalFolder, OptionalName, use_threads
+from .cli_options import OptionalFolder, OptionalName, keep_freed_memory, use_threads
 from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
 from .train.config import TrainOptions
 
@@ -51,6 +51,7 @@ def train(
     """
     from .trainer import SpQuantTrainer
 
+    keep_freed_memory()
     use_threads(threads)
     if resume is not None:
         if out is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from .cli_options import OptionalFolder, OptionalName, OptionalSource, use_threads
+from .cli_options import OptionalFolder, OptionalName, OptionalSource, keep_freed_memory, use_threads
 from .train.config import TrainOptions
 
 _PRUNED = TrainOptions(target_ops=0.2)
@@ -67,6 +67,7 @@ def bench_sparsity(
     from .bench.sparsity_table import tables
     from .commands import bench_sparsity as measure
 
+    keep_freed_memory()
     use_threads(threads)
     report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Annotated
 
@@ -22,3 +23,15 @@ def use_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc hand freed blocks of up to 32 MiB out again instead of giving them back to the system: a training step
+    frees and takes the same blocks over and over, and a fifth of its time went into fresh pages."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    trim_threshold, mmap_threshold = -1, -3  # as in malloc.h
+    mallopt(mmap_threshold, 1 << 25)
+    mallopt(trim_threshold, 2**31 - 1)

@@ -37,6 +37,7 @@ def examine(data_dir: Path | None = None) -> Table:
             table.add_row(package, "missing", purpose, line)
     table.add_row("GPU", _gpu(), "faster training", "optional")
     table.add_row("native runtime", *_native())
+    table.add_row("fused neuron", *_fused())
     table.add_row("git", shutil.which("git") or "missing", "the commit in run.json", "optional")
     for row in _data_sets(data_dir):
         table.add_row(*row)
@@ -72,6 +73,18 @@ def _native() -> tuple[str, str, str]:
     except MissingDependencyError as error:
         return "missing", "fast inference", str(error)
     return f"{body.description}; built with {command()[0]}", "fast inference", ""
+
+
+def _fused() -> tuple[str, str, str]:
+    try:
+        from .nn.fused import NEURON
+    except ImportError:
+        return "unknown without torch", "faster training", ""
+    try:
+        NEURON.load()
+    except MissingDependencyError as error:
+        return "missing", "faster training", str(error)
+    return f"on the CPU; built with {command()[0]}", "faster training", ""
 
 
 def _gpu() -> str:
