@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from spquant_snn.data import load
+from spquant_snn.errors import DataError
+from spquant_snn.integer.file import load_graph
+from spquant_snn.runtime.native import NativeProgram
+
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
 
@@ -73,3 +78,23 @@ def test_train_cifar10_trains(tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.fullmatch(r"Test Accuracy: \d+\.\d\d%", ended.stdout.splitlines()[-1])
     assert (tmp_path / "x" / "model.spq").exists()
+
+
+def test_the_device_network_is_small():
+    graph = load_graph(FOLDER / "device-lenet.spq")
+    assert (FOLDER / "device-lenet.spq").stat().st_size == 7988
+    assert (graph.timesteps, graph.classes) == (2, 10)
+
+
+@pytest.mark.mnist
+def test_the_device_network_by_the_native_runtime_is_as_accurate_as_it_is_said_to_be():
+    if "SPQUANT_DATA" not in os.environ:
+        pytest.skip("SPQUANT_DATA does not say where MNIST is")
+    try:
+        test = load("mnist", download=False, progress=False).test
+    except DataError as error:
+        pytest.skip(str(error))
+    logits = NativeProgram(load_graph(FOLDER / "device-lenet.spq")).logits(test.images.numpy())
+    right = int((logits.argmax(1) == test.labels.numpy()).sum())
+    assert right == 9921
+    assert f"{right / 100:.2f} % of MNIST" in (FOLDER / "README.md").read_text("utf-8")
