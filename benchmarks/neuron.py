@@ -1,0 +1,60 @@
+"""The neuron alone, forward and backward: the fused form against the plain one, on float and 2-bit membranes.
+
+Both run in turn in one process; the fastest of all rounds counts, since other work can only add.
+
+    python benchmarks/neuron.py
+    python benchmarks/neuron.py --threads 2 --rounds 40
+"""
+
+import argparse
+import time
+
+import torch
+
+from spquant_snn.nn.fused import FusedRecurrence, fuses
+from spquant_snn.nn.recurrence import Dynamics, Levels, Recurrence
+from spquant_snn.nn.surrogate import triangle
+
+_SHAPE = (32, 128, 16, 16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    print("| currents | membrane | plain, ms | fused, ms | ratio |\n|---|---|---|---|---|")
+    for steps in (4, 16):
+        current = torch.randn(steps, *_SHAPE, requires_grad=True)
+        gradient = torch.randn(steps, *_SHAPE)
+        for name, levels in (("float", None), ("2-bit", Levels(-2, 1, 1.0))):
+            dynamics = Dynamics(0.5, "zero", triangle, levels)
+            if not fuses(current, dynamics):
+                raise SystemExit("the fused neuron cannot be built here: see 'spquant doctor'")
+            plain, fused = _fastest(current, gradient, dynamics, options.rounds)
+            shape = ", ".join(map(str, current.shape))
+            print(f"| [{shape}] | {name} | {1e3 * plain:.1f} | {1e3 * fused:.1f} | {fused / plain:.2f} |", flush=True)
+
+
+def _fastest(
+    current: torch.Tensor, gradient: torch.Tensor, dynamics: Dynamics, rounds: int
+) -> tuple[float, float]:
+    """Seconds of the plain and of the fused form."""
+    threshold = torch.tensor(1.0)
+    forms = (
+        lambda: Recurrence.apply(current, threshold, None, dynamics, None, False, None)[0],
+        lambda: FusedRecurrence.apply(current, threshold, dynamics, None),
+    )
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for form, spent in zip(forms, times, strict=True):
+            start = time.perf_counter()
+            torch.autograd.grad(form(), current, gradient)
+            spent.append(time.perf_counter() - start)
+    return min(times[0]), min(times[1])
+
+
+if __name__ == "__main__":
+    main()
