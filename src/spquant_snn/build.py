@@ -25,7 +25,8 @@ from .files import write_file
 Command = tuple[str, ...]
 
 _UNJAMMED = "-fno-loop-unroll-and-jam"  # of gcc, whose jammed loops over events lose their lanes; others know it not
-PORTABLE = ("-O3", _UNJAMMED)
+_ROLLED = "--param=max-completely-peel-times=15"  # of gcc too, which else writes out 16 lanes before they are a vector
+PORTABLE = ("-O3", _UNJAMMED, _ROLLED)
 NATIVE = (*PORTABLE, "-march=native")
 PLAIN = ("-O2",)
 

@@ -9,14 +9,14 @@ from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import Connection, Graph
 from spquant_snn.quant.pool import Pool
 from spquant_snn.runtime.layout import plan_network
-from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, MULTIPLY, SLICED, Body
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, MULTIPLY, MULTIPLY16, SLICED, Body
 from spquant_snn.runtime.synapses import plan_connection
 
 FORMS = {
-    Body.PORTABLE: {ADD8, ADD16, MULTIPLY, GROUPED},
-    Body.NEON: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE},
-    Body.AVX2: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE},
-    Body.AVX512_SLICED: {ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED},
+    Body.PORTABLE: {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED},
+    Body.NEON: {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED, DENSE},
+    Body.AVX2: {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED, DENSE},
+    Body.AVX512_SLICED: {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED, DENSE, SLICED},
 }
 
 
@@ -35,9 +35,8 @@ def test_random_graphs_take_every_form(random_graph, wide, body):
                 slices.add((layer.connection.slices.spread, layer.connection.slices.vectors))
                 slices.add(layer.connection.slices.passes > 1)
     assert forms == FORMS[body]
-    lanes = set() if body < Body.NEON else {(0, False)}
     sliced = set() if body < Body.AVX512_SLICED else {(0, True), (1, True)}
-    assert cells == {(1, False)} | lanes | sliced
+    assert cells == {(0, False), (1, False)} | sliced
     shapes = {(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2), True, False}
     assert slices == (set() if body < Body.AVX512_SLICED else shapes)
     assert {1, 2, 3} <= windows
@@ -95,13 +94,21 @@ def test_pixels_of_a_row_lie_in_pairs():
 def test_codes_lie_by_event():
     codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
     plain = synapses(Connection("a", codes, 8), (2, 5, 5), False)
-    assert plain.codes16.shape == (2, 3, 2, 32)
+    assert plain.codes16.shape == (2, 3, 2, 16)
     assert (plain.codes16[..., :4] == codes.transpose(2, 3, 1, 0)).all()
     assert not plain.codes16[..., 4:].any()
     grouped = synapses(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
     assert grouped.codes16.shape == (2, 3, 4, 2)
     assert grouped.group_start.tolist() == [0, 0, 2, 2]
     assert (grouped.codes16[1, 2, 3] == codes[2:, 1, 1, 2]).all()
+
+
+@pytest.mark.parametrize(("outputs", "units"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (65, 5)])
+def test_rows_are_padded_to_16_outputs_in_plain_c_and_to_32_where_vectors_hold_them(outputs, units):
+    connection = Connection("a", np.ones((outputs, 1, 3, 3), np.int8), 2)
+    plan = synapses(connection, (1, 5, 5), False)
+    assert (plan.units, plan.row, plan.codes8.shape) == (units, 16 * units, (3, 3, 1, 16 * units))
+    assert synapses(connection, (1, 5, 5), False, Body.AVX2).row == 32 * plan.tiles
 
 
 def test_a_network_beyond_31_bits_is_refused_in_words(random_graph):

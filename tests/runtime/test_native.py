@@ -56,6 +56,16 @@ def test_random_graphs_run_as_the_reference(program, random_graph, random_images
         agree(program(graph, guard=GUARD), graph, images)
 
 
+@pytest.mark.parametrize("outputs", [1, 7, 8, 9, 13, 16, 17, 31, 33, 48, 49])
+def test_layers_of_any_width(program, wide, with_gates, random_images, outputs):
+    for bits in (1.58, 4):
+        graph = wide((2, outputs, outputs, outputs), bits=bits, size=6)
+        for each in (graph, with_gates(graph, outputs)):
+            images = random_images(each, 3, outputs)
+            images[-1] = 255
+            agree(program(each, guard=GUARD), each, images)
+
+
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_images_of_one_value(program, random_graph, value):
     for seed in range(40):
@@ -268,6 +278,15 @@ def test_c_refuses_another_layout_or_a_smaller_arena(program, random_graph):
     assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size) == 0
 
 
+def test_c_refuses_half_tiles_of_neurons_whose_vectors_are_whole_tiles(program, wide):
+    run = program(wide((3, 13, 13), size=5))
+    first = run.plan.layers[0]
+    half = dataclasses.replace(first, connection=dataclasses.replace(first.connection, units=1, row=16))
+    plan = dataclasses.replace(run.plan, layers=(half, *run.plan.layers[1:]))
+    found = run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    assert found == (0 if run.body == Body.PORTABLE else 2)
+
+
 @pytest.mark.parametrize("streams", [False, True])
 def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph, streams):
     for seed in range(12):
@@ -298,7 +317,7 @@ def test_c_refuses_what_it_was_built_without(random_graph):
         graph = random_graph(seed)
         for body in (Body.AVX2, Body.AVX512_SLICED):
             plan = plan_network(graph, body=body)
-            faster = any(c.form in (DENSE, SLICED) or not c.wide for c in (layer.connection for layer in plan.layers))
+            faster = any(layer.connection.form in (DENSE, SLICED) for layer in plan.layers)
             found = plain.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
             assert found == (5 if faster else 0)
             refused.add(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..integer.graph import Graph, Shape
 from .arena import Arena, Region
 from .cells import padded
-from .plan import DENSE, LANES, LAYOUT, SLICED, WORDS, Body, LayerPlan, NetworkPlan, ScratchPlan
+from .plan import DENSE, LANES, LAYOUT, SLICED, UNIT, WORDS, Body, LayerPlan, NetworkPlan, ScratchPlan
 from .synapses import Synapses, counts_of, plan_connection, too_large, words_of
 
 _INT32 = (1 << 31) - 1
@@ -87,6 +87,11 @@ def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Reg
 def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPlan:
     everything = [part.connection for part in parts]
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
+    starts = (
+        (c.rows + int(part.blocks is not None)) * (c.width + 1)
+        for part, c in zip(parts, everything, strict=True)
+        if c.form not in (DENSE, SLICED)
+    )
     sliced = [
         (c, c.slices, c.out_width + c.slices.slots - 1, c.height + 2 * c.pad_height) for c in everything if c.slices
     ]
@@ -106,12 +111,12 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPl
     planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s, _, _ in sliced)
     return ScratchPlan(
         pooled=(arena.take(4 * pooled), arena.take(4 * pooled)),
-        starts=arena.take(4 * max((c.rows * (c.width + 1) for c in listed), default=0)),
+        starts=arena.take(4 * max(starts, default=0)),
         events=arena.take(event * max((c.events for c in listed), default=0)),
         values=arena.take(4 * max((c.events for c in listed if c.weighed), default=0)),
         lines=arena.take(_RUN_BYTES * max((c.window * c.kernel_height for c in listed), default=0)),
         runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in listed), default=0)),
-        sums=arena.take(max((4 if c.wide else 2) * LANES * c.row_words for c in everything if not c.decides)),
+        sums=arena.take(max((4 if c.wide else 2) * UNIT * c.units * c.out_width for c in everything if not c.decides)),
         frame=arena.take(2 * max(frames, default=0)),
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
         heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from .arena import Region
 
-LAYOUT = 3  # SPQ_LAYOUT
+LAYOUT = 4  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
+UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
-ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED = range(7)
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16 = range(8)
 
 
 class Body(IntEnum):
@@ -107,6 +108,7 @@ class ConnectionPlan:
     out_width: int
     outputs: int
     tiles: int
+    units: int
     form: int
     limit: int
     wide: int
@@ -140,7 +142,7 @@ class ConnectionPlan:
     @property
     def weighed(self) -> bool:
         """Whether its events have values."""
-        return self.form in (MULTIPLY, GROUPED) or (self.packed is not None and self.packed.bits == 16)
+        return self.form in (MULTIPLY, MULTIPLY16, GROUPED) or (self.packed is not None and self.packed.bits == 16)
 
     @property
     def decides(self) -> bool:

@@ -23,8 +23,10 @@ from .plan import (
     GROUPED,
     LANES,
     MULTIPLY,
+    MULTIPLY16,
     PACKED,
     SLICED,
+    UNIT,
     BlocksPlan,
     Body,
     ConnectionPlan,
@@ -68,10 +70,11 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
     outputs = len(codes)
     out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
     tiles, groups = words_of(outputs), connection.groups
+    units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
     counts = first or counts_of(pools)
     most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
     reach = int(connection.reach(largest).max())
-    row = outputs // groups if groups > 1 else tiles * LANES
+    row = outputs // groups if groups > 1 else units * UNIT
     sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
     if max(sizes) > _INT32:
         raise too_large(connection.name, "a position in its weights or its input")
@@ -89,12 +92,12 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
     elif first and body >= Body.NEON and window == 1 and not pools:
         form = DENSE
     elif counts:
-        form = MULTIPLY
+        form = MULTIPLY16 if reach < 1 << 15 else MULTIPLY
     elif slices is not None:
         form = SLICED
     else:
         form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
-    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.NEON, form == SLICED) if layer else None
+    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, form == SLICED) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
     codes8 = codes16 = None
     if form == ADD8:
@@ -125,6 +128,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         out_width=out_width,
         outputs=outputs,
         tiles=tiles,
+        units=units,
         form=form,
         limit=127 // most if form == ADD8 else 32767 // most,
         wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),

@@ -27,17 +27,18 @@ static int32_t held(const spq_blocks *blocks, const spq_neuron *n, const spq_cel
     return blocks->count[tile] * active + blocks->code[tile] * codes < blocks->least[tile];
 }
 
-int32_t spq_mark_pixel(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, int32_t x,
-                       int32_t active) {
-    int32_t word = x * cells->tiles, needed = 0;
-    for (int32_t tile = 0; tile < cells->tiles; tile++, word++) {
-        uint8_t mark = SPQ_COMPUTED;
-        if (blocks->quiet && active <= blocks->quiet[tile]) mark = SPQ_QUIET;
-        if (blocks->count && held(blocks, n, cells, word, tile, active)) mark = SPQ_HELD;
-        cells->marks[word] = mark;
-        needed |= mark == SPQ_COMPUTED;
+void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, const spq_connection *c,
+                  const spq_lists *lists) {
+    int32_t word = 0;
+    for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
+        const int32_t active = spq_active(c, lists, x);
+        for (int32_t tile = 0; tile < c->tiles; tile++, word++) {
+            uint8_t mark = SPQ_COMPUTED;
+            if (blocks->quiet && active <= blocks->quiet[tile]) mark = SPQ_QUIET;
+            if (blocks->count && held(blocks, n, cells, word, tile, active)) mark = SPQ_HELD;
+            cells->marks[word] = mark;
+        }
     }
-    return needed;
 }
 
 /* Every code of a tile gives way to the next; returns the spikes. */

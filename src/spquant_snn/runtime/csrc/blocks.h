@@ -7,12 +7,20 @@
 
 #include "lanes.h"
 #include "neuron.h"
+#include "sums.h"
 
 enum { SPQ_COMPUTED = 0, SPQ_QUIET, SPQ_HELD };
 
-/* Mark the blocks of pixel x of a row that meets `active` inputs; returns whether one needs its sums. */
-int32_t spq_mark_pixel(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells, int32_t x,
-                       int32_t active);
+/* Mark the blocks of a row of outputs, in the lists of whose inputs starts have been added. */
+void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells,
+                  const spq_connection *connection, const spq_lists *lists);
+
+/* Whether a pixel, whose marks these are, has a block that needs its sums. */
+static inline int32_t spq_needed(const uint8_t *marks, int32_t tiles) {
+    int32_t needed = 0;
+    for (int32_t tile = 0; tile < tiles; tile++) needed |= marks[tile] == SPQ_COMPUTED;
+    return needed;
+}
 
 /* One time step of the marked blocks of a row. */
 void spq_pass_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells);

@@ -28,14 +28,16 @@ static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, 
     return c->pool_count == 0 || enough ? SPQ_OK : SPQ_BAD_ARENA;
 }
 
-static int32_t check_events(const spq_connection *c, const spq_scratch *s, uint32_t size) {
+static int32_t check_events(const spq_connection *c, const spq_scratch *s, int32_t marked, uint32_t size) {
     if (c->limit < 1 || c->window < 1) return SPQ_BAD_SHAPE;
     const uint64_t rows = (uint64_t)(c->window - 1) * (uint64_t)c->slide_height + (uint64_t)c->kernel_height;
     const uint64_t count = rows * (uint64_t)c->width * (uint64_t)c->channels, events = sizeof(spq_event) * count;
     const uint64_t lines = (uint64_t)c->window * (uint64_t)c->kernel_height;
     const int32_t packed = c->form == SPQ_PACKED && c->packed->bits == 16;
-    const int32_t weighed = packed || c->form == SPQ_MULTIPLY || c->form == SPQ_GROUPED;
-    return fits(s->starts, 4u * rows * ((uint64_t)c->width + 1u), size) && fits(s->events, events, size) &&
+    const int32_t multiplied = c->form == SPQ_MULTIPLY || c->form == SPQ_MULTIPLY16;
+    const int32_t weighed = packed || multiplied || c->form == SPQ_GROUPED;
+    const uint64_t starts = 4u * (rows + (uint64_t)marked) * ((uint64_t)c->width + 1u);
+    return fits(s->starts, starts, size) && fits(s->events, events, size) &&
                    fits(s->values, weighed ? 4u * count : 0, size) && fits(s->lines, lines * sizeof(spq_line), size) &&
                    fits(s->runs, lines * (uint64_t)c->window * sizeof(spq_run), size)
                ? SPQ_OK
@@ -88,11 +90,11 @@ static int32_t check_form(const spq_network *network, int32_t index) {
     const spq_connection *c = &network->layers[index].connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->form < SPQ_ADD8 || c->form > SPQ_PACKED) return SPQ_BAD_SHAPE;
+    if (c->form < SPQ_ADD8 || c->form > SPQ_MULTIPLY16) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) return check_dense(c, s, index == 0, size);
     if (c->form == SPQ_SLICED) return check_sliced(c, network->layers[index].neuron, s, size);
     if (c->form == SPQ_PACKED && check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;
-    return check_events(c, s, size);
+    return check_events(c, s, network->layers[index].blocks != 0, size);
 }
 
 static int32_t check_layer(const spq_network *network, int32_t index) {
@@ -102,10 +104,12 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     const uint32_t size = network->arena_size;
     if (c->row < 1 || c->tiles != spq_words(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
         return SPQ_BAD_SHAPE;
-    if (c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->row != c->tiles * SPQ_LANES) return SPQ_BAD_SHAPE;
+    if ((c->units + 1) >> 1 != c->tiles || (SPQ_HAS_LANES && (c->units & 1))) return SPQ_BAD_SHAPE;
+    if (c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_PACKED && (c->units & 1)) return SPQ_BAD_SHAPE;
     if (c->step_height < 1 || c->kernel_height < 1 || c->kernel_width < 1) return SPQ_BAD_SHAPE;
     const uint64_t words = (uint64_t)c->out_height * (uint64_t)c->out_width * (uint64_t)c->tiles;
-    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_LANES * (uint64_t)c->out_width * (uint64_t)c->tiles;
+    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_UNIT * (uint64_t)c->out_width * (uint64_t)c->units;
     const int32_t form = check_form(network, index);
     if (form != SPQ_OK) return form;
     if (!spq_decides(c) && !fits(s->sums, sums, size)) return SPQ_BAD_ARENA;
@@ -116,7 +120,6 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
                                                                                                      : SPQ_BAD_SHAPE;
     const int32_t bits = layer->neuron->bits;
     if (!c->wide && !layer->neuron->narrow) return SPQ_BAD_SHAPE;
-    if (!c->wide && !SPQ_HAS_LANES) return SPQ_BAD_BODY;
     if (bits != 8 && (bits < 2 || bits > 4)) return SPQ_BAD_SHAPE;
     const spq_blocks *blocks = layer->blocks;
     if (blocks) {

@@ -1,9 +1,9 @@
-/* lanes: 32 numbers of 16 bits, where the machine has vectors for them, and a bit of each as a word. Every body gives
- * the same. */
+/* lanes: numbers of 16 bits, 32 of them where the machine has vectors for them, and a bit of each as a word. Every body
+ * gives the same. */
 #ifndef SPQ_LANES_H
 #define SPQ_LANES_H
 
-#include <stdint.h>
+#include "spq.h"
 
 #if defined(__GNUC__)
 #define SPQ_INLINE static inline __attribute__((always_inline))
@@ -30,12 +30,12 @@
 #undef SPQ_HAS_LANES
 #define SPQ_HAS_LANES 0
 
-/* Bit `b`, a constant, of 32 numbers. */
+/* Bit `b`, a constant, of 16 numbers. */
 #if defined(__SSE2__) && !defined(SPQ_PORTABLE)
 #include <immintrin.h>
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     uint32_t word = 0;
-    for (int32_t i = 0; i < 8; i++) {
+    for (int32_t i = 0; i < 4; i++) {
         const __m128i part = _mm_loadu_si128((const __m128i *)(const void *)(lanes + 4 * i));
         const __m128i sign = _mm_slli_epi32(part, 31 - b);
         word |= (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(sign)) << (4 * i);
@@ -45,7 +45,7 @@ SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
 #else
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     uint32_t word = 0;
-    for (int32_t l = 0; l < 32; l++) word |= ((uint32_t)lanes[l] >> b & 1u) << l;
+    for (int32_t l = 0; l < 16; l++) word |= ((uint32_t)lanes[l] >> b & 1u) << l;
     return word;
 }
 #endif

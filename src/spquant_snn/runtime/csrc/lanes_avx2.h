@@ -52,10 +52,10 @@ SPQ_INLINE uint32_t spq_word_of(spq_mask mask) {
     return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xD8));
 }
 
-/* Bit `b`, a constant, of 32 numbers. */
+/* Bit `b`, a constant, of 16 numbers. */
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     uint32_t word = 0;
-    for (int32_t i = 0; i < 4; i++) {
+    for (int32_t i = 0; i < 2; i++) {
         const __m256i part = _mm256_loadu_si256((const __m256i *)(const void *)(lanes + 8 * i));
         const __m256i sign = _mm256_slli_epi32(part, 31 - b);
         word |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(sign)) << (8 * i);

@@ -38,10 +38,8 @@ SPQ_INLINE uint32_t spq_word_of(spq_mask mask) {
     return (uint32_t)mask;
 }
 
-/* Bit `b`, a constant, of 32 numbers. */
+/* Bit `b`, a constant, of 16 numbers. */
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     const __m512i bit = _mm512_set1_epi32(1 << b);
-    const uint32_t low = _mm512_test_epi32_mask(_mm512_loadu_si512(lanes), bit);
-    const uint32_t high = _mm512_test_epi32_mask(_mm512_loadu_si512(lanes + 16), bit);
-    return low | high << 16;
+    return _mm512_test_epi32_mask(_mm512_loadu_si512(lanes), bit);
 }

@@ -54,11 +54,11 @@ SPQ_INLINE uint32_t spq_word_of(spq_mask mask) {
     return word;
 }
 
-/* Bit `b`, a constant, of 32 numbers. */
+/* Bit `b`, a constant, of 16 numbers. */
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     static const uint32_t bits[4] = {1, 2, 4, 8};
     uint32_t word = 0;
-    for (int32_t i = 0; i < 8; i++) {
+    for (int32_t i = 0; i < 4; i++) {
         const uint32x4_t set = vtstq_s32(vld1q_s32(lanes + 4 * i), vdupq_n_s32(1 << b));
         word |= vaddvq_u32(vandq_u32(set, vld1q_u32(bits))) << (4 * i);
     }

@@ -6,16 +6,19 @@
 
 /* Stored codes and spikes of a row. */
 typedef struct {
-    int32_t width, tiles;
+    int32_t width, tiles, units;
     uint32_t *state; /* bitmaps [width][tiles], `pitch` words from one bit to the next, or bytes */
     int32_t pitch;
     uint32_t *spikes; /* [width][tiles] */
     uint8_t *marks;   /* [width][tiles] blocks that are not 0 are passed over; none: no such block */
 } spq_cells;
 
-/* One time step of a row; sums are int32 if `wide`, else int16, of a neuron with narrow
- * constants. The codes go from the last step's to this one's. */
+/* One time step of a row; sums [width][units * 16] are int32 if `wide`, else int16, of a neuron with narrow constants.
+ * The codes go from the last step's to this one's. */
 void spq_fire_row(const spq_neuron *neuron, const void *sums, int32_t wide, const spq_cells *cells);
+
+/* The same in lanes of int16. */
+void spq_fire_narrow(const spq_neuron *neuron, const int16_t *sums, const spq_cells *cells);
 
 /* Write down the codes of a row, 32 to a tile. */
 void spq_read_codes(const spq_neuron *neuron, const spq_cells *cells, int8_t *codes);

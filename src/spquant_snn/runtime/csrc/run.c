@@ -45,7 +45,7 @@ static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
     const spq_layer *layer = &turn->network->layers[turn->index];
     const spq_connection *c = &layer->connection;
     const int32_t words = row_words(c), all = layer_words(c);
-    spq_cells cells = {c->out_width, c->tiles, (uint32_t *)at(turn->arena, layer->state), all,
+    spq_cells cells = {c->out_width, c->tiles, c->units, (uint32_t *)at(turn->arena, layer->state), all,
                        (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
     if (SPQ_BLOCKS && layer->blocks) cells.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
     cells.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
@@ -68,17 +68,12 @@ static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
 
 static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, void *arena) {
     const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
-    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
-    spq_lists lists;
-    lists.width = c->width;
-    lists.channels = c->channels;
-    lists.rows = (c->window - 1) * c->slide_height + c->kernel_height;
-    lists.scale = grouped ? 1u : (uint32_t)c->row;
-    lists.capacity = (uint32_t)(c->width * c->channels);
-    lists.starts = (uint32_t *)at(arena, scratch->starts);
-    lists.events = (spq_event *)at(arena, scratch->events);
-    lists.values = weighed ? (int32_t *)at(arena, scratch->values) : 0;
-    return lists;
+    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16) ||
+                            (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
+    const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
+    return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
+                       (uint32_t)(c->width * c->channels), (uint32_t *)at(arena, scratch->starts),
+                       (spq_event *)at(arena, scratch->events), weighed ? (int32_t *)at(arena, scratch->values) : 0};
 }
 
 /* Neurons of a row whose codes are packed, for as many steps as its sums hold; a trace sees each step by itself. */
@@ -94,20 +89,24 @@ static void fire_packed(const spq_turn *turn, const spq_connection *c, const spq
 
 /* Sums of a row, but for those of blocks that need none. */
 static void sum_row(const spq_turn *turn, const spq_connection *c, const spq_lists *lists, const spq_view *view,
-                    int32_t row, int32_t top, int32_t slot) {
-    const spq_layer *layer = &turn->network->layers[turn->index];
+                    const uint8_t *marks) {
     uint8_t *sums = (uint8_t *)at(turn->arena, turn->network->scratch.sums);
-    const int32_t size = (c->wide ? 4 : 2) * c->tiles * SPQ_LANES;
+    const int32_t size = (c->wide ? 4 : 2) * c->units * SPQ_UNIT;
     for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
-        const uint8_t *marks = 0;
-        if (SPQ_BLOCKS && layer->blocks) {
-            const spq_cells cells = cells_of(turn, turn->first, row);
-            const int32_t active = spq_active(c, lists, top, slot, x);
-            if (!spq_mark_pixel(layer->blocks, layer->neuron, &cells, column, active)) continue;
-            marks = cells.marks + column * c->tiles;
-        }
-        spq_sum(c, lists, view, x, marks, sums + column * size);
+        const uint8_t *here = marks ? marks + column * c->tiles : 0;
+        if (!here || spq_needed(here, c->tiles)) spq_sum(c, lists, view, x, here, sums + column * size);
     }
+}
+
+/* Mark the blocks of a row that need no sums; none where there is no such block in the layer. */
+static const uint8_t *mark_row(const spq_turn *turn, const spq_connection *c, const spq_lists *lists, int32_t row,
+                               int32_t top, int32_t slot) {
+    const spq_layer *layer = &turn->network->layers[turn->index];
+    if (!SPQ_BLOCKS || !layer->blocks) return 0;
+    const spq_cells cells = cells_of(turn, turn->first, row);
+    spq_add_starts(c, lists, top, slot);
+    spq_mark_row(layer->blocks, layer->neuron, &cells, c, lists);
+    return cells.marks;
 }
 
 static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
@@ -126,7 +125,7 @@ static void run_events(const spq_turn *turn, const spq_connection *c, spq_input 
         if (spq_decides(c)) {
             fire_packed(turn, c, &lists, &view, row);
         } else {
-            sum_row(turn, c, &lists, &view, row, top, slot);
+            sum_row(turn, c, &lists, &view, mark_row(turn, c, &lists, row, top, slot));
             fire_row(turn, row, at(turn->arena, scratch->sums));
         }
         top += c->step_height, slot += c->step_height;

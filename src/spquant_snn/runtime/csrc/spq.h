@@ -5,7 +5,8 @@
  * division, no recursion.
  *
  * Spikes are bitmaps [height][width][ceil(channels / 32)], channels last, channel c in bit c % 32 of word c / 32.
- * Sums and neurons are computed in tiles of 32 output channels; every array per channel is padded to whole tiles.
+ * Sums and neurons are computed in tiles of 32 output channels, of which the last may be half a tile; every array per
+ * channel is padded to whole tiles.
  * Stored codes are counted from the lowest. Up to 4 bits wide they lie as spikes do, one bitmap for each bit, the
  * lowest first; wider ones take a byte each.
  */
@@ -14,8 +15,9 @@
 
 #include "spq_config.h"
 
-#define SPQ_LAYOUT 3u /* raised whenever a struct of this file changes */
-#define SPQ_LANES 32
+#define SPQ_LAYOUT 4u /* raised whenever a struct of this file changes */
+#define SPQ_LANES 32 /* of a tile */
+#define SPQ_UNIT 16  /* outputs, by which rows of sums are padded */
 
 enum { SPQ_OK = 0, SPQ_BAD_LAYOUT, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
 
@@ -30,7 +32,8 @@ enum {
     SPQ_GROUPED,  /* the same, each input channel reaching the outputs of its group only */
     SPQ_DENSE,    /* pixels two by two times int16 codes two by two, zeros too */
     SPQ_SLICED,   /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
-    SPQ_PACKED    /* codes in fields of words, for small devices */
+    SPQ_PACKED,   /* codes in fields of words, for small devices */
+    SPQ_MULTIPLY16 /* as SPQ_MULTIPLY, in int16 lanes, which every sum fits */
 };
 
 /* Whether a connection has a form, which a network that does not use it need not ask. */
@@ -87,9 +90,10 @@ typedef struct {
     int32_t step_height, step_width;           /* from one output to the next */
     int32_t window, slide_height, slide_width; /* a sum-pool of window x window sums, slide apart; 1 where folded */
     int32_t out_height, out_width, outputs, tiles;
+    int32_t units;               /* of 16 outputs, that sums are padded to */
     int32_t form, limit;
     int32_t wide;                /* a row of sums is int32; else int16, in which sums beyond saturate */
-    int32_t row; /* codes of one input: 32 * tiles, the outputs of a group, or words where they are packed */
+    int32_t row;                 /* codes of one input: 16 * units, outputs of a group, or words where packed */
     const int8_t *codes8;        /* [kernel_height][kernel_width][channels][row], for SPQ_ADD8 */
     const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
@@ -135,12 +139,12 @@ typedef struct {
 /* Memory that every connection uses in turn. */
 typedef struct {
     spq_region pooled[2]; /* input behind a pool, and behind the next */
-    spq_region starts;    /* uint32 [rows][width + 1] where the events of a pixel start */
+    spq_region starts;    /* uint32 [rows + 1][width + 1] where the events of a pixel start; last, their sums */
     spq_region events;    /* spq_event [rows][width * channels] */
-    spq_region values;    /* int32, the same: what each event weighs, for SPQ_MULTIPLY and SPQ_GROUPED */
+    spq_region values;    /* int32, the same: what each event weighs, for SPQ_MULTIPLY, 16 and SPQ_GROUPED */
     spq_region lines;     /* spq_line [window * kernel_height] */
     spq_region runs;      /* spq_run [window * window * kernel_height] */
-    spq_region sums;      /* int16 or int32 [out_width][32 * tiles] */
+    spq_region sums;      /* int16 or int32 [out_width][16 * units] */
     spq_region frame;     /* int16 [padded height][padded width * channels, and more], for SPQ_DENSE */
     spq_region columns;   /* uint16 [groups][padded height * stride * channels + 64], for SPQ_SLICED */
     spq_region heads;     /* uint32 [padded height + 1][groups] where the events of a row start there */

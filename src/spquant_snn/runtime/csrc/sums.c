@@ -1,4 +1,4 @@
-/* sums: one row of codes per event, 32 to 128 outputs at a time.
+/* sums: one row of codes per event, 16 to 128 outputs at a time.
  *
  * The lanes of the loops below are arrays of a constant length that a compiler keeps in vector registers: an event then
  * costs one load and one addition per register. */
@@ -6,7 +6,7 @@
 #include "lanes.h"
 #include "packed.h"
 
-#define WIDEST (4 * SPQ_LANES)
+#define WIDEST (8 * SPQ_UNIT)
 
 void spq_look(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view) {
     const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
@@ -48,17 +48,16 @@ static inline const spq_event *within(const spq_event *event, const spq_event *l
     return last - event > room ? event + room : last;
 }
 
-/* Sums as their row keeps them. */
-SPQ_INLINE void keep(const spq_connection *c, const int32_t *found, const int32_t lanes, void *sums, int32_t lane) {
-    int32_t *wide = (int32_t *)sums + lane;
-    int16_t *narrow = (int16_t *)sums + lane;
-    if (c->wide) {
-        for (int32_t l = 0; l < lanes; l++) wide[l] = found[l];
-        return;
+/* Lanes as a row of sums keeps them. */
+#define KEEP(c, found, lanes, sums, lane)                                                                              \
+    if ((c)->wide) {                                                                                                   \
+        int32_t *to = (int32_t *)(sums) + (lane);                                                                      \
+        for (int32_t l = 0; l < (lanes); l++) to[l] = found[l];                                                        \
+    } else {                                                                                                           \
+        int16_t *to = (int16_t *)(sums) + (lane);                                                                      \
+        for (int32_t l = 0; l < (lanes); l++)                                                                          \
+            to[l] = (int16_t)(found[l] > 32767 ? 32767 : found[l] < -32768 ? -32768 : found[l]);                       \
     }
-    for (int32_t l = 0; l < lanes; l++)
-        narrow[l] = (int16_t)(found[l] > 32767 ? 32767 : found[l] < -32768 ? -32768 : found[l]);
-}
 
 /* Events in narrow lanes, emptied into wide ones before they could overflow. */
 #define ADD(name, member, narrow_type, wide_type)                                                                      \
@@ -84,34 +83,39 @@ SPQ_INLINE void keep(const spq_connection *c, const int32_t *found, const int32_
                 room = c->limit;                                                                                       \
             }                                                                                                          \
         }                                                                                                              \
-        int32_t found[WIDEST];                                                                                         \
-        for (int32_t l = 0; l < lanes; l++) found[l] = wide[l] + narrow[l];                                            \
-        keep(c, found, lanes, sums, lane);                                                                             \
+        for (int32_t l = 0; l < lanes; l++) wide[l] = (wide_type)(wide[l] + narrow[l]);                                \
+        KEEP(c, wide, lanes, sums, lane)                                                                               \
     }
 
 ADD(add8, codes8, int8_t, int16_t)
 ADD(add16, codes16, int16_t, int32_t)
 
-SPQ_INLINE void multiply(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
-                         int32_t lane, const int32_t lanes, void *sums) {
-    const int16_t *codes = c->codes16 + lane;
-    int32_t wide[WIDEST];
-    for (int32_t l = 0; l < lanes; l++) wide[l] = 0;
-    for (const spq_run *run = runs; run < runs + count; run++)
-        for (uint32_t i = run->first; i < run->last; i++) {
-            const int16_t *row = codes + (run->base + lists->events[i]);
-            const int32_t value = lists->values[i];
-            for (int32_t l = 0; l < lanes; l++) wide[l] += value * row[l];
-        }
-    keep(c, wide, lanes, sums, lane);
-}
+/* Events times their values. */
+#define MULTIPLY(name, type)                                                                                           \
+    SPQ_INLINE void name(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,          \
+                         int32_t lane, const int32_t lanes, void *sums) {                                              \
+        const int16_t *codes = c->codes16 + lane;                                                                      \
+        type found[WIDEST];                                                                                            \
+        for (int32_t l = 0; l < lanes; l++) found[l] = 0;                                                              \
+        for (const spq_run *run = runs; run < runs + count; run++)                                                     \
+            for (uint32_t i = run->first; i < run->last; i++) {                                                        \
+                const int16_t *row = codes + (run->base + lists->events[i]);                                           \
+                const type value = (type)lists->values[i];                                                             \
+                for (int32_t l = 0; l < lanes; l++) found[l] = (type)(found[l] + value * row[l]);                      \
+            }                                                                                                          \
+        KEEP(c, found, lanes, sums, lane)                                                                              \
+    }
 
-/* A tile, or several, in the form of the connection; lanes is a constant, so that each width is a body of its own. */
+MULTIPLY(multiply, int32_t)
+MULTIPLY(multiply16, int16_t)
+
+/* A unit, or several, in the form of the connection; lanes is a constant, so that each width is a body of its own. */
 SPQ_INLINE void add(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t lane,
                     const int32_t lanes, void *sums) {
     if (SPQ_IS(c, SPQ_ADD8)) add8(c, lists, runs, count, lane, lanes, sums);
     else if (SPQ_IS(c, SPQ_ADD16)) add16(c, lists, runs, count, lane, lanes, sums);
     else if (SPQ_IS(c, SPQ_MULTIPLY)) multiply(c, lists, runs, count, lane, lanes, sums);
+    else if (SPQ_IS(c, SPQ_MULTIPLY16)) multiply16(c, lists, runs, count, lane, lanes, sums);
 }
 
 /* Events of one pixel under one tap of the kernel; here an event is x * channels + channel. */
@@ -131,7 +135,7 @@ static void add_tap(const spq_connection *c, const spq_lists *lists, const spq_l
 
 static void add_groups(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x,
                        int32_t *sums) {
-    for (int32_t o = 0; o < c->tiles * SPQ_LANES; o++) sums[o] = 0;
+    for (int32_t o = 0; o < c->units * SPQ_UNIT; o++) sums[o] = 0;
     for (int32_t j = 0; j < c->window; j++, x += c->slide_width)
         for (int32_t kx = 0; kx < c->kernel_width; kx++) {
             if (x + kx < 0 || x + kx >= c->width) continue;
@@ -139,11 +143,11 @@ static void add_groups(const spq_connection *c, const spq_lists *lists, const sp
         }
 }
 
-/* Tiles from the first on that are computed together: 4, 2 or 1; 0 where it is passed over. */
-static int32_t together(const uint8_t *marks, int32_t tile, int32_t tiles) {
+/* Units from the first on that are computed together: 8, 4, 2 or 1; 0 where their tile is passed over. */
+static int32_t together(const uint8_t *marks, int32_t unit, int32_t units) {
     int32_t n = 0;
-    while (tile + n < tiles && n < 4 && !(marks && marks[tile + n])) n++;
-    return n == 3 ? 2 : n;
+    while (unit + n < units && n < 8 && !(marks && marks[(unit + n) >> 1])) n++;
+    return n > 4 && n < 8 ? 4 : n == 3 ? 2 : n;
 }
 
 void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, const uint8_t *marks,
@@ -158,23 +162,23 @@ void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *vi
         spq_packed_sums(c, lists, runs, count, (int32_t *)sums);
         return;
     }
-    for (int32_t tile = 0, n; tile < c->tiles; tile += n ? n : 1) {
-        n = together(marks, tile, c->tiles);
-        if (n == 4) add(c, lists, runs, count, tile * SPQ_LANES, 4 * SPQ_LANES, sums);
-        else if (n == 2) add(c, lists, runs, count, tile * SPQ_LANES, 2 * SPQ_LANES, sums);
-        else if (n == 1) add(c, lists, runs, count, tile * SPQ_LANES, SPQ_LANES, sums);
+    for (int32_t unit = 0, n; unit < c->units; unit += n ? n : 2) {
+        n = together(marks, unit, c->units);
+        if (n == 8) add(c, lists, runs, count, unit * SPQ_UNIT, 8 * SPQ_UNIT, sums);
+        else if (n == 4) add(c, lists, runs, count, unit * SPQ_UNIT, 4 * SPQ_UNIT, sums);
+        else if (n == 2) add(c, lists, runs, count, unit * SPQ_UNIT, 2 * SPQ_UNIT, sums);
+        else if (SPQ_HOST && n == 1) add(c, lists, runs, count, unit * SPQ_UNIT, SPQ_UNIT, sums);
     }
 }
 
-int32_t spq_active(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot, int32_t x) {
-    const int32_t right = x + (c->window - 1) * c->slide_width + c->kernel_width;
-    const int32_t from = x < 0 ? 0 : x, to = right < c->width ? right : c->width;
-    uint32_t active = 0;
-    for (int32_t i = 0; i < lists->rows && from < to; i++) {
+void spq_add_starts(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot) {
+    const uint32_t pitch = (uint32_t)lists->width + 1u;
+    uint32_t *all = lists->starts + (uint32_t)lists->rows * pitch;
+    for (uint32_t x = 0; x < pitch; x++) all[x] = 0;
+    for (int32_t i = 0; i < lists->rows; i++) {
         if (y + i < 0 || y + i >= c->height) continue;
         const int32_t place = slot + i < lists->rows ? slot + i : slot + i - lists->rows;
-        const uint32_t *starts = lists->starts + place * (lists->width + 1);
-        active += starts[to] - starts[from];
+        const uint32_t *starts = lists->starts + (uint32_t)place * pitch;
+        for (uint32_t x = 0; x < pitch; x++) all[x] += starts[x];
     }
-    return (int32_t)active;
 }

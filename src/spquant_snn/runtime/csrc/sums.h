@@ -29,12 +29,21 @@ void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t 
 /* Runs, in the view, of the output that looks at columns from x on, none of them empty; returns how many. */
 int32_t spq_collect(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x);
 
-/* Write the sums [tiles * 32] of the output that looks at columns from x on, int32 or int16 as the connection says;
+/* Write the sums [units * 16] of the output that looks at columns from x on, int32 or int16 as the connection says;
  * tiles whose mark is not 0 are passed over, where there are marks. */
 void spq_sum(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x,
              const uint8_t *marks, void *sums);
 
-/* How many inputs the output that looks at columns from x on meets that are not zero. */
-int32_t spq_active(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, int32_t x);
+/* Add up where the events of each column start in the rows from y on, the first of which lies in `slot`: from one
+ * column to another there are as many events as these differ by. */
+void spq_add_starts(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot);
+
+/* How many inputs the output that looks at columns from x on meets that are not zero, when starts have been added. */
+static inline int32_t spq_active(const spq_connection *c, const spq_lists *lists, int32_t x) {
+    const uint32_t *all = lists->starts + (uint32_t)lists->rows * ((uint32_t)lists->width + 1u);
+    const int32_t right = x + (c->window - 1) * c->slide_width + c->kernel_width;
+    const int32_t from = x < 0 ? 0 : x, to = right < c->width ? right : c->width;
+    return from < to ? (int32_t)(all[to] - all[from]) : 0;
+}
 
 #endif
