@@ -38,9 +38,7 @@ def main() -> None:
             print(f"| [{shape}] | {name} | {1e3 * plain:.1f} | {1e3 * fused:.1f} | {fused / plain:.2f} |", flush=True)
 
 
-def _fastest(
-    current: torch.Tensor, gradient: torch.Tensor, dynamics: Dynamics, rounds: int
-) -> tuple[float, float]:
+def _fastest(current: torch.Tensor, gradient: torch.Tensor, dynamics: Dynamics, rounds: int) -> tuple[float, float]:
     """Seconds of the plain and of the fused form."""
     threshold = torch.tensor(1.0)
     forms = (
