@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingDependencyError, ModelError
+from ..integer.fanout import fanout
 from ..integer.graph import Connection, Graph, Layer
 from ..integer.reference import check_images, pooled
 from ..integer.verify import Trace, Tracer, reference_trace
@@ -29,7 +30,6 @@ from ..quant.fold import Int64
 from ..quant.grids import STATE_GRIDS
 from ..runtime.native import NativeProgram
 from .blocks import BlockCounter, Skipped
-from .fanout import fanout
 
 UInt8 = NDArray[np.uint8]
 

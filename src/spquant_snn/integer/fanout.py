@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..integer.graph import Connection, Shape
 from ..quant.fold import Int64
 from ..quant.pool import Pool
+from .graph import Connection, Shape
 
 
 @dataclass(frozen=True, eq=False)

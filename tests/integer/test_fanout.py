@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from graphs import RARE
+from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.graph import Connection
 from spquant_snn.quant.pool import Pool
-from spquant_snn.report.fanout import fanout
 
 SEEDS = [*range(60), *range(RARE, RARE + 24)]
 
