@@ -6,9 +6,7 @@ ever slip through, the page's own policy lets no script and no style run but the
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..errors import ConfigError
+from ..export.policy import digest
 from ..files import replace_file
 from . import maps, parts, sections
 from .contest import Contest
@@ -110,14 +109,9 @@ def _render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     style, script = (_read(name) for name in ("style.css", "keys.js"))
-    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
+    policy = f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}"
     return environment.get_template(template).render(style=style, script=script, policy=policy, **content)
 
 
 def _read(name: str) -> str:
     return (files("spquant_snn.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    """How a policy names a script or a style."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
