@@ -82,12 +82,6 @@ def export_c(
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    for layer in graph.layers:
-        if layer.gate is not None:
-            raise ModelError(
-                f"layer {layer.connection.name!r} skips blocks by a gate, which the self-test of an export cannot "
-                "check yet: export a network that was trained without target_skip"
-            )
     files = firmware_files(graph, images, title)
     manifest = {
         "version": VERSION,
@@ -104,8 +98,21 @@ def export_c(
     return manifest
 
 
-def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
-    """The content of each file of a firmware folder but its manifest, by name."""
+def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, traced: bool = False) -> dict[str, bytes]:
+    """The content of each file of a firmware folder but its manifest, by name.
+
+    Args:
+        traced: the source can show every spike and code of every step, as ``spq_trace`` says; devices cannot.
+
+    Raises:
+        ModelError: the graph is too large, or skips blocks.
+    """
+    for layer in graph.layers:
+        if layer.gate is not None:
+            raise ModelError(
+                f"layer {layer.connection.name!r} skips blocks by a gate, which the self-test of an export cannot "
+                "check yet: export a network that was trained without target_skip"
+            )
     plans, names = Plans.of(graph), [connection.name for connection in graph.connections]
     if plans.images.arena_size > _INT32 >> 1:
         raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
@@ -118,8 +125,8 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[
     bias = int(np.abs(graph.readout.bias.astype(np.int64)).max())
     most = (int(graph.readout.connection.reach(1).max()) << graph.readout.fraction) + bias
     values: dict[str, Any] = {
-        "title": _commentable(title),
-        "version": _version(),
+        "title": commentable(title),
+        "version": package_version(),
         "shape": graph.input_shape,
         "pixels": int(np.prod(graph.input_shape)),
         "classes": graph.classes,
@@ -127,6 +134,7 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[
         "longest": _INT32 // max(most, 1),
         "names": names,
         "used": Used.by(plans.images, plans.event),
+        "traced": traced,
         "tables": tables,
         "parts": model.parts,
         **networks,
@@ -137,7 +145,7 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[
         "regions": _regions(plans.images, names),
         "objects": [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
     }
-    environment = _environment()
+    environment = c_environment()
     files = {
         name: environment.get_template(f"{name}.j2").render(values).encode()
         for name in (
@@ -150,7 +158,8 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[
     return files
 
 
-def _environment() -> Environment:
+def c_environment() -> Environment:
+    """What fills in the templates of C."""
     environment = Environment(
         loader=PackageLoader("spquant_snn.export"),
         undefined=StrictUndefined,
@@ -169,7 +178,7 @@ def _c_string(text: str) -> str:
     return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
-def _commentable(title: str) -> str:
+def commentable(title: str) -> str:
     """A title that ends no comment and no line."""
     return " ".join(title.split()).replace("*/", "* /").replace("/*", "/ *")
 
@@ -190,7 +199,8 @@ def _regions(plan: NetworkPlan, names: list[str]) -> list[tuple[str, Region]]:
     return [(name, region) for name, region in parts if region.size]
 
 
-def _version() -> str:
+def package_version() -> str:
+    """Of this package, in words where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

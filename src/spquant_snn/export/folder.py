@@ -13,11 +13,12 @@ from ..errors import RunError
 MANIFEST = "firmware.json"
 
 
-def write_folder(out: Path, files: Mapping[str, bytes], force: bool) -> None:
+def write_folder(out: Path, files: Mapping[str, bytes], force: bool, mark: str = MANIFEST) -> None:
     """Make the folder ``out`` of files.
 
     Args:
-        force: replace an earlier export, as its ``firmware.json`` tells.
+        force: replace an earlier export of the same kind.
+        mark: the file by which such an export is known.
 
     Raises:
         RunError: the folder holds something, or cannot be written.
@@ -25,7 +26,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], force: bool) -> None:
     target = Path(os.path.realpath(out))
     beside = target.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        _check_free(out, target, force)
+        _check_free(out, target, force, mark)
         beside.mkdir(parents=True)
         for name, data in files.items():
             (beside / name).write_bytes(data)
@@ -44,7 +45,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], force: bool) -> None:
         shutil.rmtree(beside, ignore_errors=True)  # only there if something went wrong
 
 
-def _check_free(out: Path, target: Path, force: bool) -> None:
+def _check_free(out: Path, target: Path, force: bool, mark: str) -> None:
     if not target.exists():
         return
     if not target.is_dir():
@@ -54,5 +55,5 @@ def _check_free(out: Path, target: Path, force: bool) -> None:
         return
     if not force:
         raise RunError(f"{out} is not empty, it holds {held[0]}: choose another folder, or replace it with --force")
-    if MANIFEST not in held:
+    if mark not in held:
         raise RunError(f"{out} holds no earlier export, and --force replaces nothing else: choose another folder")

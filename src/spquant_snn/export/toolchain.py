@@ -62,9 +62,9 @@ def command(board: Board, wanted: Compiler) -> tuple[str, ...]:
     found = shutil.which(name)
     if wanted != "zig" and found is not None:
         return (found, *board.gcc, *_GCC)
-    zig = _zig()
-    if wanted != "gcc" and zig is not None:
-        return (zig, "cc", *board.zig, *_ZIG)
+    found = zig()
+    if wanted != "gcc" and found is not None:
+        return (found, "cc", *board.zig, *_ZIG)
     what = {"gcc": name, "zig": "the package ziglang", "auto": f"{name} or the package ziglang"}[wanted]
     line = {
         "gcc": f"'apt-get install {package}'",
@@ -92,7 +92,7 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
     objects = []
     for source in (*sources, start, harness / f"{main}.c"):
         target = work / f"{main}-{source.stem}.o"
-        _run(
+        call_compiler(
             [
                 *call,
                 *_FLAGS,
@@ -106,7 +106,7 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
                 "-o",
                 str(target),
             ],
-            source.name,
+            f"{source.name} of the firmware",
         )
         objects.append(str(target))
     bound = _stack(work, main) if call[1:2] != ("cc",) else None
@@ -116,7 +116,7 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
     (work / f"{main}.ld").write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
     target = work / f"{main}.elf"
     link = [*call, "-nostdlib", "-Wl,--gc-sections", "-T", str(work / f"{main}.ld"), *objects, "-o", str(target)]
-    _run(link, "the program", lambda said: _check_fits(said, board))
+    call_compiler(link, "the program of the firmware", lambda said: _check_fits(said, board))
     return Built(target, read_program(target), bound)
 
 
@@ -125,14 +125,23 @@ def _level(board: Board, source: Path) -> str:
     return _FAST if source.stem == "packed" or board.riscv else _SMALL
 
 
-def _zig() -> str | None:
+def zig() -> str | None:
     """The compiler of the package ziglang, which is not imported."""
     spec = find_spec("ziglang")
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
     return next((found for folder in folders if (found := shutil.which("zig", path=folder))), None)
 
 
-def _run(call: list[str], what: str, on_failure: Callable[[str], None] = lambda said: None) -> None:
+def call_compiler(call: list[str], what: str, on_failure: Callable[[str], None] = lambda said: None) -> None:
+    """Compile or link ``what``.
+
+    Args:
+        on_failure: given what the compiler says, may raise a better error.
+
+    Raises:
+        MissingDependencyError: the compiler does not run.
+        RunError: it refuses.
+    """
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         ended = subprocess.run(
@@ -144,7 +153,7 @@ def _run(call: list[str], what: str, on_failure: Callable[[str], None] = lambda 
         on_failure(ended.stderr)
         lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
         reason = (lines or ["it says nothing"])[0].strip()
-        raise RunError(f"{what} of the firmware does not compile ({reason}): export it again")
+        raise RunError(f"{what} does not compile ({reason}): export it again")
 
 
 def _check_fits(said: str, board: Board) -> None:
