@@ -19,7 +19,7 @@ from .bench.runtime import Report as Timings
 from .bench.runtime import measure as measure_runtime
 from .bench.sparsity import Report as SparsityReport
 from .bench.sparsity import measure as measure_sparsity
-from .data import Labelled, load
+from .data import load
 from .errors import ConfigError, ModelError, RunError
 from .export.boards import board_of
 from .export.c import export_c
@@ -33,13 +33,22 @@ from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
-from .quant.network import SpikingNetwork
 from .report.contest import hold_contest
 from .report.curves import read_epochs
 from .report.pareto import contend
 from .report.present import Report
 from .report.story import RASTERS, Subject, load_twin, tell
 from .runtime.native import NativeProgram
+from .sources import (
+    check_there,
+    config_of,
+    data_of,
+    finished_network,
+    graph_of,
+    integer_config_of,
+    integers_of,
+    test_images,
+)
 from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
@@ -53,19 +62,19 @@ def evaluate_source(
     source: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None, threads: int
 ) -> dict[str, Any]:
     """Accuracy in percent, with what it was measured on."""
-    _check_there(source)
+    check_there(source)
     is_run = source.is_dir()
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
-    config = _config(source)
+    config = config_of(source)
     if config is not None and backend != "torch" and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
-    test = _test_images(source, _data_of(source, dataset, config), images, data_dir)
+    test = test_images(source, data_of(source, dataset, config), images, data_dir)
     if backend == "torch":
         network = load_network(source).eval()
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
     else:
-        graph = _graph(source)
+        graph = graph_of(source)
         program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
         threads = threads or os.cpu_count() or 1
         correct = 0
@@ -79,7 +88,7 @@ def evaluate_source(
     return {
         "accuracy": accuracy,
         "backend": backend,
-        "dataset": _data_of(source, dataset, config),
+        "dataset": data_of(source, dataset, config),
         "images": len(test),
         "source": str(source),
     }
@@ -93,13 +102,9 @@ def export_run(run: Path, out: Path) -> int:
 
 def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
-    _check_there(source)
-    config = _config(source)
-    if config is not None and not config.quant.integer:
-        raise ModelError(f"{source} is a floating-point run, without integers: export a run of 1.58 to 8 bits")
-    name = _data_of(source, dataset, config)
-    images = np.ascontiguousarray(_test_images(source, name, _VECTORS, data_dir).images.numpy())
-    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force)
+    name, title = _exported(source, dataset)
+    images = np.ascontiguousarray(test_images(source, name, _VECTORS, data_dir).images.numpy())
+    export_c(graph_of(source), images, out, title, name, force)
 
 
 def run_firmware(
@@ -116,7 +121,7 @@ def run_firmware(
     chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
-    test = _test_images(folder, name, images, data_dir)
+    test = test_images(folder, name, images, data_dir)
     pixels = np.ascontiguousarray(test.images.numpy())
     return run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
 
@@ -124,10 +129,10 @@ def run_firmware(
 def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:
     """Frozen torch against the run's own .spq file, run by "reference" or "native"."""
     network = load_network(run).eval().freeze()
-    graph = load_graph(_integers(run))
+    graph = load_graph(integers_of(run))
     if _form(graph) != _form(lower(network)):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
-    test = _test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
+    test = test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
     with _progress(len(test), "verifying") as advance:
         return compare_backends(
             lambda x: frozen_trace(network, x),
@@ -161,12 +166,9 @@ def report_sources(
 def _report_on(
     source: Path, dataset: str | None, images: int, rasters: Sequence[int], twin: Path | None, data_dir: Path | None
 ) -> Report:
-    _check_there(source)
-    config = _config(source)
-    if config is not None and not config.quant.integer:
-        raise ModelError(f"{source} is a floating-point run, without integers: report on a run of 1.58 to 8 bits")
-    name = _data_of(source, dataset, config)
-    graph, test = _graph(source), _test_images(source, name, 0, data_dir)
+    config = integer_config_of(source, "report on")
+    name = data_of(source, dataset, config)
+    graph, test = graph_of(source), test_images(source, name, 0, data_dir)
     subject = Subject(
         source.resolve().name, f"{source} on {name}", name, graph, test.images.numpy(), test.labels.numpy()
     )
@@ -186,9 +188,9 @@ def _report_on(
 
 def _compare(sources: Sequence[Path], dataset: str | None, images: int, data_dir: Path | None) -> Report:
     for source in sources:
-        _check_there(source)
-    configs = [_config(source) for source in sources]
-    known = [_data_of(source, dataset, config) for source, config in zip(sources, configs, strict=True)]
+        check_there(source)
+    configs = [config_of(source) for source in sources]
+    known = [data_of(source, dataset, config) for source, config in zip(sources, configs, strict=True)]
     trained = [config.dataset if config else name for config, name in zip(configs, known, strict=True)]
     for source, name in zip(sources, trained, strict=True):
         if name != trained[0]:
@@ -198,10 +200,10 @@ def _compare(sources: Sequence[Path], dataset: str | None, images: int, data_dir
     plain = len({source.resolve().name for source in sources}) == len(sources)
     names = [source.resolve().name if plain else str(source) for source in sources]
     found = [
-        _graph(source) if config is None or config.quant.integer else _finished(source)
+        graph_of(source) if config is None or config.quant.integer else finished_network(source)
         for source, config in zip(sources, configs, strict=True)
     ]
-    test = _test_images(sources[0], known[0], images, data_dir)
+    test = test_images(sources[0], known[0], images, data_dir)
     pixels, labels = np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
     with _progress(len(sources) * len(test), "counting") as advance:
         contenders = [
@@ -228,8 +230,8 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
     """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
     subject = None
     if lenet is not None:
-        _check_there(lenet)
-        subject = _graph(lenet), np.ascontiguousarray(_test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
+        check_there(lenet)
+        subject = graph_of(lenet), np.ascontiguousarray(test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
     return measure_runtime(subject, rates, rounds, _say)
 
 
@@ -257,60 +259,16 @@ def bench_sparsity(
     return measure_sparsity(plan, data, train, _say if quiet else print)
 
 
-def _check_there(source: Path) -> None:
-    if not source.exists():
-        raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
-
-
-def _config(source: Path) -> TrainConfig | None:
-    """The configuration of a run; None for an .spq file."""
-    return load_config(RunFolder(source).config) if source.is_dir() else None
-
-
-def _graph(source: Path) -> Graph:
-    """The integers of a run, or of an .spq file."""
-    return load_graph(_integers(source) if source.is_dir() else source)
-
-
-def _integers(run: Path) -> Path:
-    path = RunFolder(run).integers
-    if not path.exists():
-        raise RunError(
-            f"{run} is not finished: resume it, or write its integers with spquant export {run} --out {path}"
-        )
-    return path
-
-
-def _finished(run: Path) -> SpikingNetwork:
-    """The network of a floating-point run that came to its end."""
-    if "best" not in RunFolder(run).read_record():
-        raise RunError(f"{run} is not finished: resume it")
-    return load_network(run).eval()
-
-
-def _data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> str:
-    """The data set that was asked for, or else that of the run."""
-    name = dataset or (config.dataset if config else None)
-    if name is None:
-        raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
-    return name
+def _exported(source: Path, dataset: str | None) -> tuple[str, str]:
+    """The data set of what is exported with test images, and a line that says what it is."""
+    name = data_of(source, dataset, integer_config_of(source, "export"))
+    return name, f"{source.resolve().name}, trained on {name}"
 
 
 def _form(graph: Graph) -> tuple[object, ...]:
     """What two graphs must share to be compared."""
     connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
     return graph.input_shape, graph.timesteps, connections
-
-
-def _test_images(source: Path, name: str, images: int, data_dir: Path | None) -> Labelled:
-    if name == CUSTOM:
-        raise RunError(
-            f"the data set of {source} was given in Python: name another with --dataset, or use SpQuantTrainer there"
-        )
-    if images < 0:
-        raise ConfigError(f"images must be at least 0, not {images}")
-    test = load(name, data_dir).test
-    return Labelled(test.images[:images], test.labels[:images]) if images else test
 
 
 def _say(doing: str) -> None:
