@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 
+from contrast import WORST
 from spquant_snn import SpQuantTrainer
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -140,29 +141,7 @@ def test_it_is_never_wider_than_the_screen(name, width, pages, browse, tmp_path)
 
 def test_text_is_told_from_its_ground_by_day_and_by_night(pages, browse, tmp_path):
     """Every text, against the colour of the page or of its tile, by the contrast of WCAG 2.2: 4.5 for a small one."""
-    script = """
-      const light = (colour) => {
-        const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((x) => x / 255)
-          .map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-      };
-      const ground = (element) => {
-        for (let e = element; e; e = e.parentElement) {
-          const colour = getComputedStyle(e).backgroundColor;
-          if (!/, 0\\)$|transparent/.test(colour)) return colour;
-        }
-        return "rgb(255, 255, 255)";
-      };
-      const all = "p, li, th, td, dt, dd, h1, h2, h3, h4, a, summary, figcaption, caption, svg text";
-      let worst = [99];
-      for (const e of document.querySelectorAll(all)) {
-        const style = getComputedStyle(e), colour = e.closest("svg") ? style.fill : style.color;
-        const [a, b] = [light(colour), light(ground(e))].sort((x, y) => y - x);
-        const contrast = (a + 0.05) / (b + 0.05);
-        if (contrast < worst[0]) worst = [contrast, colour, ground(e), e.tagName];
-      }
-      document.title = JSON.stringify(worst);
-    """
+    script = f"document.title = JSON.stringify({WORST});"
     page = with_script(pages / "run.html", script, tmp_path)
     grounds = []
     for scheme in (DAY, NIGHT):
