@@ -5,7 +5,10 @@ RUN = $(VENV)/bin/python
 
 # `make test-device` builds firmware and runs it on emulated boards: on those of QEMU whose tools are installed, as by
 # 'apt-get install gcc-arm-none-eabi qemu-system-arm gcc-riscv64-unknown-elf qemu-system-misc', and by two packages alone.
-.PHONY: demo test test-device check format clean
+# `make test-web` builds web pages and drives them in Chromium: 'apt-get install chromium'.
+ZIGLANG = ziglang==0.17.1
+
+.PHONY: demo test test-device test-web check format clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
@@ -15,6 +18,9 @@ test: $(VENV)/ready
 
 test-device: $(VENV)/device
 	$(RUN) -m pytest -m device -rs
+
+test-web: $(VENV)/web
+	$(RUN) -m pytest -m web -rs
 
 check: $(VENV)/ready
 	$(RUN) -m ruff format --check .
@@ -34,7 +40,11 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/device: $(VENV)/ready
-	@$(RUN) -m pip install --quiet --disable-pip-version-check ziglang==0.17.1 unicorn==2.1.4
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(ZIGLANG) unicorn==2.1.4
+	touch $@
+
+$(VENV)/web: $(VENV)/ready
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(ZIGLANG)
 	touch $@
 
 clean:

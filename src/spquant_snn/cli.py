@@ -23,7 +23,7 @@ from .train.config import TrainOptions
 
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
-Target = Literal["spq", "c"]
+Target = Literal["spq", "c", "web"]
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -103,21 +103,24 @@ def export(
     data_dir: OptionalFolder = None,
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Write the integers of a run as an .spq file, or as C firmware.
+    """Write the integers of a run as an .spq file, as C firmware, or as a web page.
 
     Args:
-        run: folder of a run, or for firmware an .spq file (then with --dataset).
-        out: the file to write, or the folder of the firmware.
-        target: spq (a file), or c (a folder of C99 with its own self-test).
-        dataset: whose first test images the self-test holds; that of the run by default.
+        run: folder of a run, or for firmware and pages an .spq file (then with --dataset).
+        out: the file to write, or the folder of the firmware or the page.
+        target: spq (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that runs it).
+        dataset: whose test images the self-test and the page hold; that of the run by default.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
-        force: replace an earlier firmware in the same folder.
+        force: replace an earlier export of the same kind in the same folder.
     """
-    from .commands import export_firmware, export_run
+    from .commands import export_firmware, export_page, export_run
 
     if target == "c":
         export_firmware(run, out, dataset, data_dir, force)
         print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+    elif target == "web":
+        size = export_page(run, out, dataset, data_dir, force)
+        print(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
     else:
         size = export_run(run, out)
         print(f"{out}: {size:,} bytes")

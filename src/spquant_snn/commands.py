@@ -27,6 +27,7 @@ from .export.firmware import Emulator, load_manifest
 from .export.firmware import run_firmware as run_on_board
 from .export.outcome import Outcome
 from .export.toolchain import Compiler
+from .export.web import export_web
 from .integer.file import load_graph, save
 from .integer.graph import Graph
 from .integer.lower import frozen_trace, lower
@@ -105,6 +106,13 @@ def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path
     name, title = _exported(source, dataset)
     images = np.ascontiguousarray(test_images(source, name, _VECTORS, data_dir).images.numpy())
     export_c(graph_of(source), images, out, title, name, force)
+
+
+def export_page(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> int:
+    """Write the integers of a run, or of an .spq file, as a web page; returns the size of its folder in bytes."""
+    name, title = _exported(source, dataset)
+    test = test_images(source, name, 0, data_dir)
+    return export_web(graph_of(source), test.images.numpy(), test.labels.numpy(), out, title, name, force)
 
 
 def run_firmware(

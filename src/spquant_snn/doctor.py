@@ -20,6 +20,7 @@ _PACKAGES = (
     ("numpy", "the reference", "pip install numpy"),
     ("safetensors", "weights on disk", "pip install safetensors"),
     ("scikit-learn", "the bundled digits", "pip install scikit-learn"),
+    ("ziglang", "web pages; firmware too", "pip install ziglang"),
 )
 
 

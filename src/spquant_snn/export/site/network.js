@@ -1,0 +1,88 @@
+"use strict";
+
+// The network: its WebAssembly module, and what that leaves in its memory.
+class Network {
+  constructor(about, exports) {
+    this.about = about;
+    this.exports = exports;
+  }
+
+  // From what stands in a page; fails where the module is damaged or the browser runs none.
+  static async of(about, base64) {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const { instance } = await WebAssembly.instantiate(bytes);
+    return new Network(about, instance.exports);
+  }
+
+  // The name of the first layer that is not as the reference says; null if there is none.
+  failing() {
+    const wrong = this.exports.model_selftest();
+    return wrong ? this.about.connections[wrong - 1].name : null;
+  }
+
+  #show(pixels) {
+    if (pixels.length !== this.pixels)
+      throw RangeError(`an image has ${this.pixels} bytes, ${this.about.shape.join(" x ")}, not ${pixels.length}`);
+    new Uint8Array(this.exports.memory.buffer, this.exports.page_image(), this.pixels).set(pixels);
+  }
+
+  get pixels() {
+    return this.about.shape.reduce((product, size) => product * size);
+  }
+
+  // What becomes of an image, uint8 [channels][height][width]: the class, its logits, and for each layer of neurons
+  // spikes and stored codes, both [steps][channels][height][width].
+  run(pixels) {
+    this.#show(pixels);
+    const { exports, about } = this;
+    const answer = exports.page_watch();
+    const logits = new Int32Array(exports.memory.buffer, exports.page_logits(), about.classes.length).slice();
+    return { answer, logits, layers: about.layers.map((layer, i) => this.#layer(layer, i)) };
+  }
+
+  #layer({ shape: [channels, height, width] }, index) {
+    const { exports, about } = this, places = height * width, tiles = (channels + 31) >> 5;
+    const words = about.steps * places * tiles, buffer = exports.memory.buffer;
+    const bitmaps = new Uint32Array(buffer, exports.page_spikes(index), words);
+    const stored = new Int8Array(buffer, exports.page_codes(index), 32 * words);
+    const spikes = new Uint8Array(about.steps * channels * places), codes = new Int8Array(spikes.length);
+    for (let t = 0, to = 0; t < about.steps; t++)
+      for (let c = 0; c < channels; c++)
+        for (let p = 0, word = t * places * tiles + (c >> 5); p < places; p++, to++, word += tiles) {
+          spikes[to] = (bitmaps[word] >>> (c & 31)) & 1;
+          codes[to] = stored[32 * word + (c & 31)];
+        }
+    return { spikes, codes };
+  }
+
+  // The class, `count` times over and not watched.
+  repeat(pixels, count) {
+    this.#show(pixels);
+    return this.exports.page_repeat(count);
+  }
+}
+
+const ROUNDS = 9, ROUND = 8; // and their least milliseconds: clocks of browsers are as coarse as one
+
+// Microseconds of an inference, the median of rounds; null once it is not wanted any more.
+async function timed(network, pixels, wanted) {
+  const round = (count) => {
+    const start = performance.now();
+    network.repeat(pixels, count);
+    return performance.now() - start;
+  };
+  let count = 1;
+  for (let spent = round(count); spent < ROUND; spent = round(count)) {
+    count = Math.ceil(count * Math.min(4, (1.3 * ROUND) / Math.max(spent, 0.1)));
+    if (!(await pause()) || !wanted()) return null;
+  }
+  const found = [];
+  while (found.length < ROUNDS) {
+    found.push((1000 * round(count)) / count);
+    if (!(await pause()) || !wanted()) return null;
+  }
+  return { median: found.sort((a, b) => a - b)[ROUNDS >> 1], count };
+}
+
+// Let the page draw and listen.
+const pause = () => new Promise((go) => setTimeout(go, 0, true));

@@ -1,0 +1,121 @@
+// The page: what is drawn or chosen goes through the network, and what comes out is shown.
+
+async function start() {
+  const about = JSON.parse(element("about").textContent), network = await Network.of(about, element("module").textContent);
+  const failing = network.failing();
+  if (failing !== null)
+    throw Error(`layer ${failing} does not compute what the reference computes. Nothing is shown: export this page again`);
+  window.spquant = network;
+  element("main").hidden = false;
+  show(network, about);
+  tell("passed", "Self-test passed: bit for bit as the reference.");
+}
+
+function show(network, about) {
+  const samples = new Samples(element("samples"), about, (sample) => choose(sample));
+  const found = samples.all.map(({ pixels }) => network.run(pixels).logits);
+  const ends = [Math.min, Math.max].map((most) => found.reduce((end, logits) => most(end, ...logits), 0));
+  const scores = new Scores(element("scores"), about.classes, ...ends);
+  const maps = about.layers.map((layer) => new LayerMaps(element("layers"), layer, about.steps));
+  const table = new WorkTable(element("work"), about);
+  const canvas = element("pad"), seen = element("seen");
+  const shape = about.shape, blank = new Uint8Array(network.pixels);
+  const pad = about.drawn ? new Pad(canvas, () => draw(), (says) => settle(says)) : null;
+  let sample = null, pixels = blank, waiting = false, turn = 0;
+
+  function refresh() {
+    waiting = false;
+    const drawn = pad !== null && pad.strokes.length > 0;
+    if (drawn) pixels = digit(pad.strokes);
+    else pixels = sample ? sample.pixels : blank;
+    const result = network.run(pixels), empty = !drawn && !sample, answer = empty ? -1 : result.answer;
+    const work = operations(about, pixels, result.layers);
+    const spikes = result.layers.map((layer) => layer.spikes.reduce((sum, spike) => sum + spike, 0));
+    scores.show(result.logits, answer);
+    maps.forEach((map, i) => map.show(result.layers[i]));
+    table.show(work, spikes);
+    showFigures(about, work, spikes);
+    element("class").textContent = empty ? "–" : about.classes[answer];
+    element("verdict").textContent = verdict(result.logits, answer);
+    element("answer").className = sample && !drawn ? (sample.label === answer ? "reading right" : "reading wrong") : "reading";
+    paintInput();
+  }
+
+  function paintInput() {
+    const ink = getComputedStyle(canvas).color;
+    if (pad) {
+      pad.draw(sample ? sample.pixels : null, shape);
+      element("invitation").hidden = pad.strokes.length > 0 || sample !== null;
+      element("undo").disabled = pad.strokes.length === 0;
+      element("clear").disabled = pad.strokes.length === 0 && sample === null;
+      [seen.height, seen.width] = shape.slice(1);
+      seen.getContext("2d").drawImage(picture(pixels, shape, ink), 0, 0);
+    } else {
+      [canvas.height, canvas.width] = shape.slice(1);
+      if (sample) canvas.getContext("2d").drawImage(picture(pixels, shape, ink), 0, 0);
+    }
+  }
+
+  function verdict(logits, answer) {
+    if (answer < 0) return about.drawn ? "Draw a digit, or choose a test image." : "Choose a test image.";
+    const next = logits.reduce((best, value, i) => (i !== answer && (best < 0 || value > logits[best]) ? i : best), -1);
+    const lead = next < 0 ? "" : `${grouped(logits[answer] - logits[next])} ahead of ${about.classes[next]}`;
+    if (!sample || pad?.strokes.length) return lead;
+    const right = sample.label === answer;
+    return `${right ? "right" : `wrong: labelled ${about.classes[sample.label]}`}, ${lead}`;
+  }
+
+  function draw() {
+    if (pad.strokes.length && sample) {
+      sample = null;
+      samples.mark(-1);
+    }
+    if (!waiting) requestAnimationFrame(refresh);
+    waiting = true;
+  }
+
+  function settle(says) {
+    if (says === "Cleared.") {
+      sample = null;
+      samples.mark(-1);
+    }
+    refresh();
+    const reads = element("class").textContent;
+    element("said").textContent = reads === "–" ? says : `${says} The network reads ${reads}, ${element("verdict").textContent}.`.trim();
+    measure();
+  }
+
+  function choose(chosen) {
+    sample = chosen;
+    if (pad) pad.strokes = [];
+    settle(`Test image ${chosen.index}, labelled ${about.classes[chosen.label]}.`);
+  }
+
+  async function measure() {
+    const mine = ++turn, image = pixels;
+    await pause();
+    const found = mine === turn ? await timed(network, image, () => mine === turn) : null;
+    if (found) showTime(found, about.goal);
+  }
+
+  element("next").addEventListener("click", () => samples.next());
+  element("clear")?.addEventListener("click", () => pad.clear());
+  element("undo")?.addEventListener("click", () => pad.undo());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (samples.draw(), paintInput()));
+  window.addEventListener("resize", paintInput);
+  samples.draw();
+  samples.choose(0);
+  element("said").textContent = "";
+}
+
+function tell(state, words) {
+  element("selftest").className = `status ${state}`;
+  element("selftest-says").textContent = words;
+}
+
+start().catch((error) => {
+  const damaged = error instanceof WebAssembly.CompileError || error instanceof DOMException;
+  element("main").hidden = true;
+  element("selftest").setAttribute("role", "alert");
+  tell("failed", `Self-test failed: ${damaged ? "the module is damaged" : error.message}. (${error.name})`);
+});

@@ -1,0 +1,134 @@
+// What the page tells of an image: scores, figures, maps of layers, a table of work.
+
+const element = (id) => document.getElementById(id);
+const grouped = (number) => number.toLocaleString("en");
+const percent = (part, whole) => `${(whole ? (100 * part) / whole : 0).toFixed(1)} %`;
+const short = (number) =>
+  number < 1e4 ? grouped(number) : number < 1e6 ? `${(number / 1e3).toFixed(1)} k` : `${(number / 1e6).toFixed(2)} M`;
+
+function made(tag, properties, ...children) {
+  const found = Object.assign(document.createElement(tag), properties);
+  found.append(...children);
+  return found;
+}
+
+class Scores {
+  // `lowest` and `highest` are the ends of the axis; it grows where a score lies beyond.
+  constructor(table, classes, lowest, highest) {
+    Object.assign(this, { lowest: Math.min(0, lowest), highest: Math.max(0, highest) });
+    this.rows = classes.map((name) => {
+      const bar = made("span", { className: "bar" }), score = made("td", { className: "number" });
+      const row = made("tr", {}, made("th", { scope: "row", textContent: name }));
+      row.append(made("td", { className: "track" }, made("span", { className: "axis" }), bar), score);
+      return { row, bar, score };
+    });
+    table.tBodies[0].append(...this.rows.map(({ row }) => row));
+    this.table = table;
+  }
+
+  // `answer` -1: there is none.
+  show(logits, answer) {
+    this.lowest = Math.min(this.lowest, ...logits);
+    this.highest = Math.max(this.highest, ...logits);
+    const place = (value) => (100 * (value - this.lowest)) / (this.highest - this.lowest || 1);
+    this.table.style.setProperty("--zero", `${place(0)}%`);
+    this.rows.forEach(({ row, bar, score }, i) => {
+      const value = answer < 0 ? 0 : logits[i];
+      bar.style.left = `${place(Math.min(0, value))}%`;
+      bar.style.width = `${place(Math.max(0, value)) - place(Math.min(0, value))}%`;
+      row.className = i === answer ? "best" : value < 0 ? "negative" : "";
+      score.textContent = answer < 0 ? "–" : grouped(value);
+    });
+  }
+}
+
+class LayerMaps {
+  constructor(place, layer, steps) {
+    const [channels, height, width] = layer.shape, shown = Math.min(steps, STEPS), neurons = channels * height * width;
+    Object.assign(this, { layer, neurons, shown, steps, mosaic: new Mosaic(layer.shape) });
+    const notes = [`${layer.shape.filter((size, i) => i === 0 || height * width > 1).join(" × ")} neurons`];
+    if (this.mosaic.kept < channels) notes.push(`the first ${this.mosaic.kept} channels`);
+    if (shown < steps) notes.push(`the first ${shown} steps`);
+    const heading = made("h3", {}, layer.name, " ", made("small", { textContent: notes.join(", ") }));
+    [this.spikes, this.codes] = [this.#side("spikes"), this.#side("membrane codes")];
+    const sides = made("div", { className: "sides" }, this.spikes.side, this.codes.side);
+    place.append(made("article", { className: "layer" }, heading, sides));
+    this.colours = codeColours(layer.low, layer.high);
+  }
+
+  #side(name) {
+    const [width, height] = this.mosaic.size, times = Math.max(1, Math.min(12, Math.floor(240 / width)));
+    const maps = Array.from({ length: this.shown }, () => {
+      const canvas = made("canvas", { width, height }), caption = made("figcaption");
+      canvas.setAttribute("role", "img");
+      canvas.style.width = `${times * width}px`;
+      return { canvas, caption, figure: made("figure", { className: "map" }, canvas, caption) };
+    });
+    const row = made("div", { className: "maps" }, ...maps.map(({ figure }) => figure));
+    return { maps, side: made("div", {}, made("h4", { textContent: name }), row) };
+  }
+
+  show({ spikes, codes }) {
+    const { name } = this.layer, at = (values, t) => values.subarray(t * this.neurons, (t + 1) * this.neurons);
+    for (let t = 0; t < this.shown; t++) {
+      const fired = at(spikes, t), stored = at(codes, t), step = `step ${t + 1}`;
+      const count = fired.reduce((sum, spike) => sum + spike, 0);
+      const [below, above] = [stored.filter((code) => code < 0).length, stored.filter((code) => code > 0).length];
+      const spiking = `${grouped(count)} of ${grouped(this.neurons)}`;
+      this.mosaic.paint(this.spikes.maps[t].canvas, fired, spikeColour);
+      this.mosaic.paint(this.codes.maps[t].canvas, stored, this.colours);
+      this.#say(this.spikes.maps[t], `${step}: ${spiking} fire`, `Layer ${name}, `);
+      const shares = `${percent(below, this.neurons)} below 0, ${percent(above, this.neurons)} above`;
+      this.#say(this.codes.maps[t], `${step}: ${shares}`, `Codes stored by layer ${name}, `);
+    }
+  }
+
+  #say({ canvas, caption }, words, more) {
+    caption.textContent = words;
+    canvas.setAttribute("aria-label", more + words);
+  }
+}
+
+class WorkTable {
+  constructor(table, about) {
+    const row = (name) => {
+      const cells = Array.from({ length: 4 }, () => made("td", { className: "number" }));
+      return { cells, row: made("tr", {}, made("th", { scope: "row", textContent: name }), ...cells) };
+    };
+    this.rows = about.connections.map(({ name }) => row(name));
+    this.sum = row("all");
+    table.tBodies[0].append(...this.rows.map((each) => each.row));
+    table.tFoot.append(this.sum.row);
+  }
+
+  show(work, spikes) {
+    const fill = ({ cells }, { dense, done }, count) => {
+      const words = [grouped(dense), grouped(done), percent(dense - done, dense), count === null ? "" : grouped(count)];
+      cells.forEach((cell, i) => (cell.textContent = words[i]));
+    };
+    this.rows.forEach((row, i) => fill(row, work[i], spikes[i] ?? null));
+    fill(this.sum, total(work), spikes.reduce((sum, count) => sum + count, 0));
+  }
+}
+
+const total = (work) =>
+  work.reduce((sum, { dense, done }) => ({ dense: sum.dense + dense, done: sum.done + done }), { dense: 0, done: 0 });
+
+function showFigures(about, work, spikes) {
+  const { dense, done } = total(work), fired = spikes.reduce((sum, count) => sum + count, 0);
+  const neurons = about.layers.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0) * about.steps;
+  element("done").textContent = short(done);
+  element("done-says").textContent = `of ${short(dense)} that a dense network does`;
+  element("skipped").textContent = percent(dense - done, dense);
+  element("skipped-says").textContent = `${short(dense - done)}, whose input is zero`;
+  element("spikes").textContent = grouped(fired);
+  element("spikes-says").textContent = `${percent(fired, neurons)} of ${short(neurons)} neuron updates`;
+}
+
+function showTime(found, goal) {
+  const time = element("time");
+  time.textContent = `${found.median < 100 ? found.median.toFixed(1) : grouped(Math.round(found.median))} µs`;
+  time.className = found.median < goal ? "value good" : "value";
+  const against = found.median < goal ? `under the goal of ${goal} µs` : `over the goal of ${goal} µs`;
+  element("time-says").textContent = `${against}; median of ${ROUNDS} rounds of ${grouped(found.count)}`;
+}

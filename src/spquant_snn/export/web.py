@@ -1,0 +1,241 @@
+"""An integer graph as a web page: the firmware's own C source as WebAssembly, and a page that shows what it does.
+
+The page is one file that loads nothing: its module, its test images and its scripts are in it. What it looks like is in
+``site/``; the scripts there are joined in the order of ``_SCRIPTS``.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from ..errors import DataError, ModelError
+from ..integer.fanout import fanout
+from ..integer.graph import Graph, Shape
+from ..integer.reference import check_images
+from ..runtime.plan import LANES
+from .c import c_environment, commentable, firmware_files, package_version
+from .folder import write_folder
+from .policy import digest
+from .used import SOURCES
+from .wasm import compile_module
+
+MARK = "web.json"  # the file by which such a folder is known
+VERSION = 1  # of the folder
+PAGE, MODULE = "index.html", "model.wasm"
+
+EXPORTS = (
+    "model_run", "model_reset", "model_step", "model_selftest",
+    "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_repeat",
+)  # fmt: skip
+_SCRIPTS = ("network.js", "work.js", "digit.js", "pad.js", "maps.js", "samples.js", "panel.js", "page.js")
+_DRAWN = "mnist"  # the data set of digits written by hand, of 28x28 pixels
+_NAMES = {
+    "fashion-mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
+    "cifar10": ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+_GOAL = 500  # microseconds of an inference
+_VECTORS = 2  # images of the self-test
+_SAMPLES = 20
+_MOST_MEMORY = 1 << 29  # bytes that a page may take for what it shows
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Test images that a page holds.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        labels: [N] their classes.
+        indices: [N] their places in the test set.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.integer[Any]]
+    indices: NDArray[np.integer[Any]]
+
+
+def choose_samples(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> Samples:
+    """The first test image of each class, then the second of each, and so on, whatever becomes of them."""
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
+    chosen = np.lexsort((labels, rank))[:_SAMPLES]
+    return Samples(np.ascontiguousarray(images[chosen]), labels[chosen], chosen)
+
+
+def export_web(
+    graph: Graph,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    out: Path,
+    title: str,
+    dataset: str,
+    force: bool = False,
+) -> int:
+    """Write the folder of a graph's page.
+
+    Args:
+        images: uint8 [N, C, H, W], test images: the first for the self-test, some of all classes to be shown.
+        labels: [N] their classes.
+        out: the folder, which may not hold anything.
+        title: a line that says what it is.
+        dataset: that it was trained on. For "mnist" the page takes what is drawn, for others the samples alone.
+        force: replace an earlier export.
+
+    Returns:
+        The bytes of the folder.
+
+    Raises:
+        DataError: the images do not fit the graph.
+        MissingDependencyError: ziglang is not installed.
+        ModelError: the graph is too large, or skips blocks.
+        RunError: the folder is not empty, or cannot be written.
+    """
+    check_images(graph, images)
+    if len(images) == 0 or images.ndim != 4:
+        raise DataError("a page shows test images, and there are none: give at least one, [N, C, H, W]")
+    if int(labels.max()) >= graph.classes:
+        raise DataError(f"a label is {int(labels.max())}, and the network has {graph.classes} classes: name its data")
+    module = make_module(graph, images[:_VECTORS], title)
+    page = make_page(graph, module, choose_samples(images, labels), title, dataset).encode()
+    written = {PAGE: page, MODULE: module}
+    manifest = {
+        "version": VERSION,
+        "title": title,
+        "dataset": dataset,
+        "input_shape": list(graph.input_shape),
+        "classes": graph.classes,
+        "timesteps": graph.timesteps,
+        "layers": [connection.name for connection in graph.connections],
+        "files": {name: sha256(data).hexdigest() for name, data in sorted(written.items())},
+    }
+    written[MARK] = (json.dumps(manifest, indent=2) + "\n").encode()
+    write_folder(out, written, force, MARK)
+    return sum(map(len, written.values()))
+
+
+def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
+    """The WebAssembly of a graph, its self-test included.
+
+    Args:
+        images: uint8 [N, C, H, W], for the self-test.
+
+    Raises:
+        MissingDependencyError: ziglang is not installed.
+        ModelError: the graph is too large, or skips blocks.
+    """
+    words = [graph.timesteps * _places(shape) * -(-shape[0] // LANES) for shape in graph.shapes]
+    if sum(words) * (4 + LANES) > _MOST_MEMORY:
+        raise ModelError(
+            f"a page would need {sum(words) * (4 + LANES):,} bytes to show all spikes and codes, {_MOST_MEMORY:,} are "
+            "the most: train a network with fewer neurons or time steps"
+        )
+    files = firmware_files(graph, images, title, traced=True)
+    kept = {name: data for name, data in files.items() if name.endswith(".h") or name in (*SOURCES, "model.c")}
+    kept["model_selftest.c"] = files["model_selftest.c"]
+    shim = c_environment().get_template("page.c.j2").render(title=commentable(title), layers=words)
+    return compile_module({**kept, "page.c": shim.encode()}, EXPORTS)
+
+
+def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset: str) -> str:
+    """The page, all in one."""
+    folder = resources(__package__) / "site"
+    style = (folder / "style.css").read_text("utf-8")
+    script = "\n".join((folder / name).read_text("utf-8") for name in _SCRIPTS)
+    environment = Environment(
+        loader=PackageLoader("spquant_snn.export", "site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    policy = (
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {digest(style)}; "
+        f"script-src {digest(script)} 'wasm-unsafe-eval'"
+    )
+    about = describe(graph, samples, dataset)
+    return environment.get_template("index.html.j2").render(
+        title=title,
+        facts=_facts(graph, len(module)),
+        about=about,
+        data=json.dumps(about, separators=(",", ":")).replace("<", "\\u003c"),
+        module=b64encode(module).decode(),
+        style=style,
+        script=script,
+        policy=policy,
+        version=package_version(),
+    )
+
+
+def describe(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
+    """What the scripts of the page know of a network."""
+    shapes: Sequence[Shape] = (graph.input_shape, *graph.shapes)
+    classes = _NAMES.get(dataset, ())
+    return {
+        "shape": list(graph.input_shape),
+        "steps": graph.timesteps,
+        "classes": list(classes) if len(classes) == graph.classes else list(map(str, range(graph.classes))),
+        "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28),
+        "goal": _GOAL,
+        "layers": [
+            {"name": layer.connection.name, "shape": _cube(shape), "low": layer.neuron.low, "high": layer.neuron.high}
+            for layer, shape in zip(graph.layers, graph.shapes, strict=True)
+        ],
+        "connections": [
+            {
+                "name": connection.name,
+                "pools": [[pool.kernel, pool.stride] for pool in connection.pools],
+                "passes": 1 if i == 0 else graph.timesteps,
+                "fanout": _fanout(graph, i, shapes[i]),
+            }
+            for i, connection in enumerate(graph.connections)
+        ],
+        "samples": [
+            {"index": int(index), "label": int(label), "pixels": b64encode(image.tobytes()).decode()}
+            for image, label, index in zip(samples.images, samples.labels, samples.indices, strict=True)
+        ],
+    }
+
+
+def _fanout(graph: Graph, index: int, shape: Shape) -> list[int]:
+    """Synapses of an input behind the pools, by its place [H * W]: all channels have as many."""
+    connection = graph.connections[index]
+    inner = _cube(connection.pooled_shape(shape))
+    if not connection.convolves:
+        return [len(connection.codes)] * (inner[1] * inner[2])
+    return [int(number) for number in fanout(connection, shape).all[0].ravel()]
+
+
+def _cube(shape: Shape) -> list[int]:
+    """[C, H, W], of neurons without a place too."""
+    return [*map(int, shape), *[1] * (3 - len(shape))]
+
+
+def _places(shape: Shape) -> int:
+    return int(np.prod(shape[1:]))
+
+
+def _facts(graph: Graph, size: int) -> list[str]:
+    """What the network is, in a few words each."""
+    weights = sorted({f"{connection.bits:g}" for connection in graph.connections})
+    states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
+    shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
+    return [
+        shapes,
+        f"weights of {' and '.join(weights)} bits, {round(graph.weight_bytes):,} bytes",
+        f"membranes of {' and '.join(states)} bits",
+        f"{graph.timesteps} time step{'s' if graph.timesteps > 1 else ''}",
+        f"module of {size:,} bytes",
+    ]
