@@ -1,7 +1,9 @@
-"""spquant export --target c, and spquant run-firmware."""
+"""spquant export --target c and --target web, and spquant run-firmware."""
 
 import json
+import re
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -40,6 +42,34 @@ def test_its_data_set_must_be_known(spquant, network, tmp_path):
     code, _, said = spquant("export", network, "--target", "c", "--out", tmp_path / "firmware")
     assert code == 2
     assert "does not say what it was trained on: add --dataset" in said
+
+
+@pytest.mark.web
+@pytest.mark.skipif(find_spec("ziglang") is None, reason="the extra web is not installed")
+def test_a_network_is_exported_as_a_page(spquant, network, tmp_path):
+    out = tmp_path / "site"
+    code, said, _ = spquant("export", network, "--target", "web", "--out", out, "--dataset", "digits")
+    size = sum(path.stat().st_size for path in out.iterdir())
+    assert (code, said) == (0, f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser\n")
+    page = (out / "index.html").read_text("utf-8")
+    assert "<h1>small.spq, trained on digits</h1>" in page
+    assert not re.search('(src|href)="(?!#|data:)', page)  # nothing is loaded
+    code, _, said = spquant("export", network, "--target", "web", "--out", out, "--dataset", "digits")
+    assert code == 2
+    assert "is not empty" in said
+    assert spquant("export", network, "--target", "web", "--out", out, "--dataset", "digits", "--force")[0] == 0
+    code, _, said = spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits", "--force")
+    assert code == 2
+    assert "holds no earlier export, and --force replaces nothing else" in said
+
+
+def test_a_page_needs_a_data_set_that_fits(spquant, network, tmp_path):
+    code, _, said = spquant("export", network, "--target", "web", "--out", tmp_path / "site")
+    assert code == 2
+    assert "does not say what it was trained on: add --dataset" in said
+    code, _, said = spquant("export", network, "--target", "web", "--out", tmp_path / "site", "--dataset", "letters")
+    assert code == 2
+    assert "unknown data set 'letters'" in said
 
 
 @pytest.mark.device

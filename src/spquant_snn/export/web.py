@@ -104,8 +104,8 @@ def export_web(
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    if len(images) == 0 or images.ndim != 4:
-        raise DataError("a page shows test images, and there are none: give at least one, [N, C, H, W]")
+    if images.ndim != 4:
+        raise DataError(f"a page shows still images [N, C, H, W], not sequences {list(images.shape)}: give frames")
     if int(labels.max()) >= graph.classes:
         raise DataError(f"a label is {int(labels.max())}, and the network has {graph.classes} classes: name its data")
     module = make_module(graph, images[:_VECTORS], title)
@@ -136,6 +136,11 @@ def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large, or skips blocks.
     """
+    return compile_module(module_files(graph, images, title), EXPORTS)
+
+
+def module_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
+    """The C source of a module by name: that of the firmware, and ``page.c``; see ``make_module``."""
     words = [graph.timesteps * _places(shape) * -(-shape[0] // LANES) for shape in graph.shapes]
     if sum(words) * (4 + LANES) > _MOST_MEMORY:
         raise ModelError(
@@ -143,10 +148,10 @@ def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
             "the most: train a network with fewer neurons or time steps"
         )
     files = firmware_files(graph, images, title, traced=True)
-    kept = {name: data for name, data in files.items() if name.endswith(".h") or name in (*SOURCES, "model.c")}
-    kept["model_selftest.c"] = files["model_selftest.c"]
+    own = (*SOURCES, "model.c", "model_selftest.c")
+    kept = {name: data for name, data in files.items() if name.endswith(".h") or name in own}
     shim = c_environment().get_template("page.c.j2").render(title=commentable(title), layers=words)
-    return compile_module({**kept, "page.c": shim.encode()}, EXPORTS)
+    return {**kept, "page.c": shim.encode()}
 
 
 def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset: str) -> str:

@@ -59,7 +59,8 @@ function show(network, about) {
   function verdict(logits, answer) {
     if (answer < 0) return about.drawn ? "Draw a digit, or choose a test image." : "Choose a test image.";
     const next = logits.reduce((best, value, i) => (i !== answer && (best < 0 || value > logits[best]) ? i : best), -1);
-    const lead = next < 0 ? "" : `${grouped(logits[answer] - logits[next])} ahead of ${about.classes[next]}`;
+    const ahead = logits[answer] - logits[next]; // by nothing: of equal scores the first class counts
+    const lead = next < 0 ? "" : `${ahead ? `${grouped(ahead)} ahead of` : "level with"} ${about.classes[next]}`;
     if (!sample || pad?.strokes.length) return lead;
     const right = sample.label === answer;
     return `${right ? "right" : `wrong: labelled ${about.classes[sample.label]}`}, ${lead}`;
