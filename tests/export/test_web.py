@@ -25,7 +25,7 @@ from spquant_snn.data import load
 from spquant_snn.errors import DataError
 from spquant_snn.export.c import Plans
 from spquant_snn.export.render import Model, identifiers
-from spquant_snn.export.web import export_web
+from spquant_snn.export.web import choose_samples, describe, export_web
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
@@ -168,6 +168,27 @@ def test_a_page_computes_and_counts_as_the_reference(open_page, random_graph, ra
         )
         assert work == [[layer.dense, layer.done] for layer in count(graph, image[None]).layers]
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("seed", [4, 24, 33, RARE + 4, RARE + 8, RARE + 11])
+def test_operations_that_gates_leave_out_are_not_counted(
+    open_page, site, random_graph, with_gates, random_images, seed
+):
+    graph = with_gates(random_graph(seed, 2, 4), seed)
+    images = random_images(graph, 2, seed)
+    page = open_page(site)
+    about = json.dumps(describe(graph, choose_samples(images, np.zeros(2, np.int64)), "digits"))
+    for image in images:
+        parts = [
+            f"{{spikes: Uint8Array.from({spikes.astype(int).ravel().tolist()}), "
+            f"codes: Int8Array.from({codes.ravel().tolist()})}}"
+            for _, spikes, codes in reference_trace(graph, image[None]).layers
+        ]
+        pixels = f"Uint8Array.from({image.ravel().tolist()})"
+        work = page.value(f"operations({about}, {pixels}, [{', '.join(parts)}]).map((w) => [w.dense, w.done])")
+        counted = count(graph, image[None]).layers
+        assert work == [[layer.dense, layer.done] for layer in counted]
+        assert any(layer.done < layer.reached for layer in counted)
 
 
 @pytest.mark.mnist

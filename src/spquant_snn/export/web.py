@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
 from ..integer.fanout import fanout
-from ..integer.graph import Graph, Shape
+from ..integer.graph import Connection, Graph, Shape
 from ..integer.reference import check_images
+from ..quant.blocks import BlockGate
 from ..runtime.plan import LANES
 from .c import c_environment, commentable, firmware_files, package_version
 from .folder import write_folder
@@ -38,7 +39,7 @@ EXPORTS = (
     "model_run", "model_reset", "model_step", "model_selftest",
     "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_repeat",
 )  # fmt: skip
-_SCRIPTS = ("network.js", "work.js", "digit.js", "pad.js", "maps.js", "samples.js", "panel.js", "page.js")
+_SCRIPTS = ("network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "samples.js", "panel.js", "page.js")
 _DRAWN = "mnist"  # the data set of digits written by hand, of 28x28 pixels
 _NAMES = {
     "fashion-mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
@@ -203,9 +204,10 @@ def describe(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
                 "name": connection.name,
                 "pools": [[pool.kernel, pool.stride] for pool in connection.pools],
                 "passes": 1 if i == 0 else graph.timesteps,
-                "fanout": _fanout(graph, i, shapes[i]),
+                "fanout": _fanout(connection, shapes[i]),
+                "gate": _gate(layer.gate, connection, shapes[i]) if layer is not None and layer.gate else None,
             }
-            for i, connection in enumerate(graph.connections)
+            for i, (connection, layer) in enumerate(zip(graph.connections, (*graph.layers, None), strict=True))
         ],
         "samples": [
             {"index": int(index), "label": int(label), "pixels": b64encode(image.tobytes()).decode()}
@@ -214,9 +216,22 @@ def describe(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
     }
 
 
-def _fanout(graph: Graph, index: int, shape: Shape) -> list[int]:
+def _gate(gate: BlockGate, connection: Connection, shape: Shape) -> dict[str, list[int]]:
+    """A gate's integers by block, and the windows of inputs that it counts; a full connection has one window."""
+    _, height, width = _cube(connection.pooled_shape(shape))
+    pool = connection.sum_pool
+    return {
+        **{name: getattr(gate, name).tolist() for name in ("count", "code", "least")},
+        "input": [height, width],
+        "kernel": list(connection.codes.shape[2:]) if connection.convolves else [height, width],
+        "stride": list(connection.stride),
+        "padding": list(connection.padding),
+        "pool": [1, 1] if pool is None else [pool.kernel, pool.stride],
+    }
+
+
+def _fanout(connection: Connection, shape: Shape) -> list[int]:
     """Synapses of an input behind the pools, by its place [H * W]: all channels have as many."""
-    connection = graph.connections[index]
     inner = _cube(connection.pooled_shape(shape))
     if not connection.convolves:
         return [len(connection.codes)] * (inner[1] * inner[2])

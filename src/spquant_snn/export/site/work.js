@@ -1,4 +1,5 @@
-// Synaptic operations, as the ledger of spquant counts them: an input that is not zero reaches all its outputs.
+// Synaptic operations, as the ledger of spquant counts them: an input that is not zero reaches all its outputs, but for
+// those in blocks that a gate holds.
 
 // Which values are not zero behind pools, [channels][height][width] each.
 function pooled(active, shape, pools) {
@@ -18,16 +19,23 @@ function pooled(active, shape, pools) {
   return active;
 }
 
+// What neurons stored before step t.
+function codesBefore(codes, t, steps) {
+  const size = codes.length / steps;
+  return t ? codes.subarray((t - 1) * size, t * size) : new Int8Array(size);
+}
+
 // For each connection: operations of a dense network, and those done.
 function operations(about, pixels, layers) {
   const sources = [{ values: pixels, shape: about.shape, steps: 1 }];
   layers.forEach(({ spikes }, i) => sources.push({ values: spikes, shape: about.layers[i].shape, steps: about.steps }));
-  return about.connections.map(({ pools, passes, fanout }, i) => {
+  return about.connections.map(({ pools, passes, fanout, gate }, i) => {
     const { values, shape, steps } = sources[i], size = values.length / steps;
     let done = 0;
     for (let t = 0; t < steps; t++) {
       const active = pooled(values.subarray(t * size, (t + 1) * size), shape, pools);
       for (let place = 0; place < active.length; place++) if (active[place]) done += fanout[place % fanout.length];
+      if (gate) done -= leftOut(gate, active, codesBefore(layers[i].codes, t, about.steps), about.layers[i].shape);
     }
     return { dense: passes * shape[0] * fanout.reduce((sum, reach) => sum + reach, 0), done };
   });
