@@ -50,6 +50,9 @@ def main() -> int:
     console.print(table)
     console.print(str(verdict))
     console.print(f"The run folder, with model.spq, is {folder}")
+    console.print("The same integers as firmware for a microcontroller, and as a web page:", style="bold")
+    for target, out in (("c", "firmware"), ("web", "site")):
+        console.print(f"    spquant export {folder} --target {target} --out {out}/", soft_wrap=True)
     return 0 if exact else 1
 
 

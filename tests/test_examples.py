@@ -49,6 +49,11 @@ def test_the_demo_tells_the_whole_story(tmp_path):
     assert re.search(r"equal on 360 images: [\d,]+ spikes", ended.stdout)
     folder = re.search(r"run folder, with model\.spq, is (.+)", ended.stdout)[1]
     assert (tmp_path / folder / "model.spq").exists()
+    for target in ("c", "web"):
+        command = re.search(
+            rf"^    spquant (export {re.escape(folder)} --target {target} --out \w+/)$", ended.stdout, re.M
+        )
+        assert command, ended.stdout
 
 
 def test_train_mnist_trains_and_runs_the_integers(tmp_path):
