@@ -29,6 +29,7 @@ from spquant_snn.quant.fold import fold_neuron
 from spquant_snn.quant.pool import Pool
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
+GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
 
 
 def needs(board, compiler="gcc", emulator="qemu"):
@@ -52,6 +53,17 @@ def test_every_board_runs_as_the_reference(firmware, name, drawn):
     assert outcome.instructions > 1000
     assert 0 < outcome.stores < outcome.loads < outcome.instructions
     assert 0 < outcome.stack <= outcome.stack_bound + 256  # of what calls the network
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "rv32"])
+@pytest.mark.parametrize("drawn", GATED, ids=str)
+def test_boards_pass_over_blocks_as_the_reference(firmware, name, drawn):
+    board = board_of(name)
+    needs(board)
+    made = firmware(*drawn, gated=True)
+    assert any(layer.gate is not None for layer in made[1].layers)
+    assert run_firmware(*_given(made, board)).equal == 6
 
 
 @pytest.mark.device

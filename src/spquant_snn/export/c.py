@@ -78,16 +78,10 @@ def export_c(
 
     Raises:
         DataError: the images do not fit the graph.
-        ModelError: the graph is too large, or skips blocks.
+        ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    for layer in graph.layers:
-        if layer.gate is not None:
-            raise ModelError(
-                f"layer {layer.connection.name!r} skips blocks by a gate, which the self-test of an export cannot "
-                "check yet: export a network that was trained without target_skip"
-            )
     files = firmware_files(graph, images, title)
     manifest = {
         "version": VERSION,
