@@ -24,6 +24,7 @@ from .train.config import TrainOptions
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Target = Literal["spq", "c"]
+Prefer = Literal["speed", "flash"]
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -102,6 +103,7 @@ def export(
     dataset: OptionalName = None,
     data_dir: OptionalFolder = None,
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    prefer: Prefer = "speed",
 ) -> int:
     """Write the integers of a run as an .spq file, or as C firmware.
 
@@ -112,13 +114,16 @@ def export(
         dataset: whose first test images the self-test holds; that of the run by default.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         force: replace an earlier firmware in the same folder.
+        prefer: of firmware, few instructions (speed) or few bytes (flash).
     """
     from .commands import export_firmware, export_run
 
     if target == "c":
-        export_firmware(run, out, dataset, data_dir, force)
+        export_firmware(run, out, dataset, data_dir, force, prefer == "flash")
         print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     else:
+        if prefer != "speed":
+            raise ConfigError("an .spq file is always the same: --prefer is for firmware, add --target c")
         size = export_run(run, out)
         print(f"{out}: {size:,} bytes")
     return 0

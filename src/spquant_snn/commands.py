@@ -91,7 +91,9 @@ def export_run(run: Path, out: Path) -> int:
     return out.stat().st_size
 
 
-def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> None:
+def export_firmware(
+    source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool, small: bool
+) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
     _check_there(source)
     config = _config(source)
@@ -99,7 +101,7 @@ def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path
         raise ModelError(f"{source} is a floating-point run, without integers: export a run of 1.58 to 8 bits")
     name = _data_of(source, dataset, config)
     images = np.ascontiguousarray(_test_images(source, name, _VECTORS, data_dir).images.numpy())
-    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force)
+    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force, small)
 
 
 def run_firmware(

@@ -14,6 +14,7 @@ from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
 from spquant_snn.export.render import identifiers
 from spquant_snn.export.used import SOURCES
+from spquant_snn.export.vectors import Vector
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, to_bytes
 
@@ -30,6 +31,8 @@ SEEDS = [
     (RARE + 1, 2, 1.58),
 ]
 GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
+
+POOLED = (21, 1.58, 1.58, "zero")  # a sum-pool behind its second convolution
 
 MAIN = """
 #include "model.h"
@@ -76,7 +79,20 @@ def said(target, images):
     ("drawn", "gated"), [*((drawn, False) for drawn in SEEDS), *((drawn, True) for drawn in GATED)], ids=str
 )
 def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated):
-    folder, graph, images, _ = firmware(*drawn, gated=gated)
+    check_runs(firmware(*drawn, gated=gated), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_little_flash_runs_as_the_reference(firmware, tmp_path):
+    made = firmware(*POOLED, small=True)
+    check_runs(made, tmp_path)
+    quick, small = (Plans.of(made[1], small).images.layers[1].connection for small in (False, True))
+    assert (quick.packed.bits, quick.window) == (4, 1)
+    assert (small.packed.bits, small.window) == (2, 2)
+
+
+def check_runs(made, tmp_path):
+    folder, graph, images, _ = made
     code, lines = said(compiled(folder, tmp_path / "main", "-O1", "-fsanitize=address,undefined"), images)
     expected = reference.run(graph, images)
     assert code == 0, lines
@@ -188,6 +204,19 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
 def test_images_of_another_size_are_refused(random_graph, tmp_path):
     with pytest.raises(DataError, match="this network takes images"):
         export_c(random_graph(12), np.zeros((1, 1, 2, 2), np.uint8), tmp_path / "x", "x")
+
+
+@pytest.mark.parametrize("fill", [0, 1, 2])
+def test_pixels_of_vectors_come_back_from_their_runs(fill):
+    rng = np.random.default_rng(fill)
+    for size in (1, 2, 255, 256, 511, 784, 1000):
+        pixels = np.where(rng.random(size) < fill / 2, rng.integers(1, 256, size), 0).astype(np.uint8)
+        left, found = list(Vector(pixels, (), (), np.zeros(1, np.int32)).runs), []
+        while len(found) < size:
+            found += [0] * left.pop(0)
+            others = left.pop(0)
+            found, left = found + left[:others], left[others:]
+        assert (found, left) == (pixels.tolist(), [])
 
 
 def test_names_become_identifiers():

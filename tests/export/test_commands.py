@@ -42,6 +42,12 @@ def test_its_data_set_must_be_known(spquant, network, tmp_path):
     assert "does not say what it was trained on: add --dataset" in said
 
 
+def test_an_spq_file_has_no_preference(spquant, network, tmp_path):
+    code, _, said = spquant("export", network, "--out", tmp_path / "x.spq", "--prefer", "flash")
+    assert code == 2
+    assert "--prefer is for firmware, add --target c" in said
+
+
 @pytest.mark.device
 def test_firmware_runs_on_a_board(spquant, network, tmp_path):
     if not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm", "cc"))):

@@ -138,6 +138,43 @@ def _of_size(channels):
     return Graph((1, 64, 64), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
 
 
+def _for_devices(seed=0):
+    """A random ternary network of 16C5-P2-32C5-P2-FC10 that takes images of 28x28, for two steps."""
+    rng, layers, shape = np.random.default_rng(seed), [], (1, 28, 28)
+    for channels, most in ((16, 255), (32, 1)):
+        codes = rng.integers(-1, 2, (channels, shape[0], 5, 5)).astype(np.int8)
+        connection = Connection(f"conv{channels}", codes, 1.58, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+        gain = 1 / np.sqrt(np.square(codes.astype(float)).sum((1, 2, 3))) / most
+        neuron, _ = fold_neuron(1.58, gain, 0 * gain, 1.0, 0.5, "zero", connection.reach(most))
+        layers.append(Layer(connection, neuron))
+        shape = connection.output_shape(shape)
+    last = Connection("readout", rng.integers(-1, 2, (10, int(np.prod(shape)))).astype(np.int8), 1.58)
+    return Graph((1, 28, 28), 2, tuple(layers), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("name", "small", "flash", "instructions"),
+    [
+        ("cortex-m0", False, 23_500, 2_000_000),
+        ("cortex-m4", False, 23_000, 1_000_000),
+        ("cortex-m4", True, 18_000, 2_000_000),
+    ],
+)
+def test_a_network_for_devices_stays_within_its_bounds(tmp_path, random_images, name, small, flash, instructions):
+    """The bounds hold for gcc 12; half of the pixels of a test image are noise."""
+    board, graph = board_of(name), _for_devices()
+    needs(board)
+    images = random_images(graph, 2)
+    images[:, :, :, 14:] = 0
+    export_c(graph, images, tmp_path / "x", "small", small=small)
+    outcome = run_firmware(tmp_path / "x", board, images, np.zeros(2))
+    assert outcome.equal == 2
+    assert outcome.flash <= flash
+    assert outcome.ram <= 12 * 1024
+    assert outcome.instructions <= instructions
+
+
 def test_images_of_another_size_are_refused(firmware):
     folder, *_ = firmware(12)
     with pytest.raises(DataError, match=r"this firmware takes images \[N, .*\] of uint8, not \[2, 1, 3, 3\] of uint8"):

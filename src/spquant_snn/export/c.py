@@ -46,13 +46,16 @@ class Plans:
     event: int
 
     @classmethod
-    def of(cls, graph: Graph) -> Plans:
+    def of(cls, graph: Graph, small: bool = False) -> Plans:
         """Lay out a graph.
+
+        Args:
+            small: rather for little flash than for few instructions.
 
         Raises:
             ModelError: it is too large for the runtime.
         """
-        synapses = plan_synapses(graph, Body.PACKED)
+        synapses = plan_synapses(graph, Body.PACKED, small)
         listed = [part.connection for part in synapses if part.connection.form not in (DENSE, SLICED)]
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
@@ -62,7 +65,13 @@ class Plans:
 
 
 def export_c(
-    graph: Graph, images: NDArray[np.uint8], out: Path, title: str, dataset: str | None = None, force: bool = False
+    graph: Graph,
+    images: NDArray[np.uint8],
+    out: Path,
+    title: str,
+    dataset: str | None = None,
+    force: bool = False,
+    small: bool = False,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -72,6 +81,7 @@ def export_c(
         title: a line that says what it is.
         dataset: that it was trained on, to be run on by default.
         force: replace an earlier export.
+        small: rather for little flash than for few instructions.
 
     Returns:
         What ``firmware.json`` holds.
@@ -82,7 +92,7 @@ def export_c(
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    files = firmware_files(graph, images, title)
+    files = firmware_files(graph, images, title, small)
     manifest = {
         "version": VERSION,
         "title": title,
@@ -98,9 +108,9 @@ def export_c(
     return manifest
 
 
-def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
+def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, small: bool = False) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name."""
-    plans, names = Plans.of(graph), [connection.name for connection in graph.connections]
+    plans, names = Plans.of(graph, small), [connection.name for connection in graph.connections]
     if plans.images.arena_size > _INT32 >> 1:
         raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
     model = Model()

@@ -7,8 +7,10 @@
 
 #if defined(__GNUC__)
 #define SPQ_INLINE static inline __attribute__((always_inline))
+#define SPQ_CALLED static __attribute__((noinline))
 #else
 #define SPQ_INLINE static inline
+#define SPQ_CALLED static
 #endif
 
 /* Before a loop of a constant count: arrays that it indexes become registers. Clang does that unasked. */
