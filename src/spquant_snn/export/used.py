@@ -29,6 +29,7 @@ class Used:
     decides: int
     fires: int
     codes: int
+    sorted: int
     blocks: int
     event: int  # bytes of an event
 
@@ -36,9 +37,11 @@ class Used:
     def by(cls, plan: NetworkPlan, event: int) -> Used:
         """Of a plan whose events take ``event`` bytes."""
         names = (
-            "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "blocks",
+            "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "sorted",
+            "blocks",
         )  # fmt: skip
         found = dict.fromkeys(names, 0)
+        found["sorted"] = 1
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["forms"] |= 1 << c.form
@@ -60,5 +63,7 @@ class Used:
                 found["fires"] |= 1 << (sixteen | (packed.levels == 4) << 1)
             elif neuron is not None:
                 found["decides"] |= 1
+                rises = neuron.edges is None or bool((neuron.edges[1:] >= neuron.edges[:-1]).all())
+                found["sorted"] &= int(rises)
                 found["codes"] |= 1 << (16 + neuron.bits % 8 if neuron.scaled else min(neuron.levels, 15))
         return cls(**found, event=event)

@@ -21,6 +21,13 @@
 #define SPQ_UNROLL(count)
 #endif
 
+/* The same on devices only. */
+#if SPQ_HOST
+#define SPQ_EACH(count)
+#else
+#define SPQ_EACH(count) SPQ_UNROLL(count)
+#endif
+
 #define SPQ_HAS_LANES 1
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
 #include "lanes_avx512.h"
