@@ -29,8 +29,8 @@ from .vectors import make_vectors
 VERSION = 1  # of the folder
 
 _HEADERS = (
-    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_simd32.h",
-    "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
+    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_mve.h",
+    "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
     "scaled.h", "dense.h",
     "sliced.h",
 )  # fmt: skip

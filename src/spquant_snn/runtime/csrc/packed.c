@@ -95,8 +95,9 @@ SPQ_INLINE void part(const uint32_t *even, const uint32_t *shifted, const int32_
 SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
                             const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
     uint32_t even[4], shifted[4], lanes[8];
+    spq_nibbles sums;
     int32_t room = p->many;
-    clear(even, 2 * units), clear(shifted, 2 * units);
+    spq_clear_nibbles(&sums, 2 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
         const uint32_t *base = base_of(codes, run, 4);
@@ -104,17 +105,17 @@ SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const sp
             const spq_event *stop = wide && last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
-                const uint32_t *row = base + *event++;
-                SPQ_UNROLL(4)
-                for (int32_t i = 0; i < 2 * units; i++) even[i] += row[i] & NIBBLES, shifted[i] += row[i] >> 4;
+                spq_add_nibbles(&sums, base + *event++, 2 * units, NIBBLES);
             } while (event < stop);
             if (!wide || room) break;
+            spq_keep_nibbles(&sums, 2 * units, even, shifted);
             part(even, shifted, units, lanes);
             spread(lanes, 4 * units, words);
-            clear(even, 2 * units), clear(shifted, 2 * units);
+            spq_clear_nibbles(&sums, 2 * units);
             room = p->many;
         } while (event < last);
     }
+    spq_keep_nibbles(&sums, 2 * units, even, shifted);
     part(even, shifted, units, wide ? lanes : words);
     if (wide) spread(lanes, 4 * units, words);
 }
@@ -143,20 +144,17 @@ SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const s
 SPQ_INLINE void add_products(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                              const int32_t units, uint32_t *words) {
     for (int32_t i = 0; i < 8 * units; i += 8) {
-        uint32_t sums[8];
-        clear(sums, 8);
+        spq_products sums;
+        spq_clear_products(&sums);
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
             const int32_t *value = lists->values + run->first;
             const uint32_t *base = base_of(codes, run, 4) + i;
             do {
-                const uint32_t *row = base + *event++, weight = (uint32_t)*value++;
-                SPQ_UNROLL(8)
-                for (int32_t k = 0; k < 8; k++) sums[k] += row[k] * weight;
+                spq_add_products(&sums, base + *event++, (uint32_t)*value++);
             } while (event < last);
         }
-        SPQ_UNROLL(8)
-        for (int32_t k = 0; k < 8; k++) words[i + k] = sums[k];
+        spq_keep_products(&sums, words + i);
     }
 }
 

@@ -14,17 +14,6 @@ SPQ_INLINE uint32_t spq_apart(uint32_t word) {
     return word + ((word & 0x8000u) << 1);
 }
 
-/* What is stored, in bits where it reaches threshold and edges: each new code, and for what fired that of zero. */
-SPQ_INLINE void spq_store(const int32_t levels, uint32_t spikes, const uint32_t *reached, uint32_t *code) {
-    if (levels == 3) {
-        code[0] = (reached[0] & ~reached[1]) | spikes;
-        code[1] = reached[1] & ~spikes;
-    } else {
-        code[0] = (reached[0] ^ reached[1] ^ reached[2]) & ~spikes;
-        code[1] = reached[1] | spikes;
-    }
-}
-
 /* ---- what neurons take: lanes by themselves, less what they are too high by ---- */
 
 SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) {
