@@ -25,6 +25,7 @@ Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Target = Literal["spq", "c"]
 Prefer = Literal["speed", "flash"]
+FolderLayout = Literal["plain", "platformio"]
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -104,6 +105,8 @@ def export(
     data_dir: OptionalFolder = None,
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     prefer: Prefer = "speed",
+    amalgamate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    layout: FolderLayout = "plain",
 ) -> int:
     """Write the integers of a run as an .spq file, or as C firmware.
 
@@ -115,15 +118,22 @@ def export(
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         force: replace an earlier firmware in the same folder.
         prefer: of firmware, few instructions (speed) or few bytes (flash).
+        amalgamate: firmware as one header and one source.
+        layout: of the folder of firmware: all files side by side (plain), or as a library of PlatformIO and the Arduino
+            IDE (platformio).
     """
     from .commands import export_firmware, export_run
 
     if target == "c":
-        export_firmware(run, out, dataset, data_dir, force, prefer == "flash")
+        from .export.library import Shape
+
+        export_firmware(run, out, dataset, data_dir, force, prefer == "flash", Shape(amalgamate, layout))
         print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     else:
-        if prefer != "speed":
-            raise ConfigError("an .spq file is always the same: --prefer is for firmware, add --target c")
+        given = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
+        if any(given.values()):
+            name = next(name for name, is_given in given.items() if is_given)
+            raise ConfigError(f"an .spq file is always the same: {name} is for firmware, add --target c")
         size = export_run(run, out)
         print(f"{out}: {size:,} bytes")
     return 0

@@ -25,6 +25,7 @@ from .export.boards import board_of
 from .export.c import export_c
 from .export.firmware import Emulator, load_manifest
 from .export.firmware import run_firmware as run_on_board
+from .export.library import Shape
 from .export.outcome import Outcome
 from .export.toolchain import Compiler
 from .integer.file import load_graph, save
@@ -92,7 +93,7 @@ def export_run(run: Path, out: Path) -> int:
 
 
 def export_firmware(
-    source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool, small: bool
+    source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool, small: bool, shape: Shape
 ) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
     _check_there(source)
@@ -101,7 +102,7 @@ def export_firmware(
         raise ModelError(f"{source} is a floating-point run, without integers: export a run of 1.58 to 8 bits")
     name = _data_of(source, dataset, config)
     images = np.ascontiguousarray(_test_images(source, name, _VECTORS, data_dir).images.numpy())
-    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force, small)
+    export_c(_graph(source), images, out, f"{source.resolve().name}, trained on {name}", name, force, small, shape)
 
 
 def run_firmware(

@@ -187,7 +187,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     folder, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(FileFormatError, match="is of version 99, not 1: export the firmware again"):
+    with pytest.raises(FileFormatError, match="is of version 99, not 2: export the firmware again"):
         load_manifest(folder)
     (folder / "firmware.json").write_text("{")
     with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):

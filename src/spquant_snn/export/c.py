@@ -22,11 +22,12 @@ from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
 from ..runtime.plan import DENSE, SLICED, Body, NetworkPlan
 from .folder import MANIFEST, write_folder
+from .library import PLAIN, Shape, amalgamated, as_library
 from .render import Model, Table, identifiers
 from .used import SOURCES, Used
 from .vectors import make_vectors
 
-VERSION = 1  # of the folder
+VERSION = 2  # of the folder
 
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_mve.h",
@@ -72,6 +73,7 @@ def export_c(
     dataset: str | None = None,
     force: bool = False,
     small: bool = False,
+    shape: Shape = PLAIN,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -82,6 +84,7 @@ def export_c(
         dataset: that it was trained on, to be run on by default.
         force: replace an earlier export.
         small: rather for little flash than for few instructions.
+        shape: of the folder.
 
     Returns:
         What ``firmware.json`` holds.
@@ -92,7 +95,7 @@ def export_c(
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    files = firmware_files(graph, images, title, small)
+    files = firmware_files(graph, images, title, small, shape)
     manifest = {
         "version": VERSION,
         "title": title,
@@ -101,6 +104,7 @@ def export_c(
         "classes": graph.classes,
         "timesteps": graph.timesteps,
         "layers": [connection.name for connection in graph.connections],
+        "sources": _sources(files),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
@@ -108,7 +112,9 @@ def export_c(
     return manifest
 
 
-def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, small: bool = False) -> dict[str, bytes]:
+def firmware_files(
+    graph: Graph, images: NDArray[np.uint8], title: str, small: bool = False, shape: Shape = PLAIN
+) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name."""
     plans, names = Plans.of(graph, small), [connection.name for connection in graph.connections]
     if plans.images.arena_size > _INT32 >> 1:
@@ -139,7 +145,10 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, small: b
         "vectors": make_vectors(graph, plans.images, images),
         "crc": _crc,
         "regions": _regions(plans.images, names),
-        "objects": [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
+        "objects": ["model.o"]
+        if shape.amalgamate
+        else [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
+        "layout": shape.layout,
     }
     environment = _environment()
     files = {
@@ -151,7 +160,22 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, small: b
     source = resources("spquant_snn.runtime") / "csrc"
     files |= {name: (source / name).read_bytes() for name in (*SOURCES, *_HEADERS)}
     files["model.spq"] = to_bytes(graph)
-    return files
+    if shape.amalgamate:
+        files = amalgamated(files, _sources(files))
+    return as_library(files) | _library_files(values) if shape.layout == "platformio" else files
+
+
+def _sources(files: dict[str, bytes]) -> list[str]:
+    return sorted(name for name in files if name.endswith(".c"))
+
+
+def _library_files(values: dict[str, Any]) -> dict[str, bytes]:
+    """What makes a library of a folder: its descriptions, and a sketch."""
+    names = {"classify.ino": "examples/classify/classify.ino"}
+    return {
+        names.get(name, name): _environment().get_template(f"{name}.j2").render(values).encode()
+        for name in ("library.json", "library.properties", "classify.ino")
+    }
 
 
 def _environment() -> Environment:
