@@ -230,8 +230,8 @@ static uint32_t together(uint32_t bits) {
     return (bits | bits >> 8) & 0xFFFFu;
 }
 
-static void fire_tile(const spq_packed *p, int32_t tile, const spq_tally *tally, uint32_t *state, int32_t pitch,
-                      uint32_t *spikes) {
+static void decide_tile(const spq_packed *p, int32_t tile, const spq_tally *tally, uint32_t *state, int32_t pitch,
+                        uint32_t *spikes) {
     const uint32_t *constants = p->constants + tile * 2 * p->pitch;
     uint32_t word = 0, code[2] = {0, 0};
     if (full(p, tile, UNITS)) {
@@ -259,7 +259,7 @@ void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_v
             if (full(c->packed, tile, UNITS)) spq_settle(c->packed, 2, &tally);
             else if (UNITS & 1u) spq_settle(c->packed, 1, &tally);
             for (int32_t t = 0; t < steps; t++)
-                fire_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
+                decide_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
         }
     }
 }
