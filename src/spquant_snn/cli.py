@@ -24,6 +24,8 @@ from .train.config import TrainOptions
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Target = Literal["spq", "c", "web"]
+Prefer = Literal["speed", "flash"]
+FolderLayout = Literal["plain", "platformio"]
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -102,6 +104,9 @@ def export(
     dataset: OptionalName = None,
     data_dir: OptionalFolder = None,
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    prefer: Prefer = "speed",
+    amalgamate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    layout: FolderLayout = "plain",
 ) -> int:
     """Write the integers of a run as an .spq file, as C firmware, or as a web page.
 
@@ -112,11 +117,21 @@ def export(
         dataset: whose test images the self-test and the page hold; that of the run by default.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         force: replace an earlier export of the same kind in the same folder.
+        prefer: of firmware, few instructions (speed) or few bytes (flash).
+        amalgamate: firmware as one header and one source.
+        layout: of the folder of firmware: all files side by side (plain), or as a library of PlatformIO and the Arduino
+            IDE (platformio).
     """
     from .commands import export_firmware, export_page, export_run
 
+    of_firmware = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
+    if target != "c" and any(of_firmware.values()):
+        name = next(name for name, is_given in of_firmware.items() if is_given)
+        raise ConfigError(f"{name} is for firmware, not for --target {target}: add --target c, or leave it out")
     if target == "c":
-        export_firmware(run, out, dataset, data_dir, force)
+        from .export.library import Shape
+
+        export_firmware(run, out, dataset, data_dir, force, prefer == "flash", Shape(amalgamate, layout))
         print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     elif target == "web":
         size = export_page(run, out, dataset, data_dir, force)

@@ -25,6 +25,7 @@ from .export.boards import board_of
 from .export.c import export_c
 from .export.firmware import Emulator, load_manifest
 from .export.firmware import run_firmware as run_on_board
+from .export.library import Shape
 from .export.outcome import Outcome
 from .export.toolchain import Compiler
 from .export.web import export_web
@@ -101,11 +102,13 @@ def export_run(run: Path, out: Path) -> int:
     return out.stat().st_size
 
 
-def export_firmware(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> None:
+def export_firmware(
+    source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool, small: bool, shape: Shape
+) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
     name, title = _exported(source, dataset)
     images = np.ascontiguousarray(test_images(source, name, _VECTORS, data_dir).images.numpy())
-    export_c(graph_of(source), images, out, title, name, force)
+    export_c(graph_of(source), images, out, title, name, force, small, shape)
 
 
 def export_page(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> int:

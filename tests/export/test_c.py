@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from graphs import RARE
-from spquant_snn.errors import DataError, ModelError, RunError
+from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
 from spquant_snn.export.render import identifiers
 from spquant_snn.export.used import SOURCES
+from spquant_snn.export.vectors import Vector
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, to_bytes
 
@@ -29,6 +30,9 @@ SEEDS = [
     (9, 8, 8),
     (RARE + 1, 2, 1.58),
 ]
+GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
+
+POOLED = (21, 1.58, 1.58, "zero")  # a sum-pool behind its second convolution
 
 MAIN = """
 #include "model.h"
@@ -71,20 +75,30 @@ def said(target, images):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.parametrize("drawn", SEEDS, ids=str)
-def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn):
-    folder, graph, images, _ = firmware(*drawn)
+@pytest.mark.parametrize(
+    ("drawn", "gated"), [*((drawn, False) for drawn in SEEDS), *((drawn, True) for drawn in GATED)], ids=str
+)
+def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated):
+    check_runs(firmware(*drawn, gated=gated), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_little_flash_runs_as_the_reference(firmware, tmp_path):
+    made = firmware(*POOLED, small=True)
+    check_runs(made, tmp_path)
+    quick, small = (Plans.of(made[1], small).images.layers[1].connection for small in (False, True))
+    assert (quick.packed.bits, quick.window) == (4, 1)
+    assert (small.packed.bits, small.window) == (2, 2)
+
+
+def check_runs(made, tmp_path):
+    folder, graph, images, _ = made
     code, lines = said(compiled(folder, tmp_path / "main", "-O1", "-fsanitize=address,undefined"), images)
     expected = reference.run(graph, images)
     assert code == 0, lines
     assert lines[:-1] == [" ".join(map(str, [row.argmax(), *row])) for row in expected]
     frames = reference.run(graph, images[:, None])[0]  # the images as a sequence
     assert lines[-1] == " ".join(map(str, ["frames", *frames]))
-
-
-def test_a_network_that_skips_blocks_is_refused(firmware):
-    with pytest.raises(ModelError, match="skips blocks by a gate"):
-        firmware(5, 4, 4, "subtract", gated=True)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -190,6 +204,19 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
 def test_images_of_another_size_are_refused(random_graph, tmp_path):
     with pytest.raises(DataError, match="this network takes images"):
         export_c(random_graph(12), np.zeros((1, 1, 2, 2), np.uint8), tmp_path / "x", "x")
+
+
+@pytest.mark.parametrize("fill", [0, 1, 2])
+def test_pixels_of_vectors_come_back_from_their_runs(fill):
+    rng = np.random.default_rng(fill)
+    for size in (1, 2, 255, 256, 511, 784, 1000):
+        pixels = np.where(rng.random(size) < fill / 2, rng.integers(1, 256, size), 0).astype(np.uint8)
+        left, found = list(Vector(pixels, (), (), np.zeros(1, np.int32)).runs), []
+        while len(found) < size:
+            found += [0] * left.pop(0)
+            others = left.pop(0)
+            found, left = found + left[:others], left[others:]
+        assert (found, left) == (pixels.tolist(), [])
 
 
 def test_names_become_identifiers():

@@ -72,6 +72,15 @@ def test_a_page_needs_a_data_set_that_fits(spquant, network, tmp_path):
     assert "unknown data set 'letters'" in said
 
 
+@pytest.mark.parametrize("target", ["spq", "web"])
+@pytest.mark.parametrize("option", [("--prefer", "flash"), ("--amalgamate",), ("--layout", "platformio")])
+def test_what_is_for_firmware_alone_is_refused_elsewhere(spquant, network, tmp_path, target, option):
+    code, _, said = spquant("export", network, "--target", target, "--out", tmp_path / "x", *option)
+    assert code == 2
+    assert f"{option[0]} is for firmware, not for --target {target}: add --target c" in " ".join(said.split())
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.device
 def test_firmware_runs_on_a_board(spquant, network, tmp_path):
     if not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm", "cc"))):

@@ -29,6 +29,7 @@ from spquant_snn.quant.fold import fold_neuron
 from spquant_snn.quant.pool import Pool
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
+GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
 
 
 def needs(board, compiler="gcc", emulator="qemu"):
@@ -52,6 +53,17 @@ def test_every_board_runs_as_the_reference(firmware, name, drawn):
     assert outcome.instructions > 1000
     assert 0 < outcome.stores < outcome.loads < outcome.instructions
     assert 0 < outcome.stack <= outcome.stack_bound + 256  # of what calls the network
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "rv32"])
+@pytest.mark.parametrize("drawn", GATED, ids=str)
+def test_boards_pass_over_blocks_as_the_reference(firmware, name, drawn):
+    board = board_of(name)
+    needs(board)
+    made = firmware(*drawn, gated=True)
+    assert any(layer.gate is not None for layer in made[1].layers)
+    assert run_firmware(*_given(made, board)).equal == 6
 
 
 @pytest.mark.device
@@ -126,6 +138,43 @@ def _of_size(channels):
     return Graph((1, 64, 64), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
 
 
+def _for_devices(seed=0):
+    """A random ternary network of 16C5-P2-32C5-P2-FC10 that takes images of 28x28, for two steps."""
+    rng, layers, shape = np.random.default_rng(seed), [], (1, 28, 28)
+    for channels, most in ((16, 255), (32, 1)):
+        codes = rng.integers(-1, 2, (channels, shape[0], 5, 5)).astype(np.int8)
+        connection = Connection(f"conv{channels}", codes, 1.58, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+        gain = 1 / np.sqrt(np.square(codes.astype(float)).sum((1, 2, 3))) / most
+        neuron, _ = fold_neuron(1.58, gain, 0 * gain, 1.0, 0.5, "zero", connection.reach(most))
+        layers.append(Layer(connection, neuron))
+        shape = connection.output_shape(shape)
+    last = Connection("readout", rng.integers(-1, 2, (10, int(np.prod(shape)))).astype(np.int8), 1.58)
+    return Graph((1, 28, 28), 2, tuple(layers), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("name", "small", "flash", "instructions"),
+    [
+        ("cortex-m0", False, 23_500, 2_000_000),
+        ("cortex-m4", False, 23_000, 1_000_000),
+        ("cortex-m4", True, 18_000, 2_000_000),
+    ],
+)
+def test_a_network_for_devices_stays_within_its_bounds(tmp_path, random_images, name, small, flash, instructions):
+    """The bounds hold for gcc 12; half of the pixels of a test image are noise."""
+    board, graph = board_of(name), _for_devices()
+    needs(board)
+    images = random_images(graph, 2)
+    images[:, :, :, 14:] = 0
+    export_c(graph, images, tmp_path / "x", "small", small=small)
+    outcome = run_firmware(tmp_path / "x", board, images, np.zeros(2))
+    assert outcome.equal == 2
+    assert outcome.flash <= flash
+    assert outcome.ram <= 12 * 1024
+    assert outcome.instructions <= instructions
+
+
 def test_images_of_another_size_are_refused(firmware):
     folder, *_ = firmware(12)
     with pytest.raises(DataError, match=r"this firmware takes images \[N, .*\] of uint8, not \[2, 1, 3, 3\] of uint8"):
@@ -138,7 +187,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     folder, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(FileFormatError, match="is of version 99, not 1: export the firmware again"):
+    with pytest.raises(FileFormatError, match="is of version 99, not 2: export the firmware again"):
         load_manifest(folder)
     (folder / "firmware.json").write_text("{")
     with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):

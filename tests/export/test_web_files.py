@@ -129,12 +129,6 @@ def _of_many_neurons(graph):
     return Long()
 
 
-def test_a_network_that_skips_blocks_goes_the_way_of_the_firmware(random_graph, with_gates, random_images):
-    graph = with_gates(random_graph(5, 4, 4, "subtract"), 5)
-    with pytest.raises(ModelError, match="skips blocks by a gate"):
-        module_files(graph, random_images(graph, 1), "x")
-
-
 def test_samples_are_the_first_of_each_class():
     labels = np.array([3, 3, 1, 3, 0, 1, 2] + [5] * 30)
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]

@@ -22,15 +22,16 @@ from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
 from ..runtime.plan import DENSE, SLICED, Body, NetworkPlan
 from .folder import MANIFEST, write_folder
+from .library import PLAIN, Shape, amalgamated, as_library
 from .render import Model, Table, identifiers
 from .used import SOURCES, Used
 from .vectors import make_vectors
 
-VERSION = 1  # of the folder
+VERSION = 2  # of the folder
 
 _HEADERS = (
-    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_simd32.h",
-    "packed_plain.h", "neuron.h", "lanes.h",
+    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_mve.h",
+    "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
     "scaled.h", "dense.h",
     "sliced.h",
 )  # fmt: skip
@@ -46,13 +47,16 @@ class Plans:
     event: int
 
     @classmethod
-    def of(cls, graph: Graph) -> Plans:
+    def of(cls, graph: Graph, small: bool = False) -> Plans:
         """Lay out a graph.
+
+        Args:
+            small: rather for little flash than for few instructions.
 
         Raises:
             ModelError: it is too large for the runtime.
         """
-        synapses = plan_synapses(graph, Body.PACKED)
+        synapses = plan_synapses(graph, Body.PACKED, small)
         listed = [part.connection for part in synapses if part.connection.form not in (DENSE, SLICED)]
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
@@ -62,7 +66,14 @@ class Plans:
 
 
 def export_c(
-    graph: Graph, images: NDArray[np.uint8], out: Path, title: str, dataset: str | None = None, force: bool = False
+    graph: Graph,
+    images: NDArray[np.uint8],
+    out: Path,
+    title: str,
+    dataset: str | None = None,
+    force: bool = False,
+    small: bool = False,
+    shape: Shape = PLAIN,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -72,17 +83,19 @@ def export_c(
         title: a line that says what it is.
         dataset: that it was trained on, to be run on by default.
         force: replace an earlier export.
+        small: rather for little flash than for few instructions.
+        shape: of the folder.
 
     Returns:
         What ``firmware.json`` holds.
 
     Raises:
         DataError: the images do not fit the graph.
-        ModelError: the graph is too large, or skips blocks.
+        ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
-    files = firmware_files(graph, images, title)
+    files = firmware_files(graph, images, title, small, shape)
     manifest = {
         "version": VERSION,
         "title": title,
@@ -91,6 +104,7 @@ def export_c(
         "classes": graph.classes,
         "timesteps": graph.timesteps,
         "layers": [connection.name for connection in graph.connections],
+        "sources": _sources(files),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
@@ -98,22 +112,24 @@ def export_c(
     return manifest
 
 
-def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, traced: bool = False) -> dict[str, bytes]:
+def firmware_files(
+    graph: Graph,
+    images: NDArray[np.uint8],
+    title: str,
+    small: bool = False,
+    shape: Shape = PLAIN,
+    traced: bool = False,
+) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name.
 
     Args:
+        small, shape: as for ``export_c``.
         traced: the source can show every spike and code of every step, as ``spq_trace`` says; devices cannot.
 
     Raises:
-        ModelError: the graph is too large, or skips blocks.
+        ModelError: the graph is too large.
     """
-    for layer in graph.layers:
-        if layer.gate is not None:
-            raise ModelError(
-                f"layer {layer.connection.name!r} skips blocks by a gate, which the self-test of an export cannot "
-                "check yet: export a network that was trained without target_skip"
-            )
-    plans, names = Plans.of(graph), [connection.name for connection in graph.connections]
+    plans, names = Plans.of(graph, small), [connection.name for connection in graph.connections]
     if plans.images.arena_size > _INT32 >> 1:
         raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
     model = Model()
@@ -143,7 +159,10 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, traced: 
         "vectors": make_vectors(graph, plans.images, images),
         "crc": _crc,
         "regions": _regions(plans.images, names),
-        "objects": [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
+        "objects": ["model.o"]
+        if shape.amalgamate
+        else [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
+        "layout": shape.layout,
     }
     environment = c_environment()
     files = {
@@ -155,7 +174,22 @@ def firmware_files(graph: Graph, images: NDArray[np.uint8], title: str, traced: 
     source = resources("spquant_snn.runtime") / "csrc"
     files |= {name: (source / name).read_bytes() for name in (*SOURCES, *_HEADERS)}
     files["model.spq"] = to_bytes(graph)
-    return files
+    if shape.amalgamate:
+        files = amalgamated(files, _sources(files))
+    return as_library(files) | _library_files(values) if shape.layout == "platformio" else files
+
+
+def _sources(files: dict[str, bytes]) -> list[str]:
+    return sorted(name for name in files if name.endswith(".c"))
+
+
+def _library_files(values: dict[str, Any]) -> dict[str, bytes]:
+    """What makes a library of a folder: its descriptions, and a sketch."""
+    names = {"classify.ino": "examples/classify/classify.ino"}
+    return {
+        names.get(name, name): c_environment().get_template(f"{name}.j2").render(values).encode()
+        for name in ("library.json", "library.properties", "classify.ino")
+    }
 
 
 def c_environment() -> Environment:

@@ -41,7 +41,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text("utf-8"))
         version = manifest["version"]
-        assert isinstance(manifest["layers"], list)
+        assert version != VERSION or all(isinstance(manifest[name], list) for name in ("layers", "sources"))
     except (ValueError, KeyError, TypeError, AssertionError, OSError) as error:
         raise FileFormatError(f"{path} is damaged: export the firmware again") from error
     if version != VERSION:
@@ -80,7 +80,8 @@ def run_firmware(
     with TemporaryDirectory(prefix="spquant-firmware-") as temporary:
         work = Path(temporary)
         say(f"building for {board.name}")
-        stream, test = (build(board, folder.resolve(), main, work, compiler) for main in ("stream", "selftest"))
+        named = manifest["sources"]
+        stream, test = (build(board, folder.resolve(), named, main, work, compiler) for main in ("stream", "selftest"))
         say(f"testing on {board.name}")
         _check_selftest(runner(board, test, work, False).code, manifest, board)
         (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())

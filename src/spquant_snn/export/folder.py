@@ -14,7 +14,7 @@ MANIFEST = "firmware.json"
 
 
 def write_folder(out: Path, files: Mapping[str, bytes], force: bool, mark: str = MANIFEST) -> None:
-    """Make the folder ``out`` of files.
+    """Make the folder ``out`` of files, whose names may have folders before them.
 
     Args:
         force: replace an earlier export of the same kind.
@@ -29,6 +29,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], force: bool, mark: str =
         _check_free(out, target, force, mark)
         beside.mkdir(parents=True)
         for name, data in files.items():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
             (beside / name).write_bytes(data)
         if target.exists():
             former = target.with_name(f".{secrets.token_hex(6)}.part")

@@ -45,6 +45,7 @@ class Model:
 
     tables: dict[int, Table] = field(default_factory=dict)  # by the identity of their arrays
     parts: list[str] = field(default_factory=list)  # structs that others point to
+    places: dict[tuple[str, str], str] = field(default_factory=dict)  # their names, by what they are and hold
 
     def network(self, plan: NetworkPlan, names: tuple[str, ...], prefix: str) -> str:
         """The initialiser of a ``spq_network``; what it points to is added to the model.
@@ -90,8 +91,10 @@ class Model:
         structs = ",\n    ".join(self._struct(kind._type_, item, layer, owner) for item in items)
         own = "spq_" + kind._type_.__name__.removeprefix("C").lower()
         place = f"{owner[0]}_{owner[1]}_{name}"
-        self.parts.append(f"static const {own} {place}[] = {{\n    {structs}\n}};")
-        return place
+        if (own, structs) not in self.places:
+            self.places[own, structs] = place
+            self.parts.append(f"static const {own} {place}[] = {{\n    {structs}\n}};")
+        return self.places[own, structs]
 
     def _table(self, array: NDArray[Any], layer: int, name: str) -> str:
         if id(array) not in self.tables:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from importlib.util import find_spec
@@ -18,7 +18,6 @@ from jinja2 import Environment, StrictUndefined
 from ..errors import MissingDependencyError, ModelError, RunError
 from .boards import Board
 from .elf import Program, read_program
-from .used import SOURCES
 
 Compiler = Literal["auto", "gcc", "zig"]
 
@@ -74,8 +73,10 @@ def command(board: Board, wanted: Compiler) -> tuple[str, ...]:
     raise MissingDependencyError(f"there is no compiler for {board.name}, {what}: install it by {line}")
 
 
-def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler = "auto") -> Built:
-    """Compile the firmware in ``folder`` with the harness ``main``.c into ``work``.
+def build(
+    board: Board, folder: Path, named: Sequence[str], main: str, work: Path, compiler: Compiler = "auto"
+) -> Built:
+    """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -84,9 +85,9 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
     """
     call = command(board, compiler)
     harness = Path(str(resources(__package__) / "harness"))
-    sources = [*(folder / name for name in SOURCES), folder / "model.c"]
-    if main == "selftest":
-        sources.append(folder / "model_selftest.c")
+    sources = [folder / name for name in named]
+    if main != "selftest":
+        sources = [source for source in sources if source.stem != "model_selftest"]
     start = harness / ("start_riscv.c" if board.riscv else "start_arm.c")
     work.mkdir(parents=True, exist_ok=True)
     objects = []
@@ -96,9 +97,9 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
             [
                 *call,
                 *_FLAGS,
-                _level(board, source),
+                _level(board, source, len(named)),
                 "-I",
-                str(folder),
+                str((folder / named[0]).parent),
                 "-I",
                 str(harness),
                 "-c",
@@ -120,9 +121,9 @@ def build(board: Board, folder: Path, main: str, work: Path, compiler: Compiler 
     return Built(target, read_program(target), bound)
 
 
-def _level(board: Board, source: Path) -> str:
-    """How to optimise a file; for RISC-V, GCC's -Os copies structs by a function that is not there."""
-    return _FAST if source.stem == "packed" or board.riscv else _SMALL
+def _level(board: Board, source: Path, count: int) -> str:
+    """How to optimise a file of so many; for RISC-V, GCC's -Os copies structs by a function that is not there."""
+    return _FAST if source.stem == "packed" or count == 1 or board.riscv else _SMALL
 
 
 def zig() -> str | None:

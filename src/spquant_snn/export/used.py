@@ -24,18 +24,24 @@ class Used:
     pools: int
     fields: int
     half_fields: int
-    units: int
+    settles: int
+    half_settles: int
     decides: int
-    levels: int
+    fires: int
     codes: int
+    sorted: int
     blocks: int
     event: int  # bytes of an event
 
     @classmethod
     def by(cls, plan: NetworkPlan, event: int) -> Used:
         """Of a plan whose events take ``event`` bytes."""
-        names = ("forms", "pools", "fields", "half_fields", "units", "decides", "levels", "codes", "blocks")
+        names = (
+            "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "sorted",
+            "blocks",
+        )  # fmt: skip
         found = dict.fromkeys(names, 0)
+        found["sorted"] = 1
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["forms"] |= 1 << c.form
@@ -47,12 +53,17 @@ class Used:
             if packed is not None:
                 half, whole = packed.units % 2, int(packed.units > 1)
                 found["fields"] |= whole << packed.bits
-                found["half_fields"] |= half << packed.bits
+                found["half_fields"] |= half << (packed.bits if packed.grain == 4 else 1)
             if packed is not None and packed.lanes:
-                found["units"] |= half | whole << 1
+                sixteen = int(packed.lanes == 16)
+                kind = 1 << (sixteen | (packed.bits >= 8) << 1 | (packed.fraction > 0) << 2)
+                found["settles"] |= whole * kind
+                found["half_settles"] |= half * kind
                 found["decides"] |= 1 << packed.lanes
-                found["levels"] |= 1 << packed.levels
+                found["fires"] |= 1 << (sixteen | (packed.levels == 4) << 1)
             elif neuron is not None:
                 found["decides"] |= 1
+                rises = neuron.edges is None or bool((neuron.edges[1:] >= neuron.edges[:-1]).all())
+                found["sorted"] &= int(rises)
                 found["codes"] |= 1 << (16 + neuron.bits % 8 if neuron.scaled else min(neuron.levels, 15))
         return cls(**found, event=event)

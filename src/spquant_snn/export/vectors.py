@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,11 @@ class Vector:
     states: tuple[int, ...]
     logits: NDArray[np.int32]
 
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """The pixels in bytes: how many zeros follow, how many others, and those, and so on."""
+        return tuple(_runs(self.pixels.tolist()))
+
 
 def make_vectors(graph: Graph, plan: NetworkPlan, images: UInt8) -> tuple[Vector, ...]:
     """The vectors of images [N, C, H, W], by the reference."""
@@ -47,6 +53,19 @@ def make_vectors(graph: Graph, plan: NetworkPlan, images: UInt8) -> tuple[Vector
         )
         for n in range(len(images))
     )
+
+
+def _runs(pixels: list[int]) -> Iterator[int]:
+    """Fewer than three zeros between others count as such: a run takes two bytes."""
+    start = 0
+    while start < len(pixels):
+        first = next((i for i in range(start, len(pixels)) if pixels[i]), len(pixels))
+        first = min(first, start + 255)
+        last = first
+        while last < min(len(pixels), first + 255) and any(pixels[last : last + 3]):
+            last += 1
+        yield from (first - start, last - first, *pixels[first:last])
+        start = last
 
 
 def _words(bits: NDArray[np.bool_]) -> NDArray[np.uint32]:

@@ -66,12 +66,16 @@ def plan_network(
     )
 
 
-def plan_synapses(graph: Graph, body: Body) -> tuple[Synapses, ...]:
-    """The layers of a graph, without their places."""
+def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Synapses, ...]:
+    """The layers of a graph, without their places.
+
+    Args:
+        small: with packed codes as small as they can be, where larger ones would be added faster.
+    """
     shapes: list[Shape] = [graph.input_shape, *graph.shapes]
     layers = (*graph.layers, None)
     return tuple(
-        plan_connection(connection, shape, layer, body, first=i == 0)
+        plan_connection(connection, shape, layer, body, i == 0, small)
         for i, (connection, shape, layer) in enumerate(zip(graph.connections, shapes, layers, strict=True))
     )
 

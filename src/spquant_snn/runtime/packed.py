@@ -27,17 +27,20 @@ def plan_packed(codes: Int32, layer: Layer | None, reach: int, area: int, counts
     """
     low, high = int(codes.min()), int(codes.max())
     lift = 0 if counts else max(0, -low)
-    bits = 16 if counts else next((b for b in (2, 4, 8) if max(0, high) + lift < 1 << b), 16)
+    bits = 16 if counts else field_bits(codes)
     if reach > _INT16 or (bits == 16 and not counts):
         return None
     if bits < 8 and codes[0].size * area * (max(0, high) + lift) > _UINT16:
         bits = 8  # there lanes may carry into each other
     units = -(-len(codes) // _UNIT)
+    few = layer is None and bits == 2 and len(codes) <= _UNIT - 4  # they leave a byte of each word, and more
+    words = _words(codes + lift, lift, bits, units)
     lanes, constants = _constants(layer.neuron, reach, units) if layer else (0, None)
     largest = max(1, max(0, high) + lift)
     return PackedPlan(
         bits=bits,
         units=units,
+        grain=1 if few else 4,
         lift=lift,
         few=15 // largest if bits == 2 else 1,
         many=min(255 // largest, 127 // max(1, -low, high)) if bits < 8 else 1,
@@ -45,9 +48,15 @@ def plan_packed(codes: Int32, layer: Layer | None, reach: int, area: int, counts
         levels=layer.neuron.high - layer.neuron.low + 1 if layer and lanes else 3,
         fraction=layer.neuron.fraction if layer else 0,
         pitch=constants[0].size if constants is not None else 1,
-        words=_words(codes + lift, lift, bits, units),
+        words=_cut(words, -(-len(codes) // 4)) if few else words,
         constants=constants,
     )
+
+
+def field_bits(codes: Int32) -> int:
+    """Of the fields in which codes lie, raised so that none is below zero; 16 where 8 do not hold them."""
+    most = max(0, int(codes.max())) + max(0, -int(codes.min()))
+    return next((bits for bits in (2, 4, 8) if most < 1 << bits), 16)
 
 
 def _channels(units: int) -> NDArray[np.int64]:
@@ -74,6 +83,12 @@ def _words(raised: Int32, nothing: int, bits: int, units: int) -> NDArray[np.uin
         parts = [(fields[..., :2] + (fields[..., 2:] << 16)).reshape(*fields.shape[:-2], 8)]
     words = parts[0].reshape(*fields.shape[:3], -1)
     return np.ascontiguousarray(words & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
+    """The first bytes of every word one behind the other, and as many more as the last one reads."""
+    rows = words.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :size].ravel()
+    return np.pad(rows, (0, 4 - size + (-len(rows) - 4 + size) % 4)).view("<u4").astype(np.uint32)
 
 
 def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:

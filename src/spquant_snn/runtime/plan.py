@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .arena import Region
 
-LAYOUT = 4  # SPQ_LAYOUT
+LAYOUT = 5  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
 UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
@@ -75,6 +75,7 @@ class SlicesPlan:
 class PackedPlan:
     bits: int
     units: int
+    grain: int
     lift: int
     few: int
     many: int
@@ -84,6 +85,10 @@ class PackedPlan:
     pitch: int
     words: NDArray[np.uint32]
     constants: NDArray[np.uint32] | None
+
+    def row(self, outputs: int) -> int:
+        """The codes of an input, in units of ``grain`` bytes."""
+        return -(-outputs * self.bits // 8) if self.grain == 1 else self.units * self.bits // 2
 
 
 @dataclass(frozen=True, eq=False)

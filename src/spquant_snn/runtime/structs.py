@@ -39,7 +39,8 @@ class CSlices(Structure):
 
 class CPacked(Structure):
     _fields_ = [
-        *((name, c_int32) for name in ("bits", "units", "lift", "few", "many", "lanes", "levels", "fraction", "pitch")),
+        *((name, c_int32) for name in ("bits", "units", "grain", "lift", "few", "many")),
+        *((name, c_int32) for name in ("lanes", "levels", "fraction", "pitch")),
         ("words", POINTER(c_uint32)),
         ("constants", POINTER(c_uint32)),
     ]

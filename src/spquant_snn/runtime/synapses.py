@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape
 from ..quant.pool import Pool
 from .cells import padded, plan_blocks, plan_neuron
-from .packed import plan_packed
+from .packed import field_bits, plan_packed
 from .plan import (
     ADD8,
     ADD16,
@@ -49,7 +49,9 @@ class Synapses:
     blocks: BlocksPlan | None
 
 
-def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, body: Body, first: bool) -> Synapses:
+def plan_connection(
+    connection: Connection, shape: Shape, layer: Layer | None, body: Body, first: bool, small: bool = False
+) -> Synapses:
     """The synapses of a layer, and its neurons.
 
     Args:
@@ -57,6 +59,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         layer: whose synapses they are; None for the readout.
         body: that will run them.
         first: the input is pixels, not spikes.
+        small: do not fold a pool where packed codes would need wider fields.
     """
     channels, height, width = (*shape, 1, 1)[:3]
     pools = _plan_pools(connection, height, width)
@@ -66,7 +69,8 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
     slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", 1, 1)
     step, window = (slide[0] * sum_pool.stride, slide[1] * sum_pool.stride), sum_pool.kernel
     if window > 1 and (folded := _fold_pool(codes, window, slide)) is not None:
-        codes, window = folded, 1
+        wider = not first and field_bits(folded) > field_bits(codes)
+        codes, window = (codes, window) if small and wider else (folded, 1)
     outputs = len(codes)
     out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
     tiles, groups = words_of(outputs), connection.groups
@@ -132,7 +136,7 @@ def plan_connection(connection: Connection, shape: Shape, layer: Layer | None, b
         form=form,
         limit=127 // most if form == ADD8 else 32767 // most,
         wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),
-        row=packed.units * packed.bits // 2 if packed is not None else row,
+        row=packed.row(outputs) if packed is not None else row,
         codes8=codes8,
         codes16=codes16,
         group_start=starts.astype(np.uint32) if form == GROUPED else None,

@@ -27,6 +27,12 @@ static int32_t held(const spq_blocks *blocks, const spq_neuron *n, const spq_cel
     return blocks->count[tile] * active + blocks->code[tile] * codes < blocks->least[tile];
 }
 
+void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *n, int32_t words, uint32_t *end) {
+    const int32_t tiles = (blocks->channels + SPQ_LANES - 1) >> 5, spare = tiles * SPQ_LANES - blocks->channels;
+    if (n->scaled) return; /* these stay at zero */
+    for (int32_t i = n->bits * words; i > 0; i -= tiles, end -= tiles) end[-1] &= 0xFFFFFFFFu >> spare;
+}
+
 void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, const spq_connection *c,
                   const spq_lists *lists) {
     int32_t word = 0;

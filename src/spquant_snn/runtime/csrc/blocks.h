@@ -11,6 +11,10 @@
 
 enum { SPQ_COMPUTED = 0, SPQ_QUIET, SPQ_HELD };
 
+/* Codes of zero, whose bitmaps of `words` words each end at `end`: where no neuron is, the lowest code instead, as the
+ * first step leaves it in every block that is not passed over. */
+void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *neuron, int32_t words, uint32_t *end);
+
 /* Mark the blocks of a row of outputs, in the lists of whose inputs starts have been added. */
 void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells,
                   const spq_connection *connection, const spq_lists *lists);

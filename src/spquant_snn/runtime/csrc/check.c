@@ -79,7 +79,9 @@ static int32_t check_packed(const spq_connection *c, const spq_neuron *neuron) {
     const spq_packed *p = c->packed;
     if (!p || p->units < 1 || (p->units + 1) >> 1 != c->tiles || p->many < p->few || p->few < 1) return SPQ_BAD_SHAPE;
     if (p->bits != 2 && p->bits != 4 && p->bits != 8 && p->bits != 16) return SPQ_BAD_SHAPE;
-    if (c->row != p->units * (p->bits >> 1) || p->lift < 0 || p->fraction < 0) return SPQ_BAD_SHAPE;
+    if (p->grain != 4 && (p->grain != 1 || p->bits != 2 || p->units != 1 || p->lanes || neuron)) return SPQ_BAD_SHAPE;
+    const int32_t row = p->grain == 1 ? (c->outputs + 3) >> 2 : p->units * (p->bits >> 1);
+    if (c->row != row || p->lift < 0 || p->fraction < 0) return SPQ_BAD_SHAPE;
     if (p->lanes == 0) return c->wide ? SPQ_OK : SPQ_BAD_SHAPE;
     if (!neuron || neuron->bits != 2 || p->levels != neuron->levels || p->pitch < 1) return SPQ_BAD_SHAPE;
     if (p->levels != 3 && p->levels != 4) return SPQ_BAD_SHAPE;

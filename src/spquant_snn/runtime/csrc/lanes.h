@@ -7,8 +7,10 @@
 
 #if defined(__GNUC__)
 #define SPQ_INLINE static inline __attribute__((always_inline))
+#define SPQ_CALLED static __attribute__((noinline))
 #else
 #define SPQ_INLINE static inline
+#define SPQ_CALLED static
 #endif
 
 /* Before a loop of a constant count: arrays that it indexes become registers. Clang does that unasked. */
@@ -17,6 +19,13 @@
 #define SPQ_UNROLL(count) SPQ_TEXT(GCC unroll count)
 #else
 #define SPQ_UNROLL(count)
+#endif
+
+/* The same on devices only. */
+#if SPQ_HOST
+#define SPQ_EACH(count)
+#else
+#define SPQ_EACH(count) SPQ_UNROLL(count)
 #endif
 
 #define SPQ_HAS_LANES 1

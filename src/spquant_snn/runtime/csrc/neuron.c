@@ -2,6 +2,7 @@
  * would decide otherwise. */
 #include "neuron.h"
 #include "lanes.h"
+#include "neuron_single.h"
 #include "scaled.h"
 
 /* Bit `b` of the lanes of a tile, or of its first half. */
@@ -105,6 +106,10 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
             if (cells->marks && cells->marks[word]) continue;
             uint32_t *state = cells->state + word * step;
             const int32_t *tile = sums + channel;
+            if (!SPQ_HOST) {
+                cells->spikes[word] = spq_fire_single(n, bits, levels, channel, channels, tile, state, pitch);
+                continue;
+            }
             const int32_t half = SPQ_HOST && channel + SPQ_UNIT == cells->units * SPQ_UNIT;
             cells->spikes[word] = half ? fire_tile(n, bits, levels, SPQ_UNIT, tile, channel, channels, state, pitch)
                                        : fire_tile(n, bits, levels, SPQ_LANES, tile, channel, channels, state, pitch);

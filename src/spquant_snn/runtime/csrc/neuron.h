@@ -13,6 +13,12 @@ typedef struct {
     uint8_t *marks;   /* [width][tiles] blocks that are not 0 are passed over; none: no such block */
 } spq_cells;
 
+/* Word b of the codes of a tile that are all zero. */
+static inline uint32_t spq_zeros(const spq_neuron *neuron, int32_t b) {
+    const uint32_t zero = (uint32_t)-neuron->low;
+    return neuron->bits == 8 ? zero * 0x01010101u : 0u - (zero >> b & 1u);
+}
+
 /* One time step of a row; sums [width][units * 16] are int32 if `wide`, else int16, of a neuron with narrow constants.
  * The codes go from the last step's to this one's. */
 void spq_fire_row(const spq_neuron *neuron, const void *sums, int32_t wide, const spq_cells *cells);

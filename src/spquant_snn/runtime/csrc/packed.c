@@ -7,8 +7,14 @@
 #define HALVES 0x00FF00FFu
 
 /* Where the codes of an event numbered zero would start: what lies there is never read. */
-SPQ_INLINE const uint32_t *base_of(const uint32_t *codes, const spq_run *run) {
-    return (const uint32_t *)((uintptr_t)codes + (uintptr_t)(4 * (intptr_t)(int32_t)run->base));
+SPQ_INLINE const uint32_t *base_of(const uint32_t *codes, const spq_run *run, const int32_t grain) {
+    return (const uint32_t *)((uintptr_t)codes + (uintptr_t)(grain * (intptr_t)(int32_t)run->base));
+}
+
+/* The first word of a row that starts at any byte: one load where a processor has that. */
+SPQ_INLINE uint32_t word_from(const uint32_t *base, spq_event at) {
+    const uint8_t *byte = (const uint8_t *)base + at;
+    return byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
 }
 
 /* A loop that no compiler is to make a call of. */
@@ -29,27 +35,31 @@ SPQ_INLINE void widen(uint32_t even, uint32_t shifted, uint32_t *lanes) {
     lanes[2] += even >> 4 & NIBBLES, lanes[3] += odd >> 4 & NIBBLES;
 }
 
-/* Lanes of 8 bits into lanes of 16. */
-SPQ_INLINE void spread(const uint32_t *lanes, const int32_t units, uint32_t *words) {
-    SPQ_UNROLL(8)
-    for (int32_t i = 0; i < 4 * units; i++)
-        words[2 * i] += lanes[i] & HALVES, words[2 * i + 1] += lanes[i] >> 8 & HALVES;
+/* Lanes of 8 bits into lanes of 16: a function of its own, for it is long and called seldom. */
+SPQ_CALLED void spread(const uint32_t *lanes, const int32_t count, uint32_t *words) {
+    for (const uint32_t *end = lanes + count; lanes < end; words += 2) {
+        const uint32_t lane = *lanes++;
+        words[0] += lane & HALVES, words[1] += lane >> 8 & HALVES;
+    }
 }
 
 SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
-                          const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
+                          const spq_run *end, const int32_t units, const int32_t grain, const int32_t wide,
+                          uint32_t *words) {
     uint32_t lanes[8], even0 = 0, even1 = 0, shifted0 = 0, shifted1 = 0;
     int32_t room = p->few, left = p->many;
     clear(lanes, 4 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-        const uint32_t *base = base_of(codes, run);
+        const uint32_t *base = base_of(codes, run, grain);
         do {
             const spq_event *stop = last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
-                const uint32_t *row = base + *event++;
-                even0 += row[0] & PAIRS, shifted0 += row[0] >> 2;
+                const uint32_t *row = base + (grain == 4 ? *event : 0);
+                const uint32_t first = grain == 4 ? row[0] : word_from(base, *event);
+                event++;
+                even0 += first & PAIRS, shifted0 += first >> 2;
                 if (units > 1) even1 += row[1] & PAIRS, shifted1 += row[1] >> 2;
             } while (event < stop);
             if (room) break;
@@ -57,7 +67,7 @@ SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_
             if (units > 1) widen(even1, shifted1, lanes + 4);
             even0 = even1 = shifted0 = shifted1 = 0, room = p->few;
             if (wide && (left -= p->few) < p->few) {
-                spread(lanes, units, words);
+                spread(lanes, 4 * units, words);
                 clear(lanes, 4 * units);
                 left = p->many;
             }
@@ -66,7 +76,7 @@ SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_
     widen(even0, shifted0, lanes);
     if (units > 1) widen(even1, shifted1, lanes + 4);
     if (wide) {
-        spread(lanes, units, words);
+        spread(lanes, 4 * units, words);
         return;
     }
     SPQ_UNROLL(8)
@@ -85,28 +95,29 @@ SPQ_INLINE void part(const uint32_t *even, const uint32_t *shifted, const int32_
 SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *run,
                             const spq_run *end, const int32_t units, const int32_t wide, uint32_t *words) {
     uint32_t even[4], shifted[4], lanes[8];
+    spq_nibbles sums;
     int32_t room = p->many;
-    clear(even, 2 * units), clear(shifted, 2 * units);
+    spq_clear_nibbles(&sums, 2 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-        const uint32_t *base = base_of(codes, run);
+        const uint32_t *base = base_of(codes, run, 4);
         do {
             const spq_event *stop = wide && last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
-                const uint32_t *row = base + *event++;
-                SPQ_UNROLL(4)
-                for (int32_t i = 0; i < 2 * units; i++) even[i] += row[i] & NIBBLES, shifted[i] += row[i] >> 4;
+                spq_add_nibbles(&sums, base + *event++, 2 * units, NIBBLES);
             } while (event < stop);
             if (!wide || room) break;
+            spq_keep_nibbles(&sums, 2 * units, even, shifted);
             part(even, shifted, units, lanes);
-            spread(lanes, units, words);
-            clear(even, 2 * units), clear(shifted, 2 * units);
+            spread(lanes, 4 * units, words);
+            spq_clear_nibbles(&sums, 2 * units);
             room = p->many;
         } while (event < last);
     }
+    spq_keep_nibbles(&sums, 2 * units, even, shifted);
     part(even, shifted, units, wide ? lanes : words);
-    if (wide) spread(lanes, units, words);
+    if (wide) spread(lanes, 4 * units, words);
 }
 
 /* ---- fields of 8 bits, and of 16 that are multiplied: as many at a time as have their sums in registers ---- */
@@ -118,7 +129,7 @@ SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const s
         clear(even, 4), clear(odd, 4);
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-            const uint32_t *base = base_of(codes, run) + i;
+            const uint32_t *base = base_of(codes, run, 4) + i;
             do {
                 const uint32_t *row = base + *event++;
                 SPQ_UNROLL(4)
@@ -133,20 +144,17 @@ SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const s
 SPQ_INLINE void add_products(const uint32_t *codes, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                              const int32_t units, uint32_t *words) {
     for (int32_t i = 0; i < 8 * units; i += 8) {
-        uint32_t sums[8];
-        clear(sums, 8);
+        spq_products sums;
+        spq_clear_products(&sums);
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
             const int32_t *value = lists->values + run->first;
-            const uint32_t *base = base_of(codes, run) + i;
+            const uint32_t *base = base_of(codes, run, 4) + i;
             do {
-                const uint32_t *row = base + *event++, weight = (uint32_t)*value++;
-                SPQ_UNROLL(8)
-                for (int32_t k = 0; k < 8; k++) sums[k] += row[k] * weight;
+                spq_add_products(&sums, base + *event++, (uint32_t)*value++);
             } while (event < last);
         }
-        SPQ_UNROLL(8)
-        for (int32_t k = 0; k < 8; k++) words[i + k] = sums[k];
+        spq_keep_products(&sums, words + i);
     }
 }
 
@@ -160,14 +168,16 @@ static int32_t events_of(const spq_run *run, const spq_run *end) {
 
 SPQ_INLINE void tally_units(const spq_packed *p, const uint32_t *codes, const spq_lists *lists, const spq_run *runs,
                             const spq_run *end, const int32_t units, spq_tally *tally) {
-#define FIELD(b) (((units > 1 ? SPQ_FIELDS : SPQ_HALF_FIELDS) >> (b) & 1u) && p->bits == (b))
+#define FIELD(b) (((units > 1 ? SPQ_FIELDS : SPQ_HALF_FIELDS) >> (b) & 1u) && p->bits == (b) && p->grain == 4)
     const int32_t n = events_of(runs, end);
     tally->narrow = units > 1 && (FIELD(2) || FIELD(4)) && n <= p->many; /* one unit: not worth its code */
     tally->lifted = (uint32_t)(n * p->lift);
     if (!tally->narrow) clear(tally->words, 8 * units);
     if (FIELD(2)) {
-        if (units > 1 && tally->narrow) add_pairs(p, codes, lists, runs, end, units, 0, tally->words);
-        else add_pairs(p, codes, lists, runs, end, units, 1, tally->words);
+        if (units > 1 && tally->narrow) add_pairs(p, codes, lists, runs, end, units, 4, 0, tally->words);
+        else add_pairs(p, codes, lists, runs, end, units, 4, 1, tally->words);
+    } else if (units == 1 && (SPQ_HALF_FIELDS >> 1 & 1u) && p->bits == 2) {
+        add_pairs(p, codes, lists, runs, end, 1, 1, 1, tally->words);
     } else if (FIELD(4)) {
         if (units > 1 && tally->narrow) add_nibbles(p, codes, lists, runs, end, units, 0, tally->words);
         else add_nibbles(p, codes, lists, runs, end, units, 1, tally->words);
@@ -185,6 +195,7 @@ SPQ_INLINE int32_t full(const spq_packed *p, int32_t tile, const uint32_t kinds)
 }
 
 #define KINDS ((SPQ_FIELDS ? 2u : 0u) | (SPQ_HALF_FIELDS ? 1u : 0u))
+#define UNITS ((SPQ_SETTLES ? 2u : 0u) | (SPQ_HALF_SETTLES ? 1u : 0u))
 
 static void tally_tile(const spq_connection *c, const spq_lists *lists, const spq_run *runs, const spq_run *end,
                        int32_t tile, spq_tally *tally) {
@@ -219,17 +230,17 @@ static uint32_t together(uint32_t bits) {
     return (bits | bits >> 8) & 0xFFFFu;
 }
 
-static void fire_tile(const spq_packed *p, int32_t tile, const spq_tally *tally, uint32_t *state, int32_t pitch,
-                      uint32_t *spikes) {
+static void decide_tile(const spq_packed *p, int32_t tile, const spq_tally *tally, uint32_t *state, int32_t pitch,
+                        uint32_t *spikes) {
     const uint32_t *constants = p->constants + tile * 2 * p->pitch;
     uint32_t word = 0, code[2] = {0, 0};
-    if (full(p, tile, SPQ_UNITS)) {
+    if (full(p, tile, UNITS)) {
         for (int32_t u = 0; u < 2; u++, constants += p->pitch) {
             uint32_t nibbles[2] = {state[0] >> 4 * u & NIBBLES, state[pitch] >> 4 * u & NIBBLES};
             word |= spq_fire_unit(p, constants, tally, u, nibbles) << 4 * u;
             code[0] |= nibbles[0] << 4 * u, code[1] |= nibbles[1] << 4 * u;
         }
-    } else if (SPQ_UNITS & 1u) {
+    } else if (UNITS & 1u) {
         uint32_t nibbles[2] = {apart(state[0] & 0xFFFFu), apart(state[pitch] & 0xFFFFu)};
         word = together(spq_fire_unit(p, constants, tally, 0, nibbles));
         code[0] = together(nibbles[0]), code[1] = together(nibbles[1]);
@@ -245,10 +256,10 @@ void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_v
         for (int32_t tile = 0; tile < c->tiles; tile++, state++, spikes++) {
             spq_tally tally;
             tally_tile(c, lists, view->runs, end, tile, &tally);
-            if (full(c->packed, tile, SPQ_UNITS)) spq_settle(c->packed, 2, &tally);
-            else if (SPQ_UNITS & 1u) spq_settle(c->packed, 1, &tally);
+            if (full(c->packed, tile, UNITS)) spq_settle(c->packed, 2, &tally);
+            else if (UNITS & 1u) spq_settle(c->packed, 1, &tally);
             for (int32_t t = 0; t < steps; t++)
-                fire_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
+                decide_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
         }
     }
 }

@@ -26,10 +26,35 @@ SPQ_INLINE int32_t spq_lane_of(const spq_tally *tally, int32_t unit, int32_t m, 
     return l < 2 ? low : (int16_t)((word - (uint32_t)low) >> 16);
 }
 
+/* Whether neurons have lanes of `width` bits and `count` levels, and whether sums are of a kind, as SPQ_FIRES and
+ * SPQ_SETTLES number them: a network in which all are alike need not ask. */
+#define SPQ_ONE_OF(kinds, kind, asked) ((kinds) >> (kind) & 1u && ((kinds) == 1u << (kind) || (asked)))
+#define SPQ_FIRES_AS(p, width, count)                                                                                  \
+    SPQ_ONE_OF(SPQ_FIRES, ((width) == 16) + 2 * ((count) == 4), (p)->lanes == (width) && (p)->levels == (count))
+#define SPQ_SETTLES_AS(p, units, kind)                                                                                 \
+    SPQ_ONE_OF((units) > 1 ? SPQ_SETTLES : SPQ_HALF_SETTLES, kind,                                                     \
+               ((p)->lanes == 16) + 2 * ((p)->bits >= 8) + 4 * ((p)->fraction > 0) == (kind))
+
+/* What is stored, in bits where it reaches threshold and edges: each new code, and for what fired that of zero. */
+SPQ_INLINE void spq_store(const int32_t levels, uint32_t spikes, const uint32_t *reached, uint32_t *code) {
+    if (levels == 3) {
+        code[0] = (reached[0] & ~reached[1]) | spikes;
+        code[1] = reached[1] & ~spikes;
+    } else {
+        code[0] = (reached[0] ^ reached[1] ^ reached[2]) & ~spikes;
+        code[1] = reached[1] | spikes;
+    }
+}
+
+#if !defined(SPQ_PORTABLE) && defined(__ARM_FEATURE_MVE)
+#include "packed_mve.h"
+#else
+#include "packed_words.h"
 #if !defined(SPQ_PORTABLE) && defined(__ARM_FEATURE_SIMD32)
 #include "packed_simd32.h"
 #else
 #include "packed_plain.h"
+#endif
 #endif
 
 #endif

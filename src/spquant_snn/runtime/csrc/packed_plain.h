@@ -13,7 +13,7 @@ typedef int16_t spq_lane;
 SPQ_INLINE void spq_settle(const spq_packed *p, const int32_t units, spq_tally *tally) {
     const int32_t scale = 1 << p->fraction, lifted = (int32_t)tally->lifted;
     spq_lane *lane = (spq_lane *)(void *)tally->words;
-    if (tally->narrow) {
+    if (units > 1 && tally->narrow) {
         for (int32_t i = 4 * units - 1; i >= 0; i--) {
             const uint32_t word = tally->words[i];
             lane[4 * i] = (int16_t)(((int32_t)(word & 255u) - lifted) * scale);
@@ -71,8 +71,7 @@ static uint32_t spq_fire_unit(const spq_packed *p, const uint32_t *constants, co
                               uint32_t *code) {
     const spq_lane *sums = (const spq_lane *)(const void *)(tally->words + 8 * unit);
 #define SPQ_FIRE(width, count)                                                                                         \
-    if ((SPQ_LEVELS >> (count) & 1u) && (SPQ_DECIDES >> (width) & 1u) && p->levels == (count) && p->lanes == (width))  \
-    return fire_unit(width, count, constants, sums, code)
+    if (SPQ_FIRES_AS(p, width, count)) return fire_unit(width, count, constants, sums, code)
     SPQ_FIRE(8, 3);
     SPQ_FIRE(8, 4);
     SPQ_FIRE(16, 3);

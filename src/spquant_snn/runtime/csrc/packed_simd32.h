@@ -14,17 +14,6 @@ SPQ_INLINE uint32_t spq_apart(uint32_t word) {
     return word + ((word & 0x8000u) << 1);
 }
 
-/* What is stored, in bits where it reaches threshold and edges: each new code, and for what fired that of zero. */
-SPQ_INLINE void spq_store(const int32_t levels, uint32_t spikes, const uint32_t *reached, uint32_t *code) {
-    if (levels == 3) {
-        code[0] = (reached[0] & ~reached[1]) | spikes;
-        code[1] = reached[1] & ~spikes;
-    } else {
-        code[0] = (reached[0] ^ reached[1] ^ reached[2]) & ~spikes;
-        code[1] = reached[1] | spikes;
-    }
-}
-
 /* ---- what neurons take: lanes by themselves, less what they are too high by ---- */
 
 SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) {
@@ -34,7 +23,7 @@ SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) 
 /* Sums of a tile as lanes of 8 bits, which saturate: words 4 u + m. */
 SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tally) {
     const uint32_t few = tally->lifted * SPQ_BYTES, many = tally->lifted * SPQ_BOTH;
-    if (tally->narrow) {
+    if (units > 1 && !carry && tally->narrow) {
         SPQ_UNROLL(2)
         for (int32_t i = 0; i < 4 * units; i++) tally->words[i] = __usub8(tally->words[i], few);
         return;
@@ -50,8 +39,8 @@ SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tal
 }
 
 /* Sums of a tile as lanes of 16 bits: words 8 u + 2 m + e. */
-SPQ_INLINE void settle16(const int32_t units, const int32_t fraction, spq_tally *tally) {
-    if (tally->narrow) {
+SPQ_INLINE void settle16(const int32_t units, const int32_t carry, const int32_t fraction, spq_tally *tally) {
+    if (units > 1 && !carry && tally->narrow) {
         SPQ_UNROLL(2)
         for (int32_t i = 4 * units - 1; i >= 0; i--) {
             const uint32_t lanes = __usub8(tally->words[i], tally->lifted * SPQ_BYTES);
@@ -68,11 +57,12 @@ SPQ_INLINE void settle16(const int32_t units, const int32_t fraction, spq_tally 
 }
 
 SPQ_INLINE void spq_settle(const spq_packed *p, const int32_t units, spq_tally *tally) {
-    const int32_t narrow = (SPQ_DECIDES >> 8 & 1u) && (!(SPQ_DECIDES >> 16 & 1u) || p->lanes == 8);
-    if (narrow && p->bits < 8) settle8(units, 0, tally); /* these fields never carry */
-    else if (narrow) settle8(units, 1, tally);
-    else if (p->fraction) settle16(units, p->fraction, tally);
-    else settle16(units, 0, tally);
+    if (SPQ_SETTLES_AS(p, units, 0)) settle8(units, 0, tally); /* fields of less than 8 bits never carry */
+    else if (SPQ_SETTLES_AS(p, units, 2)) settle8(units, 1, tally);
+    else if (SPQ_SETTLES_AS(p, units, 1)) settle16(units, 0, 0, tally);
+    else if (SPQ_SETTLES_AS(p, units, 3)) settle16(units, 1, 0, tally);
+    else if (SPQ_SETTLES_AS(p, units, 5)) settle16(units, 0, p->fraction, tally);
+    else if (SPQ_SETTLES_AS(p, units, 7)) settle16(units, 1, p->fraction, tally);
 }
 
 /* What the codes of four or two neurons leave, by the highest bit of each lane of `first` and `second`, which go on to
@@ -153,7 +143,7 @@ SPQ_INLINE uint32_t spq_fire16(const uint32_t *constants, const int32_t levels, 
 static uint32_t spq_fire_unit(const spq_packed *p, const uint32_t *constants, const spq_tally *tally, int32_t unit,
                               uint32_t *code) {
 #define SPQ_FIRE(width, count)                                                                                         \
-    if ((SPQ_LEVELS >> (count) & 1u) && (SPQ_DECIDES >> (width) & 1u) && p->levels == (count) && p->lanes == (width))  \
+    if (SPQ_FIRES_AS(p, width, count))                                                                                 \
     return still ? spq_fire##width(constants, count, 1, tally, unit, code)                                             \
                  : spq_fire##width(constants, count, 0, tally, unit, code)
     const int32_t still = p->levels == 3 ? code[0] == 0x0F0F0F0Fu : !code[0] && code[1] == 0x0F0F0F0Fu;

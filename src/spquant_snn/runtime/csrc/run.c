@@ -193,21 +193,15 @@ static void run_connection(const spq_turn *turn, spq_input input) {
 
 /* ---- networks ---- */
 
-/* Word b of a tile whose codes are all zero. */
-static uint32_t zeros(const spq_neuron *neuron, int32_t b) {
-    const uint32_t zero = (uint32_t)-neuron->low;
-    if (neuron->bits == 8) return zero * 0x01010101u;
-    return 0u - (zero >> b & 1u);
-}
-
 static void reset_layer(const spq_network *network, void *arena, int32_t index) {
     const spq_layer *layer = &network->layers[index];
     const int32_t words = layer_words(&layer->connection);
     uint32_t *state = (uint32_t *)at(arena, layer->state);
     for (int32_t b = 0; b < layer->neuron->bits; b++) {
-        const uint32_t zero = zeros(layer->neuron, b);
+        const uint32_t zero = spq_zeros(layer->neuron, b);
         for (int32_t i = 0; i < words; i++) *state++ = zero;
     }
+    if (SPQ_BLOCKS && layer->blocks) spq_settle_padding(layer->blocks, layer->neuron, words, state);
 }
 
 void spq_reset(const spq_network *network, void *arena) {

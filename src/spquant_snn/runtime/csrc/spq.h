@@ -15,7 +15,7 @@
 
 #include "spq_config.h"
 
-#define SPQ_LAYOUT 4u /* raised whenever a struct of this file changes */
+#define SPQ_LAYOUT 5u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32 /* of a tile */
 #define SPQ_UNIT 16  /* outputs, by which rows of sums are padded */
 
@@ -70,13 +70,15 @@ typedef struct {
 typedef struct {
     int32_t bits;  /* of a field: 2, 4 or 8 for spikes, 16 for values, by which codes are multiplied */
     int32_t units; /* of 16 outputs */
+    int32_t grain; /* bytes in which the row of an input is counted: 4, or 1 where so few outputs have fields of 2 bits
+                      that the next row starts within the word; what is added of that one, no readout looks at */
     int32_t lift;  /* what is added to every code so that none is below zero; 0 for fields of 16 bits */
     int32_t few;   /* events that lanes of 4 bits hold, for fields of 2 */
     int32_t many;  /* events that lanes of 8 bits hold, for fields of 2 and 4 */
     int32_t lanes; /* bits, 8 or 16, of lanes that decide as int32 does; 0: no neurons here, sums are int32 */
     int32_t levels, fraction;
     int32_t pitch;             /* words of a unit's constants */
-    const uint32_t *words;     /* [kernel_height][kernel_width][channels][units * bits / 2] */
+    const uint32_t *words;     /* [kernel_height][kernel_width][channels][row], as the connection says */
     const uint32_t *constants; /* [units][2 * levels - 1][lanes / 2], as packed_lanes.h says */
 } spq_packed;
 
@@ -93,7 +95,7 @@ typedef struct {
     int32_t units;               /* of 16 outputs, that sums are padded to */
     int32_t form, limit;
     int32_t wide;                /* a row of sums is int32; else int16, in which sums beyond saturate */
-    int32_t row;                 /* codes of one input: 16 * units, outputs of a group, or words where packed */
+    int32_t row; /* codes of one input: 16 * units, outputs of a group, or packed, what `grain` counts */
     const int8_t *codes8;        /* [kernel_height][kernel_width][channels][row], for SPQ_ADD8 */
     const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */

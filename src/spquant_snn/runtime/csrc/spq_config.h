@@ -8,13 +8,16 @@
 #define SPQ_FORMS 0xFFu      /* bit f: connections of form f */
 #define SPQ_POOLS 3u         /* 1: pools on spikes, 2: pools on counts */
 #define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits, in tiles of 32 outputs */
-#define SPQ_HALF_FIELDS 0x10114u /* the same in tiles of 16 */
-#define SPQ_UNITS 3u         /* tiles whose packed neurons are decided; 1: of 16, 2: of 32 */
+#define SPQ_HALF_FIELDS 0x10116u /* the same in tiles of 16; bit 1: fields of 2 bits in rows of bytes */
 #define SPQ_DECIDES 0x10101u /* bit w: packed neurons in lanes of w bits; bit 0: neurons of 32 bits */
-#define SPQ_LEVELS 0x18u     /* bit n: those of n levels */
+#define SPQ_FIRES 0xFu       /* bit k: packed neurons of 8 bits, 16 bits (+ 1), and of 4 levels instead of 3 (+ 2) */
+#define SPQ_SETTLES 0xFFu    /* bit k: sums for lanes of 16 bits (+ 1), of fields of 8 bits and more (+ 2), with a
+                                fraction (+ 4), in tiles of 32 outputs */
+#define SPQ_HALF_SETTLES 0xFFu /* the same in tiles of 16 */
 #define SPQ_CODES 0xFFFFFFu  /* neurons of 32 bits; bit n: n levels, 15 for 16; bit 16 + b % 8: scaled, b bits */
+#define SPQ_SORTED 0         /* edges of all neurons of 32 bits rise */
 #define SPQ_BLOCKS 1         /* blocks of neurons that need no sums */
-#define SPQ_HOST 1           /* batches, and traces of spikes and codes */
+#define SPQ_HOST 1           /* batches, traces of spikes and codes, loops for lanes */
 
 typedef uint32_t spq_event; /* where the codes of an input start in a row of the kernel */
 

@@ -59,6 +59,9 @@ static inline const spq_event *within(const spq_event *event, const spq_event *l
             to[l] = (int16_t)(found[l] > 32767 ? 32767 : found[l] < -32768 ? -32768 : found[l]);                       \
     }
 
+#if SPQ_HOST
+#define AT_ONCE WIDEST /* outputs, at most */
+
 /* Events in narrow lanes, emptied into wide ones before they could overflow. */
 #define ADD(name, member, narrow_type, wide_type)                                                                      \
     SPQ_INLINE void name(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,          \
@@ -87,6 +90,26 @@ static inline const spq_event *within(const spq_event *event, const spq_event *l
         KEEP(c, wide, lanes, sums, lane)                                                                               \
     }
 
+#else
+#define AT_ONCE 8 /* outputs: their sums lie in registers */
+
+/* Events in sums of 32 bits, where there are no lanes. */
+#define ADD(name, member, narrow_type, wide_type)                                                                      \
+    SPQ_INLINE void name(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,          \
+                         int32_t lane, const int32_t lanes, void *sums) {                                              \
+        const narrow_type *codes = c->member + lane;                                                                   \
+        int32_t found[AT_ONCE];                                                                                        \
+        for (int32_t l = 0; l < lanes; l++) found[l] = 0;                                                              \
+        for (const spq_run *run = runs; run < runs + count; run++)                                                     \
+            for (uint32_t i = run->first; i < run->last; i++) {                                                        \
+                const narrow_type *row = codes + (run->base + lists->events[i]);                                       \
+                SPQ_UNROLL(8)                                                                                          \
+                for (int32_t l = 0; l < lanes; l++) found[l] += row[l];                                                \
+            }                                                                                                          \
+        KEEP(c, found, lanes, sums, lane)                                                                              \
+    }
+#endif
+
 ADD(add8, codes8, int8_t, int16_t)
 ADD(add16, codes16, int16_t, int32_t)
 
@@ -95,12 +118,13 @@ ADD(add16, codes16, int16_t, int32_t)
     SPQ_INLINE void name(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,          \
                          int32_t lane, const int32_t lanes, void *sums) {                                              \
         const int16_t *codes = c->codes16 + lane;                                                                      \
-        type found[WIDEST];                                                                                            \
+        type found[AT_ONCE];                                                                                           \
         for (int32_t l = 0; l < lanes; l++) found[l] = 0;                                                              \
         for (const spq_run *run = runs; run < runs + count; run++)                                                     \
             for (uint32_t i = run->first; i < run->last; i++) {                                                        \
                 const int16_t *row = codes + (run->base + lists->events[i]);                                           \
                 const type value = (type)lists->values[i];                                                             \
+                SPQ_EACH(8)                                                                                            \
                 for (int32_t l = 0; l < lanes; l++) found[l] = (type)(found[l] + value * row[l]);                      \
             }                                                                                                          \
         KEEP(c, found, lanes, sums, lane)                                                                              \
@@ -114,8 +138,8 @@ SPQ_INLINE void add(const spq_connection *c, const spq_lists *lists, const spq_r
                     const int32_t lanes, void *sums) {
     if (SPQ_IS(c, SPQ_ADD8)) add8(c, lists, runs, count, lane, lanes, sums);
     else if (SPQ_IS(c, SPQ_ADD16)) add16(c, lists, runs, count, lane, lanes, sums);
-    else if (SPQ_IS(c, SPQ_MULTIPLY)) multiply(c, lists, runs, count, lane, lanes, sums);
-    else if (SPQ_IS(c, SPQ_MULTIPLY16)) multiply16(c, lists, runs, count, lane, lanes, sums);
+    else if (SPQ_HOST && SPQ_IS(c, SPQ_MULTIPLY16)) multiply16(c, lists, runs, count, lane, lanes, sums);
+    else if (SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16)) multiply(c, lists, runs, count, lane, lanes, sums);
 }
 
 /* Events of one pixel under one tap of the kernel; here an event is x * channels + channel. */
@@ -143,12 +167,34 @@ static void add_groups(const spq_connection *c, const spq_lists *lists, const sp
         }
 }
 
+#if SPQ_HOST
 /* Units from the first on that are computed together: 8, 4, 2 or 1; 0 where their tile is passed over. */
 static int32_t together(const uint8_t *marks, int32_t unit, int32_t units) {
     int32_t n = 0;
     while (unit + n < units && n < 8 && !(marks && marks[(unit + n) >> 1])) n++;
     return n > 4 && n < 8 ? 4 : n == 3 ? 2 : n;
 }
+
+/* All that are not passed over. */
+static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                      const uint8_t *marks, void *sums) {
+    for (int32_t unit = 0, n; unit < c->units; unit += n ? n : 2) {
+        n = together(marks, unit, c->units);
+        if (n == 8) add(c, lists, runs, count, unit * SPQ_UNIT, 8 * SPQ_UNIT, sums);
+        else if (n == 4) add(c, lists, runs, count, unit * SPQ_UNIT, 4 * SPQ_UNIT, sums);
+        else if (n == 2) add(c, lists, runs, count, unit * SPQ_UNIT, 2 * SPQ_UNIT, sums);
+        else if (n == 1) add(c, lists, runs, count, unit * SPQ_UNIT, SPQ_UNIT, sums);
+    }
+}
+
+#else
+/* Tiles that are not passed over, a few outputs at a time. */
+static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                      const uint8_t *marks, void *sums) {
+    for (int32_t lane = 0; lane < c->tiles * SPQ_LANES; lane += AT_ONCE)
+        if (!marks || !marks[lane >> 5]) add(c, lists, runs, count, lane, AT_ONCE, sums);
+}
+#endif
 
 void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, const uint8_t *marks,
              void *sums) {
@@ -162,13 +208,7 @@ void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *vi
         spq_packed_sums(c, lists, runs, count, (int32_t *)sums);
         return;
     }
-    for (int32_t unit = 0, n; unit < c->units; unit += n ? n : 2) {
-        n = together(marks, unit, c->units);
-        if (n == 8) add(c, lists, runs, count, unit * SPQ_UNIT, 8 * SPQ_UNIT, sums);
-        else if (n == 4) add(c, lists, runs, count, unit * SPQ_UNIT, 4 * SPQ_UNIT, sums);
-        else if (n == 2) add(c, lists, runs, count, unit * SPQ_UNIT, 2 * SPQ_UNIT, sums);
-        else if (SPQ_HOST && n == 1) add(c, lists, runs, count, unit * SPQ_UNIT, SPQ_UNIT, sums);
-    }
+    add_tiles(c, lists, runs, count, marks, sums);
 }
 
 void spq_add_starts(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot) {
