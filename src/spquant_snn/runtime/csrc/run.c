@@ -31,7 +31,7 @@ typedef struct {
 } spq_turn;
 
 static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_cells *cells) {
-    if (!SPQ_HOST) return;
+    if (!SPQ_TRACES) return;
     const spq_layer *layer = &turn->network->layers[turn->index];
     const int32_t words = row_words(&layer->connection);
     const int64_t place = (turn->step + t) * layer_words(&layer->connection) + row * words;

@@ -17,7 +17,8 @@
 #define SPQ_CODES 0xFFFFFFu  /* neurons of 32 bits; bit n: n levels, 15 for 16; bit 16 + b % 8: scaled, b bits */
 #define SPQ_SORTED 0         /* edges of all neurons of 32 bits rise */
 #define SPQ_BLOCKS 1         /* blocks of neurons that need no sums */
-#define SPQ_HOST 1           /* batches, traces of spikes and codes, loops for lanes */
+#define SPQ_TRACES 1         /* traces of spikes and codes */
+#define SPQ_HOST 1           /* batches, loops for lanes, and what is fast on hosts alone */
 
 typedef uint32_t spq_event; /* where the codes of an input start in a row of the kernel */
 
