@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -27,19 +26,10 @@ from spquant_snn.export.unicorn import _count
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.quant.fold import fold_neuron
 from spquant_snn.quant.pool import Pool
+from toolchains import needs
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
 GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
-
-
-def needs(board, compiler="gcc", emulator="qemu"):
-    """Skip unless the tools are there."""
-    if compiler == "gcc" and shutil.which(board.compilers[0]) is None:
-        pytest.skip(f"{board.compilers[0]} is not installed")
-    if emulator == "qemu" and not qemu.installed(board):
-        pytest.skip(f"{board.qemu} is not installed")
-    if (compiler == "zig" and find_spec("ziglang") is None) or (emulator == "unicorn" and find_spec("unicorn") is None):
-        pytest.skip("the extra mcu is not installed")
 
 
 @pytest.mark.device

@@ -1,0 +1,79 @@
+"""The trained network that ships for small devices, on every emulated board: equal to the reference, and as small and
+as cheap as it is said to be."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spquant_snn.data import load
+from spquant_snn.errors import DataError
+from spquant_snn.export.boards import board_of
+from spquant_snn.export.c import export_c
+from spquant_snn.export.firmware import run_firmware
+from spquant_snn.integer.file import load_graph
+from toolchains import needs
+
+NETWORK = Path(__file__).parents[2] / "examples" / "device-lenet.spq"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """MNIST's test images and labels; None where they are not."""
+    if "SPQUANT_DATA" not in os.environ:
+        return None
+    try:
+        test = load("mnist", download=False, progress=False).test
+    except DataError:
+        return None
+    return np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
+
+
+@pytest.fixture(scope="module")
+def shown(digits):
+    """A hundred images and labels: of MNIST, or bright squares on black."""
+    if digits is not None:
+        return digits[0][:100], digits[1][:100]
+    draw = np.random.default_rng(0)
+    images = np.zeros((100, 1, 28, 28), np.uint8)
+    for image, (y, x) in zip(images, draw.integers(4, 14, (100, 2)), strict=True):
+        image[0, y : y + 9, x : x + 9] = draw.integers(0, 256, (9, 9))
+    return images, np.zeros(100, np.int64)
+
+
+@pytest.fixture(scope="module")
+def exported(shown, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("device") / "firmware"
+    export_c(load_graph(NETWORK), shown[0][:2], folder, "device-lenet")
+    return folder
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m55", "rv32"])
+def test_every_board_runs_a_hundred_images_as_the_reference(exported, shown, name):
+    board = board_of(name)
+    needs(board)
+    outcome = run_firmware(exported, board, *shown)
+    assert outcome.equal == 100
+    assert outcome.ram <= 12 * 1024
+    assert outcome.flash <= 24 * 1024
+
+
+@pytest.mark.device
+def test_packages_of_python_alone_run_a_hundred_images_as_the_reference(exported, shown):
+    board = board_of("cortex-m4")
+    needs(board, "zig", "unicorn")
+    assert run_firmware(exported, board, *shown, compiler="zig", emulator="unicorn").equal == 100
+
+
+@pytest.mark.device
+@pytest.mark.mnist
+def test_all_test_images_on_a_cortex_m4(exported, digits):
+    board = board_of("cortex-m4")
+    needs(board)
+    if digits is None:
+        pytest.skip("MNIST's files are not here: name their folder by SPQUANT_DATA")
+    outcome = run_firmware(exported, board, *digits)
+    assert (outcome.images, outcome.equal, outcome.correct) == (10_000, 10_000, 9_921)
+    assert outcome.instructions <= 500_000
