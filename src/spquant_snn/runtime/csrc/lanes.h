@@ -23,9 +23,9 @@
 
 /* The same on devices only. */
 #if SPQ_HOST
-#define SPQ_EACH(count)
+#define SPQ_UNROLL_ON_DEVICES(count)
 #else
-#define SPQ_EACH(count) SPQ_UNROLL(count)
+#define SPQ_UNROLL_ON_DEVICES(count) SPQ_UNROLL(count)
 #endif
 
 #define SPQ_HAS_LANES 1

@@ -124,7 +124,7 @@ ADD(add16, codes16, int16_t, int32_t)
             for (uint32_t i = run->first; i < run->last; i++) {                                                        \
                 const int16_t *row = codes + (run->base + lists->events[i]);                                           \
                 const type value = (type)lists->values[i];                                                             \
-                SPQ_EACH(8)                                                                                            \
+                SPQ_UNROLL_ON_DEVICES(8)                                                                               \
                 for (int32_t l = 0; l < lanes; l++) found[l] = (type)(found[l] + value * row[l]);                      \
             }                                                                                                          \
         KEEP(c, found, lanes, sums, lane)                                                                              \
