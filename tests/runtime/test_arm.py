@@ -112,7 +112,7 @@ def test_random_graphs_on_arm(emulated, random_graph, random_images):
         for layer in plan_network(graph, body=Body.NEON).layers[:-1]:
             forms.add(layer.connection.form)
             cells.add((layer.connection.wide, layer.neuron.levels, layer.neuron.subtract))
-    assert forms == {ADD8, ADD16, MULTIPLY, GROUPED, DENSE}
+    assert forms == {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED, DENSE}
     assert {levels for wide, levels, _ in cells if not wide} == {3, 4, 8, 16}
     assert {subtract for wide, _, subtract in cells if not wide} == {0, 1}
 
