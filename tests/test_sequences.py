@@ -13,6 +13,7 @@ from spquant_snn import ConfigError, SpQuantTrainer
 from spquant_snn.data import Labelled, Splits, catalog, hold_out
 from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.metrics import measure
 from spquant_snn.train.run import load_network
 
@@ -72,7 +73,7 @@ def test_what_is_measured_does_not_depend_on_the_size_of_batches():
 
 
 @pytest.mark.parametrize("bits", ["ternary", 2, 4, 8])
-def test_every_backend_gives_the_same_integers_on_sequences(bits):
+def test_every_backend_native_too_gives_the_same_integers_on_sequences(bits):
     trainer = SpQuantTrainer("lenet-snn:0.2", DATA, bits, timesteps=6, **SMALL | {"epochs": 1})
     trainer.train()
     network, inputs = trainer.deployed(), trainer.data.test.inputs().numpy()
@@ -85,6 +86,18 @@ def test_every_backend_gives_the_same_integers_on_sequences(bits):
     assert np.array_equal(program.logits(inputs), expected)
     correct = (program.predict(inputs) == trainer.data.test.labels.numpy()).mean()
     assert trainer.evaluate() == pytest.approx(100 * correct)
+
+
+def test_a_native_stream_of_frames_ends_where_the_sequence_does():
+    trainer = SpQuantTrainer("lenet-snn:0.2", DATA, 2, timesteps=6, **SMALL)
+    graph, inputs = lower(trainer.deployed()), trainer.data.test.inputs(slice(5)).numpy()
+    with NativeProgram(graph) as program:
+        expected = program.logits(inputs)
+        for n in range(5):
+            stream = program.stream()
+            for frame in inputs[:, n]:
+                logits = stream.push(frame)
+            assert np.array_equal(logits, expected[n])
 
 
 def test_order_is_learnt_and_lost_with_the_order():
@@ -122,7 +135,7 @@ def test_gates_and_blocks_are_trained_on_sequences():
     assert 0 < last["ops_share"] < 0.8
 
 
-def test_recordings_are_trained_evaluated_and_verified_by_the_command(spquant, recordings):
+def test_recordings_are_trained_evaluated_and_verified_by_the_command_and_native_code(spquant, recordings):
     where = ("--data-dir", recordings)
     train = ("--dataset", "nmnist", "--timesteps", 5, "--model", "lenet-snn:0.1", "--epochs", 4, "--batch-size", 8)
     code, out, err = spquant("train", *train, "--precision", "fp32", "--out", "x", *where)
@@ -135,6 +148,10 @@ def test_recordings_are_trained_evaluated_and_verified_by_the_command(spquant, r
         code, out, _ = spquant("verify", "x", "--backend", backend, "--images", 0, *where)
         assert (code, out[:19]) == (0, "equal on 24 images:")
     assert spquant("eval", "x/model.spq", "--backend", "reference", "--dataset", "nmnist", *where)[1] == accuracy + "\n"
+    assert spquant("export", "x", "--target", "c", "--out", "firmware", *where)[0] == 0
+    code, _, err = spquant("run-firmware", "firmware", *where)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run-firmware shows still images, nmnist is of recordings" in err
     code, out, _ = spquant("report", "x", "--raster", "0", *where)
     assert code == 0
     assert "T = 5, 24 images" in out

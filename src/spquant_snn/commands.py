@@ -118,8 +118,9 @@ def export_page(source: Path, out: Path, dataset: str | None, data_dir: Path | N
     """Write the integers of a run, or of an .spq file, as a web page; returns the size of its folder in bytes."""
     name, title = _exported(source, dataset)
     _refuse_recordings(name, "a page")
-    test = test_images(source, name, 0, data_dir)
-    return export_web(graph_of(source), test.images.numpy(), test.labels.numpy(), out, title, name, force)
+    graph = graph_of(source)
+    test = test_images(source, name, 0, data_dir, graph.timesteps)
+    return export_web(graph, test.images.numpy(), test.labels.numpy(), out, title, name, force)
 
 
 def run_firmware(
@@ -137,7 +138,7 @@ def run_firmware(
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
-    test = test_images(folder, name, images, data_dir)
+    test = test_images(folder, name, images, data_dir, timesteps=1)  # images are shown as the program says
     pixels = np.ascontiguousarray(test.images.numpy())
     return run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
 
@@ -247,7 +248,9 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
     subject = None
     if lenet is not None:
         check_there(lenet)
-        subject = graph_of(lenet), np.ascontiguousarray(test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
+        graph = graph_of(lenet)
+        test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
+        subject = graph, np.ascontiguousarray(test.images.numpy())
     return measure_runtime(subject, rates, rounds, _say)
 
 

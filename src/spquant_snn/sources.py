@@ -66,7 +66,7 @@ def data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> st
     return name
 
 
-def test_images(source: Path, name: str, images: int, data_dir: Path | None, timesteps: int = 10) -> Labelled:
+def test_images(source: Path, name: str, images: int, data_dir: Path | None, timesteps: int) -> Labelled:
     """The first ``images`` test images of the data set ``name``, 0: all of them; recordings as so many frames."""
     if name == CUSTOM:
         raise RunError(

@@ -2,8 +2,10 @@
 not."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from spquant_snn.data.events import Events
 from spquant_snn.data.frames import Framing, to_frames
 from spquant_snn.data.recordings import Recordings, framed
-from spquant_snn.errors import DataError
+from spquant_snn.errors import ConfigError, DataError
 
 FRAMING = Framing(steps=4)
 
@@ -113,6 +115,21 @@ def test_a_folder_that_lacks_a_file_is_refused_in_words(tmp_path, file):
     (folder / file).unlink()
     with pytest.raises(DataError, match=r"is damaged .*: delete the folder, it is made anew"):
         quietly(Counted(), tmp_path)
+
+
+def test_what_a_killed_process_left_is_deleted_after_a_day(tmp_path):
+    old, new = tmp_path / ".0123.part", tmp_path / ".4567.part"
+    for part in (old, new):
+        part.mkdir()
+        (part / "frames.npy").write_bytes(b"half")
+    os.utime(old, (0, time.time() - 90_000))
+    quietly(Counted(), tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_frames_of_a_data_set_need_one_number_of_them(tmp_path):
+    with pytest.raises(ConfigError, match="as many frames each: give steps"):
+        quietly(Counted(), tmp_path, Framing(window=100))
 
 
 def test_a_recording_of_another_camera_is_refused_in_words(tmp_path):

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,12 +24,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .arrays import Labelled
 from .events import Events
 from .frames import Framing, UInt8, to_frames
 
 _FORMAT = 1  # to be raised when the same parameters give other frames
+_STALE = 86_400  # seconds
 _COUNTS, _ABOUT = "frames.npy", "about.json"
 
 
@@ -63,13 +65,16 @@ def framed(recordings: Recordings, framing: Framing, cache: Path, *, progress: b
         progress: draw a bar on standard error while they are counted, and say how many events were lost.
 
     Raises:
+        ConfigError: the framing has no steps.
         DataError: a recording cannot be read, or the cache cannot be written or is damaged.
     """
+    if framing.steps is None:
+        raise ConfigError("framing: the recordings of a data set need as many frames each: give steps")
     key = _key(recordings, framing)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{recordings.name.replace(' ', '-').replace(':', 'x')}-{digest}"
     if not folder.is_dir():
-        _write(folder, recordings, framing, key, progress)
+        _write(folder, recordings, framing, framing.steps, key, progress)
     return _map(folder, key)
 
 
@@ -89,16 +94,18 @@ def _key(recordings: Recordings, framing: Framing) -> dict[str, Any]:
     return key
 
 
-def _write(folder: Path, recordings: Recordings, framing: Framing, key: dict[str, Any], progress: bool) -> None:
+def _write(
+    folder: Path, recordings: Recordings, framing: Framing, steps: int, key: dict[str, Any], progress: bool
+) -> None:
     """Count all events and write the folder whole."""
-    assert framing.steps is not None
-    shape = (len(recordings), framing.steps, 2, *framing.shape(recordings.sensor))
+    shape = (len(recordings), steps, 2, *framing.shape(recordings.sensor))
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     events = lost = 0
     try:
         beside.mkdir(parents=True)
+        _clear(folder.parent)
         with Progress(*columns, console=console, transient=True, disable=not progress) as bar:
             task = bar.add_task(f"{recordings.name}: events to frames", total=len(recordings))
             with (beside / _COUNTS).open("wb") as file:
@@ -132,6 +139,14 @@ def _write(folder: Path, recordings: Recordings, framing: Framing, key: dict[str
             f"{recordings.name}: {lost:,} of {events:,} events ({lost / events:.2%}) lie above the 255 that a count "
             "can hold, and were left out"
         )
+
+
+def _clear(cache: Path) -> None:
+    """Delete what processes that were killed have left half written, a day ago or longer."""
+    for part in cache.glob(".*.part"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - part.stat().st_mtime > _STALE:
+                shutil.rmtree(part)
 
 
 def _map(folder: Path, key: dict[str, Any]) -> Labelled:
