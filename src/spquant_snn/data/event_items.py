@@ -39,14 +39,15 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
     """Count the events of two Datasets into ``timesteps`` frames each.
 
     Args:
-        progress: draw a bar on standard error.
+        progress: draw a bar on standard error, if that is a terminal.
 
     Raises:
         DataError: an item is no such pair, or what it holds is no recording of the camera.
     """
     members = ((train, "training"), (test, "test"))
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
         sensor = _named_sensor(train) or _named_sensor(test)
         if sensor is None:  # a pass of its own: all events at once may be too many to hold
             task = bar.add_task("looking for the size of the camera", total=len(train) + len(test))

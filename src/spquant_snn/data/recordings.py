@@ -62,7 +62,8 @@ def framed(recordings: Recordings, framing: Framing, cache: Path, *, progress: b
     Args:
         framing: with ``steps``, so that all recordings have as many frames.
         cache: folder below which frames are kept.
-        progress: draw a bar on standard error while they are counted, and say how many events were lost.
+        progress: draw a bar on standard error, if that is a terminal, while they are counted; and say there how many
+            events were lost.
 
     Raises:
         ConfigError: the framing has no steps.
@@ -102,11 +103,11 @@ def _write(
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    events = lost = 0
+    shown, events, lost = progress and console.is_terminal, 0, 0
     try:
         beside.mkdir(parents=True)
         _clear(folder.parent)
-        with Progress(*columns, console=console, transient=True, disable=not progress) as bar:
+        with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task(f"{recordings.name}: events to frames", total=len(recordings))
             with (beside / _COUNTS).open("wb") as file:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
