@@ -26,7 +26,8 @@ def run(name, *arguments, cwd, **environment):
 
 
 def test_there_are_examples():
-    assert {"demo.py", "train_mnist.py", "train_cifar10.py"} <= {path.name for path in EXAMPLES}
+    known = {"demo.py", "train_mnist.py", "train_cifar10.py", "train_nmnist.py", "train_dvs_gesture.py"}
+    assert known <= {path.name for path in EXAMPLES}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -103,3 +104,52 @@ def test_the_device_network_by_the_native_runtime_is_as_accurate_as_it_is_said_t
     right = int((logits.argmax(1) == test.labels.numpy()).sum())
     assert right == 9921
     assert f"{right / 100:.2f} % of MNIST" in (FOLDER / "README.md").read_text("utf-8")
+
+
+TRAIN_ON_FEW = """
+import pathlib, runpy, sys
+from spquant_snn.data import catalog
+from spquant_snn.data.camera import Camera
+from spquant_snn.data.gestures import Studio, gestures
+few = Studio(subjects=4, trials=1, duration=400_000, camera=Camera(size=32))
+catalog._RECORDINGS["gestures"] = lambda folder: gestures(few)
+catalog.cache_folder = lambda: pathlib.Path("cache")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("name", ["train_nmnist.py", "train_dvs_gesture.py"])
+def test_examples_of_event_cameras_train_on_generated_gestures(name, tmp_path):
+    """On 44 recordings in place of 1,320."""
+    options = [
+        "--dataset",
+        "gestures:16",
+        "--model",
+        "lenet-snn:0.1",
+        "--timesteps",
+        "4",
+        "--epochs",
+        "1",
+        "--out",
+        "x",
+    ]
+    call = [sys.executable, "-c", TRAIN_ON_FEW, FOLDER / name, *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    ended = subprocess.run(call, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    found = re.search(r"^Test Accuracy: (\d+\.\d\d)%$", ended.stdout, re.MULTILINE)
+    if name == "train_nmnist.py":
+        assert ended.stdout.splitlines()[-1].endswith(f"{found[1]}% by these integers")
+    assert (tmp_path / "x" / "model.spq").exists()
+
+
+@pytest.mark.parametrize(("name", "folder"), [("train_nmnist.py", "NMNIST"), ("train_dvs_gesture.py", "DvsGesture")])
+def test_without_recordings_an_example_says_what_goes_where(name, folder, tmp_path):
+    ended = run(name, cwd=tmp_path, SPQUANT_DATA=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert f"{tmp_path}/{folder}" in ended.stderr
+    assert "https://" in ended.stderr
+    assert "without any files: --dataset gestures" in ended.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from .bench.runtime import Report as Timings
 from .bench.runtime import measure as measure_runtime
 from .bench.sparsity import Report as SparsityReport
 from .bench.sparsity import measure as measure_sparsity
-from .data import load
+from .data import load, of_events
 from .errors import ConfigError, ModelError, RunError
 from .export.boards import board_of
 from .export.c import export_c
@@ -71,26 +71,28 @@ def evaluate_source(
     config = config_of(source)
     if config is not None and backend != "torch" and not config.quant.integer:
         raise ModelError(f"{source} is a floating-point run, without integers: use --backend torch")
-    test = test_images(source, data_of(source, dataset, config), images, data_dir)
+    name = data_of(source, dataset, config)
     if backend == "torch":
         network = load_network(source).eval()
+        test = test_images(source, name, images, data_dir, network.config.timesteps)
         accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
     else:
         graph = graph_of(source)
+        test = test_images(source, name, images, data_dir, graph.timesteps)
         program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
         threads = threads or os.cpu_count() or 1
         correct = 0
         with _progress(len(test), backend) as advance:
             for start in range(0, len(test), 250):
                 part = slice(start, start + 250)
-                found = program.predict(test.images[part].numpy(), threads=threads)
+                found = program.predict(test.inputs(part).numpy(), threads=threads)
                 correct += int((found == test.labels[part].numpy()).sum())
                 advance(len(found))
         accuracy = 100 * correct / len(test)
     return {
         "accuracy": accuracy,
         "backend": backend,
-        "dataset": data_of(source, dataset, config),
+        "dataset": name,
         "images": len(test),
         "source": str(source),
     }
@@ -106,16 +108,19 @@ def export_firmware(
     source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool, small: bool, shape: Shape
 ) -> None:
     """Write the integers of a run, or of an .spq file, as C."""
-    name, title = _exported(source, dataset)
-    images = np.ascontiguousarray(test_images(source, name, _VECTORS, data_dir).images.numpy())
-    export_c(graph_of(source), images, out, title, name, force, small, shape)
+    (name, title), graph = _exported(source, dataset), graph_of(source)
+    test = test_images(source, name, _VECTORS, data_dir, graph.timesteps)
+    images = np.ascontiguousarray(test.images[:, 0].numpy() if test.frames else test.images.numpy())
+    export_c(graph, images, out, title, name, force, small, shape)
 
 
 def export_page(source: Path, out: Path, dataset: str | None, data_dir: Path | None, force: bool) -> int:
     """Write the integers of a run, or of an .spq file, as a web page; returns the size of its folder in bytes."""
     name, title = _exported(source, dataset)
-    test = test_images(source, name, 0, data_dir)
-    return export_web(graph_of(source), test.images.numpy(), test.labels.numpy(), out, title, name, force)
+    _refuse_recordings(name, "a page")
+    graph = graph_of(source)
+    test = test_images(source, name, 0, data_dir, graph.timesteps)
+    return export_web(graph, test.images.numpy(), test.labels.numpy(), out, title, name, force)
 
 
 def run_firmware(
@@ -132,7 +137,8 @@ def run_firmware(
     chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
-    test = test_images(folder, name, images, data_dir)
+    _refuse_recordings(name, "run-firmware")
+    test = test_images(folder, name, images, data_dir, timesteps=1)  # images are shown as the program says
     pixels = np.ascontiguousarray(test.images.numpy())
     return run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
 
@@ -143,12 +149,13 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
     graph = load_graph(integers_of(run))
     if _form(graph) != _form(lower(network)):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
-    test = test_images(run, dataset or load_config(RunFolder(run).config).dataset, images, data_dir)
+    name = dataset or load_config(RunFolder(run).config).dataset
+    test = test_images(run, name, images, data_dir, graph.timesteps)
     with _progress(len(test), "verifying") as advance:
         return compare_backends(
             lambda x: frozen_trace(network, x),
             NativeProgram(graph).trace if backend == "native" else lambda x: reference_trace(graph, x),
-            np.ascontiguousarray(test.images.numpy()),
+            test.inputs().numpy(),
             progress=_by_total(advance),
         )
 
@@ -178,10 +185,10 @@ def _report_on(
     source: Path, dataset: str | None, images: int, rasters: Sequence[int], twin: Path | None, data_dir: Path | None
 ) -> Report:
     config = integer_config_of(source, "report on")
-    name = data_of(source, dataset, config)
-    graph, test = graph_of(source), test_images(source, name, 0, data_dir)
+    name, graph = data_of(source, dataset, config), graph_of(source)
+    test = test_images(source, name, 0, data_dir, graph.timesteps)
     subject = Subject(
-        source.resolve().name, f"{source} on {name}", name, graph, test.images.numpy(), test.labels.numpy()
+        source.resolve().name, f"{source} on {name}", name, graph, test.inputs().numpy(), test.labels.numpy()
     )
     if config is not None:
         run = RunFolder(source)
@@ -210,17 +217,16 @@ def _compare(sources: Sequence[Path], dataset: str | None, images: int, data_dir
             )
     plain = len({source.resolve().name for source in sources}) == len(sources)
     names = [source.resolve().name if plain else str(source) for source in sources]
-    found = [
-        graph_of(source) if config is None or config.quant.integer else finished_network(source)
-        for source, config in zip(sources, configs, strict=True)
-    ]
-    test = test_images(sources[0], known[0], images, data_dir)
-    pixels, labels = np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
+    each = zip(sources, configs, strict=True)
+    found = [graph_of(run) if not config or config.quant.integer else finished_network(run) for run, config in each]
+    steps = {network.timesteps if isinstance(network, Graph) else network.config.timesteps for network in found}
+    if of_events(known[0]) and len(steps) > 1:
+        raise ConfigError(f"recordings of {known[0]} have as many frames as a network has steps: compare runs of one T")
+    test = test_images(sources[0], known[0], images, data_dir, max(steps))
+    inputs, labels = test.inputs().numpy(), test.labels.numpy()
     with _progress(len(sources) * len(test), "counting") as advance:
-        contenders = [
-            contend(name, network, pixels, labels, _by_total(advance))
-            for name, network in zip(names, found, strict=True)
-        ]
+        named = zip(names, found, strict=True)
+        contenders = [contend(name, network, inputs, labels, _by_total(advance)) for name, network in named]
     return hold_contest(contenders, known[0])
 
 
@@ -242,7 +248,9 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
     subject = None
     if lenet is not None:
         check_there(lenet)
-        subject = graph_of(lenet), np.ascontiguousarray(test_images(lenet, "mnist", _TIMED, data_dir).images.numpy())
+        graph = graph_of(lenet)
+        test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
+        subject = graph, np.ascontiguousarray(test.images.numpy())
     return measure_runtime(subject, rates, rounds, _say)
 
 
@@ -256,7 +264,7 @@ def bench_sparsity(
 ) -> SparsityReport:
     """Train the arms that are not trained yet, and compare them."""
     plan = Plan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
-    data = load(options.dataset, data_dir, progress=not quiet)
+    data = load(options.dataset, data_dir, timesteps=options.timesteps, progress=not quiet)
 
     def train(config: TrainConfig, folder: Path) -> None:
         given = asdict(config)
@@ -280,6 +288,11 @@ def _form(graph: Graph) -> tuple[object, ...]:
     """What two graphs must share to be compared."""
     connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
     return graph.input_shape, graph.timesteps, connections
+
+
+def _refuse_recordings(name: str, what: str) -> None:
+    if of_events(name):
+        raise ConfigError(f"{what} shows still images, {name} is of recordings: name images by --dataset")
 
 
 def _say(doing: str) -> None:

@@ -54,16 +54,22 @@ def _version() -> str:
 
 def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
     try:
-        from .data import NAMES, load
+        from .data import NAMES, find_recordings, load, of_events
+        from .data.places import data_folder
     except ImportError:
         yield "data sets", "unknown without torch", "data", ""
         return
     for name in NAMES:
         try:
+            if of_events(name):
+                train, test = (len(part) for part in find_recordings(name, data_folder(data_dir)))
+                yield name, f"{train:,} + {test:,} recordings", "data", ""
+                continue
             splits = load(name, data_dir, download=False, progress=False)
             yield name, f"{len(splits.train):,} + {len(splits.test):,} images", "data", ""
-        except DataError:
-            yield name, "not found", "data", "is downloaded when used; or set SPQUANT_DATA"
+        except DataError as error:
+            remedy = str(error) if of_events(name) else "is downloaded when used; or set SPQUANT_DATA"
+            yield name, "not found", "data", remedy
         except SpQuantError as error:
             yield name, "cannot be read", "data", str(error)
 

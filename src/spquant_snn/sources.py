@@ -66,13 +66,13 @@ def data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> st
     return name
 
 
-def test_images(source: Path, name: str, images: int, data_dir: Path | None) -> Labelled:
-    """The first ``images`` test images of the data set ``name``, 0: all of them."""
+def test_images(source: Path, name: str, images: int, data_dir: Path | None, timesteps: int) -> Labelled:
+    """The first ``images`` test images of the data set ``name``, 0: all of them; recordings as so many frames."""
     if name == CUSTOM:
         raise RunError(
             f"the data set of {source} was given in Python: name another with --dataset, or use SpQuantTrainer there"
         )
     if images < 0:
         raise ConfigError(f"images must be at least 0, not {images}")
-    test = load(name, data_dir).test
+    test = load(name, data_dir, timesteps=timesteps).test
     return Labelled(test.images[:images], test.labels[:images]) if images else test

@@ -25,6 +25,7 @@ from .sparsity.training import SparseTraining
 from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, departures, load_config, with_options
 from .train.console import Display
+from .train.device import multiplies_bf16, usable_device
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
 from .train.run import RunFolder, add_sparsity, build_network, free_folder, load_network, numbered
@@ -36,8 +37,8 @@ class SpQuantTrainer:
 
     Args:
         model: a name ("lenet-snn", "vgg9-snn", "vgg11-snn") or a ``torch.nn.Module`` with LIF layers, see ``prepare``.
-        dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits") or a pair (train, test), each a pair (images,
-            labels) of tensors or a map-style Dataset.
+        dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
+            (train, test), each a pair (images, labels) of tensors or a map-style Dataset.
         quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.
         weight_bits, state_bits: in its place, for one of the two.
         out: folder of the run; "runs/<model>-<dataset>-<bits>-<number>" by default. Nothing is written before
@@ -86,17 +87,25 @@ class SpQuantTrainer:
             if isinstance(options.get(name), Path):
                 options[name] = str(options[name])
         self.config = with_options(options)
-        self.device = _usable_device(device)
-        self.data: Splits = as_splits(dataset, None if data_dir is None else Path(data_dir), progress=not quiet)
+        self.device = usable_device(device)
+        self.data: Splits = as_splits(
+            dataset, None if data_dir is None else Path(data_dir), timesteps=self.config.timesteps, progress=not quiet
+        )
+        if self.data.frames not in (None, self.config.timesteps):
+            raise ConfigError(
+                f"the sequences of the data set have {self.data.frames} frames, timesteps is {self.config.timesteps}: "
+                f"set timesteps to {self.data.frames}"
+            )
         self.quiet = quiet
         self.run: RunFolder | None = None
         self._out = None if out is None else Path(out)
         self._finished = False
         if isinstance(model, str):
-            self.network = build_network(self.config, self.data.shape, self.data.classes)
+            self.network = build_network(self.config, self.data.shape, self.data.classes, self.data.full_scale)
         else:
             torch.manual_seed(self.config.seed)
-            self.network = prepare(model, self.config.quant, self.data.shape)
+            quant = replace(self.config.quant, full_scale=self.data.full_scale)
+            self.network = prepare(model, quant, self.data.shape)
             add_sparsity(self.network, self.config)
         self.network.to(self.device)
         if self.network.outputs < self.data.classes:
@@ -166,13 +175,13 @@ class SpQuantTrainer:
         if self.run is None or self._finished or not self.run.checkpoint.exists():
             if config.init and not self._finished:
                 start_from(Path(config.init), self.network, config.weight_quantizer)
-            self._check_goals(train.images[: config.batch_size])
+            self._check_goals(train.inputs(slice(config.batch_size)))
         network, run = self.network, self._open_run()
         optimizer = make_optimizer(network, config)
         if not run.checkpoint.exists():  # where the training began: a stop in its first epoch comes back to it
             save_checkpoint(run.checkpoint, network, optimizer, Progress())
         start = load_checkpoint(run.checkpoint, network, optimizer)
-        sparse = SparseTraining(network, config.goals, config.epochs) if config.goals.any else None
+        sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
         network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
 
         def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
@@ -196,7 +205,8 @@ class SpQuantTrainer:
         with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
-            display.say(f"{len(train):,} images, {len(validation):,} more held out; run folder {run.path}")
+            what = "images" if self._still else "recordings"
+            display.say(f"{len(train):,} {what}, {len(validation):,} more held out; run folder {run.path}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:
                 end = fit(
@@ -282,7 +292,7 @@ class SpQuantTrainer:
             )
         precision = config.precision
         if precision == "auto":
-            precision = "bf16" if _multiplies_bf16(self.device) else "fp32"
+            precision = "bf16" if multiplies_bf16(self.device) else "fp32"
         self.config = replace(
             config,
             epochs=config.epochs if epochs is None else epochs,
@@ -298,7 +308,7 @@ class SpQuantTrainer:
                 self.run = RunFolder(free_folder(self.config))
             else:
                 self.run = RunFolder(self._out if self.run is None else numbered(self._out))
-            self.run.create(self.config, self.data.shape, self.data.classes)
+            self.run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale)
             self.network.frozen = False
             self._finished = False
         return self.run
@@ -306,7 +316,13 @@ class SpQuantTrainer:
     def _check_goals(self, images: Tensor) -> None:
         """Refuse a target that some of the training images show to be out of reach, before anything is written."""
         if self.config.goals.any:
-            SparseTraining(self.network, self.config.goals, self.config.epochs).start(images.to(self.device))
+            sparse = SparseTraining(self.network, self.config.goals, self.config.epochs, self._still)
+            sparse.start(images.to(self.device))
+
+    @property
+    def _still(self) -> bool:
+        """Whether the data set is of images, not of sequences."""
+        return self.data.frames is None
 
     def _teacher(self) -> SpikingNetwork | None:
         if not self.config.teacher:
@@ -318,25 +334,6 @@ class SpQuantTrainer:
                 "choose one of the same data set"
             )
         return teacher
-
-
-def _multiplies_bf16(device: torch.device) -> bool:
-    """Whether products of bf16 are native to the processor, so that they save time."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
-
-
-def _usable_device(device: str | torch.device | None) -> torch.device:
-    try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=chosen)
-        if chosen.type not in ("cpu", "cuda"):
-            raise RuntimeError("only cpu and cuda have all that is needed")
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}): choose another, as cpu") from None
-    return chosen
 
 
 def _refuse_neuron_options(options: dict[str, Any]) -> None:

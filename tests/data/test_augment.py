@@ -222,12 +222,13 @@ def test_a_value_that_cannot_be_is_refused_in_words(options, message):
 
 @pytest.mark.parametrize("images", [torch.zeros(2, 1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)])
 def test_other_images_are_refused_in_words(images):
-    with pytest.raises(DataError, match=r"augmentation takes uint8 \[N, C, H, W\], not"):
+    with pytest.raises(DataError, match=r"augmentation takes uint8 \[N, C, H, W\] or .*, not"):
         Augmentation(shift=1)(images, generator())
 
 
 def test_every_named_set_has_a_default_that_fits_it_and_no_other_has():
     shapes = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
+    shapes |= {"nmnist": (10, 2, 34, 34), "dvs-gesture": (16, 2, 64, 64), "gestures": (4, 2, 32, 32)}
     for name in NAMES:
         assert default_augmentation(name) != Augmentation()
         images = torch.full((4, *shapes[name]), 200, dtype=torch.uint8)

@@ -14,7 +14,7 @@ from spquant_snn.integer.verify import Trace, compare, reference_trace
 from spquant_snn.quant.pool import Pool
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import plain
-from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, LANES, MULTIPLY, Body
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, LANES, MULTIPLY, MULTIPLY16, Body
 
 COMPILER = "aarch64-linux-gnu-gcc"
 SEEDS = (2, 22, 30, 56, *(RARE + turn for turn in (5, 6, 10, 34, 37, 39, 46, 50)))

@@ -9,8 +9,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from ..data import Labelled
 from ..errors import FileFormatError
 from ..integer.file import load_graph
@@ -138,7 +136,7 @@ def synops(run: RunFolder, images: Labelled) -> int:
 
 
 def _count(run: RunFolder, data: Labelled) -> Counts:
-    return count(load_graph(run.integers), np.ascontiguousarray(data.images.numpy()), data.labels.numpy())
+    return count(load_graph(run.integers), data.inputs().numpy(), data.labels.numpy())
 
 
 def _share(run: RunFolder, epoch: int) -> float:

@@ -1,4 +1,4 @@
-"""Labelled images in memory: what every reader returns and every training takes.
+"""Labelled images and sequences in memory: what every reader returns and every training takes.
 
 Images stay uint8 until the network scales them by 1/255, so that the pixels trained on are the pixels that ship.
 """
@@ -12,13 +12,16 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError
 
+_ALL = slice(None)
+_FEW = 4  # events of a pixel in a frame; divided by 255, they would drown in what normalisation adds to a variance
+
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images and the class of each.
+    """Images, or sequences of frames, and the class of each.
 
     Args:
-        images: uint8 [N, C, H, W], none of these zero.
+        images: uint8 [N, C, H, W], or sequences [N, T, C, H, W]; none of these zero.
         labels: int64 [N], not negative.
 
     Raises:
@@ -32,8 +35,9 @@ class Labelled:
         for what, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, Tensor):
                 raise DataError(f"{what} must be a torch tensor, not {type(value).__name__}: convert it first")
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise DataError(f"images must be uint8 [N, C, H, W], not {_describe(self.images)}: convert them first")
+        if self.images.dtype != torch.uint8 or self.images.ndim not in (4, 5):
+            found = _describe(self.images)
+            raise DataError(f"images must be uint8 [N, C, H, W] or [N, T, C, H, W], not {found}: convert them first")
         if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
             raise DataError(f"labels must be int64 [N], not {_describe(self.labels)}: give one class index per image")
         if len(self.images) != len(self.labels):
@@ -45,6 +49,15 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of each sequence; None of images, which stand still."""
+        return self.images.shape[1] if self.images.ndim == 5 else None
+
+    def inputs(self, which: slice | Tensor = _ALL) -> Tensor:
+        """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
+        return as_inputs(self.images[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +92,24 @@ class Splits:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
-        channels, height, width = self.train.images.shape[1:]
+        """(C, H, W) of every image or frame."""
+        channels, height, width = self.train.images.shape[-3:]
         return channels, height, width
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of each sequence; None of images."""
+        return self.train.frames
+
+    @property
+    def full_scale(self) -> int:
+        """What stands for 1 where it meets weights: a pixel of 255, or a count of a few events."""
+        return 255 if self.frames is None else _FEW
+
+
+def as_inputs(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] with time first, as networks take them."""
+    return images.transpose(0, 1).contiguous() if images.ndim == 5 else images
 
 
 def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]:

@@ -1,11 +1,13 @@
 """Augmentation of whole batches of uint8 tensors: which transforms are on is data, a generator alone decides each draw.
 
-Pixels that come from outside the image are zero, as the network's own padding is.
+Pixels that come from outside the image are zero, as the network's own padding is. All frames of a sequence are changed
+alike, and their counts are moved whole, to the nearest pixel, where the pixels of images are mixed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +16,10 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError, DataError
 
-_LIMITS = {"rotate": 180.0, "scale": 0.9, "shear": 1.0}
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""Changes a batch of images [N, C, H, W] or sequences [N, T, C, H, W] at random."""
+
+_LIMITS = {"rotate": 180.0, "scale": 0.9, "shear": 1.0, "drop": 1.0}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class Augmentation:
         shear: pixels that a row moves sideways per row, at most this many each way, 0 to 1.
         translate: pixels, fractions too, at most this many each way.
         cutout: side in pixels of a square, wholly inside the image, that is set to zero.
+        polarity: of sequences, whether brighter and darker events change places, in half of them.
+        delay: of sequences, whole frames, at most this many sooner or later; the frames that are missing are empty.
+        drop: of sequences, share of the events that is left out at most, 0 to 1; which share is drawn for each.
 
     Raises:
         ConfigError: a value is negative, not finite, out of range or of another type.
@@ -43,15 +51,20 @@ class Augmentation:
     shear: float = 0.0
     translate: float = 0.0
     cutout: int = 0
+    polarity: bool = False
+    delay: int = 0
+    drop: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.flip, bool):
-            raise ConfigError(f"augmentation: flip must be true or false, not {self.flip!r}")
-        for name in ("shift", "crop_padding", "cutout"):
+        for name in ("flip", "polarity"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"augmentation: {name} must be true or false, not {getattr(self, name)!r}")
+        for name in ("shift", "crop_padding", "cutout", "delay"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise ConfigError(f"augmentation: {name} must be a whole number of pixels, 0 or more, not {value!r}")
-        for name in ("rotate", "scale", "shear", "translate"):
+                unit = "frames" if name == "delay" else "pixels"
+                raise ConfigError(f"augmentation: {name} must be a whole number of {unit}, 0 or more, not {value!r}")
+        for name in ("rotate", "scale", "shear", "translate", "drop"):
             value, most = getattr(self, name), _LIMITS.get(name, math.inf)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or not 0 <= value <= most:
@@ -62,30 +75,53 @@ class Augmentation:
         """Augment a batch; the batch itself is left as it is.
 
         Args:
-            images: uint8 [N, C, H, W].
+            images: uint8 [N, C, H, W], or sequences [N, T, C, H, W].
             generator: source of every draw; its state alone decides the result.
 
         Returns:
-            uint8 [N, C, H, W]; the batch itself where every transform is off.
+            uint8 of the same shape; the batch itself where every transform is off.
 
         Raises:
-            DataError: the images are of another shape or dtype, or smaller than the cutout.
+            DataError: the images are of another shape or dtype, smaller than the cutout, or no sequences where what is
+                on is for these.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4:
+        if images.dtype != torch.uint8 or images.ndim not in (4, 5):
             found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
-            raise DataError(f"augmentation takes uint8 [N, C, H, W], not {found}: augment before scaling")
-        if self.cutout > min(images.shape[2:]):
-            size = f"{images.shape[2]}x{images.shape[3]}"
+            raise DataError(
+                f"augmentation takes uint8 [N, C, H, W] or [N, T, C, H, W], not {found}: augment before scaling"
+            )
+        if self.cutout > min(images.shape[-2:]):
+            size = f"{images.shape[-2]}x{images.shape[-1]}"
             raise DataError(f"a cutout of {self.cutout} pixels does not fit into {size} images: make it smaller")
         if not len(images):
             return images
+        if images.ndim == 5:
+            moved = self._moved(self._in_time(images, generator).flatten(1, 2), "nearest", generator)
+            return moved.reshape(images.shape)
+        if self.polarity or self.delay or self.drop:
+            raise DataError(
+                "polarity, delay and drop are for sequences [N, T, C, H, W], not for images: leave them out"
+            )
+        return self._moved(images, "bilinear", generator)
+
+    def _in_time(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """The changes that only sequences [N, T, C, H, W] have."""
+        if self.polarity:
+            chosen = _integers(len(frames), 2, generator, frames.device) == 1
+            frames = torch.where(chosen[:, None, None, None, None], frames.flip(2), frames)
+        if self.delay:
+            frames = _delay(frames, self.delay, generator)
+        return _drop(frames, self.drop, generator) if self.drop else frames
+
+    def _moved(self, images: Tensor, mode: str, generator: torch.Generator) -> Tensor:
+        """The changes in space, of all channels [N, C, H, W] of an image alike."""
         if self.flip:
             images = _flip(images, generator)
         for padding in (self.shift, self.crop_padding):
             if padding:
                 images = _crop(images, padding, generator)
         if self.rotate or self.scale or self.shear or self.translate:
-            images = _resample(images, self._sampling(images.shape, generator))
+            images = _resample(images, self._sampling(images.shape, generator), mode)
         if self.cutout:
             images = _cutout(images, self.cutout, generator)
         return images
@@ -115,8 +151,12 @@ def default_augmentation(name: str) -> Augmentation:
         "fashion-mnist": Augmentation(shift=2, flip=True),
         "cifar10": Augmentation(crop_padding=4, flip=True, cutout=8),
         "digits": Augmentation(rotate=8.0, scale=0.08, translate=0.75),
+        # not a mirrored digit; and a mirrored arm is the other arm, circling the other way round
+        "nmnist": Augmentation(shift=2, rotate=8.0, scale=0.08, drop=0.1, polarity=True),
+        "dvs-gesture": Augmentation(shift=4, rotate=10.0, scale=0.1, drop=0.2, delay=1),
+        "gestures": Augmentation(shift=3, rotate=8.0, scale=0.08, drop=0.2, delay=1, polarity=True),
     }
-    return table.get(name, Augmentation())
+    return table.get(name.partition(":")[0], Augmentation())
 
 
 def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -133,9 +173,9 @@ def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     return windows[torch.arange(count, device=images.device), :, top, left]
 
 
-def _resample(images: Tensor, sampling: Tensor) -> Tensor:
+def _resample(images: Tensor, sampling: Tensor, mode: str) -> Tensor:
     grid = F.affine_grid(sampling.to(images.device), list(images.shape), align_corners=False)
-    values = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    values = F.grid_sample(images.float(), grid, mode=mode, padding_mode="zeros", align_corners=False)
     return values.round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -147,6 +187,24 @@ def _cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     rows = (row >= top) & (row < top + side)  # [N, H]
     columns = (column >= left) & (column < left + side)  # [N, W]
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def _delay(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    count, steps = frames.shape[:2]
+    most = min(most, steps)
+    begin = _integers(count, 2 * most + 1, generator, frames.device)
+    padded = F.pad(frames, (0, 0, 0, 0, 0, 0, most, most))
+    chosen = begin[:, None] + torch.arange(steps, device=frames.device)
+    return padded[torch.arange(count, device=frames.device)[:, None], chosen]
+
+
+def _drop(frames: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    share = torch.rand(len(frames), generator=generator, device=generator.device).to(frames.device) * most
+    place = frames.nonzero(as_tuple=True)  # few pixels have events
+    left = torch.binomial(frames[place].float().cpu(), 1 - share[place[0]].cpu(), generator=generator)
+    thinned = frames.clone()
+    thinned[place] = left.to(torch.uint8).to(frames.device)
+    return thinned
 
 
 def _integers(count: int, below: int, generator: torch.Generator, device: torch.device) -> Tensor:

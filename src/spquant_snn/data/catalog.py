@@ -7,7 +7,7 @@ user's cache. There they may lie as torchvision lays them (``MNIST/raw``, ``Fash
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,25 +19,49 @@ from .arrays import Labelled, Splits
 from .cifar import RECORDS, VERSIONS
 from .digits import load_digits
 from .download import Remote, fetch
+from .dvs_gesture import find_dvs_gesture
+from .frames import Framing
+from .gestures import Studio, gestures
 from .idx import read_idx
+from .nmnist import find_nmnist
+from .places import cache_folder, data_folder
+from .recordings import Recordings, framed
 
-NAMES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
+IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
+EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "gestures")
+NAMES: tuple[str, ...] = (*IMAGES, *EVENTS)
 
 
-def load(name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True) -> Splits:
+def of_events(name: str) -> bool:
+    """Whether a name is that of a data set of an event camera, whose recordings become sequences."""
+    return name.partition(":")[0] in EVENTS
+
+
+def load(
+    name: str,
+    data_dir: Path | None = None,
+    *,
+    timesteps: int = 10,
+    download: bool = True,
+    progress: bool = True,
+) -> Splits:
     """Load a data set by its name.
 
     Args:
-        name: one of ``NAMES``.
+        name: one of ``NAMES``. Behind those of event cameras (``EVENTS``) may follow a colon and the side of the frames
+            in pixels, as in "gestures:32"; dvs-gesture has 64 of its camera's 128 without.
         data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
-        download: fetch the files that are missing into that folder.
-        progress: draw a bar while downloading.
+        timesteps: frames into which recordings of event cameras are divided; images are as they are.
+        download: fetch the files that are missing into that folder; recordings are never fetched.
+        progress: draw a bar while downloading, or while events become frames.
 
     Raises:
         DataError: the name is unknown, or files are missing and cannot be fetched; the message says what to put where.
         FileFormatError: a file is truncated or corrupted.
         MissingDependencyError: "digits" without scikit-learn.
     """
+    if of_events(name):
+        return load_frames(name, data_folder(data_dir), timesteps, progress=progress)
     if name not in NAMES:
         raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give (train, test) yourself")
     if name == "digits":
@@ -48,14 +72,35 @@ def load(name: str, data_dir: Path | None = None, *, download: bool = True, prog
     return load_idx(MNIST if name == "mnist" else FASHION_MNIST, folder, download=download, progress=progress)
 
 
-def data_folder(data_dir: Path | None = None) -> Path:
-    """The folder of data files: ``data_dir``, else SPQUANT_DATA, else ``spquant_snn`` in the user's cache."""
-    if data_dir is not None:
-        return Path(data_dir).expanduser()
-    if named := os.environ.get("SPQUANT_DATA"):
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "spquant_snn"
+def find_recordings(name: str, folder: Path) -> tuple[Recordings, Recordings]:
+    """The recordings of training and of test of one of ``EVENTS``; none is read yet.
+
+    Raises:
+        DataError: they are not there; the message says where they come from and what goes where.
+    """
+    return _RECORDINGS[name.partition(":")[0]](folder)
+
+
+def load_frames(name: str, folder: Path, timesteps: int, *, progress: bool) -> Splits:
+    """The frames of one of ``EVENTS``; see ``load``."""
+    base, _, side = name.partition(":")
+    parts = find_recordings(base, folder)
+    rows = parts[0].sensor[0]
+    sides = [str(rows // shrink) for shrink in range(1, rows + 1) if rows % shrink == 0 and rows // shrink >= 8]
+    wanted = side or _SIDES.get(base, str(rows))
+    if wanted not in sides:
+        raise DataError(f"{name}: frames of {rows}x{rows} pixels cannot have a side of {wanted}: {', '.join(sides)}")
+    framing = Framing(steps=timesteps, shrink=rows // int(wanted))
+    train, test = (framed(part, framing, cache_folder() / "frames", progress=progress) for part in parts)
+    return Splits(name, train, test, classes=1 + max(int(train.labels.max()), int(test.labels.max())))
+
+
+_RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {
+    "nmnist": find_nmnist,
+    "dvs-gesture": find_dvs_gesture,
+    "gestures": lambda folder: gestures(Studio()),
+}
+_SIDES = {"dvs-gesture": "64"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What a user gives as a data set, a name, tensors, arrays or map-style Datasets, as labelled uint8 images in memory.
+"""What a user gives as a data set, a name, tensors, arrays or map-style Datasets, as labelled uint8 images or
+sequences in memory.
 
 Datasets are recognised by what they do (``len`` and indexing), torchvision's included; PIL images by ``numpy.asarray``.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 from ..errors import DataError
 from .arrays import Labelled, Splits
 from .catalog import load
+from .event_items import frame_items, gives_events
 
 _MOST_CHANNELS = 4  # of an array whose channels stand last
 _MOST_CLASSES = 10_000
@@ -26,6 +28,7 @@ def as_splits(
     data_dir: Path | None = None,
     *,
     classes: int | None = None,
+    timesteps: int = 10,
     download: bool = True,
     progress: bool = True,
 ) -> Splits:
@@ -35,7 +38,10 @@ def as_splits(
         dataset: a name of the catalogue, a ``Splits``, or a pair (train, test). Each of the two is a ``Labelled``, a
             pair (images, labels) of tensors or arrays, or a map-style Dataset whose items are (image, label). Images
             are uint8 0 .. 255 or float 0 .. 1 (scaled by 255 and rounded); tensors [N, H, W] or [N, C, H, W]; arrays
-            may have their channels (at most four) last, as PIL images do.
+            may have their channels (at most four) last, as PIL images do. Sequences of frames are uint8
+            [N, T, C, H, W], as items [T, C, H, W]. Items may be (events, label) too, the events a structured array
+            with the fields t, x, y and p, as ``events.from_array`` takes.
+        timesteps: frames into which recordings of events are divided.
         data_dir, download, progress: for a name, see ``load``.
         classes: number of classes of a pair; None for one more than its highest label.
 
@@ -45,7 +51,7 @@ def as_splits(
     if isinstance(dataset, Splits):
         return dataset
     if isinstance(dataset, str):
-        return load(dataset, data_dir, download=download, progress=progress)
+        return load(dataset, data_dir, timesteps=timesteps, download=download, progress=progress)
     if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
         raise DataError(
             f"a data set is a name or a pair (train, test), not {_kind(dataset)}: give the test images as the second"
@@ -55,7 +61,10 @@ def as_splits(
             "a data set is a pair (train, test), this looks like one pair (images, labels): "
             "give ((training images, training labels), (test images, test labels))"
         )
-    train, test = (_labelled(member, what) for member, what in zip(dataset, ("training", "test"), strict=True))
+    if gives_events(dataset[0]) or gives_events(dataset[1]):
+        train, test = frame_items(dataset[0], dataset[1], timesteps, progress=progress)
+    else:
+        train, test = (_labelled(member, what) for member, what in zip(dataset, ("training", "test"), strict=True))
     highest = max(int(train.labels.max()), int(test.labels.max()))
     if classes is None and highest >= _MOST_CLASSES:
         raise DataError(f"the highest label is {highest}: number the classes from 0, or give their number as classes")
@@ -104,16 +113,16 @@ def _from_items(items: Any, what: str) -> Labelled:
 
 
 def _image(image: object, where: str) -> Tensor:
-    """One image as uint8 [C, H, W]."""
+    """One image as uint8 [C, H, W], or a sequence [T, C, H, W]."""
     if getattr(image, "mode", None) in ("P", "1"):
         raise DataError(f'{where} is a palette or bit image: call convert("RGB") or convert("L") on it first')
-    return _bytes(_channels_first(_as_tensor(image, where), image, 3, where), where)
+    return _bytes(_channels_first(_as_tensor(image, where), image, 3, where), where, 4)
 
 
 def _stack(images: object, what: str) -> Tensor:
-    """Images as uint8 [N, C, H, W]."""
+    """Images as uint8 [N, C, H, W], or sequences [N, T, C, H, W]."""
     where = f"{what} images"
-    return _bytes(_channels_first(_as_tensor(images, where), images, 4, where), where)
+    return _bytes(_channels_first(_as_tensor(images, where), images, 4, where), where, 5)
 
 
 def _as_tensor(value: object, where: str) -> Tensor:
@@ -132,6 +141,8 @@ def _channels_first(values: Tensor, given: object, axes: int, where: str) -> Ten
     """``axes`` axes: the missing channel axis is added, the channels of an array are brought to the front."""
     if values.ndim == axes - 1:
         return values.unsqueeze(-3)
+    if values.ndim == axes + 1:
+        return values  # a sequence
     if values.ndim != axes:
         form = "[N, C, H, W]" if axes == 4 else "[C, H, W]"
         raise DataError(f"{where} must be {form} or without C, not {list(values.shape)}: reshape them")
@@ -146,10 +157,15 @@ def _channels_first(values: Tensor, given: object, axes: int, where: str) -> Ten
     return values.movedim(-1, -3) if last else values
 
 
-def _bytes(values: Tensor, where: str) -> Tensor:
+def _bytes(values: Tensor, where: str, sequence: int) -> Tensor:
+    """As uint8; ``sequence`` is the number of axes of sequences, whose counts are not scaled."""
     if values.dtype == torch.uint8:
         return values.cpu().contiguous()
     dtype = str(values.dtype).removeprefix("torch.")
+    if values.ndim == sequence:
+        raise DataError(
+            f"{where} are sequences of {dtype}: give counts or pixels as uint8, 0 to 255, [T, C, H, W] each"
+        )
     if not values.is_floating_point():
         raise DataError(f"{where} are {dtype}: give uint8 from 0 to 255, or float from 0 to 1")
     if values.numel() and not (values.min() >= 0 and values.max() <= 1):

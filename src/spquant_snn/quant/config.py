@@ -22,6 +22,7 @@ class QuantConfig:
             trained step per channel (LSQ, Esser et al. 2020).
         standardize: with 32-bit weights, train the standardised weight, as the quantised networks do: a twin that
             differs in the rounding alone. Without it the weights are those of the model.
+        full_scale: input that stands for 1, from 1 to 255: of pixels 255; of event counts, which are small, a few.
 
     Raises:
         ConfigError: a value that does not exist.
@@ -32,6 +33,7 @@ class QuantConfig:
     timesteps: int = 2
     weight_quantizer: str = "standardized"
     standardize: bool = False
+    full_scale: int = 255
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight_bits", width(self.weight_bits, "weight bits"))
@@ -42,6 +44,9 @@ class QuantConfig:
             raise ConfigError(
                 f"weight_quantizer must be {' or '.join(WEIGHT_QUANTIZERS)}, not {self.weight_quantizer!r}"
             )
+
+        if isinstance(self.full_scale, bool) or not isinstance(self.full_scale, int) or not 1 <= self.full_scale <= 255:
+            raise ConfigError(f"full_scale must be a whole number from 1 to 255, not {self.full_scale!r}")
 
     @property
     def integer(self) -> bool:

@@ -203,7 +203,8 @@ def _build(draft: _Draft, config: QuantConfig, first: bool, last: bool) -> Stage
     if lif is not None and config.state_bits != FLOAT:
         grid = STATE_GRIDS[float(config.state_bits)]
         lif.levels = Levels(grid.low, grid.high, float(grid.step))
-    stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, pixels=first)
+    scale = config.full_scale if first else None
+    stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, scale)
     if draft.norm is not None and draft.norm.weight is not None:
         stage.flip(draft.norm.weight.detach() < 0)
     return stage

@@ -85,7 +85,7 @@ class Stage(nn.Module):
         pools: pools on the incoming spikes.
         synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
         drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
-        pixels: whether the input is an image, 0 .. 255, rather than spikes.
+        full_scale: where the input is of pixels or event counts, 0 .. 255, which of them stands for 1; None of spikes.
 
     Attributes:
         gate: closes channels of the neurons; None leaves all open.
@@ -102,7 +102,7 @@ class Stage(nn.Module):
         lif: LIF | None,
         drop_spikes: float,
         drop_current: float,
-        pixels: bool,
+        full_scale: int | None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -113,15 +113,15 @@ class Stage(nn.Module):
         self.gate: Gate | None = None
         self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
-        self.pixels = pixels
-        self.largest_input = 255 if pixels else 1
+        self.full_scale = full_scale
+        self.largest_input = 1 if full_scale is None else 255
         for pool in pools:
             self.largest_input *= pool.area
 
     @property
     def divisor(self) -> int:
-        """What the sums are divided by: a pixel of 255 stands for 1, and a sum over a pool for its mean."""
-        divisor = 255 if self.pixels else 1
+        """What the sums are divided by: a pixel of 255 stands for 1, as a rule, and a sum over a pool for its mean."""
+        divisor = self.full_scale or 1
         for pool in (*self.pools, *([self.synapse.pool] if self.synapse.pool else [])):
             divisor *= pool.area
         return divisor

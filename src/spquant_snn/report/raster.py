@@ -36,7 +36,7 @@ class Raster:
     Args:
         index: of the image among those of the test set.
         label: the right class, None where it is not known.
-        image: uint8 [C, H, W].
+        image: uint8 [C, H, W]; of a sequence, the sums over its frames, the largest of them as bright as can be.
         layers: of neurons.
         logits: int64 [T + 1, classes], summed over the steps so far; zero before the first.
     """
@@ -56,17 +56,18 @@ class Raster:
 def take_rasters(
     graph: Graph, images: UInt8, labels: NDArray[np.integer[Any]] | None, chosen: Sequence[int]
 ) -> tuple[Raster, ...]:
-    """What the reference does on images [N, C, H, W] with the chosen indices.
+    """What the reference does on images [N, C, H, W] or sequences [T, N, C, H, W] with the chosen indices.
 
     Raises:
         ConfigError: there is no such image.
     """
+    count = images.shape[-4]
     for index in chosen:
-        if not 0 <= index < len(images):
-            raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {len(images) - 1}")
+        if not 0 <= index < count:
+            raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {count - 1}")
     if not chosen:
         return ()
-    trace = reference_trace(graph, images[list(chosen)])
+    trace = reference_trace(graph, np.ascontiguousarray(images[..., list(chosen), :, :, :]))
     *_, (_, last, _) = trace.layers
     steps = [read_out(graph.readout, frame[None].astype(np.int32)) for frame in last]  # T of [N, classes]
     logits = np.cumsum([np.zeros_like(steps[0]), *steps], axis=0, dtype=np.int64)
@@ -74,7 +75,7 @@ def take_rasters(
         Raster(
             index,
             None if labels is None else int(labels[index]),
-            images[index],
+            images[index] if images.ndim == 4 else _summed(images[:, index]),
             tuple(
                 LayerRaster(name, layer.neuron.bits, spikes[:, place], codes[:, place])
                 for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
@@ -83,6 +84,13 @@ def take_rasters(
         )
         for place, index in enumerate(chosen)
     )
+
+
+def _summed(frames: UInt8) -> UInt8:
+    """One picture [C, H, W] of frames [T, C, H, W]."""
+    sums = frames.sum(0, dtype=np.int64)
+    bright: UInt8 = (sums * 255 // max(1, int(sums.max()))).astype(np.uint8)
+    return bright
 
 
 def mosaic(values: NDArray[Any], gap: int, spacing: int = 1) -> NDArray[Any]:

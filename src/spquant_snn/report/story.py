@@ -38,7 +38,7 @@ class Subject:
         title: what is measured on what, for the ledger.
         dataset: name of the data set that the images are of.
         graph: the integers.
-        images: uint8 [N, C, H, W] all test images.
+        images: uint8 [N, C, H, W] all test images, or sequences [T, N, C, H, W].
         labels: [N] their classes.
         network: the same in training form, without gates; None where there are only integers.
         config: of its training, if there was one.
@@ -115,7 +115,7 @@ def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, ru
         f"{name} on {config.dataset}",
         config.dataset,
         lower(copy.deepcopy(network).freeze()),
-        test.images.numpy(),
+        test.inputs().numpy(),
         test.labels.numpy(),
         network,
         config,
@@ -152,7 +152,7 @@ def tell(
     if images < 0:
         raise ConfigError(f"images must be at least 0, not {images}")
     chosen = slice(images or None)
-    pixels = np.ascontiguousarray(subject.images[chosen])
+    pixels = np.ascontiguousarray(subject.images[..., chosen, :, :, :])
     if twin is not None:
         _check(subject, twin)
     shown = take_rasters(subject.graph, subject.images, subject.labels, rasters)

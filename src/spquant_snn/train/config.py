@@ -31,10 +31,11 @@ class TrainOptions:
     Args:
         model: lenet-snn, vgg9-snn or vgg11-snn; vgg9-snn:0.25 has a quarter of the channels; or a topology, as
             32C5-P2-64C5-P2-FC10.
-        dataset: mnist, fashion-mnist, cifar10 or digits.
+        dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture or gestures, where
+            gestures:32 has frames of 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
-        timesteps: steps for which an image is shown.
+        timesteps: steps for which an image is shown, or frames into which a recording is divided.
         weight_quantizer: codes of the weight in standard deviations of its channel, or with a learned step (LSQ).
         leak: share of the potential that is left one step later; k / 256.
         reset: a neuron that fired goes to zero, or loses its threshold.

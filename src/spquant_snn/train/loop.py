@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data import Augmentation, Labelled
+from ..data import Augment, Labelled, as_inputs
 from ..errors import DivergedError
 from ..quant.network import SpikingNetwork
 from ..sparsity.blocks import skipping_stages
@@ -25,7 +25,7 @@ from .config import TrainConfig
 from .console import Display
 from .metrics import Metrics, measure
 
-_SETTLED_ON = 512  # images, at most, by which what is learned for sparsity is settled
+_SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
 
 Report = Callable[[Progress, float, float, Metrics], Progress]
 
@@ -35,7 +35,7 @@ def fit(
     optimizer: torch.optim.Optimizer,
     train: Labelled,
     validation: Labelled,
-    augmentation: Augmentation,
+    augmentation: Augment,
     config: TrainConfig,
     progress: Progress,
     display: Display,
@@ -64,7 +64,7 @@ def fit(
         loss_sum, correct, seen = 0.0, 0, 0
         display.begin(epoch, steps)
         for step, chosen in enumerate(torch.tensor_split(torch.randperm(len(train), generator=draw), steps)):
-            images = augmentation(train.images[chosen], draw).to(device)
+            images = as_inputs(augmentation(train.images[chosen], draw)).to(device)
             labels = train.labels[chosen].to(device)
             moment = epoch + step / steps
             optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
@@ -92,7 +92,7 @@ def fit(
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise _diverged("a weight is no longer a finite number", epoch, config)
         if sparse is not None:
-            sparse.end_epoch(epoch + 1, train.images[:_SETTLED_ON].to(device))
+            sparse.end_epoch(epoch + 1, train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device))
         metrics = measure(network, validation)
         before = progress
         progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)

@@ -56,15 +56,17 @@ def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, samp
     """Evaluate a network in the form that it is in.
 
     Args:
+        batch_size: images at a time; of sequences, as many as have so many frames.
         sample: how many of the first images the activity is taken from.
     """
     device = next(network.parameters()).device
     training = network.training
     network.eval()
+    batch_size = max(1, batch_size // (data.frames or 1))
     correct, loss = 0, 0.0
     tally: dict[str, list[Tensor]] = {}
     for start in range(0, len(data), batch_size):
-        images = data.images[start : start + batch_size].to(device)
+        images = data.inputs(slice(start, start + batch_size)).to(device)
         labels = data.labels[start : start + batch_size].to(device)
         probe = _Activity(network, tally) if start < sample else None
         logits = network.mean_logits(images, probe)

@@ -64,7 +64,7 @@ class RunFolder:
     def record(self) -> Path:
         return self.path / "run.json"
 
-    def create(self, config: TrainConfig, shape: tuple[int, int, int], classes: int) -> None:
+    def create(self, config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255) -> None:
         """Make the folder and write what is known before the first epoch.
 
         Raises:
@@ -83,6 +83,7 @@ class RunFolder:
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             input_shape=list(shape),
             classes=classes,
+            full_scale=full_scale,
             versions={name: _version(name) for name in ("spquant-snn", "torch", "numpy")}
             | {"python": platform.python_version()},
             machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
@@ -145,7 +146,9 @@ def numbered(path: Path, first: int = 2) -> Path:
     return path.with_name(f"{path.name}-{number}")
 
 
-def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> SpikingNetwork:
+def build_network(
+    config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255
+) -> SpikingNetwork:
     """The untrained network of a configuration whose model has a name; with gates, if channels are to be closed."""
 
     def neuron() -> LIF:
@@ -155,7 +158,7 @@ def build_network(config: TrainConfig, shape: tuple[int, int, int], classes: int
 
     torch.manual_seed(config.seed)
     model = build_model(config.model, shape, classes, neuron)
-    return add_sparsity(prepare(model, replace(config.quant, standardize=True), shape), config)
+    return add_sparsity(prepare(model, replace(config.quant, standardize=True, full_scale=full_scale), shape), config)
 
 
 def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:
@@ -188,7 +191,8 @@ def load_network(folder: Path) -> SpikingNetwork:
     try:
         channels, height, width = map(int, record["input_shape"])
         classes = int(record["classes"])
-        if not all(1 <= size <= _LARGEST for size in (channels, height, width, classes)):
+        full_scale = int(record.get("full_scale", 255))
+        if not all(1 <= size <= _LARGEST for size in (channels, height, width, classes)) or not 1 <= full_scale <= 255:
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):
         raise FileFormatError(f"{run.record} is damaged: it names no input_shape and classes") from None
@@ -199,7 +203,7 @@ def load_network(folder: Path) -> SpikingNetwork:
         raise FileFormatError(
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
-    network = build_network(config, (channels, height, width), classes)
+    network = build_network(config, (channels, height, width), classes, full_scale)
     load_weights(run.weights, network)
     return compact(network) if config.target_ops < 1 else network
 

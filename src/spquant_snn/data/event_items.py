@@ -1,0 +1,101 @@
+"""Map-style Datasets whose items are (events, label), as other packages have them, counted into frames.
+
+They are known by what they give: structured arrays with the fields t, x, y and p. A ``sensor_size`` of the Dataset,
+(columns, rows, ...), is believed; without one the camera is taken to be as large as the events of both splits need.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import DataError
+from .arrays import Labelled
+from .events import Events, from_array, is_events
+from .frames import Framing, to_frames
+
+Sensor = tuple[int, int]
+
+
+def gives_events(member: Any) -> bool:
+    """Whether its first item is a pair of events and something else."""
+    if not hasattr(member, "__len__") or not hasattr(member, "__getitem__") or isinstance(member, (str, bytes, dict)):
+        return False
+    if not len(member) or hasattr(member, "ndim"):
+        return False
+    try:
+        first, _ = member[0]
+    except (TypeError, ValueError, LookupError):
+        return False
+    return is_events(first)
+
+
+def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tuple[Labelled, Labelled]:
+    """Count the events of two Datasets into ``timesteps`` frames each.
+
+    Args:
+        progress: draw a bar on standard error, if that is a terminal.
+
+    Raises:
+        DataError: an item is no such pair, or what it holds is no recording of the camera.
+    """
+    members = ((train, "training"), (test, "test"))
+    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
+        sensor = _named_sensor(train) or _named_sensor(test)
+        if sensor is None:  # a pass of its own: all events at once may be too many to hold
+            task = bar.add_task("looking for the size of the camera", total=len(train) + len(test))
+            rows = wide = 1
+            for member, what in members:
+                for index in range(len(member)):
+                    found = _item(member, index, what, None)[0].sensor
+                    rows, wide = max(rows, found[0]), max(wide, found[1])
+                    bar.advance(task)
+            sensor = rows, wide
+        task = bar.add_task("events to frames", total=len(train) + len(test))
+        parts = []
+        for member, what in members:
+            if not len(member):
+                raise DataError(f"the {what} data are empty: give at least one recording")
+            framing = Framing(steps=timesteps)
+            frames = np.empty((len(member), timesteps, 2, *sensor), np.uint8)
+            labels = []
+            for index in range(len(member)):
+                events, label = _item(member, index, what, sensor)
+                frames[index] = to_frames(events, framing).counts
+                labels.append(label)
+                bar.advance(task)
+            parts.append(Labelled(torch.from_numpy(frames), torch.tensor(labels, dtype=torch.int64)))
+    return parts[0], parts[1]
+
+
+def _item(member: Any, index: int, what: str, sensor: Sensor | None) -> tuple[Events, int]:
+    where = f"{what} item {index}"
+    try:
+        array, label = member[index]
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(f"{where} is no pair (events, label): give a Dataset of such pairs") from error
+    events = from_array(array, where, sensor)
+    try:
+        number = operator.index(label)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 10_000:
+        raise DataError(f"{where} has the label {label!r}: give a class index, a whole number from 0")
+    return events, number
+
+
+def _named_sensor(member: Any) -> Sensor | None:
+    """(rows, columns) that a Dataset says its camera has."""
+    size = getattr(member, "sensor_size", None)
+    try:
+        columns, rows, *_ = map(operator.index, size or ())
+    except (TypeError, ValueError):
+        return None
+    return (rows, columns) if min(rows, columns) > 0 else None
