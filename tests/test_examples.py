@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spquant_snn.data import load
-from spquant_snn.errors import DataError
+from mnist import mnist_test_or_skip
 from spquant_snn.integer.file import load_graph
 from spquant_snn.runtime.native import NativeProgram
 
@@ -99,14 +98,8 @@ def test_a_trained_network_is_what_is_said_of_it(name):
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_trained_network_by_the_native_runtime_is_as_accurate_as_it_is_said_to_be(name):
-    if "SPQUANT_DATA" not in os.environ:
-        pytest.skip("SPQUANT_DATA does not say where MNIST is")
-    try:
-        test = load("mnist", download=False, progress=False).test
-    except DataError as error:
-        pytest.skip(str(error))
-    logits = NativeProgram(load_graph(FOLDER / name)).logits(test.images.numpy())
-    right = int((logits.argmax(1) == test.labels.numpy()).sum())
+    images, labels = mnist_test_or_skip()
+    right = int((NativeProgram(load_graph(FOLDER / name)).logits(images).argmax(1) == labels).sum())
     assert right == TRAINED[name]
     assert f"{right / 100:.2f} % of" in (FOLDER / "README.md").read_text("utf-8")
 

@@ -78,7 +78,8 @@ def test_a_trained_network_is_timed_beside(small, spquant, tmp_path, monkeypatch
     graph, images = small(weight_bits=2)
     save(graph, tmp_path / "model.spq")
     test = Labelled(torch.from_numpy(images), torch.zeros(len(images), dtype=torch.int64))
-    monkeypatch.setattr("spquant_snn.commands.load", lambda name, *args: {"mnist": Splits(name, test, test, 10)}[name])
+    splits = {"mnist": Splits("mnist", test, test, 10)}
+    monkeypatch.setattr("spquant_snn.sources.load", lambda name, *args, **given: splits[name])
     call = ["bench", "runtime", "--lenet", "model.spq", "--rates", 5, 10, "--rounds", 1, "--json"]
     code, out, err = spquant(*call)
     assert (code, err) == (0, "")

@@ -1,14 +1,12 @@
 """The trained network that ships for small devices, on every emulated board: equal to the reference, and as small and
 as cheap as it is said to be."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spquant_snn.data import load
-from spquant_snn.errors import DataError
+from mnist import mnist_test, mnist_test_or_skip
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import run_firmware
@@ -21,13 +19,7 @@ NETWORK = Path(__file__).parents[2] / "examples" / "device-lenet.spq"
 @pytest.fixture(scope="module")
 def digits():
     """MNIST's test images and labels; None where they are not."""
-    if "SPQUANT_DATA" not in os.environ:
-        return None
-    try:
-        test = load("mnist", download=False, progress=False).test
-    except DataError:
-        return None
-    return np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
+    return mnist_test()
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +61,9 @@ def test_packages_of_python_alone_run_a_hundred_images_as_the_reference(exported
 
 @pytest.mark.device
 @pytest.mark.mnist
-def test_all_test_images_on_a_cortex_m4(exported, digits):
+def test_all_test_images_on_a_cortex_m4(exported):
     board = board_of("cortex-m4")
     needs(board)
-    if digits is None:
-        pytest.skip("MNIST's files are not here: name their folder by SPQUANT_DATA")
-    outcome = run_firmware(exported, board, *digits)
+    outcome = run_firmware(exported, board, *mnist_test_or_skip())
     assert (outcome.images, outcome.equal, outcome.correct) == (10_000, 10_000, 9_921)
     assert outcome.instructions <= 500_000

@@ -91,11 +91,3 @@ def test_a_library_compiles_with_its_sketch(firmware, tmp_path, amalgamate):
     call += ["-I", str(folder / "src"), "-x", "c++", "-c", str(folder / "examples" / "classify" / "classify.ino")]
     ended = subprocess.run([*call, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_shapes_are_for_firmware(spquant, tmp_path):
-    for option in (("--amalgamate",), ("--layout", "platformio")):
-        code, _, said = spquant("export", tmp_path, "--out", tmp_path / "x.spq", *option)
-        assert code == 2
-        assert f"{option[0]} is for firmware, add --target c" in said
-        assert said.count("\n") == 1

@@ -20,9 +20,9 @@ import pytest
 from chromium import BROWSER, Chromium
 from contrast import WORST
 from graphs import RARE
+from mnist import mnist_test_or_skip
 from seeing import CRC, READY, SEE, seen_by_reference
 from spquant_snn.data import load
-from spquant_snn.errors import DataError
 from spquant_snn.export.c import Plans
 from spquant_snn.export.render import Model, identifiers
 from spquant_snn.export.web import choose_samples, describe, export_web
@@ -111,13 +111,7 @@ def open_page(browser):
 @pytest.fixture(scope="module")
 def mnist():
     """Test images and labels of MNIST."""
-    if "SPQUANT_DATA" not in os.environ:
-        pytest.skip("SPQUANT_DATA does not say where MNIST is")
-    try:
-        test = load("mnist", download=False, progress=False).test
-    except DataError as error:
-        pytest.skip(str(error))
-    return test.images.numpy(), test.labels.numpy()
+    return mnist_test_or_skip()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The contract: frozen torch network and reference are equal in every spike, every stored code and every logit."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from mnist import mnist_test_or_skip
+from shaken import shake
 from spquant_snn.integer import reference
 from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import compare, reference_trace
@@ -75,17 +75,6 @@ def layers_and_shape(draw):
     return [*layers, nn.Linear(features, 3, bias=draw(st.booleans()))], shape
 
 
-def shake(layers):
-    """Random parameters and statistics, of a size at which neurons fire."""
-    with torch.no_grad():
-        for layer in layers:
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.weight.uniform_(-2.0, 2.0)
-                layer.bias.normal_(0.2, 0.5)
-            elif isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.weight.mul_(4.0)
-
-
 @settings(max_examples=250)
 @given(
     drawn=layers_and_shape(),
@@ -99,7 +88,7 @@ def shake(layers):
 def test_random_networks(calibrate, drawn, bits, quantizer, steps, batch, moving, seed):
     layers, shape = drawn
     torch.manual_seed(seed)
-    shake(layers)
+    shake(layers, 0.5)
     network = prepare(nn.Sequential(*layers), QuantConfig(*bits, steps, quantizer), shape)
     images = torch.randint(0, 256, ((steps, batch) if moving else (batch,)) + shape, dtype=torch.uint8)
     calibrate(network, torch.randint(0, 256, (8, *shape), dtype=torch.uint8))
@@ -156,16 +145,6 @@ def test_sums_beyond_float32_stay_exact():
     assert np.array_equal(sums.numpy(), exact.T)
 
 
-def mnist_images(count):
-    folder = os.environ.get("SPQUANT_DATA")
-    files = [] if folder is None else sorted(Path(folder).rglob("t10k-images*ubyte*"))
-    if not files:
-        pytest.skip("the MNIST test images are not there: set SPQUANT_DATA to the folder that holds them")
-    from spquant_snn.data.idx import read_idx
-
-    return read_idx(files[0], (28, 28))[:count, None]
-
-
 @pytest.mark.mnist
 @pytest.mark.parametrize(
     ("weight_bits", "state_bits", "reset", "timesteps"),
@@ -180,7 +159,7 @@ def mnist_images(count):
 )
 def test_the_lenet_on_mnist(calibrate, weight_bits, state_bits, reset, timesteps):
     torch.manual_seed(0)
-    images = mnist_images(500)
+    images = torch.from_numpy(mnist_test_or_skip()[0][:500])
     model = LeNetSNN(neuron=lambda: LIF(reset=reset))
     network = prepare(model, QuantConfig(weight_bits, state_bits, timesteps), (1, 28, 28))
     calibrate(network, images[:200]).freeze()

@@ -12,25 +12,13 @@ import zlib
 import numpy as np
 import pytest
 
+from chromium import BROWSER, SWITCHES
 from contrast import WORST
 from spquant_snn import SpQuantTrainer
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
 
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # it reaches nobody
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=2000",
-)
+ALONE = (*SWITCHES, "--enable-logging=stderr", "--virtual-time-budget=2000")
 DAY, NIGHT = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"
 
 
@@ -55,7 +43,7 @@ def browse(tmp_path):
     """``browse(page, *switches)``: what the browser prints and what it complains of."""
 
     def run(page, *switches):
-        call = [BROWSER, *SWITCHES, f"--user-data-dir={tmp_path / 'profile'}", *switches, page.as_uri()]
+        call = [BROWSER, *ALONE, f"--user-data-dir={tmp_path / 'profile'}", *switches, page.as_uri()]
         ended = subprocess.run(call, capture_output=True, text=True, check=True, timeout=120)
         return ended.stdout, [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
 

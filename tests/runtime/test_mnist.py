@@ -1,12 +1,9 @@
 """The native runtime on LeNet-SNN and real MNIST images."""
 
-import os
-
 import pytest
 import torch
 
-from spquant_snn.data import load
-from spquant_snn.errors import DataError
+from mnist import mnist_test_or_skip
 from spquant_snn.integer.lower import lower
 from spquant_snn.integer.verify import reference_trace, verify
 from spquant_snn.nn import LIF, LeNetSNN
@@ -20,12 +17,7 @@ from spquant_snn.quant.prepare import prepare
     [(1.58, 1.58, "zero", 2), (2, 2, "zero", 4), (2, 3, "subtract", 2), (4, 4, "zero", 3), (8, 8, "subtract", 2)],
 )
 def test_the_lenet_on_mnist(program, calibrate, weight_bits, state_bits, reset, timesteps):
-    if "SPQUANT_DATA" not in os.environ:
-        pytest.skip("SPQUANT_DATA does not say where MNIST is")
-    try:
-        images = load("mnist", download=False, progress=False).test.images[:300]
-    except DataError as error:
-        pytest.skip(str(error))
+    images = torch.from_numpy(mnist_test_or_skip()[0][:300])
     torch.manual_seed(0)
     model = LeNetSNN(neuron=lambda: LIF(reset=reset))
     network = calibrate(prepare(model, QuantConfig(weight_bits, state_bits, timesteps), (1, 28, 28)), images[:128])

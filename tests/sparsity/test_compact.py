@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from shaken import shake
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import Trace, compare, reference_trace
@@ -89,17 +90,6 @@ def layers_and_shape(draw):
     return [*layers, nn.Linear(features, 3)], shape
 
 
-def shake(layers):
-    """Random parameters, of a size at which neurons fire; some would fire without any input."""
-    with torch.no_grad():
-        for layer in layers:
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.weight.uniform_(-2.0, 2.0)
-                layer.bias.normal_(0.2, 0.8)
-            elif isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.weight.mul_(4.0)
-
-
 @settings(max_examples=150)
 @given(
     drawn=layers_and_shape(),
@@ -112,7 +102,7 @@ def shake(layers):
 def test_random_networks(calibrate, drawn, bits, quantizer, steps, share, seed):
     layers, shape = drawn
     torch.manual_seed(seed)
-    shake(layers)
+    shake(layers, 0.8)
     network = prepare(nn.Sequential(*layers), QuantConfig(*bits, steps, quantizer), shape)
     insert_gates(network)
     images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8).numpy()
