@@ -37,6 +37,7 @@ from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
 from .report.contest import hold_contest
 from .report.curves import read_epochs
+from .report.device import with_prediction
 from .report.pareto import contend
 from .report.present import Report
 from .report.story import RASTERS, Subject, load_twin, tell
@@ -140,7 +141,8 @@ def run_firmware(
     _refuse_recordings(name, "run-firmware")
     test = test_images(folder, name, images, data_dir, timesteps=1)  # images are shown as the program says
     pixels = np.ascontiguousarray(test.images.numpy())
-    return run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
+    outcome = run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
+    return with_prediction(outcome, folder, pixels) if count else outcome
 
 
 def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_dir: Path | None) -> Verdict:

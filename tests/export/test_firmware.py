@@ -177,7 +177,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     folder, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(FileFormatError, match="is of version 99, not 2: export the firmware again"):
+    with pytest.raises(FileFormatError, match="is of version 99, not 3: export the firmware again"):
         load_manifest(folder)
     (folder / "firmware.json").write_text("{")
     with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):
@@ -241,3 +241,16 @@ def test_an_outcome_can_be_read():
     outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40)
     assert as_json(outcome)["accuracy"] == 90.0
     assert [len(list(column.cells)) for column in table(outcome).columns] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "shown"),
+    [
+        ({"predicted": 1111.0}, "1,111 (-10.0 %)"),
+        ({"unpredicted": "layer 'x' is wide"}, "none: layer 'x' is wide"),
+    ],
+)
+def test_a_prediction_stands_beside_what_was_counted(prediction, shown):
+    outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40, **prediction)
+    what, found = (list(column.cells) for column in table(outcome).columns)
+    assert found[what.index("instructions predicted")] == shown

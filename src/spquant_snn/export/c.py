@@ -27,7 +27,7 @@ from .render import Model, Table, identifiers
 from .used import SOURCES, Used
 from .vectors import make_vectors
 
-VERSION = 2  # of the folder
+VERSION = 3  # of the folder
 
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_mve.h",
@@ -103,6 +103,7 @@ def export_c(
         "input_shape": list(graph.input_shape),
         "classes": graph.classes,
         "timesteps": graph.timesteps,
+        "small": small,
         "layers": [connection.name for connection in graph.connections],
         "sources": _sources(files),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},

@@ -19,6 +19,8 @@ class Outcome:
         ram: bytes of static memory, with one image, and of the stack.
         stack: bytes at its deepest, with what calls the network.
         stack_bound: bytes that the network's functions cannot exceed; None where the compiler does not tell.
+        predicted: instructions of an inference, on average, as a ledger expects them; None where it does not.
+        unpredicted: why not; None where nobody asked.
     """
 
     board: str
@@ -34,6 +36,8 @@ class Outcome:
     ram: int
     stack: int
     stack_bound: int | None
+    predicted: float | None = None
+    unpredicted: str | None = None
 
     @property
     def accuracy(self) -> float:
@@ -64,6 +68,7 @@ def table(outcome: Outcome) -> Table:
             )
             if count is not None
         ),
+        *_predicted(outcome),
         ("flash", f"{outcome.flash:,} bytes"),
         ("RAM, stack included", f"{outcome.ram:,} bytes"),
         ("stack", f"{outcome.stack:,} bytes{bound}"),
@@ -71,3 +76,12 @@ def table(outcome: Outcome) -> Table:
     for row in rows:
         shown.add_row(*row)
     return shown
+
+
+def _predicted(outcome: Outcome) -> list[tuple[str, str]]:
+    if outcome.predicted is not None:
+        beside = (
+            "" if outcome.instructions is None else f" ({100 * (outcome.predicted / outcome.instructions - 1):+.1f} %)"
+        )
+        return [("instructions predicted", f"{outcome.predicted:,.0f}{beside}")]
+    return [] if outcome.unpredicted is None else [("instructions predicted", f"none: {outcome.unpredicted}")]

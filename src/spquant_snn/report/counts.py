@@ -52,6 +52,7 @@ class LayerCounts:
         neurons, state_bits: of the layer; 0 neurons in the readout.
         passes: how often its sums are computed; once for the first layer of a still image.
         steps: time steps.
+        active: inputs, behind the pools, that are not zero, over all passes.
         dense, done, effective: synaptic operations, as the module says.
         folded: ``done``, if a sum-pool behind the convolution is folded into its kernel.
         reached: what would be done if a gate skipped no block.
@@ -75,6 +76,7 @@ class LayerCounts:
     state_bits: float
     passes: int
     steps: int
+    active: float
     dense: float
     done: float
     effective: float
@@ -261,6 +263,7 @@ def _layer(
         state_bits=wiring.state_bits[index] if hidden else 0,
         passes=passes,
         steps=steps,
+        active=int(tally.active.sum()) / images,
         dense=float(passes * int(reach.all.sum())),
         done=mean(reach.all, skipped.done),
         effective=mean(reach.nonzero, skipped.effective),
