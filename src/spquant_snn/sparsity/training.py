@@ -56,7 +56,8 @@ class SparseTraining:
 
     Attributes:
         settles: the epoch, counted from one, at whose end the gates are settled; 0 where there is nothing to settle.
-        fixed: the same of all that is learned for sparsity, predictors of blocks too.
+        fixed: the epoch up to which the network is not yet what was asked for: something is not settled, or rates are
+            still on their way down.
     """
 
     def __init__(self, network: SpikingNetwork, goals: Goals, epochs: int, still: bool = True) -> None:
@@ -66,7 +67,8 @@ class SparseTraining:
         self.work = layer_work(network, still)
         self.settles = 0 if self.settled else max(1, round(_END * epochs))
         self.cut = CutTraining(network, goals.skip, epochs) if goals.skip > 0 else None
-        self.fixed = max(self.settles, self.cut.settles if self.cut else 0)
+        lowered = round(_END * epochs) if (goals.rate < 1 or goals.synops > 0) and epochs > 1 else 0
+        self.fixed = max(self.settles, self.cut.settles if self.cut else 0, lowered)
         self._rates: list[Tensor] = []
         self._densities: list[Tensor] = []
 
