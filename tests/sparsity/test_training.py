@@ -209,8 +209,8 @@ def test_only_epochs_with_the_channels_asked_for_can_be_the_best(tmp_path, monke
 def test_an_epoch_before_rates_are_down_cannot_be_the_best(tmp_path, goal):
     made = trainer(out="x", learning_rate=1e-12, **goal).train(epochs=5)  # nothing is learned: the first is as good
     best = made.run.read_record()["best"]
-    assert best["epoch"] > 3
-    assert best["val_accuracy"] == max(line["val_accuracy"] for line in lines(tmp_path / "x")[3:])
+    assert best["epoch"] >= 3
+    assert best["val_accuracy"] == max(line["val_accuracy"] for line in lines(tmp_path / "x")[2:])
 
 
 def test_a_run_that_was_stopped_early_can_be_evaluated(monkeypatch, tmp_path):
