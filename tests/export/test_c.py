@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from graphs import RARE
+from graphs import EXPORTED, GATED
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
@@ -21,17 +21,6 @@ from spquant_snn.integer.file import load_graph, to_bytes
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wundef", "-Wshadow", "-Wno-overlength-strings")
 C_FILES = (*SOURCES, "model.c", "model_selftest.c")
 ALONE = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-jump-tables")
-SEEDS = [
-    (3,),
-    (12,),
-    (16, 1.58, 1.58, "zero"),
-    (17, 2, 2, "zero"),
-    (5, 4, 4, "subtract"),
-    (9, 8, 8),
-    (RARE + 1, 2, 1.58),
-]
-GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
-
 POOLED = (21, 1.58, 1.58, "zero")  # a sum-pool behind its second convolution
 
 MAIN = """
@@ -76,7 +65,7 @@ def said(target, images):
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize(
-    ("drawn", "gated"), [*((drawn, False) for drawn in SEEDS), *((drawn, True) for drawn in GATED)], ids=str
+    ("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), *((drawn, True) for drawn in GATED)], ids=str
 )
 def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated):
     check_runs(firmware(*drawn, gated=gated), tmp_path)

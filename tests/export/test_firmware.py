@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from graphs import GATED
 from spquant_snn.errors import (
     ConfigError,
     DataError,
@@ -29,7 +30,6 @@ from spquant_snn.quant.pool import Pool
 from toolchains import needs
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
-GATED = [(5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8)]
 
 
 @pytest.mark.device

@@ -19,7 +19,7 @@ import pytest
 
 from chromium import BROWSER, Chromium
 from contrast import WORST
-from graphs import RARE
+from graphs import EXPORTED, GATED, RARE
 from mnist import mnist_test_or_skip
 from seeing import CRC, READY, SEE, seen_by_reference
 from spquant_snn.data import load
@@ -42,15 +42,6 @@ pytestmark = [
 ]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SEEDS = [
-    (3,),
-    (12,),
-    (16, 1.58, 1.58, "zero"),
-    (17, 2, 2, "zero"),
-    (5, 4, 4, "subtract"),
-    (9, 8, 8),
-    (RARE + 1, 2, 1.58),
-]
 
 # Keep what the network of a page was last given.
 WATCH = """
@@ -144,9 +135,14 @@ def as_text(image):
     return json.dumps(b64encode(image.tobytes()).decode())
 
 
-@pytest.mark.parametrize("drawn", SEEDS, ids=str)
-def test_a_page_computes_and_counts_as_the_reference(open_page, random_graph, random_images, tmp_path, drawn):
-    graph = random_graph(*drawn)
+@pytest.mark.parametrize(
+    ("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), *((drawn, True) for drawn in GATED)], ids=str
+)
+def test_a_page_computes_and_counts_as_the_reference(
+    open_page, random_graph, with_gates, random_images, tmp_path, drawn, gated
+):
+    graph = with_gates(random_graph(*drawn), drawn[0]) if gated else random_graph(*drawn)
+    assert any(layer.gate is not None for layer in graph.layers) == gated
     images = random_images(graph, 6, drawn[0])
     export_web(graph, images, np.zeros(6, np.int64), tmp_path / "x", f"random graph {drawn}", "digits")
     page = open_page(tmp_path / "x")

@@ -21,6 +21,19 @@ from spquant_snn.quant.pool import Pool
 WIDTHS = tuple(WEIGHT_GRIDS)  # of states too
 RARE = 320
 
+# The graphs every export is tried on, as arguments of ``random_graph``: each width, both resets, and the rare kinds;
+# and those that are given gates.
+EXPORTED = (
+    (3,),
+    (12,),
+    (16, 1.58, 1.58, "zero"),
+    (17, 2, 2, "zero"),
+    (5, 4, 4, "subtract"),
+    (9, 8, 8),
+    (RARE + 1, 2, 1.58),
+)
+GATED = ((5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8))
+
 _MANY = (31, 32, 33, 37, 61, 64, 67, 96, 97, 127, 128, 129)
 _WORK = 2_000_000  # additions of a step, at most, in a connection of many channels
 _INT32 = (1 << 31) - 1

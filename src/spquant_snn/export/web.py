@@ -101,7 +101,7 @@ def export_web(
     Raises:
         DataError: the images do not fit the graph.
         MissingDependencyError: ziglang is not installed.
-        ModelError: the graph is too large, or skips blocks.
+        ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
     check_images(graph, images)
@@ -135,7 +135,7 @@ def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
 
     Raises:
         MissingDependencyError: ziglang is not installed.
-        ModelError: the graph is too large, or skips blocks.
+        ModelError: the graph is too large.
     """
     return compile_module(module_files(graph, images, title), EXPORTS)
 
