@@ -16,7 +16,7 @@ from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import compare, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.config import QuantConfig
-from spquant_snn.quant.freeze import fold_stage, integer_sums
+from spquant_snn.quant.freeze import fold_stage, stage_sums
 from spquant_snn.quant.prepare import prepare
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
@@ -141,7 +141,7 @@ def test_sums_beyond_float32_stay_exact():
     exact = graph.layers[0].connection.codes.astype(np.int64) @ images.reshape(2, -1).astype(np.int64).T
     assert np.array_equal(reference.connect(graph.layers[0].connection, images.astype(np.int32), 255), exact.T)
     stage = network.hidden[0]
-    sums = integer_sums(stage, fold_stage(stage, 8).codes, torch.from_numpy(images))
+    sums = stage_sums(stage, fold_stage(stage, 8), torch.from_numpy(images), None)
     assert np.array_equal(sums.numpy(), exact.T)
 
 

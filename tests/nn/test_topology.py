@@ -59,7 +59,10 @@ def test_any_topology_computes_and_is_prepared(plan, hidden, classes):
         ("0C5-FC10", "'0C5' in '0C5-FC10' is no layer"),
         ("-FC10", "'' in '-FC10' is no layer"),
         ("8C3-P9-8C3-P9-FC10", "'8C3-P9-8C3-P9-FC10' needs larger images than 28x28"),
-        ("lenet", "model must be one of lenet-snn, vgg9-snn, vgg11-snn, or a topology as 32C5-P2-64C5-P2-FC10"),
+        (
+            "lenet",
+            "model must be one of lenet-snn, vgg9-snn, vgg11-snn, resnet11-snn, resnet18-snn, or a topology as",
+        ),
     ],
 )
 def test_what_is_no_topology_is_said_in_a_sentence(name, said):

@@ -433,7 +433,7 @@ REFUSED = {
     ),
     "residual": (
         Residual(lambda n, x: n.fc((n.lif(n.conv(x)) + x).flatten(1))),
-        "branches, sums and skipped layers have no",
+        "a shortcut must start at the spikes of a LIF layer, but the call of .add. .* adds what comes from the input",
     ),
     "function": (
         Residual(lambda n, x: n.fc(torch.relu(n.lif(n.conv(x))).flatten(1))),
@@ -456,7 +456,7 @@ REFUSED = {
     "branch on values": (Residual(by_values), "the forward method of Residual cannot be traced"),
     "unused branch": (
         Residual(lambda n, x: (n.lif(n.conv(x)), n.fc(x.flatten(1)))[1]),
-        "branches, sums and skipped layers",
+        "does not take the output of the layer before it and nothing else",
     ),
 }
 

@@ -52,7 +52,7 @@ def random_graph(seed, weight_bits=None, state_bits=None, reset=None):
     rng = np.random.default_rng(seed)
     weight_bits = rng.choice(WIDTHS) if weight_bits is None else weight_bits
     state_bits = rng.choice(WIDTHS) if state_bits is None else state_bits
-    bits = (_plain(weight_bits), _plain(state_bits))
+    bits = (plain(weight_bits), plain(state_bits))
     reset = str(rng.choice(["zero", "subtract"])) if reset is None else reset
     if seed < RARE:
         return _drawn(rng, bits, reset)
@@ -104,7 +104,7 @@ def _drawn(rng, bits, reset, many=False, weights=None, spikes=None, longest=5):
     for i in range(max(1, convolutions + connected)):
         kind = (_many if many else _convolution) if i < convolutions else _full
         connection = _alike(rng, _fitting(kind, rng, shape, bits[0], f"layer{i}"), weights)
-        neuron = _neuron(rng, connection, bits[1], reset, PIXEL if i == 0 else 1)
+        neuron = random_neuron(rng, connection, bits[1], reset, PIXEL if i == 0 else 1)
         layers.append(Layer(connection, _stuck(rng, neuron, spikes)))
         shape = connection.output_shape(shape)
     last = _alike(rng, _fitting(_full, rng, shape, bits[0], "readout"), weights)
@@ -115,7 +115,7 @@ def _drawn(rng, bits, reset, many=False, weights=None, spikes=None, longest=5):
     return Graph(input_shape, timesteps, tuple(layers), Readout(last, fraction, bias, scale))
 
 
-def _plain(bits):
+def plain(bits):
     return int(bits) if float(bits).is_integer() else float(bits)
 
 
@@ -143,7 +143,7 @@ def _pools(rng, shape):
     )
 
 
-def _codes(rng, shape, bits):
+def random_codes(rng, shape, bits):
     """Codes over the whole grid, many of them zero."""
     grid = WEIGHT_GRIDS[bits]
     codes = rng.integers(grid.low, grid.high + 1, shape)
@@ -157,7 +157,7 @@ def _full(rng, shape, bits, name):
         inner = (inner[0], *pool.size(*inner[1:]))
     if min(inner) < 1:
         raise ModelError("nothing is left")
-    return Connection(name, _codes(rng, (int(rng.integers(1, 12)), int(np.prod(inner))), bits), bits, pools=pools)
+    return Connection(name, random_codes(rng, (int(rng.integers(1, 12)), int(np.prod(inner))), bits), bits, pools=pools)
 
 
 def _convolution(rng, shape, bits, name):
@@ -167,7 +167,7 @@ def _convolution(rng, shape, bits, name):
     kernel = rng.integers(1, 6, 2)
     return Connection(
         name,
-        _codes(rng, (outputs, channels // groups, *kernel), bits),
+        random_codes(rng, (outputs, channels // groups, *kernel), bits),
         bits,
         stride=tuple(map(int, rng.choice([1, 1, 2, 3], 2))),
         padding=tuple(map(int, rng.integers(0, 3, 2))),
@@ -184,7 +184,7 @@ def _many(rng, shape, bits, name):
     outputs = channels if groups > 1 else int(rng.choice(_MANY))
     return Connection(
         name,
-        _codes(rng, (outputs, channels // groups, *rng.choice([1, 1, 2, 3, 5, 7], 2)), bits),
+        random_codes(rng, (outputs, channels // groups, *rng.choice([1, 1, 2, 3, 5, 7], 2)), bits),
         bits,
         stride=tuple(map(int, rng.integers(1, 4, 2))),
         padding=tuple(map(int, rng.integers(0, 4, 2))),
@@ -209,11 +209,14 @@ def _stuck(rng, neuron, spikes):
     return dataclasses.replace(neuron, fire=np.full_like(neuron.fire, _INT32 if spikes == "never" else -_INT32 - 1))
 
 
-def _neuron(rng, connection, bits, reset, largest):
+def random_neuron(rng, connection, bits, reset, largest, shortcut=None):
+    """Neurons that spike now and then."""
     channels = len(connection.codes)
-    reach = connection.reach(largest)
+    reach = connection.reach(largest) if shortcut is None else connection.reach(largest) + shortcut.reach()
     threshold = float(rng.uniform(0.5, 2))
     codes = connection.codes.reshape(channels, -1).astype(float)
+    if shortcut is not None:
+        codes = np.concatenate([codes, shortcut.connection.codes.reshape(channels, -1) * 2.0**shortcut.shift], 1)
     drive = connection.largest_input(largest) * (connection.sum_pool.area if connection.sum_pool else 1)
     gain = threshold / (np.sqrt(np.square(codes).sum(1) + 0.1) * drive * rng.uniform(0.1, 1, channels))
     gain[rng.random(channels) < 0.05] *= 1e-6  # no input can move this neuron

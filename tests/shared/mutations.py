@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 
 from graphs import RARE, random_graph, with_gates
+from residual import residual_graph
 from spquant_snn.integer.file import to_bytes
 
 START = 20  # of the header
@@ -36,6 +37,7 @@ NUDGES = {
     "reset": ["zero", "subtract"],
     "decay_shift": [0, 1, 16],
     "shift": [0, 1, 31, 32, 40],
+    "source": [0, 1, 2, 5, 1023],
     "scale": [1e-300, 1e300],
     "shape": [[1, 1], [1, 1, 1, 1], [2, 3], [10**9, 1000]],
 }
@@ -45,6 +47,7 @@ def seed_files():
     """The files that mutations start from: graphs of every kind, none of them large."""
     graphs = [random_graph(seed) for seed in (*range(16), *range(RARE, RARE + 30))]
     graphs += [with_gates(random_graph(seed), seed) for seed in range(RARE, RARE + 30, 2)]
+    graphs += [residual_graph(seed) for seed in range(20)]
     files = list(map(to_bytes, graphs))
     return [data for data in files if len(data) < 10_000]
 
@@ -62,8 +65,11 @@ def opened(data):
     return json.loads(data[START : START + length]), data[START + length :]
 
 
-def sealed(header, blobs, version=1):
-    """A file of a header, JSON or bytes, with a length and a checksum that hold."""
+def sealed(header, blobs, version=None):
+    """A file of a header, JSON or bytes, with a length and a checksum that hold; of format 2 if it has shortcuts."""
+    if version is None:
+        layers = header.get("layers") if isinstance(header, dict) else None
+        version = 1 + any(isinstance(x, dict) and "shortcut" in x for x in (layers if isinstance(layers, list) else []))
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return b"\x89SPQ\r\n\x1a\n" + struct.pack("<III", version, len(text), zlib.crc32(text)) + text + blobs
 

@@ -132,6 +132,45 @@ class Connection:
         return np.maximum(up, -down) * area
 
 
+@dataclass(frozen=True, eq=False)
+class Shortcut:
+    """Synapses from the spikes of an earlier layer than the one before: ``sums += shortcut's sums << shift``.
+
+    Args:
+        source: index of that layer.
+        connection: a convolution without pools.
+        shift: of its sums, 0 to 16.
+    """
+
+    source: int
+    connection: Connection
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        connection = self.connection
+        check(0 <= self.shift <= 16, connection.name, f"a shortcut shifted by {self.shift} bits is out of range")
+        check(
+            connection.convolves and not connection.pools and connection.sum_pool is None,
+            connection.name,
+            "a shortcut is a convolution without pools",
+        )
+
+    @property
+    def identity(self) -> bool:
+        """Whether each channel goes to the channel of its number alone, place by place."""
+        connection = self.connection
+        return (
+            connection.codes.shape == (connection.groups, 1, 1, 1)
+            and connection.stride == (1, 1)
+            and connection.padding == (0, 0)
+        )
+
+    def reach(self) -> NDArray[np.int64]:
+        """[O] the largest absolute value that it adds."""
+        reach: NDArray[np.int64] = self.connection.reach(1) << self.shift
+        return reach
+
+
 def check(holds: bool, name: str, wrong: str) -> None:
     """Raise ModelError unless what must hold of the layer ``name`` does."""
     if not holds:

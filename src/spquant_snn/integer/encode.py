@@ -7,7 +7,7 @@ from ..quant.fold import Neuron, Scaled, Table
 from ..quant.grids import TERNARY
 from ..quant.pool import Pool
 from .blobs import BlobWriter
-from .graph import Connection, Graph
+from .graph import Connection, Graph, Layer, Shortcut
 
 Part = dict[str, object]
 
@@ -17,20 +17,32 @@ def encode(graph: Graph, blobs: BlobWriter) -> Part:
     return {
         "input_shape": _row(graph.input_shape),
         "timesteps": int(graph.timesteps),
-        "layers": [
-            {
-                "connection": _connection(layer.connection, blobs),
-                "neuron": _neuron(layer.neuron, blobs),
-                "gate": None if layer.gate is None else _gate(layer.gate, blobs),
-            }
-            for layer in graph.layers
-        ],
+        "layers": [_layer(layer, blobs, bool(graph.shortcuts)) for layer in graph.layers],
         "readout": {
             "connection": _connection(graph.readout.connection, blobs),
             "fraction": int(graph.readout.fraction),
             "bias": blobs.add(graph.readout.bias),
             "scale": float(graph.readout.scale),
         },
+    }
+
+
+def _layer(layer: Layer, blobs: BlobWriter, shortcuts: bool) -> Part:
+    part: Part = {
+        "connection": _connection(layer.connection, blobs),
+        "neuron": _neuron(layer.neuron, blobs),
+        "gate": None if layer.gate is None else _gate(layer.gate, blobs),
+    }
+    if shortcuts:  # format 2
+        part["shortcut"] = None if layer.shortcut is None else _shortcut(layer.shortcut, blobs)
+    return part
+
+
+def _shortcut(shortcut: Shortcut, blobs: BlobWriter) -> Part:
+    return {
+        "source": int(shortcut.source),
+        "shift": int(shortcut.shift),
+        "connection": _connection(shortcut.connection, blobs),
     }
 
 

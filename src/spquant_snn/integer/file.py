@@ -1,18 +1,20 @@
-"""The ``.spq`` file, version 1: an integer graph in bytes, the same bytes for the same graph on every machine.
+"""The ``.spq`` file, versions 1 and 2: an integer graph in bytes, the same bytes for the same graph on every machine.
 
 All integers are little-endian. A file is a prefix, a header and a row of blobs, with nothing between or behind them.
 
 **Prefix**, 20 bytes:
 
     0   8  magic   89 53 50 51 0D 0A 1A 0A ("\\x89SPQ\\r\\n\\x1a\\n": a transfer as text or of 7 bits breaks it)
-    8   4  version uint32, 1
+    8   4  version uint32, 1; 2 for a graph with shortcuts
     12  4  length  uint32, bytes of the header, at most 1 MiB
     16  4  crc32   uint32, of the header's bytes (CRC-32 of ISO 3309, as in zlib and PNG)
 
 **Header**, UTF-8 JSON, one object. Keys come in any order; none may be missing, unknown or doubled; numbers are finite:
 
     header      "input_shape": [C, H, W], "timesteps": 1..1024, "layers": [layer, ...] (1..1024), "readout": readout
-    layer       "connection": connection, "neuron": neuron, "gate": gate or null; null in the first layer
+    layer       "connection": connection, "neuron": neuron, "gate": gate or null; null in the first layer;
+                in version 2 also "shortcut": shortcut or null
+    shortcut    "source": index of an earlier layer, "shift": 0..16, "connection": connection
     readout     "connection": connection, "fraction": 0..8, "bias": blob [O], "scale": number above 0
     connection  "name": text, "bits": 1.58 or 2..8, "stride": [y, x], "padding": [y, x], "groups": g,
                 "pools": [pool, ...] (0..16), "sum_pool": pool or null, "codes": blob [O, I/g, kh, kw] or [O, F]
@@ -31,8 +33,8 @@ printable characters; the areas of a connection's sum-pools multiply to at most 
 ``graph``, ``quant.fold`` and ``quant.blocks``.
 
 **Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's, then its
-gate's; of the readout codes, bias. The first is at offset 0, each of the others where the one before it ends. The last
-index of an array runs fastest.
+gate's, then its shortcut's codes; of the readout codes, bias. The first is at offset 0, each of the others where the
+one before it ends. The last index of an array runs fastest.
 
     ternary, bits2 .. bits8   codes, as their bits say, packed as ``pack`` says
     int8, int16, int32        all other arrays, in two's complement
@@ -60,7 +62,7 @@ from .fields import parse
 from .graph import Graph
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 
 _PREFIX = struct.Struct("<8sIII")
 _LONGEST_HEADER = 1 << 20
@@ -104,7 +106,8 @@ def to_bytes(graph: Graph) -> bytes:
     """
     blobs = BlobWriter()
     header = json.dumps(encode(graph, blobs), separators=(",", ":"), allow_nan=False).encode()
-    data = b"".join([_PREFIX.pack(MAGIC, VERSION, len(header), zlib.crc32(header)), header, *blobs.parts])
+    version = VERSION if graph.shortcuts else 1
+    data = b"".join([_PREFIX.pack(MAGIC, version, len(header), zlib.crc32(header)), header, *blobs.parts])
     try:
         _check(data)  # nothing is written that could not be read
     except FileFormatError as error:
@@ -130,20 +133,20 @@ def from_bytes(data: bytes) -> Graph:
 def _check(data: bytes) -> Callable[[], Graph]:
     """Check everything but the values of the arrays; what is returned builds the graph."""
     view = memoryview(data)
-    length, checksum = _prefix(data)
+    version, length, checksum = _prefix(data)
     header, blobs = bytes(view[_PREFIX.size : _PREFIX.size + length]), view[_PREFIX.size + length :]
     try:
         if len(header) < length:
             raise FileFormatError(f"it ends after {len(data)} bytes, within its header")
         if zlib.crc32(header) != checksum:
             raise FileFormatError("the checksum of the header does not hold")
-        return decode(parse(header), BlobReader(blobs))
+        return decode(parse(header), BlobReader(blobs), version)
     except FileFormatError as error:
         raise _damaged(error) from error
 
 
-def _prefix(data: bytes) -> tuple[int, int]:
-    """Length and checksum of the header."""
+def _prefix(data: bytes) -> tuple[int, int, int]:
+    """Version of the format, and length and checksum of the header."""
     if not data.startswith(MAGIC):
         raise FileFormatError(
             f"it is not a .spq file, it starts with {data[:8].hex() or 'nothing'}: give the path of an exported network"
@@ -159,7 +162,7 @@ def _prefix(data: bytes) -> tuple[int, int]:
         raise FileFormatError(
             f"format {version} with a header of {length} bytes does not exist: copy or export the file again"
         )
-    return length, checksum
+    return version, length, checksum
 
 
 def _damaged(error: FileFormatError) -> FileFormatError:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Neuron, Scaled, Table
 from ..quant.grids import STATE_GRIDS
-from .connection import INT32, Connection, Shape, check
+from .connection import INT32, Connection, Shape, Shortcut, check
 
-__all__ = ["PIXEL", "Connection", "Graph", "Layer", "Readout", "Shape"]
+__all__ = ["PIXEL", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut"]
 
 PIXEL = 255
 
@@ -26,11 +26,13 @@ class Layer:
 
     Args:
         gate: which blocks of neurons are computed in a step; None: all.
+        shortcut: what the spikes of an earlier layer add to the sums; None: nothing. A gate does not count them.
     """
 
     connection: Connection
     neuron: Neuron
     gate: BlockGate | None = None
+    shortcut: Shortcut | None = None
 
     def __post_init__(self) -> None:
         name, neuron, channels = self.connection.name, self.neuron, len(self.connection.codes)
@@ -68,6 +70,13 @@ class Layer:
             )
         if self.gate is not None:
             self._check_gate(self.gate)
+        if self.shortcut is not None:
+            check(self.connection.convolves, name, "a shortcut joins a convolution")
+
+    def reach(self, largest: int) -> NDArray[np.int64]:
+        """[O] the largest absolute value of a sum, the shortcut's part too, of inputs 0 .. ``largest``."""
+        reach = self.connection.reach(largest)
+        return reach if self.shortcut is None else reach + self.shortcut.reach()
 
     def _check_gate(self, gate: BlockGate) -> None:
         name, blocks = self.connection.name, blocks_of(len(self.connection.codes))
@@ -96,7 +105,7 @@ class Layer:
             ModelError: one could.
         """
         neuron, store, name = self.neuron, self.neuron.store, self.connection.name
-        sums = int(self.connection.reach(largest).max())
+        sums = int(self.reach(largest).max())
         if isinstance(store, Table):
             remainder = int(np.abs(store.decay.astype(np.int64)).max())
         else:
@@ -151,7 +160,7 @@ class Readout:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: layers of neurons in a row, then the readout.
+    """A network: layers of neurons in a row, shortcuts around some of them, then the readout.
 
     Args:
         input_shape: (C, H, W) of an image, pixels 0 .. 255.
@@ -176,15 +185,36 @@ class Graph:
         check(len(self.layers) > 0, "graph", "there is no layer of neurons")
         shape: Shape = self.input_shape
         check(self.layers[0].gate is None, "graph", "the first layer, which meets pixels, cannot have a gate")
+        shapes: list[Shape] = []
         for i, layer in enumerate(self.layers):
             layer.check_gate_bounds(shape)
             shape = layer.connection.output_shape(shape)
+            if layer.shortcut is not None:
+                self._check_shortcut(layer.shortcut, shapes, shape)
             layer.check_bounds(PIXEL if i == 0 else 1)
+            shapes.append(shape)
         self.readout.connection.output_shape(shape)
         self.readout.check_bounds(1, self.timesteps)
 
+    @staticmethod
+    def _check_shortcut(shortcut: Shortcut, before: list[Shape], shape: Shape) -> None:
+        name, source = shortcut.connection.name, shortcut.source
+        check(0 <= source < len(before), name, f"a shortcut cannot start at layer {source}")
+        found = shortcut.connection.output_shape(before[source])
+        check(found == shape, name, f"the shortcut has sums of shape {found}, not {shape}")
+
+    @property
+    def shortcuts(self) -> tuple[Shortcut, ...]:
+        return tuple(layer.shortcut for layer in self.layers if layer.shortcut is not None)
+
+    @property
+    def synapses(self) -> tuple[Connection, ...]:
+        """All connections, those of shortcuts last."""
+        return (*self.connections, *(shortcut.connection for shortcut in self.shortcuts))
+
     @property
     def connections(self) -> tuple[Connection, ...]:
+        """Those of the layers and of the readout, without shortcuts."""
         return (*(layer.connection for layer in self.layers), self.readout.connection)
 
     @property
@@ -202,7 +232,7 @@ class Graph:
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weight codes at their width."""
-        return sum(connection.codes.size * connection.bits for connection in self.connections) / 8
+        return sum(connection.codes.size * connection.bits for connection in self.synapses) / 8
 
     @property
     def state_bytes(self) -> float:

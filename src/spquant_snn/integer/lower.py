@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..quant.freeze import fold_readout, fold_stage
+from ..quant.freeze import fold_readout
 from ..quant.network import SpikingNetwork
+from ..quant.pool import Pool
+from ..quant.shortcut import Shortcut as TrainedShortcut
 from ..quant.stage import Stage
-from .graph import Connection, Graph, Layer, Readout
+from ..quant.synapse import Synapse
+from .graph import Connection, Graph, Layer, Readout, Shortcut
 from .verify import Trace
 
 
@@ -24,17 +27,16 @@ def lower(network: SpikingNetwork) -> Graph:
     """
     if not network.frozen:
         raise ModelError("the network is still in training form: call freeze() before lower()")
-    bits, live = network.config.state_bits, network.live_inputs()
     layers = []
-    for stage, inputs in zip(network.hidden, live, strict=False):
-        folded = fold_stage(stage, bits, inputs)
+    for stage, folded in zip(network.hidden, network.fold(), strict=True):
         if folded.gate is not None and stage.gate is not None and not bool(stage.gate.opened().all()):
             raise ModelError(
                 f"layer {stage.name!r} has closed channels, and blocks that are skipped are made of open ones: "
                 "call compact() before lower()"
             )
-        layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron, folded.gate))
-    last = fold_readout(network.readout, network.config.timesteps, live[-1])
+        shortcut = None if folded.shortcut is None else _shortcut(stage, folded.shortcut)
+        layers.append(Layer(_connection(network, stage, folded.codes), folded.neuron, folded.gate, shortcut))
+    last = fold_readout(network.readout, network.config.timesteps, network.live_inputs()[-1])
     readout = Readout(_connection(network, network.readout, last.codes), last.fraction, last.bias, last.scale)
     return Graph(network.input_shape, network.config.timesteps, tuple(layers), readout)
 
@@ -59,14 +61,24 @@ def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
 
 
 def _connection(network: SpikingNetwork, stage: Stage, codes: torch.Tensor) -> Connection:
-    synapse = stage.synapse
+    bits = cast(float, network.config.weight_bits)
+    return _synapses(stage.name, stage.synapse, codes, bits, stage.pools)
+
+
+def _shortcut(stage: Stage, codes: torch.Tensor) -> Shortcut:
+    trained = cast(TrainedShortcut, stage.shortcut)
+    connection = _synapses(trained.name, trained.synapse, codes, cast(float, trained.bits), ())
+    return Shortcut(trained.source, connection, trained.shift)
+
+
+def _synapses(name: str, synapse: Synapse, codes: torch.Tensor, bits: float, pools: tuple[Pool, ...]) -> Connection:
     return Connection(
-        name=stage.name,
+        name=name,
         codes=codes.cpu().numpy(),
-        bits=cast(float, network.config.weight_bits),
+        bits=bits,
         stride=synapse.stride,
         padding=synapse.padding,
         groups=synapse.groups,
-        pools=stage.pools,
+        pools=pools,
         sum_pool=synapse.pool,
     )

@@ -114,7 +114,7 @@ class Program:
 
     def __repr__(self) -> str:
         shape, connections = "x".join(map(str, self.input_shape)), self.graph.connections
-        weights = sum(connection.codes.size for connection in connections)
+        weights = sum(connection.codes.size for connection in self.graph.synapses)
         return (
             f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
         )

@@ -29,10 +29,11 @@ def quiet_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
         largest: the largest value of an input, 255 for pixels, 1 for spikes.
 
     Returns:
-        At least 0, at most 2^31 - 1 where no input matters; None where codes are too many to be looked up.
+        At least 0, at most 2^31 - 1 where no input matters; None where codes are too many to be looked up, or where a
+        shortcut adds to what the inputs do.
     """
     neuron, connection = layer.neuron, layer.connection
-    if not isinstance(neuron.store, Table):
+    if not isinstance(neuron.store, Table) or layer.shortcut is not None:
         return None
     rise, fall = (distance >> neuron.fraction for distance in _distances(neuron, neuron.store))
     often = connection.largest_input(largest) * (connection.sum_pool.area if connection.sum_pool else 1)

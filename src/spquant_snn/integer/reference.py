@@ -1,6 +1,6 @@
 """The reference: what an integer graph computes, written to be read. Every other backend must give the same integers.
 
-Each function is one line of the definition: pool, sum, gate, integrate, fire, store, read out.
+Each function is one line of the definition: pool, sum, add the shortcut, gate, integrate, fire, store, read out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..errors import DataError
 from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Int64, Neuron, Table
 from ..quant.pool import Pool
-from .graph import PIXEL, Connection, Graph, Readout
+from .graph import PIXEL, Connection, Graph, Readout, Shortcut
 
 Spikes = NDArray[np.bool_]
 Probe = Callable[[str, Spikes, Int32], None]
@@ -39,17 +39,23 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
     steps = graph.timesteps if still else len(images)
     graph.readout.check_bounds(1, steps)
     x: Int32 = images.astype(np.int32)
+    passed = {shortcut.source: x for shortcut in graph.shortcuts}  # spikes that are taken again
     for i, layer in enumerate(graph.layers):
         largest = layer.connection.largest_input(PIXEL if i == 0 else 1)
         if i == 0 and still:
             sums = [connect(layer.connection, x, largest)] * steps  # the same at every step
         else:
             sums = [connect(layer.connection, frame, largest) for frame in x]
+        if layer.shortcut is not None:
+            beside = passed[layer.shortcut.source]
+            sums = [added(layer.shortcut, drive, frame) for drive, frame in zip(sums, beside, strict=True)]
         active = [active_inputs(layer.connection, frame) for frame in x] if layer.gate else None
         spikes, codes = integrate(layer.neuron, sums, layer.gate, active)
         if probe is not None:
             probe(layer.connection.name, spikes, codes)
         x = spikes.astype(np.int32)  # [T, N, ...]
+        if i in passed:
+            passed[i] = x
     return read_out(graph.readout, x)
 
 
@@ -60,6 +66,11 @@ def connect(connection: Connection, x: Int32, largest: int) -> Int32:
         return exact_product(x.reshape(len(x), -1), connection.codes.T, largest)
     sums = convolve(connection, x, largest)
     return pool_windows(sums, connection.sum_pool) if connection.sum_pool else sums
+
+
+def added(shortcut: Shortcut, sums: Int32, spikes: Int32) -> Int32:
+    """The sums [N, O, ...] with what a shortcut adds, of the spikes [N, ...] at its source."""
+    return sums + (connect(shortcut.connection, spikes, 1) << shortcut.shift)
 
 
 def pooled(connection: Connection, x: Int32) -> Int32:

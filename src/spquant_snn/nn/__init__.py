@@ -3,5 +3,6 @@
 from .layers import SpikingSequential, fold_time
 from .lif import LIF
 from .models import VGGSNN, LeNetSNN, build_model
+from .resnet import ResidualBlock, ResNetSNN
 
-__all__ = ["LIF", "VGGSNN", "LeNetSNN", "SpikingSequential", "build_model", "fold_time"]
+__all__ = ["LIF", "VGGSNN", "LeNetSNN", "ResNetSNN", "ResidualBlock", "SpikingSequential", "build_model", "fold_time"]

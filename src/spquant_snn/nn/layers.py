@@ -1,8 +1,8 @@
-"""Layers without memory, run over time: the time steps are folded into the batch."""
+"""Layers in a row, run over time: for those without memory the time steps are folded into the batch."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,18 @@ def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
     return torch.unflatten(layer(x.flatten(0, 1)), 0, (x.shape[0], x.shape[1]))
 
 
+@runtime_checkable
+class OverTime(Protocol):
+    """A module whose forward method takes ``[T, N, ...]``, and which says what it computes in one instant."""
+
+    def instant(self, x: Tensor) -> Tensor:
+        """The module on one time step, [N, ...], without a memory: how ``prepare`` reads it."""
+        ...
+
+
 class SpikingSequential(nn.Sequential):
-    """Layers in a row over ``[T, N, ...]``: LIF layers see time, all others see the time steps as one batch.
+    """Layers in a row over ``[T, N, ...]``: LIF layers and modules that know time see it, all others see the time steps
+    as one batch.
 
     ``prepare`` takes the same module; there each layer stands for one instant, as in any ``nn.Sequential``.
     """
@@ -34,7 +44,7 @@ class SpikingSequential(nn.Sequential):
 
 
 def _over_time(layer: nn.Module, x: Tensor) -> Tensor:
-    if isinstance(layer, LIF | SpikingSequential):
+    if isinstance(layer, LIF | OverTime):
         return cast(Tensor, layer(x))
     if isinstance(layer, nn.Sequential):
         for inner in layer:
@@ -43,7 +53,7 @@ def _over_time(layer: nn.Module, x: Tensor) -> Tensor:
     if any(isinstance(inner, LIF) for inner in layer.modules()):
         raise ModelError(
             f"SpikingSequential cannot run {type(layer).__name__} over time, which holds a LIF layer behind a forward "
-            "method of its own: put its layers into the row"
+            "method of its own: put its layers into the row, or give it an instant method"
         )
     return fold_time(layer, x)
 

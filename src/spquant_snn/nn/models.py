@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import ConfigError
 from .layers import SpikingSequential
 from .lif import LIF
+from .resnet import ResNetSNN
 from .topology import Neuron, convolution, head, is_topology, neurons_of, topology
 
 
@@ -101,6 +102,8 @@ MODELS: dict[str, Callable[..., SpikingSequential]] = {
     "lenet-snn": LeNetSNN,
     "vgg9-snn": partial(VGGSNN, depth=9),
     "vgg11-snn": partial(VGGSNN, depth=11),
+    "resnet11-snn": partial(ResNetSNN, depth=11),
+    "resnet18-snn": partial(ResNetSNN, depth=18),
 }
 
 

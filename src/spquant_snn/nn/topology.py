@@ -69,9 +69,9 @@ def topology(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuro
     return SpikingSequential(layers | head(index + 1, channels * height * width, sizes[:-1], classes, neuron))
 
 
-def convolution(index: int, inputs: int, outputs: int, kernel: int) -> OrderedDict[str, nn.Module]:
-    """The sums of a convolution that keeps the size of the image."""
-    return OrderedDict({f"conv{index}": nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)})
+def convolution(index: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> OrderedDict[str, nn.Module]:
+    """The sums of a convolution that keeps the size of the image, but for its stride."""
+    return OrderedDict({f"conv{index}": nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)})
 
 
 def neurons_of(index: int, channels: int, neuron: Neuron, pool: int = 0) -> OrderedDict[str, nn.Module]:

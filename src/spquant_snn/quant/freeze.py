@@ -23,6 +23,7 @@ from .blocks import BlockGate
 from .fold import Neuron, Table, fold_neuron, with_silent
 from .grids import Bits
 from .stage import Stage
+from .synapse import Synapse
 from .weight import integer_codes
 
 _READOUT_LIMIT = 1 << 30
@@ -35,6 +36,7 @@ class Folded:
     codes: Tensor  # int8 [O, ...]
     neuron: Neuron
     gate: BlockGate | None
+    shortcut: Tensor | None  # int8 [O, ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Readout:
     scale: float
 
 
-def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded:
+def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: Tensor | None = None) -> Folded:
     """Integer weights and neuron constants of a stage, from its parameters as they are now.
 
     Closed channels become silent ones: weights of zero before neurons that never fire. No constant of an open channel
@@ -56,6 +58,7 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded
 
     Args:
         inputs: [I] bool over the second axis of the weight, the inputs that can be other than zero; None: all.
+        sources: [I] bool, the channels at the source of the shortcut that can; None: all.
 
     Raises:
         ModelError: the constants do not fit 32 bits, or are not finite.
@@ -63,9 +66,10 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded
     lif, synapse = stage.lif, stage.synapse
     assert lif is not None
     assert synapse.quantizer is not None
-    codes = _live_codes(stage, inputs)
+    codes = _live_codes(synapse, inputs)
+    shortcut = None if stage.shortcut is None else _live_codes(stage.shortcut.synapse, sources)
     gain, offset = (x.cpu().numpy() for x in stage.affine())
-    reach = synapse.reach(codes, stage.largest_input).cpu().numpy()
+    reach = stage.reach(codes, shortcut).cpu().numpy()
     live = np.ones(len(codes), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
         neuron, dead = fold_neuron(
@@ -82,15 +86,15 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None) -> Folded
     unmoved = ~live
     unmoved[live] = dead
     if unmoved.any():
-        codes = codes.masked_fill(torch.from_numpy(unmoved).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
+        codes, shortcut = _without(codes, unmoved), None if shortcut is None else _without(shortcut, unmoved)
     gate = None if stage.skipping is None else stage.skipping.rule(int(live.sum()))
-    return Folded(codes, neuron if live.all() else with_silent(neuron, live), gate)
+    return Folded(codes, neuron if live.all() else with_silent(neuron, live), gate, shortcut)
 
 
 def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
     room for; ``inputs`` as for ``fold_stage``."""
-    codes = _live_codes(stage, inputs)
+    codes = _live_codes(stage.synapse, inputs)
     gain, offset = (x.cpu().numpy() for x in stage.affine())
     if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
         raise ModelError(
@@ -109,24 +113,41 @@ def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> 
     return Readout(codes, fraction, bias, float(np.ldexp(gain[0], -fraction)))
 
 
-def _live_codes(stage: Stage, inputs: Tensor | None) -> Tensor:
+def _live_codes(synapse: Synapse, inputs: Tensor | None) -> Tensor:
     """The weight codes, int8 [O, I, ...], zero where the input is always zero."""
-    assert stage.synapse.quantizer is not None
-    codes = integer_codes(stage.synapse.quantizer, stage.synapse.weight)
-    return codes if inputs is None else codes * inputs.to(torch.int8).view(1, -1, *[1] * (codes.dim() - 2))
+    assert synapse.quantizer is not None
+    codes = integer_codes(synapse.quantizer, synapse.weight)
+    if inputs is None:
+        return codes
+    axis = (-1, 1) if synapse.groups > 1 else (1, -1)  # of an identity, each output has its own input
+    return codes * inputs.to(torch.int8).view(*axis, *[1] * (codes.dim() - 2))
 
 
-def integer_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:
-    """Sums of integer codes over whole-number inputs, exact, as int32.
+def _without(codes: Tensor, outputs: NDArray[np.bool_]) -> Tensor:
+    """The codes [O, ...], zero for outputs [O] of a mask."""
+    return codes.masked_fill(torch.from_numpy(outputs).to(codes.device).view(-1, *[1] * (codes.dim() - 1)), 0)
+
+
+def stage_sums(stage: Stage, folded: Folded, x: Tensor, source: Tensor | None) -> Tensor:
+    """The integers that reach the neurons of a stage, int32 [N, ...], of whole-number inputs [N, ...] and of the spikes
+    [N, ...] at the source of its shortcut."""
+    sums = integer_sums(stage.synapse, folded.codes, stage.pooled(x), stage.largest_input)
+    if stage.shortcut is None or folded.shortcut is None or source is None:
+        return sums
+    return sums + (integer_sums(stage.shortcut.synapse, folded.shortcut, source, 1) << stage.shortcut.shift)
+
+
+def integer_sums(synapse: Synapse, codes: Tensor, x: Tensor, largest: int) -> Tensor:
+    """Sums of integer codes over whole-number inputs 0 .. ``largest``, exact, as int32.
 
     Floating point adds whole numbers exactly while they fit its significand: float32 where the largest sum does,
     float64 above. Products are rounded to whole numbers once more, since some convolutions of GPUs add fractions.
     """
-    reach = int(stage.synapse.reach(codes, stage.largest_input).max())
+    reach = int(synapse.reach(codes, largest).max())
     dtype = torch.float32 if reach < (1 << 20 if x.is_cuda else 1 << 24) else torch.float64
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if x.is_cuda else nullcontext()
     with torch.autocast(x.device.type, enabled=False), exact:
-        return stage.synapse.sums(stage.pooled(x.to(dtype)), codes.to(dtype)).round_().to(torch.int32)
+        return synapse.sums(x.to(dtype), codes.to(dtype)).round_().to(torch.int32)
 
 
 class IntegerSteps:

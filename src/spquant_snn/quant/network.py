@@ -14,7 +14,8 @@ from ..errors import DataError, ModelError
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
-from .freeze import IntegerRecurrence, fold_readout, fold_stage, integer_sums, integer_unroll
+from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_sums, integer_unroll, stage_sums
+from .shortcut import Shortcut
 from .stage import Stage
 
 Probe = Callable[[str, Tensor, Tensor], None]
@@ -65,9 +66,9 @@ class SpikingNetwork(nn.Module):
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weights at their width."""
-        return (
-            sum(cast(Stage, stage).synapse.weight.numel() for stage in self.stages) * float(self.config.weight_bits) / 8
-        )
+        main = sum(cast(Stage, stage).synapse.weight.numel() for stage in self.stages) * float(self.config.weight_bits)
+        shortcuts = (stage.shortcut for stage in self.hidden if stage.shortcut is not None)
+        return (main + sum(part.synapse.weight.numel() * float(part.bits) for part in shortcuts)) / 8
 
     @property
     def state_bytes(self) -> float:
@@ -105,9 +106,10 @@ class SpikingNetwork(nn.Module):
         steps = self.config.timesteps if still else x.shape[0]
         if self.frozen:
             return self._frozen_logits(x, steps, still, probe, watch)
-        h = x.float()
+        h, sources = x.float(), _Sources(self.hidden)
         for i, stage in enumerate(self.hidden):
-            h = self._spikes(stage, h, steps, still, probe)
+            h = self._spikes(stage, h, sources.of(stage), steps, still, probe)
+            sources.keep(i, h)
             if watch is not None:
                 watch(i, h)
             still = False
@@ -146,9 +148,24 @@ class SpikingNetwork(nn.Module):
                 live.append(opened.repeat_interleave(cast(Stage, after).synapse.weight.shape[1] // len(opened)))
         return live
 
-    def _spikes(self, stage: Stage, h: Tensor, steps: int, still: bool, probe: Probe | None) -> Tensor:
+    def live_sources(self, stage: Stage) -> Tensor | None:
+        """[C] bool, the channels that are open at the source of a stage's shortcut; None where all are."""
+        gate = None if stage.shortcut is None else self.hidden[stage.shortcut.source].gate
+        return None if gate is None or bool(gate.opened().all()) else gate.opened()
+
+    def fold(self) -> list[Folded]:
+        """The integers of the stages with neurons, as their parameters are now."""
+        live = self.live_inputs()
+        return [
+            fold_stage(stage, self.config.state_bits, inputs, self.live_sources(stage))
+            for stage, inputs in zip(self.hidden, live, strict=False)
+        ]
+
+    def _spikes(
+        self, stage: Stage, h: Tensor, source: Tensor | None, steps: int, still: bool, probe: Probe | None
+    ) -> Tensor:
         lif = cast(LIF, stage.lif)
-        current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1)), 0, h.shape[:2])
+        current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
         if probe is None:
             spikes = lif.still(current, steps) if still else cast(Tensor, lif(current, stage.skip(h)))
             return spikes if stage.gate is None else cast(Tensor, stage.gate(spikes))
@@ -180,12 +197,12 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
-        h = x.float()
-        for i, (stage, live) in enumerate(zip(self.hidden, self.live_inputs(), strict=False)):
-            lif, folded = cast(LIF, stage.lif), fold_stage(stage, self.config.state_bits, live)
+        h, sources = x.float(), _Sources(self.hidden)
+        for i, (stage, folded) in enumerate(zip(self.hidden, self.fold(), strict=True)):
+            lif, source = cast(LIF, stage.lif), sources.of(stage)
             flat = h if still else h.flatten(0, 1)
             time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
-            sums = time(integer_sums(stage, folded.codes, flat.detach()))
+            sums = time(stage_sums(stage, folded, flat.detach(), None if source is None else source.detach()))
             skip = None if still else stage.skip(h)
             potentials, spikes, codes, computed = integer_unroll(folded.neuron, sums, steps, still, skip)
             if probe is not None:
@@ -196,10 +213,11 @@ class SpikingNetwork(nn.Module):
                 gain, offset = (p.float().view(shape) for p in stage.affine())
                 v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
                 h = IntegerRecurrence.apply(
-                    time(stage.current(flat)), lif.threshold, v, spikes, computed, lif.dynamics, still
+                    time(stage.current(flat, source)), lif.threshold, v, spikes, computed, lif.dynamics, still
                 )  # type: ignore[no-untyped-call]
                 if stage.gate is not None:
                     h = stage.gate(h)  # closed channels are silent already; this is for the gradient
+            sources.keep(i, h)
             if watch is not None:
                 watch(i, h)
             still = False
@@ -208,13 +226,15 @@ class SpikingNetwork(nn.Module):
     def _readout_integers(self, h: Tensor) -> tuple[Tensor, float]:
         """Integer logits of each step, int64 [T, N, classes], and what a logit of one is worth."""
         readout = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1])
-        sums = torch.unflatten(integer_sums(self.readout, readout.codes, h.flatten(0, 1)), 0, h.shape[:2]).long()
+        stage, flat = self.readout, self.readout.pooled(h.flatten(0, 1))
+        sums = integer_sums(stage.synapse, readout.codes, flat, stage.largest_input)
+        sums = torch.unflatten(sums, 0, h.shape[:2]).long()
         return (sums << readout.fraction) + torch.from_numpy(readout.bias).to(h.device), readout.scale
 
     def _find_shapes(self) -> list[tuple[int, ...]]:
         """Run one black image through, so that layers that do not fit one another are found here, by name."""
         h: Tensor = torch.zeros(1, *self.input_shape)
-        shapes = []
+        shapes: list[tuple[int, ...]] = []
         for stage in (*self.hidden, self.readout):
             found, weight = "x".join(map(str, h.shape[1:])), stage.synapse.weight
             try:
@@ -232,6 +252,8 @@ class SpikingNetwork(nn.Module):
                     f"layer {stage.name!r} leaves nothing of its input of {found}: use larger images or fewer pools"
                 )
             shapes.append(tuple(h.shape[1:]))
+            if stage.shortcut is not None:
+                _check_shortcut(stage, stage.shortcut, shapes)
         return shapes[:-1]
 
     def _check_integer(self) -> None:
@@ -248,6 +270,42 @@ class SpikingNetwork(nn.Module):
         if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
             shape = "x".join(map(str, self.input_shape))
             raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")
+
+
+class _Sources:
+    """Spikes that shortcuts take later, kept until the last of them has."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self._last = {stage.shortcut.source: stage for stage in stages if stage.shortcut is not None}
+        self._kept: dict[int, Tensor] = {}
+
+    def keep(self, index: int, spikes: Tensor) -> None:
+        """Those of a layer, [T, N, ...]."""
+        if index in self._last:
+            self._kept[index] = spikes.flatten(0, 1)
+
+    def of(self, stage: Stage) -> Tensor | None:
+        """[T * N, ...] those that the shortcut of a stage takes; None where it has none."""
+        if stage.shortcut is None:
+            return None
+        last = self._last[stage.shortcut.source] is stage
+        return self._kept.pop(stage.shortcut.source) if last else self._kept[stage.shortcut.source]
+
+
+def _check_shortcut(stage: Stage, shortcut: Shortcut, shapes: list[tuple[int, ...]]) -> None:
+    """Raise ModelError unless what a shortcut adds has the shape of the sums."""
+    shape, weight = shapes[shortcut.source], shortcut.synapse.weight
+    name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
+    try:
+        found = shortcut.synapse.sums(torch.zeros(1, *shape), torch.zeros_like(weight, device="cpu")).shape[1:]
+    except RuntimeError:
+        found = torch.Size()
+    if tuple(found) != shapes[-1]:
+        gives = "does not take them" if not found else "makes them " + "x".join(map(str, found))
+        raise ModelError(
+            f"the shortcut {name!r} to layer {stage.name!r} starts at spikes of {'x'.join(map(str, shape))} and "
+            f"{gives}, but {wanted} is wanted: use a Conv2d of kernel 1 with the stride and the channels of the block"
+        )
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

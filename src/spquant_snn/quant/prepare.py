@@ -6,7 +6,8 @@ neurons is
 
     [MaxPool2d | AvgPool2d | Dropout | Flatten]*  (Conv2d | Linear)  [BatchNorm | AvgPool2d | Dropout]*  LIF
 
-and the last layer is a Linear. Average pooling and batch normalisation commute at inference; here the pool always
+and the last layer is a Linear. Behind the Conv2d, earlier spikes may be added, as they are or through a Conv2d of their
+own. Average pooling and batch normalisation commute at inference; here the pool always
 comes first. Dropout works on the inputs of the weights or on those of the neurons, whichever it stands nearer to.
 """
 
@@ -24,9 +25,10 @@ from .config import QuantConfig
 from .grids import FLOAT, STATE_GRIDS
 from .network import SpikingNetwork
 from .pool import Pool
+from .shortcut import Shortcut
 from .stage import Norm, Stage
 from .synapse import Synapse
-from .tracing import Layer, read_layers
+from .tracing import Join, Layer, read_layers
 
 
 def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, int]) -> SpikingNetwork:
@@ -34,8 +36,8 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
 
     Args:
         model: a row of Conv2d, Linear, BatchNorm, AvgPool2d, MaxPool2d on spikes, Flatten, Dropout and ``LIF`` layers,
-            in any modules and any forward method that calls them one after another. It is not changed; its parameters
-            are copied.
+            in any modules and any forward method that calls them one after another, with shortcuts as in
+            ``bn(conv(y) + shortcut(x))``. It is not changed; its parameters are copied.
         config: bits and time steps.
         input_shape: (C, H, W) of an image.
 
@@ -56,6 +58,7 @@ class _Draft:
     pools: list[Pool] = field(default_factory=list)
     synapse: tuple[str, nn.Conv2d | nn.Linear] | None = None
     sum_pool: Pool | None = None
+    shortcut: tuple[str, int, nn.Conv2d | None] | None = None
     norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
     lif: LIF | None = None
     drop_spikes: float = 0.0
@@ -71,12 +74,16 @@ def _split(layers: list[Layer]) -> list[_Draft]:
     """
     drafts: list[_Draft] = []
     draft = _Draft()
-    for path, layer in layers:
-        if draft.synapse is None:
+    indices: dict[int, int] = {}
+    for place, (path, layer) in enumerate(layers):
+        if isinstance(layer, Join):
+            _add_shortcut(draft, path, layer, indices)
+        elif draft.synapse is None:
             _before_synapse(draft, path, layer, first=not drafts)
         else:
             _after_synapse(draft, path, layer)
         if draft.lif is not None:
+            indices[place] = len(drafts)
             drafts.append(draft)
             draft = _Draft()
     if not drafts:
@@ -89,7 +96,8 @@ def _split(layers: list[Layer]) -> list[_Draft]:
             "the last layer must be a Linear, whose outputs are summed over time"
         )
     path, layer = draft.synapse
-    if not isinstance(layer, nn.Linear) or draft.norm is not None or draft.sum_pool is not None:
+    behind = (draft.norm, draft.sum_pool, draft.shortcut)
+    if not isinstance(layer, nn.Linear) or any(part is not None for part in behind):
         raise ModelError(
             f"the last layer must be a Linear with nothing but Dropout behind it, "
             f"found {layers[-1][0]!r} after {path!r}"
@@ -117,6 +125,27 @@ def _before_synapse(draft: _Draft, path: str, layer: nn.Module, first: bool) -> 
         )
 
 
+def _add_shortcut(draft: _Draft, path: str, join: Join, indices: dict[int, int]) -> None:
+    if draft.synapse is None:
+        raise ModelError(
+            f"the sum {path!r} adds spikes to spikes: add them to the currents before the LIF layer, "
+            "lif(bn(conv(y) + shortcut(x)))"
+        )
+    main, layer = draft.synapse
+    if not isinstance(layer, nn.Conv2d):
+        raise ModelError(f"the shortcut {path!r} joins layer {main!r}, which is no Conv2d: shortcuts join convolutions")
+    if draft.norm is not None or draft.drop_current:
+        raise ModelError(
+            f"the shortcut {path!r} joins behind the batch normalisation or dropout of layer {main!r}: "
+            "move these behind the sum, bn(conv(y) + shortcut(x))"
+        )
+    if draft.shortcut is not None:
+        raise ModelError(f"the shortcut {path!r} is the second one to layer {main!r}; there can be one")
+    if join.layer is not None:
+        _check_synapse(path, join.layer, flat=False)
+    draft.shortcut = (path, indices[join.source], join.layer)
+
+
 def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
     kind = type(layer).__name__
     if isinstance(layer, LIF):
@@ -135,6 +164,10 @@ def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
     elif isinstance(layer, nn.AvgPool2d):
         if draft.synapse is not None and isinstance(draft.synapse[1], nn.Linear):
             raise ModelError(f"layer {path!r}: AvgPool2d behind a Linear has no image to pool")
+        if draft.shortcut is not None:
+            raise ModelError(
+                f"layer {path!r}: AvgPool2d behind a sum with a shortcut; use strides in the block, or pool the spikes"
+            )
         if draft.sum_pool is not None:
             raise ModelError(f"layer {path!r}: a second pool behind the same weights; make it one larger pool")
         draft.sum_pool = _pool(path, layer)
@@ -204,7 +237,19 @@ def _build(draft: _Draft, config: QuantConfig, first: bool, last: bool) -> Stage
         grid = STATE_GRIDS[float(config.state_bits)]
         lif.levels = Levels(grid.low, grid.high, float(grid.step))
     scale = config.full_scale if first else None
-    stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, scale)
+    shortcut = None
+    if draft.shortcut is not None:
+        shortcut = Shortcut(*draft.shortcut, layer.weight, config)
+        _merge_bias(synapse, shortcut.synapse)
+    stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, scale, shortcut)
     if draft.norm is not None and draft.norm.weight is not None:
         stage.flip(draft.norm.weight.detach() < 0)
     return stage
+
+
+def _merge_bias(synapse: Synapse, shortcut: Synapse) -> None:
+    """Let the main branch have the bias of both; another number of outputs is refused later."""
+    if shortcut.bias is not None and len(shortcut.weight) == len(synapse.weight):
+        bias = shortcut.bias.detach()
+        synapse.bias = nn.Parameter(bias if synapse.bias is None else synapse.bias.detach() + bias)
+        shortcut.bias = None

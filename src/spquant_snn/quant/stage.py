@@ -1,6 +1,7 @@
 """A stage: what lies between the spikes of one layer and those of the next, in training form.
 
 spikes -> pools -> synapse (codes, sum-pool) -> batch normalisation -> LIF -> spikes
+                                            + shortcut, of an earlier layer's spikes
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
 from .pool import Pool
+from .shortcut import Shortcut
 from .synapse import Synapse, apply_pool
 
 
@@ -86,6 +88,7 @@ class Stage(nn.Module):
         synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
         drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
         full_scale: where the input is of pixels or event counts, 0 .. 255, which of them stands for 1; None of spikes.
+        shortcut: what an earlier layer adds to the sums.
 
     Attributes:
         gate: closes channels of the neurons; None leaves all open.
@@ -103,6 +106,7 @@ class Stage(nn.Module):
         drop_spikes: float,
         drop_current: float,
         full_scale: int | None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -110,6 +114,7 @@ class Stage(nn.Module):
         self.synapse = synapse
         self.norm = norm
         self.lif = lif
+        self.shortcut = shortcut
         self.gate: Gate | None = None
         self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
@@ -131,18 +136,27 @@ class Stage(nn.Module):
             x = apply_pool(pool, x)
         return x
 
-    def current(self, x: Tensor) -> Tensor:
-        """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...]."""
+    def current(self, x: Tensor, source: Tensor | None = None) -> Tensor:
+        """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...], and of the spikes [N, ...] at
+        the source of the shortcut."""
         synapse = self.synapse
         x = F.dropout(self.pooled(x), self.drop_spikes, self.training)
         codes = synapse.codes()
         factor = (synapse.scale() / self.divisor).view(-1, *[1] * (codes.dim() - 1))
         y = synapse.sums(x, codes * factor).float()
+        if self.shortcut is not None:
+            assert source is not None
+            y = y + self.shortcut.sums(source, factor).float()
         if synapse.bias is not None:
             y = y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
         if self.norm is not None:
             y = self.norm(y)
         return F.dropout(y, self.drop_current, self.training)
+
+    def reach(self, codes: Tensor, shortcut: Tensor | None) -> Tensor:
+        """[O] int64, the largest absolute value that a sum can take, of integer codes and those of the shortcut."""
+        reach = self.synapse.reach(codes, self.largest_input)
+        return reach if self.shortcut is None or shortcut is None else reach + self.shortcut.reach(shortcut)
 
     def skip(self, h: Tensor) -> Skip | None:
         """The decisions over inputs [T, N, ...]; None where all neurons are computed."""
@@ -170,7 +184,8 @@ class Stage(nn.Module):
         the function stays the same in floating point."""
         sign = torch.where(negative, -1.0, 1.0)
         with torch.no_grad():
-            self.synapse.weight.mul_(sign.view(-1, *[1] * (self.synapse.weight.dim() - 1)))
+            for part in (self.synapse, *([self.shortcut.synapse] if self.shortcut else [])):
+                part.weight.mul_(sign.view(-1, *[1] * (part.weight.dim() - 1)))
             if self.synapse.bias is not None:
                 self.synapse.bias.mul_(sign)
             if self.norm is not None:

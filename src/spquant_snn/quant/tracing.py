@@ -1,4 +1,4 @@
-"""Reading a user's module: which layers it calls, one after another.
+"""Reading a user's module: which layers it calls, one after another, and which spikes it adds to sums on the way.
 
 The module's forward method is traced symbolically, as what it computes in one instant. Layers may be modules or the
 usual functions of torch.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ..errors import ModelError
-from ..nn.layers import SpikingSequential
+from ..nn.layers import OverTime, SpikingSequential
 from ..nn.lif import LIF
 
 _LEAVES = (
@@ -30,14 +31,29 @@ _LEAVES = (
     nn.Identity,
     LIF,
 )
-Layer = tuple[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Join:
+    """A sum: what the spikes of an earlier layer add to the currents of the row.
+
+    Args:
+        source: place of the LIF layer in the row.
+        layer: Conv2d between them; None where the spikes themselves are added.
+    """
+
+    source: int
+    layer: nn.Conv2d | None
+
+
+Layer = tuple[str, nn.Module | Join]
 
 
 def read_layers(model: nn.Module) -> list[Layer]:
-    """The layers that a model calls, in order, with their paths.
+    """The layers that a model calls, in order, with their paths; sums with shortcuts stand where they are made.
 
     Raises:
-        ModelError: the model does something else than calling layers in a row.
+        ModelError: the model does something else than calling layers in a row, with shortcuts around some.
     """
     if _is_leaf(model):
         return [(type(model).__name__.lower(), model)]
@@ -53,8 +69,14 @@ def read_layers(model: nn.Module) -> list[Layer]:
         ) from error
     modules = dict(model.named_modules())
     layers: list[Layer] = []
+    sums = {node: _branches(node, modules) for node in graph.nodes if _adds(node)}
+    aside = {node for _, shortcut in sums.values() for node in shortcut[1:]}
+    places: dict[fx.Node, int] = {}
     previous: fx.Node | None = None
     for node in graph.nodes:
+        if node in aside:
+            continue
+        places[node] = len(layers)
         if node.op == "output":
             if node.args[0] is not previous:
                 raise ModelError(f"{type(model).__name__}.forward must return the output of its last layer alone")
@@ -66,11 +88,19 @@ def read_layers(model: nn.Module) -> list[Layer]:
                 )
         elif _is_batch_size(node):
             continue
+        elif node in sums:
+            main, shortcut = sums[node]
+            if main is not previous:
+                raise _branched(node)
+            layers.append(_join(node, shortcut, modules, places))
         else:
             layers.append(_layer_of(node, previous, modules))
         previous = node
     called: set[nn.Module] = set()
-    for path, layer in layers:
+    for path, found in layers:
+        layer = found.layer if isinstance(found, Join) else found
+        if layer is None:
+            continue
         if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
             raise ModelError(
                 f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
@@ -84,9 +114,12 @@ def _is_leaf(module: nn.Module) -> bool:
     return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
 
 
-def _is_row(module: object) -> bool:
-    """Whether a module is a row of layers whose forward method runs over time; its ``instant`` is read in its place."""
-    return isinstance(module, SpikingSequential) and type(module).forward is SpikingSequential.forward
+def _knows_time(module: object) -> bool:
+    """Whether the forward method of a module runs over time; its ``instant`` is read in its place. A row with another
+    forward method than its own is read by that."""
+    if isinstance(module, SpikingSequential) and type(module).forward is not SpikingSequential.forward:
+        return False
+    return isinstance(module, OverTime)
 
 
 class _Tracer(fx.Tracer):
@@ -96,7 +129,7 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
 
     def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        if _is_row(root):
+        if _knows_time(root):
             self.traced_func_name = "instant"
         return super().trace(root, concrete_args)
 
@@ -104,8 +137,8 @@ class _Tracer(fx.Tracer):
         return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if _is_row(m):
-            return cast(SpikingSequential, m).instant(*args, **kwargs)
+        if _knows_time(m):
+            return cast(OverTime, m).instant(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
 
@@ -130,10 +163,7 @@ def _is_batch_size(node: fx.Node) -> bool:
 
 def _layer_of(node: fx.Node, previous: fx.Node | None, modules: dict[str, nn.Module]) -> Layer:
     if [source for source in node.all_input_nodes if not _is_batch_size(source)] != [previous]:
-        raise ModelError(
-            f"{_where(node)} does not take the output of the layer before it and nothing else: "
-            "branches, sums and skipped layers have no integer form yet"
-        )
+        raise _branched(node)
     if node.op == "call_module":
         return str(node.target), modules[str(node.target)]
     if _flattens(node):
@@ -144,6 +174,75 @@ def _layer_of(node: fx.Node, previous: fx.Node | None, modules: dict[str, nn.Mod
         f"{_where(node)} has no integer form: use Conv2d, Linear, BatchNorm1d/2d, AvgPool2d, MaxPool2d on spikes, "
         "Flatten (or flatten(1)), Dropout and LIF layers"
     )
+
+
+def _branched(node: fx.Node) -> ModelError:
+    return ModelError(
+        f"{_where(node)} does not take the output of the layer before it and nothing else: the only branch that has an "
+        "integer form is a shortcut, bn(conv(y) + shortcut(x)) with spikes x and a LIF layer behind it"
+    )
+
+
+# ---- shortcuts ----
+
+
+def _adds(node: fx.Node) -> bool:
+    """Whether a call adds two tensors."""
+    targets = (operator.add, operator.iadd, torch.add, "add", "add_")
+    nodes = [argument for argument in node.args if isinstance(argument, fx.Node) and not _is_batch_size(argument)]
+    return node.target in targets and len(nodes) == len(node.args) == 2 and not node.kwargs
+
+
+def _branches(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, list[fx.Node]]:
+    """The main input of a sum, and the other branch from its root, spikes as a rule, to its last layer."""
+    order = {other: i for i, other in enumerate(node.graph.nodes)}
+    one, two = (_path(cast(fx.Node, argument), modules) for argument in node.args)
+    while len(one) > 1 and len(two) > 1 and one[1] is two[1]:  # they part later
+        one, two = one[1:], two[1:]
+    first = (order[one[0]], len(one) > 1) >= (order[two[0]], len(two) > 1)
+    main, shortcut = (one, two) if first else (two, one)
+    return main[-1], shortcut
+
+
+def _path(node: fx.Node, modules: dict[str, nn.Module]) -> list[fx.Node]:
+    """The nodes from the nearest spikes, sum or input before a node up to it."""
+    path = [node]
+    while not (_is_lif(node, modules) or _adds(node) or node.op == "placeholder"):
+        inputs = [source for source in node.all_input_nodes if not _is_batch_size(source)]
+        if len(inputs) != 1:
+            break
+        node = inputs[0]
+        path.append(node)
+    return path[::-1]
+
+
+def _is_lif(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    return node.op == "call_module" and isinstance(modules[str(node.target)], LIF)
+
+
+def _join(node: fx.Node, shortcut: list[fx.Node], modules: dict[str, nn.Module], places: dict[fx.Node, int]) -> Layer:
+    root, *rest = shortcut
+    if not _is_lif(root, modules):
+        raise ModelError(
+            f"a shortcut must start at the spikes of a LIF layer, but {_where(node)} adds what comes from "
+            f"{_where(root)}: put a LIF layer there"
+        )
+    found = [(part, modules.get(str(part.target))) for part in rest]
+    layers = [(part, layer) for part, layer in found if not isinstance(layer, nn.Identity)]
+    for part, layer in layers:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            raise ModelError(
+                f"{_where(part)}: batch normalisation in a shortcut has no integer form; normalise the sum, "
+                "bn(conv(y) + shortcut(x))"
+            )
+    for part, layer in layers:
+        if not isinstance(layer, nn.Conv2d) or len(layers) > 1:
+            raise ModelError(
+                f"{_where(part)} has no integer form in a shortcut: it is the spikes themselves or one Conv2d on them"
+            )
+    if not layers:
+        return node.name, Join(places[root], None)
+    return str(layers[0][0].target), Join(places[root], cast(nn.Conv2d, layers[0][1]))
 
 
 def _flattens(node: fx.Node) -> bool:
@@ -163,5 +262,7 @@ def _flattens(node: fx.Node) -> bool:
 def _where(node: fx.Node) -> str:
     if node.op == "call_module":
         return f"layer {node.target!r}"
+    if node.op == "placeholder":
+        return f"the input {node.target!r}"
     target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     return f"the {'use' if node.op == 'get_attr' else 'call'} of {target!r} in the forward method"

@@ -97,6 +97,23 @@ class Learned(WeightQuantizer):
         return clipped + ((clipped + 0.5).floor().clamp(self.low, self.high) - clipped).detach()
 
 
+class Multiples(WeightQuantizer):
+    """Codes of 8 bits that are trained multiples of a fixed number of codes.
+
+    Args:
+        unit: codes that a weight of one stands for.
+        rounds: whether they are rounded; where not, the network is in floating point.
+    """
+
+    def __init__(self, weight: Tensor, unit: float, rounds: bool) -> None:
+        super().__init__(weight, 8, False, False)
+        self.unit, self.rounds = unit, rounds
+
+    def codes(self, weight: Tensor) -> Tensor:
+        scaled = weight * self.unit
+        return self.round(scaled) if self.rounds else scaled
+
+
 def weight_quantizer(choice: str, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> WeightQuantizer:
     """The quantiser of a name, as ``QuantConfig.weight_quantizer`` allows it."""
     kind = {"standardized": Standardized, "learned": Learned}[choice]
