@@ -30,7 +30,7 @@ from .vectors import make_vectors
 VERSION = 3  # of the folder
 
 _HEADERS = (
-    "spq.h", "blocks.h", "events.h", "sums.h", "packed.h", "packed_lanes.h", "packed_mve.h",
+    "spq.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h", "packed_mve.h",
     "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
     "scaled.h", "dense.h",
     "sliced.h",
@@ -57,7 +57,7 @@ class Plans:
             ModelError: it is too large for the runtime.
         """
         synapses = plan_synapses(graph, Body.PACKED, small)
-        listed = [part.connection for part in synapses if part.connection.form not in (DENSE, SLICED)]
+        listed = [c for part in synapses for c in part.connections if c.form not in (DENSE, SLICED)]
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, synapses, streams=True, event=event)

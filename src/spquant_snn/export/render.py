@@ -88,8 +88,9 @@ class Model:
         items = value if isinstance(value, tuple) else (value,)
         if not items:
             return "0"
-        structs = ",\n    ".join(self._struct(kind._type_, item, layer, owner) for item in items)
         own = "spq_" + kind._type_.__name__.removeprefix("C").lower()
+        inner = (owner[0], f"{owner[1]}_{name}") if name == "shortcut" else owner  # it has tables of the same names
+        structs = ",\n    ".join(self._struct(kind._type_, item, layer, inner) for item in items)
         place = f"{owner[0]}_{owner[1]}_{name}"
         if (own, structs) not in self.places:
             self.places[own, structs] = place

@@ -10,6 +10,7 @@ SOURCES = (
     "run.c",
     "events.c",
     "sums.c",
+    "shortcut.c",
     "blocks.c",
     "packed.c",
     "neuron.c",
@@ -31,6 +32,7 @@ class Used:
     codes: int
     sorted: int
     blocks: int
+    shortcuts: int
     event: int  # bytes of an event
 
     @classmethod
@@ -38,23 +40,26 @@ class Used:
         """Of a plan whose events take ``event`` bytes."""
         names = (
             "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "sorted",
-            "blocks",
+            "blocks", "shortcuts",
         )  # fmt: skip
         found = dict.fromkeys(names, 0)
         found["sorted"] = 1
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
-            found["forms"] |= 1 << c.form
             found["blocks"] |= int(layer.blocks is not None)
+            found["shortcuts"] |= int(layer.shortcut is not None)
             counted = i == 0
             for pool in c.pools:
                 counted = counted or not pool.largest
                 found["pools"] |= 2 if counted else 1
-            if packed is not None:
-                half, whole = packed.units % 2, int(packed.units > 1)
-                found["fields"] |= whole << packed.bits
-                found["half_fields"] |= half << (packed.bits if packed.grain == 4 else 1)
+            for connection in (c, *([layer.shortcut.connection] if layer.shortcut else [])):
+                found["forms"] |= 1 << connection.form
+                if connection.packed is not None:
+                    half, whole = connection.packed.units % 2, int(connection.packed.units > 1)
+                    found["fields"] |= whole << connection.packed.bits
+                    found["half_fields"] |= half << (connection.packed.bits if connection.packed.grain == 4 else 1)
             if packed is not None and packed.lanes:
+                half, whole = packed.units % 2, int(packed.units > 1)
                 sixteen = int(packed.lanes == 16)
                 kind = 1 << (sixteen | (packed.bits >= 8) << 1 | (packed.fraction > 0) << 2)
                 found["settles"] |= whole * kind

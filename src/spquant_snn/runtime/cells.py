@@ -29,7 +29,7 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
     store, levels = neuron.store, neuron.high - neuron.low + 1
     table, scaled = (store, None) if isinstance(store, Table) else (None, store)
     assert table is not None or isinstance(scaled, Scaled)
-    reach = layer.connection.reach(largest)
+    reach = layer.reach(largest)
     planes = neuron_planes(neuron, reach, _totals(layer.connection)) if sliced else None
     return NeuronPlan(
         bits=next(bits for bits in (2, 3, 4, 8) if levels <= 1 << bits),

@@ -5,7 +5,19 @@ from __future__ import annotations
 from ..integer.graph import Graph, Shape
 from .arena import Arena, Region
 from .cells import padded
-from .plan import DENSE, LANES, LAYOUT, SLICED, UNIT, WORDS, Body, LayerPlan, NetworkPlan, ScratchPlan
+from .plan import (
+    DENSE,
+    IDENTITY,
+    LANES,
+    LAYOUT,
+    SLICED,
+    WORDS,
+    Body,
+    ConnectionPlan,
+    LayerPlan,
+    NetworkPlan,
+    ScratchPlan,
+)
 from .synapses import Synapses, counts_of, plan_connection, too_large, words_of
 
 _INT32 = (1 << 31) - 1
@@ -39,14 +51,12 @@ def plan_network(
     shared = steps == graph.timesteps and not streams
     arena = Arena(guard)
     states = _states(arena, parts[:-1], shared)
-    between = [
-        arena.take(4 * steps * max((part.connection.words for part in parts[k:-1:2]), default=0)) for k in range(2)
-    ]
+    spikes = _spikes(arena, parts[:-1], steps)
     layers = [
-        LayerPlan(part.connection, part.neuron, part.blocks, state, between[i % 2])
-        for i, (part, state) in enumerate(zip(parts, states, strict=False))
+        LayerPlan(part.connection, part.neuron, part.blocks, part.shortcut, state, place)
+        for part, state, place in zip(parts, states, spikes, strict=False)
     ]
-    readout = LayerPlan(parts[-1].connection, None, None, Region(0, 0), Region(0, 0))
+    readout = LayerPlan(parts[-1].connection, None, None, None, Region(0, 0), Region(0, 0))
     logits = arena.take(4 * LANES * readout.connection.tiles)
     scratch = _scratch(arena, parts, event)
     if arena.size > _INT32:
@@ -74,10 +84,11 @@ def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Synaps
     """
     shapes: list[Shape] = [graph.input_shape, *graph.shapes]
     layers = (*graph.layers, None)
-    return tuple(
-        plan_connection(connection, shape, layer, body, i == 0, small)
-        for i, (connection, shape, layer) in enumerate(zip(graph.connections, shapes, layers, strict=True))
-    )
+    parts = []
+    for i, (connection, shape, layer) in enumerate(zip(graph.connections, shapes, layers, strict=True)):
+        source = shapes[layer.shortcut.source + 1] if layer is not None and layer.shortcut is not None else ()
+        parts.append(plan_connection(connection, shape, layer, body, i == 0, small, source))
+    return tuple(parts)
 
 
 def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Region]:
@@ -88,8 +99,35 @@ def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Reg
     return [Region(place.offset, size) for size in sizes]
 
 
+def _spikes(arena: Arena, parts: tuple[Synapses, ...], steps: int) -> list[Region]:
+    """Where the spikes of each layer lie: a place is taken again when no layer needs what is there; two are enough but
+    where shortcuts take spikes later."""
+    needed = [i + 1 for i in range(len(parts))]  # the last layer that takes those of layer i
+    for i, part in enumerate(parts):
+        if part.shortcut is not None:
+            needed[part.shortcut.source] = max(needed[part.shortcut.source], i)
+    held: list[int] = []  # the layer whose spikes were put last into each place
+    chosen, sizes = [], []
+    for i, part in enumerate(parts):
+        place = next((k for k, owner in enumerate(held) if needed[owner] < i), len(held))
+        if place == len(held):
+            held.append(i)
+            sizes.append(0)
+        held[place] = i
+        chosen.append(place)
+        sizes[place] = max(sizes[place], 4 * steps * part.connection.words)
+    places = [arena.take(size) for size in sizes]
+    return [places[place] for place in chosen]
+
+
+def _beside(parts: tuple[Synapses, ...]) -> list[ConnectionPlan]:
+    """The connections of shortcuts that have sums of their own."""
+    shortcuts = (part.shortcut for part in parts if part.shortcut is not None)
+    return [shortcut.connection for shortcut in shortcuts if shortcut.connection.form != IDENTITY]
+
+
 def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPlan:
-    everything = [part.connection for part in parts]
+    everything, beside = [part.connection for part in parts], _beside(parts)
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
     starts = (
         (c.rows + int(part.blocks is not None)) * (c.width + 1)
@@ -118,13 +156,17 @@ def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPl
         starts=arena.take(4 * max(starts, default=0)),
         events=arena.take(event * max((c.events for c in listed), default=0)),
         values=arena.take(4 * max((c.events for c in listed if c.weighed), default=0)),
-        lines=arena.take(_RUN_BYTES * max((c.window * c.kernel_height for c in listed), default=0)),
-        runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in listed), default=0)),
-        sums=arena.take(max((4 if c.wide else 2) * UNIT * c.units * c.out_width for c in everything if not c.decides)),
+        lines=arena.take(_RUN_BYTES * max((c.window * c.kernel_height for c in (*listed, *beside)), default=0)),
+        runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in (*listed, *beside)), default=0)),
+        sums=arena.take(max(c.row_of_sums for c in everything if not c.decides)),
         frame=arena.take(2 * max(frames, default=0)),
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
         heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),
         shifts=arena.take(4 * max((c.row_words + WORDS for c, _, _, _ in sliced), default=0)),
+        beside_starts=arena.take(4 * max((c.rows * (c.width + 1) for c in beside), default=0)),
+        beside_events=arena.take(event * max((c.events for c in beside), default=0)),
+        beside_values=arena.take(4 * max((c.events for c in beside if c.weighed), default=0)),
+        beside_sums=arena.take(max((c.row_of_sums for c in beside), default=0)),
         marks=arena.take(max((part.connection.row_words for part in parts if part.blocks), default=0)),
         planes=arena.take(4 * max(planes, default=0)),
     )

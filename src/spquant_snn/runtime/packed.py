@@ -16,14 +16,17 @@ _INT16 = (1 << 15) - 1
 _UINT16 = (1 << 16) - 1
 
 
-def plan_packed(codes: Int32, layer: Layer | None, reach: int, area: int, counts: bool) -> PackedPlan | None:
+def plan_packed(
+    codes: Int32, layer: Layer | None, reach: int, area: int, counts: bool, readout: bool = False
+) -> PackedPlan | None:
     """The codes [O, I, kh, kw] of a connection in fields of words, or None where a sum could leave 16 bits.
 
     Args:
-        layer: None for the readout.
+        layer: whose neurons decide on the lanes; None where sums are wanted.
         reach: the largest absolute value of a sum.
         area: kernels that an output adds up, of a pool that is not folded.
         counts: inputs are values, not spikes.
+        readout: the sums are those of the readout, behind which nothing is looked at.
     """
     low, high = int(codes.min()), int(codes.max())
     lift = 0 if counts else max(0, -low)
@@ -33,7 +36,7 @@ def plan_packed(codes: Int32, layer: Layer | None, reach: int, area: int, counts
     if bits < 8 and codes[0].size * area * (max(0, high) + lift) > _UINT16:
         bits = 8  # there lanes may carry into each other
     units = -(-len(codes) // _UNIT)
-    few = layer is None and bits == 2 and len(codes) <= _UNIT - 4  # they leave a byte of each word, and more
+    few = readout and bits == 2 and len(codes) <= _UNIT - 4  # they leave a byte of each word, and more
     words = _words(codes + lift, lift, bits, units)
     lanes, constants = _constants(layer.neuron, reach, units) if layer else (0, None)
     largest = max(1, max(0, high) + lift)

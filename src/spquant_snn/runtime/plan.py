@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from .arena import Region
 
-LAYOUT = 5  # SPQ_LAYOUT
+LAYOUT = 6  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
 UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
-ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16 = range(8)
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY = range(9)
 
 
 class Body(IntEnum):
@@ -140,6 +140,11 @@ class ConnectionPlan:
         return self.out_height * self.row_words
 
     @property
+    def row_of_sums(self) -> int:
+        """Bytes of the sums of a row of outputs."""
+        return (4 if self.wide else 2) * UNIT * self.units * self.out_width
+
+    @property
     def events(self) -> int:
         """The most events that its lists hold."""
         return self.rows * self.width * self.channels
@@ -190,10 +195,18 @@ class BlocksPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class ShortcutPlan:
+    source: int
+    shift: int
+    connection: ConnectionPlan
+
+
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
     connection: ConnectionPlan
     neuron: NeuronPlan | None
     blocks: BlocksPlan | None
+    shortcut: ShortcutPlan | None
     state: Region
     spikes: Region
 
@@ -211,6 +224,10 @@ class ScratchPlan:
     columns: Region
     heads: Region
     shifts: Region
+    beside_starts: Region
+    beside_events: Region
+    beside_values: Region
+    beside_sums: Region
     marks: Region
     planes: Region
 

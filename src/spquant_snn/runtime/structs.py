@@ -83,11 +83,16 @@ class CBlocks(Structure):
     ]
 
 
+class CShortcut(Structure):
+    _fields_ = [("source", c_int32), ("shift", c_int32), ("connection", CConnection)]
+
+
 class CLayer(Structure):
     _fields_ = [
         ("connection", CConnection),
         ("neuron", POINTER(CNeuron)),
         ("blocks", POINTER(CBlocks)),
+        ("shortcut", POINTER(CShortcut)),
         ("state", CRegion),
         ("spikes", CRegion),
     ]
@@ -97,7 +102,9 @@ class CScratch(Structure):
     _fields_ = [
         ("pooled", CRegion * 2),
         *((name, CRegion) for name in ("starts", "events", "values", "lines", "runs", "sums")),
-        *((name, CRegion) for name in ("frame", "columns", "heads", "shifts", "marks", "planes")),
+        *((name, CRegion) for name in ("frame", "columns", "heads", "shifts")),
+        *((name, CRegion) for name in ("beside_starts", "beside_events", "beside_values", "beside_sums")),
+        *((name, CRegion) for name in ("marks", "planes")),
     ]
 
 

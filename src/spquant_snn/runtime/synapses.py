@@ -6,13 +6,13 @@ convolution is folded into its kernel; and the widths in which sums are added fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..integer.graph import PIXEL, Connection, Layer, Shape
+from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
 from ..quant.pool import Pool
 from .cells import padded, plan_blocks, plan_neuron
 from .packed import field_bits, plan_packed
@@ -21,6 +21,7 @@ from .plan import (
     ADD16,
     DENSE,
     GROUPED,
+    IDENTITY,
     LANES,
     MULTIPLY,
     MULTIPLY16,
@@ -32,6 +33,7 @@ from .plan import (
     ConnectionPlan,
     NeuronPlan,
     PoolPlan,
+    ShortcutPlan,
 )
 from .slices import plan_slices
 
@@ -47,19 +49,34 @@ class Synapses:
     connection: ConnectionPlan
     neuron: NeuronPlan | None
     blocks: BlocksPlan | None
+    shortcut: ShortcutPlan | None = None
+
+    @property
+    def connections(self) -> tuple[ConnectionPlan, ...]:
+        """Its own, and that of its shortcut."""
+        return (self.connection,) if self.shortcut is None else (self.connection, self.shortcut.connection)
 
 
 def plan_connection(
-    connection: Connection, shape: Shape, layer: Layer | None, body: Body, first: bool, small: bool = False
+    connection: Connection,
+    shape: Shape,
+    layer: Layer | None,
+    body: Body,
+    first: bool,
+    small: bool = False,
+    source: Shape = (),
+    beside: bool = False,
 ) -> Synapses:
     """The synapses of a layer, and its neurons.
 
     Args:
         shape: of the input.
-        layer: whose synapses they are; None for the readout.
+        layer: whose synapses they are; None for the readout, and for a shortcut's.
         body: that will run them.
         first: the input is pixels, not spikes.
         small: do not fold a pool where packed codes would need wider fields.
+        source: shape of the spikes at the source of the layer's shortcut.
+        beside: they are a shortcut's.
     """
     channels, height, width = (*shape, 1, 1)[:3]
     pools = _plan_pools(connection, height, width)
@@ -77,7 +94,8 @@ def plan_connection(
     units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
     counts = first or counts_of(pools)
     most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
-    reach = int(connection.reach(largest).max())
+    joined = layer is not None and layer.shortcut is not None
+    reach = int((layer.reach(largest) if layer else connection.reach(largest)).max())
     row = outputs // groups if groups > 1 else units * UNIT
     sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
     if max(sizes) > _INT32:
@@ -88,7 +106,8 @@ def plan_connection(
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
     packed = None
     if body == Body.PACKED and groups == 1 and not gated:
-        packed = plan_packed(codes, layer, reach, window**2, counts)
+        decides = None if joined else layer
+        packed = plan_packed(codes, decides, reach, window**2, counts, readout=layer is None and not beside)
     if groups > 1:
         form = GROUPED
     elif packed is not None:
@@ -101,8 +120,12 @@ def plan_connection(
         form = SLICED
     else:
         form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
-    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, form == SLICED) if layer else None
+    in_slices = form == SLICED and not joined
+    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
+    if layer is not None and layer.shortcut is not None:  # two sums are added, neither of which may saturate
+        apart = layer.shortcut.identity or layer.shortcut.connection.groups == 1
+        narrow = narrow and apart and reach < 1 << 15
     codes8 = codes16 = None
     if form == ADD8:
         codes8 = _by_event(codes, groups, row).astype(np.int8)
@@ -144,7 +167,21 @@ def plan_connection(
         packed=packed,
     )
     blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
-    return Synapses(plan, neuron, blocks)
+    shortcut = None
+    if layer is not None and layer.shortcut is not None:
+        shortcut = _plan_shortcut(layer.shortcut, source, body, plan.wide)
+    return Synapses(plan, neuron, blocks, shortcut)
+
+
+def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> ShortcutPlan:
+    """Sums as wide as those that they are added to, from lists of events; of an identity, one code for each channel."""
+    plan = plan_connection(shortcut.connection, source, None, body, first=False, beside=True).connection
+    plan = replace(plan, wide=wide)
+    if shortcut.identity:
+        codes = padded(shortcut.connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0)
+        row = plan.units * UNIT
+        plan = replace(plan, form=IDENTITY, row=row, codes8=None, codes16=codes, group_start=None, packed=None, limit=1)
+    return ShortcutPlan(shortcut.source, shortcut.shift, plan)
 
 
 def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:

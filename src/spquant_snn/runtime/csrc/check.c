@@ -92,11 +92,38 @@ static int32_t check_form(const spq_network *network, int32_t index) {
     const spq_connection *c = &network->layers[index].connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->form < SPQ_ADD8 || c->form > SPQ_MULTIPLY16) return SPQ_BAD_SHAPE;
+    if (c->form < SPQ_ADD8 || c->form >= SPQ_IDENTITY) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) return check_dense(c, s, index == 0, size);
     if (c->form == SPQ_SLICED) return check_sliced(c, network->layers[index].neuron, s, size);
     if (c->form == SPQ_PACKED && check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;
     return check_events(c, s, network->layers[index].blocks != 0, size);
+}
+
+/* A shortcut starts at an earlier layer, and its sums are as many and as wide as those that it adds to. */
+static int32_t check_shortcut(const spq_network *network, int32_t index) {
+    const spq_shortcut *shortcut = network->layers[index].shortcut;
+    const spq_connection *c = &shortcut->connection, *main = &network->layers[index].connection;
+    const spq_scratch *s = &network->scratch;
+    const uint32_t size = network->arena_size;
+    if (shortcut->source < 0 || shortcut->source >= index || spq_decides(main)) return SPQ_BAD_SHAPE;
+    const spq_connection *source = &network->layers[shortcut->source].connection;
+    const uint64_t words = (uint64_t)c->tiles * (uint64_t)c->out_width * (uint64_t)c->out_height;
+    if (c->width != source->out_width || c->height != source->out_height || c->channels != source->outputs ||
+        c->out_width != main->out_width || c->out_height != main->out_height || c->outputs != main->outputs ||
+        c->units != main->units || c->tiles != main->tiles || c->wide != main->wide || c->pool_count)
+        return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_IDENTITY)
+        return c->channels == c->outputs && c->width == c->out_width && c->height == c->out_height && c->codes16 && words
+                   ? SPQ_OK
+                   : SPQ_BAD_SHAPE;
+    if (c->form == SPQ_PACKED && (check_packed(c, 0) != SPQ_OK || c->packed->lanes)) return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_DENSE || c->form == SPQ_SLICED || c->form > SPQ_IDENTITY || c->row < 1) return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_GROUPED && !c->wide) return SPQ_BAD_SHAPE;
+    const spq_scratch beside = {.starts = s->beside_starts, .events = s->beside_events, .values = s->beside_values,
+                                .lines = s->lines, .runs = s->runs};
+    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_UNIT * (uint64_t)c->out_width * (uint64_t)c->units;
+    if (!fits(s->beside_sums, sums, size)) return SPQ_BAD_ARENA;
+    return check_events(c, &beside, 0, size);
 }
 
 static int32_t check_layer(const spq_network *network, int32_t index) {
@@ -120,6 +147,10 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     if (!layer->neuron)
         return index + 1 == network->layer_count && c->wide && c->out_height == 1 && c->out_width == 1 ? SPQ_OK
                                                                                                      : SPQ_BAD_SHAPE;
+    if (layer->shortcut) {
+        const int32_t beside = check_shortcut(network, index);
+        if (beside != SPQ_OK) return beside;
+    }
     const int32_t bits = layer->neuron->bits;
     if (!c->wide && !layer->neuron->narrow) return SPQ_BAD_SHAPE;
     if (bits != 8 && (bits < 2 || bits > 4)) return SPQ_BAD_SHAPE;

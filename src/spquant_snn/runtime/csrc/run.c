@@ -6,6 +6,7 @@
 #include "blocks.h"
 #include "dense.h"
 #include "packed.h"
+#include "shortcut.h"
 #include "sliced.h"
 #include "sums.h"
 
@@ -53,9 +54,16 @@ static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
 }
 
 /* Neurons of a row, whose sums are there, for as many steps as they hold. */
-static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
-    const spq_layer *layer = &turn->network->layers[turn->index];
+static void fire_row(const spq_turn *turn, int32_t row, void *sums) {
+    const spq_network *network = turn->network;
+    const spq_layer *layer = &network->layers[turn->index];
     if (!layer->neuron) return;
+    if (SPQ_SHORTCUTS && layer->shortcut) { /* behind the first layer, which alone takes several steps at once */
+        const spq_layer *source = &network->layers[layer->shortcut->source];
+        const uint32_t *spikes =
+            (const uint32_t *)at(turn->arena, source->spikes) + turn->first * layer_words(&source->connection);
+        spq_add_shortcut(layer->shortcut, &network->scratch, turn->arena, spikes, row, sums);
+    }
     for (int32_t t = turn->first; t < turn->first + turn->count; t++) {
         const spq_cells cells = cells_of(turn, t, row);
         spq_fire_row(layer->neuron, sums, layer->connection.wide, &cells);
@@ -65,16 +73,6 @@ static void fire_row(const spq_turn *turn, int32_t row, const void *sums) {
 }
 
 /* ---- the forms of a connection ---- */
-
-static spq_lists lists_of(const spq_connection *c, const spq_scratch *scratch, void *arena) {
-    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
-    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16) ||
-                            (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
-    const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
-    return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
-                       (uint32_t)(c->width * c->channels), (uint32_t *)at(arena, scratch->starts),
-                       (spq_event *)at(arena, scratch->events), weighed ? (int32_t *)at(arena, scratch->values) : 0};
-}
 
 /* Neurons of a row whose codes are packed, for as many steps as its sums hold; a trace sees each step by itself. */
 static void fire_packed(const spq_turn *turn, const spq_connection *c, const spq_lists *lists, const spq_view *view,
@@ -111,7 +109,9 @@ static const uint8_t *mark_row(const spq_turn *turn, const spq_connection *c, co
 
 static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
     const spq_scratch *scratch = &turn->network->scratch;
-    const spq_lists lists = lists_of(c, scratch, turn->arena);
+    const spq_lists lists =
+        spq_lists_of(c, (uint32_t *)at(turn->arena, scratch->starts), (spq_event *)at(turn->arena, scratch->events),
+                     (int32_t *)at(turn->arena, scratch->values));
     spq_view view = {0, (spq_line *)at(turn->arena, scratch->lines), (spq_run *)at(turn->arena, scratch->runs)};
     int32_t listed = 0, top = -c->pad_height, slot = 0; /* rows above `listed` need not be listed again */
     for (int32_t row = 0; row < c->out_height; row++) {

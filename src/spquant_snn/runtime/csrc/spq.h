@@ -15,7 +15,7 @@
 
 #include "spq_config.h"
 
-#define SPQ_LAYOUT 5u /* raised whenever a struct of this file changes */
+#define SPQ_LAYOUT 6u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32 /* of a tile */
 #define SPQ_UNIT 16  /* outputs, by which rows of sums are padded */
 
@@ -33,7 +33,8 @@ enum {
     SPQ_DENSE,    /* pixels two by two times int16 codes two by two, zeros too */
     SPQ_SLICED,   /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
     SPQ_PACKED,   /* codes in fields of words, for small devices */
-    SPQ_MULTIPLY16 /* as SPQ_MULTIPLY, in int16 lanes, which every sum fits */
+    SPQ_MULTIPLY16, /* as SPQ_MULTIPLY, in int16 lanes, which every sum fits */
+    SPQ_IDENTITY  /* each channel to the same one, place by place; of shortcuts only */
 };
 
 /* Whether a connection has a form, which a network that does not use it need not ask. */
@@ -97,7 +98,8 @@ typedef struct {
     int32_t wide;                /* a row of sums is int32; else int16, in which sums beyond saturate */
     int32_t row; /* codes of one input: 16 * units, outputs of a group, or packed, what `grain` counts */
     const int8_t *codes8;        /* [kernel_height][kernel_width][channels][row], for SPQ_ADD8 */
-    const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2] */
+    const int16_t *codes16;      /* the same for the other forms; for SPQ_DENSE [kernel_height][pairs][row][2], for
+                                    SPQ_IDENTITY [tiles * 32] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
     const spq_slices *slices;    /* for SPQ_SLICED */
     const spq_packed *packed;    /* for SPQ_PACKED */
@@ -130,10 +132,17 @@ typedef struct {
     const uint32_t *rest; /* [tiles][levels][bits + 1] bits of the next code, and spikes, of each code without input */
 } spq_blocks;
 
+/* What the spikes of an earlier layer add to the sums: its own, shifted to the left. */
+typedef struct {
+    int32_t source, shift;
+    spq_connection connection; /* as wide as the one that it adds to, and without pools */
+} spq_shortcut;
+
 typedef struct {
     spq_connection connection;
-    const spq_neuron *neuron; /* none for the readout */
-    const spq_blocks *blocks; /* none: all are computed */
+    const spq_neuron *neuron;     /* none for the readout */
+    const spq_blocks *blocks;     /* none: all are computed */
+    const spq_shortcut *shortcut; /* none: the sums are those of the connection */
     spq_region state;         /* stored codes: bitmaps [bits][out_height][out_width][tiles], or bytes */
     spq_region spikes;        /* bitmaps [steps][out_height][out_width][tiles] */
 } spq_layer;
@@ -151,6 +160,7 @@ typedef struct {
     spq_region columns;   /* uint16 [groups][padded height * stride * channels + 64], for SPQ_SLICED */
     spq_region heads;     /* uint32 [padded height + 1][groups] where the events of a row start there */
     spq_region shifts;    /* int32 [out_width][tiles], and 16 */
+    spq_region beside_starts, beside_events, beside_values, beside_sums; /* the same, of a shortcut */
     spq_region marks;     /* uint8 [out_width][tiles] */
     spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
 } spq_scratch;

@@ -23,6 +23,16 @@ typedef struct {
     spq_run *runs;   /* [window * window * kernel_height] */
 } spq_view;
 
+/* The lists of a connection's input, in memory of its own; values where events have some. */
+static inline spq_lists spq_lists_of(const spq_connection *c, uint32_t *starts, spq_event *events, int32_t *values) {
+    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
+    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16) ||
+                            (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
+    const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
+    return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
+                       (uint32_t)(c->width * c->channels), starts, events, weighed ? values : 0};
+}
+
 /* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */
 void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view);
 
