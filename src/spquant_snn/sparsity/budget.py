@@ -29,6 +29,7 @@ from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .gates import ChannelGate, channel_gates
+from .partners import partners
 
 _STRENGTH = 4.0
 
@@ -42,6 +43,10 @@ class Work:
         steps: how often its sums are computed.
         inputs, outputs: numbers of channels.
         usage: [H, W] how many places use each place of the input; its sum is ``taps``.
+        source: the layer of neurons whose open channels are its inputs; None where all ``inputs`` are there: the
+            channels of the image, or the one of an identity.
+        met: the layer of neurons whose density of inputs is its own; None for the image.
+        target: the layer whose open channels are its outputs; the readout's are all there.
     """
 
     name: str
@@ -49,6 +54,9 @@ class Work:
     inputs: int
     outputs: int
     usage: Tensor
+    source: int | None
+    met: int | None
+    target: int
 
     @property
     def taps(self) -> float:
@@ -79,8 +87,35 @@ def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
             shape = (shape[0], *pool.size(*shape[1:]))
         steps = 1 if i == 0 and still else network.config.timesteps
         usage = _usage(synapse, shape) if synapse.convolves else torch.ones(shape[1:] if len(shape) == 3 else (1, 1))
-        work.append(Work(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups))
+        before = i - 1 if i else None
+        work.append(Work(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups, before, before, i))
         shape = network.shapes[i] if i < len(network.hidden) else ()
+    return work
+
+
+def shortcut_work(network: SpikingNetwork) -> list[Work]:
+    """The work of each shortcut, whose inputs are taken to be as dense as those of the layer behind its source."""
+    work = []
+    for i, stage in enumerate(network.hidden):
+        if stage.shortcut is None:
+            continue
+        synapse, source = stage.shortcut.synapse, stage.shortcut.source
+        shape, steps = network.shapes[source], network.config.timesteps
+        usage = _usage(synapse, shape)
+        alone = stage.shortcut.identity
+        inputs = 1 if alone else shape[0]
+        work.append(
+            Work(
+                stage.shortcut.name,
+                steps,
+                inputs,
+                len(synapse.weight),
+                usage if alone else usage / synapse.groups,
+                None if alone else source,
+                source,
+                i,
+            )
+        )
     return work
 
 
@@ -88,19 +123,20 @@ def operations(work: Sequence[Work], densities: Sequence[Any], opened: Sequence[
     """Operations of each layer for one image.
 
     Args:
-        work: of the L layers, the readout last.
+        work: of the L layers, the readout last, and of shortcuts.
         densities: of the inputs of each layer, L numbers or scalar tensors.
         opened: open channels of each layer of neurons, L - 1 numbers or scalar tensors.
 
     Returns:
-        L numbers, or scalar tensors with the gradient of what went in.
+        A number for each, or scalar tensors with the gradient of what went in.
     """
-    inputs = [work[0].inputs, *opened]
-    outputs = [*opened, work[-1].outputs]
-    return [
-        density * a * b * (layer.steps * layer.taps)
-        for layer, density, a, b in zip(work, densities, inputs, outputs, strict=True)
-    ]
+    counts = []
+    for layer in work:
+        density = densities[0 if layer.met is None else layer.met + 1]
+        inputs = layer.inputs if layer.source is None else opened[layer.source]
+        outputs = opened[layer.target] if layer.target < len(opened) else layer.outputs
+        counts.append(density * inputs * outputs * (layer.steps * layer.taps))
+    return counts
 
 
 class Budget:
@@ -123,7 +159,8 @@ class Budget:
         if not 0 < target <= 1:
             raise ConfigError(f"target_ops must be above 0 and at most 1, not {target!r}")
         self.target = target
-        self.work = layer_work(network, still)
+        self.work = [*layer_work(network, still), *shortcut_work(network)]
+        self._partners = partners(network)
 
     @property
     def densities(self) -> list[float]:
@@ -183,28 +220,38 @@ class Budget:
     def choose(self) -> list[Tensor]:
         """The final choice, [C] bool for each layer: the likely open gates, less the least likely of them while they
         leave more than the target, and the likeliest others for which there is room; one for each layer at the
-        least."""
+        least, and the same of partners."""
         masks = [gate.opened().clone() for gate in self.gates]
         opened = [float(mask.sum()) for mask in masks]
         ranked = sorted(
-            (float(logit), layer, channel)
-            for layer, gate in enumerate(self.gates)
-            if not gate.settled
-            for channel, logit in enumerate(gate.logits.detach())
+            (float(logit), group[0], channel)
+            for group in self._partners
+            if not self.gates[group[0]].settled
+            for channel, logit in enumerate(self.gates[group[0]].logits.detach())
         )
-        for _, layer, channel in ranked:
+        together = {group[0]: group for group in self._partners}
+
+        def count(first: int, change: float) -> None:
+            for layer in together[first]:
+                opened[layer] += change
+
+        def turn(first: int, channel: int, open_: bool) -> None:
+            for layer in together[first]:
+                masks[layer][channel] = open_
+
+        for _, first, channel in ranked:
             if self.share(opened) <= self.target:
                 break
-            if masks[layer][channel] and opened[layer] > 1:
-                masks[layer][channel] = False
-                opened[layer] -= 1
-        for _, layer, channel in reversed(ranked):
-            if not masks[layer][channel]:
-                opened[layer] += 1
+            if masks[first][channel] and opened[first] > 1:
+                turn(first, channel, False)
+                count(first, -1)
+        for _, first, channel in reversed(ranked):
+            if not masks[first][channel]:
+                count(first, 1)
                 if self.share(opened) <= self.target:
-                    masks[layer][channel] = True
+                    turn(first, channel, True)
                 else:
-                    opened[layer] -= 1
+                    count(first, -1)
         return masks
 
 

@@ -19,6 +19,7 @@ from ..quant.config import QuantConfig
 from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
+from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
 from .blocks import BlockSkipping
 
@@ -32,9 +33,10 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
     if all(stage.gate is None for stage in network.hidden):
         return copy.deepcopy(network)
     live = network.live_inputs()
-    stages = [
-        _cut(cast(Stage, stage), inputs, network.config) for stage, inputs in zip(network.stages, live, strict=True)
-    ]
+    stages = []
+    for each, inputs in zip(network.stages, live, strict=True):
+        stage = cast(Stage, each)
+        stages.append(_cut(stage, inputs, network.live_sources(stage), network.config))
     config = replace(network.config, weight_quantizer="learned", standardize=False)
     smaller = SpikingNetwork(stages, config, network.input_shape)
     smaller.frozen = network.frozen
@@ -49,8 +51,8 @@ def open_channels(network: SpikingNetwork) -> list[Tensor]:
     ]
 
 
-def _cut(stage: Stage, inputs: Tensor | None, config: QuantConfig) -> Stage:
-    """A copy of a stage with its open channels and the given inputs [I] only."""
+def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: QuantConfig) -> Stage:
+    """A copy of a stage with its open channels and the given inputs [I], its shortcut with the given ones, only."""
     stage = copy.deepcopy(stage)
     synapse, norm = stage.synapse, stage.norm
     outputs = torch.ones(len(synapse.weight), dtype=torch.bool, device=synapse.weight.device)
@@ -62,6 +64,24 @@ def _cut(stage: Stage, inputs: Tensor | None, config: QuantConfig) -> Stage:
     def kept(parameter: Tensor) -> nn.Parameter:
         return nn.Parameter(parameter.detach()[outputs], requires_grad=parameter.requires_grad)
 
+    _cut_synapse(synapse, outputs, inputs, config)
+    if stage.shortcut is not None:
+        if stage.shortcut.identity:  # partners keep the same channels
+            beside = stage.shortcut.synapse
+            beside.weight = nn.Parameter(beside.weight.detach()[outputs])
+            beside.groups = len(beside.weight)
+        else:
+            _cut_synapse(stage.shortcut.synapse, outputs, sources, config)
+    if synapse.bias is not None:
+        synapse.bias = kept(synapse.bias)
+    if norm is not None:
+        norm.weight, norm.bias = kept(norm.weight), kept(norm.bias)
+        norm.running_mean, norm.running_var = norm.running_mean[outputs], norm.running_var[outputs]
+    return stage
+
+
+def _cut_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, config: QuantConfig) -> None:
+    """Keep the given outputs and inputs; codes become multiples of a learned step."""
     with torch.no_grad():
         scale, old = synapse.scale(), synapse.quantizer
         weight = synapse.codes() * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
@@ -69,13 +89,6 @@ def _cut(stage: Stage, inputs: Tensor | None, config: QuantConfig) -> Stage:
     synapse.weight, synapse.quantizer = nn.Parameter(weight), None
     if config.weight_bits != FLOAT:
         assert old is not None
+        scales = old.scale.detach()
         synapse.quantizer = weight_quantizer("learned", weight, float(config.weight_bits), True, old.per_tensor)
-        synapse.quantizer.scale = nn.Parameter(
-            old.scale.detach().clone() if old.per_tensor else kept(old.scale).detach()
-        )
-    if synapse.bias is not None:
-        synapse.bias = kept(synapse.bias)
-    if norm is not None:
-        norm.weight, norm.bias = kept(norm.weight), kept(norm.bias)
-        norm.running_mean, norm.running_var = norm.running_mean[outputs], norm.running_var[outputs]
-    return stage
+        synapse.quantizer.scale = nn.Parameter(scales.clone() if old.per_tensor else scales[outputs])

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Gate, Stage
+from .partners import partners
 
 _STRETCH = (-0.1, 1.1)  # ends of the interval that is clipped to 0 .. 1, as published
 _START = 3.0  # of the parameters: all but one in a hundred open
@@ -121,7 +122,8 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
 
     Args:
         network: in training form; changed in place.
-        layers: names of those whose channels may be closed; all that can be cut by default.
+        layers: names of those whose channels may be closed, and with them their partners'; all that can be cut by
+            default.
 
     Returns:
         The names of the layers whose channels cannot be closed.
@@ -134,19 +136,25 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
         if name not in names:
             raise ModelError(f"there is no layer {name!r} to close channels of; the layers are {', '.join(names)}")
     kept = []
-    for stage, after in zip(network.hidden, list(network.stages)[1:], strict=True):
-        reason = _why_whole(stage, cast(Stage, after))
-        if reason and layers is not None and stage.name in layers:
-            raise ModelError(f"the channels of layer {stage.name!r} cannot be cut: {reason}")
-        closable = not reason and (layers is None or stage.name in layers)
+    for group in partners(network):
+        stages = [network.hidden[i] for i in group]
+        reason = next((reason for i in group if (reason := _why_whole(network, i))), None)
+        named = [stage.name for stage in stages if layers is not None and stage.name in layers]
+        if reason and named:
+            raise ModelError(f"the channels of layer {named[0]!r} cannot be cut: {reason}")
+        closable = not reason and (layers is None or bool(named))
         if not closable:
-            kept.append(stage.name)
-        weight = stage.synapse.weight
-        stage.gate = ChannelGate(len(weight), closable).to(weight.device)
+            kept += group
+        weight = stages[0].synapse.weight
+        for stage in stages:
+            stage.gate = ChannelGate(len(weight), closable).to(weight.device)
+        first = cast(ChannelGate, stages[0].gate)
+        for stage in stages[1:]:
+            cast(ChannelGate, stage.gate).logits = first.logits  # one parameter: they open and close together
     if len(kept) == len(names):
-        whole = _why_whole(network.hidden[0], cast(Stage, network.stages[1])) or "none was named"
+        whole = _why_whole(network, 0) or "none was named"
         raise ModelError(f"no channel of any layer can be cut, not of {names[0]!r} either: {whole}")
-    return kept
+    return [names[i] for i in sorted(kept)]
 
 
 def channel_gates(network: SpikingNetwork) -> list[ChannelGate]:
@@ -154,9 +162,15 @@ def channel_gates(network: SpikingNetwork) -> list[ChannelGate]:
     return [stage.gate for stage in network.hidden if isinstance(stage.gate, ChannelGate)]
 
 
-def _why_whole(stage: Stage, after: Stage) -> str | None:
+def _why_whole(network: SpikingNetwork, index: int) -> str | None:
     """Why the channels of a layer cannot be removed one by one; None where they can."""
-    for part, whose in ((stage, "its own"), (after, f"the next layer's, {after.name!r},")):
-        if part.synapse.groups > 1:
-            return f"{whose} weights join channels in {part.synapse.groups} groups, which must stay alike"
+    stage, after = network.hidden[index], cast(Stage, network.stages[index + 1])
+    joined = [(stage.synapse, "its own"), (after.synapse, f"the next layer's, {after.name!r},")]
+    for i, other in enumerate(network.hidden):
+        shortcut = other.shortcut
+        if shortcut is not None and not shortcut.identity and index in (i, shortcut.source):
+            joined.append((shortcut.synapse, f"the shortcut's, {shortcut.name!r},"))
+    for synapse, whose in joined:
+        if synapse.groups > 1:
+            return f"{whose} weights join channels in {synapse.groups} groups, which must stay alike"
     return None

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from ..quant.network import SpikingNetwork
-from .budget import Budget, layer_work, measure_density, operations
+from .budget import Budget, layer_work, measure_density, operations, shortcut_work
 from .choices import close, magnitude_scores, random_scores, rank
 from .cut import CutTraining
 from .gates import COLD, WARM, channel_gates
@@ -65,6 +65,7 @@ class SparseTraining:
         self.gates = channel_gates(network)
         self.budget = Budget(network, goals.ops, still) if self.gates else None
         self.work = layer_work(network, still)
+        self.beside = shortcut_work(network)
         self.settles = 0 if self.settled else max(1, round(_END * epochs))
         self.cut = CutTraining(network, goals.skip, epochs) if goals.skip > 0 else None
         lowered = round(_END * epochs) if (goals.rate < 1 or goals.synops > 0) and epochs > 1 else 0
@@ -203,4 +204,4 @@ class SparseTraining:
     def _synops(self) -> list[Tensor]:
         """Operations of each layer but the first for one image, with a gradient."""
         densities = [self._rates[0].new_ones(()), *self._densities]
-        return operations(self.work, densities, self._opened())[1:]
+        return operations([*self.work, *self.beside], densities, self._opened())[1:]

@@ -111,7 +111,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write a model's parameters and buffers as safetensors."""
-    state: dict[str, Tensor] = {name: tensor.detach().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    state: dict[str, Tensor] = {  # copies: gates of partners share a parameter, and the format knows no sharing
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     replace_file(path, save(state, {"sha256": _digest(state)}))
 
 

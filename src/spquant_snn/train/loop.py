@@ -104,7 +104,7 @@ def fit(
 
 def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW over what is trained; gates and predictors learn at rates of their own, without decay."""
-    gates = [gate.logits for gate in channel_gates(network) if gate.closable]
+    gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.closable))  # partners share one
     predictors = [skipping.weights for _, skipping in skipping_stages(network)]
     others = {id(p) for p in (*gates, *predictors)}
     weights = [p for p in network.parameters() if p.requires_grad and id(p) not in others]
