@@ -98,8 +98,16 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
     if not counted(run):
         found = _count(run, test)
         layers = [
-            LayerOutcome(layer.name, layer.channels, layer.dense, layer.done, layer.folded, layer.spikes, layer.updates)
-            for layer in found.layers
+            LayerOutcome(
+                layer.name,
+                layer.channels if layer.neurons else 0,
+                layer.dense,
+                layer.done,
+                layer.folded,
+                layer.spikes,
+                layer.updates,
+            )
+            for layer in (*found.layers[:-1], *found.shortcuts, found.layers[-1])
         ]
         note = {"images": found.images, "accuracy": found.accuracy, "layers": [asdict(layer) for layer in layers]}
         run.note(test_accuracy=found.accuracy, **{_NOTE: note})
@@ -129,7 +137,7 @@ def synops(run: RunFolder, images: Labelled) -> int:
     train on, unless it has been."""
     record = run.read_record()
     if _HELD_OUT not in record:
-        found = round(sum(layer.folded for layer in _count(run, images).layers[1:]))
+        found = round(sum(layer.folded for layer in _count(run, images).rows[1:]))
         run.note(**{_HELD_OUT: found})
         return found
     return int(record[_HELD_OUT])

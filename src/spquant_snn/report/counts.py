@@ -113,6 +113,7 @@ class Counts:
         backend: that was watched, "native" or "reference"; both do the same. "torch" for floating point.
         accuracy: percent of the images whose class was right; None without labels.
         layers: the readout last.
+        shortcuts: what they add to the sums of layers, as layers without neurons.
     """
 
     images: int
@@ -120,6 +121,12 @@ class Counts:
     backend: str
     accuracy: float | None
     layers: tuple[LayerCounts, ...]
+    shortcuts: tuple[LayerCounts, ...] = ()
+
+    @property
+    def rows(self) -> tuple[LayerCounts, ...]:
+        """All that has synapses."""
+        return (*self.layers, *self.shortcuts)
 
 
 def count(
@@ -145,8 +152,27 @@ def count(
     check_images(graph, images)
     steps = graph.timesteps if images.ndim == 4 else len(images)
     bits = tuple(layer.neuron.bits for layer in graph.layers)
-    wiring = Wiring(graph.connections, (graph.input_shape, *graph.shapes), bits, graph.layers)
+    wiring = Wiring(
+        graph.connections,
+        (graph.input_shape, *graph.shapes),
+        bits,
+        graph.layers,
+        tuple(
+            Beside(i, layer.shortcut.source, layer.shortcut.connection)
+            for i, layer in enumerate(graph.layers)
+            if layer.shortcut is not None
+        ),
+    )
     return count_traces(wiring, *_tracer(graph), steps, images, labels, progress, watch)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The shortcut of layer ``layer``, from the spikes of layer ``source``."""
+
+    layer: int
+    source: int
+    connection: Connection
 
 
 @dataclass(frozen=True)
@@ -158,12 +184,14 @@ class Wiring:
         inputs: shape of what comes into each of them; behind the first, these are the shapes of the neurons.
         state_bits: of each layer of neurons.
         layers: whose blocks are looked at too; none of a network in floating point.
+        shortcuts: of the layers.
     """
 
     connections: tuple[Connection, ...]
     inputs: tuple[tuple[int, ...], ...]
     state_bits: tuple[float, ...]
     layers: tuple[Layer, ...] = ()
+    shortcuts: tuple[Beside, ...] = ()
 
 
 def count_traces(
@@ -182,6 +210,7 @@ def count_traces(
         _Tally(connection.pooled_shape(shape))
         for connection, shape in zip(wiring.connections, wiring.inputs, strict=True)
     ]
+    beside = [_Tally(wiring.inputs[shortcut.source + 1]) for shortcut in wiring.shortcuts]
     blocks = [BlockCounter(layer, wiring.inputs[i], i == 0) for i, layer in enumerate(wiring.layers)]
     neurons = sum(int(np.prod(shape)) for shape in wiring.inputs[1:])
     batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
@@ -190,6 +219,7 @@ def count_traces(
         part = images.take(range(start, min(start + batch, total)), axis)
         trace = tracer(part)
         _add(tallies, wiring, part, trace)
+        _add_beside(beside, wiring, trace)
         _add_blocks(blocks, part, trace)
         watch(trace)
         if labels is not None:
@@ -200,7 +230,11 @@ def count_traces(
         _layer(wiring, i, tally, skipped[i], total, steps, passes=1 if i == 0 and not axis else steps)
         for i, tally in enumerate(tallies)
     )
-    return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers)
+    shortcuts = tuple(
+        _shortcut(wiring, shortcut, tally, layers[shortcut.layer], total)
+        for shortcut, tally in zip(wiring.shortcuts, beside, strict=True)
+    )
+    return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers, shortcuts)
 
 
 class _Tally:
@@ -229,6 +263,12 @@ def _add(tallies: list[_Tally], wiring: Wiring, images: UInt8, trace: Trace) -> 
         if bits in STATE_GRIDS:
             grid = STATE_GRIDS[bits]
             tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
+
+
+def _add_beside(tallies: list[_Tally], wiring: Wiring, trace: Trace) -> None:
+    """Add a batch to what reaches shortcuts."""
+    for tally, shortcut in zip(tallies, wiring.shortcuts, strict=True):
+        tally.active += np.count_nonzero(trace.layers[shortcut.source][1], axis=(0, 1))
 
 
 def _add_blocks(blocks: list[BlockCounter], images: UInt8, trace: Trace) -> None:
@@ -275,4 +315,34 @@ def _layer(
         held=skipped.updates / images,
         spikes=tally.spikes / images,
         saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
+    )
+
+
+def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts, images: int) -> LayerCounts:
+    """What a shortcut adds to the sums of a layer: all that its spikes reach, blocks that a gate skips included. Its
+    sums are those of the layer, as wide as that layer's fan-in of its own codes could make them."""
+    connection, shape = shortcut.connection, wiring.inputs[shortcut.source + 1]
+    reach = fanout(connection, shape)
+    done, effective = (int((tally.active * synapses).sum()) / images for synapses in (reach.all, reach.nonzero))
+    nothing = dict.fromkeys(("skipped", "quiet", "decisions", "held", "spikes", "saturated"), 0.0)
+    return LayerCounts(
+        name=connection.name,
+        pixels=False,
+        inputs=int(np.prod(shape)),
+        gathered=1,
+        terms=main.terms,
+        weights=connection.codes.size,
+        weight_bits=connection.bits,
+        channels=len(connection.codes),
+        neurons=0,
+        state_bits=0,
+        passes=main.steps,
+        steps=main.steps,
+        active=int(tally.active.sum()) / images,
+        dense=float(main.steps * int(reach.all.sum())),
+        done=done,
+        effective=effective,
+        folded=done,
+        reached=done,
+        **nothing,
     )

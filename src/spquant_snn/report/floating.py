@@ -18,9 +18,11 @@ from ..integer.graph import Connection
 from ..integer.verify import Trace, Tracer
 from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
+from ..quant.pool import Pool
 from ..quant.stage import Stage
+from ..quant.synapse import Synapse
 from .activity import Float64
-from .counts import Counts, UInt8, Wiring, count_traces
+from .counts import Beside, Counts, UInt8, Wiring, count_traces
 
 _BATCH = 250
 
@@ -40,12 +42,20 @@ def count_floating(
         progress: called with the number of images done.
     """
     stages = [cast(Stage, stage) for stage in network.stages]
-    connections = tuple(map(_connection, stages))
-    wiring = Wiring(connections, (network.input_shape, *network.shapes), (float(FLOAT),) * len(network.hidden))
+    connections = tuple(_connection(stage.name, stage.synapse, stage.pools) for stage in stages)
+    shortcuts = tuple(
+        Beside(i, stage.shortcut.source, _connection(stage.shortcut.name, stage.shortcut.synapse))
+        for i, stage in enumerate(network.hidden)
+        if stage.shortcut is not None
+    )
+    bits = (float(FLOAT),) * len(network.hidden)
+    wiring = Wiring(connections, (network.input_shape, *network.shapes), bits, shortcuts=shortcuts)
     steps = network.config.timesteps if images.ndim == 4 else len(images)
     counts = count_traces(wiring, "torch", _tracer(network), steps, images, labels, progress)
-    layers = (replace(layer, weight_bits=float(FLOAT)) for layer in counts.layers)
-    return replace(counts, layers=tuple(layers))
+    layers, beside = (
+        tuple(replace(layer, weight_bits=float(FLOAT)) for layer in rows) for rows in (counts.layers, counts.shortcuts)
+    )
+    return replace(counts, layers=layers, shortcuts=beside)
 
 
 def firing_rates(network: SpikingNetwork, images: UInt8) -> dict[str, Float64]:
@@ -84,16 +94,15 @@ def _tracer(network: SpikingNetwork) -> Tracer:
     return trace
 
 
-def _connection(stage: Stage) -> Connection:
-    """The synapses of a stage, whatever their weights."""
-    synapse = stage.synapse
+def _connection(name: str, synapse: Synapse, pools: tuple[Pool, ...] = ()) -> Connection:
+    """The synapses of a stage or a shortcut, whatever their weights."""
     return Connection(
-        name=stage.name,
+        name=name,
         codes=np.ones(synapse.weight.shape, np.int8),
         bits=8,
         stride=synapse.stride,
         padding=synapse.padding,
         groups=synapse.groups,
-        pools=stage.pools,
+        pools=pools,
         sum_pool=synapse.pool,
     )

@@ -69,7 +69,7 @@ class Ledger:
     def field_formula(self) -> tuple[float, float]:
         """pJ of an SNN and of an ANN of this shape by the formula of the field, 4.6 pJ for a MAC and 0.9 pJ for an AC.
         It knows no widths, so that it gives this network and its fp32 twin the same; for comparison only."""
-        layers = self.counts.layers
+        layers = self.counts.rows
         spiking = sum(
             FIELD_MAC * (layer.dense if layer.pixels else layer.done) if layer.multiplies else FIELD_AC * layer.done
             for layer in layers
@@ -99,7 +99,7 @@ def make_ledger(
     """
     counts = count(graph, images, labels, progress, watch)
     places = scenarios(table)
-    costs = tuple(cost(network, counts.layers, places, table) for network in twins(counts.steps))
+    costs = tuple(cost(network, counts.rows, places, table) for network in twins(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)
 
 

@@ -59,12 +59,12 @@ class Contender:
     @property
     def done(self) -> float:
         """Synaptic operations done in one inference."""
-        return sum(layer.done for layer in self.counts.layers)
+        return sum(layer.done for layer in self.counts.rows)
 
     @property
     def dense(self) -> float:
         """Synaptic operations of the same layers, computed densely."""
-        return sum(layer.dense for layer in self.counts.layers)
+        return sum(layer.dense for layer in self.counts.rows)
 
 
 def contend(
@@ -93,8 +93,8 @@ def contend(
     else:
         counts = count_floating(runs, images, labels, progress)
         network = Network("floating point", "events", floating=True)
-        energies = cost(network, counts.layers, scenarios(HOROWITZ), HOROWITZ).energies
-        stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.layers)
+        energies = cost(network, counts.rows, scenarios(HOROWITZ), HOROWITZ).energies
+        stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.rows)
     totals = {place.name: energy.total for place, energy in zip(scenarios(HOROWITZ), energies, strict=True)}
     hidden = counts.layers[0]
     return Contender(name, counts, hidden.weight_bits, hidden.state_bits, stored, totals)

@@ -39,7 +39,7 @@ ASSUMPTIONS = (
 
 def operations(ledger: Ledger) -> Grid:
     """What each layer does, and all of them."""
-    layers = ledger.counts.layers
+    layers = ledger.counts.rows
     unit, title = (1e6, "millions") if max(layer.dense for layer in layers) >= 1e8 else (1e3, "thousands")
     rows = [
         (
@@ -67,7 +67,7 @@ def kind(layer: LayerCounts) -> str:
 
 def sparsity(ledger: Ledger) -> str | None:
     """How many accumulations a dense network does for each that is done; None where none is done."""
-    adding = [layer for layer in ledger.counts.layers if not layer.multiplies]
+    adding = [layer for layer in ledger.counts.rows if not layer.multiplies]
     done = sum(layer.done for layer in adding)
     return f"dense / done accumulations: {sum(layer.dense for layer in adding) / done:.1f}" if done else None
 
@@ -78,7 +78,7 @@ def blocks(ledger: Ledger) -> Grid | None:
     if not layers:
         return None
     rows = [(layer.name, f"{layer.decisions:,.0f}", *_shares([layer])) for layer in layers]
-    rows.append(("all layers", f"{sum(layer.decisions for layer in layers):,.0f}", *_shares(ledger.counts.layers)))
+    rows.append(("all layers", f"{sum(layer.decisions for layer in layers):,.0f}", *_shares(ledger.counts.rows)))
     return Grid(
         "blocks of up to 32 channels at one place: decisions of trained gates, and percent of the dense operations in "
         "blocks that they skip, in blocks that meet so few inputs that they provably cannot matter, and in the others",

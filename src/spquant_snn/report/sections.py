@@ -65,7 +65,7 @@ def headline(story: Story) -> Iterator[Figure]:
         if isinstance(recorded, int | float) and config is not None and config.dataset == story.subject.dataset:
             says += f"; {recorded:.2f} % on all of them, as the run recorded"
         yield Figure("Accuracy", f"{counts.accuracy:.2f} %", says)
-    layers = counts.layers
+    layers = counts.rows
     widths = sorted({layer.weight_bits for layer in layers}), sorted({x.state_bits for x in layers if x.neurons})
     bits = " / ".join(", ".join(f"{width:g}" for width in each) for each in widths)
     yield Figure("Bits", bits, f"of a weight / of a stored potential; T = {counts.steps} time steps")
@@ -185,7 +185,7 @@ def codes(layer: Activity) -> Chart:
 
 def operations(ledger: Ledger) -> Chart:
     """Operations of each layer."""
-    rows = [(layer.name, (layer.dense, layer.done, layer.effective)) for layer in ledger.counts.layers]
+    rows = [(layer.name, (layer.dense, layer.done, layer.effective)) for layer in ledger.counts.rows]
     kinds = ("dense", "done", "with weights not zero")
     return nested_bars("Synaptic operations by layer", kinds, rows, "operations")
 
