@@ -50,6 +50,11 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("schedule", "linear"),
         ("weight_decay", -0.1),
         ("label_smoothing", 1.0),
+        ("loss", "sum"),
+        ("loss", None),
+        ("tet_weight", 1.0),
+        ("tet_weight", -0.1),
+        ("tet_weight", "much"),
         ("clip_norm", float("inf")),
         ("augment", 1),
         ("validation", -1),
@@ -111,6 +116,19 @@ def test_a_configuration_that_was_cut_is_not_taken_for_another(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(FileFormatError, match="is not the configuration of a run"):
             load_config(path)
+
+
+def test_a_configuration_from_before_losses_could_be_chosen_is_of_the_mean_loss(tmp_path):
+    path = tmp_path / "config.toml"
+    save_config(TrainConfig(epochs=17), path)
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    older = [line for line in lines if not line.startswith(("loss = ", "tet_weight = "))]
+    assert len(older) == len(lines) - 2
+    path.write_text("".join(older), "utf-8")
+    assert load_config(path) == TrainConfig(epochs=17, loss="mean")
+    path.write_text("".join(line for line in older if not line.startswith("leak = ")), "utf-8")
+    with pytest.raises(FileFormatError, match="it holds no leak"):
+        load_config(path)
 
 
 @pytest.mark.parametrize(

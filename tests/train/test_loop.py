@@ -13,7 +13,7 @@ from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.train.checkpoint import Best, Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
-from spquant_snn.train.loop import fit, learning_rate, objective
+from spquant_snn.train.loop import fit, learning_rate
 
 CONFIG = TrainConfig(
     model="custom",
@@ -163,24 +163,6 @@ def test_clipping_bounds_the_gradient(tiny, quadrants, monkeypatch):
     assert max(norms) > 0.0101
 
 
-def test_the_objective_smooths_labels_and_mixes_in_a_teacher():
-    logits, labels = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
-    p = logits.softmax(1)
-    hard, spread = -p[0, 0].log(), -p.log().mean()
-    assert objective(logits, labels, TrainConfig(), None).item() == pytest.approx(hard.item())
-    smooth = objective(logits, labels, TrainConfig(label_smoothing=0.2), None)
-    assert smooth.item() == pytest.approx((0.8 * hard + 0.2 * spread).item())
-
-    teacher = torch.tensor([[0.0, 1.0, 0.0]])
-    config = TrainConfig(distill_weight=0.25, distill_temperature=3.0)
-    q, s = (teacher / 3).softmax(1), (logits / 3).softmax(1)
-    divergence = (q * (q / s).log()).sum()
-    expected = 0.75 * hard + 0.25 * 9 * divergence
-    assert objective(logits, labels, config, teacher).item() == pytest.approx(expected.item(), rel=1e-5)
-    same = objective(logits, labels, TrainConfig(distill_weight=1.0), logits)
-    assert same.item() == pytest.approx(0, abs=1e-6)
-
-
 def test_a_teacher_is_imitated_without_being_trained(tiny, quadrants):
     teacher = tiny(seed=1, bits=32).eval().requires_grad_(False)
     before = [p.clone() for p in teacher.parameters()]
@@ -192,8 +174,9 @@ def test_a_teacher_is_imitated_without_being_trained(tiny, quadrants):
     assert not all(torch.equal(a, b) for a, b in zip(taught.parameters(), alone.parameters(), strict=True))
 
 
-def test_learns_to_tell_quadrants(tiny, quadrants):
-    _, reports = run(tiny(), quadrants(160), quadrants(80, seed=1), replace(CONFIG, epochs=6))
+@pytest.mark.parametrize("loss", ["mean", "tet"])
+def test_learns_to_tell_quadrants(loss, tiny, quadrants):
+    _, reports = run(tiny(), quadrants(160), quadrants(80, seed=1), replace(CONFIG, epochs=6, loss=loss))
     assert reports[-1][3].accuracy > 90
 
 

@@ -22,6 +22,8 @@ CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
 # Values that stand for another, which a training finds when it begins.
 SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
+# What the configuration of an older run does not say, and how it was trained; the other fields must be there.
+_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class TrainOptions:
             thousandth.
         weight_decay: decoupled, as in AdamW.
         label_smoothing: share of the target spread over all classes.
+        loss: of the logits averaged over time (mean), or of each step's logits by themselves, averaged then, so that
+            early steps answer too (tet: temporal efficient training).
+        tet_weight: with tet, share of the loss that is the squared distance of all logits from 1, the threshold.
         clip_norm: largest norm of the gradient; 0 does not clip.
         augment: whether training images are changed at random, as suits the data set.
         validation: images of the training set held out to choose the best epoch; 0 takes a tenth, at most 5,000.
@@ -87,6 +92,8 @@ class TrainOptions:
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    loss: Literal["mean", "tet"] = "mean"
+    tet_weight: float = 0.05
     clip_norm: float = 0.0
     augment: bool = True
     validation: int = 0
@@ -162,6 +169,7 @@ _RANGES = (
     ("learning_rate", 1e-12, 1e3),
     ("weight_decay", 0, 1e3),
     ("label_smoothing", 0, 0.999),
+    ("tet_weight", 0, 0.999),
     ("clip_norm", 0, 1e9),
     ("validation", 0, 1e9),
     ("seed", 0, 2**31 - 1),
@@ -172,6 +180,7 @@ _RANGES = (
 )
 _CHOICES = (
     ("schedule", ("onecycle", "cosine")),
+    ("loss", ("mean", "tet")),
     ("precision", ("auto", "bf16", "fp32")),
     ("channel_choice", CHOICES),
 )
@@ -206,14 +215,14 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a configuration.
+    """Read a configuration. One from before ``loss`` and ``tet_weight`` existed is of a training with the mean loss.
 
     Raises:
         RunError: there is no such file.
         FileFormatError: it is not a configuration.
     """
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
+        options = _BEFORE | tomllib.loads(path.read_text(encoding="utf-8"))
         missing = [field.name for field in fields(TrainConfig) if field.name not in options]
         if missing:
             raise ConfigError(f"it holds no {missing[0]}")

@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ..data import Augment, Labelled, as_inputs
 from ..errors import DivergedError
@@ -23,6 +22,7 @@ from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
+from .losses import objective
 from .metrics import Metrics, measure
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
@@ -72,8 +72,8 @@ def fit(
                 sparse.begin_step(moment)
             with low_precision:
                 logits = (
-                    (network(images) if sparse is None else network(images, watch=sparse.watch)).float().mean(0)
-                )  # [N, classes]
+                    network(images) if sparse is None else network(images, watch=sparse.watch)
+                ).float()  # [T, N, classes]
                 loss = objective(logits, labels, config, None if teacher is None else teacher(images).mean(0))
             if sparse is not None:
                 loss = loss + sparse.penalty(moment)
@@ -87,7 +87,7 @@ def fit(
             optimizer.step()
             seen += len(chosen)
             loss_sum += value * len(chosen)
-            correct += int((logits.argmax(1) == labels).sum())
+            correct += int((logits.mean(0).argmax(1) == labels).sum())
             display.step(loss_sum / seen, 100 * correct / seen)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise _diverged("a weight is no longer a finite number", epoch, config)
@@ -113,22 +113,6 @@ def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.
         if group:
             optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0})
     return optimizer
-
-
-def objective(logits: Tensor, labels: Tensor, config: TrainConfig, teacher: Tensor | None) -> Tensor:
-    """Cross-entropy of the mean logits; with a teacher, mixed with the divergence from its softened answer (Hinton et
-    al. 2015)."""
-    loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-    if teacher is None:
-        return loss
-    heat = config.distill_temperature
-    answer = F.kl_div(
-        F.log_softmax(logits / heat, 1),
-        F.log_softmax(teacher.float() / heat, 1),
-        log_target=True,
-        reduction="batchmean",
-    )
-    return (1 - config.distill_weight) * loss + config.distill_weight * heat**2 * answer
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:
