@@ -28,8 +28,8 @@ from .train.console import Display
 from .train.device import multiplies_bf16, usable_device
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
-from .train.run import RunFolder, add_sparsity, build_network, free_folder, load_network, numbered
-from .train.start import start_from
+from .train.run import RunFolder, add_sparsity, build_network, free_folder, numbered
+from .train.start import load_teacher, start_from
 
 
 class SpQuantTrainer:
@@ -171,7 +171,7 @@ class SpQuantTrainer:
         """
         config = self._resolve(epochs)
         train, validation = hold_out(self.data.train, config.validation, config.seed)
-        teacher = self._teacher()
+        teacher = load_teacher(Path(config.teacher), self.network) if config.teacher else None
         if self.run is None or self._finished or not self.run.checkpoint.exists():
             if config.init and not self._finished:
                 start_from(Path(config.init), self.network, config.weight_quantizer)
@@ -323,17 +323,6 @@ class SpQuantTrainer:
     def _still(self) -> bool:
         """Whether the data set is of images, not of sequences."""
         return self.data.frames is None
-
-    def _teacher(self) -> SpikingNetwork | None:
-        if not self.config.teacher:
-            return None
-        teacher = load_network(Path(self.config.teacher)).eval().requires_grad_(False).to(self.device)
-        if teacher.input_shape != self.data.shape or teacher.outputs != self.network.outputs:
-            raise ConfigError(
-                f"the teacher {self.config.teacher} was trained on other images or classes: "
-                "choose one of the same data set"
-            )
-        return teacher
 
 
 def _refuse_neuron_options(options: dict[str, Any]) -> None:

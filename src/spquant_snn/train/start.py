@@ -1,4 +1,4 @@
-"""Where a training starts that does not start from random weights: at the best weights of another run."""
+"""What a training takes from other runs: its first weights, where they are not random, and a teacher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..quant.network import SpikingNetwork
 from .checkpoint import read_weights
 from .config import load_config
-from .run import RunFolder
+from .run import RunFolder, load_network
 
 _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
 
@@ -42,6 +42,22 @@ def start_from(folder: Path, network: SpikingNetwork, weight_quantizer: str) -> 
     if differing:
         raise ConfigError(f"init {folder} is of another network, {differing}: give a run of the same model")
     network.load_state_dict(own | found)
+
+
+def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
+    """The network of a run, to be imitated by another: in evaluation, on its device, without gradients.
+
+    Raises:
+        RunError, FileFormatError: as ``load_network``.
+        ConfigError: it is of other images or classes.
+    """
+    device = next(network.parameters()).device
+    teacher = load_network(folder).eval().requires_grad_(False).to(device)
+    if teacher.input_shape != network.input_shape or teacher.outputs != network.outputs:
+        raise ConfigError(
+            f"the teacher {folder} was trained on other images or classes: choose one of the same data set"
+        )
+    return teacher
 
 
 def _first_difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
