@@ -70,7 +70,15 @@ def test_help_and_wrong_options_are_the_same_from_a_shell(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["train", "--wings", "2"], ["train", "--epochs", "two"], ["eval"], ["eval", "x", "--backend", "gpu"]],
+    [
+        [],
+        ["fly"],
+        ["train", "--wings", "2"],
+        ["train", "--epochs", "two"],
+        ["train", "--loss", "sum"],
+        ["eval"],
+        ["eval", "x", "--backend", "gpu"],
+    ],
     ids=" ".join,
 )
 def test_a_call_that_cannot_be_parsed_ends_with_2(arguments, spquant):
@@ -123,6 +131,30 @@ def test_eval_as_json(backend, runs, spquant):
     assert set(result) == {"accuracy", "backend", "dataset", "images", "source"}
     assert (result["backend"], result["dataset"], result["images"]) == (backend, "digits", 50)
     assert 0 < result["accuracy"] <= 100
+
+
+def test_eval_with_early_exit_is_a_table_of_80_columns(runs, spquant):
+    code, out, err = spquant("eval", runs / "low", "--early-exit")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert max(map(len, lines)) <= 80
+    assert "143 images held out of training and 360 test images" in " ".join(lines)
+    assert [line.split()[:3] for line in lines if line.startswith("all after")] == [["all", "after", n] for n in "12"]
+    assert sum(line.startswith("margin ") for line in lines) == 3
+    assert lines[-1] + "\n" == spquant("eval", runs / "low")[1]
+
+
+def test_eval_with_early_exit_as_json(runs, spquant):
+    plain = json.loads(spquant("eval", runs / "low", "--json")[1])
+    result = json.loads(spquant("eval", runs / "low", "--early-exit", "--json")[1])
+    found = result.pop("early_exit")
+    assert result == plain
+    assert (found["held_out"], found["test"]) == (143, 360)
+    assert found["after"][-1]["test"] == {"steps": 2.0, "accuracy": plain["accuracy"]}
+    assert [row["given_up"] for row in found["at"]] == [0.0, 0.5, 2.0]
+    few = json.loads(spquant("eval", runs / "low", "--early-exit", "--images", 50, "--json")[1])
+    assert few["early_exit"]["test"] == few["images"] == 50
+    assert [row["margin"] for row in few["early_exit"]["at"]] == [row["margin"] for row in found["at"]]
 
 
 def test_export_writes_the_integers_of_the_run(runs, spquant, tmp_path):
@@ -228,6 +260,13 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("eval {runs}/low/run.json --backend reference --dataset digits", "is not a .spq file"),
         ("eval {runs}/fp32 --backend reference", "without integers: use --backend torch"),
         ("eval {runs}/fp32 --backend native", "without integers: use --backend torch"),
+        ("eval nowhere --early-exit", "there is no nowhere"),
+        ("eval {runs}/low/model.spq --early-exit --dataset digits", "is no run folder, and --early-exit needs one"),
+        ("eval {runs}/fp32 --early-exit", "without integers: use --early-exit on a run of 1.58 to 8 bits"),
+        ("eval {runs}/low --early-exit --backend native", "are those of native: leave out --backend"),
+        ("eval {runs}/low --early-exit --dataset mnist", "trained on, digits, not on mnist: leave out --dataset"),
+        ("eval {runs}/low --early-exit --images -1", "images must be at least 0"),
+        ("train --dataset digits --tet-weight 1", "tet_weight must be"),
         ("export nowhere --out x.spq", "is not the folder of a run"),
         ("export {runs}/low --out {runs}/low/config.toml/x.spq", "cannot be written"),
         ("export {runs}/fp32 --out x.spq", "no integer form"),

@@ -242,6 +242,19 @@ def test_options_that_learn(options):
     assert trainer.evaluate() > 60
 
 
+def test_early_exit_is_measured_on_the_images_held_out_and_the_test_set():
+    trainer = SpQuantTrainer(Net(), DATA, 2, timesteps=3, loss="tet", **SMALL).train(epochs=4)
+    found = trainer.early_exit((0.0, 100.0))
+    _, validation = hold_out(trainer.data.train, 20, 0)
+    assert (found.held_out, found.test) == (20, 101)
+    assert found.after[-1].test.accuracy == trainer.evaluate()
+    assert found.after[-1].held_out.accuracy == measure(trainer.deployed(), validation).accuracy
+    assert found.at[0].test.steps <= 3
+    assert (found.at[1].margin, found.at[1].test) == (0, found.after[0].test)
+    with pytest.raises(ModelError, match="no integer form"):
+        SpQuantTrainer(Net(), DATA, 32, **SMALL).early_exit()
+
+
 def test_fine_tuning_ends_with_the_integers_that_were_trained(tmp_path):
     trainer = SpQuantTrainer(Net(), DATA, 2, out="tuned", finetune_epochs=2, **SMALL).train(epochs=3)
     assert trainer.network.frozen

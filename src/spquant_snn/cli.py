@@ -76,6 +76,7 @@ def evaluate(
     images: int = 0,
     data_dir: OptionalFolder = None,
     threads: int = 0,
+    early_exit: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
     """Accuracy on the test set of the integers that ship.
@@ -87,12 +88,22 @@ def evaluate(
         images: how many of the test images; 0 takes all.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         threads: of the processor; all by default.
+        early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
         as_json: print one JSON object.
     """
     from .commands import evaluate_source
+    from .early_exit import evaluate_early_exit
+    from .report.early_exit import early_exit_grid
+    from .report.table import with_caption
 
     use_threads(threads)
-    result = evaluate_source(source, backend, dataset, images, data_dir, threads)
+    if early_exit:
+        result, found = evaluate_early_exit(source, backend, dataset, images, data_dir)
+        result["early_exit"] = asdict(found)
+        if not as_json:
+            Console(highlight=False).print(*with_caption(early_exit_grid(found)), "", sep="\n")
+    else:
+        result = evaluate_source(source, backend, dataset, images, data_dir, threads)
     print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")
     return 0
 

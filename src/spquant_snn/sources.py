@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .data import Labelled, load
+from .data import Labelled, hold_out, load
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import load_graph
 from .integer.graph import Graph
@@ -76,3 +76,12 @@ def test_images(source: Path, name: str, images: int, data_dir: Path | None, tim
         raise ConfigError(f"images must be at least 0, not {images}")
     test = load(name, data_dir, timesteps=timesteps).test
     return Labelled(test.images[:images], test.labels[:images]) if images else test
+
+
+def held_out_images(source: Path, config: TrainConfig, data_dir: Path | None) -> Labelled:
+    """The images of its training set that a run was not trained on, by which it chose its best epoch."""
+    train = load(config.dataset, data_dir, timesteps=config.timesteps).train
+    try:
+        return hold_out(train, config.validation, config.seed)[1]
+    except ConfigError as error:
+        raise RunError(f"{source} was trained on other images than {config.dataset} has here ({error})") from None

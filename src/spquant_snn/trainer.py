@@ -26,6 +26,7 @@ from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weight
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, departures, load_config, with_options
 from .train.console import Display
 from .train.device import multiplies_bf16, usable_device
+from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.loop import fit, make_optimizer
 from .train.metrics import Metrics, measure
 from .train.run import RunFolder, add_sparsity, build_network, free_folder, numbered
@@ -229,6 +230,17 @@ class SpQuantTrainer:
         if self.run is not None:
             self.run.note(test_accuracy=accuracy)
         return accuracy
+
+    def early_exit(self, given_up: Sequence[float] = GIVEN_UP) -> EarlyExit:
+        """Accuracy on the test set against the time steps used; margins are chosen on the images held out of training,
+        to give up at most so many points of accuracy there.
+
+        Raises:
+            ModelError: the network is floating point.
+            ConfigError: ``given_up`` holds something that is no number of points.
+        """
+        _, held_out = hold_out(self.data.train, self._resolve(None).validation, self.config.seed)
+        return measure_early_exit(compact(self.network).eval().freeze(), held_out, self.data.test, given_up)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without closed channels, and frozen, where it has an integer

@@ -1,0 +1,178 @@
+"""Accuracy against the time steps used: all images stopped after so many steps, or each as soon as it is decided.
+
+An image is decided when the best of its logits, summed since the first step, leads the second by a margin. Logits,
+sums and margins are the integers that ship, so that a device that compares the same integers stops at the same step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data import Labelled
+from ..errors import ConfigError, ModelError
+from ..quant.freeze import fold_readout
+from ..quant.network import SpikingNetwork
+
+GIVEN_UP = (0.0, 0.5, 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How the answers to N images come about over T steps.
+
+    Args:
+        right: bool [T, N], whether the largest logit, summed up to that step, is that of the label.
+        lead: int64 [T, N], by how much it led the second, at its most up to that step.
+    """
+
+    right: Tensor
+    lead: Tensor
+
+    def steps(self, margin: float) -> Tensor:
+        """The steps each image takes if it stops at the first with at least this margin, or else at the last:
+        int64 [N]."""
+        return 1 + (self.lead[:-1] < margin).sum(0)
+
+    def measure(self, margin: float) -> Measured:
+        """What stopping at a margin gives; 0 stops all after the first step, infinity none before the last."""
+        steps = self.steps(margin)
+        return Measured(float(steps.double().mean()), _percent(self.right.gather(0, steps[None] - 1)))
+
+    def after(self, step: int) -> Measured:
+        """What stopping every image after ``step`` steps, 1 to T, gives."""
+        return Measured(float(step), _percent(self.right[step - 1]))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The mean of the time steps used, and accuracy in percent."""
+
+    steps: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class AfterStep:
+    """All images stopped after a step, the first being 1."""
+
+    step: int
+    held_out: Measured
+    test: Measured
+
+
+@dataclass(frozen=True)
+class AtMargin:
+    """Each image stopped at a margin, in units of the integer logits; it was chosen to give up at most so many points
+    of the accuracy that all steps have on the images held out."""
+
+    margin: int
+    given_up: float
+    held_out: Measured
+    test: Measured
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """Accuracy against time steps, on images held out of training, which margins were chosen on, and on test images.
+
+    Args:
+        held_out, test: how many images there were of each.
+        unit: what an integer logit of one is worth.
+        after: of every step.
+        at: of each margin.
+    """
+
+    held_out: int
+    test: int
+    unit: float
+    after: tuple[AfterStep, ...]
+    at: tuple[AtMargin, ...]
+
+
+def measure_early_exit(
+    network: SpikingNetwork, held_out: Labelled, test: Labelled, given_up: Sequence[float] = GIVEN_UP
+) -> EarlyExit:
+    """Stop a network early, on images that it was not trained on.
+
+    Args:
+        network: frozen.
+        held_out: what margins are chosen on.
+        test: what is only measured on.
+        given_up: points of accuracy on ``held_out`` that may be lost, a margin for each.
+
+    Raises:
+        ConfigError: as ``choose_margin``.
+        ModelError: the network is not frozen, or has a single class.
+    """
+    known = follow(network, held_out)
+    margins = [choose_margin(known, points) for points in given_up]
+    fresh = follow(network, test)
+    return EarlyExit(
+        len(held_out),
+        len(test),
+        _unit(network),
+        tuple(AfterStep(t, known.after(t), fresh.after(t)) for t in range(1, len(known.right) + 1)),
+        tuple(
+            AtMargin(margin, points, known.measure(margin), fresh.measure(margin))
+            for margin, points in zip(margins, given_up, strict=True)
+        ),
+    )
+
+
+@torch.no_grad()
+def follow(network: SpikingNetwork, data: Labelled, batch_size: int = 500) -> Course:
+    """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
+
+    Raises:
+        ModelError: the network is not frozen, or has a single class.
+    """
+    if not network.frozen:
+        raise ModelError("margins are of integer logits: freeze the network first")
+    if network.outputs < 2:
+        raise ModelError("a network of one class has no second logit to lead: early exit needs two")
+    device, unit = next(network.parameters()).device, _unit(network)
+    network.eval()
+    batch_size = max(1, batch_size // (data.frames or 1))
+    right, lead = [], []
+    for start in range(0, len(data), batch_size):
+        part = slice(start, start + batch_size)
+        logits = network(data.inputs(part).to(device)) / unit  # whole numbers, but for the rounding of float64
+        sums = logits.round().long().cumsum(0)  # [T, N, classes]
+        first, second = sums.topk(2, dim=2).values.unbind(2)
+        right.append((sums.argmax(2) == data.labels[part].to(device)).cpu())
+        lead.append((first - second).cummax(0).values.cpu())
+    return Course(torch.cat(right, 1), torch.cat(lead, 1))
+
+
+def choose_margin(course: Course, given_up: float = 0.0) -> int:
+    """The lowest margin from which on accuracy never lies more than ``given_up`` points below that of all steps.
+
+    Raises:
+        ConfigError: ``given_up`` is no number from 0 to 100.
+    """
+    if not 0 <= given_up <= 100:
+        raise ConfigError(f"given_up must be points of accuracy, from 0 to 100, not {given_up!r}")
+    right = course.right.long()
+    # A margin above a lead makes that image go on: what it then gets right counts in place of what it got right before.
+    leads, order = course.lead[:-1].flatten().sort()
+    total = right[0].sum() + (right[1:] - right[:-1]).flatten()[order].cumsum(0)  # above this lead and those before it
+    last = torch.ones_like(leads, dtype=torch.bool)
+    last[:-1] = leads[1:] != leads[:-1]
+    margins = torch.cat([leads.new_zeros(1), leads[last] + 1])
+    counts = torch.cat([right[0].sum()[None], total[last]])
+    short = (right[-1].sum() - counts > math.floor(given_up * right.shape[1] / 100)).nonzero()
+    return int(margins[0 if len(short) == 0 else int(short[-1]) + 1])
+
+
+def _unit(network: SpikingNetwork) -> float:
+    """What an integer logit of one is worth."""
+    return fold_readout(network.readout, network.config.timesteps, network.live_inputs()[-1]).scale
+
+
+def _percent(right: Tensor) -> float:
+    return 100 * int(right.sum()) / right.numel()
