@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphs import EXPORTED, GATED
+from residual import EXPORTED as RESIDUAL
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
@@ -69,6 +70,12 @@ def said(target, images):
 )
 def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated):
     check_runs(firmware(*drawn, gated=gated), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("drawn", RESIDUAL, ids=str)
+def test_residual_networks_run_as_the_reference(firmware, tmp_path, drawn):
+    check_runs(firmware(*drawn, residual=True), tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from graphs import GATED
+from residual import EXPORTED as RESIDUAL
 from spquant_snn.errors import (
     ConfigError,
     DataError,
@@ -54,6 +55,15 @@ def test_boards_pass_over_blocks_as_the_reference(firmware, name, drawn):
     made = firmware(*drawn, gated=True)
     assert any(layer.gate is not None for layer in made[1].layers)
     assert run_firmware(*_given(made, board)).equal == 6
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32"])
+@pytest.mark.parametrize("drawn", RESIDUAL[:3], ids=str)
+def test_boards_run_residual_networks_as_the_reference(firmware, name, drawn):
+    board = board_of(name)
+    needs(board)
+    assert run_firmware(*_given(firmware(*drawn, residual=True), board)).equal == 6
 
 
 @pytest.mark.device
