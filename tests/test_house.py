@@ -12,13 +12,13 @@ import spquant_snn
 PACKAGE = Path(spquant_snn.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = ("data", "nn", "quant", "sparsity", "train", "integer", "runtime", "export", "report", "bench")
-BASE = ("errors", "files", "build")  # beside the folders, for all of them
+BASE = ("errors", "lazy", "files", "build")  # beside the folders, for all of them
 NEEDS_TORCH = {"integer/lower.py"}
 WITHOUT_TORCH = sorted(
     path
     for path in (p.relative_to(PACKAGE).as_posix() for p in SOURCES)
     if (path.startswith(("integer/", "runtime/")) and path not in NEEDS_TORCH)
-    or path in ("quant/grids.py", "quant/fold.py", "quant/pool.py", "errors.py")
+    or path in ("quant/grids.py", "quant/fold.py", "quant/pool.py", "data/events.py", "data/frames.py", "errors.py")
 )
 
 

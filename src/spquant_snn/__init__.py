@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -26,6 +25,7 @@ from .errors import (
     SpQuantError,
     UnequalError,
 )
+from .lazy import importer
 
 if TYPE_CHECKING:
     from .integer.lower import lower
@@ -74,17 +74,11 @@ _HOMES = {
     "lower": ".integer.lower",
     "prepare": ".quant.prepare",
 }
+_find = importer(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(_HOMES[name], __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingDependencyError(f"spquant_snn.{name} needs torch: pip install torch") from None
+    return _find(name)
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,20 @@
 """Data: from files, tensors or any map-style Dataset to labelled uint8 images or sequences of frames in memory, and
-their augmentation."""
+their augmentation.
 
-from .arrays import Labelled, Splits, as_inputs, hold_out
-from .augment import Augment, Augmentation, default_augmentation
-from .catalog import NAMES, find_recordings, load, of_events
-from .sources import as_splits
+Each name is imported when it is first used: ``events`` and ``frames`` serve machines without torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..lazy import importer
+
+if TYPE_CHECKING:
+    from .arrays import Labelled, Splits, as_inputs, hold_out
+    from .augment import Augment, Augmentation, default_augmentation
+    from .catalog import NAMES, find_recordings, load, of_events
+    from .sources import as_splits
 
 __all__ = [
     "NAMES",
@@ -20,3 +30,27 @@ __all__ = [
     "load",
     "of_events",
 ]
+
+_HOMES = {
+    "NAMES": ".catalog",
+    "Augment": ".augment",
+    "Augmentation": ".augment",
+    "Labelled": ".arrays",
+    "Splits": ".arrays",
+    "as_inputs": ".arrays",
+    "as_splits": ".sources",
+    "default_augmentation": ".augment",
+    "find_recordings": ".catalog",
+    "hold_out": ".arrays",
+    "load": ".catalog",
+    "of_events": ".catalog",
+}
+_find = importer(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    return _find(name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
