@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spquant_snn.data.events import Events
-from spquant_snn.data.frames import Framing, to_frames
+from spquant_snn.data.frames import Framing, one_frame, shrink_to, to_frames
 from spquant_snn.errors import ConfigError, DataError
 
 SENSOR = (6, 9)
@@ -110,3 +110,39 @@ def test_frames_without_end_and_recordings_without_events_are_refused_in_words()
         to_frames(events([(0, 0, 0, 0), (39_999_999, 0, 0, 0)]), Framing(window=1))
     with pytest.raises(DataError, match="a recording without events has no frames"):
         to_frames(events([(0, 0, 0, 0)]).between(5, 6), Framing(steps=3))
+
+
+@given(recordings, shrinks)
+def test_all_events_are_one_frame(rows, shrink):
+    found = one_frame(events(rows), shrink)
+    assert np.array_equal(found.counts, by_hand(rows, lambda _, t: 0, 1, shrink))
+    assert (found.counts.dtype, found.events, found.lost) == (np.uint8, len(rows), 0)
+    none = one_frame(events(rows).between(0, 0), shrink)
+    assert (none.counts.shape, none.counts.dtype, none.counts.sum()) == (found.counts.shape, np.uint8, 0)
+    assert (none.events, none.lost) == (0, 0)
+
+
+sides, few = st.integers(1, 40), st.integers(1, 6)
+
+
+@given(st.tuples(sides, sides), st.tuples(few, few))
+def test_the_square_that_fits_a_frame_is_found_where_there_is_one(sensor, size):
+    fit = [side for side in range(1, 41) if Framing(steps=1, shrink=side).shape(sensor) == size]
+    whole = [side for side in fit if sensor == (side * size[0], side * size[1])]
+    if whole or len(fit) == 1 or (fit and size == (1, 1)):
+        assert shrink_to(sensor, size) == (whole or fit)[0]
+        return
+    ways = "in several ways" if fit else "in no way"
+    with pytest.raises(ConfigError, match=f"sum to frames of {size[1]}x{size[0]} {ways}: check the sensor"):
+        shrink_to(sensor, size)
+
+
+@given(st.tuples(sides, sides), shrinks)
+def test_what_a_framing_makes_is_shrunk_to_again(size, shrink):
+    assert shrink_to((size[0] * shrink, size[1] * shrink), size) == shrink
+
+
+@pytest.mark.parametrize("sensor", [34, (34,), (0, 5), (5.0, 5), (True, 5), "ab", (1, 2, 3), None])
+def test_what_is_no_sensor_is_refused_in_words(sensor):
+    with pytest.raises(ConfigError, match=r"a sensor is \(rows, columns\), two whole numbers above zero, not "):
+        shrink_to(sensor, (5, 5))

@@ -104,6 +104,42 @@ def to_frames(events: Events, framing: Framing) -> Frames:
     return Frames(shaped, len(place), int(over.sum()) - 255 * over.size)
 
 
+def one_frame(events: Events, shrink: int) -> Frames:
+    """All events of a stretch of time as one frame, counted as ``to_frames`` counts; without events, one of zeros."""
+    framing = Framing(steps=1, shrink=shrink)
+    if len(events):
+        return to_frames(events, framing)
+    return Frames(np.zeros((1, 2, *framing.shape(events.sensor)), np.uint8), 0, 0)
+
+
+def shrink_to(sensor: tuple[int, int], size: tuple[int, int]) -> int:
+    """Side of the squares that make frames of (H, W) of a sensor of (rows, columns).
+
+    Raises:
+        ConfigError: the sensor is no pair of whole numbers above zero, no square does, or several do.
+    """
+    if not _is_sensor(sensor):
+        raise ConfigError(f"a sensor is (rows, columns), two whole numbers above zero, not {sensor!r}")
+    lengths = list(zip(sensor, size, strict=True))
+    least = max(-(-length // parts) for length, parts in lengths)
+    most = min(((length - 1) // (parts - 1) for length, parts in lengths if parts > 1), default=least)
+    if least != most and any(length != parts * least for length, parts in lengths):
+        ways = "in no way" if most < least else "in several ways"
+        raise ConfigError(
+            f"counts of {sensor[1]}x{sensor[0]} pixels sum to frames of {size[1]}x{size[0]} {ways}: "
+            "check the sensor, or give frames of your own"
+        )
+    return int(least)
+
+
+def _is_sensor(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side > 0 for side in value)
+    )
+
+
 def _frame_of(events: Events, framing: Framing) -> tuple[Int64, int]:
     """The frame of each event, [E], and how many frames there are."""
     if framing.events is not None:
