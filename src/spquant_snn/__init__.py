@@ -7,7 +7,7 @@
     accuracy = trainer.evaluate()
     print(f"Test Accuracy: {accuracy:.2f}%")
 
-``load`` and ``Program`` need NumPy only; everything else imports torch when it is first used.
+``load``, ``Program`` and ``Stream`` need NumPy only; everything else imports torch when it is first used.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .lazy import importer
 if TYPE_CHECKING:
     from .integer.lower import lower
     from .integer.program import Program
+    from .integer.stream import Stream
     from .nn import LIF, VGGSNN, LeNetSNN
     from .quant.config import QuantConfig
     from .quant.network import SpikingNetwork
@@ -55,6 +56,7 @@ __all__ = [
     "SpQuantError",
     "SpQuantTrainer",
     "SpikingNetwork",
+    "Stream",
     "UnequalError",
     "load",
     "lower",
@@ -69,6 +71,7 @@ _HOMES = {
     "QuantConfig": ".quant.config",
     "SpQuantTrainer": ".trainer",
     "SpikingNetwork": ".quant.network",
+    "Stream": ".integer.stream",
     "VGGSNN": ".nn",
     "load": ".runtime.program",
     "lower": ".integer.lower",

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, ModelError
 from ..quant.fold import Int32, Int64
 from . import reference
 from .graph import Graph
-
-UInt8 = NDArray[np.uint8]
+from .pixels import UInt8, as_pixels
+from .stepper import ReferenceStepper, Stepper
+from .stream import Stream
 
 
 class Engine(Protocol):
     """What runs a graph; one that is not the reference gives the same integers."""
 
     def logits(self, images: UInt8, threads: int) -> Int32: ...
+
+    def stepper(self) -> Stepper: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,16 +89,20 @@ class Program:
             [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
         )
 
+    def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
+        """The network for frames or events that come one after the other, with a state of its own.
+
+        Args:
+            sensor: (rows, columns) of the camera, where events will be pushed.
+
+        Raises:
+            ConfigError: the network takes no events, or none of such a sensor.
+        """
+        return Stream(self.graph, self.engine.stepper() if self.engine else ReferenceStepper(self.graph), sensor)
+
     def _batch(self, images: Any) -> UInt8:
         """Images [N, C, H, W] or sequences [T, N, C, H, W]."""
-        try:
-            array = np.asarray(images)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"images cannot be read as a NumPy array ({error}): give one uint8 array, on the CPU"
-            ) from error
-        if array.dtype != np.uint8:
-            raise DataError(f"images must be uint8, 0 to 255, not {array.dtype}: {_conversion(array.dtype)}")
+        array = as_pixels(images, "images")
         if array.ndim == 3:
             one, grey = array.shape == self.input_shape, (1, *array.shape[1:]) == self.input_shape
             array = array[None] if one else array[:, None] if grey else array
@@ -118,11 +124,3 @@ class Program:
         return (
             f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
         )
-
-
-def _conversion(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return "pixels from 0 to 1 become (images * 255).round().astype('uint8')"
-    if dtype.kind in "iub":
-        return "convert them with images.astype('uint8') if they lie in 0 to 255"
-    return "give an array of whole numbers"

@@ -130,14 +130,19 @@ def active_inputs(connection: Connection, x: Int32) -> Int32:
 
 
 def integrate(
-    neuron: Neuron, sums: list[Int32], gate: BlockGate | None = None, active: list[Int32] | None = None
+    neuron: Neuron,
+    sums: list[Int32],
+    gate: BlockGate | None = None,
+    active: list[Int32] | None = None,
+    before: Int32 | None = None,
 ) -> tuple[Spikes, Int32]:
-    """Spikes and stored codes [T, N, C, ...] of the sums [N, C, ...] of T steps; the state starts at zero.
+    """Spikes and stored codes [T, N, C, ...] of the sums [N, C, ...] of T steps.
 
     Args:
         active: of each step, where there is a gate; see ``active_inputs``.
+        before: codes [N, C, ...] that were stored before the first step; None: zeros.
     """
-    code = np.zeros_like(sums[0])
+    code = np.zeros_like(sums[0]) if before is None else before
     spikes = np.empty((len(sums), *code.shape), np.bool_)
     codes = np.empty((len(sums), *code.shape), np.int32)
     for t, drive in enumerate(sums):

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, RunError
 from ..integer.graph import Graph, Shape
 from ..integer.reference import check_images
+from ..integer.stream import Stream, longest
 from ..integer.verify import Trace
 from ..quant.fold import Int32, Int64
 from .build import library
 from .layout import plan_network, plan_synapses
-from .placed import Memory, Placed, address
+from .placed import Placed, address
 from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
+from .stepper import NativeStepper
 from .structs import CNetwork, CTrace
 
 UInt8 = NDArray[np.uint8]
@@ -32,7 +34,6 @@ UInt8 = NDArray[np.uint8]
 _SHARES = 4  # parts of a batch per thread, so that an image that takes longer holds up little
 _MOST_THREADS = 256
 _TRACED = 1 << 26  # bytes of traces at a time
-_INT32 = (1 << 31) - 1
 
 
 class NativeProgram:
@@ -69,10 +70,7 @@ class NativeProgram:
         self.images = Placed(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
-        readout = graph.readout
-        bias = int(np.abs(readout.bias.astype(np.int64)).max())
-        most = (int(readout.connection.reach(1).max()) << readout.fraction) + bias
-        self.longest = _INT32 // max(most, 1)  # sequence whose logits are proven to fit
+        self.longest = longest(graph)  # sequence whose logits are proven to fit
 
     def predict(self, images: UInt8, threads: int = 1) -> Int64:
         """The class of each image, int64 [N]: the first of the largest logits."""
@@ -148,10 +146,14 @@ class NativeProgram:
         """What C says to this network: 0, or why it will not run it."""
         return int(self._library.spq_check(self.images.at, layout, arena_size))
 
-    def stream(self) -> Stream:
-        """A network that takes frames one by one."""
+    def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
+        """The network for frames or events that come one by one; see ``Program.stream``."""
+        return Stream(self.graph, self.stepper(), sensor)
+
+    def stepper(self) -> NativeStepper:
+        """What a stream runs; once the program is closed, no more."""
         self._check_open()
-        return Stream(self)
+        return NativeStepper(self._library, self.frames(), self.graph.classes, self._check_open)
 
     def close(self) -> None:
         """Give back threads and memory; may be called again."""
@@ -179,10 +181,10 @@ class NativeProgram:
         self._check_open()
         check_images(self.graph, images)
         if images.ndim == 5:
-            self.check_length(len(images))
+            self._check_length(len(images))
         return np.ascontiguousarray(images)
 
-    def check_length(self, steps: int) -> None:
+    def _check_length(self, steps: int) -> None:
         """Raise DataError if the logits of that many steps could leave 32 bits."""
         if steps > self.longest:
             raise DataError(
@@ -233,41 +235,6 @@ class NativeProgram:
                 self._process = os.getpid()
                 self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for
             return [self._pool.submit(work) for _ in range(threads)]
-
-
-class Stream:
-    """A network between two frames: its state is its own, and lives as long as it does."""
-
-    def __init__(self, program: NativeProgram) -> None:
-        self._program = program
-        self._placed = program.frames()
-        self._arena = Memory.of(self._placed.plan.arena_size)
-        self.steps = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all frames."""
-        self._program._library.spq_reset(self._placed.at, self._arena.address)
-        self.steps = 0
-
-    def push(self, frame: UInt8) -> Int32:
-        """One time step with a frame, uint8 [C, H, W]; returns the logits so far, int32 [classes].
-
-        Raises:
-            DataError: the frame has another dtype or shape, or the logits could leave 32 bits.
-        """
-        program = self._program
-        if frame.ndim != 3:
-            shape = "x".join(map(str, program.graph.input_shape))
-            raise DataError(f"a stream takes one frame [{shape}] at a time, not {list(frame.shape)}")
-        check_images(program.graph, frame[None])
-        program.check_length(self.steps + 1)
-        pixels = np.ascontiguousarray(frame)
-        program._library.spq_step(self._placed.at, self._arena.address, address(pixels), None, 0)
-        self.steps += 1
-        region = self._placed.plan.logits
-        found = self._arena.block[region.offset : region.offset + 4 * program.graph.classes].view(np.int32)
-        return found.copy()
 
 
 def plain(c: ConnectionPlan, shape: Shape, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:
