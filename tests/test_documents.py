@@ -4,9 +4,15 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import graphs
+import recorded
+from spquant_snn.data.frames import Framing, to_frames
+from spquant_snn.integer import reference
+from spquant_snn.integer.file import save
 from spquant_snn.nn import lif
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +35,24 @@ def test_the_model_of_the_readme_is_lowered(tmp_path):
     exec(BLOCKS[2], names)
     assert names["logits"].shape == (4, 8, 10)
     assert names["graph"].weight_bytes < 10_000
+
+
+def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sizes = {(2, side, side): shrink for shrink, side in ((1, 34), (2, 17), (3, 12), (4, 9), (5, 7), (6, 6))}
+    graph = next(graph for graph in map(graphs.random_graph, range(300)) if graph.input_shape in sizes)
+    save(graph, Path("model.spq"))
+    draw = np.random.default_rng(0)
+    events = [(30_000 * (n // 9) + n, *draw.integers(0, (34, 34, 2)).tolist()) for n in range(90)]
+    Path("recording.bin").write_bytes(recorded.nmnist(events))
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/events.md").read_text("utf-8"), re.DOTALL)
+    names = {}
+    exec(block, names)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == [*map(str, range(1, 11)), "10"]
+    assert re.fullmatch(r"10 pushes: median \d+\.\d us, worst \d+\.\d us", told[-1])
+    frames = to_frames(names["recording"], Framing(window=30_000, shrink=sizes[graph.input_shape])).counts
+    assert np.array_equal(names["logits"], reference.run(graph, frames[:, None])[0])
 
 
 @pytest.mark.parametrize("module", [lif])

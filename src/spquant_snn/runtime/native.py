@@ -156,7 +156,7 @@ class NativeProgram:
         return NativeStepper(self._library, self.frames(), self.graph.classes, self._check_open)
 
     def close(self) -> None:
-        """Give back threads and memory; may be called again."""
+        """Give back threads and memory, and end all streams; may be called again."""
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, None
