@@ -177,11 +177,14 @@ def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> 
     """Sums as wide as those that they are added to, from lists of events; of an identity, one code for each channel."""
     plan = plan_connection(shortcut.connection, source, None, body, first=False, beside=True).connection
     plan = replace(plan, wide=wide)
+    shift = shortcut.shift
     if shortcut.identity:
         codes = padded(shortcut.connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0)
+        if int(np.abs(codes).max()) << shift < 1 << 15:
+            codes, shift = codes << shift, 0
         row = plan.units * UNIT
         plan = replace(plan, form=IDENTITY, row=row, codes8=None, codes16=codes, group_start=None, packed=None, limit=1)
-    return ShortcutPlan(shortcut.source, shortcut.shift, plan)
+    return ShortcutPlan(shortcut.source, shift, plan)
 
 
 def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:

@@ -12,6 +12,10 @@ SPQ_INLINE spq_vector spq_load(const int16_t *from) {
     return (spq_vector){_mm256_loadu_si256((const __m256i *)(const void *)from),
                         _mm256_loadu_si256((const __m256i *)(const void *)(from + 16))};
 }
+SPQ_INLINE void spq_put(int16_t *to, spq_vector a) {
+    _mm256_storeu_si256((__m256i *)(void *)to, a.low);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 16), a.high);
+}
 SPQ_INLINE spq_vector spq_same(int16_t value) {
     return (spq_vector){_mm256_set1_epi16(value), _mm256_set1_epi16(value)};
 }

@@ -7,6 +7,9 @@ typedef __mmask32 spq_mask;
 SPQ_INLINE spq_vector spq_load(const int16_t *from) {
     return _mm512_loadu_si512(from);
 }
+SPQ_INLINE void spq_put(int16_t *to, spq_vector a) {
+    _mm512_storeu_si512(to, a);
+}
 SPQ_INLINE spq_vector spq_same(int16_t value) {
     return _mm512_set1_epi16(value);
 }

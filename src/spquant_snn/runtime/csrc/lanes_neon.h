@@ -16,6 +16,9 @@ typedef struct {
 SPQ_INLINE spq_vector spq_load(const int16_t *from) {
     SPQ_EACH(spq_vector, vld1q_s16(from + 8 * i));
 }
+SPQ_INLINE void spq_put(int16_t *to, spq_vector a) {
+    for (int32_t i = 0; i < 4; i++) vst1q_s16(to + 8 * i, a.part[i]);
+}
 SPQ_INLINE spq_vector spq_same(int16_t value) {
     SPQ_EACH(spq_vector, vdupq_n_s16(value));
 }

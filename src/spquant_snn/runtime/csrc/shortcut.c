@@ -23,6 +23,19 @@ static void add_identity(const spq_shortcut *s, const uint32_t *spikes, int32_t 
         }
 }
 
+#if SPQ_HAS_LANES
+/* The same for narrow sums and codes that are shifted already: 32 channels at a time. */
+static void add_identity_lanes(const spq_connection *c, const uint32_t *spikes, int32_t row, int16_t *sums) {
+    const uint32_t *word = spikes + row * c->out_width * c->tiles;
+    const spq_vector nothing = spq_same(0);
+    for (int32_t x = 0; x < c->out_width; x++)
+        for (int32_t tile = 0; tile < c->tiles; tile++, word++, sums += SPQ_LANES) {
+            const spq_vector codes = spq_load(c->codes16 + tile * SPQ_LANES);
+            spq_put(sums, spq_add(spq_load(sums), spq_choose(spq_mask_of(*word), codes, nothing)));
+        }
+}
+#endif
+
 static void add_row(const spq_connection *c, int32_t shift, const void *added, void *sums) {
     const int32_t count = c->out_width * c->units * SPQ_UNIT;
     if (c->wide) {
@@ -41,6 +54,12 @@ void spq_add_shortcut(const spq_shortcut *s, const spq_scratch *scratch, void *a
                       int32_t row, void *sums) {
     const spq_connection *c = &s->connection;
     uint8_t *memory = (uint8_t *)arena;
+#if SPQ_HAS_LANES
+    if (SPQ_IS(c, SPQ_IDENTITY) && !c->wide && !s->shift) {
+        add_identity_lanes(c, spikes, row, (int16_t *)sums);
+        return;
+    }
+#endif
     if (SPQ_IS(c, SPQ_IDENTITY)) {
         add_identity(s, spikes, row, sums);
         return;
