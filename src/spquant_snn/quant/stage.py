@@ -16,11 +16,12 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
 from .pool import Pool
+from .sharing import Sharing, batch_norm, dropout
 from .shortcut import Shortcut
 from .synapse import Synapse, apply_pool
 
 
-class Norm(nn.Module):
+class Norm(Sharing):
     """Batch normalisation taken over from torch, its weight kept positive so that a larger sum always means a larger
     potential."""
 
@@ -45,12 +46,13 @@ class Norm(nn.Module):
         self.momentum: float = layer.momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight.abs(), self.bias, self.training, self.momentum, self.eps
-        )
+        state = (self.running_mean, self.running_var, self.weight.abs(), self.bias)
+        if self.training and self.share is not None:
+            return batch_norm(x, *state, self.momentum, self.eps, self.share)
+        return F.batch_norm(x, *state, self.training, self.momentum, self.eps)
 
 
-class Gate(nn.Module, ABC):
+class Gate(Sharing, ABC):
     """What opens and closes the channels of a layer of neurons; see the folder ``sparsity``."""
 
     @abstractmethod
@@ -79,7 +81,7 @@ class Skipping(nn.Module, ABC):
         """The integers of the decisions for so many open channels; None where all neurons are computed."""
 
 
-class Stage(nn.Module):
+class Stage(Sharing):
     """One layer of neurons with its synapses; the readout is the stage without neurons.
 
     Args:
@@ -140,7 +142,7 @@ class Stage(nn.Module):
         """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...], and of the spikes [N, ...] at
         the source of the shortcut."""
         synapse = self.synapse
-        x = F.dropout(self.pooled(x), self.drop_spikes, self.training)
+        x = dropout(self.pooled(x), self.drop_spikes, self.training, self.share)
         codes = synapse.codes()
         factor = (synapse.scale() / self.divisor).view(-1, *[1] * (codes.dim() - 1))
         y = synapse.sums(x, codes * factor).float()
@@ -151,7 +153,7 @@ class Stage(nn.Module):
             y = y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
         if self.norm is not None:
             y = self.norm(y)
-        return F.dropout(y, self.drop_current, self.training)
+        return dropout(y, self.drop_current, self.training, self.share)
 
     def reach(self, codes: Tensor, shortcut: Tensor | None) -> Tensor:
         """[O] int64, the largest absolute value that a sum can take, of integer codes and those of the shortcut."""

@@ -109,7 +109,9 @@ class SparseTraining:
 
     def watch(self, index: int, spikes: Tensor) -> None:
         """Take note of a layer's spikes [T, N, ...] in a training step."""
-        rate = spikes.float().mean()
+        rate, share = spikes.float().mean(), self.network.hidden[index].share
+        if share is not None:
+            rate = share.mean(rate)
         density = self._measure(self.network, index, spikes, _MOMENTUM)
         per_spike = density / float(rate.detach()) if rate > 0 else 1.0
         self._rates.append(rate)
@@ -180,7 +182,9 @@ class SparseTraining:
         return (moment - begin) / (self.settles - begin)
 
     def _measure(self, network: SpikingNetwork, index: int, spikes: Tensor, momentum: float) -> float:
-        density = measure_density(network, self.work, index, spikes)
+        density, share = measure_density(network, self.work, index, spikes), network.hidden[index].share
+        if share is not None:
+            density = float(share.mean(torch.tensor(density, dtype=torch.float64, device=spikes.device)))
         for gate in channel_gates(network)[index : index + 1]:
             gate.density.lerp_(gate.density.new_tensor(density), momentum)
         return density
