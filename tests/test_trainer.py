@@ -341,7 +341,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, monkeypatch, tmp_path):
     steps = []
     objective = loop.objective
 
-    def interrupted(*args):
+    def interrupted(*args, **options):
         steps.append(1)
         if len(steps) == stop_at:
             raise KeyboardInterrupt
@@ -366,12 +366,12 @@ def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, t
 
     trainer("whole").train(epochs=2)
 
-    def interrupted(*args):
+    def interrupted(*args, **options):
         raise KeyboardInterrupt
 
     stopped = trainer("stopped")
     with monkeypatch.context() as patch:
-        patch.setattr("spquant_snn.trainer.measure", interrupted)  # of the best epoch, frozen
+        patch.setattr("spquant_snn.train.keep.measure", interrupted)  # of the best epoch, frozen
         with pytest.raises(KeyboardInterrupt):
             stopped.train(epochs=2)
     stopped.train()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from .cli_options import OptionalFolder, OptionalName, keep_freed_memory, use_th
 from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
 from .train.config import TrainOptions
 
+_LET_TELL = 1.0  # seconds for the process that tells of an error: torchrun stops all when one has ended with it
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Target = Literal["spq", "c", "web"]
@@ -65,7 +67,9 @@ def train(
             options.pop("model"), options.pop("dataset"), out=out, data_dir=data_dir, device=device, **options
         )
     trainer.train()
-    print(f"Test Accuracy: {trainer.evaluate():.2f}%")
+    accuracy = trainer.evaluate()
+    if trainer.world.first:
+        print(f"Test Accuracy: {accuracy:.2f}%")
     return 0
 
 
@@ -292,7 +296,10 @@ def main() -> int:
         )
         return code
     except SpQuantError as error:
-        print(f"spquant: {error}", file=sys.stderr)
+        if error.told:
+            time.sleep(_LET_TELL)
+        else:
+            print(f"spquant: {error}", file=sys.stderr)
         return 1 if isinstance(error, DivergedError | UnequalError) else 2
     except KeyboardInterrupt:
         return 130

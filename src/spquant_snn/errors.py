@@ -7,7 +7,13 @@ from __future__ import annotations
 
 
 class SpQuantError(Exception):
-    """Anything that a user of the package can put right."""
+    """Anything that a user of the package can put right.
+
+    Attributes:
+        told: whether another process, of several that train together, tells the user of it.
+    """
+
+    told: bool = False
 
 
 class ConfigError(SpQuantError, ValueError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,18 @@ from .report.page import run_page, write_page
 from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
-from .train.checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
-from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, departures, load_config, with_options
+from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
+from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, with_options
 from .train.console import Display
-from .train.device import multiplies_bf16, usable_device
+from .train.device import usable_device
+from .train.distributed import join
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
+from .train.keep import Keeper
 from .train.loop import fit, make_optimizer
-from .train.metrics import Metrics, measure
+from .train.metrics import measure
+from .train.restart import begun_before, launch, resumable
 from .train.run import RunFolder, add_sparsity, build_network, free_folder, numbered
+from .train.settle import settle
 from .train.start import load_teacher, start_from
 
 
@@ -87,33 +91,19 @@ class SpQuantTrainer:
         for name in ("init", "teacher"):
             if isinstance(options.get(name), Path):
                 options[name] = str(options[name])
-        self.config = with_options(options)
-        self.device = usable_device(device)
-        self.data: Splits = as_splits(
-            dataset, None if data_dir is None else Path(data_dir), timesteps=self.config.timesteps, progress=not quiet
+        self.world = world = join()
+        self.config = world.together(lambda: with_options(options))
+        self.device = world.together(lambda: usable_device(device, world))
+        folder, show = None if data_dir is None else Path(data_dir), not quiet and world.first
+        self.data: Splits = world.in_turn(
+            lambda: as_splits(dataset, folder, timesteps=self.config.timesteps, progress=show)
         )
-        if self.data.frames not in (None, self.config.timesteps):
-            raise ConfigError(
-                f"the sequences of the data set have {self.data.frames} frames, timesteps is {self.config.timesteps}: "
-                f"set timesteps to {self.data.frames}"
-            )
-        self.quiet = quiet
+        self.quiet = quiet or not world.first
         self.run: RunFolder | None = None
         self._out = None if out is None else Path(out)
         self._finished = False
-        if isinstance(model, str):
-            self.network = build_network(self.config, self.data.shape, self.data.classes, self.data.full_scale)
-        else:
-            torch.manual_seed(self.config.seed)
-            quant = replace(self.config.quant, full_scale=self.data.full_scale)
-            self.network = prepare(model, quant, self.data.shape)
-            add_sparsity(self.network, self.config)
-        self.network.to(self.device)
-        if self.network.outputs < self.data.classes:
-            raise ModelError(
-                f"the model has {self.network.outputs} outputs, the data set {self.data.classes} classes: "
-                "widen its last layer"
-            )
+        self.network = world.together(lambda: self._build(model))
+        world.alike(self.network)
 
     @classmethod
     def resume(
@@ -136,13 +126,8 @@ class SpQuantTrainer:
             RunError: the folder is not a run's, or its configuration differs from ``options``.
             FileFormatError: a file of the run is damaged.
         """
-        run = RunFolder(Path(folder))
-        config = load_config(run.config)
-        if run.weights.exists() and not run.checkpoint.exists():
-            raise RunError(f"{folder} holds no {run.checkpoint.name}, so its training cannot go on: start a new one")
-        changed = departures(config, options or {})
-        if changed:
-            raise RunError(f"{folder} was started with {'; '.join(changed)}: resume it without these options")
+        run, world = RunFolder(Path(folder)), join()
+        config = world.from_first(lambda: resumable(run, options or {}))
         for what, given in (("model", model), ("dataset", dataset)):
             if getattr(config, what) == CUSTOM and given is None:
                 raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
@@ -154,8 +139,8 @@ class SpQuantTrainer:
             **places,
         )
         trainer.run, trainer._out = run, run.path
-        if run.weights.exists():
-            load_weights(run.weights, trainer.network)
+        world.from_first(lambda: load_weights(run.weights, trainer.network) if run.weights.exists() else None)
+        world.alike(trainer.network)
         return trainer
 
     def train(self, epochs: int | None = None) -> SpQuantTrainer:
@@ -170,39 +155,22 @@ class SpQuantTrainer:
             ModelError: target_ops cannot be met without emptying a layer.
             RunError: the folder cannot be written, or the loss is no longer finite.
         """
-        config = self._resolve(epochs)
+        world = self.world
+        config = world.together(lambda: self._resolve(epochs))
         train, validation = hold_out(self.data.train, config.validation, config.seed)
-        teacher = load_teacher(Path(config.teacher), self.network) if config.teacher else None
-        if self.run is None or self._finished or not self.run.checkpoint.exists():
-            if config.init and not self._finished:
-                start_from(Path(config.init), self.network, config.weight_quantizer)
-            self._check_goals(train.inputs(slice(config.batch_size)))
-        network, run = self.network, self._open_run()
+        teacher = world.together(lambda: load_teacher(Path(config.teacher), self.network) if config.teacher else None)
+        self.run, goes_on = world.from_first(self._held)
+        if not goes_on:
+            world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
+        network, run = self.network, world.from_first(self._open_run)
+        self.run, self._finished = run, False
         optimizer = make_optimizer(network, config)
-        if not run.checkpoint.exists():  # where the training began: a stop in its first epoch comes back to it
-            save_checkpoint(run.checkpoint, network, optimizer, Progress())
-        start = load_checkpoint(run.checkpoint, network, optimizer)
+        if not goes_on:  # where the training began: a stop in its first epoch comes back to it
+            world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
+        start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
         sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
         network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
-
-        def report(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
-            """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
-            epoch = progress.epochs + 1
-            fixed = sparse is None or epoch > sparse.fixed
-            best = (
-                progress.best if fixed else NONE
-            )  # until its channels are fixed, the network is not what was asked for
-            if best.beaten_by(metrics.accuracy, metrics.loss):
-                best = Best(epoch, metrics.accuracy, metrics.loss)
-                save_weights(run.weights, network)
-            run.log_epoch(epoch, loss, accuracy, metrics, {} if sparse is None else sparse.summary())
-            if config.finetune_epochs and epoch == config.epochs:
-                load_weights(run.weights, network)
-                frozen = measure(network.freeze(), validation)
-                best = Best(epoch, frozen.accuracy, frozen.loss)
-            save_checkpoint(run.checkpoint, network, optimizer, Progress(epoch, best))
-            return Progress(epoch, best)
-
+        keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
         with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
@@ -210,25 +178,25 @@ class SpQuantTrainer:
             display.say(f"{len(train):,} {what}, {len(validation):,} more held out; run folder {run.path}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:
-                end = fit(
-                    network, optimizer, train, validation, augmentation, config, start, display, report, teacher, sparse
-                )
+                more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
+                end = fit(network, optimizer, train, validation, *more)
             except KeyboardInterrupt:
                 display.say(f"stopped after the last whole epoch; to go on: spquant train --resume {run.path}")
                 raise
-        load_weights(run.weights, network)
-        run.note(best={"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss})
+        keeper.take_best()
+        best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
+        world.from_first(lambda: run.note(best=best))
         if config.quant.integer:
-            self.export(run.integers)
+            world.from_first(lambda: self.export(run.integers))
         self._finished = True
         return self
 
     def evaluate(self) -> float:
         """Accuracy on the test set, in percent, of the form that ships: integers, or floating point where the network
-        has no integer form."""
-        accuracy = measure(self.deployed(), self.data.test).accuracy
+        has no integer form. Where several processes train, all of them call it and get the same."""
+        accuracy = measure(self.deployed(), self.data.test, world=self.world).accuracy
         if self.run is not None:
-            self.run.note(test_accuracy=accuracy)
+            self.world.from_first(partial(self.run.note, test_accuracy=accuracy))
         return accuracy
 
     def early_exit(self, given_up: Sequence[float] = GIVEN_UP) -> EarlyExit:
@@ -255,7 +223,8 @@ class SpQuantTrainer:
             ModelError: the network is floating point.
             RunError: the file cannot be written.
         """
-        save(lower(compact(self.network).eval().freeze()), Path(path))
+        if self.world.first:
+            save(lower(compact(self.network).eval().freeze()), Path(path))
         return Path(path)
 
     def report(
@@ -282,54 +251,66 @@ class SpQuantTrainer:
             other: Twin | None = Twin(run_name(twin.run, twin.config), twin.deployed())
         else:
             other = None if twin is None else load_twin(Path(twin), self.config.dataset)
+        if not self.world.first:
+            return Path(path)
         subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
         write_page(run_page(tell(subject, images, raster, other)), Path(path))
         return Path(path)
 
     def _resolve(self, epochs: int | None) -> TrainConfig:
         """Settle what the configuration leaves open, on this data set and this machine."""
-        config = self.config
-        if epochs is not None and self.run is not None and not self._finished and epochs != config.epochs:
+        if epochs is not None and self.run is not None and not self._finished and epochs != self.config.epochs:
             raise RunError(
-                f"{self.run.path} was started for {config.epochs} epochs, not {epochs}: resume it with train()"
+                f"{self.run.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
             )
-        count = len(self.data.train)
-        validation = config.validation or max(1, min(5000, count // 10))
-        batch = config.batch_size or min(256, max(16, 1 << max(1, (count - validation) // 40).bit_length() - 1))
-        fewest = (count - validation) // math.ceil((count - validation) / batch) if count > validation else 0
-        if fewest == 1 and any(stage.norm is not None for stage in self.network.hidden):
-            raise ConfigError(
-                f"batch_size {batch} leaves a batch of one image, which cannot be normalised: "
-                "choose a batch_size of 3 or more, or give more images"
-            )
-        precision = config.precision
-        if precision == "auto":
-            precision = "bf16" if multiplies_bf16(self.device) else "fp32"
-        self.config = replace(
-            config,
-            epochs=config.epochs if epochs is None else epochs,
-            validation=validation,
-            batch_size=batch,
-            precision=precision,
-        )
+        config = self.config if epochs is None else replace(self.config, epochs=epochs)
+        self.config = settle(config, len(self.data.train), self.network, self.device, self.world)
         return self.config
 
-    def _open_run(self) -> RunFolder:
-        if self.run is None or self._finished:
-            if self._out is None:
-                self.run = RunFolder(free_folder(self.config))
-            else:
-                self.run = RunFolder(self._out if self.run is None else numbered(self._out))
-            self.run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale)
-            self.network.frozen = False
-            self._finished = False
-        return self.run
+    def _build(self, model: str | nn.Module) -> SpikingNetwork:
+        """The untrained network, checked against the data set."""
+        if self.data.frames not in (None, self.config.timesteps):
+            raise ConfigError(
+                f"the sequences of the data set have {self.data.frames} frames, timesteps is {self.config.timesteps}: "
+                f"set timesteps to {self.data.frames}"
+            )
+        if isinstance(model, str):
+            network = build_network(self.config, self.data.shape, self.data.classes, self.data.full_scale)
+        else:
+            torch.manual_seed(self.config.seed)
+            quant = replace(self.config.quant, full_scale=self.data.full_scale)
+            network = add_sparsity(prepare(model, quant, self.data.shape), self.config)
+        if network.outputs < self.data.classes:
+            raise ModelError(
+                f"the model has {network.outputs} outputs, the data set {self.data.classes} classes: "
+                "widen its last layer"
+            )
+        return network.to(self.device)
 
-    def _check_goals(self, images: Tensor) -> None:
-        """Refuse a target that some of the training images show to be out of reach, before anything is written."""
+    def _held(self) -> tuple[RunFolder | None, bool]:
+        """The run that was resumed, or that is over, or that torchrun starts again, and whether it is to go on."""
+        run = begun_before(self._out, self.config) if self.run is None else self.run
+        return run, run is not None and not self._finished and run.checkpoint.exists()
+
+    def _begin(self, images: Tensor) -> None:
+        """Take the first weights from another run, if one is named, and refuse a target that some of the training
+        images show to be out of reach, before anything is written."""
+        if self.config.init and not self._finished:
+            start_from(Path(self.config.init), self.network, self.config.weight_quantizer)
         if self.config.goals.any:
             sparse = SparseTraining(self.network, self.config.goals, self.config.epochs, self._still)
             sparse.start(images.to(self.device))
+
+    def _open_run(self) -> RunFolder:
+        """The run that goes on, or the folder of a new one."""
+        if self.run is not None and not self._finished:
+            return self.run
+        if self._out is None:
+            run = RunFolder(free_folder(self.config))
+        else:
+            run = RunFolder(self._out if self.run is None else numbered(self._out))
+        run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale, launch())
+        return run
 
     @property
     def _still(self) -> bool:

@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..errors import FileFormatError, RunError
+from ..errors import FileFormatError, RunError, SpQuantError
 from ..files import replace_file
+from .distributed import ALONE, World
 
 _VERSION = 1
 _DIGEST = hashlib.sha256().digest_size
@@ -72,14 +73,14 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     replace_file(path, data + hashlib.sha256(data).digest())
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore the state after an epoch.
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = ALONE) -> Progress:
+    """Restore the state after an epoch; of several processes, the first reads it for all.
 
     Raises:
         FileFormatError: the file is damaged, newer, or of another network.
     """
     try:
-        data = path.read_bytes()
+        data = world.from_first(lambda: _bytes(path))
         if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
             raise ValueError("its checksum does not hold")
         content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -90,10 +91,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         return Progress(int(content["epochs"]), Best(int(epoch), float(accuracy), float(loss)))
-    except FileFormatError:
+    except SpQuantError:
         raise
     except (
-        OSError,
         RuntimeError,
         KeyError,
         TypeError,
@@ -103,10 +103,19 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         IndexError,
         pickle.UnpicklingError,
     ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileFormatError(
-            f"{path} is damaged or belongs to another network ({reason[:120]}): start the training anew"
-        ) from None
+        raise _lost(path, error) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _lost(path, error) from None
+
+
+def _lost(path: Path, error: Exception) -> FileFormatError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return FileFormatError(f"{path} is damaged or belongs to another network ({reason[:120]}): start the training anew")
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

@@ -46,6 +46,8 @@ class TrainOptions:
         epochs: passes over the training images, in training form.
         finetune_epochs: after them, in the frozen form.
         batch_size: 0 takes 256, or less where that would leave fewer than 40 steps an epoch.
+        accumulate: parts in which a batch is taken, one after another, for less memory; each has its own statistics of
+            batch normalisation.
         learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
@@ -88,6 +90,7 @@ class TrainOptions:
     epochs: int = 20
     finetune_epochs: int = 0
     batch_size: int = 0
+    accumulate: int = 1
     learning_rate: float = 4e-3
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
@@ -166,6 +169,7 @@ _RANGES = (
     ("epochs", 0, 1e6),
     ("finetune_epochs", 0, 1e6),
     ("batch_size", 0, 1e6),
+    ("accumulate", 1, 1e6),
     ("learning_rate", 1e-12, 1e3),
     ("weight_decay", 0, 1e3),
     ("label_smoothing", 0, 0.999),

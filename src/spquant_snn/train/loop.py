@@ -22,6 +22,7 @@ from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
+from .distributed import ALONE, World
 from .losses import objective
 from .metrics import Metrics, measure
 
@@ -42,6 +43,7 @@ def fit(
     report: Report,
     teacher: nn.Module | None = None,
     sparse: SparseTraining | None = None,
+    world: World = ALONE,
 ) -> Progress:
     """Train from ``progress`` to the last epoch.
 
@@ -50,6 +52,7 @@ def fit(
             metrics; saves what is to be saved and returns the progress after it.
         teacher: its logits are imitated, if given.
         sparse: closes channels and holds rates down, if given.
+        world: the processes that train together, each its part of every batch.
 
     Raises:
         DivergedError: the loss is no longer a finite number.
@@ -61,39 +64,44 @@ def fit(
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
-        loss_sum, correct, seen = 0.0, 0, 0
+        loss_sum, correct, seen = 0.0, 0.0, 0
         display.begin(epoch, steps)
         for step, chosen in enumerate(torch.tensor_split(torch.randperm(len(train), generator=draw), steps)):
-            images = as_inputs(augmentation(train.images[chosen], draw)).to(device)
-            labels = train.labels[chosen].to(device)
+            images, labels = augmentation(train.images[chosen], draw), train.labels[chosen]
             moment = epoch + step / steps
             optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
-            if sparse is not None:
-                sparse.begin_step(moment)
-            with low_precision:
-                logits = (
-                    network(images) if sparse is None else network(images, watch=sparse.watch)
-                ).float()  # [T, N, classes]
-                loss = objective(logits, labels, config, None if teacher is None else teacher(images).mean(0))
-            if sparse is not None:
-                loss = loss + sparse.penalty(moment)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise _diverged(f"the loss became {value}", epoch, config)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            value = hits = 0.0
+            for part in world.parts(network, len(chosen), config.accumulate):
+                if sparse is not None:
+                    sparse.begin_step(moment)
+                x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
+                with low_precision:
+                    logits = network(x) if sparse is None else network(x, watch=sparse.watch)
+                    logits = logits.float()  # [T, N, classes]
+                    loss = objective(logits, y, config, None if teacher is None else teacher(x).mean(0))
+                if sparse is not None:
+                    loss = loss + sparse.penalty(moment)
+                loss = loss * part.weight
+                loss.backward()  # type: ignore[no-untyped-call]
+                value += loss.item()
+                hits += float((logits.mean(0).argmax(1) == y).sum())
+            value, hits = world.sum_gradients(network, value, hits)
+            if not math.isfinite(value):
+                raise world.told(_diverged(f"the loss became {value}", epoch, config))
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()
             seen += len(chosen)
             loss_sum += value * len(chosen)
-            correct += int((logits.mean(0).argmax(1) == labels).sum())
+            correct += hits
             display.step(loss_sum / seen, 100 * correct / seen)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
-            raise _diverged("a weight is no longer a finite number", epoch, config)
+            raise world.told(_diverged("a weight is no longer a finite number", epoch, config))
+        world.alike(network)  # processors of several kinds may have rounded an update differently
         if sparse is not None:
             sparse.end_epoch(epoch + 1, train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device))
-        metrics = measure(network, validation)
+        metrics = measure(network, validation, world=world)
         before = progress
         progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
         display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)

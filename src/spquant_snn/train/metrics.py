@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..data import Labelled
 from ..quant.network import SpikingNetwork
+from .distributed import ALONE, World
 
+Tally = dict[str, list[Tensor]]
 _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
 
 
@@ -52,20 +54,23 @@ class Metrics:
 
 
 @torch.no_grad()
-def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, sample: int = 1000) -> Metrics:
+def measure(
+    network: SpikingNetwork, data: Labelled, batch_size: int = 500, sample: int = 1000, world: World = ALONE
+) -> Metrics:
     """Evaluate a network in the form that it is in.
 
     Args:
         batch_size: images at a time; of sequences, as many as have so many frames.
         sample: how many of the first images the activity is taken from.
+        world: the processes that share the batches and all have what they found together.
     """
     device = next(network.parameters()).device
     training = network.training
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
     correct, loss = 0, 0.0
-    tally: dict[str, list[Tensor]] = {}
-    for start in range(0, len(data), batch_size):
+    tally: Tally = {}
+    for start in range(world.rank * batch_size, len(data), world.size * batch_size):
         images = data.inputs(slice(start, start + batch_size)).to(device)
         labels = data.labels[start : start + batch_size].to(device)
         probe = _Activity(network, tally) if start < sample else None
@@ -73,6 +78,7 @@ def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, samp
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
     network.train(training)
+    correct, loss, tally = _sum(world.gather((correct, loss, tally)))
     layers = tuple(
         LayerActivity(name, float(spikes / steps), float(ends / steps), float((fired == 0).float().mean()))
         for name, (spikes, ends, steps, fired) in tally.items()
@@ -80,11 +86,24 @@ def measure(network: SpikingNetwork, data: Labelled, batch_size: int = 500, samp
     return Metrics(100.0 * correct / len(data), loss / len(data), layers)
 
 
+def _sum(found: list[tuple[int, float, Tally]]) -> tuple[int, float, Tally]:
+    """What several processes counted, together."""
+    total: Tally = {}
+    for _, _, tally in found:
+        for name, counts in tally.items():
+            total[name] = _added(total.get(name), [count.cpu() for count in counts])
+    return sum(part[0] for part in found), sum(part[1] for part in found), total
+
+
+def _added(held: list[Tensor] | None, counts: list[Tensor]) -> list[Tensor]:
+    return counts if held is None else [a + b for a, b in zip(held, counts, strict=True)]
+
+
 class _Activity:
     """A probe that adds to a tally each layer's spikes, codes at the ends of the grid, neuron steps, and spikes per
     neuron."""
 
-    def __init__(self, network: SpikingNetwork, tally: dict[str, list[Tensor]]) -> None:
+    def __init__(self, network: SpikingNetwork, tally: Tally) -> None:
         self.tally = tally
         self.levels = {stage.name: stage.lif.levels for stage in network.hidden if stage.lif is not None}
         self.opened = {stage.name: stage.gate.opened() for stage in network.hidden if stage.gate is not None}
@@ -98,5 +117,4 @@ class _Activity:
             codes = stored.round()
             ends = ((codes <= levels.low) | (codes >= levels.high)).double().sum()
         counts = [spikes.sum(), ends, spikes.new_tensor(float(spikes.numel())), spikes.sum((0, 1))]
-        held = self.tally.get(name)
-        self.tally[name] = counts if held is None else [a + b for a, b in zip(held, counts, strict=True)]
+        self.tally[name] = _added(self.tally.get(name), counts)

@@ -64,8 +64,18 @@ class RunFolder:
     def record(self) -> Path:
         return self.path / "run.json"
 
-    def create(self, config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255) -> None:
+    def create(
+        self,
+        config: TrainConfig,
+        shape: tuple[int, int, int],
+        classes: int,
+        full_scale: int = 255,
+        job: str | None = None,
+    ) -> None:
         """Make the folder and write what is known before the first epoch.
+
+        Args:
+            job: of torchrun, which may start the training again.
 
         Raises:
             RunError: it holds a run already, or cannot be written.
@@ -89,6 +99,7 @@ class RunFolder:
             machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
             git_commit=_git_commit(),
             seed=config.seed,
+            **({} if job is None else {"launch": job}),
         )
 
     def note(self, **entries: Any) -> None:

@@ -1,0 +1,142 @@
+"""What each of several processes does for test_distributed.py, and one alone for comparison.
+
+torchrun ... processes.py jobs FOLDER      run the jobs of FOLDER/jobs.pt, write what came out into FOLDER
+torchrun ... processes.py dies COMMAND     the command line, of which process 1 dies by SIGKILL once, in epoch 3
+"""
+
+import copy
+import io
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from spquant_snn import DataError, RunError, SpQuantError, SpQuantTrainer
+from spquant_snn.__main__ import main
+from spquant_snn.data import Augmentation, Labelled
+from spquant_snn.quant.network import SpikingNetwork
+from spquant_snn.sparsity.training import SparseTraining
+from spquant_snn.train import keep
+from spquant_snn.train.checkpoint import Progress
+from spquant_snn.train.config import TrainConfig
+from spquant_snn.train.console import Display
+from spquant_snn.train.distributed import ALONE, World, join
+from spquant_snn.train.loop import fit, make_optimizer
+from spquant_snn.train.settle import settle
+
+
+@dataclass
+class Job:
+    """A training of few steps."""
+
+    network: SpikingNetwork
+    train: Labelled
+    validation: Labelled
+    config: TrainConfig
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+class Recorder(Display):
+    """Keeps what a person would see."""
+
+    def __init__(self) -> None:
+        super().__init__(1, Console(file=io.StringIO()), quiet=True)
+        self.steps: list[tuple[float, float]] = []
+
+    def step(self, loss, accuracy):
+        self.steps.append((loss, accuracy))
+
+
+def run(job: Job, world: World = ALONE):
+    """Loss and accuracy of the epoch after each step, metrics of each epoch, and the weights in the end."""
+    network, metrics, seen = copy.deepcopy(job.network), [], Recorder()
+
+    def report(progress, loss, accuracy, found):
+        metrics.append(found)
+        return Progress(progress.epochs + 1)
+
+    sparse = SparseTraining(network, job.config.goals, job.config.epochs) if job.config.goals.any else None
+    optimizer, start = make_optimizer(network, job.config), Progress()
+    more = (job.augmentation, job.config, start, seen, report, None, sparse, world)
+    fit(network, optimizer, job.train, job.validation, *more)
+    return seen.steps, metrics, network.state_dict()
+
+
+def fails(act, world: World):
+    """The error of something that all processes do, as each of them meets it."""
+    try:
+        act()
+    except SpQuantError as error:
+        return world.gather((type(error), str(error), error.told))
+    return None
+
+
+def refuse(error):
+    raise error
+
+
+def stop_after(epochs: int) -> None:
+    """Let the next training stop once so many epochs are kept."""
+    whole, done = keep.Keeper.keep, []
+
+    def stopping(self, *args):
+        if len(done) == epochs:
+            keep.Keeper.keep = whole
+            raise KeyboardInterrupt
+        done.append(1)
+        return whole(self, *args)
+
+    keep.Keeper.keep = stopping
+
+
+def jobs(folder: Path) -> None:
+    world, given = join(), torch.load(folder / "jobs.pt", weights_only=False)
+    outcome = {name: run(job, world) for name, job in given["jobs"].items()}
+    outcome["numbers"] = world.gather((world.rank, world.size, world.local_rank, world.local_size))
+    outcome["one fails"] = fails(
+        lambda: world.together(lambda: refuse(DataError("no data here")) if world.rank == 1 else 3), world
+    )
+    outcome["all fail"] = fails(lambda: world.together(lambda: refuse(DataError("no data"))), world)
+    outcome["first fails"] = fails(lambda: world.from_first(lambda: refuse(RunError("no room"))), world)
+    outcome["from first"] = world.gather(world.from_first(lambda: f"of {world.rank}"))
+    for name, change in given["refused"].items():
+        job = given["jobs"]["plain"]
+        small = TrainConfig(model="custom", dataset="custom", **change)
+        outcome[name] = fails(
+            lambda small=small, job=job: world.together(
+                lambda: settle(small, len(job.train), job.network, torch.device("cpu"), world)
+            ),
+            world,
+        )
+    os.chdir(folder)
+    outcome["resumed"] = SpQuantTrainer.resume("one", quiet=True).train().evaluate()
+    stop_after(1)
+    try:
+        SpQuantTrainer(**given["trainer"], out="two").train()
+    except KeyboardInterrupt:
+        outcome["stopped"] = True
+    if world.first:
+        torch.save(outcome, folder / "outcome.pt")
+
+
+def dies() -> int:
+    whole, kept = keep.Keeper.keep, []
+
+    def dying(self, *args):
+        kept.append(1)
+        if len(kept) == 3 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(self, *args)
+
+    keep.Keeper.keep = dying
+    sys.argv[1:] = sys.argv[2:]
+    return main()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(dies() if sys.argv[1] == "dies" else jobs(Path(sys.argv[2])))
