@@ -1,0 +1,101 @@
+"""What two processes of one thread take for a training step, against one process of two threads.
+
+    python benchmarks/processes.py                      LeNet-SNN, 2/2 bits, batches of 256 images of noise
+    python benchmarks/processes.py --rounds 5 --steps 20
+
+Rounds alternate. Wall-clock time is the median over the steps of all rounds; processor time is that of all threads and
+processes together, which tells what was computed twice even where the machine has other work.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+
+from spquant_snn.data import Labelled, default_augmentation
+from spquant_snn.train.checkpoint import Progress
+from spquant_snn.train.config import TrainConfig
+from spquant_snn.train.console import Display
+from spquant_snn.train.distributed import join
+from spquant_snn.train.loop import fit, make_optimizer
+from spquant_snn.train.metrics import Metrics
+from spquant_snn.train.run import build_network
+
+BATCH, WARM = 256, 3
+
+
+class Clock(Display):
+    """Notes when each step ended."""
+
+    def __init__(self) -> None:
+        super().__init__(1, quiet=True)
+        self.times: list[tuple[float, float]] = []
+
+    def step(self, loss: float, accuracy: float) -> None:
+        self.times.append((time.perf_counter(), time.process_time()))
+
+
+def keep(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
+    """Nothing is kept of the only epoch."""
+    return Progress(progress.epochs + 1)
+
+
+def train(args: argparse.Namespace) -> None:
+    """One process of a training; the first prints seconds of the steps, and processor seconds a step of all."""
+    world, count = join(), BATCH * (args.steps + WARM)
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=draw)
+    data = Labelled(images, torch.randint(10, (count,), generator=draw))
+    config = TrainConfig(model=args.model, epochs=1, batch_size=BATCH, precision=args.precision, validation=1)
+    network, clock = build_network(config, (1, 28, 28), 10), Clock()
+    few = Labelled(data.images[:1], data.labels[:1])
+    more = (default_augmentation("mnist"), config, Progress(), clock, keep, None, None, world)
+    fit(network, make_optimizer(network, config), data, few, *more)
+    wall, work = zip(*clock.times[WARM - 1 :], strict=True)
+    used = world.gather((work[-1] - work[0]) / args.steps)
+    if world.first:
+        print(json.dumps([[b - a for a, b in zip(wall, wall[1:], strict=False)], sum(used)]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--model", default="lenet-snn")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        train(args)
+        return
+    one = [sys.executable]
+    two = [*one, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    arms = {
+        "1 process, 2 threads": (one, "2"),
+        "2 processes, 1 thread": ([*two, "--rdzv-endpoint", "localhost:0"], "1"),
+    }
+    walls: dict[str, list[float]] = {name: [] for name in arms}
+    works: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(args.rounds):
+        for name, (start, threads) in arms.items():
+            call = [*start, __file__, "--worker", *sys.argv[1:]]
+            environment = os.environ | {"OMP_NUM_THREADS": threads}
+            said = subprocess.run(call, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+            steps, work = json.loads(said.splitlines()[-1])
+            walls[name] += steps
+            works[name].append(work)
+    wall = {name: statistics.median(times) for name, times in walls.items()}
+    work = {name: statistics.median(times) for name, times in works.items()}
+    for name in arms:
+        print(f"{name:22} {1000 * wall[name]:8.1f} ms a step, {1000 * work[name]:8.1f} ms of processors")
+    first, second = arms
+    print(f"{'ratio':22} {wall[second] / wall[first]:8.2f} {work[second] / work[first]:23.2f}")
+
+
+if __name__ == "__main__":
+    main()
