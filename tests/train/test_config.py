@@ -44,6 +44,8 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("epochs", True),
         ("finetune_epochs", -1),
         ("batch_size", -1),
+        ("accumulate", 0),
+        ("accumulate", 1.5),
         ("learning_rate", 0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
@@ -122,8 +124,8 @@ def test_a_configuration_from_before_losses_could_be_chosen_is_of_the_mean_loss(
     path = tmp_path / "config.toml"
     save_config(TrainConfig(epochs=17), path)
     lines = path.read_text("utf-8").splitlines(keepends=True)
-    older = [line for line in lines if not line.startswith(("loss = ", "tet_weight = "))]
-    assert len(older) == len(lines) - 2
+    older = [line for line in lines if not line.startswith(("loss = ", "tet_weight = ", "accumulate = "))]
+    assert len(older) == len(lines) - 3
     path.write_text("".join(older), "utf-8")
     assert load_config(path) == TrainConfig(epochs=17, loss="mean")
     path.write_text("".join(line for line in older if not line.startswith("leak = ")), "utf-8")

@@ -1,5 +1,6 @@
 """The loop: what it trains on, in which order, at which rate, and when it stops."""
 
+import copy
 import io
 from dataclasses import replace
 from itertools import pairwise
@@ -7,8 +8,9 @@ from itertools import pairwise
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
-from spquant_snn import DivergedError
+from spquant_snn import LIF, DivergedError, QuantConfig, prepare
 from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.train.checkpoint import Best, Progress
 from spquant_snn.train.config import TrainConfig
@@ -67,6 +69,29 @@ def test_every_image_is_seen_once_an_epoch_in_batches_of_nearly_one_size(tiny, q
     first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
     assert rows(first) == rows(second) == rows(train.images)
     assert not torch.equal(first, second)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(quadrants, monkeypatch):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), LIF(), nn.Linear(16, 4))
+    network, gradients = prepare(model, QuantConfig(4, 4, 2), (1, 8, 8)), []
+    seen = batches(network, monkeypatch)
+    step = torch.optim.AdamW.step
+
+    def spy(self, *args, **kwargs):
+        gradients.append([p.grad.clone() for group in self.param_groups for p in group["params"]])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    one_step = replace(CONFIG, epochs=1, batch_size=40)
+    whole = run(copy.deepcopy(network), quadrants(40), quadrants(9, seed=1), one_step)[1][0]
+    parts = run(network, quadrants(40), quadrants(9, seed=1), replace(one_step, accumulate=3))[1][0]
+    assert [len(batch) for batch in seen] == [40, 14, 13, 13]
+    assert len(gradients) == 2
+    for found, right in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(found, right)
+    assert parts[1] == pytest.approx(whole[1])
+    assert parts[2] == whole[2]
 
 
 def test_the_validation_images_are_only_looked_at(tiny, quadrants, monkeypatch):

@@ -23,7 +23,7 @@ NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF
 # Values that stand for another, which a training finds when it begins.
 SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 # What the configuration of an older run does not say, and how it was trained; the other fields must be there.
-_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05}
+_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05, "accumulate": 1}
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,8 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a configuration. One from before ``loss`` and ``tet_weight`` existed is of a training with the mean loss.
+    """Read a configuration. One from before ``loss``, ``tet_weight`` and ``accumulate`` existed is of a training
+    with the mean loss and whole batches.
 
     Raises:
         RunError: there is no such file.
