@@ -1,10 +1,11 @@
-"""What two processes of one thread take for a training step, against one process of two threads.
+"""What two processes of one thread take for a training step, against one process of two threads, and of one.
 
     python benchmarks/processes.py                      LeNet-SNN, 2/2 bits, batches of 256 images of noise
     python benchmarks/processes.py --rounds 5 --steps 20
 
 Rounds alternate. Wall-clock time is the median over the steps of all rounds; processor time is that of all threads and
-processes together, which tells what was computed twice even where the machine has other work.
+processes together, where threads that wait for one another count as busy; against one thread it tells what was computed
+twice.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import torch
 
@@ -59,7 +61,7 @@ def train(args: argparse.Namespace) -> None:
     wall, work = zip(*clock.times[WARM - 1 :], strict=True)
     used = world.gather((work[-1] - work[0]) / args.steps)
     if world.first:
-        print(json.dumps([[b - a for a, b in zip(wall, wall[1:], strict=False)], sum(used)]))
+        print(json.dumps([[b - a for a, b in pairwise(wall)], sum(used)]))
 
 
 def main() -> None:
@@ -75,10 +77,8 @@ def main() -> None:
         return
     one = [sys.executable]
     two = [*one, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
-    arms = {
-        "1 process, 2 threads": (one, "2"),
-        "2 processes, 1 thread": ([*two, "--rdzv-endpoint", "localhost:0"], "1"),
-    }
+    two += ["--rdzv-endpoint", "localhost:0"]
+    arms = {"1 process, 2 threads": (one, "2"), "1 process, 1 thread": (one, "1"), "2 processes, 1 thread": (two, "1")}
     walls: dict[str, list[float]] = {name: [] for name in arms}
     works: dict[str, list[float]] = {name: [] for name in arms}
     for _ in range(args.rounds):
@@ -93,8 +93,9 @@ def main() -> None:
     work = {name: statistics.median(times) for name, times in works.items()}
     for name in arms:
         print(f"{name:22} {1000 * wall[name]:8.1f} ms a step, {1000 * work[name]:8.1f} ms of processors")
-    first, second = arms
-    print(f"{'ratio':22} {wall[second] / wall[first]:8.2f} {work[second] / work[first]:23.2f}")
+    *others, last = arms
+    for name in others:
+        print(f"against {name:21} {wall[last] / wall[name]:5.2f} {work[last] / work[name]:20.2f}")
 
 
 if __name__ == "__main__":
