@@ -213,7 +213,7 @@ def test_a_worker_that_dies_is_started_again_and_the_first_alone_speaks(alone, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-def test_data_that_is_missing_is_told_once(tmp_path):
+def test_a_data_set_that_there_is_not_is_told_of_once(tmp_path):
     ended = torchrun("-m", "spquant_snn", "train", "--dataset=nothing", "--out=run", cwd=tmp_path)
     assert ended.returncode != 0
     assert sum(line.startswith("spquant: ") for line in ended.stderr.splitlines()) == 1
