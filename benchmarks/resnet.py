@@ -1,5 +1,5 @@
-"""ResNet-18 in integers against the same network in other engines: frames of 2x64x64, 16 steps, one recording at a time,
-one thread.
+"""ResNet-18 in integers against the same network in other engines: frames of 2x64x64, 16 steps, one recording at a
+time, one thread.
 
     python benchmarks/resnet.py                     # 10 % spikes in every layer, 2-bit weights and state
     python benchmarks/resnet.py --rates 5 10 20 --bits 1.58
@@ -61,9 +61,7 @@ def main() -> None:
         parts = [np.ascontiguousarray(recordings[:, k : k + 1]) for k in range(recordings.shape[1])]
         contest.enter(f"{rate:g} %", "native", lambda k, p=program, x=parts: p.logits(x[k % len(x)]))
     inputs = recordings.transpose(1, 0, 2, 3, 4).reshape(_RECORDINGS, -1, *SHAPE[1:]).astype(np.float32)
-    forms = {
-        form: FloatTwin(args.model, batched) for form, batched in (("all steps", True), ("step by step", False))
-    }
+    forms = {form: FloatTwin(args.model, batched) for form, batched in (("all steps", True), ("step by step", False))}
     for engine, make in (
         ("OpenVINO int8", openvino_int8),
         ("ONNX Runtime int8", onnxruntime_int8),

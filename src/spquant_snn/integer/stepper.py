@@ -38,13 +38,17 @@ class ReferenceStepper:
 
     def step(self, frame: UInt8) -> Int32:
         x: Int32 = frame[None].astype(np.int32)
-        stored = []
+        stored: list[NDArray[np.int8]] = []
+        fired: list[Int32] = []
         for i, (layer, codes) in enumerate(zip(self._graph.layers, self._codes, strict=True)):
             sums = reference.connect(layer.connection, x, layer.connection.largest_input(PIXEL if i == 0 else 1))
+            if layer.shortcut is not None:
+                sums = reference.added(layer.shortcut, sums, fired[layer.shortcut.source])
             active = [reference.active_inputs(layer.connection, x)] if layer.gate else None
             spikes, after = reference.integrate(layer.neuron, [sums], layer.gate, active, codes.astype(np.int32))
             stored.append(after[0].astype(np.int8))
             x = spikes[0].astype(np.int32)
+            fired.append(x)
         logits: Int32 = self._logits + reference.read_out(self._graph.readout, x[None])[0]
         self._codes, self._logits = stored, logits
         return logits

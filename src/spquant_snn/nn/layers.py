@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +39,18 @@ class SpikingSequential(nn.Sequential):
         return x
 
     def instant(self, x: Tensor) -> Tensor:
-        """The layers one after another, as ``nn.Sequential`` calls them: how ``prepare`` reads them."""
-        return cast(Tensor, super().forward(x))  # type: ignore[no-untyped-call]
+        """The layers one after another on one time step: how ``prepare`` reads them."""
+        for layer in self:
+            x = layer.instant(x) if knows_time(layer) else layer(x)
+        return x
+
+
+def knows_time(module: nn.Module) -> TypeGuard[OverTime]:
+    """Whether the forward method of a module runs over time, and ``instant`` says what it does in one step. A row with
+    another forward method than its own says it by that."""
+    if isinstance(module, SpikingSequential) and type(module).forward is not SpikingSequential.forward:
+        return False
+    return isinstance(module, OverTime)
 
 
 def _over_time(layer: nn.Module, x: Tensor) -> Tensor:

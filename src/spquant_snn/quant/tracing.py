@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ..errors import ModelError
-from ..nn.layers import OverTime, SpikingSequential
+from ..nn.layers import knows_time
 from ..nn.lif import LIF
 
 _LEAVES = (
@@ -114,14 +114,6 @@ def _is_leaf(module: nn.Module) -> bool:
     return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
 
 
-def _knows_time(module: object) -> bool:
-    """Whether the forward method of a module runs over time; its ``instant`` is read in its place. A row with another
-    forward method than its own is read by that."""
-    if isinstance(module, SpikingSequential) and type(module).forward is not SpikingSequential.forward:
-        return False
-    return isinstance(module, OverTime)
-
-
 class _Tracer(fx.Tracer):
     """Reads nested rows and a row at the top alike."""
 
@@ -129,7 +121,7 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
 
     def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        if _knows_time(root):
+        if isinstance(root, nn.Module) and knows_time(root):
             self.traced_func_name = "instant"
         return super().trace(root, concrete_args)
 
@@ -137,8 +129,8 @@ class _Tracer(fx.Tracer):
         return _is_leaf(m) or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if _knows_time(m):
-            return cast(OverTime, m).instant(*args, **kwargs)
+        if knows_time(m):
+            return m.instant(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
 

@@ -30,7 +30,7 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
     table, scaled = (store, None) if isinstance(store, Table) else (None, store)
     assert table is not None or isinstance(scaled, Scaled)
     reach = layer.reach(largest)
-    planes = neuron_planes(neuron, reach, _totals(layer.connection)) if sliced else None
+    planes = neuron_planes(neuron, reach, _totals(layer.connection), _joined(layer)) if sliced else None
     return NeuronPlan(
         bits=next(bits for bits in (2, 3, 4, 8) if levels <= 1 << bits),
         low=neuron.low,
@@ -50,9 +50,18 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
         narrow=_narrow(neuron, table, reach, width) if lanes and table else None,
         planes=planes[0] if planes else None,
         plane_count=len(planes[0]) if planes else 0,
+        plane_rows=planes[0].shape[1] if planes else 0,
         plane_decay=planes[1] if planes else 0,
         plane_edge=planes[2] if planes else 0,
     )
+
+
+def _joined(layer: Layer) -> NDArray[np.int64] | None:
+    """[C] what a spike adds to the sum of its channel, of an identity."""
+    if layer.shortcut is None:
+        return None
+    codes: NDArray[np.int64] = layer.shortcut.connection.codes.ravel().astype(np.int64) << layer.shortcut.shift
+    return codes
 
 
 def plan_blocks(layer: Layer, largest: int) -> BlocksPlan | None:

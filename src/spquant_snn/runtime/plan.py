@@ -180,6 +180,7 @@ class NeuronPlan:
     narrow: NDArray[np.int16] | None
     planes: NDArray[np.uint32] | None
     plane_count: int
+    plane_rows: int
     plane_decay: int
     plane_edge: int
 

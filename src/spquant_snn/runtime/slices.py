@@ -104,15 +104,16 @@ def _rows(
 
 
 def neuron_planes(
-    neuron: Neuron, reach: NDArray[np.int64], totals: NDArray[np.int64]
+    neuron: Neuron, reach: NDArray[np.int64], totals: NDArray[np.int64], joined: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.uint32], int, int] | None:
-    """Constants as bit planes [planes, 9, tiles + 16], the largest decay and the largest edge; None for a neuron that
-    is not computed in slices.
+    """Constants as bit planes [planes, 9 or 10, tiles + 16], the largest decay and the largest edge; None for a neuron
+    that is not computed in slices.
 
     Args:
         neuron: with four codes at most, and a reset to zero.
         reach: [C] the largest absolute value of a sum.
         totals: [C] sums of all codes.
+        joined: [C] what a spike adds to the sum of its channel, of a shortcut that is an identity; None without.
     """
     store = neuron.store
     if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero":
@@ -124,13 +125,17 @@ def neuron_planes(
     edges[: len(store.decay)] = np.clip([neuron.fire, *store.edges], -most, most + 1)  # beyond is all the same
     largest = int(max(most.max() + 1, np.abs(edges).max()))
     planes, channels = largest.bit_length() + 1, -(-len(reach) // LANES) * LANES
-    constants = np.zeros((9, channels), np.int64)
+    constants = np.zeros((9 if joined is None else 10, channels), np.int64)
     constants[:4, : len(reach)] = decay
     constants[4:8] = 1  # what is added never fires
     constants[4:8, : len(reach)] = edges
     constants[4:8] = ~constants[4:8]
     constants[8, : len(reach)] = totals << neuron.fraction
+    added = 0
+    if joined is not None:
+        constants[9, : len(reach)] = joined << neuron.fraction
+        added = int(np.abs(constants[9]).max())
     bits = (constants[None] >> np.arange(planes)[:, None, None] & 1).astype(np.uint32)
-    words = bits.reshape(planes, 9, -1, LANES) @ (np.uint32(1) << np.arange(LANES, dtype=np.uint32))
+    words = bits.reshape(planes, len(constants), -1, LANES) @ (np.uint32(1) << np.arange(LANES, dtype=np.uint32))
     repeated = words[:, :, np.arange(channels // LANES + WORDS) % (channels // LANES)]
-    return np.ascontiguousarray(repeated, np.uint32), int(np.abs(decay).max()), int(np.abs(edges).max())
+    return np.ascontiguousarray(repeated, np.uint32), int(np.abs(decay).max()) + added, int(np.abs(edges).max())

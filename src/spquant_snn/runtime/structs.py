@@ -71,7 +71,7 @@ class CNeuron(Structure):
         ("shift", c_int32),
         ("narrow", POINTER(c_int16)),
         ("planes", POINTER(c_uint32)),
-        *((name, c_int32) for name in ("plane_count", "plane_decay", "plane_edge")),
+        *((name, c_int32) for name in ("plane_count", "plane_rows", "plane_decay", "plane_edge")),
     ]
 
 

@@ -94,7 +94,7 @@ def plan_connection(
     units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
     counts = first or counts_of(pools)
     most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
-    joined = layer is not None and layer.shortcut is not None
+    beside_it = None if layer is None else layer.shortcut
     reach = int((layer.reach(largest) if layer else connection.reach(largest)).max())
     row = outputs // groups if groups > 1 else units * UNIT
     sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
@@ -106,7 +106,7 @@ def plan_connection(
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
     packed = None
     if body == Body.PACKED and groups == 1 and not gated:
-        decides = None if joined else layer
+        decides = None if beside_it else layer
         packed = plan_packed(codes, decides, reach, window**2, counts, readout=layer is None and not beside)
     if groups > 1:
         form = GROUPED
@@ -120,11 +120,11 @@ def plan_connection(
         form = SLICED
     else:
         form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
-    in_slices = form == SLICED and not joined
+    in_slices = form == SLICED and (beside_it is None or beside_it.identity)
     neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
-    if layer is not None and layer.shortcut is not None:  # two sums are added, neither of which may saturate
-        apart = layer.shortcut.identity or layer.shortcut.connection.groups == 1
+    if beside_it is not None:  # two sums are added, neither of which may saturate
+        apart = beside_it.identity or beside_it.connection.groups == 1
         narrow = narrow and apart and reach < 1 << 15
     codes8 = codes16 = None
     if form == ADD8:
@@ -167,9 +167,7 @@ def plan_connection(
         packed=packed,
     )
     blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
-    shortcut = None
-    if layer is not None and layer.shortcut is not None:
-        shortcut = _plan_shortcut(layer.shortcut, source, body, plan.wide)
+    shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
     return Synapses(plan, neuron, blocks, shortcut)
 
 

@@ -112,6 +112,9 @@ static int32_t check_shortcut(const spq_network *network, int32_t index) {
         c->out_width != main->out_width || c->out_height != main->out_height || c->outputs != main->outputs ||
         c->units != main->units || c->tiles != main->tiles || c->wide != main->wide || c->pool_count)
         return SPQ_BAD_SHAPE;
+    const spq_neuron *neuron = network->layers[index].neuron;
+    const int32_t in_slices = main->form == SPQ_SLICED && neuron->planes;
+    if (in_slices && (c->form != SPQ_IDENTITY || neuron->plane_rows != 10)) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_IDENTITY)
         return c->channels == c->outputs && c->width == c->out_width && c->height == c->out_height && c->codes16 && words
                    ? SPQ_OK

@@ -44,6 +44,7 @@ typedef struct {
     int32_t tiles, words; /* of a pixel, of the row */
     int32_t bits;         /* that hold every potential of the row */
     int32_t weight;       /* shift of each next pass */
+    const uint32_t *joined; /* spikes that an identity adds, of the same row; none without */
 } spq_slicing;
 
 /* What is added to the counted bits: without the lift of their codes, or, where silent inputs were counted, with it and
@@ -70,11 +71,12 @@ SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const
     const __m512i code1 = _mm512_maskz_loadu_epi32(kept, cells->state + cells->pitch + first);
     const __m512i flip = silent ? ones : zeros;
     const __m512i raised = raised_by(s, first, passes * spread, spread);
-    __m512i carry[SPQ_MOST_PARTS], carried = zeros, totalled = zeros;
+    const __m512i joined = s->joined ? _mm512_maskz_loadu_epi32(kept, s->joined + first) : zeros;
+    __m512i carry[SPQ_MOST_PARTS], carried = zeros, totalled = zeros, added = zeros;
     __m512i fire = ones, edge0 = ones, edge1 = ones, edge2 = ones, above = zeros;
     for (int32_t k = 0; k < passes * spread; k++) carry[k] = zeros;
     const uint32_t *constants = n->planes + tile;
-    for (int32_t j = 0; j < s->bits; j++, constants += 9 * pitch) {
+    for (int32_t j = 0; j < s->bits; j++, constants += n->plane_rows * pitch) {
 #define CONSTANT(i) _mm512_loadu_si512(constants + (i) * pitch)
         const __m512i low = CHOOSE(code0, CONSTANT(1), CONSTANT(0)), high = CHOOSE(code0, CONSTANT(3), CONSTANT(2));
         const __m512i decay = CHOOSE(code1, high, low);
@@ -84,6 +86,11 @@ SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const
         if (silent) {
             const __m512i total = CONSTANT(8), both = SUM(sum, total, totalled);
             totalled = CARRY(sum, total, totalled);
+            sum = both;
+        }
+        if (s->joined) {
+            const __m512i code = _mm512_and_si512(CONSTANT(9), joined), both = SUM(sum, code, added);
+            added = CARRY(sum, code, added);
             sum = both;
         }
         for (int32_t pass = 0, k = 0; pass < passes; pass++)
@@ -130,9 +137,10 @@ SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32
 }
 
 void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters, int32_t bits,
-                     const spq_cells *cells) {
+                     const uint32_t *joined, const spq_cells *cells) {
     const int32_t spread = c->slices->spread, passes = c->slices->passes;
-    const spq_slicing s = {neuron, counters, c->tiles, c->out_width * c->tiles, bits, spread * c->slices->vectors};
+    const spq_slicing s = {neuron, counters, c->tiles, c->out_width * c->tiles, bits, spread * c->slices->vectors,
+                           joined};
     if (passes == 1 && spread == 1) fire_row(&s, 1, 1, cells);
     else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, cells);
     else if (passes == 1) fire_row(&s, 4, 1, cells);

@@ -53,17 +53,19 @@ static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
     return cells;
 }
 
+/* The spikes at the source of a layer's shortcut, of its first step. */
+static const uint32_t *beside_of(const spq_turn *turn) {
+    const spq_layer *layers = turn->network->layers, *source = &layers[layers[turn->index].shortcut->source];
+    return (const uint32_t *)at(turn->arena, source->spikes) + turn->first * layer_words(&source->connection);
+}
+
 /* Neurons of a row, whose sums are there, for as many steps as they hold. */
 static void fire_row(const spq_turn *turn, int32_t row, void *sums) {
     const spq_network *network = turn->network;
     const spq_layer *layer = &network->layers[turn->index];
     if (!layer->neuron) return;
-    if (SPQ_SHORTCUTS && layer->shortcut) { /* behind the first layer, which alone takes several steps at once */
-        const spq_layer *source = &network->layers[layer->shortcut->source];
-        const uint32_t *spikes =
-            (const uint32_t *)at(turn->arena, source->spikes) + turn->first * layer_words(&source->connection);
-        spq_add_shortcut(layer->shortcut, &network->scratch, turn->arena, spikes, row, sums);
-    }
+    if (SPQ_SHORTCUTS && layer->shortcut) /* behind the first layer, which alone takes several steps at once */
+        spq_add_shortcut(layer->shortcut, &network->scratch, turn->arena, beside_of(turn), row, sums);
     for (int32_t t = turn->first; t < turn->first + turn->count; t++) {
         const spq_cells cells = cells_of(turn, t, row);
         spq_fire_row(layer->neuron, sums, layer->connection.wide, &cells);
@@ -149,7 +151,8 @@ static void run_dense(const spq_turn *turn, const spq_connection *c, const uint8
 #if SPQ_HAS_SLICED
 static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint32_t *spikes) {
     const spq_scratch *scratch = &turn->network->scratch;
-    const spq_neuron *neuron = turn->network->layers[turn->index].neuron;
+    const spq_layer *layer = &turn->network->layers[turn->index];
+    const spq_neuron *neuron = layer->neuron;
     const spq_columns columns = spq_list_columns(c, spikes, (uint16_t *)at(turn->arena, scratch->columns),
                                                  (uint32_t *)at(turn->arena, scratch->heads));
     spq_counters counters = {0, 0, (uint32_t *)at(turn->arena, scratch->planes),
@@ -167,7 +170,8 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
         const int32_t bits = spq_potential_bits(c, neuron, &counters);
         const spq_cells cells = cells_of(turn, turn->first, row);
         spq_count_row(&sweep, bits - neuron->fraction, &counters);
-        spq_fire_slices(c, neuron, &counters, bits, &cells);
+        const uint32_t *joined = layer->shortcut ? beside_of(turn) + row * row_words(c) : 0;
+        spq_fire_slices(c, neuron, &counters, bits, joined, &cells);
         if (turn->trace) trace_row(turn, turn->first, row, &cells);
     }
 }

@@ -117,10 +117,11 @@ typedef struct {
     const int64_t *offset;      /* [C], where scaled */
     int32_t decay_shift, shift;
     const int16_t *narrow; /* [2 * levels + 1][C] fire, drop, decay, edges in order: where int16 lanes decide alike */
-    const uint32_t *planes; /* [plane_count][9][tiles + 16] bits of decay 0..3, of ~fire, ~edges 0..2, and of the sum of
-                               all codes, each tile again after the last: where neurons are computed in bit slices */
-    int32_t plane_count;          /* bits that hold any potential */
-    int32_t plane_decay, plane_edge; /* the largest of each, without its sign */
+    const uint32_t *planes; /* [plane_count][plane_rows][tiles + 16] bits of decay 0..3, of ~fire, ~edges 0..2, of the
+                               sum of all codes, and of what a shortcut's spike adds if it is an identity, each tile
+                               again after the last: where neurons are computed in bit slices */
+    int32_t plane_count, plane_rows; /* bits that hold any potential; 9, or 10 with a shortcut */
+    int32_t plane_decay, plane_edge; /* the largest decay, with what a spike adds, and edge, without their signs */
 } spq_neuron;
 
 /* Blocks of neurons, the 32 channels of a tile at one pixel, whose sums are not needed in every step. */
