@@ -214,7 +214,7 @@ def test_what_could_overflow_is_refused(what):
 
 def test_the_bound_is_tight():
     # 9 pixels of 255, and a decay: the largest that fits passes, one more is refused.
-    room = (1 << 31) - 1 - 9 * 255 - 1
+    room = (1 << 31) - 1 - (9 * 255 << TABLE.fraction) - 1
     for decay, fits in ((room, True), (room + 1, False)):
         layer = with_neuron(store=Table(int32(4, 4, value=decay), TABLE.store.edges))
         if fits:

@@ -203,3 +203,25 @@ def test_accumulators_that_do_not_fit_are_refused():
 def test_fractional_bits_give_way_to_large_sums(bits):
     neuron, _ = fold(bits, [1e-6], reach=[1 << 27])
     assert neuron.fraction == min(2, max(0, int(bits) - 2))
+
+
+@pytest.mark.parametrize(("units", "fraction"), [(100, 0), (16, 0), (15.9, 1), (8, 1), (7.9, 2), (2.7, 3), (0.2, 6)])
+@pytest.mark.parametrize("bits", [1.58, 2])
+def test_thresholds_of_few_counts_get_fractional_bits(bits, units, fraction):
+    assert fold(bits, gain=(1 / units, 1 / units, 1 / 1000), offset=(0.0,) * 3, reach=(50,) * 3)[0].fraction == fraction
+
+
+def test_a_neuron_of_few_counts_fires_as_its_equation_does():
+    """Rounded to whole counts, a threshold of 2.7 of them made networks another thing than what was trained."""
+    rng, wrong = np.random.default_rng(0), {1: 0, 16: 0}
+    for resolution in wrong:
+        for _ in range(200):
+            gain, offset = rng.uniform(0.3, 0.45), rng.uniform(-0.2, 0.2)
+            given = (np.array([gain]), np.array([offset]), 1.0, 0.5, "zero", np.array([20]))
+            neuron, _ = fold_neuron(2, *given, resolution)
+            for code in (-2, -1, 0, 1):
+                for acc in range(-4, 8):
+                    v = 0.5 * code + gain * acc + offset
+                    wrong[resolution] += bool(step(neuron, int32(acc), int32(code))[0][0, 0]) != (v >= 1.0)
+    assert wrong[16] * 4 < wrong[1]
+    assert wrong[16] < 0.01 * 200 * 48

@@ -29,6 +29,7 @@ Float64 = NDArray[np.float64]
 
 _LIMIT = 1 << 30  # potentials and constants stay below this, so that no sum of two overflows int32
 _LARGEST_TABLE_BITS = 4
+_MOST_FRACTION = 6
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def fold_neuron(
     leak: float,
     reset: Literal["zero", "subtract"],
     reach: Int64,
+    resolution: int = 16,
 ) -> tuple[Neuron, NDArray[np.bool_]]:
     """Fold the affine ``gain * acc + offset`` and the recurrence of the training form into integer constants.
 
@@ -86,6 +88,7 @@ def fold_neuron(
         gain, offset: [C] potential per accumulator count, and potential of an accumulator of zero.
         threshold, leak, reset: of the layer.
         reach: [C] the largest absolute value that an accumulator can take.
+        resolution: units of potential that a threshold should have, at least, in the median channel.
 
     Returns:
         The neuron, and a mask [C] of channels whose gain is so small that no input can move them: their weights must
@@ -111,7 +114,9 @@ def fold_neuron(
     strength = gain * reach
     dead = (strength < threshold / 256) | ((strength < threshold / 4) & (gain * _LIMIT < 4 * held))
     gain = np.where(dead, threshold * 2.0**-12, gain)
-    fraction = _fraction(bits, float(np.where(dead, 0, reach).max(initial=0)), float((held / gain).max(initial=0)))
+    coarse = 1.0 if dead.all() else resolution * float(np.median(gain[~dead])) / threshold
+    most = float(np.where(dead, 0, reach).max(initial=0))
+    fraction = _fraction(bits, most, float((held / gain).max(initial=0)), coarse)
     unit = np.ldexp(1.0 / gain, fraction)  # [C] potential units per unit of v
     codes = np.arange(grid.low, grid.high + 1)
     fire = np.ceil((threshold - offset) * unit)
@@ -154,10 +159,12 @@ def with_silent(neuron: Neuron, live: NDArray[np.bool_]) -> Neuron:
     return replace(neuron, fire=spread(neuron.fire, _LIMIT), drop=spread(neuron.drop, 0), store=store)
 
 
-def _fraction(bits: float, reach: float, remainder: float) -> int:
-    """Fractional bits of the potential: two fewer than the state has, fewer where the largest accumulator or remainder
-    leaves no room."""
+def _fraction(bits: float, reach: float, remainder: float, coarse: float) -> int:
+    """Fractional bits of the potential: two fewer than the state has; more where a threshold is so few counts of the
+    accumulator, ``coarse`` times fewer than it should be, that what constants lose when they are rounded would matter,
+    as in layers whose few inputs seldom spike; fewer where the largest accumulator or remainder leaves no room."""
     wanted = 0 if bits == TERNARY else int(bits) - 2
+    wanted = max(wanted, min(int(np.ceil(np.log2(max(coarse, 1.0)))), _MOST_FRACTION))
     room = _LIMIT / max(2 * reach, 4 * remainder, 1.0)
     if room < 1:
         raise ModelError(

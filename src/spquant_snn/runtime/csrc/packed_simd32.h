@@ -45,9 +45,8 @@ SPQ_INLINE void settle16(const int32_t units, const int32_t carry, const int32_t
         for (int32_t i = 4 * units - 1; i >= 0; i--) {
             const uint32_t lanes = __usub8(tally->words[i], tally->lifted * SPQ_BYTES);
             const uint32_t even = (uint32_t)__sxtb16((int8x4_t)lanes), odd = (uint32_t)__sxtb16((int8x4_t)(lanes >> 8));
-            const uint32_t most = 0xFFFFu << fraction & 0xFFFFu;
-            tally->words[2 * i] = (even << fraction & 0xFFFF0000u) | (even << fraction & most);
-            tally->words[2 * i + 1] = (odd << fraction & 0xFFFF0000u) | (odd << fraction & most);
+            tally->words[2 * i] = (even & 0xFFFF0000u) << fraction | (even << fraction & 0xFFFFu);
+            tally->words[2 * i + 1] = (odd & 0xFFFF0000u) << fraction | (odd << fraction & 0xFFFFu);
         }
         return;
     }
