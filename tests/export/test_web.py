@@ -21,6 +21,8 @@ from chromium import BROWSER, Chromium
 from contrast import WORST
 from graphs import EXPORTED, GATED, RARE
 from mnist import mnist_test_or_skip
+from residual import EXPORTED as RESIDUAL
+from residual import residual_graph
 from seeing import CRC, READY, SEE, seen_by_reference
 from spquant_snn.data import load
 from spquant_snn.export.c import Plans
@@ -143,6 +145,15 @@ def test_a_page_computes_and_counts_as_the_reference(
 ):
     graph = with_gates(random_graph(*drawn), drawn[0]) if gated else random_graph(*drawn)
     assert any(layer.gate is not None for layer in graph.layers) == gated
+    check_page(open_page, graph, random_images, tmp_path, drawn)
+
+
+@pytest.mark.parametrize("drawn", RESIDUAL[:3], ids=str)
+def test_a_page_adds_shortcuts_as_the_reference(open_page, random_images, tmp_path, drawn):
+    check_page(open_page, residual_graph(*drawn), random_images, tmp_path, drawn)
+
+
+def check_page(open_page, graph, random_images, tmp_path, drawn):
     images = random_images(graph, 6, drawn[0])
     export_web(graph, images, np.zeros(6, np.int64), tmp_path / "x", f"random graph {drawn}", "digits")
     page = open_page(tmp_path / "x")
@@ -156,7 +167,7 @@ def test_a_page_computes_and_counts_as_the_reference(
             f"(() => {{ const pixels = Uint8Array.from(atob({as_text(image)}), (x) => x.charCodeAt(0));"
             "return operations(spquant.about, pixels, spquant.run(pixels).layers).map((w) => [w.dense, w.done]) })()"
         )
-        assert work == [[layer.dense, layer.done] for layer in count(graph, image[None]).layers]
+        assert work == [[layer.dense, layer.done] for layer in count(graph, image[None]).rows]
     assert page.complaints == []
 
 

@@ -223,7 +223,8 @@ def random_neuron(rng, connection, bits, reset, largest, shortcut=None):
     offset = (
         rng.normal(0.2, 0.4, channels) * threshold - gain * codes.sum(1) * drive * 0.3
     )  # as batch normalisation centres
-    leak, resolution = float(rng.choice([0.25, 0.5, 0.75])), int(rng.choice([1, 1, 16]))
+    leak = float(rng.choice([0.25, 0.5, 0.75]))
+    resolution = 16 if int(reach.sum()) % 3 == 0 else 1  # one layer of three
     neuron, _ = fold_neuron(bits, gain, offset, threshold, leak, reset, reach, resolution)
     stuck = rng.random(channels) < 0.05
     fire = np.where(stuck, rng.choice([-(1 << 30), 1 << 30], channels), neuron.fire).astype(np.int32)

@@ -201,18 +201,31 @@ def describe(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
         ],
         "connections": [
             {
-                "name": connection.name,
-                "pools": [[pool.kernel, pool.stride] for pool in connection.pools],
-                "passes": 1 if i == 0 else graph.timesteps,
-                "fanout": _fanout(connection, shapes[i]),
+                **_reached(connection, shapes[i], i, graph.timesteps if i else 1),
                 "gate": _gate(layer.gate, connection, shapes[i]) if layer is not None and layer.gate else None,
             }
             for i, (connection, layer) in enumerate(zip(graph.connections, (*graph.layers, None), strict=True))
+        ]
+        + [
+            _reached(shortcut.connection, shapes[shortcut.source + 1], shortcut.source + 1, graph.timesteps)
+            | {"gate": None}
+            for shortcut in graph.shortcuts
         ],
         "samples": [
             {"index": int(index), "label": int(label), "pixels": b64encode(image.tobytes()).decode()}
             for image, label, index in zip(samples.images, samples.labels, samples.indices, strict=True)
         ],
+    }
+
+
+def _reached(connection: Connection, shape: Shape, source: int, passes: int) -> dict[str, Any]:
+    """What a connection does with the spikes of layer ``source``, counted from one, or with the image, 0."""
+    return {
+        "name": connection.name,
+        "source": source,
+        "pools": [[pool.kernel, pool.stride] for pool in connection.pools],
+        "passes": passes,
+        "fanout": _fanout(connection, shape),
     }
 
 
@@ -249,7 +262,7 @@ def _places(shape: Shape) -> int:
 
 def _facts(graph: Graph, size: int) -> list[str]:
     """What the network is, in a few words each."""
-    weights = sorted({f"{connection.bits:g}" for connection in graph.connections})
+    weights = sorted({f"{connection.bits:g}" for connection in graph.synapses})
     states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
     shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
     return [

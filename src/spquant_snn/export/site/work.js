@@ -25,12 +25,12 @@ function codesBefore(codes, t, steps) {
   return t ? codes.subarray((t - 1) * size, t * size) : new Int8Array(size);
 }
 
-// For each connection: operations of a dense network, and those done.
+// For each connection, those of shortcuts last: operations of a dense network, and those done.
 function operations(about, pixels, layers) {
   const sources = [{ values: pixels, shape: about.shape, steps: 1 }];
   layers.forEach(({ spikes }, i) => sources.push({ values: spikes, shape: about.layers[i].shape, steps: about.steps }));
-  return about.connections.map(({ pools, passes, fanout, gate }, i) => {
-    const { values, shape, steps } = sources[i], size = values.length / steps;
+  return about.connections.map(({ source, pools, passes, fanout, gate }, i) => {
+    const { values, shape, steps } = sources[source], size = values.length / steps;
     let done = 0;
     for (let t = 0; t < steps; t++) {
       const active = pooled(values.subarray(t * size, (t + 1) * size), shape, pools);
