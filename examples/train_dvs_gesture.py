@@ -1,8 +1,9 @@
-"""Train a spiking network on DVS128 Gesture, 11 gestures seen by an event camera, with low-bit weights and membranes.
+"""Train a residual spiking network on DVS128 Gesture, 11 gestures seen by an event camera, with low-bit weights and membranes.
 
     python examples/train_dvs_gesture.py                        # the real recordings, frames of 64x64
     python examples/train_dvs_gesture.py --dataset gestures     # generated ones, which need no files
-    python examples/train_dvs_gesture.py --dataset gestures:32 --model lenet-snn:0.5    # minutes on one core
+    python examples/train_dvs_gesture.py --dataset gestures:32  # smaller frames: ten minutes on one core
+    python examples/train_dvs_gesture.py --model resnet18-snn   # a larger network, for a GPU
     python examples/train_dvs_gesture.py --bits 32              # the floating-point twin
 
 The folder DvsGesture, as its archive unpacks, is looked for in --data-dir or $SPQUANT_DATA; it is not downloaded.
@@ -18,7 +19,7 @@ from spquant_snn import DataError, SpQuantTrainer
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="dvs-gesture", help="dvs-gesture or gestures; :32 for frames of 32x32")
-    parser.add_argument("--model", default="vgg9-snn:0.25")
+    parser.add_argument("--model", default="resnet11-snn:0.25")
     parser.add_argument("--bits", default="2", help="of weights and membranes: ternary, 2 to 8, or 32")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--timesteps", type=int, default=16, help="frames that a recording is divided into")

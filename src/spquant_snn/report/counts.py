@@ -62,6 +62,7 @@ class LayerCounts:
         held: neuron updates that the gate leaves out.
         spikes: that its neurons send.
         saturated: share of stored codes at the lowest or highest of their grid.
+        frames: its pixels are counts of events, other ones at each step.
     """
 
     name: str
@@ -88,6 +89,12 @@ class LayerCounts:
     held: float
     spikes: float
     saturated: float
+    frames: bool = False
+
+    @property
+    def still(self) -> bool:
+        """It takes a still image, all pixels of it."""
+        return self.pixels and not self.frames
 
     @property
     def multiplies(self) -> bool:
@@ -227,8 +234,7 @@ def count_traces(
         progress(min(start + batch, total))
     skipped = [*(counter.counted for counter in blocks), *[Skipped()] * (len(tallies) - len(blocks))]
     layers = tuple(
-        _layer(wiring, i, tally, skipped[i], total, steps, passes=1 if i == 0 and not axis else steps)
-        for i, tally in enumerate(tallies)
+        _layer(wiring, i, tally, skipped[i], total, steps, i == 0 and axis == 0) for i, tally in enumerate(tallies)
     )
     shortcuts = tuple(
         _shortcut(wiring, shortcut, tally, layers[shortcut.layer], total)
@@ -280,9 +286,9 @@ def _add_blocks(blocks: list[BlockCounter], images: UInt8, trace: Trace) -> None
 
 
 def _layer(
-    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, passes: int
+    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, still: bool
 ) -> LayerCounts:
-    connection, shape = wiring.connections[index], wiring.inputs[index]
+    connection, shape, passes = wiring.connections[index], wiring.inputs[index], 1 if still else steps
     reach = fanout(connection, shape)
     hidden = index < len(wiring.state_bits)
     neurons = int(np.prod(wiring.inputs[index + 1])) if hidden else 0
@@ -315,6 +321,7 @@ def _layer(
         held=skipped.updates / images,
         spikes=tally.spikes / images,
         saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
+        frames=index == 0 and not still,
     )
 
 
@@ -324,7 +331,6 @@ def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts
     connection, shape = shortcut.connection, wiring.inputs[shortcut.source + 1]
     reach = fanout(connection, shape)
     done, effective = (int((tally.active * synapses).sum()) / images for synapses in (reach.all, reach.nonzero))
-    nothing = dict.fromkeys(("skipped", "quiet", "decisions", "held", "spikes", "saturated"), 0.0)
     return LayerCounts(
         name=connection.name,
         pixels=False,
@@ -344,5 +350,10 @@ def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts
         effective=effective,
         folded=done,
         reached=done,
-        **nothing,
+        skipped=0.0,
+        quiet=0.0,
+        decisions=0.0,
+        held=0.0,
+        spikes=0.0,
+        saturated=0.0,
     )

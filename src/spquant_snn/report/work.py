@@ -1,7 +1,8 @@
 """Work: the arithmetic of a layer and the bits that it moves, in one inference, under a stated model of the data flow.
 
     weights      with events, each synaptic operation reads one weight; in a dense layer each weight is read once a
-                 pass. The first layer is dense in every network: it reads pixels, and its weights are few.
+                 pass. The first layer of a still image is dense in every network: it reads pixels, and its weights are
+                 few. Frames of event counts are mostly zeros, which are passed over as missing spikes are.
     constants    of its neurons, once per channel and step
     state        read and written once per neuron update; only read by a gate that skips it
     activations  the image is read once a pass; spikes are written once, a bit per neuron and step, and read once, as
@@ -73,7 +74,7 @@ class Work:
 def work(layer: LayerCounts, network: Network) -> Work:
     """What a layer of those widths does, with the spikes that were counted."""
     steps, passes = (layer.steps, layer.passes) if network.spiking else (1, 1)
-    dense = network.flow == "dense" or layer.pixels
+    dense = network.flow == "dense" or layer.still
     synaptic = layer.dense * passes / layer.passes if dense else layer.done if network.gated else layer.reached
     decisions, left_out = (layer.decisions, layer.held) if network.gated else (0.0, 0.0)
     weight = FLOAT_BITS if network.floating else stored_bits(network.weight_bits or layer.weight_bits)
