@@ -1,4 +1,4 @@
-"""Train a residual spiking network on DVS128 Gesture, 11 gestures seen by an event camera, with low-bit weights and membranes.
+"""Train a residual spiking network on DVS128 Gesture, 11 gestures seen by an event camera, with few bits.
 
     python examples/train_dvs_gesture.py                        # the real recordings, frames of 64x64
     python examples/train_dvs_gesture.py --dataset gestures     # generated ones, which need no files
