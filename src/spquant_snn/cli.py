@@ -19,6 +19,7 @@ from rich.console import Console
 
 from .cli_bench import bench
 from .cli_options import OptionalFolder, OptionalName, keep_freed_memory, use_threads
+from .cli_sweep import sweep
 from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
 from .train.config import TrainOptions
 
@@ -284,6 +285,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "verify": verify,
     "report": report,
     "bench": bench,
+    "sweep": sweep,
     "doctor": doctor,
 }
 

@@ -35,7 +35,7 @@ from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
-from .report.contest import hold_contest
+from .report.contest import Contest, hold_contest
 from .report.curves import read_epochs
 from .report.device import with_prediction
 from .report.pareto import contend
@@ -180,7 +180,7 @@ def report_sources(
         return _report_on(sources[0], dataset, images, RASTERS if rasters is None else rasters, twin, data_dir)
     if rasters is not None or twin is not None:
         raise ConfigError(f"--raster and --twin are of a report on one run, not on {len(sources)}: leave them out")
-    return _compare(sources, dataset, images, data_dir)
+    return compare_runs(sources, dataset, images, data_dir)
 
 
 def _report_on(
@@ -206,7 +206,8 @@ def _report_on(
         return tell(subject, images, rasters, other, _by_total(advance))
 
 
-def _compare(sources: Sequence[Path], dataset: str | None, images: int, data_dir: Path | None) -> Report:
+def compare_runs(sources: Sequence[Path], dataset: str | None, images: int, data_dir: Path | None) -> Contest:
+    """Runs or .spq files beside one another, one or more, on test images of one data set."""
     for source in sources:
         check_there(source)
     configs = [config_of(source) for source in sources]

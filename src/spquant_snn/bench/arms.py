@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError, RunError
 from ..train.config import TrainConfig, TrainOptions, departures, load_config
-from ..train.run import RunFolder
+from ..train.run import RunFolder, refuse_as_parent
 
 _NEAR = 0.02  # how far, relatively, the target of a run that is there already may lie from the one that is needed
 _BY_CHANNELS = 0.5  # of the way to target_ops, in its logarithm, that channels go where rates go the rest
@@ -124,9 +124,7 @@ class Plan:
         Raises:
             ConfigError, RunError: as ``training`` does; or the folder is itself a run, or a file.
         """
-        if RunFolder(self.out).config.exists() or (self.out.exists() and not self.out.is_dir()):
-            what = "the folder of a run" if self.out.is_dir() else "a file"
-            raise RunError(f"{self.out} is {what}, and not a folder to hold the runs of all arms: choose another --out")
+        refuse_as_parent(self.out, "arms")
         for seed in self.seeds:
             for arm in ARMS:
                 self.training(arm, seed)

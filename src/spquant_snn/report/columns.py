@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.box import SIMPLE
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from .grid import Grid
@@ -13,7 +13,8 @@ from .grid import Grid
 
 def columns(*left: str, right: Iterable[str] = ()) -> Table:
     """An empty table, narrow enough for 80 columns: words to the left, then numbers to the right."""
-    table = Table(*left, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
+    words = (Column(title, overflow="fold") for title in left)  # two long names must not be cut to the same one
+    table = Table(*words, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
     for title in right:
         table.add_column(title, justify="right")
     return table

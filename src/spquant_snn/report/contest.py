@@ -35,7 +35,7 @@ class Contest:
     @property
     def title(self) -> str:
         """Of the page."""
-        return f"{len(self.contenders)} runs on {self.dataset}"
+        return f"{len(self.contenders)} run{'s' * (len(self.contenders) > 1)} on {self.dataset}"
 
     @property
     def images(self) -> int:

@@ -157,6 +157,17 @@ def numbered(path: Path, first: int = 2) -> Path:
     return path.with_name(f"{path.name}-{number}")
 
 
+def refuse_as_parent(folder: Path, what: str) -> None:
+    """Refuse a folder that is to hold the runs of all arms, points ..., ``what`` says which.
+
+    Raises:
+        RunError: it is a file, or itself the folder of a run.
+    """
+    if RunFolder(folder).config.exists() or (folder.exists() and not folder.is_dir()):
+        found = "the folder of a run" if folder.is_dir() else "a file"
+        raise RunError(f"{folder} is {found}, and not a folder to hold the runs of all {what}: choose another --out")
+
+
 def build_network(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255
 ) -> SpikingNetwork:

@@ -1,0 +1,166 @@
+"""Trainings as processes of their own: one that dies takes no other with it.
+
+A lock on a file in the folder of a run is held by the process that trains it, for as long as it lives. So two sweeps on
+one folder share its points, and one that was killed leaves trainings that the next waits for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RunError
+from .places import Place, Standing
+
+Command = Callable[[Place, Standing], Sequence[str]]
+Tell = Callable[[str], None]
+
+_POLL = 0.1  # seconds
+_GRACE = 20.0  # seconds for a process that is asked to stop; queues give 30 in all
+
+
+@dataclass(frozen=True)
+class _Training:
+    place: Place
+    process: subprocess.Popen[bytes]
+    began: float
+    said: int  # bytes that were in its log before
+
+    def outcome(self) -> tuple[bool, str]:
+        """Whether it came to its end, and what is to be told of it."""
+        if self.process.returncode == 0 and self.place.standing() == "finished":
+            return True, f"{self.place.accuracy:.2f} %, {time.monotonic() - self.began:.0f} s"
+        return False, f"failed, {self._reason()}; all of it in {self.place.log}"
+
+    def _reason(self) -> str:
+        code = self.process.returncode
+        if code < 0:
+            return f"ended by {signal.Signals(-code).name}"
+        with self.place.log.open("rb") as log:
+            log.seek(self.said)
+            lines = log.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing said")
+        return f"exit code {code}: {last.removeprefix('spquant: ')}"
+
+
+def train_all(places: Sequence[Place], command: Command, jobs: int, tell: Tell) -> tuple[Place, ...]:
+    """Train what is not finished, some points at a time; returns those that failed.
+
+    Stopped by Ctrl-C or SIGTERM it asks its processes to stop and waits for them; a second time kills them.
+
+    Args:
+        command: that trains a point, new or begun, to its end.
+        jobs: how many at a time.
+        tell: is told what happens to each point.
+
+    Raises:
+        RunError: a folder cannot be written or locked.
+        KeyboardInterrupt: it was stopped.
+    """
+    waiting, running, failed, busy = list(places), list[_Training](), list[Place](), set[str]()
+    with _stopped_by_sigterm():
+        try:
+            while waiting or running:
+                for place in waiting[:]:
+                    if len(running) == jobs:
+                        break
+                    with _locked(place.run.path) as lock:
+                        if lock is not None:
+                            waiting.remove(place)
+                            running += _start(place, command, lock, tell)
+                        elif place.name not in busy:
+                            busy.add(place.name)
+                            tell(f"{place.name}: another process trains it; waiting for that")
+                time.sleep(_POLL)
+                for training in [each for each in running if each.process.poll() is not None]:
+                    running.remove(training)
+                    good, said = training.outcome()
+                    tell(f"{training.place.name}: {said}")
+                    failed += [] if good else [training.place]
+        finally:
+            _stop(running)
+    return tuple(failed)
+
+
+def _start(place: Place, command: Command, lock: int, tell: Tell) -> list[_Training]:
+    """Start a point whose lock is held; nothing, if it is finished."""
+    standing = place.standing()
+    if standing == "finished":
+        tell(f"{place.name}: {place.accuracy:.2f} %, finished before")
+        return []
+    if standing == "new":
+        place.run.config.unlink(missing_ok=True)  # of a process that was killed before it had made the folder
+    tell(f"{place.name}: {'goes on' if standing == 'begun' else 'begins'}")
+    call = list(command(place, standing))
+    with place.log.open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                call,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},  # a log that can be followed
+                pass_fds=[lock],
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then asks each once
+            )
+        except OSError as error:
+            raise RunError(f"{call[0]} cannot be started ({error.strerror}): name another --launcher") from None
+        return [_Training(place, process, time.monotonic(), log.tell())]
+
+
+def _stop(running: Sequence[_Training]) -> None:
+    """Ask processes to stop, as Ctrl-C does, and wait for them; kill those that do not."""
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # and so it is in them
+    for training in running:
+        training.process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
+    end = time.monotonic() + _GRACE
+    try:
+        for training in running:
+            training.process.wait(max(0.0, end - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        pass
+    finally:
+        for training in running:
+            training.process.kill()
+            training.process.wait()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int | None]:
+    """The lock of a folder, which is made if need be; None where another process has it. A process that inherits it
+    keeps it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+            else:
+                yield lock
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written or locked ({error.strerror}): choose another --out") from None
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Within it, SIGTERM does what Ctrl-C does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
