@@ -1,6 +1,5 @@
 """Trainings as processes, stood in for by small programs: how many run, what is told of those that fail, and stops."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -25,7 +24,7 @@ for name in ("config.toml", "checkpoint.pt", "model.spq"):
     (run / name).touch()
 (run / "run.json").write_text(json.dumps({"best": {}, "test_accuracy": 97.5}))
 """
-TIMED = "import time\nbegan = time.time()\ntime.sleep(0.5)\n" + FINISH
+TIMED = "import time\nbegan = time.time()\ntime.sleep(0.8)\n" + FINISH
 TIMED += "(run / 'times').write_text(f'{began} {time.time()}')"
 SLEEP = """
 import pathlib, sys, time
@@ -144,6 +143,7 @@ def test_one_that_does_not_stop_is_killed(places, monkeypatch):
     assert not (place.run.path / "stopped").exists()
 
 
+SLOW = "import pathlib, sys, time\n(pathlib.Path(sys.argv[1]) / 'runs').touch()\ntime.sleep(2)" + FINISH
 ORPHANED = """
 import pathlib, sys
 sys.path[:0] = sys.argv[3:]
@@ -155,7 +155,7 @@ test_processes.orphan(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
 def orphan(file, out):
     """Train the points of a file slowly: what the sweep does that is killed below."""
     points = [Place(point, RunFolder(out / point.name)) for point in read_sweep(file)]
-    train_all(points, python(FINISH.replace("\nrun =", "\ntime.sleep(2)\nrun =")), 1, print)
+    train_all(points, python(SLOW), 1, print)
 
 
 def test_trainings_of_a_killed_sweep_are_waited_for(places, tmp_path):
@@ -164,21 +164,11 @@ def test_trainings_of_a_killed_sweep_are_waited_for(places, tmp_path):
     call = [sys.executable, "-c", ORPHANED, tmp_path / "x.toml", tmp_path / "out", folder]
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as sweep:
         assert "w2: begins" in sweep.stdout.readline()
-        until(lambda: place.log.exists() and _locked(place))
-        time.sleep(0.2)
+        until((place.run.path / "runs").exists)
         sweep.kill()
     told, failed = train([place], "1 / 0")
     assert failed == []
     assert told == ["w2: another process trains it; waiting for that", "w2: 97.50 %, finished before"]
-
-
-def _locked(place):
-    with (place.run.path / ".lock").open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
 
 
 def test_a_command_that_is_not_there_and_a_folder_that_cannot_be_made_are_told(places, tmp_path):
