@@ -29,7 +29,7 @@ ASSUMPTIONS = (
     "Adders cost in proportion to their width, multipliers to the product of theirs, through the published figures "
     "at 8 and 32 bits. Sums are as wide as the fan-in can make them; a neuron's potential has 32 bits.",
     "Each spike reads one weight for each output that it reaches, zero weights too. A dense layer, and the first layer "
-    "of every network, reads each weight once a pass. A still image's first layer is computed once.",
+    "of a still image, reads each weight once a pass, that layer once in all. Counts of events are read as spikes are.",
     "State is read and written once per neuron and step, spikes written and read once; words of 64 bits are full.",
     "Sums stay beside the adder, but for the last scenario, in which each operation reads one and writes it back.",
     "Twins have this shape and, if they spike, these spikes; none of them was trained for this table. The ANN of equal "
