@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, MissingDependencyError, ModelError
 from ..integer.fanout import fanout
-from ..integer.graph import Connection, Graph, Layer
+from ..integer.graph import Graph
 from ..integer.reference import check_images, pooled
 from ..integer.verify import Trace, Tracer, reference_trace
 from ..quant.fold import Int64
 from ..quant.grids import STATE_GRIDS
 from ..runtime.native import NativeProgram
 from .blocks import BlockCounter, Skipped
+from .wiring import Beside, Wiring, wiring_of
 
 UInt8 = NDArray[np.uint8]
 
@@ -158,47 +159,7 @@ def count(
         raise DataError("there are no images to count on: give at least one")
     check_images(graph, images)
     steps = graph.timesteps if images.ndim == 4 else len(images)
-    bits = tuple(layer.neuron.bits for layer in graph.layers)
-    wiring = Wiring(
-        graph.connections,
-        (graph.input_shape, *graph.shapes),
-        bits,
-        graph.layers,
-        tuple(
-            Beside(i, layer.shortcut.source, layer.shortcut.connection)
-            for i, layer in enumerate(graph.layers)
-            if layer.shortcut is not None
-        ),
-    )
-    return count_traces(wiring, *_tracer(graph), steps, images, labels, progress, watch)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """The shortcut of layer ``layer``, from the spikes of layer ``source``."""
-
-    layer: int
-    source: int
-    connection: Connection
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What counting needs to know of a network.
-
-    Args:
-        connections: the readout's last.
-        inputs: shape of what comes into each of them; behind the first, these are the shapes of the neurons.
-        state_bits: of each layer of neurons.
-        layers: whose blocks are looked at too; none of a network in floating point.
-        shortcuts: of the layers.
-    """
-
-    connections: tuple[Connection, ...]
-    inputs: tuple[tuple[int, ...], ...]
-    state_bits: tuple[float, ...]
-    layers: tuple[Layer, ...] = ()
-    shortcuts: tuple[Beside, ...] = ()
+    return count_traces(wiring_of(graph), *_tracer(graph), steps, images, labels, progress, watch)
 
 
 def count_traces(

@@ -22,7 +22,8 @@ from ..quant.pool import Pool
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .activity import Float64
-from .counts import Beside, Counts, UInt8, Wiring, count_traces
+from .counts import Counts, UInt8, count_traces
+from .wiring import Beside, Wiring
 
 _BATCH = 250
 
