@@ -8,8 +8,8 @@ rescaled      a normalisation for each branch: in integers, the sum of one has t
 added         spikes are added to spikes (spike-element-wise, Fang et al. 2021): what travels on is 0, 1, 2 ...
 none          no shortcuts
 
-All arms share their first weights where they have the same, the order of the recordings and the learning rate. They
-are compared in training form, in which all of them exist; on recordings of subjects that none was trained on.
+All arms share the order of the recordings and the learning rate; a seed gives each first weights of its own. They are
+compared in training form, in which all of them exist, on recordings of subjects that none was trained on.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Exported C: clean, complete in itself, equal to the reference, and able to tell when it is not."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 from graphs import EXPORTED, GATED
 from residual import EXPORTED as RESIDUAL
+from residual import residual_graph
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
@@ -81,6 +83,19 @@ def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated)
 @pytest.mark.parametrize("drawn", RESIDUAL, ids=str)
 def test_residual_networks_run_as_the_reference(firmware, tmp_path, drawn):
     check_runs(firmware(*drawn, residual=True), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_a_layer_may_be_called_like_the_shortcut_of_another(tmp_path, random_images):
+    graph = residual_graph(*RESIDUAL[1])
+    index = next(i for i, layer in enumerate(graph.layers) if layer.shortcut is not None)
+    layers = list(graph.layers)
+    for i, name in ((index, "b"), (index - 1, "b_shortcut")):
+        layers[i] = dataclasses.replace(layers[i], connection=dataclasses.replace(layers[i].connection, name=name))
+    graph = dataclasses.replace(graph, layers=tuple(layers))
+    images = random_images(graph, 4)
+    export_c(graph, images[:2], tmp_path / "fw", "names")
+    check_runs((tmp_path / "fw", graph, images, None), tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

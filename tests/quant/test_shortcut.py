@@ -117,6 +117,12 @@ def test_identities_are_read_in_every_form(form):
     assert shortcuts[-1].source == 0
 
 
+def test_an_identity_has_the_path_of_its_layer_if_there_is_one():
+    network = prepare(build_model("resnet18-snn:0.1", (1, 16, 16), 3), QuantConfig(2, 2, 2), (1, 16, 16))
+    names = [stage.shortcut.name for stage in network.hidden if stage.shortcut]
+    assert names[:3] == ["block1a.shortcut", "block1b.shortcut", "block2a.shortcut"]
+
+
 def test_a_block_over_time_computes_what_its_instant_says(by_hand):
     torch.manual_seed(0)
     block = ResidualBlock(3, 5, stride=2).eval()
@@ -179,7 +185,7 @@ REFUSED = {
     "spikes and spikes": (
         lambda n, x: (lambda a: n.lif2(n.second(a)) + a)(n.lif(n.conv(x))),
         {},
-        "adds spikes to spikes: add them to the currents before the LIF layer",
+        "what 'add' joins is spikes, or no Conv2d on the spikes of the LIF layer just before: add to the currents",
     ),
     "another shape": (
         lambda n, x: (lambda a: n.lif2(n.second(a) + n.way(a)))(n.lif(n.conv(x))),
@@ -200,6 +206,21 @@ REFUSED = {
         lambda n, x: (lambda a: n.lif2(n.way(n.second(a) + a)))(n.lif(n.conv(x))),
         {"way": nn.AvgPool2d(1)},
         "layer 'way': AvgPool2d behind a sum with a shortcut",
+    ),
+    "averaged sums": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.way(n.second(a)) + n.side(a))))(n.lif(n.conv(x))),
+        {"way": nn.AvgPool2d(2), "side": one(stride=2)},
+        "the shortcut 'side' joins layer 'second', whose input or sums an AvgPool2d averages",
+    ),
+    "averaged spikes": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.second(n.way(a)) + n.side(a))))(n.lif(n.conv(x))),
+        {"way": nn.AvgPool2d(2), "side": one(stride=2)},
+        "the shortcut 'side' joins layer 'second', whose input or sums an AvgPool2d averages",
+    ),
+    "older spikes": (
+        lambda n, x: (lambda a: (lambda b: n.lif3(n.norm(n.third(a) + b)))(n.lif2(n.second(a))))(n.lif(n.conv(x))),
+        {},
+        "what 'third' joins is spikes, or no Conv2d on the spikes of the LIF layer just before",
     ),
     "full connection": (
         lambda n, x: (lambda a: n.lif2(n.way(a) + a))(n.lif(n.conv(x)).flatten(1)),

@@ -13,6 +13,7 @@ from spquant_snn.integer.verify import Trace, compare, reference_trace
 from spquant_snn.nn import LIF, build_model
 from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import Budget
+from spquant_snn.sparsity.choices import close, rank
 from spquant_snn.sparsity.compact import compact, open_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 from spquant_snn.sparsity.partners import partners
@@ -146,3 +147,38 @@ def test_counts_of_shortcuts(noise, calibrate):
         assert row.done == pytest.approx(met * len(connection.codes) / connection.groups)
         assert row.weights == connection.codes.size
         assert (row.neurons, row.spikes, row.multiplies) == (0, 0.0, False)
+
+
+@pytest.mark.parametrize("quantizer", ["standardized", "learned"])
+def test_a_strided_shortcut_of_one_weight_a_channel_is_cut(calibrate, noise, quantizer):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(2, 8, 3, padding=1)
+            self.second, self.aside = nn.Conv2d(8, 8, 3, 2, padding=1), nn.Conv2d(8, 8, 1, 2, groups=8)
+            self.one, self.two, self.fc = LIF(), LIF(), nn.Linear(8 * 64, 2)
+            self.norm, self.norm2 = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+
+        def forward(self, x):
+            a = self.one(self.norm(self.first(x)))
+            return self.fc(self.two(self.norm2(self.second(a) + self.aside(a))).flatten(1))
+
+    network = prepare(Net(), QuantConfig(4, 4, 3, quantizer), (2, 16, 16))
+    insert_gates(network)
+    images = noise(8, 2, 16, 16)
+    calibrate(closed(network), images)
+    check_cut(network, images.numpy())
+
+
+def test_magnitudes_of_partners_count_alike():
+    network = resnet()
+    insert_gates(network)
+    gates, group = channel_gates(network), partners(network)[0]
+    scores = [torch.rand(len(gate.logits)) for gate in gates]
+    rank(gates, scores)
+    wanted = torch.stack([scores[i] for i in group]).mean(0)
+    assert torch.allclose(gates[group[0]].logits, wanted)
+    before = gates[group[0]].logits.detach().clone()
+    mask = torch.arange(len(before)) > 0
+    close(gates, [mask if i in group else torch.ones(len(g.logits), dtype=torch.bool) for i, g in enumerate(gates)])
+    assert torch.allclose(before[0] - gates[group[-1]].logits[0], 1 + before.max())

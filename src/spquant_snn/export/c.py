@@ -20,7 +20,7 @@ from ..integer.graph import Graph
 from ..integer.reference import check_images
 from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
-from ..runtime.plan import DENSE, SLICED, Body, NetworkPlan
+from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan
 from .folder import MANIFEST, write_folder
 from .library import PLAIN, Shape, amalgamated, as_library
 from .render import Model, Table, identifiers
@@ -57,7 +57,7 @@ class Plans:
             ModelError: it is too large for the runtime.
         """
         synapses = plan_synapses(graph, Body.PACKED, small)
-        listed = [c for part in synapses for c in part.connections if c.form not in (DENSE, SLICED)]
+        listed = [c for part in synapses for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, synapses, streams=True, event=event)

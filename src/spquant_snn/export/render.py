@@ -89,7 +89,8 @@ class Model:
         if not items:
             return "0"
         own = "spq_" + kind._type_.__name__.removeprefix("C").lower()
-        inner = (owner[0], f"{owner[1]}_{name}") if name == "shortcut" else owner  # it has tables of the same names
+        # A shortcut has tables of the same names; layers are named in lower case, so that none is called like this.
+        inner = (owner[0], f"{owner[1]}_Shortcut") if name == "shortcut" else owner
         structs = ",\n    ".join(self._struct(kind._type_, item, layer, inner) for item in items)
         place = f"{owner[0]}_{owner[1]}_{name}"
         if (own, structs) not in self.places:

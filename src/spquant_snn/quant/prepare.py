@@ -6,8 +6,9 @@ neurons is
 
     [MaxPool2d | AvgPool2d | Dropout | Flatten]*  (Conv2d | Linear)  [BatchNorm | AvgPool2d | Dropout]*  LIF
 
-and the last layer is a Linear. Behind the Conv2d, earlier spikes may be added, as they are or through a Conv2d of their
-own. Average pooling and batch normalisation commute at inference; here the pool always
+and the last layer is a Linear. Behind the Conv2d, earlier spikes may be added, as they are or through a Conv2d.
+
+Average pooling and batch normalisation commute at inference; here the pool always
 comes first. Dropout works on the inputs of the weights or on those of the neurons, whichever it stands nearer to.
 """
 
@@ -128,8 +129,8 @@ def _before_synapse(draft: _Draft, path: str, layer: nn.Module, first: bool) -> 
 def _add_shortcut(draft: _Draft, path: str, join: Join, indices: dict[int, int]) -> None:
     if draft.synapse is None:
         raise ModelError(
-            f"the sum {path!r} adds spikes to spikes: add them to the currents before the LIF layer, "
-            "lif(bn(conv(y) + shortcut(x)))"
+            f"what {path!r} joins is spikes, or no Conv2d on the spikes of the LIF layer just before: add to the "
+            "currents before a LIF layer, lif(bn(conv(y) + shortcut(x)))"
         )
     main, layer = draft.synapse
     if not isinstance(layer, nn.Conv2d):
@@ -138,6 +139,11 @@ def _add_shortcut(draft: _Draft, path: str, join: Join, indices: dict[int, int])
         raise ModelError(
             f"the shortcut {path!r} joins behind the batch normalisation or dropout of layer {main!r}: "
             "move these behind the sum, bn(conv(y) + shortcut(x))"
+        )
+    if draft.sum_pool is not None or any(pool.kind == "sum" for pool in draft.pools):
+        raise ModelError(
+            f"the shortcut {path!r} joins layer {main!r}, whose input or sums an AvgPool2d averages: "
+            "use strides in the block, or MaxPool2d on spikes"
         )
     if draft.shortcut is not None:
         raise ModelError(f"the shortcut {path!r} is the second one to layer {main!r}; there can be one")

@@ -68,7 +68,7 @@ class Shortcut(nn.Module):
 
     @property
     def identity(self) -> bool:
-        """Whether it has one weight per channel."""
+        """Whether it has one weight per channel, at whatever stride: each goes to the channel of its number."""
         return self.synapse.groups == len(self.synapse.weight) and self.synapse.weight[0].numel() == 1
 
     def sums(self, x: Tensor, factor: Tensor) -> Tensor:

@@ -233,7 +233,8 @@ def _join(node: fx.Node, shortcut: list[fx.Node], modules: dict[str, nn.Module],
                 f"{_where(part)} has no integer form in a shortcut: it is the spikes themselves or one Conv2d on them"
             )
     if not layers:
-        return node.name, Join(places[root], None)
+        named = [str(part.target) for part, layer in found if layer is not None]
+        return (named or [node.name])[-1], Join(places[root], None)
     return str(layers[0][0].target), Join(places[root], cast(nn.Conv2d, layers[0][1]))
 
 

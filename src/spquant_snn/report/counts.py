@@ -287,8 +287,8 @@ def _layer(
 
 
 def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts, images: int) -> LayerCounts:
-    """What a shortcut adds to the sums of a layer: all that its spikes reach, blocks that a gate skips included. Its
-    sums are those of the layer, as wide as that layer's fan-in of its own codes could make them."""
+    """What a shortcut adds to the sums of a layer: all that its spikes reach, blocks that a gate skips included. Adders
+    are as wide as its own fan-in can make them."""
     connection, shape = shortcut.connection, wiring.inputs[shortcut.source + 1]
     reach = fanout(connection, shape)
     done, effective = (int((tally.active * synapses).sum()) / images for synapses in (reach.all, reach.nonzero))
@@ -297,7 +297,7 @@ def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts
         pixels=False,
         inputs=int(np.prod(shape)),
         gathered=1,
-        terms=main.terms,
+        terms=connection.codes[0].size,
         weights=connection.codes.size,
         weight_bits=connection.bits,
         channels=len(connection.codes),

@@ -39,16 +39,18 @@ def magnitude_scores(network: SpikingNetwork) -> list[Tensor]:
 
 @torch.no_grad()
 def rank(gates: Sequence[ChannelGate], scores: Sequence[Tensor]) -> None:
-    """Open all gates, with scores above 0, [C] each, for parameters."""
-    for gate, score in zip(gates, scores, strict=True):
-        gate.logits.copy_(score)
+    """Open all gates, with scores above 0, [C] each, for parameters; partners, which share theirs, with their mean."""
+    for gate in gates:
+        shared = [score for other, score in zip(gates, scores, strict=True) if other.logits is gate.logits]
+        gate.logits.copy_(torch.stack(shared).mean(0))
 
 
 @torch.no_grad()
 def close(gates: Sequence[ChannelGate], masks: Sequence[Tensor]) -> None:
     """Close channels outside of masks [C], each below all open ones and in the order that they had, but not for
     good."""
-    for gate, mask in zip(gates, masks, strict=True):
+    distinct = {id(gate.logits): (gate, mask) for gate, mask in zip(gates, masks, strict=True)}  # partners share theirs
+    for gate, mask in distinct.values():
         gate.logits.sub_(torch.where(mask, 0.0, 1 + gate.logits.max()))
 
 

@@ -70,6 +70,9 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
             beside = stage.shortcut.synapse
             beside.weight = nn.Parameter(beside.weight.detach()[outputs])
             beside.groups = len(beside.weight)
+            if beside.quantizer is not None:
+                scale = beside.quantizer.scale
+                beside.quantizer.scale = nn.Parameter(scale.detach()[outputs], requires_grad=scale.requires_grad)
         else:
             _cut_synapse(stage.shortcut.synapse, outputs, sources, config)
     if synapse.bias is not None:
