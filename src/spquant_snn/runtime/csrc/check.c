@@ -107,7 +107,6 @@ static int32_t check_shortcut(const spq_network *network, int32_t index) {
     const uint32_t size = network->arena_size;
     if (shortcut->source < 0 || shortcut->source >= index || spq_decides(main)) return SPQ_BAD_SHAPE;
     const spq_connection *source = &network->layers[shortcut->source].connection;
-    const uint64_t words = (uint64_t)c->tiles * (uint64_t)c->out_width * (uint64_t)c->out_height;
     if (c->width != source->out_width || c->height != source->out_height || c->channels != source->outputs ||
         c->out_width != main->out_width || c->out_height != main->out_height || c->outputs != main->outputs ||
         c->units != main->units || c->tiles != main->tiles || c->wide != main->wide || c->pool_count)
@@ -116,7 +115,7 @@ static int32_t check_shortcut(const spq_network *network, int32_t index) {
     const int32_t in_slices = main->form == SPQ_SLICED && neuron->planes;
     if (in_slices && (c->form != SPQ_IDENTITY || neuron->plane_rows != 10)) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_IDENTITY)
-        return c->channels == c->outputs && c->width == c->out_width && c->height == c->out_height && c->codes16 && words
+        return c->channels == c->outputs && c->width == c->out_width && c->height == c->out_height && c->codes16
                    ? SPQ_OK
                    : SPQ_BAD_SHAPE;
     if (c->form == SPQ_PACKED && (check_packed(c, 0) != SPQ_OK || c->packed->lanes)) return SPQ_BAD_SHAPE;
