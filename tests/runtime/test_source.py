@@ -58,6 +58,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"spq.h"',
             '"events.h"',
             '"sums.h"',
+            '"shortcut.h"',
             '"blocks.h"',
             '"neuron.h"',
             '"neuron_single.h"',
