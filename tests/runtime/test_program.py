@@ -31,7 +31,7 @@ def test_without_a_compiler_the_reference_runs_it_and_says_so(random_graph, rand
     images = random_images(graph, 3)
     save(graph, tmp_path / "model.spq")
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("spquant_snn.build._ziglang", lambda: [])
+    monkeypatch.setattr("spquant_snn.build._ziglang", list)
     with pytest.warns(RuntimeWarning, match="the reference runs this network, slowly: there is no C compiler"):
         program = spquant_snn.load(tmp_path / "model.spq")
     assert program.engine is None
