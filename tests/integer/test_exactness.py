@@ -16,7 +16,7 @@ from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import compare, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.config import QuantConfig
-from spquant_snn.quant.freeze import fold_stage, stage_sums
+from spquant_snn.quant.freeze import fold_stage, main_sums, stage_sums
 from spquant_snn.quant.prepare import prepare
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
@@ -143,6 +143,18 @@ def test_sums_beyond_float32_stay_exact():
     stage = network.hidden[0]
     sums = stage_sums(stage, fold_stage(stage, 8), torch.from_numpy(images), None)
     assert np.array_equal(sums.numpy(), exact.T)
+
+
+def test_pools_beyond_float32_stay_exact():
+    # 255 * 300 * 300 needs 25 bits before any weight has been met.
+    torch.manual_seed(0)
+    row = [nn.AvgPool2d(300), nn.Conv2d(1, 4, 1), LIF(), nn.Flatten(), nn.Linear(4, 2)]
+    network = prepare(nn.Sequential(*row), QuantConfig(2, 2, 2), (1, 300, 300)).freeze().eval()
+    images = np.full((3, 1, 300, 300), 255, np.uint8)
+    images[1:, 0, 0, 0] = 0, 2  # odd sums
+    sums = main_sums(network.hidden[0], torch.ones(4, 1, 1, 1), torch.from_numpy(images).float())
+    assert (sums.numpy().reshape(3, 4) == images.sum((1, 2, 3), dtype=np.int64)[:, None]).all()
+    check_equal(network, images)
 
 
 @pytest.mark.mnist

@@ -1,6 +1,7 @@
 """Points and folders of runs without any training."""
 
 import json
+import signal
 
 import pytest
 
@@ -8,6 +9,14 @@ from spquant_snn.sweep.places import Place
 from spquant_snn.sweep.plan import read_sweep
 from spquant_snn.train.config import save_config
 from spquant_snn.train.run import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C is heard, also where the tests were started in the background, by which shells make it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

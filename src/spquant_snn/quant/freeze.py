@@ -131,10 +131,16 @@ def _without(codes: Tensor, outputs: NDArray[np.bool_]) -> Tensor:
 def stage_sums(stage: Stage, folded: Folded, x: Tensor, source: Tensor | None) -> Tensor:
     """The integers that reach the neurons of a stage, int32 [N, ...], of whole-number inputs [N, ...] and of the spikes
     [N, ...] at the source of its shortcut."""
-    sums = integer_sums(stage.synapse, folded.codes, stage.pooled(x), stage.largest_input)
+    sums = main_sums(stage, folded.codes, x)
     if stage.shortcut is None or folded.shortcut is None or source is None:
         return sums
     return sums + (integer_sums(stage.shortcut.synapse, folded.shortcut, source, 1) << stage.shortcut.shift)
+
+
+def main_sums(stage: Stage, codes: Tensor, x: Tensor) -> Tensor:
+    """Sums of a stage without its shortcut, int32 [N, ...], of whole-number inputs [N, ...] before its pools."""
+    exact = x if stage.largest_input < 1 << 24 else x.double()
+    return integer_sums(stage.synapse, codes, stage.pooled(exact), stage.largest_input)
 
 
 def integer_sums(synapse: Synapse, codes: Tensor, x: Tensor, largest: int) -> Tensor:

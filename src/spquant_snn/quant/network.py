@@ -14,7 +14,7 @@ from ..errors import DataError, ModelError
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
-from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_sums, integer_unroll, stage_sums
+from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
 from .shortcut import Shortcut
 from .stage import Stage
 
@@ -226,9 +226,7 @@ class SpikingNetwork(nn.Module):
     def _readout_integers(self, h: Tensor) -> tuple[Tensor, float]:
         """Integer logits of each step, int64 [T, N, classes], and what a logit of one is worth."""
         readout = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1])
-        stage, flat = self.readout, self.readout.pooled(h.flatten(0, 1))
-        sums = integer_sums(stage.synapse, readout.codes, flat, stage.largest_input)
-        sums = torch.unflatten(sums, 0, h.shape[:2]).long()
+        sums = torch.unflatten(main_sums(self.readout, readout.codes, h.flatten(0, 1)), 0, h.shape[:2]).long()
         return (sums << readout.fraction) + torch.from_numpy(readout.bias).to(h.device), readout.scale
 
     def _find_shapes(self) -> list[tuple[int, ...]]:
