@@ -103,7 +103,8 @@ def test_sums_of_more_than_24_bits_are_exact(program):
     total = 127 * int(frame.sum())
     assert total > 1 << 24
     assert total % 2  # no float32
-    neuron, _ = fold_neuron(2, np.ones(2), np.zeros(2), 1.0, 0.5, "zero", first.reach(255))
+    neuron, _ = fold_neuron(2, np.full(2, 1 / 16), np.zeros(2), 1.0, 0.5, "zero", first.reach(255))
+    assert neuron.fraction == 0  # potentials are counts
     neuron = dataclasses.replace(neuron, fire=np.array([total, total + 1], np.int32))
     readout = Readout(Connection("readout", np.eye(2, dtype=np.int8), 2), 0, np.zeros(2, np.int32), 1.0)
     net = program(Graph(frame.shape, 1, (Layer(first, neuron),), readout)).stream()
