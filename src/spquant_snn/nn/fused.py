@@ -85,26 +85,28 @@ class FusedRecurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, current: Tensor, threshold: Tensor, dynamics: Dynamics, still_steps: int | None) -> Tensor:
-        current = current.contiguous()
+        still = still_steps is not None
+        current = _step_after_step(current, still)
         steps = current.shape[0] if still_steps is None else still_steps
-        shape = current.shape if still_steps is None else (steps, *current.shape)
-        constants = _constants(threshold, dynamics, steps, still_steps is not None)
-        spikes = torch.empty(shape, dtype=current.dtype)
-        library, neurons = _built(), spikes[0].numel()
+        constants = _constants(threshold, dynamics, steps, still)
+        step = current if still else current[0]
+        spikes = current.new_empty_strided((steps, *step.shape), (step.numel(), *step.stride()))
+        library, neurons = _built(), step.numel()
 
         def forward(begin: int, end: int) -> None:
             library.neuron_forward(constants, neurons, begin, end, current.data_ptr(), spikes.data_ptr())
 
         _shared_out(forward, neurons)
         ctx.save_for_backward(current)
-        ctx.constants, ctx.neurons = constants, neurons
+        ctx.constants, ctx.neurons, ctx.strides = constants, neurons, spikes.stride()
         return spikes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor) -> Any:
         (current,) = ctx.saved_tensors
-        grad_spikes = grad_spikes.contiguous()
+        if grad_spikes.stride() != ctx.strides:  # neurons lie in the order of the currents
+            grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(current)
         library, constants, neurons = _built(), ctx.constants, ctx.neurons
         learned = ctx.needs_input_grad[1]
@@ -127,6 +129,16 @@ class FusedRecurrence(torch.autograd.Function):
 
         total = sum(_shared_out(backward, neurons))
         return gradient, gradient.new_tensor(total) if learned else None, None, None
+
+
+def _step_after_step(current: Tensor, still: bool) -> Tensor:
+    """The currents without gaps, one time step behind the other, in whatever order the neurons lie within one:
+    contiguous, or channels last, is left as it is."""
+    step = current if still else current[0]
+    dense = step.is_contiguous() or (step.dim() == 4 and step.is_contiguous(memory_format=torch.channels_last))
+    if dense and (still or len(current) == 1 or current.stride(0) == step.numel()):
+        return current
+    return current.contiguous()
 
 
 def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, still: bool) -> _Constants:

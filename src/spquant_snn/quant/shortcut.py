@@ -73,8 +73,8 @@ class Shortcut(nn.Module):
 
     def sums(self, x: Tensor, factor: Tensor) -> Tensor:
         """[N, O, H, W] what spikes [N, ...] add to the current, where a code of the main branch is worth ``factor``
-        [O, 1, 1, 1]."""
-        return self.synapse.sums(x, self.synapse.codes() * (factor * 2**self.shift))
+        [O] or [1]."""
+        return self.synapse.sums(x, self.synapse.codes(), factor * 2**self.shift)
 
     def reach(self, codes: Tensor) -> Tensor:
         """[O] int64, the largest absolute value that it can add."""

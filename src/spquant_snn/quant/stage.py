@@ -142,10 +142,11 @@ class Stage(Sharing):
         """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...], and of the spikes [N, ...] at
         the source of the shortcut."""
         synapse = self.synapse
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions are faster; the rest follows
         x = dropout(self.pooled(x), self.drop_spikes, self.training, self.share)
-        codes = synapse.codes()
-        factor = (synapse.scale() / self.divisor).view(-1, *[1] * (codes.dim() - 1))
-        y = synapse.sums(x, codes * factor).float()
+        factor = synapse.scale() / self.divisor
+        y = synapse.sums(x, synapse.codes(), factor).float()
         if self.shortcut is not None:
             assert source is not None
             y = y + self.shortcut.sums(source, factor).float()

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..nn.layers import pool_into_kernel
+from ..nn.sums import Geometry
+from ..nn.sums import sums as exact_sums
 from .config import QuantConfig
 from .grids import FLOAT
 from .pool import Pool
@@ -70,17 +72,28 @@ class Synapse(nn.Module):
         """[O] or [1] what a code of one is worth."""
         return self.weight.new_ones(1) if self.quantizer is None else self.quantizer.positive_scale()
 
-    def sums(self, x: Tensor, codes: Tensor) -> Tensor:
-        """[N, ...] sums of the codes weighted by x, pooled; no scale and no bias."""
+    @property
+    def rounds(self) -> bool:
+        """Whether the codes are integers."""
+        return self.quantizer is not None and self.quantizer.rounds
+
+    def sums(self, x: Tensor, codes: Tensor, scale: Tensor | None = None) -> Tensor:
+        """[N, ...] sums of the codes weighted by x, pooled; times the ``scale`` [O] or [1], if given."""
         if not self.convolves:
-            return F.linear(x.flatten(1), codes)
+            return self._weigh(x.flatten(1), codes, scale, (1, 1))
         if self.pool is None:
-            return F.conv2d(x, codes, None, self.stride, self.padding, groups=self.groups)
+            return self._weigh(x, codes, scale, self.stride)
         if self.folds:
-            return F.conv2d(
-                x, pool_into_kernel(codes, self.pool.kernel), None, self.pool.kernel, self.padding, groups=self.groups
-            )
-        return apply_pool(self.pool, F.conv2d(x, codes, None, self.stride, self.padding, groups=self.groups))
+            return self._weigh(x, pool_into_kernel(codes, self.pool.kernel), scale, (self.pool.kernel,) * 2)
+        return apply_pool(self.pool, self._weigh(x, codes, scale, self.stride))
+
+    def _weigh(self, x: Tensor, codes: Tensor, scale: Tensor | None, stride: tuple[int, int]) -> Tensor:
+        if scale is not None and self.rounds:
+            return exact_sums(x, codes, scale, Geometry(stride, self.padding, self.groups))
+        weight = codes if scale is None else codes * scale.view(-1, *[1] * (codes.dim() - 1))
+        if not self.convolves:
+            return F.linear(x, weight)
+        return F.conv2d(x, weight, None, stride, self.padding, groups=self.groups)
 
     @property
     def field(self) -> tuple[int, int]:

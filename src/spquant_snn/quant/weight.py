@@ -24,7 +24,12 @@ class WeightQuantizer(nn.Module, ABC):
         bits: 1.58 or 2 to 8.
         learn_scale: train the scale; without use where batch normalisation follows, which undoes it.
         per_tensor: one scale for all channels, as the readout needs it: its sums are compared with one another.
+
+    Attributes:
+        rounds: whether codes are integers; where not, the network is in floating point.
     """
+
+    rounds = True
 
     def __init__(self, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> None:
         super().__init__()
@@ -74,6 +79,8 @@ class Standardized(WeightQuantizer):
 class Unrounded(Standardized):
     """The standardised weight as it is: what the quantised networks train, but for the rounding (weight
     standardization, Qiao et al. 2019); in steps of the finest grid."""
+
+    rounds = False
 
     def __init__(self, weight: Tensor, learn_scale: bool, per_tensor: bool) -> None:
         super().__init__(weight, 8, learn_scale, per_tensor)

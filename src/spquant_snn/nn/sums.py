@@ -1,0 +1,155 @@
+"""Sums of integer weight codes over spikes or pixels, exact in the forward pass and as fast as the processor allows.
+
+Forward, a spike is a 0 or a 1, a pixel a byte and a code an integer of a few bits: their sums are whole numbers, which
+int8 arithmetic gives exactly, and so does float32 while they stay below 2**24. On CPUs with int8 dot products the
+kernels of oneDNN take them as bytes; elsewhere float32 does the same sums, slower. Both give the same floats, bit for
+bit, since the one rounding left is that of the sum times its scale.
+
+Backward is what it is for a convolution or a full connection in float32, or in the type of autocast, which forward
+does not see: products of spikes and codes need no more bits than they have. For that, spikes are kept as bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .spikes import Kept, as_bytes, dense, keep
+
+_CODES = (-127, 127)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution looks at its input."""
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+
+
+def sums(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
+    """Convolution or full connection of x [N, I, ...] with ``codes * scale``.
+
+    Args:
+        x: float32; whole numbers of 0 to 255 where it is to be fast, any others else.
+        codes: [O, I, kh, kw], or [O, I] of a full connection; integers, as float32.
+        scale: [O] or [1], what a code of one is worth.
+
+    Returns:
+        [N, O, ...] float32; of whole numbers, the exact sums, each multiplied once by its scale.
+    """
+    total: Tensor = _Sums.apply(x, codes, scale.expand(len(codes)), geometry)  # type: ignore[no-untyped-call]
+    return total
+
+
+@cache
+def no_int8() -> str | None:
+    """Why sums are not computed in int8 on this CPU; None where they are."""
+    try:
+        x = torch.full((1, 16, 4, 4), 255, dtype=torch.uint8)
+        codes = torch.full((16, 16, 3, 3), 127, dtype=torch.int8)
+        codes[::2].neg_()
+        found = _int8(x, codes, torch.ones(16), Geometry(padding=(1, 1)))
+        meant = F.conv2d(x.double(), codes.double(), padding=1)
+    except (AttributeError, RuntimeError, NotImplementedError) as error:
+        return f"this torch has no int8 convolution for it ({str(error).splitlines()[0]})"
+    return None if torch.equal(found.double(), meant) else "this CPU has no int8 dot products, and others saturate"
+
+
+class _Sums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
+        device = x.device.type
+        bytes_, largest = as_bytes(x) if device == "cpu" and x.dtype == torch.float32 else (None, 0)
+        ctx.geometry, ctx.dtype = geometry, x.dtype
+        if torch.is_autocast_enabled(device):
+            ctx.dtype = torch.get_autocast_dtype(device)
+        ctx.kept = None if bytes_ is None else keep(bytes_, largest)
+        ctx.save_for_backward(codes, scale, *([x.to(ctx.dtype)] if bytes_ is None else [ctx.kept.data]))
+        with torch.autocast(device, enabled=False):
+            if bytes_ is not None and _takes_int8(codes, geometry):
+                return _int8(bytes_, codes.to(torch.int8), scale, geometry)
+            return _weigh(x, codes, geometry).mul_(_beside(scale, codes))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        codes, scale, data = ctx.saved_tensors
+        kept, dtype, geometry = ctx.kept, ctx.dtype, ctx.geometry
+        x = data if kept is None else Kept(data, kept.like, kept.bits).back(dtype)
+        weight = (codes * _column(scale, codes)).to(dtype)
+        wanted = ctx.needs_input_grad
+        to_x, to_weight = _turn(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
+        if to_weight is None:
+            return to_x, None, None, None
+        to_weight = to_weight.float()
+        to_scale = (to_weight * codes).flatten(1).sum(1) if wanted[2] else None
+        return to_x, to_weight * _column(scale, codes), to_scale, None
+
+
+def _takes_int8(codes: Tensor, geometry: Geometry) -> bool:
+    """Full connections are not worth the packing of their weights, which is done anew in each step."""
+    if codes.dim() != 4 or geometry.groups != 1 or no_int8() is not None:
+        return False
+    low, high = torch.aminmax(codes)
+    return bool(low >= _CODES[0]) and bool(high <= _CODES[1])
+
+
+def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
+    """[N, O, H, W] float32, channels last; of uint8 and int8."""
+    stride, padding, apart = list(geometry.stride), list(geometry.padding), [1, 1]
+    ops = torch.ops.onednn
+    packed = ops.qconv_prepack(codes, scale, 1.0, 0, stride, padding, apart, geometry.groups, list(x.shape))
+    zeros = torch.zeros(len(codes), dtype=torch.int32)
+    shape = (stride, padding, apart, geometry.groups)
+    made: Tensor = ops.qconv_pointwise(
+        x, 1.0, 0, packed, scale.float(), zeros, None, *shape, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return made
+
+
+def _weigh(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    if weight.dim() == 2:
+        return F.linear(x, weight)
+    return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
+
+
+def _turn(
+    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, to_x: bool, to_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of ``_weigh``."""
+    if weight.dim() == 2:
+        return gradient @ weight if to_x else None, gradient.T @ x if to_weight else None
+    if gradient.is_contiguous(memory_format=torch.channels_last):
+        x, weight = (part.contiguous(memory_format=torch.channels_last) for part in (x, weight))
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+        dense(gradient),
+        x,
+        weight,
+        [0],
+        geometry.stride,
+        geometry.padding,
+        (1, 1),
+        False,
+        (0, 0),
+        geometry.groups,
+        (to_x, to_weight, False),
+    )
+    return of_x, of_weight
+
+
+def _column(scale: Tensor, codes: Tensor) -> Tensor:
+    """[O, 1, ...] to multiply codes with."""
+    return scale.view(-1, *[1] * (codes.dim() - 1))
+
+
+def _beside(scale: Tensor, codes: Tensor) -> Tensor:
+    """[O, 1, 1], or [O] of a full connection, to multiply sums [N, O, ...] with."""
+    return scale.view(-1, *[1] * (codes.dim() - 2))
