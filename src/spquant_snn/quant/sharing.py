@@ -48,7 +48,10 @@ class Share(ABC):
         if p == 0:
             return x
         steps = len(x) // self.count
-        kept = F.dropout(x.new_ones(steps * self.total, *x.shape[1:]), p)
+        kept = x.new_ones(steps * self.total, *x.shape[1:])
+        if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+            kept = kept.contiguous(memory_format=torch.channels_last)  # numbers are drawn in the order of memory
+        kept = F.dropout(kept, p)
         mine = kept.view(steps, self.total, *x.shape[1:])[:, self.start : self.stop]
         return x * mine.reshape(x.shape)
 
