@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .grids import WEIGHT_GRIDS
-
-_TINY = 1e-8
+from .standardize import TINY, deviation, standardize
 
 
 class WeightQuantizer(nn.Module, ABC):
@@ -37,20 +36,8 @@ class WeightQuantizer(nn.Module, ABC):
         self.low, self.high, self.step = grid.low, grid.high, float(grid.step)
         self.per_tensor = per_tensor
         self.scale = nn.Parameter(
-            self.step * self.spread(weight.detach()).flatten(), requires_grad=learn_scale
+            self.step * deviation(weight.detach(), per_tensor), requires_grad=learn_scale
         )  # [O] or [1]
-
-    def spread(self, weight: Tensor) -> Tensor:
-        """Standard deviation of each channel, [O, 1, ...] (of the whole tensor, [1, 1, ...], if per tensor)."""
-        shape = (-1, *[1] * (weight.dim() - 1))
-        square = self.centred(weight).flatten(1).square().mean(1)
-        return ((square.mean(0, keepdim=True) if self.per_tensor else square) + _TINY**2).sqrt().view(shape)
-
-    def centred(self, weight: Tensor) -> Tensor:
-        """The weight less its channel's mean; a channel of a single weight, which would vanish, stays as it is."""
-        if weight[0].numel() == 1:
-            return weight
-        return weight - weight.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1))
 
     def round(self, x: Tensor) -> Tensor:
         """Nearest code, halves rounding up; the gradient passes as if nothing were rounded."""
@@ -62,7 +49,7 @@ class WeightQuantizer(nn.Module, ABC):
         """[O, ...] integer codes, as floats that carry a gradient."""
 
     def positive_scale(self) -> Tensor:
-        return self.scale.abs() + _TINY
+        return self.scale.abs() + TINY
 
 
 class Standardized(WeightQuantizer):
@@ -73,7 +60,8 @@ class Standardized(WeightQuantizer):
     """
 
     def codes(self, weight: Tensor) -> Tensor:
-        return self.round(self.centred(weight) / (self.spread(weight) * self.step))
+        grid = (self.low, self.high) if self.rounds else None
+        return standardize(weight, self.step, grid, self.per_tensor)
 
 
 class Unrounded(Standardized):
@@ -84,9 +72,6 @@ class Unrounded(Standardized):
 
     def __init__(self, weight: Tensor, learn_scale: bool, per_tensor: bool) -> None:
         super().__init__(weight, 8, learn_scale, per_tensor)
-
-    def round(self, x: Tensor) -> Tensor:
-        return x
 
 
 class Learned(WeightQuantizer):

@@ -1,0 +1,64 @@
+"""Standardised weights: the formula as it is written, whatever the parts in which it is computed."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spquant_snn.quant import standardize as module
+from spquant_snn.quant.standardize import TINY, deviation, standardize
+
+SHAPES = [(1, 1), (7, 1), (5, 3), (4, 2, 3, 3), (33, 5, 1, 2)]
+
+
+def as_written(weight, step, grid, per_tensor):
+    shape = (-1, *[1] * (weight.dim() - 1))
+    flat = weight.flatten(1)
+    centred = flat if flat.shape[1] == 1 else flat - flat.mean(1, keepdim=True)
+    square = centred.square().mean(1)
+    spread = ((square.mean(0, keepdim=True) if per_tensor else square) + TINY**2).sqrt()
+    x = centred.view_as(weight) / (spread.view(shape) * step)
+    if grid is None:
+        return x
+    return x + ((x + 0.5).floor().clamp(*grid) - x).detach()
+
+
+@given(
+    seed=st.integers(0, 99),
+    shape=st.sampled_from(SHAPES),
+    step=st.sampled_from([0.05, 0.7, 1.2]),
+    grid=st.sampled_from([None, (-1, 1), (-2, 1), (-128, 127)]),
+    per_tensor=st.booleans(),
+    taken=st.sampled_from([1, 10, 1 << 17]),
+)
+@settings(max_examples=100)
+def test_values_and_gradients_are_those_of_the_formula(seed, shape, step, grid, per_tensor, taken):
+    draw = torch.Generator().manual_seed(seed)
+    weight = (0.1 * torch.randn(shape, generator=draw, dtype=torch.float64) + 0.03).requires_grad_()
+    pull = torch.randn(shape, generator=draw, dtype=torch.float64)
+    meant = as_written(weight, step, grid, per_tensor)
+    (wanted,) = torch.autograd.grad(meant, weight, pull)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_TAKEN", taken)
+        found = standardize(weight, step, grid, per_tensor)
+        (gradient,) = torch.autograd.grad(found, weight, pull)
+        assert torch.allclose(deviation(weight, per_tensor), deviation(weight.clone(), per_tensor))
+    assert torch.allclose(found, meant, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(gradient, wanted, rtol=1e-9, atol=1e-9 * float(wanted.abs().max() + 1))
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_gradients_agree_with_differences(per_tensor):
+    weight = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(lambda w: standardize(w, 0.8, None, per_tensor), weight.requires_grad_())
+
+
+def test_codes_of_float32_are_whole_and_within_their_grid():
+    weight = torch.randn(300, 70, 3, 3, generator=torch.Generator().manual_seed(0))
+    codes = standardize(weight, 0.6, (-2, 1), False)
+    assert torch.equal(codes, as_written(weight, 0.6, (-2, 1), False).round())
+    assert codes.unique().tolist() == [-2, -1, 0, 1]
+
+
+def test_weights_that_are_all_equal_have_codes_of_zero():
+    assert not standardize(torch.full((3, 8), 0.5), 1.0, (-2, 1), False).any()
