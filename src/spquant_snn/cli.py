@@ -56,7 +56,6 @@ def train(
     """
     from .trainer import SpQuantTrainer
 
-    keep_freed_memory()
     use_threads(threads)
     if resume is not None:
         if out is not None:
@@ -67,6 +66,7 @@ def train(
         trainer = SpQuantTrainer(
             options.pop("model"), options.pop("dataset"), out=out, data_dir=data_dir, device=device, **options
         )
+    keep_freed_memory(not trainer.config.checkpoint_time)
     trainer.train()
     accuracy = trainer.evaluate()
     if trainer.world.first:

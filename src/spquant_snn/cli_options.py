@@ -25,13 +25,14 @@ def use_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(keep: bool = True) -> None:
     """Let glibc hand freed blocks of up to 32 MiB out again instead of giving them back to the system: a training step
-    frees and takes the same blocks over and over, and a fifth of its time went into fresh pages."""
+    frees and takes the same blocks over and over, and a fifth of its time went into fresh pages. Or, where memory is
+    shorter than time, let it give back all from 1 MiB on."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return
     trim_threshold, mmap_threshold = -1, -3  # as in malloc.h
-    mallopt(mmap_threshold, 1 << 25)
-    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_threshold, 1 << 25 if keep else 1 << 20)
+    mallopt(trim_threshold, 2**31 - 1 if keep else 1 << 20)

@@ -149,13 +149,13 @@ def test_whole_numbers_are_kept_in_little_memory(count, largest, seed, plain):
             bytes_, most = spikes.as_bytes(given_x)
             assert torch.equal(bytes_.float(), given_x)
             assert most == int(given_x.max())
-            kept = spikes.keep(bytes_, most)
-            bits = most <= 1 and not plain
-            assert kept.data.numel() == (-(-given_x.numel() // 8) if bits else given_x.numel())
-            for dtype in (torch.float32, torch.bfloat16):
-                back = kept.back(dtype)
+            data, packing = spikes.pack(given_x, bytes_, most)
+            assert packing.bits == (most <= 1 and not plain)
+            assert data.numel() == (-(-given_x.numel() // 8) if packing.bits else given_x.numel())
+            for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+                back = packing.unpack(data, dtype)
                 assert back.dtype == dtype
-                assert torch.equal(back.float(), given_x)
+                assert torch.equal(back, given_x.to(dtype))
                 assert back.is_contiguous() == bytes_.is_contiguous()
 
 
@@ -168,6 +168,8 @@ def test_other_numbers_are_no_bytes(monkeypatch, other, plain):
         x = torch.ones(67)
         x[place] = other
         assert spikes.as_bytes(x) == (None, 0)
+        data, packing = spikes.pack(x, None, 0)
+        assert packing.unpack(data, torch.float32) is data
 
 
 def test_spikes_are_kept_as_bits_and_nothing_else():

@@ -31,6 +31,9 @@ class LIF(nn.Module):
             v_threshold.
         learn_threshold: whether the threshold is trained (one for the layer).
 
+    Attributes:
+        plain: whether the recurrence is run as it is written in ``recurrence``, slower, wherever it could be fused.
+
     Shape:
         input [T, N, ...], time first; output the same, of zeros and ones.
 
@@ -65,6 +68,7 @@ class LIF(nn.Module):
         self.reset: Reset = cast(Reset, reset)
         self.surrogate = surrogate_of(surrogate)
         self.levels: Levels | None = None
+        self.plain = False
         self.v_threshold = nn.Parameter(torch.tensor(float(v_threshold)), requires_grad=learn_threshold)
 
     @property
@@ -78,7 +82,7 @@ class LIF(nn.Module):
 
     def forward(self, current: Tensor, skip: Skip | None = None) -> Tensor:
         dynamics = self.dynamics
-        if skip is None and fuses(current, dynamics):
+        if skip is None and not self.plain and fuses(current, dynamics):
             return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, None))  # type: ignore[no-untyped-call]
         spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, None, False, skip)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)  # [T, N, ...]
@@ -86,7 +90,7 @@ class LIF(nn.Module):
     def still(self, current: Tensor, timesteps: int) -> Tensor:
         """Spikes [T, N, ...] under the same current [N, ...] at each of T steps."""
         dynamics = self.dynamics
-        if fuses(current, dynamics):
+        if not self.plain and fuses(current, dynamics):
             return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, timesteps))  # type: ignore[no-untyped-call]
         spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, timesteps, False, None)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)

@@ -15,31 +15,32 @@ _LARGEST = 255
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Whole numbers of 0 to 255 in little memory: a bit each if none is above 1, a byte each otherwise.
+class Packing:
+    """How a tensor was put into less memory by ``pack``.
 
     Args:
-        data: uint8, flat.
-        like: a tensor without memory of their shape and layout.
-        bits: whether there are eight numbers in a byte.
+        like: a tensor without memory of its shape and layout; None if it was not packed.
+        bits: whether there are eight numbers in a byte, else there is one.
     """
 
-    data: Tensor
-    like: Tensor
-    bits: bool
+    like: Tensor | None = None
+    bits: bool = False
 
-    def back(self, dtype: torch.dtype) -> Tensor:
-        """The numbers as float32 or bfloat16, in their shape and layout."""
+    def unpack(self, data: Tensor, dtype: torch.dtype) -> Tensor:
+        """The tensor in floating point, in its shape and layout."""
+        if self.like is None:
+            return data.to(dtype)
         if not self.bits:
-            bytes_ = torch.empty_like(self.like, device="cpu")
-            in_memory(bytes_).copy_(self.data)
+            bytes_ = torch.empty_like(self.like, device=data.device)
+            in_memory(bytes_).copy_(data)
             return bytes_.to(dtype)
-        numbers = torch.empty_like(self.like, device="cpu", dtype=dtype)
+        low = dtype == torch.bfloat16
+        numbers = torch.empty_like(self.like, device="cpu", dtype=dtype if low else torch.float32)
         library = _library()
         assert library is not None
-        unpack = library.spikes_unpack if dtype == torch.float32 else library.spikes_unpack_bf16
-        unpack(numbers.numel(), self.data.data_ptr(), numbers.data_ptr())
-        return numbers
+        function = library.spikes_unpack_bf16 if low else library.spikes_unpack
+        function(numbers.numel(), data.data_ptr(), numbers.data_ptr())
+        return numbers.to(dtype)
 
 
 def in_memory(x: Tensor) -> Tensor:
@@ -55,10 +56,9 @@ def dense(x: Tensor) -> Tensor:
 
 
 def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
-    """A float32 tensor on the CPU as uint8, in the same layout, and its largest element; None unless all are whole
-    numbers of 0 to 255."""
+    """Whole numbers of 0 to 255 as uint8, in the same layout, and the largest of them; None if there are others."""
     x = dense(x.detach())
-    library = _library()
+    library = _library() if x.device.type == "cpu" and x.dtype == torch.float32 else None
     if library is None:
         bytes_ = x.to(torch.uint8)
         return (bytes_, int(bytes_.max())) if torch.equal(bytes_.to(x.dtype), x) else (None, 0)
@@ -67,14 +67,18 @@ def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
     return (None, 0) if largest < 0 else (bytes_, largest)
 
 
-def keep(bytes_: Tensor, largest: int) -> Kept:
-    """What ``as_bytes`` gave, to be had back later."""
-    flat, like, library = in_memory(bytes_), torch.empty_like(bytes_, device="meta"), _library()
-    if largest > 1 or library is None:
-        return Kept(flat, like, bits=False)
+def pack(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor, Packing]:
+    """A tensor in less memory, given what ``as_bytes`` says of it: a bit for each number if none is above 1, a byte
+    each if all are whole, and as it is otherwise."""
+    if bytes_ is None:
+        return x.detach(), Packing()
+    flat, like = in_memory(bytes_), torch.empty_like(bytes_, device="meta")
+    library = _library() if largest <= 1 and bytes_.device.type == "cpu" else None
+    if library is None:
+        return flat, Packing(like)
     packed = torch.empty(-(-flat.numel() // 8), dtype=torch.uint8)
     library.spikes_pack(flat.numel(), flat.data_ptr(), packed.data_ptr())
-    return Kept(packed, like, bits=True)
+    return packed, Packing(like, bits=True)
 
 
 @cache

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .spikes import Kept, as_bytes, dense, keep
+from .spikes import as_bytes, dense, pack
 
 _CODES = (-127, 127)
 
@@ -71,8 +71,8 @@ class _Sums(torch.autograd.Function):
         ctx.geometry, ctx.dtype = geometry, x.dtype
         if torch.is_autocast_enabled(device):
             ctx.dtype = torch.get_autocast_dtype(device)
-        ctx.kept = None if bytes_ is None else keep(bytes_, largest)
-        ctx.save_for_backward(codes, scale, *([x.to(ctx.dtype)] if bytes_ is None else [ctx.kept.data]))
+        data, ctx.packing = pack(x.to(ctx.dtype) if bytes_ is None else x, bytes_, largest)
+        ctx.save_for_backward(codes, scale, data)
         with torch.autocast(device, enabled=False):
             if bytes_ is not None and _takes_int8(codes, geometry):
                 return _int8(bytes_, codes.to(torch.int8), scale, geometry)
@@ -82,8 +82,8 @@ class _Sums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         codes, scale, data = ctx.saved_tensors
-        kept, dtype, geometry = ctx.kept, ctx.dtype, ctx.geometry
-        x = data if kept is None else Kept(data, kept.like, kept.bits).back(dtype)
+        dtype, geometry = ctx.dtype, ctx.geometry
+        x = ctx.packing.unpack(data, dtype)
         weight = (codes * _column(scale, codes)).to(dtype)
         wanted = ctx.needs_input_grad
         to_x, to_weight = _turn(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])

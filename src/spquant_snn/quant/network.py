@@ -15,8 +15,10 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
+from .recompute import recomputed
 from .shortcut import Shortcut
 from .stage import Stage
+from .synapse import Synapse
 
 Probe = Callable[[str, Tensor, Tensor], None]
 Watch = Callable[[int, Tensor], None]
@@ -32,6 +34,7 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         shapes: shape of the neurons of each layer.
+        recompute: whether the backward pass in training form computes each layer again, for less memory.
 
     Raises:
         ModelError: layers do not fit one another.
@@ -47,6 +50,7 @@ class SpikingNetwork(nn.Module):
         self.config = config
         self.input_shape = input_shape
         self.frozen = False
+        self.recompute = False
         self.shapes = self._find_shapes()
 
     @property
@@ -85,6 +89,14 @@ class SpikingNetwork(nn.Module):
         self.frozen = True
         return self.train(self.training)
 
+    def use_plain_path(self) -> SpikingNetwork:
+        """Train by torch's own operations from now on, one for each step of the method: the form that the faster ones
+        are compared with. Returns the network itself."""
+        for module in self.modules():
+            if isinstance(module, LIF | Synapse):
+                module.plain = True
+        return self
+
     def train(self, mode: bool = True) -> SpikingNetwork:
         """As torch's; the layers of a frozen network stay in evaluation, so that fine-tuning sees what ships."""
         super().train(mode)
@@ -108,7 +120,9 @@ class SpikingNetwork(nn.Module):
             return self._frozen_logits(x, steps, still, probe, watch)
         h, sources = x.float(), _Sources(self.hidden)
         for i, stage in enumerate(self.hidden):
-            h = self._spikes(stage, h, sources.of(stage), steps, still, probe)
+            run = partial(self._spikes, stage, steps=steps, still=still, probe=probe)
+            source = sources.of(stage)
+            h = recomputed(run, stage, h, source) if self.recompute and probe is None else run(h, source)
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)

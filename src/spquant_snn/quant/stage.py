@@ -142,7 +142,7 @@ class Stage(Sharing):
         """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...], and of the spikes [N, ...] at
         the source of the shortcut."""
         synapse = self.synapse
-        if x.dim() == 4:
+        if x.dim() == 4 and not synapse.plain:
             x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions are faster; the rest follows
         x = dropout(self.pooled(x), self.drop_spikes, self.training, self.share)
         factor = synapse.scale() / self.divisor

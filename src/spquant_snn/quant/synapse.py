@@ -35,6 +35,9 @@ class Synapse(nn.Module):
         config: precision of the weights.
         free_scale: whether nothing behind undoes the scale of the weights, so that it must be trained.
         per_tensor: one scale for all outputs.
+
+    Attributes:
+        plain: whether sums are left to torch's convolutions and full connections, in floating point.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Synapse(nn.Module):
         self.stride = cast(tuple[int, int], layer.stride) if isinstance(layer, nn.Conv2d) else (1, 1)
         self.padding = _padding(layer) if isinstance(layer, nn.Conv2d) else (0, 0)
         self.groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+        self.plain = False
         self.quantizer: WeightQuantizer | None = None
         if config.weight_bits == FLOAT and config.standardize:
             self.quantizer = Unrounded(self.weight, free_scale, per_tensor)
@@ -88,7 +92,7 @@ class Synapse(nn.Module):
         return apply_pool(self.pool, self._weigh(x, codes, scale, self.stride))
 
     def _weigh(self, x: Tensor, codes: Tensor, scale: Tensor | None, stride: tuple[int, int]) -> Tensor:
-        if scale is not None and self.rounds:
+        if scale is not None and self.rounds and not self.plain:
             return exact_sums(x, codes, scale, Geometry(stride, self.padding, self.groups))
         weight = codes if scale is None else codes * scale.view(-1, *[1] * (codes.dim() - 1))
         if not self.convolves:

@@ -23,7 +23,7 @@ NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF
 # Values that stand for another, which a training finds when it begins.
 SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 # What the configuration of an older run does not say, and how it was trained; the other fields must be there.
-_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05, "accumulate": 1}
+_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05, "accumulate": 1, "checkpoint_time": False}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class TrainOptions:
         batch_size: 0 takes 256, or less where that would leave fewer than 40 steps an epoch.
         accumulate: parts in which a batch is taken, one after another, for less memory; each has its own statistics of
             batch normalisation.
+        checkpoint_time: keep nothing but the bits of spikes for the backward pass, which computes the potentials of all
+            time steps again, layer by layer: far less memory, one more pass forward.
         learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
@@ -91,6 +93,7 @@ class TrainOptions:
     finetune_epochs: int = 0
     batch_size: int = 0
     accumulate: int = 1
+    checkpoint_time: bool = False
     learning_rate: float = 4e-3
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
@@ -219,8 +222,8 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a configuration. One from before ``loss``, ``tet_weight`` and ``accumulate`` existed is of a training
-    with the mean loss and whole batches.
+    """Read a configuration. One from before ``loss``, ``tet_weight``, ``accumulate`` and ``checkpoint_time`` existed
+    is of a training with the mean loss and whole batches.
 
     Raises:
         RunError: there is no such file.

@@ -24,6 +24,7 @@ from .config import TrainConfig
 from .console import Display
 from .distributed import ALONE, World
 from .losses import objective
+from .memory import PeakMemory, per_image
 from .metrics import Metrics, measure
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
@@ -59,6 +60,8 @@ def fit(
     """
     device = next(network.parameters()).device
     steps = math.ceil(len(train) / config.batch_size)
+    network.recompute = config.checkpoint_time
+    memory: PeakMemory | None = PeakMemory(device)  # of the first epoch here
     low_precision = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
     for epoch in range(progress.epochs, config.epochs + config.finetune_epochs):
         network.train()
@@ -96,6 +99,7 @@ def fit(
             loss_sum += value * len(chosen)
             correct += hits
             display.step(loss_sum / seen, 100 * correct / seen)
+        peak, memory = None if memory is None else memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise world.told(_diverged("a weight is no longer a finite number", epoch, config))
         world.alike(network)  # processors of several kinds may have rounded an update differently
@@ -105,6 +109,8 @@ def fit(
         before = progress
         progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
         display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)
+        if peak is not None:
+            display.say(per_image(peak, math.ceil(len(train) / steps / config.accumulate / world.size)))
         for line in [] if sparse is None else sparse.lines():
             display.say(line)
     return progress
