@@ -22,6 +22,11 @@ def test_spikes_are_equal_and_gradients_within_rounding(**drawn):
     neurons.agrees("cpu", **drawn)
 
 
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_ties_are_decided_alike(reset):
+    neurons.decides_ties_alike("cpu", reset)
+
+
 def test_a_surrogate_known_in_closed_form():
     neurons.knows_the_triangle("cpu")
 

@@ -42,6 +42,11 @@ def test_every_membrane_reset_and_surrogate(levels, reset, surrogate):
     neurons.agrees(DEVICE, levels, reset, surrogate, 0.5, 0.9, 4, 700, False, 0)
 
 
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_ties_are_decided_alike(reset):
+    neurons.decides_ties_alike(DEVICE, reset)
+
+
 def test_a_surrogate_known_in_closed_form():
     neurons.knows_the_triangle(DEVICE)
 

@@ -62,6 +62,18 @@ def agrees(device, levels, reset, surrogate, leak, threshold, steps, neurons, st
     assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-3, abs=1e-3)
 
 
+def decides_ties_alike(device, reset):
+    """Potentials on the threshold and residuals halfway between two codes, many of each."""
+    draw = torch.Generator().manual_seed(0)
+    current = torch.randint(-12, 13, (5, 600), generator=draw).div(8).to(device)
+    weights = torch.randn(5, 600, generator=draw).to(device)
+    for levels in (None, Levels(-2, 1, 0.5), Levels(-8, 7, 0.25)):
+        fast, plain, _ = both(current, 1.0, Dynamics(0.5, reset, SURROGATES["triangle"], levels), None, weights)
+        assert torch.equal(fast[0], plain[0])
+        torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
+        assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-4)
+
+
 def knows_the_triangle(device):
     """One neuron, one step: the gradient is the surrogate, triangle(v - 1)."""
     x = torch.tensor([[-0.5], [0.25], [0.75], [1.5], [2.5]], device=device).T.contiguous().requires_grad_()
