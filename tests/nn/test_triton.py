@@ -107,6 +107,7 @@ def test_it_is_tried_before_it_is_taken(form):
 
 
 _COMPILE = """
+import re
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -130,6 +131,7 @@ for arch in (80, 90):
         for asm in (forward, backward):
             assert "ld.global.v4" in asm["ptx"] and "st.global.v4" in asm["ptx"], "narrow accesses"
             assert "convert_layout" not in asm["ttgir"], "threads exchange what they read"
+            assert not re.search(r"(mul|add|sub)\\.f32", asm["ptx"]), "products and sums may be contracted"
             assert low == high or "div.rn.f32" in asm["ptx"], "divisions are not to the nearest"
             assert steps == 1 or "fma.rn.f32" in asm["ptx"], "potentials are rounded twice"
 """
