@@ -1,6 +1,7 @@
-"""One thread and one hypothesis profile for all tests, so that what passes once passes always; the command; networks
-that fire."""
+"""One thread and one hypothesis profile for all tests, so that what passes once passes always; Triton's interpreter
+where there is no GPU; the command; networks that fire."""
 
+import os
 import shutil
 import sys
 
@@ -13,6 +14,8 @@ import graphs
 from spquant_snn.__main__ import main
 from spquant_snn.nn import LIF
 
+if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
+    os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)
 settings.register_profile(
     "house", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]

@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from spquant_snn import SpQuantTrainer
+from spquant_snn import SpQuantTrainer, doctor
 from spquant_snn.cli import COMMANDS
+from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.file import load_graph, save
 
 SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
@@ -331,3 +332,27 @@ def test_doctor_says_what_is_there_and_what_is_not(spquant):
     assert rows["digits"] == "1,437 + 360 images"
     assert rows["mnist"] == "not found"
     assert rows["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize(
+    ("compiler", "gpu", "triton", "found", "remedy"),
+    [
+        (True, False, False, "on the CPU: C, built with cc; on CUDA: no GPU here", ""),
+        (True, True, True, "on the CPU: C, built with cc; on CUDA: Triton", ""),
+        (True, True, False, "on the CPU: C, built with cc; on CUDA: plain, slower", "no triton"),
+        (False, True, False, "on the CPU: plain, slower; on CUDA: plain, slower", "no cc; no triton"),
+    ],
+)
+def test_doctor_says_which_neuron_runs_where(monkeypatch, compiler, gpu, triton, found, remedy):
+    def there(is_there, words):
+        def ask(*args):
+            if not is_there:
+                raise MissingDependencyError(words)
+
+        return ask
+
+    monkeypatch.setattr("spquant_snn.build.Library.load", there(compiler, "no cc"))
+    monkeypatch.setattr("spquant_snn.doctor.command", lambda: ("cc",))
+    monkeypatch.setattr("spquant_snn.nn.fused.in_triton", there(triton, "no triton"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    assert doctor._fused() == (found, "faster training", remedy)

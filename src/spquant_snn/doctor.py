@@ -83,15 +83,30 @@ def _native() -> tuple[str, str, str]:
 
 
 def _fused() -> tuple[str, str, str]:
+    """Which form runs where: of what is missing, the plain form takes the place."""
     try:
-        from .nn.fused import NEURON
+        import torch
+
+        from .nn.fused import NEURON, in_triton
     except ImportError:
         return "unknown without torch", "faster training", ""
+    found, missing = [], []
     try:
         NEURON.load()
+        found.append(f"on the CPU: C, built with {command()[0]}")
     except MissingDependencyError as error:
-        return "missing", "faster training", str(error)
-    return f"on the CPU; built with {command()[0]}", "faster training", ""
+        found.append("on the CPU: plain, slower")
+        missing.append(str(error))
+    if torch.cuda.is_available():
+        try:
+            in_triton(torch.device("cuda"))
+            found.append("on CUDA: Triton")
+        except MissingDependencyError as error:
+            found.append("on CUDA: plain, slower")
+            missing.append(str(error))
+    else:
+        found.append("on CUDA: no GPU here")
+    return "; ".join(found), "faster training", "; ".join(missing)
 
 
 def _gpu() -> str:

@@ -1,77 +1,51 @@
-"""The fused recurrence against the plain one: the same spikes, the same gradients, less kept."""
+"""The fused recurrence against the plain one: the same spikes, the same gradients, less kept; and when it is taken."""
 
+import sys
 import warnings
 
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 
+import neurons
+from neurons import LEVELS, both
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.nn import fused
 from spquant_snn.nn.fused import FusedRecurrence, fuses
 from spquant_snn.nn.lif import LIF
-from spquant_snn.nn.recurrence import Dynamics, Levels, Recurrence
+from spquant_snn.nn.recurrence import Dynamics, Recurrence
 from spquant_snn.nn.surrogate import SURROGATES
 
-LEVELS = (
-    None,
-    Levels(0, 1, 0.5),
-    Levels(-1, 1, 0.5),
-    Levels(-2, 1, 0.4),
-    Levels(-4, 3, 0.2),
-    Levels(-128, 127, 0.008),
-)
+
+@given(**neurons.DRAWS)
+def test_spikes_are_equal_and_gradients_within_rounding(**drawn):
+    neurons.agrees("cpu", **drawn)
 
 
-def both(current, threshold, dynamics, still_steps, weights):
-    """Spikes, gradient of the currents and of the threshold: fused in float32, plain in float32 and in float64."""
-    found = []
-    for run, dtype in (("fused", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
-        x = current.to(dtype).requires_grad_()
-        theta = torch.tensor(threshold, dtype=dtype, requires_grad=True)
-        if run == "fused":
-            spikes = FusedRecurrence.apply(x, theta, dynamics, still_steps)
-        else:
-            spikes, _ = Recurrence.apply(x, theta, None, dynamics, still_steps, False, None)
-        found.append((spikes.detach(), *torch.autograd.grad((spikes * weights.to(dtype)).sum(), (x, theta))))
-    return found
-
-
-@given(
-    levels=st.sampled_from(LEVELS),
-    reset=st.sampled_from(("zero", "subtract")),
-    surrogate=st.sampled_from(tuple(SURROGATES)),
-    leak=st.sampled_from((0.0, 0.5, 0.75, 255 / 256, 1.0)),
-    threshold=st.sampled_from((0.25, 0.9, 1.0, 3.3)),
-    steps=st.integers(1, 6),
-    neurons=st.sampled_from((1, 7, 16, 511, 512, 513, 1500)),
-    still=st.booleans(),
-    seed=st.integers(0, 1000),
-)
-def test_spikes_are_equal_and_gradients_within_rounding(
-    levels, reset, surrogate, leak, threshold, steps, neurons, still, seed
-):
-    draw = torch.Generator().manual_seed(seed)
-    dynamics = Dynamics(leak, reset, SURROGATES[surrogate], levels)
-    shape = (neurons,) if still else (steps, neurons)
-    current = threshold * (torch.randn(shape, generator=draw) + 0.3)
-    weights = torch.randn(steps, neurons, generator=draw)
-    fast, plain, exact = both(current, threshold, dynamics, steps if still else None, weights)
-    assert torch.equal(fast[0], plain[0])
-    if not torch.equal(plain[0].double(), exact[0]):  # float32 fell on the other side of a threshold or a code
-        return
-    same = torch.isclose(plain[1].double(), exact[1], rtol=1e-4, atol=1e-4)
-    near = torch.isclose(fast[1], plain[1], rtol=1e-4, atol=1e-5)
-    assert bool((near | ~same).all())
-    assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-3, abs=1e-3)
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_ties_are_decided_alike(reset):
+    neurons.decides_ties_alike("cpu", reset)
 
 
 def test_a_surrogate_known_in_closed_form():
-    """One neuron, one step: the gradient is the surrogate, triangle(v - 1)."""
-    x = torch.tensor([[-0.5], [0.25], [0.75], [1.5], [2.5]]).T.contiguous().requires_grad_()
-    FusedRecurrence.apply(x, torch.tensor(1.0), Dynamics(0.5, "zero", SURROGATES["triangle"]), None).sum().backward()
-    assert x.grad.tolist() == [[0.0, 0.25, 0.75, 0.5, 0.0]]
+    neurons.knows_the_triangle("cpu")
+
+
+def test_any_layout_of_the_currents_is_read_right():
+    neurons.reads_any_layout("cpu")
+
+
+def test_it_keeps_nothing_but_its_input():
+    neurons.keeps_nothing_but_its_input("cpu")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_fires_as_in_the_plain_form(value):
+    neurons.fires_as_the_plain_form_on(value, "cpu")
+
+
+def test_no_neurons_at_all_are_no_trouble():
+    neurons.takes_no_neurons_at_all("cpu")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -89,39 +63,6 @@ def test_threads_share_the_neurons_out(threads, monkeypatch):
     assert torch.equal(fast[0], plain[0])
     torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
     assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-4)
-
-
-def test_any_layout_of_the_currents_is_read_right():
-    current = torch.randn(3, 4, 5, 6).permute(0, 1, 3, 2)
-    weights = torch.randn(3, 4, 6, 5)
-    fast, plain, _ = both(current, 1.0, Dynamics(0.5, "zero", SURROGATES["atan"], LEVELS[2]), None, weights)
-    assert torch.equal(fast[0], plain[0])
-    torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
-
-
-def test_it_keeps_nothing_but_its_input():
-    kept = []
-    current = torch.randn(8, 4, 100, requires_grad=True)
-    dynamics = Dynamics(0.5, "zero", SURROGATES["triangle"], LEVELS[3])
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
-        FusedRecurrence.apply(current, torch.tensor(1.0), dynamics, None)
-    assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == 4 * current.numel()
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_no_number_fires_as_in_the_plain_form(value):
-    current = torch.full((3, 20), 0.6)
-    current[1, 3] = value
-    dynamics = Dynamics(0.5, "zero", SURROGATES["triangle"], LEVELS[3])
-    fast, plain, _ = both(current, 1.0, dynamics, None, torch.ones(3, 20))
-    assert torch.equal(fast[0], plain[0])
-
-
-def test_no_neurons_at_all_are_no_trouble():
-    spikes = FusedRecurrence.apply(
-        torch.zeros(3, 0), torch.tensor(1.0), Dynamics(0.5, "zero", SURROGATES["atan"]), None
-    )
-    assert spikes.shape == (3, 0)
 
 
 # When it is taken.
@@ -183,3 +124,52 @@ def test_without_a_compiler_it_is_said_once(monkeypatch):
             assert torch.equal(LIF()(torch.ones(2, 1, 3)), first)
     finally:
         fused.kernels.cache_clear()
+
+
+@pytest.fixture
+def cuda():
+    """CUDA, of which nothing is known yet."""
+    fused._triton_or_a_word.cache_clear()
+    yield torch.device("cuda")
+    fused._triton_or_a_word.cache_clear()
+
+
+def refused_once(device, words):
+    with pytest.warns(RuntimeWarning, match=f"neurons are trained by the plain, slower form: {words}"):
+        assert fused.form_on(device) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fused.form_on(device) is None
+
+
+def without_triton(monkeypatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "spquant_snn.nn.triton_neuron", raising=False)
+    monkeypatch.delattr("spquant_snn.nn.triton_neuron", raising=False)
+
+
+def test_without_triton_it_is_said_once_on_cuda(cuda, monkeypatch):
+    without_triton(monkeypatch)
+    refused_once(cuda, "Triton cannot be imported .*: install it, as with 'pip install triton', or use the plain form")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_where_triton_does_not_work_it_is_said_once(cuda, monkeypatch):
+    class Works:
+        def forward(self, *args):
+            raise AssertionError("nothing can be on CUDA here")
+
+    monkeypatch.setattr("spquant_snn.nn.triton_neuron", Works(), raising=False)
+    refused_once(cuda, "Triton does not work on cuda .*: repair it, or use the plain form")
+
+
+def test_the_form_that_works_is_kept(cuda, monkeypatch):
+    asked, form = [], object()
+    monkeypatch.setattr(fused, "in_triton", lambda device: asked.append(device) or form)
+    assert fused.form_on(cuda) is fused.form_on(cuda) is form
+    assert asked == [cuda]
+
+
+def test_where_there_is_none_the_call_is_refused():
+    with pytest.raises(MissingDependencyError, match="there is no fused neuron on meta: see 'spquant doctor'"):
+        FusedRecurrence.apply(torch.zeros(2, 3, device="meta"), torch.tensor(1.0), LIF().dynamics, None)

@@ -1,9 +1,10 @@
-"""The recurrence of ``recurrence`` in one pass over memory forward and one backward, in C, for training on a CPU.
+"""The recurrence of ``recurrence`` in one pass over memory forward and one backward: in C on a CPU, in Triton on CUDA.
 
 The plain form makes a dozen passes for each time step and keeps the potentials of all; this one keeps nothing but its
 input and computes the potentials again. Spikes are the same, bit for bit; gradients are equal within the rounding of
-float32 (``tests/nn/test_fused.py``). It is taken for whole sequences in float32 on a CPU where the C source could be
-built; single steps that carry a state, skipped neurons, other devices and surrogates of one's own take the plain form.
+float32 (``tests/nn/test_fused.py``, ``tests/nn/test_triton.py``). It is taken for whole sequences in float32 on a CPU
+where the C source could be built, and on a GPU where Triton is installed and works; single steps that carry a state,
+skipped neurons, other devices and surrogates of one's own take the plain form.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import ctypes
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..build import Library
-from ..errors import MissingDependencyError, SpQuantError
+from ..errors import MissingDependencyError
 from .recurrence import Dynamics
-from .surrogate import SURROGATES
+from .surrogate import name_of, triangle
 
 _KINDS = ("triangle", "rectangle", "atan", "sigmoid")  # as the enumeration of the source
 _FEWEST = 1 << 15  # neurons that are worth a thread of their own
@@ -70,13 +72,75 @@ def kernels() -> ctypes.CDLL | None:
     return library
 
 
+class Form(Protocol):
+    """What computes whole sequences [T, ...] of float32 currents on its device, or [...] of ``still`` ones, without
+    gaps, in whatever order the neurons of a step lie; that of spikes and gradients is the same. The threshold is a
+    scalar."""
+
+    def forward(self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
+        """Fill the spikes [T, ...]."""
+
+    def backward(
+        self,
+        current: Tensor,
+        threshold: Tensor,
+        dynamics: Dynamics,
+        grad_spikes: Tensor,
+        gradient: Tensor,
+        still: bool,
+        learned: bool,
+    ) -> Tensor | None:
+        """Fill the gradient of the currents; return that of the threshold where it is learned."""
+
+
+def form_on(device: torch.device) -> Form | None:
+    """The fused form of a device; None, and a word about it where it could be mended, if there is none."""
+    if device.type == "cpu":
+        library = kernels()
+        return None if library is None else _InC(library)
+    return _triton_or_a_word(device) if device.type == "cuda" else None
+
+
+@cache
+def _triton_or_a_word(device: torch.device) -> Form | None:
+    try:
+        return in_triton(device)
+    except MissingDependencyError as error:
+        warnings.warn(f"neurons are trained by the plain, slower form: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def in_triton(device: torch.device) -> Form:
+    """The form for a GPU, tried on one neuron.
+
+    Raises:
+        MissingDependencyError: Triton is not installed, or does not work.
+    """
+    try:
+        from . import triton_neuron
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Triton cannot be imported ({error}): install it, as with 'pip install triton', or use {NEURON.instead}"
+        ) from error
+    try:
+        current = torch.zeros(1, 1, device=device)
+        spikes = torch.empty_like(current)
+        triton_neuron.forward(current, current.new_tensor(1.0), Dynamics(0.5, "zero", triangle), spikes, False)
+        spikes.item()  # what fails on a GPU is told when it is waited for
+    except Exception as error:  # of many types: compilers, headers, drivers and GPUs that are too old
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MissingDependencyError(
+            f"Triton does not work on {device} ({said}): repair it, or use {NEURON.instead}"
+        ) from error
+    return triton_neuron
+
+
 def fuses(current: Tensor, dynamics: Dynamics) -> bool:
-    """Whether the fused form can run over these currents."""
+    """Whether a fused form can run over these currents."""
     return (
-        current.device.type == "cpu"
-        and current.dtype == torch.float32
-        and dynamics.surrogate in SURROGATES.values()
-        and kernels() is not None
+        current.dtype == torch.float32
+        and name_of(dynamics.surrogate) is not None
+        and form_on(current.device) is not None
     )
 
 
@@ -87,33 +151,67 @@ class FusedRecurrence(torch.autograd.Function):
     def forward(ctx: Any, current: Tensor, threshold: Tensor, dynamics: Dynamics, still_steps: int | None) -> Tensor:
         still = still_steps is not None
         current = _step_after_step(current, still)
-        steps = current.shape[0] if still_steps is None else still_steps
-        constants = _constants(threshold, dynamics, steps, still)
         step = current if still else current[0]
+        steps = current.shape[0] if still_steps is None else still_steps
         spikes = current.new_empty_strided((steps, *step.shape), (step.numel(), *step.stride()))
-        library, neurons = _built(), step.numel()
-
-        def forward(begin: int, end: int) -> None:
-            library.neuron_forward(constants, neurons, begin, end, current.data_ptr(), spikes.data_ptr())
-
-        _shared_out(forward, neurons)
-        ctx.save_for_backward(current)
-        ctx.constants, ctx.neurons, ctx.strides = constants, neurons, spikes.stride()
+        ctx.form, ctx.dynamics, ctx.still, ctx.strides = _form_of(current), dynamics, still, spikes.stride()
+        if spikes.numel():
+            ctx.form.forward(current, threshold, dynamics, spikes, still)
+        ctx.save_for_backward(current, threshold)
         return spikes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor) -> Any:
-        (current,) = ctx.saved_tensors
+        current, threshold = ctx.saved_tensors
+        learned = ctx.needs_input_grad[1]
+        if not grad_spikes.numel():
+            return torch.zeros_like(current), torch.zeros_like(threshold) if learned else None, None, None
         if grad_spikes.stride() != ctx.strides:  # neurons lie in the order of the currents
             grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(current)
-        library, constants, neurons = _built(), ctx.constants, ctx.neurons
-        learned = ctx.needs_input_grad[1]
+        found = ctx.form.backward(current, threshold, ctx.dynamics, grad_spikes, gradient, ctx.still, learned)
+        return gradient, found, None, None
+
+
+def _form_of(current: Tensor) -> Form:
+    form = form_on(current.device)
+    if form is None:
+        raise MissingDependencyError(f"there is no fused neuron on {current.device}: see 'spquant doctor'")
+    return form
+
+
+@dataclass(frozen=True)
+class _InC:
+    """The form for a CPU."""
+
+    library: ctypes.CDLL
+
+    def forward(self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
+        neurons = spikes[0].numel()
+        constants = _constants(threshold, dynamics, len(spikes), still)
+
+        def forward(begin: int, end: int) -> None:
+            self.library.neuron_forward(constants, neurons, begin, end, current.data_ptr(), spikes.data_ptr())
+
+        _shared_out(forward, neurons)
+
+    def backward(
+        self,
+        current: Tensor,
+        threshold: Tensor,
+        dynamics: Dynamics,
+        grad_spikes: Tensor,
+        gradient: Tensor,
+        still: bool,
+        learned: bool,
+    ) -> Tensor | None:
+        neurons = grad_spikes[0].numel()
+        constants = _constants(threshold, dynamics, len(grad_spikes), still)
 
         def backward(begin: int, end: int) -> float:
             found = ctypes.c_double(0)
-            failed = library.neuron_backward(
+            failed = self.library.neuron_backward(
                 constants,
                 neurons,
                 begin,
@@ -128,7 +226,7 @@ class FusedRecurrence(torch.autograd.Function):
             return found.value
 
         total = sum(_shared_out(backward, neurons))
-        return gradient, gradient.new_tensor(total) if learned else None, None, None
+        return gradient.new_tensor(total) if learned else None
 
 
 def _step_after_step(current: Tensor, still: bool) -> Tensor:
@@ -143,7 +241,8 @@ def _step_after_step(current: Tensor, still: bool) -> Tensor:
 
 def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, still: bool) -> _Constants:
     levels = dynamics.levels
-    kind = next(name for name, function in SURROGATES.items() if function is dynamics.surrogate)
+    kind = name_of(dynamics.surrogate)
+    assert kind is not None
     value = float(threshold)
     return _Constants(
         value,
@@ -157,13 +256,6 @@ def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, still: bool) -
         steps,
         still,
     )
-
-
-def _built() -> ctypes.CDLL:
-    library = kernels()
-    if library is None:
-        raise SpQuantError("the fused neuron could not be built")
-    return library
 
 
 def _shared_out(work: Callable[[int, int], Any], neurons: int) -> list[Any]:

@@ -52,3 +52,8 @@ def surrogate(choice: str | Surrogate) -> Surrogate:
     if not isinstance(choice, str) or choice not in SURROGATES:
         raise ConfigError(f"surrogate must be one of {', '.join(SURROGATES)} or a callable, not {choice!r}")
     return SURROGATES[choice]
+
+
+def name_of(function: Surrogate) -> str | None:
+    """The name of a surrogate; None for one of the user's own."""
+    return next((name for name, known in SURROGATES.items() if known is function), None)
