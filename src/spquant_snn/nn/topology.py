@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from .layers import SpikingSequential
 from .lif import LIF
 
-Neuron = Callable[[], LIF]
+Neuron = Callable[[], nn.Module]
 
 _TOKEN = re.compile(r"(?:([1-9]\d{0,4})C([1-9]\d?)|P([2-9])|FC([1-9]\d{0,5}))\Z")
 _EXAMPLE = "write it as 32C5-P2-64C5-P2-FC10"
