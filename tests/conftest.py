@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
     """C sources are compiled where there is a compiler; their tests need one."""
     if any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         return
-    folders, files = {"runtime", "bench"}, ("test_build", "test_fused")
+    folders, files = {"runtime", "bench"}, ("test_build", "test_fused", "test_sums", "test_recompute")
     for item in items:
         if folders & set(item.path.parts) or item.path.stem in files or "native" in item.name:
             item.add_marker(pytest.mark.skip(reason="there is no C compiler"))

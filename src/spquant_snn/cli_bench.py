@@ -77,9 +77,37 @@ def bench_sparsity(
     return 0
 
 
+def bench_train(
+    rounds: int = 7,
+    threads: tuple[int, ...] = (1, 2),
+    compiled: bool = True,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Time training against SpikingJelly, snnTorch, torch.compile and the plain path.
+
+    Args:
+        rounds: of all candidates in turn; the medians count.
+        threads: numbers of threads, one after another.
+        compiled: whether torch.compile takes part, which takes minutes to start.
+        as_json: print one JSON object.
+    """
+    from .bench.training_table import as_json as plain
+    from .bench.training_table import tables
+    from .commands import bench_train as measure
+
+    keep_freed_memory()
+    report = measure(rounds, threads, compiled)
+    if as_json:
+        print(json.dumps(plain(report)))
+    else:
+        Console(highlight=False).print(*tables(report), sep="\n")
+    return 0
+
+
 Works = (
     Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
     | Annotated[int, tyro.conf.subcommand("sparsity", constructor=bench_sparsity, prefix_name=False)]
+    | Annotated[int, tyro.conf.subcommand("train", constructor=bench_train, prefix_name=False)]
 )
 
 

@@ -19,6 +19,9 @@ from .bench.runtime import Report as Timings
 from .bench.runtime import measure as measure_runtime
 from .bench.sparsity import Report as SparsityReport
 from .bench.sparsity import measure as measure_sparsity
+from .bench.training import Plan as TrainingPlan
+from .bench.training import Report as TrainingReport
+from .bench.training import measure as measure_training
 from .data import load, of_events
 from .errors import ConfigError, ModelError, RunError
 from .export.boards import board_of
@@ -255,6 +258,11 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
         test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
         subject = graph, np.ascontiguousarray(test.images.numpy())
     return measure_runtime(subject, rates, rounds, _say)
+
+
+def bench_train(rounds: int, threads: Sequence[int], compiled: bool) -> TrainingReport:
+    """Time training steps and neurons, and count the bytes that they take."""
+    return measure_training(TrainingPlan(rounds=rounds, threads=tuple(threads), compiled=compiled), _say)
 
 
 def bench_sparsity(

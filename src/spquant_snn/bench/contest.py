@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -66,10 +67,14 @@ class Contest:
         self, work: str, engine: str, prepare: Prepare, forms: Mapping[str, nn.Module], images: Float32
     ) -> None:
         """An engine that runs the same work in several forms, of which the fastest counts; it may be missing."""
+        self.enter_made(work, engine, {form: partial(prepare, module, images) for form, module in forms.items()})
+
+    def enter_made(self, work: str, engine: str, forms: Mapping[str, Callable[[], Call]]) -> None:
+        """The same, of forms that are made when this is called."""
         reasons = []
-        for form, module in forms.items():
+        for form, make in forms.items():
             try:
-                self.enter(work, engine, prepare(module, images), form)
+                self.enter(work, engine, make(), form)
             except (MissingDependencyError, RunError) as error:
                 reasons.append(str(error))
         if len(reasons) == len(forms):

@@ -11,7 +11,7 @@ from ..build import compiler
 from ..runtime.build import library
 from ..runtime.native import body_of
 
-_PACKAGES = ("spquant-snn", "torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf")
+_PACKAGES = ("spquant-snn", "torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf", "snntorch", "spikingjelly")
 _INSTRUCTIONS = (
     "sse4_2",
     "avx2",

@@ -32,7 +32,7 @@ def tables(report: Report) -> Iterator[RenderableType]:
         t = report.threads
         yield (
             f"\n{t.work}, wall time: 1 thread {t.one / 1000:.2f} ms, 2 threads {t.two / 1000:.2f} ms, "
-            f"{t.speedup:.2f} times as fast (goal: at least {SPEEDUP}, {_met(t.speedup >= SPEEDUP)})"
+            f"{t.speedup:.2f} times as fast (goal: at least {SPEEDUP}, {met(t.speedup >= SPEEDUP)})"
         )
     yield "\nspikes in each hidden layer, in percent"
     yield _subjects(report)
@@ -85,7 +85,7 @@ def _ratios(report: Report) -> Table:
         else:
             cells = [f"{row.ours / 1000:.3f}", f"{row.theirs / 1000:.3f}", f"{row.ratio:.3f}"]
         target = "" if row.target is None else f"{row.target:.2f}"
-        table.add_row(row.work, row.against, *cells, target, "" if row.target is None else _met(row.met))
+        table.add_row(row.work, row.against, *cells, target, "" if row.target is None else met(row.met))
     return table
 
 
@@ -105,5 +105,6 @@ def _subjects(report: Report) -> Table:
     return table
 
 
-def _met(met: bool | None) -> str:
-    return "-" if met is None else "yes" if met else "no"
+def met(reached: bool | None) -> str:
+    """A goal, in a word."""
+    return "-" if reached is None else "yes" if reached else "no"

@@ -1,0 +1,104 @@
+"""Training steps to be timed: forward, backward and an update, of one topology by several ways to train it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..nn.models import build_model
+from ..quant.config import QuantConfig
+from ..quant.network import SpikingNetwork
+from ..quant.prepare import prepare
+from .loops import Make, Stateful, loop, snntorch, spikingjelly
+from .timing import Call
+
+OURS, OURS_BF16, OURS_AGAIN, PLAIN = "this package", "this package, bf16", "with --checkpoint-time", "plain path"
+SPIKINGJELLY, SNNTORCH, LOOP = "SpikingJelly", "snnTorch", "loop over time"
+FOLDED, OUTERMOST = "steps in the batch", "time outermost"
+
+_PEERS: dict[str, Make] = {SPIKINGJELLY: spikingjelly, SNNTORCH: snntorch, LOOP: loop}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained.
+
+    Args:
+        name: in tables.
+        model: as ``build_model`` takes it.
+        images: (C, H, W).
+        timesteps, batch: of a step.
+        bits: of weights and state, where they are quantised.
+    """
+
+    name: str
+    model: str
+    images: tuple[int, int, int]
+    timesteps: int = 4
+    batch: int = 32
+    bits: float = 2
+
+
+def ways(engine: str) -> tuple[str, ...]:
+    """The forms in which an engine trains; the fastest counts."""
+    return (FOLDED, OUTERMOST) if engine in _PEERS else ("",)
+
+
+def step_of(work: Work, engine: str, form: str = "") -> Call:
+    """A step of training, on the same images of noise each time.
+
+    Raises:
+        MissingDependencyError: a package is not installed.
+    """
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (work.batch, *work.images), dtype=torch.uint8)
+    labels = torch.randint(0, 10, (work.batch,))
+    if engine in _PEERS:
+        return _peer(work, _PEERS[engine], form, images.float() / 255, labels)
+    config = QuantConfig(work.bits, work.bits, work.timesteps)
+    network = prepare(build_model(work.model, work.images, 10), config, work.images)
+    network.recompute = engine == OURS_AGAIN
+    if engine == PLAIN:
+        network.use_plain_path()
+    return _stepping(network, _forward(network, images, engine == OURS_BF16), labels)
+
+
+def _forward(network: SpikingNetwork, images: Tensor, low: bool) -> Callable[[], Tensor]:
+    def forward() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            logits: Tensor = network(images)
+        return logits.mean(0).float()
+
+    return forward
+
+
+def _peer(work: Work, make: Make, form: str, images: Tensor, labels: Tensor) -> Call:
+    network = build_model(work.model, work.images, 10, make())
+    neurons = [module for module in network.modules() if isinstance(module, Stateful)]
+    inputs = images.expand(work.timesteps, *images.shape)
+    parts = [inputs] if form == FOLDED else [inputs[t : t + 1] for t in range(work.timesteps)]
+
+    def forward() -> Tensor:
+        for layer in neurons:
+            layer.reset()
+        return torch.cat([network(part) for part in parts]).mean(0)
+
+    return _stepping(network, forward, labels)
+
+
+def _stepping(network: nn.Module, forward: Callable[[], Tensor], labels: Tensor) -> Call:
+    network.train()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=1e-4, momentum=0.9)
+
+    def call(k: int) -> object:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(forward(), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return None
+
+    return call

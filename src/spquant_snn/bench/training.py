@@ -1,0 +1,224 @@
+"""Training against other packages, torch.compile and this package's own plain path: what ``spquant bench train``
+measures.
+
+All train the same topologies, on the same noise, with the same update; the others in float32, as their users do, in
+the faster of two forms: time steps in the batch, or time as the outer loop. One thread is timed in processor time, two
+in wall time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, MissingDependencyError
+from ..nn.lif import LIF
+from ..nn.recurrence import Levels
+from ..quant.grids import STATE_GRIDS
+from ..train.device import multiplies_bf16
+from .contest import Contest, Row
+from .held import kept_for_backward, peak
+from .host import host
+from .loops import Loop, snntorch, spikingjelly
+from .silence import silence
+from .steps import LOOP, OURS, OURS_AGAIN, OURS_BF16, PLAIN, SNNTORCH, SPIKINGJELLY, Work, step_of, ways
+from .timing import SEVERAL_THREADS, SINGLE_THREAD, Call
+
+COMPILED = "torch.compile of it"
+FLOAT, TWO_BITS = "float", "2-bit"
+VGG9, LENET = Work("VGG-9", "vgg9-snn", (3, 32, 32)), Work("LeNet", "lenet-snn", (1, 28, 28))
+SLACK = 0.05  # bytes that a neuron may keep beside its input, in units of that
+
+_NEURONS = (32, 128, 16, 16)
+_STEPS = (4, 16)
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Args:
+        neurons: shape of the currents of one time step.
+        steps: numbers of time steps of the neurons alone.
+        works: networks to be trained, and what a step may take at most of SpikingJelly's and snnTorch's time and of the
+            plain path's.
+        rounds: of all candidates in turn.
+        threads: numbers of them.
+        compiled: whether torch.compile takes part, whose start takes a minute.
+    """
+
+    neurons: tuple[int, ...] = _NEURONS
+    steps: tuple[int, ...] = _STEPS
+    works: tuple[tuple[Work, float, float | None], ...] = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
+    rounds: int = 7
+    threads: tuple[int, ...] = (1, 2)
+    compiled: bool = True
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Bytes that neurons keep for the backward pass, in units of their input."""
+
+    engine: str
+    units: float | None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes that a training step of a work holds at once."""
+
+    work: str
+    engine: str
+    bytes: int | None
+    missing: str = ""
+
+
+@dataclass(eq=False)
+class Report:
+    """Everything that was measured in one run; rows by number of threads."""
+
+    host: dict[str, Any]
+    rounds: int
+    rows: dict[int, list[Row]] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+    peaks: list[Peak] = field(default_factory=list)
+
+
+def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
+    """Build and time everything.
+
+    Raises:
+        ConfigError: rounds or threads are out of range.
+        MissingDependencyError: there is no C compiler.
+    """
+    if plan.rounds < 1:
+        raise ConfigError(f"rounds must be at least 1, not {plan.rounds}")
+    if not plan.threads or min(plan.threads) < 1:
+        raise ConfigError("threads are numbers from 1, as in --threads 1 2")
+    report = Report(host(), plan.rounds)
+    for threads in plan.threads:
+        with _threads(threads):
+            report.rows[threads] = [
+                *(row for steps in plan.steps for row in _neurons(plan, steps, threads, notify)),
+                *(row for work, goal, plain in plan.works for row in _steps(plan, work, goal, plain, threads, notify)),
+            ]
+    notify("counting bytes")
+    report.kept += _kept(plan)
+    with _threads(1):
+        report.peaks += [found for work, _, _ in plan.works[:1] for found in _peaks(work)]
+    return report
+
+
+def _neurons(plan: Plan, steps: int, threads: int, notify: Notify) -> Iterator[Row]:
+    """Forward and backward of neurons alone."""
+    notify(f"timing neurons, T = {steps}, threads: {threads}")
+    shape = (steps, *plan.neurons)
+    work = f"neuron {list(shape)}"
+    current, pull = torch.randn(shape, requires_grad=True), torch.randn(shape)
+    contest = Contest()
+    for name, ours in _ours().items():
+        contest.enter(f"{work} {name}", OURS, _turning(ours, current, pull))
+    for engine, make in _others(plan.compiled).items():
+        contest.enter_made(work, engine, {"": lambda make=make: _turning(make(), current, pull)})  # type: ignore[misc]
+    outcome = contest.run(plan.rounds, _clocks(threads))
+    for name in _ours():
+        for engine, goal in ((LOOP, 0.15), (COMPILED, 1.0), (SPIKINGJELLY, None), (SNNTORCH, None)):
+            if engine != COMPILED or plan.compiled:
+                yield outcome.row(f"{work} {name}", engine, goal, OURS, of=work)
+
+
+def _steps(plan: Plan, work: Work, goal: float, plain: float | None, threads: int, notify: Notify) -> Iterator[Row]:
+    """Training steps of a network."""
+    notify(f"timing training steps of {work.name}, threads: {threads}")
+    ours = (OURS, OURS_BF16) if multiplies_bf16(torch.device("cpu")) else (OURS,)
+    contest = Contest()
+    for engine in (*ours, PLAIN, SPIKINGJELLY, SNNTORCH):
+        contest.enter_made(
+            work.name,
+            engine,
+            {form: lambda engine=engine, form=form: step_of(work, engine, form) for form in ways(engine)},  # type: ignore[misc]
+        )
+    outcome = contest.run(plan.rounds, _clocks(threads))
+    for engine in ours:
+        name = work.name if engine == OURS else f"{work.name}, bf16"
+        for against, most in ((PLAIN, plain), (SPIKINGJELLY, goal), (SNNTORCH, goal)):
+            row = outcome.row(work.name, against, most, engine)
+            yield Row(name, against, work.name, most, row.ours, row.theirs, row.form, row.missing)
+
+
+def _kept(plan: Plan) -> Iterator[Kept]:
+    current = torch.randn((plan.steps[0], *plan.neurons), requires_grad=True)
+    makes: dict[str, Callable[[], nn.Module]] = {
+        **{f"{OURS}, {name}": lambda ours=ours: ours for name, ours in _ours().items()},  # type: ignore[misc]
+        **_others(compiled=False),
+    }
+    for engine, make in makes.items():
+        try:
+            layer = make()
+        except MissingDependencyError as error:
+            yield Kept(engine, None, str(error))
+            continue
+        with silence():
+            held = kept_for_backward(lambda layer=layer: layer(current))  # type: ignore[misc]
+        yield Kept(engine, held / (current.numel() * current.element_size()))
+
+
+def _peaks(work: Work) -> Iterator[Peak]:
+    for engine in (OURS, OURS_AGAIN, PLAIN, SPIKINGJELLY, SNNTORCH):
+        try:
+            yield Peak(work.name, engine, min(peak(step_of(work, engine, form)) for form in ways(engine)))
+        except MissingDependencyError as error:
+            yield Peak(work.name, engine, None, str(error))
+
+
+def _ours() -> dict[str, LIF]:
+    """Neurons of this package, by what they store."""
+    grid = STATE_GRIDS[2]
+    stored, short = LIF(), LIF()
+    short.levels = Levels(grid.low, grid.high, float(grid.step))
+    return {FLOAT: stored, TWO_BITS: short}
+
+
+def _others(compiled: bool) -> dict[str, Callable[[], nn.Module]]:
+    """Those of others, in floating point."""
+    others: dict[str, Callable[[], nn.Module]] = {
+        LOOP: Loop,
+        SPIKINGJELLY: lambda: spikingjelly()(),
+        SNNTORCH: lambda: snntorch()(),
+    }
+    return others | ({COMPILED: lambda: torch.compile(Loop(), dynamic=False)} if compiled else {})  # type: ignore[return-value]
+
+
+def _turning(layer: nn.Module, current: Tensor, pull: Tensor) -> Call:
+    """Forward and backward of neurons on currents that take a gradient."""
+
+    def call(k: int) -> object:
+        reset = getattr(layer, "reset", None)
+        if callable(reset):
+            reset()
+        return torch.autograd.grad(layer(current), current, pull)
+
+    return call
+
+
+def _clocks(threads: int) -> Any:
+    return SINGLE_THREAD if threads == 1 else SEVERAL_THREADS
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(count, os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
