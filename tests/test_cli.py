@@ -356,3 +356,21 @@ def test_doctor_says_which_neuron_runs_where(monkeypatch, compiler, gpu, triton,
     monkeypatch.setattr("spquant_snn.nn.fused.in_triton", there(triton, "no triton"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     assert doctor._fused() == (found, "faster training", remedy)
+
+
+@pytest.mark.parametrize("reason", [None, "this CPU has no int8 dot products, and others saturate"])
+def test_doctor_says_in_what_sums_are_computed(monkeypatch, reason):
+    monkeypatch.setattr("spquant_snn.nn.sums.no_int8", lambda: reason)
+    found, _, remedy = doctor._sums()
+    assert ("int8" in found) == (reason is None)
+    assert remedy == (reason or "")
+
+
+def test_a_training_says_once_that_sums_are_slower(monkeypatch, spquant):
+    line = "sums are computed in float32, slower: they are not wanted"
+    call = ("train", "--dataset", "digits", "--model", "4C3-P2-FC10", "--epochs", "1", "--out")
+    for reason, bits, told in ((None, 2, 0), ("they are not wanted", 2, 1), ("they are not wanted", 32, 0)):
+        monkeypatch.setattr("spquant_snn.trainer.no_int8", lambda reason=reason: reason)
+        code, out, err = spquant(*call, f"run-{bits}-{told}", "--weight-bits", bits, "--state-bits", bits)
+        assert (code, err) == (0, "")
+        assert " ".join(out.split()).count(line) == told

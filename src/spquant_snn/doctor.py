@@ -39,6 +39,7 @@ def examine(data_dir: Path | None = None) -> Table:
     table.add_row("GPU", _gpu(), "faster training", "optional")
     table.add_row("native runtime", *_native())
     table.add_row("fused neuron", *_fused())
+    table.add_row("sums in training", *_sums())
     table.add_row("git", shutil.which("git") or "missing", "the commit in run.json", "optional")
     for row in _data_sets(data_dir):
         table.add_row(*row)
@@ -107,6 +108,18 @@ def _fused() -> tuple[str, str, str]:
     else:
         found.append("on CUDA: no GPU here")
     return "; ".join(found), "faster training", "; ".join(missing)
+
+
+def _sums() -> tuple[str, str, str]:
+    """In what the codes of a few bits are summed over spikes."""
+    try:
+        from .nn.sums import no_int8
+    except ImportError:
+        return "unknown without torch", "faster training", ""
+    reason = no_int8()
+    if reason is None:
+        return "on the CPU: int8, exact; on CUDA: float32", "faster training", ""
+    return "float32, slower on the CPU", "faster training", reason
 
 
 def _gpu() -> str:

@@ -15,6 +15,7 @@ from .data import Augmentation, Splits, as_splits, default_augmentation, hold_ou
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import save
 from .integer.lower import lower
+from .nn.sums import no_int8
 from .quant.grids import Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
@@ -176,6 +177,8 @@ class SpQuantTrainer:
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             what = "images" if self._still else "recordings"
             display.say(f"{len(train):,} {what}, {len(validation):,} more held out; run folder {run.path}")
+            if self.device.type == "cpu" and config.quant.integer and no_int8() is not None:
+                display.say(f"sums are computed in float32, slower: {no_int8()}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:
                 more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
