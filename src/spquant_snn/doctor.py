@@ -39,7 +39,7 @@ def examine(data_dir: Path | None = None) -> Table:
     table.add_row("GPU", _gpu(), "faster training", "optional")
     table.add_row("native runtime", *_native())
     table.add_row("fused neuron", *_fused())
-    table.add_row("sums in training", *_sums())
+    table.add_row("training sums", *_sums())
     table.add_row("git", shutil.which("git") or "missing", "the commit in run.json", "optional")
     for row in _data_sets(data_dir):
         table.add_row(*row)
