@@ -1,6 +1,9 @@
 """The fused recurrence against the plain one: the same spikes, the same gradients, less kept; and when it is taken."""
 
+import os
+import signal
 import sys
+import time
 import warnings
 
 import pytest
@@ -173,3 +176,28 @@ def test_the_form_that_works_is_kept(cuda, monkeypatch):
 def test_where_there_is_none_the_call_is_refused():
     with pytest.raises(MissingDependencyError, match="there is no fused neuron on meta: see 'spquant doctor'"):
         FusedRecurrence.apply(torch.zeros(2, 3, device="meta"), torch.tensor(1.0), LIF().dynamics, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(fused, "_FEWEST", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        current = torch.rand(3, 64, generator=torch.Generator().manual_seed(0))
+        spikes = LIF()(current)
+        child = os.fork()
+        if not child:
+            os._exit(0 if torch.equal(LIF()(current), spikes) else 1)
+        for _ in range(200):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.05)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child waits for threads that it does not have")
+        assert status == 0
+    finally:
+        torch.set_num_threads(before)

@@ -10,6 +10,7 @@ skipped neurons, other devices and surrogates of one's own take the plain form.
 from __future__ import annotations
 
 import ctypes
+import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -265,5 +266,12 @@ def _shared_out(work: Callable[[int, int], Any], neurons: int) -> list[Any]:
     ends = [neurons * i // parts for i in range(parts + 1)]
     if parts == 1:
         return [work(0, neurons)]
-    with ThreadPoolExecutor(parts) as pool:
-        return list(pool.map(work, ends[:-1], ends[1:]))
+    return list(_pool(parts).map(work, ends[:-1], ends[1:]))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for the next step: to start them takes as long as what they do."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
+    return ThreadPoolExecutor(threads, "spquant-neurons")
