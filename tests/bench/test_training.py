@@ -34,7 +34,7 @@ SMALL = Work("small", "4C3-P2-6C3-FC10", (1, 8, 8), 2, 4)
 def in_small(monkeypatch):
     for name in ("snntorch", "spikingjelly"):
         monkeypatch.setitem(sys.modules, name, None)
-    plan = functools.partial(Plan, neurons=(2, 3, 4, 4), steps=(2,), works=((SMALL, 0.5, 0.55),))
+    plan = functools.partial(Plan, neurons=(2, 3, 4, 4), steps=(2,), works=((SMALL, 0.5, 0.55),), held=(SMALL,))
     monkeypatch.setattr("spquant_snn.commands.TrainingPlan", plan)
     monkeypatch.setattr("spquant_snn.bench.timing._BLOCK", 100_000)
 
