@@ -26,6 +26,7 @@ from .distributed import ALONE, World
 from .losses import objective
 from .memory import PeakMemory, per_image
 from .metrics import Metrics, measure
+from .statistics import measure_statistics
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
 
@@ -102,6 +103,7 @@ def fit(
         peak, memory = None if memory is None else memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise world.told(_diverged("a weight is no longer a finite number", epoch, config))
+        measure_statistics(network, train, augmentation, config, draw, world)
         world.alike(network)  # processors of several kinds may have rounded an update differently
         if sparse is not None:
             sparse.end_epoch(epoch + 1, train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device))
