@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -141,6 +142,28 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(text, options, wor
     assert err.startswith("spquant: ")
     assert words in err
     assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.toml"]
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = None
+from spquant_snn.__main__ import main
+for option in ("--list", "--jobs=1"):
+    sys.argv = ["spquant", "sweep", "x.toml", option]
+    print("exit code", main(), flush=True)
+"""
+
+
+def test_a_system_without_locks_on_files_is_told_to_take_the_list(tmp_path):
+    (tmp_path / "x.toml").write_text(TWO, "utf-8")
+    call = [sys.executable, "-c", WITHOUT_LOCKS]
+    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stdout.splitlines()[-2:] == ["exit code 0", "exit code 2"]
+    assert "    spquant train --model lenet-snn:0.1 --dataset digits " in ended.stdout
+    assert ended.stderr.startswith("spquant: a sweep locks the folders of its runs by Python's fcntl, which")
+    assert ended.stderr.endswith("by the commands that 'spquant sweep FILE --list' prints\n")
+    assert ended.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.toml"]
 
 

@@ -97,6 +97,7 @@ def evaluate(
         as_json: print one JSON object.
     """
     from .commands import evaluate_source
+    from .data import of_events
     from .early_exit import evaluate_early_exit
     from .report.early_exit import early_exit_grid
     from .report.table import with_caption
@@ -106,7 +107,8 @@ def evaluate(
         result, found = evaluate_early_exit(source, backend, dataset, images, data_dir)
         result["early_exit"] = asdict(found)
         if not as_json:
-            Console(highlight=False).print(*with_caption(early_exit_grid(found)), "", sep="\n")
+            table = early_exit_grid(found, of_events(result["dataset"]))
+            Console(highlight=False).print(*with_caption(table), "", sep="\n")
     else:
         result = evaluate_source(source, backend, dataset, images, data_dir, threads)
     print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")

@@ -97,8 +97,10 @@ FORMS = {
     "either order": lambda n, x: (lambda a: n.lif2(n.norm(a + n.second(a))))(n.lif(n.conv(x))),
     "torch.add": lambda n, x: (lambda a: n.lif2(n.norm(torch.add(n.second(a), a))))(n.lif(n.conv(x))),
     "method": lambda n, x: (lambda a: n.lif2(n.norm(n.second(a).add(a))))(n.lif(n.conv(x))),
+    "once": lambda n, x: (lambda a: n.lif2(n.norm(torch.add(n.second(a), other=a, alpha=1))))(n.lif(n.conv(x))),
     "around two": lambda n, x: (lambda a: n.lif3(n.norm(n.third(n.lif2(n.second(a))) + a)))(n.lif(n.conv(x))),
     "through nothing": lambda n, x: (lambda a: n.lif2(n.norm(n.second(a) + n.same(a))))(n.lif(n.conv(x))),
+    "through nothing first": lambda n, x: (lambda a: n.lif2(n.norm(n.same(a) + n.second(a))))(n.lif(n.conv(x))),
     "in place": lambda n, x: (lambda a: n.lif2(n.norm(in_place(n.second(a), a))))(n.lif(n.conv(x))),
 }
 
@@ -177,6 +179,41 @@ REFUSED = {
         {"way": nn.MaxPool2d(1)},
         "layer 'way' has no integer form in a shortcut: it is the spikes themselves or one Conv2d",
     ),
+    "pooled shortcut first": (
+        lambda n, x: (lambda a: n.lif2(n.way(a) + n.second(a)))(n.lif(n.conv(x))),
+        {"way": nn.MaxPool2d(1)},
+        "layer 'way' has no integer form in a shortcut: it is the spikes themselves or one Conv2d",
+    ),
+    "function with a factor": (
+        lambda n, x: (lambda a: n.lif2(n.norm(torch.add(n.second(a), a, alpha=2))))(n.lif(n.conv(x))),
+        {},
+        "the call of 'add' .* adds a branch alpha=2 times, and a factor has no integer form: leave alpha out",
+    ),
+    "method with a factor": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.second(a).add_(other=n.way(a), alpha=-0.5))))(n.lif(n.conv(x))),
+        {"way": one()},
+        "the call of 'add_' .* adds a branch alpha=-0.5 times, and a factor has no integer form: leave alpha out",
+    ),
+    "dropped identity": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.way(a) + n.second(a))))(n.lif(n.conv(x))),
+        {"way": nn.Dropout(0.2)},
+        "layer 'way': training drops .* never what a shortcut adds: move dropout into the main branch",
+    ),
+    "dropped projection": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.second(a) + n.way(a))))(n.lif(n.conv(x))),
+        {"way": nn.Sequential(one(), nn.Dropout(0.2))},
+        "layer 'way.1': training drops .* never what a shortcut adds",
+    ),
+    "dropped by a function": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.second(a) + nn.functional.dropout(a, 0.2))))(n.lif(n.conv(x))),
+        {},
+        "the call of 'dropout' in the forward method: training drops .* never what a shortcut adds",
+    ),
+    "dropped for both branches": (
+        lambda n, x: (lambda a: n.lif2(n.norm(n.second(a) + a)))(n.way(n.lif(n.conv(x)))),
+        {"way": nn.Dropout(0.2)},
+        "layer 'way': training drops .* never what a shortcut adds",
+    ),
     "from the input": (
         lambda n, x: n.lif(n.conv(x) + x),
         {},
@@ -238,6 +275,15 @@ REFUSED = {
         "layer 'way': dilation .* is not supported",
     ),
 }
+
+
+def test_dropout_stands_where_a_refusal_sends_it():
+    stage = prepared(
+        lambda n, x: (lambda a: n.lif2(n.drop(n.norm(n.second(n.drop(a)) + a))))(n.lif(n.conv(x))),
+        drop=nn.Dropout(0.25),
+    ).hidden[1]
+    assert (stage.drop_spikes, stage.drop_current) == (0.25, 0.25)
+    assert stage.shortcut.identity
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from quarters import images
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.data import Labelled
 from spquant_snn.nn import LIF
@@ -13,15 +14,7 @@ from spquant_snn.nn import LIF
 def quadrants():
     """A function: ``count`` noisy 8x8 images, labelled by which of their quarters is bright."""
 
-    def make(count, seed=0):
-        draw = torch.Generator().manual_seed(seed)
-        labels = torch.randint(4, (count,), generator=draw)
-        images = torch.randint(100, (count, 1, 8, 8), generator=draw)
-        for image, label in zip(images, labels.tolist(), strict=True):
-            image[0, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 120
-        return Labelled(images.to(torch.uint8), labels)
-
-    return make
+    return lambda count, seed=0: Labelled(*images(count, seed))
 
 
 @pytest.fixture(scope="session")

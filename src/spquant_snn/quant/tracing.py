@@ -69,7 +69,7 @@ def read_layers(model: nn.Module) -> list[Layer]:
         ) from error
     modules = dict(model.named_modules())
     layers: list[Layer] = []
-    sums = {node: _branches(node, modules) for node in graph.nodes if _adds(node)}
+    sums = {node: _branches(node, modules) for node in graph.nodes if _terms(node)}
     aside = {node for _, shortcut in sums.values() for node in shortcut[1:]}
     places: dict[fx.Node, int] = {}
     previous: fx.Node | None = None
@@ -178,28 +178,41 @@ def _branched(node: fx.Node) -> ModelError:
 # ---- shortcuts ----
 
 
-def _adds(node: fx.Node) -> bool:
-    """Whether a call adds two tensors."""
-    targets = (operator.add, operator.iadd, torch.add, "add", "add_")
-    nodes = [argument for argument in node.args if isinstance(argument, fx.Node) and not _is_batch_size(argument)]
-    return node.target in targets and len(nodes) == len(node.args) == 2 and not node.kwargs
+def _terms(node: fx.Node) -> list[fx.Node]:
+    """The two tensors that a call adds; none where it does something else."""
+    if node.target not in (operator.add, operator.iadd, torch.add, "add", "add_"):
+        return []
+    given = [*node.args, *(value for name, value in node.kwargs.items() if name != "alpha")]
+    tensors = [value for value in given if isinstance(value, fx.Node) and not _is_batch_size(value)]
+    return tensors if len(tensors) == len(given) == 2 else []
 
 
 def _branches(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, list[fx.Node]]:
     """The main input of a sum, and the other branch from its root, spikes as a rule, to its last layer."""
+    factor = node.kwargs.get("alpha", 1)
+    if factor != 1:
+        raise ModelError(
+            f"{_where(node)} adds a branch alpha={factor} times, and a factor has no integer form: leave alpha out, "
+            "for what the spikes of a shortcut are worth is trained"
+        )
     order = {other: i for i, other in enumerate(node.graph.nodes)}
-    one, two = (_path(cast(fx.Node, argument), modules) for argument in node.args)
+    one, two = (_path(term, modules) for term in _terms(node))
     while len(one) > 1 and len(two) > 1 and one[1] is two[1]:  # they part later
         one, two = one[1:], two[1:]
-    first = (order[one[0]], len(one) > 1) >= (order[two[0]], len(two) > 1)
+    first = (order[one[0]], _weighs(one, modules)) >= (order[two[0]], _weighs(two, modules))
     main, shortcut = (one, two) if first else (two, one)
     return main[-1], shortcut
+
+
+def _weighs(path: list[fx.Node], modules: dict[str, nn.Module]) -> bool:
+    """Whether there are weights behind the root of a branch."""
+    return any(isinstance(modules.get(str(node.target)), nn.Conv2d | nn.Linear) for node in path[1:])
 
 
 def _path(node: fx.Node, modules: dict[str, nn.Module]) -> list[fx.Node]:
     """The nodes from the nearest spikes, sum or input before a node up to it."""
     path = [node]
-    while not (_is_lif(node, modules) or _adds(node) or node.op == "placeholder"):
+    while not (_is_lif(node, modules) or _terms(node) or node.op == "placeholder"):
         inputs = [source for source in node.all_input_nodes if not _is_batch_size(source)]
         if len(inputs) != 1:
             break
@@ -214,6 +227,13 @@ def _is_lif(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 
 def _join(node: fx.Node, shortcut: list[fx.Node], modules: dict[str, nn.Module], places: dict[fx.Node, int]) -> Layer:
     root, *rest = shortcut
+    for part in shortcut:
+        if part.target is F.dropout or isinstance(modules.get(str(part.target)), nn.Dropout):
+            raise ModelError(
+                f"{_where(part)}: training drops inputs of a sum's main branch or the sum itself, never what a "
+                "shortcut adds: move dropout into the main branch, conv(dropout(y)), or behind the sum, "
+                "dropout(bn(conv(y) + shortcut(x)))"
+            )
     if not _is_lif(root, modules):
         raise ModelError(
             f"a shortcut must start at the spikes of a LIF layer, but {_where(node)} adds what comes from "

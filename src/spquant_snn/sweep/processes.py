@@ -6,7 +6,6 @@ one folder share its points, and one that was killed leaves trainings that the n
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -61,7 +60,7 @@ def train_all(places: Sequence[Place], command: Command, jobs: int, tell: Tell) 
         tell: is told what happens to each point.
 
     Raises:
-        RunError: a folder cannot be written or locked.
+        RunError: a folder cannot be written or locked, or the system has no such locks.
         KeyboardInterrupt: it was stopped.
     """
     waiting, running, failed, busy = list(places), list[_Training](), list[Place](), set[str]()
@@ -136,6 +135,13 @@ def _stop(running: Sequence[_Training]) -> None:
 def _locked(folder: Path) -> Iterator[int | None]:
     """The lock of a folder, which is made if need be; None where another process has it. A process that inherits it
     keeps it."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        raise RunError(
+            "a sweep locks the folders of its runs by Python's fcntl, which this system does not have: "
+            "train its points one after another, by the commands that 'spquant sweep FILE --list' prints"
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)

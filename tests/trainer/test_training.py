@@ -1,0 +1,203 @@
+"""SpQuantTrainer: the promise of the README, and learning."""
+
+import json
+import os
+
+import pytest
+import torch
+
+import spquant_snn
+from quarters import DATA, SMALL, Net, same, weights
+from spquant_snn import ModelError, SpQuantTrainer
+from spquant_snn.data import hold_out
+from spquant_snn.train import loop
+from spquant_snn.train.metrics import measure
+
+
+class Items(torch.utils.data.Dataset):
+    """A map-style Dataset, as torchvision's."""
+
+    def __init__(self, pair):
+        self.images, self.labels = pair
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index].float() / 255, int(self.labels[index])
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "epochs", "least"),
+    [("lenet-snn:0.25", "digits", 3, 60), ("net", DATA, 6, 85), ("net", tuple(map(Items, DATA)), 6, 85)],
+    ids=["names", "tensors", "datasets"],
+)
+def test_the_promise(model, dataset, epochs, least, capsys):
+    model = Net() if model == "net" else model
+    # fmt: off
+    trainer = SpQuantTrainer(model, dataset, quantization_bits=8)
+    trainer.train(epochs=epochs)
+    accuracy = trainer.evaluate()
+    print(f"Test Accuracy: {accuracy:.2f}%")
+    # fmt: on
+    assert isinstance(accuracy, float)
+    assert least < accuracy <= 100
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("epoch ") for line in lines) == epochs
+    assert lines[-1] == f"Test Accuracy: {accuracy:.2f}%"
+    files = ["checkpoint.pt", "config.toml", "metrics.jsonl", "model.safetensors", "model.spq", "run.json"]
+    assert sorted(os.listdir(trainer.run.path)) == files
+    program = spquant_snn.load(trainer.run.integers)
+    test = trainer.data.test
+    correct = (program.predict(test.images) == test.labels.numpy()).mean()
+    assert 100 * correct == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("bits", ["ternary", 1.58, 2, 8, 32])
+def test_every_width_trains(bits):
+    trainer = SpQuantTrainer(Net(), DATA, quantization_bits=bits, **SMALL).train(epochs=8)
+    assert trainer.evaluate() > 60
+    assert trainer.run.integers.exists() is (bits != 32)
+
+
+def test_the_width_of_one_kind_can_be_its_own():
+    trainer = SpQuantTrainer(Net(), DATA, quantization_bits=4, weight_bits="ternary", **SMALL)
+    assert (trainer.config.weight_bits, trainer.config.state_bits) == (1.58, 4)
+    trainer = SpQuantTrainer(Net(), DATA, quantization_bits=4, state_bits=2, **SMALL)
+    assert (trainer.config.weight_bits, trainer.config.state_bits) == (4, 2)
+    assert trainer.network.hidden[0].lif.levels.low == -2
+
+
+def test_the_seed_decides_everything(tmp_path):
+    def train(seed):
+        torch.rand(3)
+        trainer = SpQuantTrainer("lenet-snn:0.1", DATA, 2, seed=seed, **SMALL).train(epochs=2)
+        return weights(trainer), trainer.run.integers.read_bytes()
+
+    first, again, other = train(3), train(3), train(4)
+    assert same(first[0], again[0])
+    assert first[1] == again[1]
+    assert not same(first[0], other[0])
+
+
+def test_nothing_is_written_before_training(tmp_path):
+    trainer = SpQuantTrainer(Net(), DATA, out="x", **SMALL)
+    trainer.evaluate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_does_not_touch_the_test_images_nor_learn_from_those_held_out(monkeypatch):
+    trainer = SpQuantTrainer(Net(), DATA, 2, **SMALL)
+    learnt, looked_at = [], []
+    forward = type(trainer.network).forward
+
+    def spy(self, x, probe=None):
+        (learnt if self.training else looked_at).extend(image.flatten().tolist() for image in x)
+        return forward(self, x, probe)
+
+    monkeypatch.setattr(type(trainer.network), "forward", spy)
+    test = trainer.data.test
+    object.__setattr__(trainer.data, "test", None)
+    trainer.train(epochs=2)
+    rest, held = hold_out(trainer.data.train, 20, 0)
+    assert trainer.config.validation == 20
+
+    def flat(part):
+        return {tuple(image.flatten().tolist()) for image in part.images}
+
+    assert set(map(tuple, learnt)) == flat(rest)
+    assert set(map(tuple, looked_at)) == flat(held)
+    assert not flat(rest) & flat(held)
+    assert not flat(test) & (flat(rest) | flat(held))
+
+
+def test_the_best_epoch_is_kept(monkeypatch):
+    accuracies = iter([50.0, 80.0, 80.0, 70.0])
+    kept = []
+
+    def scripted(network, data, **kwargs):
+        metrics = measure(network, data, **kwargs)
+        kept.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        object.__setattr__(metrics, "accuracy", next(accuracies))
+        object.__setattr__(metrics, "loss", float(len(kept)))
+        return metrics
+
+    monkeypatch.setattr(loop, "measure", scripted)
+    trainer = SpQuantTrainer(Net(), DATA, 2, **SMALL).train(epochs=4)
+    assert same(weights(trainer), kept[1])
+    assert not same(kept[1], kept[3])
+    assert trainer.run.read_record()["best"] == {"epoch": 2, "val_accuracy": 80.0, "val_loss": 2.0}
+
+
+def test_training_again_goes_on_from_the_best_as_a_new_run():
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="first", finetune_epochs=1, **SMALL).train(epochs=3)
+    first, start = trainer.run.path, weights(trainer)
+    starts = []
+    fit = loop.fit
+
+    def spy(network, *args):
+        starts.append(({name: tensor.clone() for name, tensor in network.state_dict().items()}, network.frozen))
+        return fit(network, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spquant_snn.trainer.fit", spy)
+        trainer.train(epochs=2)
+    assert trainer.run.path == first.with_name("first-2")
+    assert len(trainer.run.metrics.read_text("utf-8").splitlines()) == 3
+    assert len((first / "metrics.jsonl").read_text("utf-8").splitlines()) == 4
+    assert same(starts[0][0], start)
+    assert starts[0][1] is False
+
+
+@pytest.mark.parametrize("count", [3, 17, 18, 45])
+def test_any_number_of_images_will_do(count):
+    trainer = SpQuantTrainer(Net(), ((DATA[0][0][:count], DATA[0][1][:count]), DATA[1]), 2, quiet=True)
+    trainer.train(epochs=1)
+    assert 0 <= trainer.evaluate() <= 100
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_smoothing": 0.1, "clip_norm": 1.0, "schedule": "cosine", "weight_decay": 0.01},
+        {"weight_quantizer": "learned", "timesteps": 3},
+        {"precision": "bf16"},
+        {"augment": False, "batch_size": 7, "validation": 1},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_that_learn(options):
+    trainer = SpQuantTrainer(Net(), DATA, 2, **(SMALL | options)).train(epochs=4)
+    assert trainer.evaluate() > 60
+
+
+def test_early_exit_is_measured_on_the_images_held_out_and_the_test_set():
+    trainer = SpQuantTrainer(Net(), DATA, 2, timesteps=3, loss="tet", **SMALL).train(epochs=4)
+    found = trainer.early_exit((0.0, 100.0))
+    _, validation = hold_out(trainer.data.train, 20, 0)
+    assert (found.held_out, found.test) == (20, 101)
+    assert found.after[-1].test.accuracy == trainer.evaluate()
+    assert found.after[-1].held_out.accuracy == measure(trainer.deployed(), validation).accuracy
+    assert found.at[0].test.steps <= 3
+    assert (found.at[1].margin, found.at[1].test) == (0, found.after[0].test)
+    with pytest.raises(ModelError, match="no integer form"):
+        SpQuantTrainer(Net(), DATA, 32, **SMALL).early_exit()
+
+
+def test_fine_tuning_ends_with_the_integers_that_were_trained(tmp_path):
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="tuned", finetune_epochs=2, **SMALL).train(epochs=3)
+    assert trainer.network.frozen
+    lines = [json.loads(line) for line in trainer.run.metrics.read_text("utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    best = trainer.run.read_record()["best"]
+    _, validation = hold_out(trainer.data.train, 20, 0)
+    assert measure(trainer.deployed(), validation).accuracy == best["val_accuracy"]
+    assert same(weights(trainer), weights(SpQuantTrainer.resume("tuned", Net(), DATA, quiet=True)))
+
+
+def test_distillation_imitates_the_run_of_a_twin():
+    twin = SpQuantTrainer("lenet-snn:0.1", DATA, 32, out="twin", **SMALL).train(epochs=3)
+    alone = SpQuantTrainer("lenet-snn:0.1", DATA, 2, **SMALL).train(epochs=2)
+    taught = SpQuantTrainer("lenet-snn:0.1", DATA, 2, teacher="twin", **SMALL).train(epochs=2)
+    assert twin.evaluate() > 60
+    assert not same(weights(alone), weights(taught))
