@@ -34,7 +34,8 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         shapes: shape of the neurons of each layer.
-        recompute: whether the backward pass in training form computes each layer again, for less memory.
+        recompute: whether the backward pass in training form computes each layer again, for less memory; but for layers
+            of which blocks are skipped.
 
     Raises:
         ModelError: layers do not fit one another.
@@ -122,7 +123,9 @@ class SpikingNetwork(nn.Module):
         for i, stage in enumerate(self.hidden):
             run = partial(self._spikes, stage, steps=steps, still=still, probe=probe)
             source = sources.of(stage)
-            h = recomputed(run, stage, h, source) if self.recompute and probe is None else run(h, source)
+            # What is skipped is decided by a cut that may have moved before the backward pass.
+            again = self.recompute and probe is None and stage.skipping is None
+            h = recomputed(run, stage, h, source) if again else run(h, source)
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)
