@@ -119,6 +119,11 @@ def test_each_shape_is_tried_once(monkeypatch, fails):
         sums._right.cache_clear()
 
 
+def test_a_device_without_autocast_has_sums_too():
+    parts = (part.to("meta") for part in drawn(0, Geometry()))
+    assert sums.sums(*parts, Geometry()).device.type == "meta"
+
+
 def test_memory_is_taken_on_the_device_of_the_input():
     x, codes, scale = drawn(0, Geometry())
     given = [part.requires_grad_() for part in (x, codes, scale)]

@@ -12,6 +12,7 @@ does not see: products of spikes and codes need no more bits than they have. For
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -69,12 +70,11 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
         device = x.device.type
         bytes_, largest = as_bytes(x) if device == "cpu" and x.dtype == torch.float32 else (None, 0)
-        ctx.geometry, ctx.dtype = geometry, x.dtype
-        if torch.is_autocast_enabled(device):
-            ctx.dtype = torch.get_autocast_dtype(device)
+        low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        ctx.geometry, ctx.dtype = geometry, torch.get_autocast_dtype(device) if low else x.dtype
         data, ctx.packing = pack(x.to(ctx.dtype) if bytes_ is None else x, bytes_, largest)
         ctx.save_for_backward(codes, scale, data)
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False) if low else nullcontext():
             if bytes_ is not None and _takes_int8(bytes_, codes, geometry):
                 return _int8(bytes_, codes.to(torch.int8), scale, geometry)
             return _weigh(x, codes, geometry).mul_(_beside(scale, codes))
