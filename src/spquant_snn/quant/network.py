@@ -91,8 +91,8 @@ class SpikingNetwork(nn.Module):
         return self.train(self.training)
 
     def use_plain_path(self) -> SpikingNetwork:
-        """Train by torch's own operations from now on, one for each step of the method: the form that the faster ones
-        are compared with. Returns the network itself."""
+        """Compute sums and neurons by torch's own operations from now on, one for each step of the method: the form
+        that the faster ones are compared with. Returns the network itself."""
         for module in self.modules():
             if isinstance(module, LIF | Synapse):
                 module.plain = True
