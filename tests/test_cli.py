@@ -370,8 +370,10 @@ def test_doctor_says_in_what_sums_are_computed(monkeypatch, reason):
 def test_a_training_says_once_that_sums_are_slower(monkeypatch, spquant):
     line = "sums are computed in float32, slower: they are not wanted"
     call = ("train", "--dataset", "digits", "--model", "4C3-P2-FC10", "--epochs", "1", "--out")
-    for reason, bits, told in ((None, 2, 0), ("they are not wanted", 2, 1), ("they are not wanted", 32, 0)):
+    slow = "they are not wanted"
+    for reason, weights, state, told in ((None, 2, 2, 0), (slow, 2, 2, 1), (slow, 2, 32, 1), (slow, 32, 2, 0)):
         monkeypatch.setattr("spquant_snn.trainer.no_int8", lambda reason=reason: reason)
-        code, out, err = spquant(*call, f"run-{bits}-{told}", "--weight-bits", bits, "--state-bits", bits)
+        run = f"run-{weights}-{state}-{told}"
+        code, out, err = spquant(*call, run, "--weight-bits", weights, "--state-bits", state)
         assert (code, err) == (0, "")
         assert " ".join(out.split()).count(line) == told

@@ -16,7 +16,7 @@ from .errors import ConfigError, ModelError, RunError
 from .integer.file import save
 from .integer.lower import lower
 from .nn.sums import no_int8
-from .quant.grids import Bits, describe
+from .quant.grids import FLOAT, Bits, describe
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
 from .report.page import run_page, write_page
@@ -177,7 +177,7 @@ class SpQuantTrainer:
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             what = "images" if self._still else "recordings"
             display.say(f"{len(train):,} {what}, {len(validation):,} more held out; run folder {run.path}")
-            if self.device.type == "cpu" and config.quant.integer and no_int8() is not None:
+            if self.device.type == "cpu" and config.weight_bits != FLOAT and no_int8() is not None:
                 display.say(f"sums are computed in float32, slower: {no_int8()}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             try:

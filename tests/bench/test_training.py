@@ -23,7 +23,7 @@ from spquant_snn.bench.steps import (
     step_of,
     ways,
 )
-from spquant_snn.bench.training import Plan, Report, measure
+from spquant_snn.bench.training import COMPILED, Plan, Report, measure
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn.lif import LIF
 
@@ -107,10 +107,37 @@ def test_the_loop_is_the_neuron_of_this_package_in_floating_point():
     assert torch.equal(layer.potential, first)
 
 
-def test_both_forms_of_a_peer_take_the_same_step():
+def closed_over(function):
+    return {n: c.cell_contents for n, c in zip(function.__code__.co_freevars, function.__closure__, strict=True)}
+
+
+def test_both_forms_of_a_peer_are_the_same_network():
+    """With fixed statistics; in training each form normalises over what it is given at once."""
     assert ways(LOOP) == (FOLDED, OUTERMOST)
+    logits = []
     for form in ways(LOOP):
-        assert peak(step_of(SMALL, LOOP, form)) > 1000
+        forward = closed_over(step_of(SMALL, LOOP, form))["forward"]
+        network = closed_over(forward)["network"]
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.constant_(module.weight, 4.0)  # so that neurons fire
+        network.eval()
+        logits.append(forward())
+    assert logits[0].std() > 0.01
+    assert torch.allclose(*logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_compiler_that_fails_is_told_of_and_the_rest_is_measured(monkeypatch, early):
+    def fails(*given, **options):
+        raise RuntimeError("no working C++ compiler\nand more")
+
+    monkeypatch.setattr(torch, "compile", fails if early else lambda layer, dynamic: fails)
+    report = measure(Plan(neurons=(2, 3), steps=(2,), works=(), held=(), rounds=1, threads=(1,)))
+    by = {row.against: row for row in report.rows[1]}
+    assert by[LOOP].ratio is not None
+    said = "torch.compile does not work here (no working C++ compiler): repair it, or leave it out with --no-compiled"
+    assert by[COMPILED].missing == said
 
 
 def test_bytes_are_counted_once():

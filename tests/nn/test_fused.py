@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 
@@ -66,6 +67,20 @@ def test_threads_share_the_neurons_out(threads, monkeypatch):
     assert torch.equal(fast[0], plain[0])
     torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
     assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-4)
+
+
+def test_layers_of_all_sizes_share_the_same_threads(monkeypatch):
+    monkeypatch.setattr(fused, "_FEWEST", 10)
+    fused._pool.cache_clear()
+    before, had = torch.get_num_threads(), set(threading.enumerate())
+    try:
+        torch.set_num_threads(4)
+        for neurons_ in (20, 30, 40):
+            LIF()(torch.rand(2, neurons_))
+        ours = [t for t in set(threading.enumerate()) - had if t.name.startswith("spquant-neurons")]
+        assert 1 <= len(ours) <= 4
+    finally:
+        torch.set_num_threads(before)
 
 
 # When it is taken.

@@ -71,13 +71,70 @@ def test_int8_takes_part_where_it_can(monkeypatch, low):
     int8 = sums._int8
     monkeypatch.setattr(sums, "_int8", lambda *given: calls.append(given) or int8(*given))
     x, codes, scale = drawn(0, Geometry())
-    with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        made = sums.sums(x, codes, scale, Geometry())
+    sums._right.cache_clear()
+    for _ in range(2):  # the first time there is a trial before it
+        calls.clear()
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            made = sums.sums(x, codes, scale, Geometry())
     assert len(calls) == 1
     assert made.dtype == torch.float32
-    for other_x, other_codes in ((x * 0.5, codes), (x * 256, codes), (-x, codes), (x, codes * 128)):
+    nothing = codes * float("nan")
+    for other_x, other_codes in ((x * 0.5, codes), (x * 256, codes), (-x, codes), (x, codes * 128), (x, nothing)):
         sums.sums(other_x, other_codes, scale, Geometry())
     assert len(calls) == 1
+
+
+WRONG = Geometry((1, 2), (2, 0))  # in oneDNN 3.12, for one input channel
+
+
+def test_shapes_whose_int8_kernel_is_wrong_are_left_to_float32():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 5, (1, 1, 3, 3), generator=draw).float()
+    codes = torch.randint(-9, 10, (33, 1, 5, 3), generator=draw).float()
+    assert torch.equal(sums.sums(x, codes, torch.ones(1), WRONG), F.conv2d(x, codes, None, WRONG.stride, WRONG.padding))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_each_shape_is_tried_once(monkeypatch, fails):
+    if no_int8() is not None:
+        pytest.skip(no_int8())
+    calls, int8 = [], sums._int8
+
+    def wrong(*given):
+        calls.append(given)
+        if fails:
+            raise RuntimeError("could not create a primitive")
+        return int8(*given) + 1
+
+    monkeypatch.setattr(sums, "_int8", wrong)
+    x, codes, scale = drawn(0, Geometry())
+    sums._right.cache_clear()
+    try:
+        for _ in range(3):
+            assert torch.allclose(sums.sums(x, codes, scale, Geometry()), as_meant(x, codes, scale, Geometry()))
+        assert len(calls) == 1
+        sums.sums(x[:2], codes, scale, Geometry())
+        assert len(calls) == 2
+    finally:
+        sums._right.cache_clear()
+
+
+def test_a_device_without_autocast_has_sums_too():
+    parts = (part.to("meta") for part in drawn(0, Geometry()))
+    assert sums.sums(*parts, Geometry()).device.type == "meta"
+
+
+def test_memory_is_taken_on_the_device_of_the_input():
+    x, codes, scale = drawn(0, Geometry())
+    given = [part.requires_grad_() for part in (x, codes, scale)]
+    no_int8.cache_clear()
+    sums._right.cache_clear()
+    with torch.device("meta"):
+        out = sums.sums(*given, Geometry())
+        out.sum().backward()
+        assert no_int8() == sums.no_int8.__wrapped__()
+    assert torch.equal(out, sums.sums(*given, Geometry()))
+    assert codes.grad.device.type == "cpu"
 
 
 def test_a_processor_whose_int8_saturates_is_not_used(monkeypatch):
@@ -145,6 +202,7 @@ def test_whole_numbers_are_kept_in_little_memory(count, largest, seed, plain):
     with pytest.MonkeyPatch.context() as patch:
         if plain:  # no compiler
             patch.setattr(spikes, "_library", lambda: None)
+        assert spikes.as_bytes(x[:0])[1] == 0
         for given_x in (x, x.contiguous(memory_format=torch.channels_last), x[..., ::2]):
             bytes_, most = spikes.as_bytes(given_x)
             assert torch.equal(bytes_.float(), given_x)

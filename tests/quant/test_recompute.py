@@ -7,6 +7,8 @@ from torch import nn
 from spquant_snn import LIF, QuantConfig, prepare
 from spquant_snn.nn.layers import SpikingSequential
 from spquant_snn.nn.models import build_model
+from spquant_snn.sparsity.blocks import insert_skipping
+from spquant_snn.sparsity.cut import CutTraining
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 from spquant_snn.train.device import multiplies_bf16
 
@@ -116,3 +118,80 @@ def test_a_network_that_trains_nothing_is_left_alone():
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     assert not network(torch.zeros(2, 1, 12, 12, dtype=torch.uint8)).requires_grad
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_hooks_of_parameters_are_called_once_each_with_a_gradient(recompute):
+    network = plain(2).train()
+    network.recompute = recompute
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    before, after = [], []
+    for name, parameter in trained.items():
+        parameter.register_hook(lambda gradient, name=name: before.append((name, gradient.shape)))
+        parameter.register_post_accumulate_grad_hook(lambda parameter, name=name: after.append(name))
+    network(torch.full((2, 1, 12, 12), 200, dtype=torch.uint8)).sum().backward()
+    assert sorted(before) == sorted((name, parameter.shape) for name, parameter in trained.items())
+    assert sorted(after) == sorted(trained)
+
+
+def test_a_layer_of_which_nothing_trained_takes_part_is_no_trouble():
+    network = gated(2).train()
+    network.recompute = True
+    first = network.hidden[0]
+    first.requires_grad_(False)
+    first.gate.learning = False
+    first.gate.logits.requires_grad_(True)
+    network(torch.full((2, 1, 12, 12), 200, dtype=torch.uint8)).sum().backward()
+    assert first.gate.logits.grad is None
+    assert network.hidden[1].synapse.weight.grad is not None
+
+
+def test_running_statistics_stay_where_they_were_if_the_second_time_fails(monkeypatch):
+    network = plain(2).train()
+    network.recompute = True
+    loss = network(torch.full((2, 1, 12, 12), 200, dtype=torch.uint8)).sum()
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+    def fails(*given):
+        raise MemoryError
+
+    monkeypatch.setattr(network.hidden[0].lif, "still", fails)
+    with pytest.raises(MemoryError):
+        loss.backward()
+    for name, buffer in network.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_second_derivative_is_refused(recompute):
+    network, seen = plain(2).train(), []
+    network.recompute = recompute
+    logits = network(torch.full((2, 1, 12, 12), 200, dtype=torch.uint8), watch=lambda _, spikes: seen.append(spikes))
+    (gradient,) = torch.autograd.grad(logits.square().sum(), seen[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        gradient.square().sum().backward()
+
+
+def test_blocks_are_skipped_as_without():
+    """The cut moves between forward and backward."""
+    found = []
+    for recompute in (False, True):
+        network = plain(2).train()
+        network.recompute = recompute
+        insert_skipping(network)
+        cut, losses = CutTraining(network, 0.4, 10), []
+        draw = torch.Generator().manual_seed(0)
+        for step in range(4):
+            x = torch.randint(0, 256, (4, 1, 12, 12), dtype=torch.uint8, generator=draw)
+            torch.manual_seed(step)
+            moment = 6.2 + step / 4  # while predictors learn
+            cut.begin_step(moment)
+            loss = network(x).square().mean()
+            loss = loss + cut.penalty(moment, loss)
+            loss.backward()
+            losses.append(loss.item())
+        found.append((losses, {name: p.grad for name, p in network.named_parameters() if p.grad is not None}))
+    (losses, left), (again, right) = found
+    assert losses == again
+    assert left.keys() == right.keys()
+    assert all(torch.equal(value, right[name]) for name, value in left.items())

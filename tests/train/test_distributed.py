@@ -44,6 +44,7 @@ def jobs(tiny, quadrants):
         "plain": (tiny(), CONFIG),
         "dropout": (tiny(drop=0.3), CONFIG),
         "parts": (tiny(drop=0.3), replace(CONFIG, accumulate=3, clip_norm=0.5)),
+        "again": (tiny(drop=0.3), replace(CONFIG, accumulate=2, checkpoint_time=True)),
         "gates": (gated, replace(CONFIG, epochs=5, target_ops=0.5, target_rate=0.1)),
         "distant": (tiny(), replace(CONFIG, target_synops=100.0, epochs=3)),
         "float": (tiny(bits=32), replace(CONFIG, precision="bf16")),
@@ -79,7 +80,7 @@ def losses(run):
 # Equality.
 
 
-@pytest.mark.parametrize("name", ["plain", "dropout", "parts", "gates", "distant", "float"])
+@pytest.mark.parametrize("name", ["plain", "dropout", "parts", "again", "gates", "distant", "float"])
 def test_two_processes_train_as_one(jobs, together, name):
     steps, metrics, state = together[0][name]
     expected_steps, expected_metrics, expected = processes.run(jobs[name])

@@ -198,7 +198,25 @@ def _others(compiled: bool) -> dict[str, Callable[[], nn.Module]]:
         SPIKINGJELLY: lambda: spikingjelly()(),
         SNNTORCH: lambda: snntorch()(),
     }
-    return others | ({COMPILED: lambda: torch.compile(Loop(), dynamic=False)} if compiled else {})  # type: ignore[return-value]
+    return others | ({COMPILED: _compiled} if compiled else {})
+
+
+def _compiled() -> nn.Module:
+    """The loop by torch.compile, which is tried here.
+
+    Raises:
+        MissingDependencyError: it does not work.
+    """
+    try:
+        layer: nn.Module = torch.compile(Loop(), dynamic=False)  # type: ignore[assignment]
+        with silence():
+            layer(torch.zeros(1, 1))
+    except Exception as error:  # of many types: compilers, headers, versions of Python
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MissingDependencyError(
+            f"torch.compile does not work here ({said}): repair it, or leave it out with --no-compiled"
+        ) from None
+    return layer
 
 
 def _turning(layer: nn.Module, current: Tensor, pull: Tensor) -> Call:

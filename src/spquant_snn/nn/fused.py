@@ -266,12 +266,12 @@ def _shared_out(work: Callable[[int, int], Any], neurons: int) -> list[Any]:
     ends = [neurons * i // parts for i in range(parts + 1)]
     if parts == 1:
         return [work(0, neurons)]
-    return list(_pool(parts).map(work, ends[:-1], ends[1:]))
+    return list(_pool(torch.get_num_threads()).map(work, ends[:-1], ends[1:]))
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that wait for the next step: to start them takes as long as what they do."""
+    """Threads that wait for the next step, of whichever layer: to start them takes as long as what they do."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
     return ThreadPoolExecutor(threads, "spquant-neurons")

@@ -61,7 +61,9 @@ def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
     library = _library() if x.device.type == "cpu" and x.dtype == torch.float32 else None
     if library is None:
         bytes_ = x.to(torch.uint8)
-        return (bytes_, int(bytes_.max())) if torch.equal(bytes_.to(x.dtype), x) else (None, 0)
+        if not torch.equal(bytes_.to(x.dtype), x):
+            return None, 0
+        return bytes_, int(bytes_.max()) if x.numel() else 0
     bytes_ = torch.empty_like(x, dtype=torch.uint8)
     largest = library.spikes_narrow(x.numel(), x.data_ptr(), bytes_.data_ptr())
     return (None, 0) if largest < 0 else (bytes_, largest)
@@ -76,7 +78,7 @@ def pack(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor, Packin
     library = _library() if largest <= 1 and bytes_.device.type == "cpu" else None
     if library is None:
         return flat, Packing(like)
-    packed = torch.empty(-(-flat.numel() // 8), dtype=torch.uint8)
+    packed = flat.new_empty(-(-flat.numel() // 8))
     library.spikes_pack(flat.numel(), flat.data_ptr(), packed.data_ptr())
     return packed, Packing(like, bits=True)
 

@@ -3,7 +3,8 @@
 Forward, a spike is a 0 or a 1, a pixel a byte and a code an integer of a few bits: their sums are whole numbers, which
 int8 arithmetic gives exactly, and so does float32 while they stay below 2**24. On CPUs with int8 dot products the
 kernels of oneDNN take them as bytes; elsewhere float32 does the same sums, slower. Both give the same floats, bit for
-bit, since the one rounding left is that of the sum times its scale.
+bit, since the one rounding left is that of the sum times its scale. A few kernels of oneDNN are wrong (3.12: of one
+input channel, if only the columns are strided), so each shape is tried once and left to float32 where they are.
 
 Backward is what it is for a convolution or a full connection in float32, or in the type of autocast, which forward
 does not see: products of spikes and codes need no more bits than they have. For that, spikes are kept as bits.
@@ -11,6 +12,7 @@ does not see: products of spikes and codes need no more bits than they have. For
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -53,10 +55,10 @@ def sums(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
 def no_int8() -> str | None:
     """Why sums are not computed in int8 on this CPU; None where they are."""
     try:
-        x = torch.full((1, 16, 4, 4), 255, dtype=torch.uint8)
-        codes = torch.full((16, 16, 3, 3), 127, dtype=torch.int8)
+        x = torch.full((1, 16, 4, 4), 255, dtype=torch.uint8, device="cpu")
+        codes = torch.full((16, 16, 3, 3), 127, dtype=torch.int8, device="cpu")
         codes[::2].neg_()
-        found = _int8(x, codes, torch.ones(16), Geometry(padding=(1, 1)))
+        found = _int8(x, codes, torch.ones(16, device="cpu"), Geometry(padding=(1, 1)))
         meant = F.conv2d(x.double(), codes.double(), padding=1)
     except (AttributeError, RuntimeError, NotImplementedError) as error:
         return f"this torch has no int8 convolution for it ({str(error).splitlines()[0]})"
@@ -68,13 +70,12 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
         device = x.device.type
         bytes_, largest = as_bytes(x) if device == "cpu" and x.dtype == torch.float32 else (None, 0)
-        ctx.geometry, ctx.dtype = geometry, x.dtype
-        if torch.is_autocast_enabled(device):
-            ctx.dtype = torch.get_autocast_dtype(device)
+        low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        ctx.geometry, ctx.dtype = geometry, torch.get_autocast_dtype(device) if low else x.dtype
         data, ctx.packing = pack(x.to(ctx.dtype) if bytes_ is None else x, bytes_, largest)
         ctx.save_for_backward(codes, scale, data)
-        with torch.autocast(device, enabled=False):
-            if bytes_ is not None and _takes_int8(codes, geometry):
+        with torch.autocast(device, enabled=False) if low else nullcontext():
+            if bytes_ is not None and _takes_int8(bytes_, codes, geometry):
                 return _int8(bytes_, codes.to(torch.int8), scale, geometry)
             return _weigh(x, codes, geometry).mul_(_beside(scale, codes))
 
@@ -94,12 +95,28 @@ class _Sums(torch.autograd.Function):
         return to_x, to_weight * _column(scale, codes), to_scale, None
 
 
-def _takes_int8(codes: Tensor, geometry: Geometry) -> bool:
+def _takes_int8(x: Tensor, codes: Tensor, geometry: Geometry) -> bool:
     """Full connections are not worth the packing of their weights, which is done anew in each step."""
     if codes.dim() != 4 or geometry.groups != 1 or no_int8() is not None:
         return False
     low, high = torch.aminmax(codes)
-    return bool(low >= _CODES[0]) and bool(high <= _CODES[1])
+    if not (low >= _CODES[0] and high <= _CODES[1]):  # or one is not a number
+        return False
+    return _right(x.shape, codes.shape, geometry, torch.get_num_threads())
+
+
+@cache
+def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, threads: int) -> bool:
+    """Whether the kernel that oneDNN takes for these shapes, and so many threads, gives the sums of float32, on numbers
+    so small that those are exact."""
+    draw = torch.Generator("cpu").manual_seed(0)
+    x = torch.randint(0, 4, x_shape, dtype=torch.uint8, generator=draw, device="cpu")
+    codes = torch.randint(-7, 8, shape, dtype=torch.int8, generator=draw, device="cpu")
+    try:
+        found = _int8(x, codes, torch.ones(len(codes), device="cpu"), geometry)
+    except RuntimeError:  # it has none
+        return False
+    return torch.equal(found, _weigh(x.float(), codes.float(), geometry))
 
 
 def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
@@ -107,7 +124,7 @@ def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor
     stride, padding, apart = list(geometry.stride), list(geometry.padding), [1, 1]
     ops = torch.ops.onednn
     packed = ops.qconv_prepack(codes, scale, 1.0, 0, stride, padding, apart, geometry.groups, list(x.shape))
-    zeros = torch.zeros(len(codes), dtype=torch.int32)
+    zeros = torch.zeros(len(codes), dtype=torch.int32, device=codes.device)
     shape = (stride, padding, apart, geometry.groups)
     made: Tensor = ops.qconv_pointwise(
         x, 1.0, 0, packed, scale.float(), zeros, None, *shape, 1.0, 0, torch.float32, "none", [], ""

@@ -34,7 +34,8 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         shapes: shape of the neurons of each layer.
-        recompute: whether the backward pass in training form computes each layer again, for less memory.
+        recompute: whether the backward pass in training form computes each layer again, for less memory; but for layers
+            of which blocks are skipped.
 
     Raises:
         ModelError: layers do not fit one another.
@@ -90,8 +91,8 @@ class SpikingNetwork(nn.Module):
         return self.train(self.training)
 
     def use_plain_path(self) -> SpikingNetwork:
-        """Train by torch's own operations from now on, one for each step of the method: the form that the faster ones
-        are compared with. Returns the network itself."""
+        """Compute sums and neurons by torch's own operations from now on, one for each step of the method: the form
+        that the faster ones are compared with. Returns the network itself."""
         for module in self.modules():
             if isinstance(module, LIF | Synapse):
                 module.plain = True
@@ -122,7 +123,9 @@ class SpikingNetwork(nn.Module):
         for i, stage in enumerate(self.hidden):
             run = partial(self._spikes, stage, steps=steps, still=still, probe=probe)
             source = sources.of(stage)
-            h = recomputed(run, stage, h, source) if self.recompute and probe is None else run(h, source)
+            # What is skipped is decided by a cut that may have moved before the backward pass.
+            again = self.recompute and probe is None and stage.skipping is None
+            h = recomputed(run, stage, h, source) if again else run(h, source)
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ..nn.spikes import Packing, as_bytes, pack
 
@@ -24,18 +25,17 @@ def recomputed(run: Run, module: nn.Module, x: Tensor, source: Tensor | None) ->
     Random numbers are drawn as the first time, and buffers of the ``module``, such as running statistics, move once.
     Gradients of its parameters are added to their ``grad``; ``torch.autograd.grad`` does not see them.
     """
-    anchor = next((parameter for parameter in module.parameters() if parameter.requires_grad), None)
-    if not torch.is_grad_enabled() or (anchor is None and not x.requires_grad):
+    trained = x.requires_grad or any(parameter.requires_grad for parameter in module.parameters())
+    if not torch.is_grad_enabled() or not trained:
         return run(x, source)
+    anchor = x.new_zeros((), requires_grad=True)  # the module's own would be told of two gradients, one of them None
     spikes: Tensor = _Recomputed.apply(x, source, anchor, run, module)  # type: ignore[no-untyped-call]
     return spikes
 
 
 class _Recomputed(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, source: Tensor | None, anchor: Tensor | None, run: Run, module: nn.Module
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, source: Tensor | None, anchor: Tensor, run: Run, module: nn.Module) -> Tensor:
         device = x.device.type
         ctx.run, ctx.module = run, module
         ctx.autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
@@ -48,6 +48,7 @@ class _Recomputed(torch.autograd.Function):
         return run(x, source)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         leaves = [
             data.new_zeros((), dtype=ctx.dtype).expand(shape).requires_grad_(wanted)
@@ -55,20 +56,30 @@ class _Recomputed(torch.autograd.Function):
         ]
         gradients: dict[int, Tensor] = {}
         buffers = [(buffer, buffer.clone()) for buffer in ctx.module.buffers()]
-        device, dtype, enabled = ctx.autocast
-        cuda = [gradient.device] if device == "cuda" else []
-        with torch.random.fork_rng(cuda), torch.enable_grad(), torch.autocast(device, dtype, enabled):
-            _set_random(ctx.random, cuda)
-            given: list[Tensor] = [
-                _Unpacked.apply(leaf, data, packing, partial(gradients.__setitem__, i))  # type: ignore[no-untyped-call]
-                for i, (leaf, data, packing) in enumerate(zip(leaves, ctx.saved_tensors, ctx.packings, strict=True))
-            ]
-            root = _Forgotten.apply(ctx.run(given.pop(0), given.pop() if given else None))  # type: ignore[no-untyped-call]
-        torch.autograd.backward(root, gradient)
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
+        try:
+            root = _again(ctx, leaves, gradients, gradient.device)
+            if root.requires_grad:  # else nothing trained has a part in it
+                torch.autograd.backward(root, gradient)
+        finally:
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
         return gradients.get(0), gradients.get(1), None, None, None
+
+
+def _again(ctx: Any, leaves: list[Tensor], gradients: dict[int, Tensor], on: torch.device) -> Tensor:
+    """What the layer gives, computed from what was packed; the gradients of that go to ``gradients`` by its number."""
+    device, dtype, enabled = ctx.autocast
+    cuda = [on] if device == "cuda" else []
+    with torch.random.fork_rng(cuda), torch.enable_grad(), torch.autocast(device, dtype, enabled):
+        _set_random(ctx.random, cuda)
+        given: list[Tensor] = [
+            _Unpacked.apply(leaf, data, packing, partial(gradients.__setitem__, i))  # type: ignore[no-untyped-call]
+            for i, (leaf, data, packing) in enumerate(zip(leaves, ctx.saved_tensors, ctx.packings, strict=True))
+        ]
+        spikes = ctx.run(given.pop(0), given.pop() if given else None)
+        root: Tensor = _Forgotten.apply(spikes)  # type: ignore[no-untyped-call]
+        return root
 
 
 class _Unpacked(torch.autograd.Function):

@@ -49,7 +49,8 @@ class TrainOptions:
         accumulate: parts in which a batch is taken, one after another, for less memory; each has its own statistics of
             batch normalisation.
         checkpoint_time: keep nothing but the bits of spikes for the backward pass, which computes the potentials of all
-            time steps again, layer by layer: far less memory, one more pass forward.
+            time steps again, layer by layer: far less memory, one more pass forward. Layers of which blocks are skipped
+            are left as they are.
         learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.

@@ -55,7 +55,7 @@ INLINE float power(float x) {
         int32_t bits;
         float value;
     } scale;
-    scale.bits = ((int32_t)n + 127) * (1 << 23);
+    scale.bits = ((n == n ? (int32_t)n : 0) + 127) * (1 << 23); /* what is not a number is none by p */
     return p * scale.value;
 }
 
