@@ -26,6 +26,7 @@ from ..quant.sharing import Share, assign
 
 T = TypeVar("T")
 _PATIENCE = 300  # seconds for all to come
+_LETTING_GO = 0.1  # seconds
 _NUMBERS, _PLACE = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), ("MASTER_ADDR", "MASTER_PORT")
 
 
@@ -267,8 +268,12 @@ def _connected() -> Iterator[None]:
 def _leave() -> None:
     import torch.distributed as dist
 
+    # Gloo's threads still let go of the tensors of the last exchange, for which they need Python: one that came when
+    # Python had ended would abort the process.
+    time.sleep(_LETTING_GO)
     with suppress(RuntimeError, ValueError):
         dist.destroy_process_group()
+    time.sleep(_LETTING_GO)
 
 
 def _plain(error: SpQuantError | None) -> tuple[type[SpQuantError], str] | None:
