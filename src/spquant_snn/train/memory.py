@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
         else:
+            with suppress(AttributeError, OSError, TypeError):  # another C library
+                ctypes.CDLL(None).malloc_trim(0)  # what was freed before is still resident, and would hide as much
             with suppress(OSError):  # no such system, or it does not let the mark be set back
                 _RESET.write_text("5")
                 self._before = _status("VmRSS")

@@ -1,0 +1,28 @@
+"""The most memory that a stretch of work takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from spquant_snn.train.memory import PeakMemory, per_image
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not tell")
+MIB = 2**20
+
+
+@pytest.mark.parametrize("freed", [0, 24], ids=["fresh", "after work that was freed"])
+def test_what_work_takes_is_counted_also_where_memory_lies_free(freed):
+    parts = [torch.ones(MIB // 64) for _ in range(16 * freed)]  # blocks of 64 KiB
+    last = torch.ones(MIB // 64)  # behind them, so that they stay with the process
+    del parts
+    memory = PeakMemory(torch.device("cpu"))
+    held = [torch.ones(MIB // 64) for _ in range(16 * 24)]
+    peak = memory.bytes()
+    assert peak is not None
+    assert 20 * MIB < peak < 60 * MIB
+    del held, last
+
+
+def test_it_is_told_in_all_and_an_image():
+    assert per_image(64 * MIB, 32) == "memory: 64 MiB at most beside weights and data, 2.00 MiB an image"
