@@ -120,7 +120,7 @@ def build(kernel, arch, **constants):
     values = {(names.index(name),): value for name, value in constants.items()}
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in names if types[name] in ("*fp32", "i32")}
     source = ASTSource(fn=kernel, signature=types, constexprs=values, attrs=aligned)
-    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=dict(triton_neuron._OPTIONS))
+    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=dict(triton_neuron.OPTIONS))
 
 for arch in (80, 90):
     for low, high, steps, still in ((0, 0, 1, False), (-2, 1, 4, False), (-128, 127, 100, True)):

@@ -102,6 +102,11 @@ def form_on(device: torch.device) -> Form | None:
     return _triton_or_a_word(device) if device.type == "cuda" else None
 
 
+def triton_on(device: torch.device) -> bool:
+    """Whether Triton works on a device; a word about it where it could be mended, if not."""
+    return device.type == "cuda" and _triton_or_a_word(device) is not None
+
+
 @cache
 def _triton_or_a_word(device: torch.device) -> Form | None:
     try:

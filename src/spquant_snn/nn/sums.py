@@ -77,7 +77,7 @@ class _Sums(torch.autograd.Function):
         with torch.autocast(device, enabled=False) if low else nullcontext():
             if bytes_ is not None and _takes_int8(bytes_, codes, geometry):
                 return _int8(bytes_, codes.to(torch.int8), scale, geometry)
-            return _weigh(x, codes, geometry).mul_(_beside(scale, codes))
+            return products(x.to(codes.dtype), codes, geometry).mul_(_beside(scale, codes))
 
     @staticmethod
     @once_differentiable
@@ -87,7 +87,7 @@ class _Sums(torch.autograd.Function):
         x = ctx.packing.unpack(data, dtype)
         weight = (codes * _column(scale, codes)).to(dtype)
         wanted = ctx.needs_input_grad
-        to_x, to_weight = _turn(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
+        to_x, to_weight = turned(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
         if to_weight is None:
             return to_x, None, None, None
         to_weight = to_weight.float()
@@ -116,7 +116,7 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, threads: 
         found = _int8(x, codes, torch.ones(len(codes), device="cpu"), geometry)
     except RuntimeError:  # it has none
         return False
-    return torch.equal(found, _weigh(x.float(), codes.float(), geometry))
+    return torch.equal(found, products(x.float(), codes.float(), geometry))
 
 
 def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
@@ -132,16 +132,17 @@ def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor
     return made
 
 
-def _weigh(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def products(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """Convolution or full connection, in the type of both."""
     if weight.dim() == 2:
         return F.linear(x, weight)
     return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
 
 
-def _turn(
+def turned(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, to_x: bool, to_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of ``_weigh``."""
+    """Gradients of ``products``, in the type of all; to the input and to the weight, where they are wanted."""
     if weight.dim() == 2:
         return gradient @ weight if to_x else None, gradient.T @ x if to_weight else None
     if gradient.is_contiguous(memory_format=torch.channels_last):

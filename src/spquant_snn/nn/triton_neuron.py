@@ -21,7 +21,7 @@ from .recurrence import Dynamics
 from .surrogate import name_of
 
 _BLOCK = 512  # neurons of a program: for each thread of its four warps 16 bytes of every tensor, the widest access
-_OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}  # no product and sum are contracted but where it is written
+OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}  # no product and sum are contracted but where it is written
 
 
 @triton.jit
@@ -33,7 +33,7 @@ def _code(scaled, low: tl.constexpr, high: tl.constexpr):
 
 
 @triton.jit
-def _stored(v, threshold, delta, low: tl.constexpr, high: tl.constexpr, subtract: tl.constexpr):
+def stored(v, threshold, delta, low: tl.constexpr, high: tl.constexpr, subtract: tl.constexpr):
     """What is stored of potentials."""
     r = tl.where(v >= threshold, v - threshold if subtract else 0.0, v)
     if low < high:
@@ -84,7 +84,7 @@ def _stacked(x, low: tl.constexpr, high: tl.constexpr):
 
 
 @triton.jit
-def _turn(
+def turn(
     v,
     grad_s,
     grad_u,
@@ -149,7 +149,7 @@ def _forward(
     for _ in range(steps):
         v = tl.fma(u, leak, tl.load(current + at, mask=inside, other=0.0))
         tl.store(spikes + at, tl.where(v >= theta, 1.0, 0.0), mask=inside)
-        u = _stored(v, theta, delta, low, high, subtract)
+        u = stored(v, theta, delta, low, high, subtract)
         spikes += neurons
         if not still:
             current += neurons
@@ -192,12 +192,12 @@ def _backward(
         spikes += neurons
         if not still:
             current += neurons
-        u = _stored(v, theta, delta, low, high, subtract)
+        u = stored(v, theta, delta, low, high, subtract)
         v = tl.fma(u, leak, tl.load(current + at, mask=inside, other=0.0))
     tl.debug_barrier()  # a thread may read what another one wrote
     found = tl.zeros((block,), tl.float32)
     grad_s = tl.load(spikes + at, mask=inside, other=0.0)
-    grad, found = _turn(v, grad_s, grad_s, found, theta, delta, step, True, low, high, subtract, surrogate, learned)
+    grad, found = turn(v, grad_s, grad_s, found, theta, delta, step, True, low, high, subtract, surrogate, learned)
     total = grad
     if not still:
         tl.store(potentials + at, grad, mask=inside)
@@ -207,7 +207,7 @@ def _backward(
         v = tl.load(potentials + at, mask=inside, other=0.0)
         grad_s = tl.load(spikes + at, mask=inside, other=0.0)
         grad_u = grad * leak
-        grad, found = _turn(
+        grad, found = turn(
             v, grad_s, grad_u, found, theta, delta, step, False, low, high, subtract, surrogate, learned
         )
         if still:
@@ -223,7 +223,7 @@ def _backward(
 def forward(current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
     """As ``fused.Form``."""
     neurons = spikes[0].numel()
-    low, high, step = _grid(dynamics)
+    low, high, step = grid_of(dynamics)
     with torch.cuda.device_of(current):
         _forward[(triton.cdiv(neurons, _BLOCK),)](
             current,
@@ -238,7 +238,7 @@ def forward(current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tens
             high,
             dynamics.reset == "subtract",
             _BLOCK,
-            **_OPTIONS,
+            **OPTIONS,
         )
 
 
@@ -253,7 +253,7 @@ def backward(
 ) -> Tensor | None:
     """As ``fused.Form``."""
     neurons = grad_spikes[0].numel()
-    low, high, step = _grid(dynamics)
+    low, high, step = grid_of(dynamics)
     blocks = triton.cdiv(neurons, _BLOCK)
     thresholds = gradient.new_empty(blocks)
     with torch.cuda.device_of(current):
@@ -275,12 +275,12 @@ def backward(
             name_of(dynamics.surrogate),
             learned,
             _BLOCK,
-            **_OPTIONS,
+            **OPTIONS,
         )
     return thresholds.sum(dtype=torch.float64).to(threshold) if learned else None
 
 
-def _grid(dynamics: Dynamics) -> tuple[int, int, float]:
+def grid_of(dynamics: Dynamics) -> tuple[int, int, float]:
     """The lowest and the highest code and their step; equal codes for a potential that is stored as it is."""
     levels = dynamics.levels
     return (0, 0, 1.0) if levels is None else (levels.low, levels.high, levels.step)

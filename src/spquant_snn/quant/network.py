@@ -120,8 +120,11 @@ class SpikingNetwork(nn.Module):
         if self.frozen:
             return self._frozen_logits(x, steps, still, probe, watch)
         h, sources = x.float(), _Sources(self.hidden)
+        whole = True  # gates that are being learned make fractions of spikes
         for i, stage in enumerate(self.hidden):
-            run = partial(self._spikes, stage, steps=steps, still=still, probe=probe)
+            low = watch is None and stage.gate is None
+            run = partial(self._spikes, stage, steps=steps, still=still, probe=probe, whole=whole, low=low)
+            whole = stage.gate is None or not self.training
             source = sources.of(stage)
             # What is skipped is decided by a cut that may have moved before the backward pass.
             again = self.recompute and probe is None and stage.skipping is None
@@ -179,9 +182,21 @@ class SpikingNetwork(nn.Module):
         ]
 
     def _spikes(
-        self, stage: Stage, h: Tensor, source: Tensor | None, steps: int, still: bool, probe: Probe | None
+        self,
+        stage: Stage,
+        h: Tensor,
+        source: Tensor | None,
+        steps: int,
+        still: bool,
+        probe: Probe | None,
+        whole: bool,
+        low: bool,
     ) -> Tensor:
         lif = cast(LIF, stage.lif)
+        if probe is None:
+            fired = stage.fire(h if still else h.flatten(0, 1), steps, still, whole, low)
+            if fired is not None:
+                return fired if stage.gate is None else cast(Tensor, stage.gate(fired))
         current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
         if probe is None:
             spikes = lif.still(current, steps) if still else cast(Tensor, lif(current, stage.skip(h)))

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nn.fused_layer import LayerForm, layer, takes_layers
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
@@ -155,6 +156,49 @@ class Stage(Sharing):
         if self.norm is not None:
             y = self.norm(y)
         return dropout(y, self.drop_current, self.training, self.share)
+
+    def fire(self, x: Tensor, steps: int, still: bool, whole: bool, low: bool) -> Tensor | None:
+        """Spikes [T, N, ...] of pixels or spikes [T * N, ...], or [N, ...] that are ``still``, computed as one
+        operation; None where the layer or the device needs several.
+
+        Args:
+            whole: whether all inputs are whole numbers.
+            low: whether spikes may take the type of autocast.
+        """
+        synapse, norm, lif = self.synapse, self.norm, self.lif
+        if norm is None or lif is None or lif.plain or synapse.plain or not takes_layers(x.device, lif.dynamics, steps):
+            return None
+        scale = synapse.scale()
+        several = (
+            norm.share is not None and self.training,
+            self.training and (self.drop_spikes or self.drop_current),
+            synapse.bias is not None,
+            synapse.pool is not None and not synapse.folds,
+            self.shortcut is not None,
+            self.skipping is not None,
+            scale.requires_grad,
+            synapse.rounds and not whole,
+        )
+        if any(several):
+            return None
+        x = self.pooled(x)
+        x = x.contiguous(memory_format=torch.channels_last) if synapse.convolves else x.flatten(1)
+        kernel, geometry = synapse.kernel(synapse.codes())
+        device = x.device.type
+        form = LayerForm(
+            geometry,
+            self.largest_input if synapse.rounds else None,
+            lif.dynamics,
+            steps,
+            still,
+            norm.training,
+            norm.momentum,
+            norm.eps,
+            torch.get_autocast_dtype(device) if low and torch.is_autocast_enabled(device) else torch.float32,
+        )
+        factor = (scale.detach() / self.divisor).expand(len(kernel)).contiguous()
+        statistics = (norm.running_mean, norm.running_var)
+        return layer(x, kernel, factor, norm.weight, norm.bias, *statistics, lif.threshold, form)
 
     def reach(self, codes: Tensor, shortcut: Tensor | None) -> Tensor:
         """[O] int64, the largest absolute value that a sum can take, of integer codes and those of the shortcut."""

@@ -3,6 +3,7 @@ follows it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -84,20 +85,31 @@ class Synapse(nn.Module):
     def sums(self, x: Tensor, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """[N, ...] sums of the codes weighted by x, pooled; times the ``scale`` [O] or [1], if given."""
         if not self.convolves:
-            return self._weigh(x.flatten(1), codes, scale, (1, 1))
-        if self.pool is None:
-            return self._weigh(x, codes, scale, self.stride)
-        if self.folds:
-            return self._weigh(x, pool_into_kernel(codes, self.pool.kernel), scale, (self.pool.kernel,) * 2)
-        return apply_pool(self.pool, self._weigh(x, codes, scale, self.stride))
+            x = x.flatten(1)
+        if self.pool is None or self.folds:
+            return self._weigh(x, *self.kernel(codes), scale)
+        return apply_pool(self.pool, self._weigh(x, codes, self.geometry, scale))
 
-    def _weigh(self, x: Tensor, codes: Tensor, scale: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    @property
+    def geometry(self) -> Geometry:
+        """How the weights look at the input, without a pool."""
+        return Geometry(self.stride, self.padding, self.groups)
+
+    def kernel(self, codes: Tensor) -> tuple[Tensor, Geometry]:
+        """The weights that give the sums in one go, and how they look at the input: the codes, with the pool inside if
+        it is to be."""
+        if self.pool is None or not self.folds:
+            return codes, self.geometry
+        return pool_into_kernel(codes, self.pool.kernel), replace(self.geometry, stride=(self.pool.kernel,) * 2)
+
+    def _weigh(self, x: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None) -> Tensor:
         if scale is not None and self.rounds and not self.plain:
-            return exact_sums(x, codes, scale, Geometry(stride, self.padding, self.groups))
-        weight = codes if scale is None else codes * scale.view(-1, *[1] * (codes.dim() - 1))
+            return exact_sums(x, weight, scale, geometry)
+        if scale is not None:
+            weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
         if not self.convolves:
             return F.linear(x, weight)
-        return F.conv2d(x, weight, None, stride, self.padding, groups=self.groups)
+        return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
 
     @property
     def field(self) -> tuple[int, int]:

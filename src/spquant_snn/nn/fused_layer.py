@@ -1,0 +1,193 @@
+"""A whole layer on a GPU as one operation: sums of codes, batch normalisation, neurons.
+
+Spikes travel in two bytes. Where the sums of integer codes over them stay below 2048, whatever spikes, float16 holds
+them exactly, and so does every part of them that a kernel adds up first: then forward they are computed in float16,
+on its tensor cores. Other whole numbers are summed in TF32, which holds codes, spikes and pixels, and adds up in
+float32. So the forward pass sees the sums that integers give. Backward is in the type of autocast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .fused import triton_on
+from .recurrence import Dynamics
+from .spikes import dense
+from .sums import Geometry, products, turned
+from .surrogate import name_of
+
+_EXACT = 2048  # float16 holds all whole numbers up to this
+_LOW = (torch.bfloat16, torch.float16)
+_TRIED = 256  # images, at most
+
+
+@dataclass(frozen=True)
+class LayerForm:
+    """What a layer computes, beside its parameters.
+
+    Args:
+        geometry: of the convolution.
+        whole: the largest input, where the weights are integer codes and all inputs whole numbers from 0; else None.
+        steps: time steps.
+        still: whether the inputs are the same at every step and come once.
+        training: whether normalisation takes the statistics of the batch.
+        momentum, eps: of batch normalisation.
+        spikes: type of the spikes.
+    """
+
+    geometry: Geometry
+    whole: int | None
+    dynamics: Dynamics
+    steps: int
+    still: bool
+    training: bool
+    momentum: float
+    eps: float
+    spikes: torch.dtype
+
+
+def takes_layers(device: torch.device, dynamics: Dynamics, steps: int) -> bool:
+    """Whether layers are computed as one operation there."""
+    return (
+        name_of(dynamics.surrogate) is not None
+        and triton_on(device)
+        and steps <= cast(int, _kernels().MOST_STEPS)
+    )
+
+
+def layer(
+    x: Tensor,
+    kernel: Tensor,
+    scale: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    threshold: Tensor,
+    form: LayerForm,
+) -> Tensor:
+    """Spikes [T, N, O, ...] of a layer.
+
+    Args:
+        x: [T * N, I, ...], or [N, I, ...] of still inputs.
+        kernel: [O, I, kh, kw] or [O, I].
+        scale: [O], by which the sums are to be multiplied before they are normalised; takes no gradient.
+        weight, bias, running_mean, running_variance: [O], of batch normalisation; the weight in absolute value. The
+            statistics move in training.
+        threshold: scalar.
+    """
+    statistics = (running_mean, running_variance)
+    spikes: Tensor = _Layer.apply(x, kernel, weight, bias, threshold, scale, statistics, form)  # type: ignore[no-untyped-call]
+    return spikes
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        threshold: Tensor,
+        scale: Tensor,
+        statistics: tuple[Tensor, Tensor],
+        form: LayerForm,
+    ) -> Tensor:
+        kernels, device = _kernels(), x.device.type
+        low = torch.is_autocast_enabled(device)
+        ctx.form, ctx.dtype = form, torch.get_autocast_dtype(device) if low else torch.float32
+        with torch.autocast(device, enabled=False):
+            y = _sums(x, kernel, form, ctx.dtype)
+        channels = len(kernel)
+        norm = kernels.Normalisation(scale, weight, bias, *statistics, form.momentum, form.eps, form.training)
+        line = kernels.line_of(y, channels, norm)
+        step = y if form.still else y[: len(y) // form.steps]
+        spikes = torch.empty_strided(
+            (form.steps, *step.shape), (step.numel(), *step.stride()), dtype=form.spikes, device=y.device
+        )
+        kernels.fire(y, line, threshold, form.dynamics, spikes, form.still)
+        ctx.strides = spikes.stride()
+        ctx.save_for_backward(x, kernel, weight, threshold, y, line)
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_spikes: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, weight, threshold, y, line = ctx.saved_tensors
+        form, wanted = ctx.form, ctx.needs_input_grad
+        if grad_spikes.stride() != ctx.strides:
+            grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
+        gradient = torch.empty_like(y, dtype=ctx.dtype)
+        grads, of_threshold = _kernels().turn_back(
+            y, line, weight, threshold, form.dynamics, grad_spikes, gradient, form.still, form.training, wanted[4]
+        )
+        of_x, of_kernel = turned(
+            gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1]
+        )
+        return (
+            of_x,
+            None if of_kernel is None else of_kernel.float(),
+            grads[0] if wanted[2] else None,
+            grads[1] if wanted[3] else None,
+            of_threshold,
+            None,
+            None,
+            None,
+        )
+
+
+def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Tensor:
+    """[.., O, ...] sums, contiguous or channels last; whole numbers in whatever holds them."""
+    kernel = kernel.detach()
+    if form.whole is None:
+        return _rows(products(x.to(dtype), kernel.to(dtype), form.geometry))
+    low = x.dtype in _LOW and _reach(kernel) * form.whole <= _EXACT
+    if low and _right(x.shape, kernel.shape, form.geometry, x.device):
+        return _rows(products(x.half(), kernel.half(), form.geometry))
+    with torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled,
+        benchmark=torch.backends.cudnn.benchmark,
+        deterministic=torch.backends.cudnn.deterministic,
+        allow_tf32=True,
+    ):
+        return _rows(products(x.float(), kernel, form.geometry))
+
+
+def _rows(y: Tensor) -> Tensor:
+    """The sums with their channels side by side."""
+    return y.contiguous() if y.dim() == 2 else y.contiguous(memory_format=torch.channels_last)
+
+
+def _reach(kernel: Tensor) -> float:
+    """The largest absolute value that a sum of codes over zeros and ones can take."""
+    flat = kernel.flatten(1)
+    return float((flat.abs().sum(1) + flat.sum(1).abs()).max()) / 2  # the larger of positive and negative codes
+
+
+@cache
+def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: torch.device) -> bool:
+    """Whether sums in float16 of these shapes are exact, tried on numbers that make them small: some ways to compute a
+    convolution are not."""
+    draw = torch.Generator(device).manual_seed(0)
+    rows = (min(x_shape[0], _TRIED), *x_shape[1:])
+    x = torch.randint(0, 2, rows, generator=draw, device=device).half()
+    kernel = torch.randint(-1, 2, shape, generator=draw, device=device).half()
+    if x.dim() == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    found, meant = products(x, kernel, geometry), products(x.double(), kernel.double(), geometry)
+    return torch.equal(found.double(), meant)
+
+
+@cache
+def _kernels() -> Any:
+    from . import triton_layer
+
+    return triton_layer
