@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -81,6 +81,7 @@ def bench_train(
     rounds: int = 7,
     threads: tuple[int, ...] = (1, 2),
     compiled: bool = True,
+    device: Literal["cpu", "cuda"] = "cpu",
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
     """Time training against SpikingJelly, snnTorch, torch.compile and the plain path.
@@ -89,6 +90,7 @@ def bench_train(
         rounds: of all candidates in turn; the medians count.
         threads: numbers of threads, one after another.
         compiled: whether torch.compile takes part, which takes minutes to start.
+        device: cpu, or cuda, for larger batches on a GPU.
         as_json: print one JSON object.
     """
     from .bench.training_table import as_json as plain
@@ -96,7 +98,7 @@ def bench_train(
     from .commands import bench_train as measure
 
     keep_freed_memory()
-    report = measure(rounds, threads, compiled)
+    report = measure(rounds, threads, compiled, device)
     if as_json:
         print(json.dumps(plain(report)))
     else:

@@ -22,6 +22,7 @@ from .bench.sparsity import measure as measure_sparsity
 from .bench.training import Plan as TrainingPlan
 from .bench.training import Report as TrainingReport
 from .bench.training import measure as measure_training
+from .bench.training import on_gpu as training_on_gpu
 from .data import load, of_events
 from .errors import ConfigError, ModelError, RunError
 from .export.boards import board_of
@@ -260,9 +261,10 @@ def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_
     return measure_runtime(subject, rates, rounds, _say)
 
 
-def bench_train(rounds: int, threads: Sequence[int], compiled: bool) -> TrainingReport:
+def bench_train(rounds: int, threads: Sequence[int], compiled: bool, device: str) -> TrainingReport:
     """Time training steps and neurons, and count the bytes that they take."""
-    return measure_training(TrainingPlan(rounds=rounds, threads=tuple(threads), compiled=compiled), _say)
+    plan = TrainingPlan(rounds=rounds, threads=tuple(threads), compiled=compiled)
+    return measure_training(training_on_gpu(rounds, compiled) if device == "cuda" else plan, _say)
 
 
 def bench_sparsity(

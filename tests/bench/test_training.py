@@ -55,7 +55,7 @@ def test_json_holds_times_ratios_and_goals(spquant):
     code, out, err = spquant("bench", "train", "--rounds", 2, "--threads", 1, "--no-compiled", "--json")
     assert (code, err) == (0, "")
     result = json.loads(out)
-    assert set(result) == {"host", "rounds", "rows", "kept", "peaks"}
+    assert set(result) == {"host", "gpu", "rounds", "rows", "kept", "peaks"}
     neurons = [row for row in result["rows"] if row["work"].startswith("neuron [2, 2, 3, 4, 4]")]
     assert [(row["against"], row["target"]) for row in neurons[:3]] == [
         (LOOP, 0.15),

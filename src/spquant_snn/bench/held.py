@@ -30,10 +30,17 @@ def kept_for_backward(forward: Callable[[], Tensor]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def peak(call: Call) -> int:
-    """Most bytes that a call holds at once, beside what was held before. Gradients count, weights do not, if the call
-    frees the former first."""
+def peak(call: Call, device: str = "cpu") -> int:
+    """Most bytes that a call holds at once on a device, beside what was held before. Gradients count, weights do not,
+    if the call frees the former first."""
     call(0)
+    if device != "cpu":
+        # what the call before left is freed first, as below
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_stats()["allocated_bytes.all.current"]
+        torch.cuda.reset_peak_memory_stats()
+        call(1)
+        return int(torch.cuda.max_memory_allocated() - before)
     with silence(), profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
         call(1)
     with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder, silence():

@@ -18,7 +18,7 @@ from .timing import Call
 
 OURS, OURS_BF16, OURS_AGAIN, PLAIN = "this package", "this package, bf16", "with --checkpoint-time", "plain path"
 SPIKINGJELLY, SNNTORCH, LOOP = "SpikingJelly", "snnTorch", "loop over time"
-FOLDED, OUTERMOST = "steps in the batch", "time outermost"
+FOLDED, OUTERMOST, LAST = "steps in the batch", "time outermost", "channels last"
 
 _PEERS: dict[str, Make] = {SPIKINGJELLY: spikingjelly, SNNTORCH: snntorch, LOOP: loop}
 
@@ -43,24 +43,26 @@ class Work:
     bits: float = 2
 
 
-def ways(engine: str) -> tuple[str, ...]:
+def ways(engine: str, device: str = "cpu") -> tuple[str, ...]:
     """The forms in which an engine trains; the fastest counts."""
-    return (FOLDED, OUTERMOST) if engine in _PEERS else ("",)
+    if engine not in _PEERS:
+        return ("",)
+    return (FOLDED, OUTERMOST) if device == "cpu" else (FOLDED, LAST, OUTERMOST)
 
 
-def step_of(work: Work, engine: str, form: str = "") -> Call:
+def step_of(work: Work, engine: str, form: str = "", device: str = "cpu") -> Call:
     """A step of training, on the same images of noise each time.
 
     Raises:
         MissingDependencyError: a package is not installed.
     """
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (work.batch, *work.images), dtype=torch.uint8)
-    labels = torch.randint(0, 10, (work.batch,))
+    images = torch.randint(0, 256, (work.batch, *work.images), dtype=torch.uint8).to(device)
+    labels = torch.randint(0, 10, (work.batch,)).to(device)
     if engine in _PEERS:
         return _peer(work, _PEERS[engine], form, images.float() / 255, labels)
     config = QuantConfig(work.bits, work.bits, work.timesteps)
-    network = prepare(build_model(work.model, work.images, 10), config, work.images)
+    network = prepare(build_model(work.model, work.images, 10), config, work.images).to(device)
     network.recompute = engine == OURS_AGAIN
     if engine == PLAIN:
         network.use_plain_path()
@@ -69,7 +71,7 @@ def step_of(work: Work, engine: str, form: str = "") -> Call:
 
 def _forward(network: SpikingNetwork, images: Tensor, low: bool) -> Callable[[], Tensor]:
     def forward() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
             logits: Tensor = network(images)
         return logits.mean(0).float()
 
@@ -77,10 +79,13 @@ def _forward(network: SpikingNetwork, images: Tensor, low: bool) -> Callable[[],
 
 
 def _peer(work: Work, make: Make, form: str, images: Tensor, labels: Tensor) -> Call:
-    network = build_model(work.model, work.images, 10, make())
+    network = build_model(work.model, work.images, 10, make()).to(images.device)
     neurons = [module for module in network.modules() if isinstance(module, Stateful)]
+    if form == LAST:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = images.contiguous(memory_format=torch.channels_last)
     inputs = images.expand(work.timesteps, *images.shape)
-    parts = [inputs] if form == FOLDED else [inputs[t : t + 1] for t in range(work.timesteps)]
+    parts = [inputs[t : t + 1] for t in range(work.timesteps)] if form == OUTERMOST else [inputs]
 
     def forward() -> Tensor:
         for layer in neurons:

@@ -9,6 +9,7 @@ in wall time.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from .timing import SEVERAL_THREADS, SINGLE_THREAD, Call
 COMPILED = "torch.compile of it"
 FLOAT, TWO_BITS = "float", "2-bit"
 VGG9, LENET = Work("VGG-9", "vgg9-snn", (3, 32, 32)), Work("LeNet", "lenet-snn", (1, 28, 28))
+VGG9_256 = Work("VGG-9", "vgg9-snn", (3, 32, 32), batch=256)
 RESNET18 = Work("ResNet-18", "resnet18-snn", (2, 64, 64), 16, 4)
 SLACK = 0.05  # bytes that a neuron may keep beside its input, in units of that
 
@@ -40,6 +42,7 @@ _NEURONS = (32, 128, 16, 16)
 _STEPS = (4, 16)
 
 Notify = Callable[[str], None]
+Works = tuple[tuple[Work, float, float | None], ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Plan:
     """What is measured.
 
     Args:
+        device: where: cpu, or cuda.
         neurons: shape of the currents of one time step.
         steps: numbers of time steps of the neurons alone.
         works: networks to be trained, and what a step may take at most of SpikingJelly's and snnTorch's time and of the
@@ -57,13 +61,20 @@ class Plan:
         compiled: whether torch.compile takes part, whose start takes a minute.
     """
 
+    device: str = "cpu"
     neurons: tuple[int, ...] = _NEURONS
     steps: tuple[int, ...] = _STEPS
-    works: tuple[tuple[Work, float, float | None], ...] = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
+    works: Works = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
     held: tuple[Work, ...] = (VGG9, RESNET18)
     rounds: int = 7
     threads: tuple[int, ...] = (1, 2)
     compiled: bool = True
+
+
+def on_gpu(rounds: int, compiled: bool) -> Plan:
+    """What is measured on a GPU, which larger batches fill; there no number of threads matters, and 0 stands for it."""
+    works = ((VGG9_256, 0.7, None),)
+    return Plan("cuda", (256, *_NEURONS[1:]), _STEPS[:1], works, (VGG9_256,), rounds, (0,), compiled)
 
 
 @dataclass(frozen=True)
@@ -87,13 +98,14 @@ class Peak:
 
 @dataclass(eq=False)
 class Report:
-    """Everything that was measured in one run; rows by number of threads."""
+    """Everything that was measured in one run; rows by number of threads, 0 on a GPU."""
 
     host: dict[str, Any]
     rounds: int
     rows: dict[int, list[Row]] = field(default_factory=dict)
     kept: list[Kept] = field(default_factory=list)
     peaks: list[Peak] = field(default_factory=list)
+    on: str | None = None  # the GPU's name
 
 
 def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
@@ -105,9 +117,11 @@ def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
     """
     if plan.rounds < 1:
         raise ConfigError(f"rounds must be at least 1, not {plan.rounds}")
-    if not plan.threads or min(plan.threads) < 1:
+    if plan.device == "cpu" and (not plan.threads or min(plan.threads) < 1):
         raise ConfigError("threads are numbers from 1, as in --threads 1 2")
-    report = Report(host(), plan.rounds)
+    if plan.device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError("there is no GPU here: leave --device out, or choose cpu")
+    report = Report(host(), plan.rounds, on=None if plan.device == "cpu" else torch.cuda.get_device_name())
     for threads in plan.threads:
         with _threads(threads):
             report.rows[threads] = [
@@ -117,21 +131,22 @@ def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
     notify("counting bytes")
     report.kept += _kept(plan)
     with _threads(1):
-        report.peaks += [found for work in plan.held for found in _peaks(work)]
+        report.peaks += [found for work in plan.held for found in _peaks(work, plan.device)]
     return report
 
 
 def _neurons(plan: Plan, steps: int, threads: int, notify: Notify) -> Iterator[Row]:
     """Forward and backward of neurons alone."""
-    notify(f"timing neurons, T = {steps}, threads: {threads}")
+    notify(f"timing neurons, T = {steps}{_where(threads)}")
     shape = (steps, *plan.neurons)
     work = f"neuron {list(shape)}"
-    current, pull = torch.randn(shape, requires_grad=True), torch.randn(shape)
+    current, pull = (torch.randn(shape, device=plan.device) for _ in range(2))
+    current.requires_grad_()
     contest = Contest()
     for name, ours in _ours().items():
-        contest.enter(f"{work} {name}", OURS, _turning(ours, current, pull))
+        contest.enter(f"{work} {name}", OURS, _turning(ours.to(plan.device), current, pull))
     for engine, make in _others(plan.compiled).items():
-        contest.enter_made(work, engine, {"": lambda make=make: _turning(make(), current, pull)})  # type: ignore[misc]
+        contest.enter_made(work, engine, {"": lambda make=make: _turning(make().to(plan.device), current, pull)})  # type: ignore[misc]
     outcome = contest.run(plan.rounds, _clocks(threads))
     for name in _ours():
         for engine, goal in ((LOOP, 0.15), (COMPILED, 1.0), (SPIKINGJELLY, None), (SNNTORCH, None)):
@@ -141,14 +156,17 @@ def _neurons(plan: Plan, steps: int, threads: int, notify: Notify) -> Iterator[R
 
 def _steps(plan: Plan, work: Work, goal: float, plain: float | None, threads: int, notify: Notify) -> Iterator[Row]:
     """Training steps of a network."""
-    notify(f"timing training steps of {work.name}, threads: {threads}")
-    ours = (OURS, OURS_BF16) if multiplies_bf16(torch.device("cpu")) else (OURS,)
+    notify(f"timing training steps of {work.name}{_where(threads)}")
+    ours = (OURS, OURS_BF16) if multiplies_bf16(torch.device(plan.device)) else (OURS,)
     contest = Contest()
     for engine in (*ours, PLAIN, SPIKINGJELLY, SNNTORCH):
         contest.enter_made(
             work.name,
             engine,
-            {form: lambda engine=engine, form=form: step_of(work, engine, form) for form in ways(engine)},  # type: ignore[misc]
+            {
+                form: lambda engine=engine, form=form: step_of(work, engine, form, plan.device)  # type: ignore[misc]
+                for form in ways(engine, plan.device)
+            },
         )
     outcome = contest.run(plan.rounds, _clocks(threads))
     for engine in ours:
@@ -159,14 +177,14 @@ def _steps(plan: Plan, work: Work, goal: float, plain: float | None, threads: in
 
 
 def _kept(plan: Plan) -> Iterator[Kept]:
-    current = torch.randn((plan.steps[0], *plan.neurons), requires_grad=True)
+    current = torch.randn((plan.steps[0], *plan.neurons), device=plan.device, requires_grad=True)
     makes: dict[str, Callable[[], nn.Module]] = {
-        **{f"{OURS}, {name}": lambda ours=ours: ours for name, ours in _ours().items()},  # type: ignore[misc]
+        **{f"{OURS}, {name}": lambda ours=ours: ours.to(plan.device) for name, ours in _ours().items()},  # type: ignore[misc]
         **_others(compiled=False),
     }
     for engine, make in makes.items():
         try:
-            layer = make()
+            layer = make().to(plan.device)
         except MissingDependencyError as error:
             yield Kept(engine, None, str(error))
             continue
@@ -175,10 +193,11 @@ def _kept(plan: Plan) -> Iterator[Kept]:
         yield Kept(engine, held / (current.numel() * current.element_size()))
 
 
-def _peaks(work: Work) -> Iterator[Peak]:
+def _peaks(work: Work, device: str) -> Iterator[Peak]:
     for engine in (OURS, OURS_AGAIN, PLAIN, SPIKINGJELLY, SNNTORCH):
         try:
-            yield Peak(work.name, engine, min(peak(step_of(work, engine, form)) for form in ways(engine)))
+            held = (peak(step_of(work, engine, form, device), device) for form in ways(engine, device))
+            yield Peak(work.name, engine, min(held))
         except MissingDependencyError as error:
             yield Peak(work.name, engine, None, str(error))
 
@@ -232,13 +251,25 @@ def _turning(layer: nn.Module, current: Tensor, pull: Tensor) -> Call:
 
 
 def _clocks(threads: int) -> Any:
+    if threads == 0:
+        return (_after_the_gpu,)
     return SINGLE_THREAD if threads == 1 else SEVERAL_THREADS
+
+
+def _after_the_gpu() -> int:
+    """Wall time, once the GPU has done what it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter_ns()
+
+
+def _where(threads: int) -> str:
+    return f", threads: {threads}" if threads else " on the GPU"
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(min(count, os.cpu_count() or 1))
+    torch.set_num_threads(min(count or before, os.cpu_count() or 1))
     try:
         yield
     finally:

@@ -23,10 +23,12 @@ def tables(report: Report) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
     facts = report.host
     load = "" if facts["load"] is None else f" (load {facts['load']:.1f})"
+    if report.on is not None:
+        yield report.on
     yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}"
     yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
     for threads, rows in report.rows.items():
-        yield f"\nms, {'1 thread, processor time' if threads == 1 else f'{threads} threads, wall time'}"
+        yield f"\nms, {_measured_in(threads)}"
         yield _ratios(rows)
     reasons = [row.missing for rows in report.rows.values() for row in rows]
     for reason in dict.fromkeys(filter(None, (*reasons, *(found.missing for found in report.kept)))):
@@ -41,6 +43,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """The same as one JSON object; times in microseconds."""
     return {
         "host": report.host,
+        "gpu": report.on,
         "rounds": report.rounds,
         "rows": [
             {"threads": threads, **asdict(row), "ratio": row.ratio, "met": row.met}
@@ -53,6 +56,12 @@ def as_json(report: Report) -> dict[str, Any]:
             for found, ratio in zip(report.peaks, _shares(report), strict=True)
         ],
     }
+
+
+def _measured_in(threads: int) -> str:
+    if threads == 0:
+        return "on the GPU, wall time"
+    return "1 thread, processor time" if threads == 1 else f"{threads} threads, wall time"
 
 
 def _ratios(rows: list[Row]) -> Table:

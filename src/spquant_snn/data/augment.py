@@ -208,4 +208,5 @@ def _drop(frames: Tensor, most: float, generator: torch.Generator) -> Tensor:
 
 
 def _integers(count: int, below: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    return torch.randint(below, (count,), generator=generator, device=generator.device).to(device)
+    # a GPU takes them when it comes to it
+    return torch.randint(below, (count,), generator=generator, device=generator.device).to(device, non_blocking=True)

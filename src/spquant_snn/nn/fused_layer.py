@@ -13,13 +13,11 @@ from functools import cache
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .fused import triton_on
 from .recurrence import Dynamics
-from .spikes import dense
 from .sums import Geometry, products, turned
 from .surrogate import name_of
 
@@ -55,11 +53,7 @@ class LayerForm:
 
 def takes_layers(device: torch.device, dynamics: Dynamics, steps: int) -> bool:
     """Whether layers are computed as one operation there."""
-    return (
-        name_of(dynamics.surrogate) is not None
-        and triton_on(device)
-        and steps <= cast(int, _kernels().MOST_STEPS)
-    )
+    return name_of(dynamics.surrogate) is not None and triton_on(device) and steps <= cast(int, _kernels().MOST_STEPS)
 
 
 def layer(
@@ -129,9 +123,7 @@ class _Layer(torch.autograd.Function):
         grads, of_threshold = _kernels().turn_back(
             y, line, weight, threshold, form.dynamics, grad_spikes, gradient, form.still, form.training, wanted[4]
         )
-        of_x, of_kernel = turned(
-            gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1]
-        )
+        of_x, of_kernel = turned(gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1])
         return (
             of_x,
             None if of_kernel is None else of_kernel.float(),

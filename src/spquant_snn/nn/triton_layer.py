@@ -189,8 +189,8 @@ def _backward(
             if t == 0 or not still:
                 x = tl.load(y + at + t * size, mask=inside, other=0.0).to(tl.float32)
             v = tl.fma(u, leak, tl.fma(x, gain, offset))
-            sums = sums + (x,)
-            potentials = potentials + (v,)
+            sums = sums + (x,)  # noqa: RUF005 - Triton knows no stars
+            potentials = potentials + (v,)  # noqa: RUF005
             u = stored(v, theta, delta, low, high, subtract)
         grad = tl.zeros((block_p, block_c), tl.float32)
         total = tl.zeros((block_p, block_c), tl.float32)

@@ -207,9 +207,7 @@ def _backward(
         v = tl.load(potentials + at, mask=inside, other=0.0)
         grad_s = tl.load(spikes + at, mask=inside, other=0.0)
         grad_u = grad * leak
-        grad, found = turn(
-            v, grad_s, grad_u, found, theta, delta, step, False, low, high, subtract, surrogate, learned
-        )
+        grad, found = turn(v, grad_s, grad_u, found, theta, delta, step, False, low, high, subtract, surrogate, learned)
         if still:
             total += grad
         else:

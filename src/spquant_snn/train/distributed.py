@@ -75,17 +75,16 @@ class World:
             if self.size > 1:
                 assign(network, None)
 
-    def sum_gradients(self, network: nn.Module, *numbers: float) -> list[float]:
-        """Replace each gradient by the sum over all processes; returns the sums of the numbers."""
+    def sum_gradients(self, network: nn.Module, numbers: Tensor) -> Tensor:
+        """Replace each gradient by the sum over all processes; returns the sums of the numbers, float32 [K]."""
         if self.size == 1:
-            return list(numbers)
+            return numbers
         found = [p.grad for p in network.parameters() if p.grad is not None]
-        told = torch.tensor(numbers, dtype=torch.float32, device=found[0].device)
-        together = _add(torch.cat([*(g.flatten() for g in found), told]))
-        *summed, told = torch.split(together, [*(g.numel() for g in found), len(numbers)])
+        together = _add(torch.cat([*(g.flatten() for g in found), numbers]))
+        *summed, numbers = torch.split(together, [*(g.numel() for g in found), len(numbers)])
         for gradient, total in zip(found, summed, strict=True):
             gradient.copy_(total.view_as(gradient))
-        return [float(x) for x in told.tolist()]
+        return numbers
 
     def alike(self, network: nn.Module) -> None:
         """Give all processes the weights and statistics of the first."""

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from ..data import Augment, Labelled, as_inputs
-from ..errors import DivergedError
 from ..quant.network import SpikingNetwork
 from ..sparsity.blocks import skipping_stages
 from ..sparsity.cut import PREDICTOR_RATE
@@ -22,6 +21,8 @@ from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
+from .course import Course, diverged
+from .device import placed
 from .distributed import ALONE, World
 from .losses import objective
 from .memory import PeakMemory, per_image
@@ -60,6 +61,7 @@ def fit(
         DivergedError: the loss is no longer a finite number.
     """
     device = next(network.parameters()).device
+    train, validation = placed(train, device), placed(validation, device)
     steps = math.ceil(len(train) / config.batch_size)
     network.recompute = config.checkpoint_time
     memory: PeakMemory | None = PeakMemory(device)  # of the first epoch here
@@ -68,14 +70,15 @@ def fit(
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
-        loss_sum, correct, seen = 0.0, 0.0, 0
+        course = Course(epoch, config, world, display)
         display.begin(epoch, steps)
-        for step, chosen in enumerate(torch.tensor_split(torch.randperm(len(train), generator=draw), steps)):
+        order = torch.randperm(len(train), generator=draw).to(train.images.device)
+        for step, chosen in enumerate(torch.tensor_split(order, steps)):
             images, labels = augmentation(train.images[chosen], draw), train.labels[chosen]
             moment = epoch + step / steps
             optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
             optimizer.zero_grad(set_to_none=True)
-            value = hits = 0.0
+            told = torch.zeros(2, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
                 if sparse is not None:
                     sparse.begin_step(moment)
@@ -88,29 +91,23 @@ def fit(
                     loss = loss + sparse.penalty(moment)
                 loss = loss * part.weight
                 loss.backward()  # type: ignore[no-untyped-call]
-                value += loss.item()
-                hits += float((logits.mean(0).argmax(1) == y).sum())
-            value, hits = world.sum_gradients(network, value, hits)
-            if not math.isfinite(value):
-                raise world.told(_diverged(f"the loss became {value}", epoch, config))
+                told += torch.stack((loss.detach(), (logits.mean(0).argmax(1) == y).sum()))
+            course.take(world.sum_gradients(network, told), len(chosen))
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()
-            seen += len(chosen)
-            loss_sum += value * len(chosen)
-            correct += hits
-            display.step(loss_sum / seen, 100 * correct / seen)
+        course.end()
         peak, memory = None if memory is None else memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
-            raise world.told(_diverged("a weight is no longer a finite number", epoch, config))
+            raise world.told(diverged("a weight is no longer a finite number", epoch, config))
         measure_statistics(network, train, augmentation, config, draw, world)
         world.alike(network)  # processors of several kinds may have rounded an update differently
         if sparse is not None:
             sparse.end_epoch(epoch + 1, train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device))
         metrics = measure(network, validation, world=world)
         before = progress
-        progress = report(before, loss_sum / seen, 100 * correct / seen, metrics)
-        display.end(epoch, 100 * correct / seen, metrics, progress.best != before.best)
+        progress = report(before, course.loss, course.accuracy, metrics)
+        display.end(epoch, course.accuracy, metrics, progress.best != before.best)
         if peak is not None:
             display.say(per_image(peak, math.ceil(len(train) / steps / config.accumulate / world.size)))
         for line in [] if sparse is None else sparse.lines():
@@ -141,13 +138,6 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     if done < rise:
         return config.learning_rate * (0.1 + 0.9 * (1 - math.cos(math.pi * done / rise)) / 2)
     return config.learning_rate * _fall((done - rise) / (1 - rise))
-
-
-def _diverged(what: str, epoch: int, config: TrainConfig) -> DivergedError:
-    return DivergedError(
-        f"{what} in epoch {epoch + 1}: start anew with a lower learning rate than {config.learning_rate:g}, or with "
-        f"clip_norm; the checkpoint of epoch {epoch} is kept"
-    )
 
 
 def _fall(share: float) -> float:

@@ -45,7 +45,7 @@ def measure_statistics(
         norm.train()
     batches = chosen.tensor_split(-(-len(chosen) // config.batch_size))
     for number, rows in enumerate(batches, 1):
-        images = augmentation(train.images[rows], draw)
+        images = augmentation(train.images[rows.to(train.images.device)], draw)
         for norm in norms:
             norm.momentum = 1 / number  # the mean of all so far
         for part in world.parts(network, len(rows), 1):

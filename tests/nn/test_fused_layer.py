@@ -1,0 +1,177 @@
+"""A layer as one operation: on a GPU where there is one, elsewhere under Triton's interpreter, against the operations
+one by one."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from spquant_snn import QuantConfig, prepare
+from spquant_snn.nn import fused_layer
+from spquant_snn.nn.fused_layer import LayerForm, layer, takes_layers
+from spquant_snn.nn.lif import LIF
+from spquant_snn.nn.models import build_model
+from spquant_snn.nn.recurrence import Dynamics, Levels
+from spquant_snn.nn.sums import Geometry
+from spquant_snn.nn.surrogate import SURROGATES
+from spquant_snn.quant.stage import Stage
+
+triton = pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+
+INTERPRETED = not torch.cuda.is_available()  # as tests/conftest.py asks for
+DEVICE = "cpu" if INTERPRETED else "cuda"
+
+pytestmark = pytest.mark.skipif(
+    INTERPRETED and tuple(map(int, triton.__version__.split(".")[:2])) < (3, 9),
+    reason="this Triton's interpreter cannot count with this NumPy",
+)
+
+
+@pytest.fixture(autouse=True)
+def on_this_device(monkeypatch):
+    monkeypatch.setattr(fused_layer, "triton_on", lambda device: True)
+
+
+def recording(calls, fire=Stage.fire):
+    def recorded(*arguments):
+        spikes = fire(*arguments)
+        calls.append(None if spikes is None else spikes.shape)
+        return spikes
+
+    return recorded
+
+
+def whole_network(
+    weight_bits, state_bits, low, model="16C3-24C3-P2-20C3-FC40-FC10", shape=(3, 8, 8), steps=3, seed=1, **neuron
+):
+    """Logits, gradients and running statistics of one network by layers as one operation, and by several."""
+    found = []
+    for together in (True, False):
+        torch.manual_seed(seed)
+        made = build_model(model, shape, 10, lambda: LIF(**neuron))
+        network = prepare(made, QuantConfig(weight_bits, state_bits, steps), shape).to(DEVICE)
+        images = torch.randint(0, 256, (5, *shape), dtype=torch.uint8).to(DEVICE)
+        with pytest.MonkeyPatch.context() as patch, torch.autocast(DEVICE, torch.bfloat16, enabled=low):
+            calls = []
+            patch.setattr(Stage, "fire", recording(calls) if together else lambda *arguments: None)
+            logits = network(images)
+        assert not together or (calls and None not in calls)
+        F.cross_entropy(logits.float().mean(0), torch.arange(5, device=DEVICE)).backward()
+        gradients = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+        found.append((logits.detach(), gradients, dict(network.named_buffers())))
+    return found
+
+
+def apart(found, meant):
+    """Of the length of what is meant."""
+    return float((found - meant).norm() / meant.norm())
+
+
+@pytest.mark.parametrize(
+    ("weight_bits", "state_bits", "neuron"),
+    [
+        ("ternary", "ternary", {}),
+        (2, 2, {"reset": "subtract", "surrogate": "atan"}),
+        (4, 3, {"learn_threshold": True, "leak": 0.75, "surrogate": "sigmoid"}),
+        (8, 2, {"surrogate": "rectangle", "v_threshold": 0.5}),
+        (2, 32, {}),
+    ],
+    ids=str,
+)
+def test_a_network_in_float32_is_the_same(weight_bits, state_bits, neuron):
+    (logits, gradients, statistics), (meant, slopes, running) = whole_network(weight_bits, state_bits, False, **neuron)
+    torch.testing.assert_close(logits, meant, rtol=1e-4, atol=1e-5)
+    assert gradients.keys() == slopes.keys()
+    for name in slopes:
+        assert apart(gradients[name], slopes[name]) < 1e-3, name
+    for name in running:
+        torch.testing.assert_close(statistics[name], running[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("weight_bits", ["ternary", 2, 4])
+def test_bf16_rounds_gradients_alone(weight_bits):
+    """Sums of codes are exact in whatever type they have: forward, nothing differs from float32."""
+    (logits, gradients, _), (meant, slopes, _) = whole_network(weight_bits, 2, True)
+    torch.testing.assert_close(logits, meant, rtol=1e-4, atol=1e-5)
+    for name, slope in slopes.items():
+        assert apart(gradients[name], slope) < 0.05, name
+
+
+def test_floating_point_weights_take_it_too():
+    (logits, gradients, _), (meant, slopes, _) = whole_network(32, 32, False)
+    torch.testing.assert_close(logits, meant, rtol=1e-3, atol=1e-4)
+    for name, slope in slopes.items():
+        assert apart(gradients[name], slope) < 2e-3, name
+
+
+def test_channels_and_images_of_any_number():
+    """One channel, more than a block, sides that are odd; one step of time; and a network in evaluation."""
+    (logits, _, _), (meant, _, _) = whole_network(2, 2, False, "1C3-70C3-3C1-FC7-FC10", (1, 5, 3), steps=1)
+    torch.testing.assert_close(logits, meant, rtol=1e-4, atol=1e-5)
+
+
+def form_of(**changes):
+    given = {
+        "geometry": Geometry(padding=(1, 1)),
+        "whole": 1,
+        "dynamics": Dynamics(0.5, "zero", SURROGATES["triangle"], Levels(-2, 1, 1.0)),
+        "steps": 4,
+        "still": False,
+        "training": True,
+        "momentum": 0.1,
+        "eps": 1e-5,
+        "spikes": torch.bfloat16,
+    }
+    return LayerForm(**given | changes)
+
+
+def parameters(channels):
+    ones, zeros = torch.ones(channels, device=DEVICE), torch.zeros(channels, device=DEVICE)
+    return ones.clone(), ones.clone(), zeros.clone(), zeros.clone(), ones.clone()  # scale, weight, bias, mean, variance
+
+
+def test_sums_beyond_what_float16_holds_are_exact_as_well():
+    """4608 inputs, all of which spike, times one: an odd sum above 2048."""
+    x = torch.ones(4, 512, 3, 3, device=DEVICE, dtype=torch.bfloat16)
+    kernel = torch.ones(1, 512, 3, 3, device=DEVICE)
+    kernel[0, 0, 1, 1] = 0
+    scale, weight, bias, mean, variance = parameters(1)
+    form = form_of(training=False, dynamics=Dynamics(0.0, "zero", SURROGATES["triangle"]), eps=0.0)
+    for threshold, fires in ((4607.0, 1), (4608.0, 0)):
+        theta = torch.tensor(threshold, device=DEVICE)
+        spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form)
+        assert float(spikes[0, 0, 0, 1, 1]) == fires
+
+
+def test_statistics_in_evaluation_stay():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (8, 3, 4, 4), generator=draw).to(DEVICE, torch.bfloat16)
+    kernel = torch.randint(-1, 2, (5, 3, 3, 3), generator=draw).float().to(DEVICE)
+    scale, weight, bias, mean, variance = parameters(5)
+    theta = torch.tensor(1.0, device=DEVICE)
+    spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of(training=False))
+    assert spikes.shape == (4, 2, 5, 4, 4)
+    assert (mean.tolist(), variance.tolist()) == ([0.0] * 5, [1.0] * 5)
+    layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of())
+    assert mean.tolist() != [0.0] * 5
+
+
+def test_the_same_gradients_every_time():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (8, 16, 9, 9), generator=draw).to(DEVICE, torch.bfloat16)
+    kernel = torch.randint(-1, 2, (16, 16, 3, 3), generator=draw).float().to(DEVICE)
+    found = set()
+    for _ in range(3):
+        scale, weight, bias, mean, variance = parameters(16)
+        weight.requires_grad_()
+        theta = torch.tensor(0.9, device=DEVICE, requires_grad=True)
+        spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of())
+        spikes.float().square().sum().backward()
+        found.add((float(weight.grad.sum()), float(theta.grad)))
+    assert len(found) == 1
+
+
+def test_what_does_not_fit_the_kernels_takes_several_operations():
+    device, triangle = torch.device(DEVICE), SURROGATES["triangle"]
+    assert takes_layers(device, Dynamics(0.5, "zero", triangle), 8)
+    assert not takes_layers(device, Dynamics(0.5, "zero", triangle), 9)
+    assert not takes_layers(device, Dynamics(0.5, "zero", torch.sigmoid), 4)
