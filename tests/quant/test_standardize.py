@@ -64,3 +64,36 @@ def test_codes_of_float32_are_whole_and_within_their_grid():
 
 def test_weights_that_are_all_equal_have_codes_of_zero():
     assert not standardize(torch.full((3, 8), 0.5), 1.0, (-2, 1), False).any()
+
+
+@given(
+    seed=st.integers(0, 99),
+    shape=st.sampled_from([(1, 2), (5, 3), (4, 2, 3, 3), (3, 1500)]),
+    step=st.sampled_from([0.05, 0.7, 1.2]),
+    grid=st.sampled_from([None, (-1, 1), (-2, 1), (-128, 127)]),
+)
+@settings(max_examples=30)
+def test_the_form_for_gpus_is_the_same_within_rounding(seed, shape, step, grid):
+    """On a GPU where there is one, elsewhere under Triton's interpreter."""
+    triton = pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and tuple(map(int, triton.__version__.split(".")[:2])) < (3, 9):
+        pytest.skip("this Triton's interpreter cannot count with this NumPy")
+    draw = torch.Generator().manual_seed(seed)
+    weight = (0.1 * torch.randn(shape, generator=draw) + 0.03).to(device).requires_grad_()
+    pull = torch.randn(shape, generator=draw).to(device)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "triton_on", lambda device: True)
+        found = standardize(weight, step, grid, False)
+        (gradient,) = torch.autograd.grad(found, weight, pull)
+    exact = weight.detach().double().requires_grad_()
+    meant = as_written(exact, step, grid, False)
+    (wanted,) = torch.autograd.grad(meant, exact, pull.double())
+    torch.testing.assert_close(gradient.double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
+    if grid is None:
+        torch.testing.assert_close(found.double(), meant, rtol=1e-4, atol=1e-4)
+    else:  # a weight in the middle between two codes may go either way
+        assert float((found != meant.round()).float().mean()) < 0.01
+        assert torch.equal(found, found.round())
+        assert grid[0] <= float(found.min())
+        assert float(found.max()) <= grid[1]

@@ -141,7 +141,7 @@ def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Ten
     kernel = kernel.detach()
     if form.whole is None:
         return _rows(products(x.to(dtype), kernel.to(dtype), form.geometry))
-    low = x.dtype in _LOW and _reach(kernel) * form.whole <= _EXACT
+    low = x.dtype in _LOW and float(_kernels().reach_of(kernel)) * form.whole <= _EXACT
     if low and _right(x.shape, kernel.shape, form.geometry, x.device):
         return _rows(products(x.half(), kernel.half(), form.geometry))
     with torch.backends.cudnn.flags(
@@ -156,12 +156,6 @@ def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Ten
 def _rows(y: Tensor) -> Tensor:
     """The sums with their channels side by side."""
     return y.contiguous() if y.dim() == 2 else y.contiguous(memory_format=torch.channels_last)
-
-
-def _reach(kernel: Tensor) -> float:
-    """The largest absolute value that a sum of codes over zeros and ones can take."""
-    flat = kernel.flatten(1)
-    return float((flat.abs().sum(1) + flat.sum(1).abs()).max()) / 2  # the larger of positive and negative codes
 
 
 @cache

@@ -78,6 +78,8 @@ def pool_into_kernel(weight: Tensor, pool: int) -> Tensor:
     Returns:
         [O, I, kh + pool - 1, kw + pool - 1]: the sum of the pool * pool shifted copies, exact for integers.
     """
+    if weight.is_cuda:  # in two launches; on a CPU each small plane would cost as much as a large one
+        return F.avg_pool2d(F.pad(weight, (pool - 1,) * 4), pool, 1, divisor_override=1)
     wide = sum(F.pad(weight, (j, pool - 1 - j, 0, 0)) for j in range(pool))
     tall = sum(F.pad(cast(Tensor, wide), (0, 0, i, pool - 1 - i)) for i in range(pool))
     return cast(Tensor, tall)

@@ -28,6 +28,20 @@ _PARTS = 1024  # programs that share the rows, at most
 
 
 @triton.jit
+def _reach(kernel, reach, n, block: tl.constexpr):
+    """Of each row the larger of the sums of its positive and of its negative numbers."""
+    row = tl.program_id(0).to(tl.int64)
+    positive = tl.zeros((block,), tl.float32)
+    negative = tl.zeros((block,), tl.float32)
+    for first in range(0, n, block):
+        at = first + tl.arange(0, block)
+        code = tl.load(kernel + row * n + at, mask=at < n, other=0.0)
+        positive += tl.maximum(code, 0.0)
+        negative += tl.maximum(-code, 0.0)
+    tl.store(reach + row, tl.maximum(tl.sum(positive, axis=0), tl.sum(negative, axis=0)))
+
+
+@triton.jit
 def _moments(y, parts, rows, channels, blocks, block_p: tl.constexpr, block_c: tl.constexpr):
     """Sums and sums of squares of each channel, ``parts`` [2, programs, C]."""
     c = tl.program_id(1) * block_c + tl.arange(0, block_c)
@@ -314,6 +328,15 @@ class Normalisation:
     momentum: float
     eps: float
     training: bool
+
+
+def reach_of(kernel: Tensor) -> Tensor:
+    """The largest absolute value that a sum of integer codes [O, ...] over zeros and ones can take; a scalar."""
+    kernel = kernel.contiguous()
+    reach = kernel.new_empty(len(kernel))
+    with torch.cuda.device_of(kernel):
+        _reach[(len(kernel),)](kernel, reach, kernel[0].numel(), _ELEMENTS)
+    return reach.max()
 
 
 def line_of(y: Tensor, channels: int, norm: Normalisation) -> Tensor:

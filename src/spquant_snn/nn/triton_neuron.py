@@ -78,8 +78,10 @@ def _stacked(x, low: tl.constexpr, high: tl.constexpr):
         slope = _logistic(2.0 * (x - low)) - _logistic(2.0 * (x - high))
     else:
         slope = tl.zeros_like(x)
-        for k in tl.static_range(high - low):
-            slope += 2.0 * _bump(2.0 * (x - (low + k + 0.5)))
+        q = tl.exp(tl.minimum(2.0 * (low + 0.5 - x), 38.0))  # of the lowest boundary; a bump is q / (1 + q)^2
+        for _ in tl.static_range(high - low):
+            slope += 2.0 * q / ((1.0 + q) * (1.0 + q))
+            q *= 7.38905609893065  # e^2: the next boundary is one higher
     return slope
 
 

@@ -1,16 +1,18 @@
 """Weights in units of their channel's standard deviation, and their nearest codes, in few passes over memory.
 
 Left to autograd, this takes some thirty passes over weights that fit no cache. Here a few channels at a time are taken
-through all of it, forward and backward.
+through all of it, forward and backward; on GPUs each in one launch, where Triton works.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from ..nn.fused import triton_on
 
 TINY = 1e-8
 
@@ -40,9 +42,14 @@ class _Standardize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, step: float, grid: tuple[int, int] | None, per_tensor: bool) -> Tensor:
         flat = weight.flatten(1)
+        ctx.step, ctx.per_tensor = step, per_tensor
+        ctx.kernels = _kernels(flat, per_tensor)
+        if ctx.kernels is not None:
+            codes, spread = ctx.kernels.forward(flat, step, TINY, grid)
+            ctx.save_for_backward(weight, spread)
+            return cast(Tensor, codes.view_as(weight))
         spread = deviation(weight, per_tensor)
         ctx.save_for_backward(weight, spread)
-        ctx.step, ctx.per_tensor = step, per_tensor
         codes = torch.empty_like(flat)
         unit = (spread * step).expand(len(flat))[:, None]
         for part, one, out in zip(_parts(flat), _parts(unit, flat), _parts(codes), strict=True):
@@ -56,6 +63,9 @@ class _Standardize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         weight, spread = ctx.saved_tensors
         flat, pull = weight.flatten(1), gradient.flatten(1)
+        if ctx.kernels is not None:
+            found = ctx.kernels.backward(flat, spread, ctx.step, pull.contiguous())
+            return found.view_as(weight), None, None, None
         inverse = (1 / (spread * ctx.step)).expand(len(flat))[:, None]
         # x = c / (step * s), s = sqrt(mean(c^2)): the gradient of c is g / (step * s) - c * sum(g c) / (n step s^3).
         slopes = torch.cat(
@@ -72,6 +82,15 @@ class _Standardize(torch.autograd.Function):
             torch.mul(_centred(g), one, out=out)
             out.addcmul_(_centred(w), slope, value=-1)
         return found.view_as(weight), None, None, None
+
+
+def _kernels(flat: Tensor, per_tensor: bool) -> Any:
+    """What does all of it in one launch, on GPUs where Triton works; None elsewhere."""
+    if per_tensor or flat.shape[1] == 1 or flat.dtype != torch.float32 or not triton_on(flat.device):
+        return None
+    from . import triton_standardize
+
+    return triton_standardize
 
 
 def _centred(flat: Tensor) -> Tensor:
