@@ -300,14 +300,14 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(spquant, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spquant_snn.train.loop.objective", stop)
+    monkeypatch.setattr("spquant_snn.train.step.objective", stop)
     code, out, err = spquant("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--out", "x")
     assert (code, err) == (130, "")
     assert out.splitlines()[-1].endswith("to go on: spquant train --resume x")
 
 
 def test_a_training_that_diverges_ends_with_1(spquant, monkeypatch):
-    monkeypatch.setattr("spquant_snn.train.loop.objective", lambda logits, *args: logits.sum() * float("nan"))
+    monkeypatch.setattr("spquant_snn.train.step.objective", lambda logits, *args: logits.sum() * float("nan"))
     code, _, err = spquant("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--out", "x")
     assert code == 1
     assert err.startswith("spquant: the loss became nan in epoch 1")

@@ -16,7 +16,7 @@ from spquant_snn.data import hold_out, load
 from spquant_snn.integer.file import load_graph
 from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import layer_work, measure_density, operations
-from spquant_snn.train import loop
+from spquant_snn.train import step
 from spquant_snn.train.config import TrainConfig, TrainOptions, load_config
 from spquant_snn.train.run import RunFolder, load_network
 
@@ -122,7 +122,7 @@ def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(monkeypatch
 
 
 def test_a_stopped_bench_goes_on_to_the_same_end(whole, monkeypatch, tmp_path):
-    steps, objective = [], loop.objective
+    steps, objective = [], step.objective
 
     def interrupted(*args):
         steps.append(1)
@@ -131,7 +131,7 @@ def test_a_stopped_bench_goes_on_to_the_same_end(whole, monkeypatch, tmp_path):
         return objective(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "objective", interrupted)
+        patch.setattr(step, "objective", interrupted)
         with pytest.raises(KeyboardInterrupt):
             report_of(tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["gates", "random"]

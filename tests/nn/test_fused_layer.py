@@ -113,6 +113,7 @@ def form_of(**changes):
     given = {
         "geometry": Geometry(padding=(1, 1)),
         "whole": 1,
+        "narrow": True,
         "dynamics": Dynamics(0.5, "zero", SURROGATES["triangle"], Levels(-2, 1, 1.0)),
         "steps": 4,
         "still": False,
@@ -126,7 +127,8 @@ def form_of(**changes):
 
 def parameters(channels):
     ones, zeros = torch.ones(channels, device=DEVICE), torch.zeros(channels, device=DEVICE)
-    return ones.clone(), ones.clone(), zeros.clone(), zeros.clone(), ones.clone()  # scale, weight, bias, mean, variance
+    # scale, weight, bias, mean, variance, largest
+    return ones.clone(), ones.clone(), zeros.clone(), zeros.clone(), ones.clone(), torch.zeros(1, device=DEVICE)
 
 
 def test_sums_beyond_what_float16_holds_are_exact_as_well():
@@ -134,11 +136,11 @@ def test_sums_beyond_what_float16_holds_are_exact_as_well():
     x = torch.ones(4, 512, 3, 3, device=DEVICE, dtype=torch.bfloat16)
     kernel = torch.ones(1, 512, 3, 3, device=DEVICE)
     kernel[0, 0, 1, 1] = 0
-    scale, weight, bias, mean, variance = parameters(1)
+    scale, weight, bias, mean, variance, largest = parameters(1)
     form = form_of(training=False, dynamics=Dynamics(0.0, "zero", SURROGATES["triangle"]), eps=0.0)
     for threshold, fires in ((4607.0, 1), (4608.0, 0)):
         theta = torch.tensor(threshold, device=DEVICE)
-        spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form)
+        spikes = layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form)
         assert float(spikes[0, 0, 0, 1, 1]) == fires
 
 
@@ -146,12 +148,12 @@ def test_statistics_in_evaluation_stay():
     draw = torch.Generator().manual_seed(0)
     x = torch.randint(0, 2, (8, 3, 4, 4), generator=draw).to(DEVICE, torch.bfloat16)
     kernel = torch.randint(-1, 2, (5, 3, 3, 3), generator=draw).float().to(DEVICE)
-    scale, weight, bias, mean, variance = parameters(5)
+    scale, weight, bias, mean, variance, largest = parameters(5)
     theta = torch.tensor(1.0, device=DEVICE)
-    spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of(training=False))
+    spikes = layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form_of(training=False))
     assert spikes.shape == (4, 2, 5, 4, 4)
     assert (mean.tolist(), variance.tolist()) == ([0.0] * 5, [1.0] * 5)
-    layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of())
+    layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form_of())
     assert mean.tolist() != [0.0] * 5
 
 
@@ -161,10 +163,10 @@ def test_the_same_gradients_every_time():
     kernel = torch.randint(-1, 2, (16, 16, 3, 3), generator=draw).float().to(DEVICE)
     found = set()
     for _ in range(3):
-        scale, weight, bias, mean, variance = parameters(16)
+        scale, weight, bias, mean, variance, largest = parameters(16)
         weight.requires_grad_()
         theta = torch.tensor(0.9, device=DEVICE, requires_grad=True)
-        spikes = layer(x, kernel, scale, weight, bias, mean, variance, theta, form_of())
+        spikes = layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form_of())
         spikes.float().square().sum().backward()
         found.add((float(weight.grad.sum()), float(theta.grad)))
     assert len(found) == 1
@@ -175,3 +177,31 @@ def test_what_does_not_fit_the_kernels_takes_several_operations():
     assert takes_layers(device, Dynamics(0.5, "zero", triangle), 8)
     assert not takes_layers(device, Dynamics(0.5, "zero", triangle), 9)
     assert not takes_layers(device, Dynamics(0.5, "zero", torch.sigmoid), 4)
+
+
+def test_a_sum_that_two_bytes_do_not_hold_is_noted():
+    x = torch.ones(4, 512, 3, 3, device=DEVICE, dtype=torch.bfloat16)
+    kernel = torch.ones(1, 512, 3, 3, device=DEVICE)
+    for inputs, met in ((227, False), (228, True)):  # 9 * 227 = 2043
+        kernel[:, inputs:] = 0
+        kernel[:, :inputs] = 1
+        scale, weight, bias, mean, variance, largest = parameters(1)
+        theta = torch.tensor(1.0, device=DEVICE)
+        layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form_of())
+        assert (float(largest) >= fused_layer.EXACT) == met
+        assert float(mean) == pytest.approx(0.1 * 49 / 9 * inputs)  # of 9 places, whose edges see fewer inputs
+
+
+def test_a_layer_whose_sums_are_large_goes_over_to_four_bytes():
+    network = prepare(build_model("4C3-400C3-6C3-FC10", (1, 6, 6), 10), QuantConfig(8, 2, 2), (1, 6, 6)).to(DEVICE)
+    images = torch.full((3, 1, 6, 6), 255, dtype=torch.uint8, device=DEVICE)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        network(images)
+        largest = float(network.largest_narrow_sum())
+        assert largest >= fused_layer.EXACT
+        wider = network.widen(largest)
+        assert wider
+        assert set(wider) <= {"conv2", "conv3"}
+        assert network.widen(largest) == []
+        network(images)
+    assert float(network.largest_narrow_sum()) < fused_layer.EXACT

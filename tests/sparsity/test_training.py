@@ -10,8 +10,9 @@ from spquant_snn import ConfigError, ModelError, SpQuantTrainer, load
 from spquant_snn.sparsity.gates import COLD, WARM, channel_gates
 from spquant_snn.sparsity.goals import CHOICES, Goals
 from spquant_snn.sparsity.training import SparseTraining
-from spquant_snn.train import loop
+from spquant_snn.train import step as training_step
 from spquant_snn.train.config import TrainConfig
+from spquant_snn.train.console import Display
 from spquant_snn.train.run import load_network
 
 SMALL = {"precision": "fp32", "quiet": True, "model": "lenet-snn:0.25", "dataset": "digits"}
@@ -167,7 +168,7 @@ def test_a_target_of_one_changes_nothing(tmp_path):
 def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
     options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1, "channel_choice": choice}
     trainer(out="whole", **options).train(epochs=3)
-    objective = loop.objective
+    objective = training_step.objective
     for stop_at in (5, 60, 100, 140):  # steps; an epoch has 41, and the gates are settled after the second
         steps = []
 
@@ -179,7 +180,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
 
         out = tmp_path / f"stopped-{stop_at}"
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "objective", interrupted)
+            patch.setattr(training_step, "objective", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 trainer(out=out, **options).train(epochs=3)
         SpQuantTrainer.resume(out, quiet=True).train()
@@ -215,14 +216,14 @@ def test_an_epoch_before_rates_are_down_cannot_be_the_best(tmp_path, goal):
 
 def test_a_run_that_was_stopped_early_can_be_evaluated(monkeypatch, tmp_path):
     made = trainer(target_ops=0.2, out="x")
-    end = loop.Display.end
+    end = Display.end
 
     def stop(self, epoch, *args):
         end(self, epoch, *args)
         if epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.Display, "end", stop)
+    monkeypatch.setattr(Display, "end", stop)
     with pytest.raises(KeyboardInterrupt):
         made.train(epochs=5)
     assert load_network(tmp_path / "x").eval().freeze().frozen

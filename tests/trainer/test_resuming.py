@@ -14,12 +14,13 @@ from torch import nn
 from quarters import DATA, SMALL, Net, result, same, weights
 from spquant_snn import DivergedError, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.cli import main
-from spquant_snn.train import loop
+from spquant_snn.train import step
+from spquant_snn.train.console import Display
 
 
 def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
     trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL)
-    end = loop.Display.end
+    end = Display.end
 
     def poison(self, epoch, *args):
         end(self, epoch, *args)
@@ -28,7 +29,7 @@ def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
                 trainer.network.readout.synapse.bias.fill_(float("nan"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Display, "end", poison)
+        patch.setattr(Display, "end", poison)
         with pytest.raises(DivergedError, match=r"in epoch 3: start anew .* the checkpoint of epoch 2 is kept"):
             trainer.train(epochs=4)
     resumed = SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
@@ -43,7 +44,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, monkeypatch, tmp_path):
 
     trainer("whole").train(epochs=3)
     steps = []
-    objective = loop.objective
+    objective = step.objective
 
     def interrupted(*args, **options):
         steps.append(1)
@@ -52,7 +53,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, monkeypatch, tmp_path):
         return objective(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "objective", interrupted)
+        patch.setattr(step, "objective", interrupted)
         stopped = trainer("stopped")
         with pytest.raises(KeyboardInterrupt):
             stopped.train(epochs=3)

@@ -1,9 +1,11 @@
 """A whole layer on a GPU as one operation: sums of codes, batch normalisation, neurons.
 
-Spikes travel in two bytes. Where the sums of integer codes over them stay below 2048, whatever spikes, float16 holds
-them exactly, and so does every part of them that a kernel adds up first: then forward they are computed in float16,
-on its tensor cores. Other whole numbers are summed in TF32, which holds codes, spikes and pixels, and adds up in
-float32. So the forward pass sees the sums that integers give. Backward is in the type of autocast.
+Spikes travel in two bytes. Sums of integer codes over them are whole numbers, which float16 holds exactly below 2048;
+kernels add them up in float32 and round once, so a sum that comes out below that is exact. In training the pass that
+takes the statistics looks at every sum anyway, and notes the largest: sums are computed in float16 until one reaches
+the limit, and from then on in TF32, which holds codes, spikes and pixels, and adds up and hands on in float32. Where
+statistics are not taken, float16 is used if no spikes whatever could reach the limit. So the forward pass sees the
+sums that integers give, but for the step in which the limit is met. Backward is in the type of autocast.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from .recurrence import Dynamics
 from .sums import Geometry, products, turned
 from .surrogate import name_of
 
-_EXACT = 2048  # float16 holds all whole numbers up to this
+EXACT = 2048  # float16 holds all whole numbers up to this
 _LOW = (torch.bfloat16, torch.float16)
 _TRIED = 256  # images, at most
 
@@ -33,6 +35,7 @@ class LayerForm:
     Args:
         geometry: of the convolution.
         whole: the largest input, where the weights are integer codes and all inputs whole numbers from 0; else None.
+        narrow: whether sums may be tried in float16.
         steps: time steps.
         still: whether the inputs are the same at every step and come once.
         training: whether normalisation takes the statistics of the batch.
@@ -42,6 +45,7 @@ class LayerForm:
 
     geometry: Geometry
     whole: int | None
+    narrow: bool
     dynamics: Dynamics
     steps: int
     still: bool
@@ -64,6 +68,7 @@ def layer(
     bias: Tensor,
     running_mean: Tensor,
     running_variance: Tensor,
+    largest: Tensor,
     threshold: Tensor,
     form: LayerForm,
 ) -> Tensor:
@@ -75,9 +80,10 @@ def layer(
         scale: [O], by which the sums are to be multiplied before they are normalised; takes no gradient.
         weight, bias, running_mean, running_variance: [O], of batch normalisation; the weight in absolute value. The
             statistics move in training.
+        largest: [1], becomes the largest sum in float16 that was not proven to be exact, in absolute value.
         threshold: scalar.
     """
-    statistics = (running_mean, running_variance)
+    statistics = (running_mean, running_variance, largest)
     spikes: Tensor = _Layer.apply(x, kernel, weight, bias, threshold, scale, statistics, form)  # type: ignore[no-untyped-call]
     return spikes
 
@@ -92,7 +98,7 @@ class _Layer(torch.autograd.Function):
         bias: Tensor,
         threshold: Tensor,
         scale: Tensor,
-        statistics: tuple[Tensor, Tensor],
+        statistics: tuple[Tensor, Tensor, Tensor],
         form: LayerForm,
     ) -> Tensor:
         kernels, device = _kernels(), x.device.type
@@ -101,8 +107,9 @@ class _Layer(torch.autograd.Function):
         with torch.autocast(device, enabled=False):
             y = _sums(x, kernel, form, ctx.dtype)
         channels = len(kernel)
-        norm = kernels.Normalisation(scale, weight, bias, *statistics, form.momentum, form.eps, form.training)
-        line = kernels.line_of(y, channels, norm)
+        norm = kernels.Normalisation(scale, weight, bias, *statistics[:2], form.momentum, form.eps, form.training)
+        unproven = form.whole is not None and y.dtype == torch.float16
+        line = kernels.line_of(y, channels, norm, statistics[2] if unproven else None)
         step = y if form.still else y[: len(y) // form.steps]
         spikes = torch.empty_strided(
             (form.steps, *step.shape), (step.numel(), *step.stride()), dtype=form.spikes, device=y.device
@@ -141,9 +148,8 @@ def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Ten
     kernel = kernel.detach()
     if form.whole is None:
         return _rows(products(x.to(dtype), kernel.to(dtype), form.geometry))
-    low = x.dtype in _LOW and float(_kernels().reach_of(kernel)) * form.whole <= _EXACT
-    if low and _right(x.shape, kernel.shape, form.geometry, x.device):
-        return _rows(products(x.half(), kernel.half(), form.geometry))
+    if x.dtype in _LOW and _fits(kernel, form) and _right(x.shape, kernel.shape, form.geometry, x.device):
+        return _rows(_in_float16(x.half(), kernel.half(), form.geometry))
     with torch.backends.cudnn.flags(
         enabled=torch.backends.cudnn.enabled,
         benchmark=torch.backends.cudnn.benchmark,
@@ -151,6 +157,26 @@ def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Ten
         allow_tf32=True,
     ):
         return _rows(products(x.float(), kernel, form.geometry))
+
+
+def _fits(kernel: Tensor, form: LayerForm) -> bool:
+    """Whether sums are computed in float16: in training until one was too large, else if none can be."""
+    if form.training:
+        return form.narrow
+    if kernel.is_cuda and torch.cuda.is_current_stream_capturing():  # when nothing can be asked
+        return False
+    return float(_kernels().reach_of(kernel)) * cast(int, form.whole) <= EXACT
+
+
+def _in_float16(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
+    """Products that are added up in float32; a full connection would else add up parts in float16."""
+    flags = torch.backends.cuda.matmul
+    before = flags.allow_fp16_reduced_precision_reduction
+    flags.allow_fp16_reduced_precision_reduction = False
+    try:
+        return products(x, kernel, geometry)
+    finally:
+        flags.allow_fp16_reduced_precision_reduction = before
 
 
 def _rows(y: Tensor) -> Tensor:
@@ -168,7 +194,7 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: t
     kernel = torch.randint(-1, 2, shape, generator=draw, device=device).half()
     if x.dim() == 4:
         x = x.contiguous(memory_format=torch.channels_last)
-    found, meant = products(x, kernel, geometry), products(x.double(), kernel.double(), geometry)
+    found, meant = _in_float16(x, kernel, geometry), products(x.double(), kernel.double(), geometry)
     return torch.equal(found.double(), meant)
 
 

@@ -42,18 +42,26 @@ def _reach(kernel, reach, n, block: tl.constexpr):
 
 
 @triton.jit
-def _moments(y, parts, rows, channels, blocks, block_p: tl.constexpr, block_c: tl.constexpr):
-    """Sums and sums of squares of each channel, ``parts`` [2, programs, C]."""
+def _moments(
+    y, parts, largest, rows, channels, blocks, noted: tl.constexpr, block_p: tl.constexpr, block_c: tl.constexpr
+):
+    """Sums and sums of squares of each channel, ``parts`` [2, programs, C]; the largest absolute value, if it is to be
+    noted."""
     c = tl.program_id(1) * block_c + tl.arange(0, block_c)
     real = c < channels
     total = tl.zeros((block_p, block_c), tl.float32)
     square = tl.zeros((block_p, block_c), tl.float32)
+    most = tl.zeros((block_p, block_c), tl.float32)
     for b in range(blocks):
         p = (tl.program_id(0) * blocks + b) * block_p + tl.arange(0, block_p)
         inside = (p < rows)[:, None] & real[None, :]
         x = tl.load(y + p.to(tl.int64)[:, None] * channels + c[None, :], mask=inside, other=0.0).to(tl.float32)
         total += x
         square += x * x
+        if noted:
+            most = tl.maximum(most, tl.abs(x))
+    if noted:
+        tl.atomic_max(largest, tl.max(tl.max(most, axis=1), axis=0))
     at = tl.program_id(0) * channels + c
     tl.store(parts + at, tl.sum(total, axis=0), mask=real)
     tl.store(parts + tl.num_programs(0) * channels + at, tl.sum(square, axis=0), mask=real)
@@ -339,9 +347,9 @@ def reach_of(kernel: Tensor) -> Tensor:
     return reach.max()
 
 
-def line_of(y: Tensor, channels: int, norm: Normalisation) -> Tensor:
-    """[4, C] mean, 1 / deviation, gain and offset of each channel of sums [M, C]; running statistics move in
-    training."""
+def line_of(y: Tensor, channels: int, norm: Normalisation, largest: Tensor | None) -> Tensor:
+    """[4, C] mean, 1 / deviation, gain and offset of each channel of sums [M, C]; running statistics move in training,
+    where ``largest`` [1], if given, becomes no smaller than any sum in absolute value."""
     rows = y.numel() // channels
     tiles = Tiles.of(rows, channels)
     line = torch.empty(4, channels, device=y.device)
@@ -349,7 +357,10 @@ def line_of(y: Tensor, channels: int, norm: Normalisation) -> Tensor:
     with torch.cuda.device_of(y):
         if norm.training:
             parts = torch.empty(2, tiles.programs, channels, device=y.device)
-            _moments[(tiles.programs, tiles.across)](y, parts, rows, channels, tiles.blocks, tiles.p, tiles.c)
+            noted = line if largest is None else largest
+            _moments[(tiles.programs, tiles.across)](
+                y, parts, noted, rows, channels, tiles.blocks, largest is not None, tiles.p, tiles.c
+            )
         _settle[(tiles.across,)](
             parts,
             norm.scale,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, ModelError
+from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
@@ -89,6 +90,25 @@ class SpikingNetwork(nn.Module):
         self._check_integer()
         self.frozen = True
         return self.train(self.training)
+
+    def largest_narrow_sum(self) -> Tensor:
+        """The largest sum so far that was computed in two bytes unproven, in absolute value; a scalar."""
+        return torch.cat([stage.largest for stage in self.hidden]).max()
+
+    def widen(self, largest: float) -> list[str]:
+        """Compute sums in four bytes from now on in layers where they pass what two bytes hold; the names of these.
+
+        Args:
+            largest: as ``largest_narrow_sum`` said, or the sum of what several processes were told.
+        """
+        if largest < EXACT:
+            return []
+        wider = [stage for stage in self.hidden if stage.narrow and float(stage.largest) >= EXACT]
+        for stage in wider:
+            stage.narrow = False
+        for stage in self.hidden:
+            stage.largest.zero_()
+        return [stage.name for stage in wider]
 
     def use_plain_path(self) -> SpikingNetwork:
         """Compute sums and neurons by torch's own operations from now on, one for each step of the method: the form

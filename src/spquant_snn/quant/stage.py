@@ -97,7 +97,11 @@ class Stage(Sharing):
         gate: closes channels of the neurons; None leaves all open.
         skipping: passes over blocks of the neurons in some steps; None computes all.
         largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
+        narrow: whether sums may be computed in two bytes in training, on GPUs, until one passes what these hold.
+        largest: [1] the largest of such sums so far, in absolute value.
     """
+
+    largest: Tensor
 
     def __init__(
         self,
@@ -121,6 +125,8 @@ class Stage(Sharing):
         self.gate: Gate | None = None
         self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
+        self.narrow = True
+        self.register_buffer("largest", torch.zeros(1), persistent=False)
         self.full_scale = full_scale
         self.largest_input = 1 if full_scale is None else 255
         for pool in pools:
@@ -188,6 +194,7 @@ class Stage(Sharing):
         form = LayerForm(
             geometry,
             self.largest_input if synapse.rounds else None,
+            self.narrow,
             lif.dynamics,
             steps,
             still,
@@ -198,7 +205,7 @@ class Stage(Sharing):
         )
         factor = (scale.detach() / self.divisor).expand(len(kernel)).contiguous()
         statistics = (norm.running_mean, norm.running_var)
-        return layer(x, kernel, factor, norm.weight, norm.bias, *statistics, lif.threshold, form)
+        return layer(x, kernel, factor, norm.weight, norm.bias, *statistics, self.largest, lif.threshold, form)
 
     def reach(self, codes: Tensor, shortcut: Tensor | None) -> Tensor:
         """[O] int64, the largest absolute value that a sum can take, of integer codes and those of the shortcut."""

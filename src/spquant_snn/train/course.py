@@ -23,12 +23,14 @@ class Course:
 
     Attributes:
         loss, accuracy: means over the images so far, the latter in percent.
+        largest: the largest sum that took two bytes, of the last step that was read.
     """
 
     def __init__(self, epoch: int, config: TrainConfig, world: World, display: Display) -> None:
         self._epoch, self._config, self._world, self._display = epoch, config, world, display
         self._unread: deque[tuple[Callable[[], list[float]], int]] = deque()
         self._loss, self._hits, self._seen = 0.0, 0.0, 0
+        self.largest = 0.0
 
     @property
     def loss(self) -> float:
@@ -39,7 +41,7 @@ class Course:
         return 100 * self._hits / max(1, self._seen)
 
     def take(self, told: Tensor, images: int) -> None:
-        """Note the loss and the images that were right, float32 [2], of a step with so many images.
+        """Note what a step with so many images told, float32 [3], as ``Step`` gives it, summed over processes.
 
         Raises:
             DivergedError: the loss is no longer a finite number; on a GPU, that of the step before.
@@ -54,7 +56,7 @@ class Course:
     def _read(self, left: int) -> None:
         while len(self._unread) > left:
             read, images = self._unread.popleft()
-            value, hits = read()
+            value, hits, self.largest = read()
             if not math.isfinite(value):
                 raise self._world.told(diverged(f"the loss became {value}", self._epoch, self._config))
             self._loss += value * images

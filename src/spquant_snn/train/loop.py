@@ -24,10 +24,10 @@ from .console import Display
 from .course import Course, diverged
 from .device import placed
 from .distributed import ALONE, World
-from .losses import objective
 from .memory import PeakMemory, per_image
 from .metrics import Metrics, measure
 from .statistics import measure_statistics
+from .step import Step
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
 
@@ -65,7 +65,7 @@ def fit(
     steps = math.ceil(len(train) / config.batch_size)
     network.recompute = config.checkpoint_time
     memory: PeakMemory | None = PeakMemory(device)  # of the first epoch here
-    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    compute = Step(network, config, teacher, sparse, whole=world.size == 1 and config.accumulate == 1)
     for epoch in range(progress.epochs, config.epochs + config.finetune_epochs):
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
@@ -78,21 +78,14 @@ def fit(
             moment = epoch + step / steps
             optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
             optimizer.zero_grad(set_to_none=True)
-            told = torch.zeros(2, device=device)
+            told = torch.zeros(3, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
-                if sparse is not None:
-                    sparse.begin_step(moment)
                 x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
-                with low_precision:
-                    logits = network(x) if sparse is None else network(x, watch=sparse.watch)
-                    logits = logits.float()  # [T, N, classes]
-                    loss = objective(logits, y, config, None if teacher is None else teacher(x).mean(0))
-                if sparse is not None:
-                    loss = loss + sparse.penalty(moment)
-                loss = loss * part.weight
-                loss.backward()  # type: ignore[no-untyped-call]
-                told += torch.stack((loss.detach(), (logits.mean(0).argmax(1) == y).sum()))
+                told += compute(x, y, moment, part.weight)
             course.take(world.sum_gradients(network, told), len(chosen))
+            for name in network.widen(course.largest):
+                display.say(f"sums of layer {name!r} pass what two bytes hold: from now on in four, slower")
+                compute.forget()
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()

@@ -1,0 +1,117 @@
+"""One batch forward and backward: what fills the gradients, and what it tells.
+
+A GPU takes the few hundred kernels of a step sooner than a program can launch them. So where a batch is whole and each
+step does the same, the launches are recorded once for each size of a batch, as a CUDA graph, and replayed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..quant.network import SpikingNetwork
+from ..sparsity.training import SparseTraining
+from .config import TrainConfig
+from .losses import objective
+
+_FIRST = 2  # steps of a size that are launched one by one: kernels are compiled and chosen in them
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A graph, its inputs, and what it writes."""
+
+    graph: torch.cuda.CUDAGraph
+    x: Tensor
+    y: Tensor
+    told: Tensor
+    gradients: list[Tensor | None]
+
+
+class Step:
+    """Forward and backward of a network on a batch or a part of it.
+
+    Args:
+        teacher: its logits are imitated, if given.
+        sparse: closes channels and holds rates down, if given.
+        whole: whether each call is of a whole batch, computed by this process alone.
+    """
+
+    def __init__(
+        self,
+        network: SpikingNetwork,
+        config: TrainConfig,
+        teacher: nn.Module | None,
+        sparse: SparseTraining | None,
+        whole: bool,
+    ) -> None:
+        self._network, self._config, self._teacher, self._sparse = network, config, teacher, sparse
+        self._records = whole and sparse is None and not config.checkpoint_time
+        self._seen: dict[torch.Size, int] = {}
+        self._recorded: dict[torch.Size, _Recorded] = {}
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+
+    def __call__(self, x: Tensor, y: Tensor, moment: float, weight: float) -> Tensor:
+        """Add to the gradients those of the loss times ``weight``; after a replay they are these alone.
+
+        Args:
+            x: inputs as networks take them.
+            y: labels [N].
+            moment: epochs so far, for what is learned for sparsity.
+
+        Returns:
+            float32 [3]: the loss times the weight, images that were right, the largest sum that took two bytes.
+        """
+        if not (self._records and x.is_cuda) or self._network.frozen:
+            return self._compute(x, y, moment, weight)
+        found = self._recorded.get(x.shape)
+        if found is None:
+            seen = self._seen[x.shape] = self._seen.get(x.shape, 0) + 1
+            found = self._record(x, y, moment, weight) if seen > _FIRST else None
+        if found is None:
+            return self._compute(x, y, moment, weight)
+        found.x.copy_(x)
+        found.y.copy_(y)
+        found.graph.replay()
+        for parameter, gradient in zip(self._parameters, found.gradients, strict=True):
+            parameter.grad = gradient
+        return found.told
+
+    def forget(self) -> None:
+        """Record again: the network computes otherwise from now on."""
+        self._recorded.clear()
+
+    def _record(self, x: Tensor, y: Tensor, moment: float, weight: float) -> _Recorded | None:
+        graph = torch.cuda.CUDAGraph()
+        pool = next((found.graph.pool() for found in self._recorded.values()), None)
+        given = (x.clone(), y.clone())
+        try:
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                told = self._compute(*given, moment, weight)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            warnings.warn(f"the steps of training are launched kernel by kernel, slower: {reason}", stacklevel=2)
+            self._records = False
+            for parameter in self._parameters:
+                parameter.grad = None
+            return None
+        self._recorded[x.shape] = _Recorded(graph, *given, told, [parameter.grad for parameter in self._parameters])
+        return self._recorded[x.shape]
+
+    def _compute(self, x: Tensor, y: Tensor, moment: float, weight: float) -> Tensor:
+        network, config, sparse = self._network, self._config, self._sparse
+        if sparse is not None:
+            sparse.begin_step(moment)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits = network(x) if sparse is None else network(x, watch=sparse.watch)
+            logits = logits.float()  # [T, N, classes]
+            loss = objective(logits, y, config, None if self._teacher is None else self._teacher(x).mean(0))
+        if sparse is not None:
+            loss = loss + sparse.penalty(moment)
+        loss = loss * weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        hits = (logits.mean(0).argmax(1) == y).sum()
+        return torch.stack((loss.detach(), hits, network.largest_narrow_sum()))

@@ -1,0 +1,77 @@
+"""A training step that is recorded once and replayed on a GPU, against the same steps launched one by one."""
+
+import pytest
+import torch
+
+from spquant_snn import QuantConfig, prepare
+from spquant_snn.nn.models import build_model
+from spquant_snn.train.config import TrainConfig
+from spquant_snn.train.step import _FIRST, Step
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+SHAPE = (3, 8, 8)
+
+
+def steps(device, sizes, records=True, teacher=False, **options):
+    """Losses, right images and final weights of some steps on batches of these sizes."""
+    config = TrainConfig(precision="bf16" if device == "cuda" else "fp32", timesteps=3, **options)
+    torch.manual_seed(0)
+
+    def network():
+        return prepare(build_model("16C3-24C3-P2-20C3-FC10", SHAPE, 10), QuantConfig(2, 2, 3), SHAPE).to(device)
+
+    taught = network()
+    step = Step(taught, config, network().eval().requires_grad_(False) if teacher else None, None, whole=records)
+    optimizer = torch.optim.AdamW([p for p in taught.parameters() if p.requires_grad], lr=1e-3)
+    draw = torch.Generator().manual_seed(0)
+    told = []
+    for size in sizes:
+        x = torch.randint(0, 256, (size, *SHAPE), dtype=torch.uint8, generator=draw).to(device)
+        y = torch.randint(0, 10, (size,), generator=draw).to(device)
+        optimizer.zero_grad(set_to_none=True)
+        told.append(step(x, y, 0.0, 1.0).tolist())
+        optimizer.step()
+    return told, taught, step
+
+
+@gpu
+@pytest.mark.parametrize("teacher", [False, True])
+def test_replayed_steps_are_those_launched_one_by_one(teacher):
+    sizes = [32, 31] * 8
+    told, network, step = steps("cuda", sizes, teacher=teacher, label_smoothing=0.1)
+    assert len(step._recorded) == 2
+    meant, other, plain = steps("cuda", sizes, records=False, teacher=teacher, label_smoothing=0.1)
+    assert not plain._recorded
+    for found, wanted in zip(told[: 2 * _FIRST + 4], meant, strict=False):
+        assert found == pytest.approx(wanted, rel=1e-2, abs=1)
+    for name, running in other.named_buffers():
+        torch.testing.assert_close(dict(network.named_buffers())[name], running, rtol=0.2, atol=0.2)
+
+
+@gpu
+def test_what_changes_the_network_records_anew():
+    _, network, step = steps("cuda", [16] * 4)
+    assert len(step._recorded) == 1
+    step.forget()
+    x = torch.zeros(16, *SHAPE, dtype=torch.uint8, device="cuda")
+    step(x, torch.zeros(16, dtype=torch.int64, device="cuda"), 0.0, 1.0)
+    assert len(step._recorded) == 1
+
+
+@gpu
+def test_what_cannot_be_recorded_is_launched_and_said_once(monkeypatch):
+    from spquant_snn.quant.network import SpikingNetwork
+
+    forward = SpikingNetwork.forward
+    monkeypatch.setattr(SpikingNetwork, "forward", lambda self, x, **more: forward(self, x * int(x.max() > -1), **more))
+    with pytest.warns(UserWarning, match="launched kernel by kernel, slower"):
+        told, _, step = steps("cuda", [16] * 6)
+    assert not step._recorded
+    assert all(loss > 0 for loss, _, _ in told)
+
+
+def test_a_cpu_records_nothing():
+    told, _, step = steps("cpu", [8] * 5)
+    assert not step._recorded
+    assert [largest for _, _, largest in told] == [0.0] * 5
+    assert all(0 <= hits <= 8 for _, hits, _ in told)
