@@ -116,7 +116,7 @@ def test_both_forms_of_a_peer_are_the_same_network():
     assert ways(LOOP) == (FOLDED, OUTERMOST)
     logits = []
     for form in ways(LOOP):
-        forward = closed_over(step_of(SMALL, LOOP, form))["forward"]
+        forward = closed_over(closed_over(step_of(SMALL, LOOP, form))["turn"])["forward"]
         network = closed_over(forward)["network"]
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

@@ -50,7 +50,7 @@ def test_replayed_steps_are_those_launched_one_by_one(teacher):
 
 @gpu
 def test_what_changes_the_network_records_anew():
-    _, network, step = steps("cuda", [16] * 4)
+    _, _, step = steps("cuda", [16] * 4)
     assert len(step._recorded) == 1
     step.forget()
     x = torch.zeros(16, *SHAPE, dtype=torch.uint8, device="cuda")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from ..nn.models import build_model
 from ..quant.config import QuantConfig
-from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
+from ..train.config import TrainConfig
+from ..train.step import Step
 from .loops import Make, Stateful, loop, snntorch, spikingjelly
 from .timing import Call
 
@@ -66,16 +68,12 @@ def step_of(work: Work, engine: str, form: str = "", device: str = "cpu") -> Cal
     network.recompute = engine == OURS_AGAIN
     if engine == PLAIN:
         network.use_plain_path()
-    return _stepping(network, _forward(network, images, engine == OURS_BF16), labels)
-
-
-def _forward(network: SpikingNetwork, images: Tensor, low: bool) -> Callable[[], Tensor]:
-    def forward() -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
-            logits: Tensor = network(images)
-        return logits.mean(0).float()
-
-    return forward
+    else:
+        precision: Literal["bf16", "fp32"] = "bf16" if engine == OURS_BF16 else "fp32"
+        options = TrainConfig(precision=precision, checkpoint_time=network.recompute, timesteps=work.timesteps)
+        step = Step(network, options, None, None, whole=True)
+        return _updating(network, lambda: step(images, labels, 0.0, 1.0))
+    return _stepping(network, lambda: network(images).mean(0), labels)
 
 
 def _peer(work: Work, make: Make, form: str, images: Tensor, labels: Tensor) -> Call:
@@ -96,13 +94,18 @@ def _peer(work: Work, make: Make, form: str, images: Tensor, labels: Tensor) -> 
 
 
 def _stepping(network: nn.Module, forward: Callable[[], Tensor], labels: Tensor) -> Call:
+    return _updating(network, lambda: F.cross_entropy(forward(), labels).backward())  # type: ignore[no-untyped-call]
+
+
+def _updating(network: nn.Module, turn: Callable[[], object]) -> Call:
+    """Forward and backward as ``turn`` does them, and an update."""
     network.train()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=1e-4, momentum=0.9)
 
     def call(k: int) -> object:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(forward(), labels).backward()  # type: ignore[no-untyped-call]
+        turn()
         optimizer.step()
         return None
 

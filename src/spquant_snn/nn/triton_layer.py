@@ -152,11 +152,12 @@ def _forward(
     offset = tl.load(line + 3 * channels + c, mask=real, other=0.0)[None, :]
     theta = tl.load(threshold)
     delta = step * theta
+    inverse = tl.div_rn(1.0, delta)
     u = tl.zeros((block_p, block_c), tl.float32)
     for _ in tl.static_range(steps):
         v = tl.fma(u, leak, tl.fma(tl.load(y + at, mask=inside, other=0.0).to(tl.float32), gain, offset))
         tl.store(spikes + at, tl.where(v >= theta, 1.0, 0.0).to(spikes.dtype.element_ty), mask=inside)
-        u = stored(v, theta, delta, low, high, subtract)
+        u = stored(v, theta, delta, inverse, low, high, subtract)
         spikes += size
         if not still:
             y += size
@@ -196,6 +197,7 @@ def _backward(
     offset = tl.load(line + 3 * channels + c, mask=real, other=0.0)[None, :]
     theta = tl.load(threshold)
     delta = step * theta
+    inverse = tl.div_rn(1.0, delta)
     direct = tl.zeros((block_p, block_c), tl.float32)
     slanted = tl.zeros((block_p, block_c), tl.float32)
     found = tl.zeros((block_p, block_c), tl.float32)
@@ -213,7 +215,7 @@ def _backward(
             v = tl.fma(u, leak, tl.fma(x, gain, offset))
             sums = sums + (x,)  # noqa: RUF005 - Triton knows no stars
             potentials = potentials + (v,)  # noqa: RUF005
-            u = stored(v, theta, delta, low, high, subtract)
+            u = stored(v, theta, delta, inverse, low, high, subtract)
         grad = tl.zeros((block_p, block_c), tl.float32)
         total = tl.zeros((block_p, block_c), tl.float32)
         for t in tl.static_range(steps - 1, -1, -1):
@@ -225,6 +227,7 @@ def _backward(
                 found,
                 theta,
                 delta,
+                inverse,
                 step,
                 t == steps - 1,
                 low,

@@ -25,6 +25,14 @@ OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}  # no product and sum are 
 
 
 @triton.jit
+def _quotient(r, delta, inverse):
+    """r / delta to the nearest, by its reciprocal to the nearest: a product whose error, which a multiply-add has
+    exactly, is divided too (Markstein 1990). What is too large has no such error."""
+    q = r * inverse
+    return tl.where(tl.abs(q) < float("inf"), tl.fma(tl.fma(-q, delta, r), inverse, q), q)
+
+
+@triton.jit
 def _code(scaled, low: tl.constexpr, high: tl.constexpr):
     """The code of a residual in units of delta; no comparison holds for what is no number, which stays."""
     code = tl.floor(scaled + 0.5)
@@ -33,11 +41,11 @@ def _code(scaled, low: tl.constexpr, high: tl.constexpr):
 
 
 @triton.jit
-def stored(v, threshold, delta, low: tl.constexpr, high: tl.constexpr, subtract: tl.constexpr):
-    """What is stored of potentials."""
+def stored(v, threshold, delta, inverse, low: tl.constexpr, high: tl.constexpr, subtract: tl.constexpr):
+    """What is stored of potentials; ``inverse`` is 1 / delta, to the nearest."""
     r = tl.where(v >= threshold, v - threshold if subtract else 0.0, v)
     if low < high:
-        r = _code(tl.div_rn(r, delta), low, high) * delta
+        r = _code(_quotient(r, delta, inverse), low, high) * delta
     return r
 
 
@@ -93,6 +101,7 @@ def turn(
     found,
     threshold,
     delta,
+    inverse,
     step,
     last: tl.constexpr,
     low: tl.constexpr,
@@ -109,7 +118,7 @@ def turn(
     if not last:
         grad_r = grad_u
         if low < high:
-            scaled = tl.div_rn(tl.where(fired, x if subtract else 0.0, v), delta)
+            scaled = _quotient(tl.where(fired, x if subtract else 0.0, v), delta, inverse)
             slope = _stacked(scaled, low, high)
             if learned:
                 found += step * (grad_u * (_code(scaled, low, high) - slope * scaled))
@@ -147,11 +156,12 @@ def _forward(
     inside = at < neurons
     theta = tl.load(threshold)
     delta = step * theta
+    inverse = tl.div_rn(1.0, delta)
     u = tl.zeros((block,), tl.float32)
     for _ in range(steps):
         v = tl.fma(u, leak, tl.load(current + at, mask=inside, other=0.0))
         tl.store(spikes + at, tl.where(v >= theta, 1.0, 0.0), mask=inside)
-        u = stored(v, theta, delta, low, high, subtract)
+        u = stored(v, theta, delta, inverse, low, high, subtract)
         spikes += neurons
         if not still:
             current += neurons
@@ -187,6 +197,7 @@ def _backward(
     inside = at < neurons
     theta = tl.load(threshold)
     delta = step * theta
+    inverse = tl.div_rn(1.0, delta)
     v = tl.load(current + at, mask=inside, other=0.0)
     for _ in range(steps - 1):
         tl.store(potentials + at, v, mask=inside)
@@ -194,12 +205,14 @@ def _backward(
         spikes += neurons
         if not still:
             current += neurons
-        u = stored(v, theta, delta, low, high, subtract)
+        u = stored(v, theta, delta, inverse, low, high, subtract)
         v = tl.fma(u, leak, tl.load(current + at, mask=inside, other=0.0))
     tl.debug_barrier()  # a thread may read what another one wrote
     found = tl.zeros((block,), tl.float32)
     grad_s = tl.load(spikes + at, mask=inside, other=0.0)
-    grad, found = turn(v, grad_s, grad_s, found, theta, delta, step, True, low, high, subtract, surrogate, learned)
+    grad, found = turn(
+        v, grad_s, grad_s, found, theta, delta, inverse, step, True, low, high, subtract, surrogate, learned
+    )
     total = grad
     if not still:
         tl.store(potentials + at, grad, mask=inside)
@@ -209,7 +222,9 @@ def _backward(
         v = tl.load(potentials + at, mask=inside, other=0.0)
         grad_s = tl.load(spikes + at, mask=inside, other=0.0)
         grad_u = grad * leak
-        grad, found = turn(v, grad_s, grad_u, found, theta, delta, step, False, low, high, subtract, surrogate, learned)
+        grad, found = turn(
+            v, grad_s, grad_u, found, theta, delta, inverse, step, False, low, high, subtract, surrogate, learned
+        )
         if still:
             total += grad
         else:
