@@ -35,7 +35,7 @@ from .train.metrics import measure
 from .train.restart import begun_before, launch, resumable
 from .train.run import RunFolder, add_sparsity, build_network, free_folder, numbered
 from .train.settle import settle
-from .train.start import load_teacher, start_from
+from .train.start import as_teacher, load_teacher, start_from
 
 
 class SpQuantTrainer:
@@ -52,7 +52,8 @@ class SpQuantTrainer:
         data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.
         device: "cpu", "cuda" ...; a GPU where there is one by default.
         quiet: print nothing.
-        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, target_ops, seed.
+        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, target_ops, seed. A
+            ``teacher`` may also be a module of any kind that answers uint8 images with logits [N, classes].
 
     Raises:
         ConfigError, DataError, ModelError: an argument is not possible; the message says which.
@@ -89,6 +90,10 @@ class SpQuantTrainer:
             "weight_bits": quantization_bits if weight_bits is None else weight_bits,
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
+        self._teacher: nn.Module | None = None
+        if isinstance(options.get("teacher"), nn.Module):
+            self._teacher = options["teacher"]
+            options["teacher"] = CUSTOM
         for name in ("init", "teacher"):
             if isinstance(options.get(name), Path):
                 options[name] = str(options[name])
@@ -113,13 +118,14 @@ class SpQuantTrainer:
         model: nn.Module | None = None,
         dataset: object = None,
         *,
+        teacher: nn.Module | None = None,
         options: dict[str, Any] | None = None,
         **places: Any,
     ) -> SpQuantTrainer:
         """The trainer of a run that was stopped; its ``train()`` goes on after the last whole epoch.
 
         Args:
-            model, dataset: again, if they were not given by name.
+            model, dataset, teacher: again, if they were not given by name; the last to go on training.
             options: fields of ``TrainConfig`` that the run must have been started with.
             places: data_dir, device and quiet, as for the class.
 
@@ -132,10 +138,11 @@ class SpQuantTrainer:
         for what, given in (("model", model), ("dataset", dataset)):
             if getattr(config, what) == CUSTOM and given is None:
                 raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
-        skipped = ("model", "dataset") if model is None else ("model", "dataset", *NEURON_OPTIONS)
+        skipped = ("model", "dataset", "teacher", *(() if model is None else NEURON_OPTIONS))
         trainer = cls(
             config.model if model is None else model,
             config.dataset if dataset is None else dataset,
+            teacher=config.teacher if teacher is None else teacher,
             **{name: value for name, value in asdict(config).items() if name not in skipped},
             **places,
         )
@@ -153,13 +160,14 @@ class SpQuantTrainer:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
 
         Raises:
+            ConfigError: the teacher does not take the images, or has other classes.
             ModelError: target_ops cannot be met without emptying a layer.
             RunError: the folder cannot be written, or the loss is no longer finite.
         """
         world = self.world
         config = world.together(lambda: self._resolve(epochs))
         train, validation = hold_out(self.data.train, config.validation, config.seed)
-        teacher = world.together(lambda: load_teacher(Path(config.teacher), self.network) if config.teacher else None)
+        teacher = world.together(lambda: self._taught_by(train.inputs(slice(2))))
         self.run, goes_on = world.from_first(self._held)
         if not goes_on:
             world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
@@ -289,6 +297,14 @@ class SpQuantTrainer:
                 "widen its last layer"
             )
         return network.to(self.device)
+
+    def _taught_by(self, images: Tensor) -> nn.Module | None:
+        """The teacher, if there is one; tried on the images."""
+        if self._teacher is not None:
+            return as_teacher(self._teacher, self.network, images)
+        if self.config.teacher == CUSTOM:
+            raise RunError("the teacher of this run was given in Python: give it again, as resume(..., teacher=...)")
+        return load_teacher(Path(self.config.teacher), self.network) if self.config.teacher else None
 
     def _held(self) -> tuple[RunFolder | None, bool]:
         """The run that was resumed, or that is over, or that torchrun starts again, and whether it is to go on."""

@@ -25,6 +25,34 @@ def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(teach
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (nn.Linear(3, 4), r"the teacher Linear does not take uint8 images \[2, 1, 8, 8\] \(.+\): let its forward"),
+        (nn.Flatten(), r"the teacher Flatten gives \[2, 64\] for 2 images: \[N, 4\] is wanted"),
+        (LIF(), "the teacher LIF gives|does not take uint8 images"),
+    ],
+    ids=["raises", "gives", "neurons"],
+)
+def test_a_module_that_cannot_teach_is_refused_before_anything_is_written(module, said, tmp_path):
+    with pytest.raises(ConfigError, match=said):
+        SpQuantTrainer(Net(), DATA, 2, out="x", teacher=module, **SMALL).train(epochs=1)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_teacher_given_in_python_is_asked_for_again():
+    run = SpQuantTrainer(Net(), DATA, 2, out="x", teacher=nn.Sequential(nn.Flatten(), Narrow()), **SMALL)
+    run.train(epochs=1)
+    (run.run.path / "checkpoint.pt").touch()
+    with pytest.raises(RunError, match="was given in Python: give it again"):
+        SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
+
+
+class Narrow(nn.Module):
+    def forward(self, x):
+        return x[:, :4].float()
+
+
 def test_a_rate_far_too_high_ends_in_words_or_finite_weights():
     trainer = SpQuantTrainer(Net(), DATA, 32, learning_rate=1e3, **SMALL)
     try:

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from torch import nn
 
 import spquant_snn
 from quarters import DATA, SMALL, Net, same, weights
@@ -201,3 +202,24 @@ def test_distillation_imitates_the_run_of_a_twin():
     taught = SpQuantTrainer("lenet-snn:0.1", DATA, 2, teacher="twin", **SMALL).train(epochs=2)
     assert twin.evaluate() > 60
     assert not same(weights(alone), weights(taught))
+
+
+def test_a_module_of_any_kind_teaches_and_is_not_trained(tmp_path):
+    class Brightness(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weigh = nn.Linear(64, 4)
+
+        def forward(self, x):
+            assert not self.training
+            return self.weigh(x.flatten(1).float() / 255)
+
+    teacher = Brightness()
+    before = [p.clone() for p in teacher.parameters()]
+    alone = SpQuantTrainer(Net(), DATA, 2, out="alone", **SMALL).train(epochs=2)
+    taught = SpQuantTrainer(Net(), DATA, 2, out="taught", teacher=teacher, **SMALL).train(epochs=2)
+    assert not same(weights(alone), weights(taught))
+    assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
+    assert taught.run.config.read_text("utf-8").count('teacher = "custom"') == 1
+    again = SpQuantTrainer.resume("taught", Net(), DATA, quiet=True)
+    assert again.evaluate() == taught.evaluate()

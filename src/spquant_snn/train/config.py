@@ -66,7 +66,7 @@ class TrainOptions:
         seed: of everything random.
         init: folder of a run whose best weights are the first ones, of the same model at any width of bits; none by
             default.
-        teacher: folder of a run whose network is imitated; none by default.
+        teacher: folder of a run whose network is imitated; none by default. In Python, a module as well.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
         target_ops: share of the operations that is left when channels are closed, above 0; 1 closes none.

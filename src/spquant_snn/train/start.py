@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..quant.network import SpikingNetwork
@@ -58,6 +60,48 @@ def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
             f"the teacher {folder} was trained on other images or classes: choose one of the same data set"
         )
     return teacher
+
+
+class Answers(nn.Module):
+    """A teacher that knows no time, [N, classes], as one that answers in a single step, [1, N, classes]."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.module(x))[None]
+
+
+def as_teacher(module: nn.Module, network: SpikingNetwork, images: Tensor) -> nn.Module:
+    """Any module that answers uint8 inputs, as the network takes them, with logits [N, classes], as a teacher: in
+    evaluation, on the network's device, without gradients. The module itself is changed in that.
+
+    Args:
+        images: some, to try it on.
+
+    Raises:
+        ConfigError: it does not take them, or has another number of classes.
+    """
+    device = next(network.parameters()).device
+    module.eval().requires_grad_(False).to(device)
+    classes = network.outputs
+    try:
+        with torch.no_grad():
+            found = module(images.to(device))
+    except Exception as error:  # whatever the module of a user raises
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"the teacher {type(module).__name__} does not take uint8 images {list(images.shape)} ({said}): "
+            "let its forward method scale them"
+        ) from error
+    count = images.shape[-4]
+    if not isinstance(found, Tensor) or tuple(found.shape) != (count, classes):
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ConfigError(
+            f"the teacher {type(module).__name__} gives {shape} for {count} images: [N, {classes}] is wanted"
+        )
+    return Answers(module)
 
 
 def _first_difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:

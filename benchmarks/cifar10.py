@@ -1,0 +1,166 @@
+"""VGG-SNN on CIFAR-10 at every precision, for a GPU: trains, verifies and prints the table of the README.
+
+    python benchmarks/cifar10.py train --device cuda     # teacher, twin and all rows; skips what is finished, resumes
+    python benchmarks/cifar10.py verify                  # torch = native runtime on all test images, on a CPU
+    python benchmarks/cifar10.py table                   # what is finished, as Markdown
+
+The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one full connection). An ordinary residual
+network (examples/cifar10_teacher.py) is trained first; all rows imitate it, and those of few bits start from the
+weights of the fp32 row. The epoch is chosen on 5,000 held-out training images; the test set is used once for each
+network, at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+import cifar10_teacher
+
+from spquant_snn import SpQuantTrainer
+from spquant_snn.commands import verify_run
+from spquant_snn.data import load
+from spquant_snn.train.run import load_network
+
+MODEL = "64C3-128C3-P2-256C3-256C3-P2-512C3-512C3-P2-512C3-512C3-P2-FC10"
+TWIN = "fp32"
+ROWS: dict[str, dict[str, float]] = {
+    TWIN: {"weight_bits": 32, "state_bits": 32},
+    "4/2": {"weight_bits": 4, "state_bits": 2},
+    "2/2": {"weight_bits": 2, "state_bits": 2},
+    "1.58/1.58": {"weight_bits": 1.58, "state_bits": 1.58},
+}
+RECIPE: dict[str, Any] = {
+    "timesteps": 4,
+    "batch_size": 512,
+    "loss": "tet",
+    "label_smoothing": 0.1,
+    "weight_decay": 0.05,
+}
+
+
+def folder(parent: Path, row: str) -> Path:
+    return parent / row.replace("/", "-")
+
+
+def teach(args: argparse.Namespace) -> cifar10_teacher.Teacher:
+    """The teacher, trained if it is not there yet."""
+    path = args.out / "teacher.pt"
+    if not path.exists():
+        began, data = time.monotonic(), load("cifar10", args.data_dir)
+        network = cifar10_teacher.train(data.train, args.device, args.teacher_epochs, args.seed)
+        cifar10_teacher.save(network, path)
+        score, minutes = cifar10_teacher.accuracy(network, data.test), (time.monotonic() - began) / 60
+        (args.out / "teacher.json").write_text(json.dumps({"test_accuracy": score, "minutes": minutes}))
+        print(f"teacher: Test Accuracy: {score:.2f}%, {minutes:.1f} minutes", flush=True)
+    return cifar10_teacher.load_teacher(path)
+
+
+def run(args: argparse.Namespace, row: str) -> None:
+    out = folder(args.out, row)
+    record = out / "run.json"
+    if record.exists() and "test_accuracy" in json.loads(record.read_text()):
+        return
+    began = time.monotonic()
+    teacher = teach(args)
+    if (out / "config.toml").exists():
+        trainer = SpQuantTrainer.resume(out, teacher=teacher, data_dir=args.data_dir, device=args.device)
+    else:
+        first = row == TWIN
+        trainer = SpQuantTrainer(
+            args.model,
+            "cifar10",
+            out=out,
+            data_dir=args.data_dir,
+            device=args.device,
+            seed=args.seed,
+            teacher=teacher,
+            init="" if first else str(folder(args.out, TWIN)),
+            epochs=args.twin_epochs if first else args.epochs,
+            learning_rate=args.twin_rate if first else args.rate,
+            schedule="onecycle" if first else "cosine",
+            **ROWS[row],
+            **(RECIPE | {"timesteps": args.timesteps}),
+        )
+    trainer.train()
+    minutes, score = (time.monotonic() - began) / 60, trainer.evaluate()
+    assert trainer.run is not None
+    trainer.run.note(minutes=minutes)
+    print(f"{row}: Test Accuracy: {score:.2f}%, {minutes:.1f} minutes", flush=True)
+
+
+def check(args: argparse.Namespace, row: str) -> None:
+    out = folder(args.out, row)
+    record = json.loads((out / "run.json").read_text()) if (out / "run.json").exists() else {}
+    if row == TWIN or "test_accuracy" not in record or "verified" in record:
+        return
+    verdict = verify_run(out, "native", None, 0, args.data_dir)
+    print(f"{row}: {verdict}", flush=True)
+    record["verified"] = str(verdict)
+    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def table(parent: Path) -> str:
+    columns = (
+        "weights / state",
+        "test accuracy, %",
+        "weights, B",
+        "state, B",
+        "spike rate",
+        "minutes",
+        "native = torch",
+    )
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for row in ROWS:
+        out = folder(parent, row)
+        if not (out / "run.json").exists() or "test_accuracy" not in (
+            record := json.loads((out / "run.json").read_text())
+        ):
+            continue
+        epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        layers = epochs[record["best"]["epoch"] - 1]["val_layers"]
+        network = load_network(out)
+        cells = (
+            row,
+            f"{record['test_accuracy']:.2f}",
+            f"{network.weight_bytes:,.0f}",
+            f"{network.state_bytes:,.0f}",
+            " / ".join(f"{100 * layer['rate']:.0f}" for layer in layers) + " %",
+            f"{record['minutes']:.1f}",
+            record.get("verified", "-" if row == TWIN else "not yet compared"),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["train", "verify", "table"])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--timesteps", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--teacher-epochs", type=int, default=40)
+    parser.add_argument("--twin-epochs", type=int, default=80)
+    parser.add_argument("--twin-rate", type=float, default=3e-3)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    for row in args.rows if args.action != "table" else ():
+        (run if args.action == "train" else check)(args, row)
+    print(table(args.out))
+
+
+if __name__ == "__main__":
+    main()
