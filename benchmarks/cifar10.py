@@ -44,6 +44,7 @@ RECIPE: dict[str, Any] = {
     "loss": "tet",
     "label_smoothing": 0.1,
     "weight_decay": 0.05,
+    "check_every": 4,
 }
 
 
@@ -126,7 +127,7 @@ def table(parent: Path) -> str:
         ):
             continue
         epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        layers = epochs[record["best"]["epoch"] - 1]["val_layers"]
+        (layers,) = (line["val_layers"] for line in epochs if line["epoch"] == record["best"]["epoch"])
         network = load_network(out)
         cells = (
             row,

@@ -46,6 +46,7 @@ def test_a_width_is_written_in_one_way(written, meant):
         ("batch_size", -1),
         ("accumulate", 0),
         ("accumulate", 1.5),
+        ("check_every", 0),
         ("learning_rate", 0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
@@ -124,7 +125,7 @@ def test_a_configuration_from_before_losses_could_be_chosen_is_of_the_mean_loss(
     path = tmp_path / "config.toml"
     save_config(TrainConfig(epochs=17), path)
     lines = path.read_text("utf-8").splitlines(keepends=True)
-    later = ("loss = ", "tet_weight = ", "accumulate = ", "checkpoint_time = ")
+    later = ("loss = ", "tet_weight = ", "accumulate = ", "checkpoint_time = ", "check_every = ")
     older = [line for line in lines if not line.startswith(later)]
     assert len(older) == len(lines) - len(later)
     path.write_text("".join(older), "utf-8")

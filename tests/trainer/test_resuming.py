@@ -37,10 +37,13 @@ def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
     assert same(weights(resumed), weights(whole))
 
 
-@pytest.mark.parametrize("stop_at", [3, 18, 40, 58])  # steps; an epoch has 12
-def test_a_stopped_training_goes_on_bit_for_bit(stop_at, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("stop_at", "every"),  # steps, of which an epoch has 12; and epochs that are looked at
+    [(3, 1), (18, 1), (40, 1), (58, 1), (30, 2), (40, 2), (58, 3)],
+)
+def test_a_stopped_training_goes_on_bit_for_bit(stop_at, every, monkeypatch, tmp_path):
     def trainer(out):
-        return SpQuantTrainer(Net(), DATA, 2, out=out, finetune_epochs=2, **SMALL)
+        return SpQuantTrainer(Net(), DATA, 2, out=out, finetune_epochs=2, check_every=every, **SMALL)
 
     trainer("whole").train(epochs=3)
     steps = []

@@ -196,6 +196,17 @@ def test_fine_tuning_ends_with_the_integers_that_were_trained(tmp_path):
     assert same(weights(trainer), weights(SpQuantTrainer.resume("tuned", Net(), DATA, quiet=True)))
 
 
+@pytest.mark.parametrize(("every", "looked_at"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_epochs_in_between_are_trained_and_not_looked_at(every, looked_at, capsys):
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="x", check_every=every, **(SMALL | {"quiet": False})).train(epochs=5)
+    lines = [json.loads(line) for line in trainer.run.metrics.read_text("utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == looked_at
+    assert trainer.run.read_record()["best"]["epoch"] in looked_at
+    said = capsys.readouterr().out
+    assert said.count("epoch ") == len(looked_at)
+    assert said.count("memory: ") <= 1
+
+
 def test_distillation_imitates_the_run_of_a_twin():
     twin = SpQuantTrainer("lenet-snn:0.1", DATA, 32, out="twin", **SMALL).train(epochs=3)
     alone = SpQuantTrainer("lenet-snn:0.1", DATA, 2, **SMALL).train(epochs=2)

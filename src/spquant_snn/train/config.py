@@ -23,7 +23,13 @@ NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF
 # Values that stand for another, which a training finds when it begins.
 SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 # What the configuration of an older run does not say, and how it was trained; the other fields must be there.
-_BEFORE: dict[str, Any] = {"loss": "mean", "tet_weight": 0.05, "accumulate": 1, "checkpoint_time": False}
+_BEFORE: dict[str, Any] = {
+    "loss": "mean",
+    "tet_weight": 0.05,
+    "accumulate": 1,
+    "checkpoint_time": False,
+    "check_every": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class TrainOptions:
         checkpoint_time: keep nothing but the bits of spikes for the backward pass, which computes the potentials of all
             time steps again, layer by layer: far less memory, one more pass forward. Layers of which blocks are skipped
             are left as they are.
+        check_every: epochs from one look at the images held out to the next, where epochs are short. What is kept is of
+            these: the best weights, the metrics and the checkpoint that a stopped training goes on from.
         learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
@@ -95,6 +103,7 @@ class TrainOptions:
     batch_size: int = 0
     accumulate: int = 1
     checkpoint_time: bool = False
+    check_every: int = 1
     learning_rate: float = 4e-3
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
@@ -174,6 +183,7 @@ _RANGES = (
     ("finetune_epochs", 0, 1e6),
     ("batch_size", 0, 1e6),
     ("accumulate", 1, 1e6),
+    ("check_every", 1, 1e6),
     ("learning_rate", 1e-12, 1e3),
     ("weight_decay", 0, 1e3),
     ("label_smoothing", 0, 0.999),
@@ -223,8 +233,8 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a configuration. One from before ``loss``, ``tet_weight``, ``accumulate`` and ``checkpoint_time`` existed
-    is of a training with the mean loss and whole batches.
+    """Read a configuration. One from before ``loss``, ``tet_weight``, ``accumulate``, ``checkpoint_time`` and
+    ``check_every`` existed is of a training with the mean loss and whole batches, looked at after each epoch.
 
     Raises:
         RunError: there is no such file.

@@ -16,7 +16,8 @@ from .distributed import World
 
 
 class Course:
-    """Adds up what the steps of an epoch tell, and shows it.
+    """Adds up what the steps of an epoch tell, and shows it; a checkpoint after ``kept`` epochs is what there is to go
+    back to.
 
     A GPU is a step behind the program that gives it work; to wait for its numbers would leave it idle. So there each
     step's are read when the next one has been given.
@@ -26,8 +27,8 @@ class Course:
         largest: the largest sum that took two bytes, of the last step that was read.
     """
 
-    def __init__(self, epoch: int, config: TrainConfig, world: World, display: Display) -> None:
-        self._epoch, self._config, self._world, self._display = epoch, config, world, display
+    def __init__(self, epoch: int, kept: int, config: TrainConfig, world: World, display: Display) -> None:
+        self._epoch, self._kept, self._config, self._world, self._display = epoch, kept, config, world, display
         self._unread: deque[tuple[Callable[[], list[float]], int]] = deque()
         self._loss, self._hits, self._seen = 0.0, 0.0, 0
         self.largest = 0.0
@@ -58,18 +59,18 @@ class Course:
             read, images = self._unread.popleft()
             value, hits, self.largest = read()
             if not math.isfinite(value):
-                raise self._world.told(diverged(f"the loss became {value}", self._epoch, self._config))
+                raise self._world.told(diverged(f"the loss became {value}", self._epoch, self._kept, self._config))
             self._loss += value * images
             self._hits += hits
             self._seen += images
             self._display.step(self.loss, self.accuracy)
 
 
-def diverged(what: str, epoch: int, config: TrainConfig) -> DivergedError:
-    """The error of a training that cannot go on."""
+def diverged(what: str, epoch: int, kept: int, config: TrainConfig) -> DivergedError:
+    """The error of a training that cannot go on in an epoch, the first being 0, with a checkpoint after ``kept``."""
     return DivergedError(
         f"{what} in epoch {epoch + 1}: start anew with a lower learning rate than {config.learning_rate:g}, or with "
-        f"clip_norm; the checkpoint of epoch {epoch} is kept"
+        f"clip_norm; the checkpoint of epoch {kept} is kept"
     )
 
 

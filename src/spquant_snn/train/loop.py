@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -51,8 +52,8 @@ def fit(
     """Train from ``progress`` to the last epoch.
 
     Args:
-        report: called after each epoch with the progress before it, training loss, training accuracy and validation
-            metrics; saves what is to be saved and returns the progress after it.
+        report: called after each epoch that is looked at, with the progress before it, training loss, training
+            accuracy and validation metrics; saves what is to be saved and returns the progress after it.
         teacher: its logits are imitated, if given.
         sparse: closes channels and holds rates down, if given.
         world: the processes that train together, each its part of every batch.
@@ -64,13 +65,15 @@ def fit(
     train, validation = placed(train, device), placed(validation, device)
     steps = math.ceil(len(train) / config.batch_size)
     network.recompute = config.checkpoint_time
+    settled_on = train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device)
     memory: PeakMemory | None = PeakMemory(device)  # of the first epoch here
+    peak: int | None = None
     compute = Step(network, config, teacher, sparse, whole=world.size == 1 and config.accumulate == 1)
     for epoch in range(progress.epochs, config.epochs + config.finetune_epochs):
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
-        course = Course(epoch, config, world, display)
+        course = Course(epoch, progress.epochs, config, world, display)
         display.begin(epoch, steps)
         order = torch.randperm(len(train), generator=draw).to(train.images.device)
         for step, chosen in enumerate(torch.tensor_split(order, steps)):
@@ -90,19 +93,25 @@ def fit(
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()
         course.end()
-        peak, memory = None if memory is None else memory.bytes(), None
+        if memory is not None:
+            peak, memory = memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
-            raise world.told(diverged("a weight is no longer a finite number", epoch, config))
+            raise world.told(diverged("a weight is no longer a finite number", epoch, progress.epochs, config))
+        if not looked_at(epoch + 1, config):
+            if sparse is not None:
+                sparse.end_epoch(epoch + 1, settled_on)
+            continue
         measure_statistics(network, train, augmentation, config, draw, world)
         world.alike(network)  # processors of several kinds may have rounded an update differently
         if sparse is not None:
-            sparse.end_epoch(epoch + 1, train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device))
+            sparse.end_epoch(epoch + 1, settled_on)
         metrics = measure(network, validation, world=world)
-        before = progress
+        before = replace(progress, epochs=epoch)
         progress = report(before, course.loss, course.accuracy, metrics)
         display.end(epoch, course.accuracy, metrics, progress.best != before.best)
         if peak is not None:
             display.say(per_image(peak, math.ceil(len(train) / steps / config.accumulate / world.size)))
+            peak = None
         for line in [] if sparse is None else sparse.lines():
             display.say(line)
     return progress
@@ -119,6 +128,11 @@ def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.
         if group:
             optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0})
     return optimizer
+
+
+def looked_at(epochs: int, config: TrainConfig) -> bool:
+    """Whether so many epochs are followed by a look at the images held out, and kept."""
+    return epochs % config.check_every == 0 or epochs in (config.epochs, config.epochs + config.finetune_epochs)
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:

@@ -135,12 +135,21 @@ class RunFolder:
         """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way."""
         kept = []
         if self.metrics.exists():
-            kept = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()[: epoch - 1]
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [line for number, line in enumerate(lines, 1) if _epoch_of(line, number) < epoch]
         line = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy} | {
             f"val_{name}": value for name, value in asdict(validation).items()
         }
         line |= sparsity or {}
         replace_file(self.metrics, "\n".join([*kept, json.dumps(line)]) + "\n")
+
+
+def _epoch_of(line: str, number: int) -> int:
+    """The epoch of a line of metrics.jsonl; of one that is damaged, its number."""
+    try:
+        return int(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return number
 
 
 def free_folder(config: TrainConfig, parent: Path = Path("runs")) -> Path:
