@@ -68,7 +68,7 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: 
     assert synapse.quantizer is not None
     codes = _live_codes(synapse, inputs)
     shortcut = None if stage.shortcut is None else _live_codes(stage.shortcut.synapse, sources)
-    gain, offset = (x.cpu().numpy() for x in stage.affine())
+    gain, offset = (x.numpy() for x in stage.affine())
     reach = stage.reach(codes, shortcut).cpu().numpy()
     live = np.ones(len(codes), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
@@ -95,7 +95,7 @@ def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> 
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
     room for; ``inputs`` as for ``fold_stage``."""
     codes = _live_codes(stage.synapse, inputs)
-    gain, offset = (x.cpu().numpy() for x in stage.affine())
+    gain, offset = (x.numpy() for x in stage.affine())
     if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
         raise ModelError(
             f"layer {stage.name!r}: the readout holds numbers that are not finite: train again from a good checkpoint"

@@ -262,7 +262,7 @@ class SpikingNetwork(nn.Module):
             h = spikes.float()
             if torch.is_grad_enabled() and self.training:
                 shape = (-1, *[1] * (flat.dim() - 2)) if stage.synapse.convolves else (-1,)
-                gain, offset = (p.float().view(shape) for p in stage.affine())
+                gain, offset = (p.to(h.device, torch.float32).view(shape) for p in stage.affine())
                 v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
                 h = IntegerRecurrence.apply(
                     time(stage.current(flat, source)), lif.threshold, v, spikes, computed, lif.dynamics, still

@@ -222,16 +222,16 @@ class Stage(Sharing):
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Gain and offset [O], float64: the current is ``gain * sum of codes + offset`` once batch normalisation
-        stands still."""
+        stands still. On the CPU, so that the integers made of them are the same whatever device they came from."""
         synapse = self.synapse
         outputs = synapse.weight.shape[0]
-        gain = synapse.scale().detach().double().expand(outputs) / self.divisor
-        bias = gain.new_zeros(outputs) if synapse.bias is None else synapse.bias.detach().double()
+        gain = _exact(synapse.scale()).expand(outputs) / self.divisor
+        bias = gain.new_zeros(outputs) if synapse.bias is None else _exact(synapse.bias)
         if self.norm is None:
             return gain, bias
         norm = self.norm
-        slope = norm.weight.detach().double().abs() / (norm.running_var.double() + norm.eps).sqrt()
-        return gain * slope, norm.bias.detach().double() + (bias - norm.running_mean.double()) * slope
+        slope = _exact(norm.weight).abs() / (_exact(norm.running_var) + norm.eps).sqrt()
+        return gain * slope, _exact(norm.bias) + (bias - _exact(norm.running_mean)) * slope
 
     def flip(self, negative: Tensor) -> None:
         """Turn the sign of the channels in the mask [O]; with the sign of its normalisation's weight turned too,
@@ -247,3 +247,7 @@ class Stage(Sharing):
 
     def extra_repr(self) -> str:
         return f"{self.name!r}" + (f", pools={self.pools}" if self.pools else "")
+
+
+def _exact(x: Tensor) -> Tensor:
+    return x.detach().cpu().double()

@@ -5,6 +5,7 @@ Both give ``weight ~ scale * codes`` and let the gradient of the codes pass to t
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 
@@ -113,6 +114,11 @@ def weight_quantizer(choice: str, weight: Tensor, bits: float, learn_scale: bool
 
 
 def integer_codes(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
-    """[O, ...] the codes as int8, without a gradient."""
+    """[O, ...] the codes as int8, without a gradient.
+
+    They are computed in float64 on the CPU, whatever device the weights are on: in float32 a weight in the middle
+    between two codes would go one way on a GPU and the other on a CPU, by the order in which each adds up a mean, and
+    the integers of a network would depend on the machine that takes them out.
+    """
     with torch.no_grad():
-        return quantizer.codes(weight).to(torch.int8)
+        return copy.deepcopy(quantizer).cpu().double().codes(weight.cpu().double()).to(weight.device, torch.int8)
