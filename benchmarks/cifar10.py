@@ -5,7 +5,7 @@
     python benchmarks/cifar10.py table                   # what is finished, as Markdown
 
 The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one full connection). An ordinary residual
-network (examples/cifar10_teacher.py) is trained first; all rows imitate it, and those of few bits start from the
+network (cifar10_teacher.py) is trained first; all rows imitate it, and those of few bits start from the
 weights of the fp32 row. The epoch is chosen on 5,000 held-out training images; the test set is used once for each
 network, at its end.
 """
@@ -14,16 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
 import cifar10_teacher
+import torch
 
 from spquant_snn import SpQuantTrainer
 from spquant_snn.commands import verify_run
@@ -150,9 +146,9 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--teacher-epochs", type=int, default=40)
-    parser.add_argument("--twin-epochs", type=int, default=80)
-    parser.add_argument("--twin-rate", type=float, default=3e-3)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--twin-epochs", type=int, default=60)
+    parser.add_argument("--twin-rate", type=float, default=2e-3)
+    parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))
     parser.add_argument("--data-dir", type=Path)

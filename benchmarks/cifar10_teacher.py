@@ -1,9 +1,9 @@
 """Train an ordinary residual network on CIFAR-10 whose answers spiking networks imitate, in plain torch.
 
-    python examples/cifar10_teacher.py --device cuda --out runs/teacher.pt      # 40 epochs, half a minute on a GPU
-    python examples/train_cifar10.py --ann runs/teacher.pt ...
+    python benchmarks/cifar10_teacher.py --device cuda --out runs/teacher.pt      # 40 epochs, half a minute on a GPU
 
-It takes uint8 images, as the spiking networks do, so that it can be given to `SpQuantTrainer(teacher=...)` as it is.
+It takes uint8 images, as the spiking networks do, so that it can be given to `SpQuantTrainer(teacher=...)` as it is;
+benchmarks/cifar10.py does so.
 """
 
 from __future__ import annotations
