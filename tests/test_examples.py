@@ -104,6 +104,20 @@ def test_a_trained_network_by_the_native_runtime_is_as_accurate_as_it_is_said_to
     assert f"{right / 100:.2f} % of" in (FOLDER / "README.md").read_text("utf-8")
 
 
+CIFAR10 = {"vgg9-4-2.spq": (9240, 4), "vgg9-2-2.spq": (9115, 2), "vgg9-1.58-1.58.spq": (9034, 1.58)}
+
+
+@pytest.mark.parametrize("name", CIFAR10)
+def test_a_network_for_cifar10_is_what_is_said_of_it(name):
+    path = FOLDER / "cifar10" / name
+    graph = load_graph(path)
+    assert (graph.timesteps, graph.classes, graph.input_shape) == (4, 10, (3, 32, 32))
+    right, bits = CIFAR10[name]
+    assert {layer.connection.bits for layer in graph.layers} == {bits}
+    manual = (FOLDER / "README.md").read_text("utf-8")
+    assert re.search(rf"`{re.escape(name)}`: .+ {right / 100:.2f} %.*, {path.stat().st_size:,} bytes\.", manual)
+
+
 TRAIN_ON_FEW = """
 import pathlib, runpy, sys
 from spquant_snn.data import catalog
