@@ -1,6 +1,10 @@
 """A layer as one operation: on a GPU where there is one, elsewhere under Triton's interpreter, against the operations
 one by one."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -208,3 +212,53 @@ def test_a_layer_whose_sums_are_large_goes_over_to_four_bytes():
         assert network.widen(largest) == []
         network(images)
     assert float(network.largest_narrow_sum()) < fused_layer.EXACT
+
+
+_COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from spquant_snn.nn import triton_layer, triton_norm
+from spquant_snn.quant import triton_standardize
+
+WHOLE = {"rows": "i32", "channels": "i32", "size": "i32", "blocks": "i32", "programs": "i32", "n": "i32"}
+REAL = dict.fromkeys(("leak", "step", "momentum", "eps", "count", "tiny", "low", "high"), "fp32")
+
+def build(kernel, arch, sums="*fp16", pull="*bf16", **constants):
+    names = kernel.arg_names
+    known = WHOLE | REAL | {"y": sums, "spikes": "*bf16", "grad_spikes": pull, "gradient": pull}
+    types = {name: "constexpr" if name in constants else known.get(name, "*fp32") for name in names}
+    values = {(names.index(name),): value for name, value in constants.items()}
+    even = [name for name in names if types[name].startswith("*") or name in ("rows", "channels", "size")]
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in even}
+    source = ASTSource(fn=kernel, signature=types, constexprs=values, attrs=aligned)
+    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=dict(triton_layer.OPTIONS)).asm["ptx"]
+
+tile = dict(block_p=16, block_c=64)
+for arch in (80, 90):
+    for sums in ("*fp16", "*fp32"):
+        for low, high, steps, still in ((0, 0, 1, False), (-2, 1, 4, False), (-8, 7, 8, True)):
+            common = dict(steps=steps, still=still, low=low, high=high, subtract=still, **tile)
+            forward = build(triton_layer._forward, arch, sums, **common)
+            backward = build(triton_layer._backward, arch, sums, surrogate="atan", learned=still, **common)
+            for ptx in (forward, backward):
+                assert "ld.global.v4" in ptx and "st.global.v4" in ptx, "narrow accesses"
+            assert ".local" not in backward, "potentials do not stay in registers"
+        assert "ld.global.v4" in build(triton_norm._moments, arch, sums, noted=True, **tile)
+        assert "st.global.v4" in build(triton_norm._finish, arch, sums, **tile)
+    for training in (False, True):
+        build(triton_norm._settle, arch, training=training, block_g=32, block_c=64)
+        build(triton_norm._settle_back, arch, training=training, block_g=32, block_c=64)
+    build(triton_norm._reach, arch, block=1024)
+    build(triton_standardize._forward, arch, rounds=True, block=1024)
+    build(triton_standardize._backward, arch, pull="*fp32", block=1024)
+"""
+
+
+def test_its_kernels_compile_for_gpus_that_are_not_here(tmp_path):
+    """Without the interpreter, hence in a process of its own: the widest accesses, and no memory for potentials."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    call = [sys.executable, "-c", _COMPILE]
+    ended = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr

@@ -57,7 +57,9 @@ class LayerForm:
 
 def takes_layers(device: torch.device, dynamics: Dynamics, steps: int) -> bool:
     """Whether layers are computed as one operation there."""
-    return name_of(dynamics.surrogate) is not None and triton_on(device) and steps <= cast(int, _kernels().MOST_STEPS)
+    return (
+        name_of(dynamics.surrogate) is not None and triton_on(device) and steps <= cast(int, _kernels()[0].MOST_STEPS)
+    )
 
 
 def layer(
@@ -101,15 +103,15 @@ class _Layer(torch.autograd.Function):
         statistics: tuple[Tensor, Tensor, Tensor],
         form: LayerForm,
     ) -> Tensor:
-        kernels, device = _kernels(), x.device.type
+        (kernels, norms), device = _kernels(), x.device.type
         low = torch.is_autocast_enabled(device)
         ctx.form, ctx.dtype = form, torch.get_autocast_dtype(device) if low else torch.float32
         with torch.autocast(device, enabled=False):
             y = _sums(x, kernel, form, ctx.dtype)
         channels = len(kernel)
-        norm = kernels.Normalisation(scale, weight, bias, *statistics[:2], form.momentum, form.eps, form.training)
+        norm = norms.Normalisation(scale, weight, bias, *statistics[:2], form.momentum, form.eps, form.training)
         unproven = form.whole is not None and y.dtype == torch.float16
-        line = kernels.line_of(y, channels, norm, statistics[2] if unproven else None)
+        line = norms.line_of(y, channels, norm, statistics[2] if unproven else None)
         step = y if form.still else y[: len(y) // form.steps]
         spikes = torch.empty_strided(
             (form.steps, *step.shape), (step.numel(), *step.stride()), dtype=form.spikes, device=y.device
@@ -127,7 +129,7 @@ class _Layer(torch.autograd.Function):
         if grad_spikes.stride() != ctx.strides:
             grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(y, dtype=ctx.dtype)
-        grads, of_threshold = _kernels().turn_back(
+        grads, of_threshold = _kernels()[0].turn_back(
             y, line, weight, threshold, form.dynamics, grad_spikes, gradient, form.still, form.training, wanted[4]
         )
         of_x, of_kernel = turned(gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1])
@@ -165,7 +167,7 @@ def _fits(kernel: Tensor, form: LayerForm) -> bool:
         return form.narrow
     if kernel.is_cuda and torch.cuda.is_current_stream_capturing():  # when nothing can be asked
         return False
-    return float(_kernels().reach_of(kernel)) * cast(int, form.whole) <= EXACT
+    return float(_kernels()[1].reach_of(kernel)) * cast(int, form.whole) <= EXACT
 
 
 def _in_float16(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
@@ -199,7 +201,8 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: t
 
 
 @cache
-def _kernels() -> Any:
-    from . import triton_layer
+def _kernels() -> tuple[Any, Any]:
+    """Of neurons and of normalisation; imported where they are needed, since they import Triton."""
+    from . import triton_layer, triton_norm
 
-    return triton_layer
+    return triton_layer, triton_norm

@@ -18,6 +18,7 @@ from .config import QuantConfig
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
 from .recompute import recomputed
 from .shortcut import Shortcut
+from .sources import Sources
 from .stage import Stage
 from .synapse import Synapse
 
@@ -139,7 +140,7 @@ class SpikingNetwork(nn.Module):
         steps = self.config.timesteps if still else x.shape[0]
         if self.frozen:
             return self._frozen_logits(x, steps, still, probe, watch)
-        h, sources = x.float(), _Sources(self.hidden)
+        h, sources = x.float(), Sources(self.hidden)
         whole = True  # gates that are being learned make fractions of spikes
         for i, stage in enumerate(self.hidden):
             low = watch is None and stage.gate is None
@@ -249,7 +250,7 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
-        h, sources = x.float(), _Sources(self.hidden)
+        h, sources = x.float(), Sources(self.hidden)
         for i, (stage, folded) in enumerate(zip(self.hidden, self.fold(), strict=True)):
             lif, source = cast(LIF, stage.lif), sources.of(stage)
             flat = h if still else h.flatten(0, 1)
@@ -320,26 +321,6 @@ class SpikingNetwork(nn.Module):
         if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
             shape = "x".join(map(str, self.input_shape))
             raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")
-
-
-class _Sources:
-    """Spikes that shortcuts take later, kept until the last of them has."""
-
-    def __init__(self, stages: list[Stage]) -> None:
-        self._last = {stage.shortcut.source: stage for stage in stages if stage.shortcut is not None}
-        self._kept: dict[int, Tensor] = {}
-
-    def keep(self, index: int, spikes: Tensor) -> None:
-        """Those of a layer, [T, N, ...]."""
-        if index in self._last:
-            self._kept[index] = spikes.flatten(0, 1)
-
-    def of(self, stage: Stage) -> Tensor | None:
-        """[T * N, ...] those that the shortcut of a stage takes; None where it has none."""
-        if stage.shortcut is None:
-            return None
-        last = self._last[stage.shortcut.source] is stage
-        return self._kept.pop(stage.shortcut.source) if last else self._kept[stage.shortcut.source]
 
 
 def _check_shortcut(stage: Stage, shortcut: Shortcut, shapes: list[tuple[int, ...]]) -> None:
