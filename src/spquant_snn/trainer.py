@@ -122,7 +122,7 @@ class SpQuantTrainer:
         options: dict[str, Any] | None = None,
         **places: Any,
     ) -> SpQuantTrainer:
-        """The trainer of a run that was stopped; its ``train()`` goes on after the last whole epoch.
+        """The trainer of a run that was stopped; its ``train()`` goes on from the last checkpoint.
 
         Args:
             model, dataset, teacher: again, if they were not given by name; the last to go on training.
@@ -139,6 +139,9 @@ class SpQuantTrainer:
             if getattr(config, what) == CUSTOM and given is None:
                 raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
         skipped = ("model", "dataset", "teacher", *(() if model is None else NEURON_OPTIONS))
+        if teacher is not None and config.teacher != CUSTOM:
+            had = f"that of {config.teacher}" if config.teacher else "none"
+            raise RunError(f"the run in {folder} has another teacher, {had}: leave teacher out to resume it")
         trainer = cls(
             config.model if model is None else model,
             config.dataset if dataset is None else dataset,
@@ -192,7 +195,7 @@ class SpQuantTrainer:
                 more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
                 end = fit(network, optimizer, train, validation, *more)
             except KeyboardInterrupt:
-                display.say(f"stopped after the last whole epoch; to go on: spquant train --resume {run.path}")
+                display.say(f"stopped; to go on from the last checkpoint: spquant train --resume {run.path}")
                 raise
         keeper.take_best()
         best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}

@@ -14,6 +14,7 @@ from spquant_snn.nn import fused_layer
 from spquant_snn.nn.fused_layer import LayerForm, layer, takes_layers
 from spquant_snn.nn.lif import LIF
 from spquant_snn.nn.models import build_model
+from spquant_snn.nn.precision import convolutions_in
 from spquant_snn.nn.recurrence import Dynamics, Levels
 from spquant_snn.nn.sums import Geometry
 from spquant_snn.nn.surrogate import SURROGATES
@@ -111,7 +112,7 @@ def test_floating_point_weights_take_it_too():
 
 
 def test_channels_and_images_of_any_number():
-    """One channel, more than a block, sides that are odd; one step of time; and a network in evaluation."""
+    """One channel, more than a block, sides that are odd; one step of time."""
     (logits, _, _), (meant, _, _) = whole_network(2, 2, False, "1C3-70C3-3C1-FC7-FC10", (1, 5, 3), steps=1)
     torch.testing.assert_close(logits, meant, rtol=1e-4, atol=1e-5)
 
@@ -121,6 +122,7 @@ def form_of(**changes):
         "geometry": Geometry(padding=(1, 1)),
         "whole": 1,
         "narrow": True,
+        "short": True,
         "dynamics": Dynamics(0.5, "zero", SURROGATES["triangle"], Levels(-2, 1, 1.0)),
         "steps": 4,
         "still": False,
@@ -162,6 +164,66 @@ def test_statistics_in_evaluation_stay():
     assert (mean.tolist(), variance.tolist()) == ([0.0] * 5, [1.0] * 5)
     layer(x, kernel, scale, weight, bias, mean, variance, largest, theta, form_of())
     assert mean.tolist() != [0.0] * 5
+
+
+def test_a_network_in_evaluation_is_the_same():
+    torch.manual_seed(0)
+    network = prepare(build_model("16C3-24C3-P2-FC10", (3, 8, 8), 10), QuantConfig(2, 2, 3), (3, 8, 8)).to(DEVICE)
+    images = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8).to(DEVICE)
+    network.train()(images)
+    found = []
+    for together in (True, False):
+        with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+            if not together:
+                patch.setattr(Stage, "fire", lambda *arguments: None)
+            found.append(network.eval()(images))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def test_spikes_in_a_large_pool_are_counted_exactly():
+    """Two bytes of a spike hold whole numbers up to 256, and a pool may hold more spikes."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(4),
+        LIF(v_threshold=0.1),
+        torch.nn.AvgPool2d(40),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4, 10),
+    )
+    network = prepare(layers, QuantConfig(2, 2, 2), (1, 40, 40)).to(DEVICE)
+    images = torch.randint(0, 256, (3, 1, 40, 40), dtype=torch.uint8).to(DEVICE)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        found = network(images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stage, "fire", lambda *arguments: None)
+        torch.testing.assert_close(found, network(images), rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_measured_anew_are_those_of_all_processes():
+    """Normalisation in training inside a network in evaluation, as at the end of an epoch."""
+    torch.manual_seed(0)
+    network = prepare(build_model("4C3-FC10", (1, 6, 6), 10), QuantConfig(2, 2, 2), (1, 6, 6)).to(DEVICE).eval()
+    (stage,) = network.hidden
+    images = torch.zeros(2, 1, 6, 6, device=DEVICE)
+    assert stage.fire(images, 2, True, True, True) is not None
+    stage.norm.train()
+    stage.norm.share = object()
+    assert stage.fire(images, 2, True, True, True) is None
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has no switch for convolutions alone")
+def test_the_precision_that_a_user_has_set_stays():
+    switch = torch.backends.cudnn.conv
+    before = switch.fp32_precision
+    try:
+        for chosen in ("ieee", "tf32"):
+            switch.fp32_precision = chosen
+            with convolutions_in("tf32"):
+                assert switch.fp32_precision == "tf32"
+            assert switch.fp32_precision == chosen
+    finally:
+        switch.fp32_precision = before
 
 
 def test_the_same_gradients_every_time():

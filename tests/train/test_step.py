@@ -13,7 +13,7 @@ SHAPE = (3, 8, 8)
 
 
 def steps(device, sizes, records=True, teacher=False, **options):
-    """Losses, right images and final weights of some steps on batches of these sizes."""
+    """What some steps on batches of these sizes told, the network after them and what computed them."""
     config = TrainConfig(precision="bf16" if device == "cuda" else "fp32", timesteps=3, **options)
     torch.manual_seed(0)
 
@@ -43,19 +43,40 @@ def test_replayed_steps_are_those_launched_one_by_one(teacher):
     meant, other, plain = steps("cuda", sizes, records=False, teacher=teacher, label_smoothing=0.1)
     assert not plain._recorded
     for found, wanted in zip(told[: 2 * _FIRST + 4], meant, strict=False):
-        assert found == pytest.approx(wanted, rel=1e-2, abs=1)
+        assert found[0] == pytest.approx(wanted[0], rel=1e-2)
+        assert found[1] == pytest.approx(wanted[1], abs=1)
+    assert told[-1][0] == pytest.approx(meant[-1][0], rel=0.1)
     for name, running in other.named_buffers():
         torch.testing.assert_close(dict(network.named_buffers())[name], running, rtol=0.2, atol=0.2)
 
 
 @gpu
+def test_a_replayed_step_gives_the_gradients_of_one_that_is_launched():
+    _, network, step = steps("cuda", [16] * 4, learning_rate=1e-6)
+    plain = Step(network, step._config, None, None, whole=False)
+    x = torch.randint(0, 256, (16, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(7)).to("cuda")
+    y = torch.arange(16, device="cuda") % 10
+    found = []
+    for compute in (step, plain):
+        network.zero_grad(set_to_none=True)
+        told = compute(x, y, 0.0, 1.0).tolist()
+        found.append((told[:2], [p.grad.clone() for p in network.parameters() if p.grad is not None]))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        assert float((a - b).norm()) <= 0.02 * float(b.norm()) + 1e-7
+
+
+@gpu
 def test_what_changes_the_network_records_anew():
     _, _, step = steps("cuda", [16] * 4)
-    assert len(step._recorded) == 1
+    (before,) = step._recorded.values()
     step.forget()
+    assert not step._recorded
     x = torch.zeros(16, *SHAPE, dtype=torch.uint8, device="cuda")
-    step(x, torch.zeros(16, dtype=torch.int64, device="cuda"), 0.0, 1.0)
-    assert len(step._recorded) == 1
+    for _ in range(_FIRST + 1):
+        step(x, torch.zeros(16, dtype=torch.int64, device="cuda"), 0.0, 1.0)
+    (after,) = step._recorded.values()
+    assert after is not before
 
 
 @gpu

@@ -9,7 +9,7 @@ from torch import nn
 
 import spquant_snn
 from quarters import DATA, SMALL, Net, same, weights
-from spquant_snn import ModelError, SpQuantTrainer
+from spquant_snn import ModelError, RunError, SpQuantTrainer
 from spquant_snn.data import hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
@@ -232,5 +232,7 @@ def test_a_module_of_any_kind_teaches_and_is_not_trained(tmp_path):
     assert not same(weights(alone), weights(taught))
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
     assert taught.run.config.read_text("utf-8").count('teacher = "custom"') == 1
+    with pytest.raises(RunError, match="the run in alone has another teacher, none: leave teacher out"):
+        SpQuantTrainer.resume("alone", Net(), DATA, teacher=teacher, quiet=True)
     again = SpQuantTrainer.resume("taught", Net(), DATA, quiet=True)
     assert again.evaluate() == taught.evaluate()

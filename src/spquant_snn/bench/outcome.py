@@ -149,5 +149,6 @@ def _count(run: RunFolder, data: Labelled) -> Counts:
 
 def _share(run: RunFolder, epoch: int) -> float:
     """The budget's count in an epoch; 1 for a run that closes no channels."""
-    line: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8").splitlines()[epoch - 1])
+    lines: list[dict[str, Any]] = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    (line,) = (line for line in lines if line["epoch"] == epoch)
     return float(line.get("ops_share", 1.0))

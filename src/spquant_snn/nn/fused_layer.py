@@ -3,9 +3,10 @@
 Spikes travel in two bytes. Sums of integer codes over them are whole numbers, which float16 holds exactly below 2048;
 kernels add them up in float32 and round once, so a sum that comes out below that is exact. In training the pass that
 takes the statistics looks at every sum anyway, and notes the largest: sums are computed in float16 until one reaches
-the limit, and from then on in TF32, which holds codes, spikes and pixels, and adds up and hands on in float32. Where
-statistics are not taken, float16 is used if no spikes whatever could reach the limit. So the forward pass sees the
-sums that integers give, but for the step in which the limit is met. Backward is in the type of autocast.
+the limit, and from then on in TF32, which holds codes, spikes and pixels, and adds up and hands on in float32 (full
+connections in float32). Where statistics are not taken, float16 is used if no spikes whatever could reach the limit. So
+the forward pass sees the sums that integers give, but for the one or two steps in which the limit is met. Backward is
+in the type of autocast.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .fused import triton_on
+from .precision import convolutions_in
 from .recurrence import Dynamics
 from .sums import Geometry, products, turned
 from .surrogate import name_of
@@ -26,6 +28,7 @@ from .surrogate import name_of
 EXACT = 2048  # float16 holds all whole numbers up to this
 _LOW = (torch.bfloat16, torch.float16)
 _TRIED = 256  # images, at most
+_IN_FLOAT16 = ("allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class LayerForm:
         geometry: of the convolution.
         whole: the largest input, where the weights are integer codes and all inputs whole numbers from 0; else None.
         narrow: whether sums may be tried in float16.
+        short: whether inputs and weights, where they are whole, have at most eleven bits, as TF32 and float16 hold.
         steps: time steps.
         still: whether the inputs are the same at every step and come once.
         training: whether normalisation takes the statistics of the batch.
@@ -46,6 +50,7 @@ class LayerForm:
     geometry: Geometry
     whole: int | None
     narrow: bool
+    short: bool
     dynamics: Dynamics
     steps: int
     still: bool
@@ -152,17 +157,14 @@ def _sums(x: Tensor, kernel: Tensor, form: LayerForm, dtype: torch.dtype) -> Ten
         return _rows(products(x.to(dtype), kernel.to(dtype), form.geometry))
     if x.dtype in _LOW and _fits(kernel, form) and _right(x.shape, kernel.shape, form.geometry, x.device):
         return _rows(_in_float16(x.half(), kernel.half(), form.geometry))
-    with torch.backends.cudnn.flags(
-        enabled=torch.backends.cudnn.enabled,
-        benchmark=torch.backends.cudnn.benchmark,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=True,
-    ):
+    with convolutions_in("tf32" if form.short else "ieee"):
         return _rows(products(x.float(), kernel, form.geometry))
 
 
 def _fits(kernel: Tensor, form: LayerForm) -> bool:
     """Whether sums are computed in float16: in training until one was too large, else if none can be."""
+    if not form.short:
+        return False
     if form.training:
         return form.narrow
     if kernel.is_cuda and torch.cuda.is_current_stream_capturing():  # when nothing can be asked
@@ -171,14 +173,17 @@ def _fits(kernel: Tensor, form: LayerForm) -> bool:
 
 
 def _in_float16(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
-    """Products that are added up in float32; a full connection would else add up parts in float16."""
+    """Products that are added up in float32; a full connection might else add up in float16, in parts or wholly."""
     flags = torch.backends.cuda.matmul
-    before = flags.allow_fp16_reduced_precision_reduction
-    flags.allow_fp16_reduced_precision_reduction = False
+    names = [name for name in _IN_FLOAT16 if hasattr(flags, name)]
+    before = {name: getattr(flags, name) for name in names}
     try:
+        for name in names:
+            setattr(flags, name, False)
         return products(x, kernel, geometry)
     finally:
-        flags.allow_fp16_reduced_precision_reduction = before
+        for name, value in before.items():
+            setattr(flags, name, value)
 
 
 def _rows(y: Tensor) -> Tensor:
@@ -188,16 +193,27 @@ def _rows(y: Tensor) -> Tensor:
 
 @cache
 def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: torch.device) -> bool:
-    """Whether sums in float16 of these shapes are exact, tried on numbers that make them small: some ways to compute a
-    convolution are not."""
+    """Whether sums in float16 of these shapes are exact, tried on small numbers, and on numbers whose sums are small
+    but not those of their parts: some ways to compute a convolution are not, and some add up in float16."""
     draw = torch.Generator(device).manual_seed(0)
-    rows = (min(x_shape[0], _TRIED), *x_shape[1:])
-    x = torch.randint(0, 2, rows, generator=draw, device=device).half()
-    kernel = torch.randint(-1, 2, shape, generator=draw, device=device).half()
-    if x.dim() == 4:
-        x = x.contiguous(memory_format=torch.channels_last)
-    found, meant = _in_float16(x, kernel, geometry), products(x.double(), kernel.double(), geometry)
-    return torch.equal(found.double(), meant)
+    rows, half = (min(x_shape[0], _TRIED), *x_shape[1:]), shape[1] // 2
+    steep = torch.full(shape, 7.0, device=device)
+    steep[:, half:] = -7
+    steep[:, half::8] = -6
+    tries = (
+        (
+            torch.randint(0, 2, rows, generator=draw, device=device),
+            torch.randint(-1, 2, shape, generator=draw, device=device),
+        ),
+        (torch.ones(rows, device=device), steep),
+    )
+    for x, kernel in tries:
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        meant = products(x.double(), kernel.double(), geometry)
+        if not torch.equal(_in_float16(x.half(), kernel.half(), geometry).double(), meant):
+            return False
+    return True
 
 
 @cache

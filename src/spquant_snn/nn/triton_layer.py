@@ -93,6 +93,7 @@ def _backward(
     theta = tl.load(threshold)
     delta = step * theta
     inverse = tl.div_rn(1.0, delta)
+    apart = tl.cast(size, tl.int64)  # of one time step to the next
     direct = tl.zeros((block_p, block_c), tl.float32)
     slanted = tl.zeros((block_p, block_c), tl.float32)
     found = tl.zeros((block_p, block_c), tl.float32)
@@ -106,7 +107,7 @@ def _backward(
         x = tl.zeros((block_p, block_c), tl.float32)
         for t in tl.static_range(steps):
             if t == 0 or not still:
-                x = tl.load(y + at + t * size, mask=inside, other=0.0).to(tl.float32)
+                x = tl.load(y + at + t * apart, mask=inside, other=0.0).to(tl.float32)
             v = tl.fma(u, leak, tl.fma(x, gain, offset))
             sums = sums + (x,)  # noqa: RUF005 - Triton knows no stars
             potentials = potentials + (v,)  # noqa: RUF005
@@ -114,7 +115,7 @@ def _backward(
         grad = tl.zeros((block_p, block_c), tl.float32)
         total = tl.zeros((block_p, block_c), tl.float32)
         for t in tl.static_range(steps - 1, -1, -1):
-            grad_s = tl.load(grad_spikes + at + t * size, mask=inside, other=0.0).to(tl.float32)
+            grad_s = tl.load(grad_spikes + at + t * apart, mask=inside, other=0.0).to(tl.float32)
             grad, found = turn(
                 potentials[t],
                 grad_s,
@@ -134,7 +135,7 @@ def _backward(
             if still:
                 total += grad
             else:
-                tl.store(gradient + at + t * size, grad.to(gradient.dtype.element_ty), mask=inside)
+                tl.store(gradient + at + t * apart, grad.to(gradient.dtype.element_ty), mask=inside)
                 direct += grad
                 slanted += grad * (sums[t] - mean)
         if still:

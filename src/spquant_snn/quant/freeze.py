@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
+from ..nn.precision import convolutions_in
 from ..nn.recurrence import Dynamics, Skip, backpropagate
 from .blocks import BlockGate
 from .fold import Neuron, Table, fold_neuron, with_silent
@@ -151,7 +152,7 @@ def integer_sums(synapse: Synapse, codes: Tensor, x: Tensor, largest: int) -> Te
     """
     reach = int(synapse.reach(codes, largest).max())
     dtype = torch.float32 if reach < (1 << 20 if x.is_cuda else 1 << 24) else torch.float64
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if x.is_cuda else nullcontext()
+    exact = convolutions_in("ieee") if x.is_cuda else nullcontext()
     with torch.autocast(x.device.type, enabled=False), exact:
         return synapse.sums(x.to(dtype), codes.to(dtype)).round_().to(torch.int32)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..nn.fused_layer import LayerForm, layer, takes_layers
+from ..nn.fused_layer import EXACT, LayerForm, layer, takes_layers
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
@@ -20,6 +20,8 @@ from .pool import Pool
 from .sharing import Sharing, batch_norm, dropout
 from .shortcut import Shortcut
 from .synapse import Synapse, apply_pool
+
+_HELD = 256  # bf16 holds all whole numbers up to this
 
 
 class Norm(Sharing):
@@ -141,6 +143,8 @@ class Stage(Sharing):
         return divisor
 
     def pooled(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32 and self.largest_input > _HELD:
+            x = x.float()
         for pool in self.pools:
             x = apply_pool(pool, x)
         return x
@@ -176,7 +180,8 @@ class Stage(Sharing):
             return None
         scale = synapse.scale()
         several = (
-            norm.share is not None and self.training,
+            norm.share is not None and norm.training,  # as when statistics are measured anew
+            norm.training and len(x) == 1,
             self.training and (self.drop_spikes or self.drop_current),
             synapse.bias is not None,
             synapse.pool is not None and not synapse.folds,
@@ -195,6 +200,7 @@ class Stage(Sharing):
             geometry,
             self.largest_input if synapse.rounds else None,
             self.narrow,
+            max(self.largest_input, synapse.largest_code) <= EXACT,
             lif.dynamics,
             steps,
             still,

@@ -45,7 +45,7 @@ class _Standardize(torch.autograd.Function):
         ctx.step, ctx.per_tensor = step, per_tensor
         ctx.kernels = _kernels(flat, per_tensor)
         if ctx.kernels is not None:
-            codes, spread = ctx.kernels.forward(flat, step, TINY, grid)
+            codes, spread = ctx.kernels.forward(flat.contiguous(), step, TINY, grid)
             ctx.save_for_backward(weight, spread)
             return cast(Tensor, codes.view_as(weight))
         spread = deviation(weight, per_tensor)
@@ -64,7 +64,7 @@ class _Standardize(torch.autograd.Function):
         weight, spread = ctx.saved_tensors
         flat, pull = weight.flatten(1), gradient.flatten(1)
         if ctx.kernels is not None:
-            found = ctx.kernels.backward(flat, spread, ctx.step, pull.contiguous())
+            found = ctx.kernels.backward(flat.contiguous(), spread, ctx.step, pull.contiguous())
             return found.view_as(weight), None, None, None
         inverse = (1 / (spread * ctx.step)).expand(len(flat))[:, None]
         # x = c / (step * s), s = sqrt(mean(c^2)): the gradient of c is g / (step * s) - c * sum(g c) / (n step s^3).

@@ -82,6 +82,14 @@ class Synapse(nn.Module):
         """Whether the codes are integers."""
         return self.quantizer is not None and self.quantizer.rounds
 
+    @property
+    def largest_code(self) -> int:
+        """The largest absolute value of a weight code, or of a sum of them over the pool; 0 of weights that are not
+        rounded."""
+        if self.quantizer is None or not self.rounds:
+            return 0
+        return max(-self.quantizer.low, self.quantizer.high) * (1 if self.pool is None else self.pool.area)
+
     def sums(self, x: Tensor, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """[N, ...] sums of the codes weighted by x, pooled; times the ``scale`` [O] or [1], if given."""
         if not self.convolves:

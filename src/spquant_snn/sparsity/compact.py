@@ -20,7 +20,7 @@ from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
-from ..quant.weight import weight_quantizer
+from ..quant.weight import integer_codes, weight_quantizer
 from .blocks import BlockSkipping
 
 
@@ -87,7 +87,8 @@ def _cut_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, confi
     """Keep the given outputs and inputs; codes become multiples of a learned step."""
     with torch.no_grad():
         scale, old = synapse.scale(), synapse.quantizer
-        weight = synapse.codes() * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
+        codes = synapse.codes() if old is None or not old.rounds else integer_codes(old, synapse.weight).to(scale.dtype)
+        weight = codes * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
         weight = weight[outputs] if inputs is None else weight[outputs][:, inputs]
     synapse.weight, synapse.quantizer = nn.Parameter(weight), None
     if config.weight_bits != FLOAT:

@@ -86,13 +86,12 @@ def fit(
                 x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
                 told += compute(x, y, moment, part.weight)
             course.take(world.sum_gradients(network, told), len(chosen))
-            for name in network.widen(course.largest):
-                display.say(f"sums of layer {name!r} pass what two bytes hold: from now on in four, slower")
-                compute.forget()
+            _widen(network, course, compute, display)
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()
         course.end()
+        _widen(network, course, compute, display)
         if memory is not None:
             peak, memory = memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
@@ -128,6 +127,13 @@ def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.
         if group:
             optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0})
     return optimizer
+
+
+def _widen(network: SpikingNetwork, course: Course, compute: Step, display: Display) -> None:
+    """Take four bytes for the sums of layers where two were too few, if the last step that was read says so."""
+    for name in network.widen(course.largest):
+        display.say(f"sums of layer {name!r} pass what two bytes hold: from now on in four, slower")
+        compute.forget()
 
 
 def looked_at(epochs: int, config: TrainConfig) -> bool:

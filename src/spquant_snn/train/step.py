@@ -1,7 +1,8 @@
 """One batch forward and backward: what fills the gradients, and what it tells.
 
 A GPU takes the few hundred kernels of a step sooner than a program can launch them. So where a batch is whole and each
-step does the same, the launches are recorded once for each size of a batch, as a CUDA graph, and replayed.
+step does the same, the launches are recorded once for each size of a batch, as a CUDA graph, and replayed. A teacher
+answers before that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class _Recorded:
     graph: torch.cuda.CUDAGraph
     x: Tensor
     y: Tensor
+    answers: Tensor | None  # of the teacher
     told: Tensor
     gradients: list[Tensor | None]
 
@@ -65,16 +67,19 @@ class Step:
         Returns:
             float32 [3]: the loss times the weight, images that were right, the largest sum that took two bytes.
         """
+        answers = self._answers(x)
         if not (self._records and x.is_cuda) or self._network.frozen:
-            return self._compute(x, y, moment, weight)
+            return self._compute(x, y, answers, moment, weight)
         found = self._recorded.get(x.shape)
         if found is None:
             seen = self._seen[x.shape] = self._seen.get(x.shape, 0) + 1
-            found = self._record(x, y, moment, weight) if seen > _FIRST else None
+            found = self._record(x, y, answers, moment, weight) if seen > _FIRST else None
         if found is None:
-            return self._compute(x, y, moment, weight)
+            return self._compute(x, y, answers, moment, weight)
         found.x.copy_(x)
         found.y.copy_(y)
+        if found.answers is not None and answers is not None:
+            found.answers.copy_(answers)
         found.graph.replay()
         for parameter, gradient in zip(self._parameters, found.gradients, strict=True):
             parameter.grad = gradient
@@ -83,11 +88,24 @@ class Step:
     def forget(self) -> None:
         """Record again: the network computes otherwise from now on."""
         self._recorded.clear()
+        self._seen.clear()
 
-    def _record(self, x: Tensor, y: Tensor, moment: float, weight: float) -> _Recorded | None:
+    @torch.no_grad()
+    def _answers(self, x: Tensor) -> Tensor | None:
+        """What the teacher says, [N, classes]; never recorded, since it may be any module."""
+        if self._teacher is None:
+            return None
+        with self._precision(x):
+            answers: Tensor = self._teacher(x).mean(0)
+        return answers
+
+    def _precision(self, x: Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self._config.precision == "bf16")
+
+    def _record(self, x: Tensor, y: Tensor, answers: Tensor | None, moment: float, weight: float) -> _Recorded | None:
         graph = torch.cuda.CUDAGraph()
         pool = next((found.graph.pool() for found in self._recorded.values()), None)
-        given = (x.clone(), y.clone())
+        given = (x.clone(), y.clone(), None if answers is None else answers.clone())
         try:
             with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 told = self._compute(*given, moment, weight)
@@ -101,14 +119,14 @@ class Step:
         self._recorded[x.shape] = _Recorded(graph, *given, told, [parameter.grad for parameter in self._parameters])
         return self._recorded[x.shape]
 
-    def _compute(self, x: Tensor, y: Tensor, moment: float, weight: float) -> Tensor:
+    def _compute(self, x: Tensor, y: Tensor, answers: Tensor | None, moment: float, weight: float) -> Tensor:
         network, config, sparse = self._network, self._config, self._sparse
         if sparse is not None:
             sparse.begin_step(moment)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with self._precision(x):
             logits = network(x) if sparse is None else network(x, watch=sparse.watch)
             logits = logits.float()  # [T, N, classes]
-            loss = objective(logits, y, config, None if self._teacher is None else self._teacher(x).mean(0))
+            loss = objective(logits, y, config, answers)
         if sparse is not None:
             loss = loss + sparse.penalty(moment)
         loss = loss * weight
