@@ -195,7 +195,7 @@ class SpQuantTrainer:
                 more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
                 end = fit(network, optimizer, train, validation, *more)
             except KeyboardInterrupt:
-                display.say(f"stopped; to go on from the last checkpoint: spquant train --resume {run.path}")
+                display.say(f"stopped; the last checkpoint is kept, to go on: spquant train --resume {run.path}")
                 raise
         keeper.take_best()
         best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}

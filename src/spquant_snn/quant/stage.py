@@ -143,7 +143,7 @@ class Stage(Sharing):
         return divisor
 
     def pooled(self, x: Tensor) -> Tensor:
-        if x.dtype != torch.float32 and self.largest_input > _HELD:
+        if x.dtype in (torch.bfloat16, torch.float16) and self.largest_input > _HELD:
             x = x.float()
         for pool in self.pools:
             x = apply_pool(pool, x)
