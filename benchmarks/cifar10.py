@@ -2,6 +2,7 @@
 
     python benchmarks/cifar10.py train --device cuda     # teacher, twin and all rows; skips what is finished, resumes
     python benchmarks/cifar10.py verify                  # torch = native runtime on all test images, on a CPU
+    python benchmarks/cifar10.py files --images 1000     # NumPy = native runtime of the files in examples/cifar10
     python benchmarks/cifar10.py table                   # what is finished, as Markdown
 
 The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one full connection). An ordinary residual
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,12 @@ import torch
 from spquant_snn import SpQuantTrainer
 from spquant_snn.commands import verify_run
 from spquant_snn.data import load
-from spquant_snn.train.run import load_network
+from spquant_snn.files import replace_file
+from spquant_snn.integer.file import load_graph
+from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.verify import verify as compare
+from spquant_snn.runtime.native import NativeProgram
+from spquant_snn.train.run import RunFolder, load_network
 
 MODEL = "64C3-128C3-P2-256C3-256C3-P2-512C3-512C3-P2-512C3-512C3-P2-FC10"
 TWIN = "fp32"
@@ -54,9 +61,9 @@ def teach(args: argparse.Namespace) -> cifar10_teacher.Teacher:
     if not path.exists():
         began, data = time.monotonic(), load("cifar10", args.data_dir)
         network = cifar10_teacher.train(data.train, args.device, args.teacher_epochs, args.seed)
-        cifar10_teacher.save(network, path)
         score, minutes = cifar10_teacher.accuracy(network, data.test), (time.monotonic() - began) / 60
-        (args.out / "teacher.json").write_text(json.dumps({"test_accuracy": score, "minutes": minutes}))
+        replace_file(args.out / "teacher.json", json.dumps({"test_accuracy": score, "minutes": minutes}) + "\n")
+        cifar10_teacher.save(network, path)
         print(f"teacher: Test Accuracy: {score:.2f}%, {minutes:.1f} minutes", flush=True)
     return cifar10_teacher.load_teacher(path)
 
@@ -67,11 +74,12 @@ def run(args: argparse.Namespace, row: str) -> None:
     if record.exists() and "test_accuracy" in json.loads(record.read_text()):
         return
     began = time.monotonic()
-    teacher = teach(args)
+    teacher, first = teach(args), row == TWIN
+    epochs = args.twin_epochs if first else args.epochs
     if (out / "config.toml").exists():
-        trainer = SpQuantTrainer.resume(out, teacher=teacher, data_dir=args.data_dir, device=args.device)
+        places = {"data_dir": args.data_dir, "device": args.device}
+        trainer = SpQuantTrainer.resume(out, teacher=teacher, options={"epochs": epochs}, **places)
     else:
-        first = row == TWIN
         trainer = SpQuantTrainer(
             args.model,
             "cifar10",
@@ -81,7 +89,7 @@ def run(args: argparse.Namespace, row: str) -> None:
             seed=args.seed,
             teacher=teacher,
             init="" if first else str(folder(args.out, TWIN)),
-            epochs=args.twin_epochs if first else args.epochs,
+            epochs=epochs,
             learning_rate=args.twin_rate if first else args.rate,
             schedule="onecycle" if first else "cosine",
             **ROWS[row],
@@ -101,8 +109,16 @@ def check(args: argparse.Namespace, row: str) -> None:
         return
     verdict = verify_run(out, "native", None, 0, args.data_dir)
     print(f"{row}: {verdict}", flush=True)
-    record["verified"] = str(verdict)
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    RunFolder(out).note(verified=str(verdict))
+
+
+def compare_files(args: argparse.Namespace) -> None:
+    """The files that ship, by the reference and by C."""
+    images = load("cifar10", args.data_dir).test.images[: args.images].numpy()
+    for path in sorted((Path(__file__).parents[1] / "examples/cifar10").glob("*.spq")):
+        graph = load_graph(path)
+        verdict = compare(partial(reference_trace, graph), NativeProgram(graph).trace, images)
+        print(f"{path.name}: {verdict}", flush=True)
 
 
 def table(parent: Path) -> str:
@@ -140,7 +156,8 @@ def table(parent: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["train", "verify", "table"])
+    parser.add_argument("action", choices=["train", "verify", "files", "table"])
+    parser.add_argument("--images", type=int, default=1000, help="test images that files are compared on")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--timesteps", type=int, default=4)
@@ -154,6 +171,9 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
+    if args.action == "files":
+        compare_files(args)
+        return
     for row in args.rows if args.action != "table" else ():
         (run if args.action == "train" else check)(args, row)
     print(table(args.out))

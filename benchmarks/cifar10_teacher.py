@@ -9,6 +9,7 @@ benchmarks/cifar10.py does so.
 from __future__ import annotations
 
 import argparse
+import io
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spquant_snn.data import Labelled, default_augmentation, hold_out, load
+from spquant_snn.files import replace_file
 
 SEEN = 5000  # training images held out, the same as the spiking networks hold out
 
@@ -103,10 +105,9 @@ def accuracy(network: nn.Module, data: Labelled) -> float:
 
 
 def save(network: Teacher, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".part"), "wb") as file:
-        torch.save(network.state_dict(), file)
-    path.with_suffix(".part").replace(path)
+    content = io.BytesIO()
+    torch.save(network.state_dict(), content)
+    replace_file(path, content.getvalue())
 
 
 def load_teacher(path: Path) -> Teacher:

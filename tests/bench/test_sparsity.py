@@ -327,3 +327,11 @@ def test_blocks_are_skipped_by_the_trained_gates_alone():
     plan = Plan(TrainConfig(dataset="digits", target_ops=0.2, target_skip=0.3), (), Path("nowhere"))
     skips = {arm.name: plan.training(arm, 0).target_skip for arm in ARMS}
     assert skips == {"dense": 0, "gates": 0.3, "both": 0.3, "random": 0, "magnitude": 0, "rates": 0}
+
+
+def test_the_budget_s_count_is_that_of_the_epoch(tmp_path):
+    """Also where not every epoch was looked at."""
+    run = RunFolder(tmp_path)
+    lines = ({"epoch": 2, "ops_share": 0.9}, {"epoch": 4, "ops_share": 0.5}, {"epoch": 5})
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    assert [outcomes._share(run, epoch) for epoch in (2, 4, 5)] == [0.9, 0.5, 1.0]

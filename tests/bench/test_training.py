@@ -23,7 +23,7 @@ from spquant_snn.bench.steps import (
     step_of,
     ways,
 )
-from spquant_snn.bench.training import COMPILED, Plan, Report, measure
+from spquant_snn.bench.training import COMPILED, Plan, Report, measure, on_gpu
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn.lif import LIF
 
@@ -169,3 +169,13 @@ def test_a_report_without_rows_is_a_table_too():
     report = Report({"cpu": "x", "cores": 1, "load": None, "compiler": "cc", "versions": {}}, 1)
     assert as_json(report)["rows"] == []
     assert list(tables(report))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so(spquant):
+    with pytest.raises(ConfigError, match="there is no GPU here: leave --device out"):
+        measure(on_gpu(1, compiled=False))
+    code, out, err = spquant("bench", "train", "--device", "cuda")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "there is no GPU here" in err

@@ -9,7 +9,7 @@ from torch import nn
 
 from spquant_snn.errors import ModelError
 from spquant_snn.nn import LIF, SpikingSequential, fold_time
-from spquant_snn.nn.layers import pool_into_kernel
+from spquant_snn.nn.layers import _in_two_launches, pool_into_kernel
 
 
 def integers(*shape, seed=0, low=-3, high=4):
@@ -83,4 +83,5 @@ def test_instant_is_the_plain_row():
 def test_a_kernel_with_its_pool_equals_convolution_then_sum(kernel, pool, padding, size, seed):
     weight, x = integers(2, 3, *kernel, seed=seed), integers(2, 3, *size, seed=seed + 1)
     apart = F.avg_pool2d(F.conv2d(x, weight, padding=padding), pool, divisor_override=1)
-    assert torch.equal(F.conv2d(x, pool_into_kernel(weight, pool), stride=pool, padding=padding), apart)
+    for folded in (pool_into_kernel, _in_two_launches):  # the second is for GPUs
+        assert torch.equal(F.conv2d(x, folded(weight, pool), stride=pool, padding=padding), apart)

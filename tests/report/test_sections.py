@@ -97,3 +97,8 @@ def test_the_charts_of_the_ledger_hold_its_numbers(story):
 
 def test_a_number_stays_with_its_unit():
     assert sections.Figure("a", "1", "of 18.2 M dense, 20 % left").bound == "of 18.2\xa0M dense, 20\xa0% left"
+
+
+def test_epochs_that_were_not_looked_at_are_counted_too(subject):
+    trained = replace(subject, config=TrainConfig(check_every=4), epochs=(epoch(4), epoch(8), epoch(9)))
+    assert "9 epochs, seed 0" in sections.facts(trained)

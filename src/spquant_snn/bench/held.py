@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from ..train.memory import PeakMemory
 from .silence import silence
 from .timing import Call
 
@@ -35,12 +36,9 @@ def peak(call: Call, device: str = "cpu") -> int:
     if the call frees the former first."""
     call(0)
     if device != "cpu":
-        # what the call before left is freed first, as below
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_stats()["allocated_bytes.all.current"]
-        torch.cuda.reset_peak_memory_stats()
+        memory = PeakMemory(torch.device(device))
         call(1)
-        return int(torch.cuda.max_memory_allocated() - before)
+        return memory.bytes() or 0
     with silence(), profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
         call(1)
     with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder, silence():

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ from .timing import SEVERAL_THREADS, SINGLE_THREAD, Call
 COMPILED = "torch.compile of it"
 FLOAT, TWO_BITS = "float", "2-bit"
 VGG9, LENET = Work("VGG-9", "vgg9-snn", (3, 32, 32)), Work("LeNet", "lenet-snn", (1, 28, 28))
-VGG9_256 = Work("VGG-9", "vgg9-snn", (3, 32, 32), batch=256)
+VGG9_256 = replace(VGG9, batch=256)
 RESNET18 = Work("ResNet-18", "resnet18-snn", (2, 64, 64), 16, 4)
 SLACK = 0.05  # bytes that a neuron may keep beside its input, in units of that
 

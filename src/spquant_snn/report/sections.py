@@ -104,7 +104,7 @@ def facts(subject: Subject) -> Iterator[str]:
     yield f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
     yield f"T = {config.timesteps}"
     if subject.epochs:
-        yield f"{len(subject.epochs)} epochs, seed {config.seed}"
+        yield f"{subject.epochs[-1].number} epochs, seed {config.seed}"
     if config.target_ops < 1:
         yield f"channels closed to {percent(config.target_ops)} of the operations"
     if config.target_skip > 0:
