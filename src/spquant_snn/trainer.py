@@ -318,7 +318,7 @@ class SpQuantTrainer:
         """Take the first weights from another run, if one is named, and refuse a target that some of the training
         images show to be out of reach, before anything is written."""
         if self.config.init and not self._finished:
-            start_from(Path(self.config.init), self.network, self.config.weight_quantizer)
+            start_from(Path(self.config.init), self.network)
         if self.config.goals.any:
             sparse = SparseTraining(self.network, self.config.goals, self.config.epochs, self._still)
             sparse.start(images.to(self.device))

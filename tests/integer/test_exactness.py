@@ -79,7 +79,7 @@ def layers_and_shape(draw):
 @given(
     drawn=layers_and_shape(),
     bits=st.tuples(st.sampled_from(BITS), st.sampled_from(BITS)),
-    quantizer=st.sampled_from(["standardized", "learned"]),
+    quantizer=st.sampled_from(["normalized", "learned"]),
     steps=st.integers(1, 8),
     batch=st.integers(1, 3),
     moving=st.booleans(),

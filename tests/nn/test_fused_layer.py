@@ -281,7 +281,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from spquant_snn.nn import triton_layer, triton_norm
-from spquant_snn.quant import triton_standardize
+from spquant_snn.quant import triton_normalize
 
 WHOLE = {"rows": "i32", "channels": "i32", "size": "i32", "blocks": "i32", "programs": "i32", "n": "i32"}
 REAL = dict.fromkeys(("leak", "step", "momentum", "eps", "count", "tiny", "low", "high"), "fp32")
@@ -312,8 +312,8 @@ for arch in (80, 90):
         build(triton_norm._settle, arch, training=training, block_g=32, block_c=64)
         build(triton_norm._settle_back, arch, training=training, block_g=32, block_c=64)
     build(triton_norm._reach, arch, block=1024)
-    build(triton_standardize._forward, arch, rounds=True, block=1024)
-    build(triton_standardize._backward, arch, pull="*fp32", block=1024)
+    build(triton_normalize._forward, arch, block=1024)
+    build(triton_normalize._backward, arch, pull="*fp32", block=1024)
 """
 
 

@@ -29,7 +29,7 @@ def test_a_configuration_does_not_change():
         ({"timesteps": 1025}, "timesteps must be .* not 1025"),
         ({"timesteps": 2.0}, "timesteps must be .* not 2.0"),
         ({"timesteps": True}, "timesteps must be .* not True"),
-        ({"weight_quantizer": "best"}, "weight_quantizer must be standardized or learned, not 'best'"),
+        ({"weight_quantizer": "best"}, "weight_quantizer must be normalized or learned, not 'best'"),
     ],
 )
 def test_a_bad_value_is_refused_in_words(options, message):

@@ -23,7 +23,7 @@ FORMS = [(2, 2, "zero"), (1.58, 4, "subtract"), (4, 8, "zero"), (8, 5, "subtract
 def lenet(calibrate, noise):
     """A function: a small LeNet whose neurons fire on the images that come with it, frozen or not."""
 
-    def make(weight_bits=4, state_bits=4, timesteps=3, frozen=True, quantizer="standardized", **neuron):
+    def make(weight_bits=4, state_bits=4, timesteps=3, frozen=True, quantizer="normalized", **neuron):
         torch.manual_seed(0)
         images = noise(24, *SHAPE)
         model = LeNetSNN(SHAPE, width=(4, 6), hidden=16, neuron=lambda: LIF(**neuron))

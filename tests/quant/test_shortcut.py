@@ -42,7 +42,7 @@ def prepared(body, bits=2, **layers):
 def test_random_networks_have_the_same_integers_in_torch_and_in_the_graph(calibrate, seed):
     layers, shape = residual_model(seed)
     shake(layers, 0.8)
-    config = QuantConfig(BITS[seed % 8], BITS[seed // 8 % 8], 1 + seed % 5, ("standardized", "learned")[seed % 2])
+    config = QuantConfig(BITS[seed % 8], BITS[seed // 8 % 8], 1 + seed % 5, ("normalized", "learned")[seed % 2])
     network = prepare(nn.Sequential(*layers), config, shape)
     images = torch.randint(0, 256, (8, *shape), dtype=torch.uint8)
     calibrate(network, images)
@@ -156,7 +156,7 @@ def test_a_projection_is_shifted_by_what_it_has_fewer_inputs():
 def test_floating_point_adds_the_spikes_themselves():
     body = FORMS["either order"]
     net = Net(body)
-    network = prepare(net, QuantConfig(32, 32, 1, standardize=False), (1, 6, 6)).eval()
+    network = prepare(net, QuantConfig(32, 32, 1), (1, 6, 6)).eval()
     x = torch.randint(0, 256, (3, 1, 6, 6), dtype=torch.uint8)
     spikes = (net.conv(x / 255) >= 1).float()
     sums = net.eval().norm(net.second(spikes) + spikes)

@@ -67,7 +67,7 @@ def test_partners_are_what_identities_join():
 def test_random_networks_without_their_closed_channels(calibrate, seed):
     layers, shape = residual_model(seed)
     shake(layers, 0.8)
-    config = QuantConfig(BITS[seed % 8], BITS[seed // 2 % 8], 1 + seed % 4, ("standardized", "learned")[seed % 2])
+    config = QuantConfig(BITS[seed % 8], BITS[seed // 2 % 8], 1 + seed % 4, ("normalized", "learned")[seed % 2])
     network = prepare(nn.Sequential(*layers), config, shape)
     insert_gates(network)
     images = torch.randint(0, 256, (8, *shape), dtype=torch.uint8)
@@ -149,7 +149,7 @@ def test_counts_of_shortcuts(noise, calibrate):
         assert (row.neurons, row.spikes, row.multiplies) == (0, 0.0, False)
 
 
-@pytest.mark.parametrize("quantizer", ["standardized", "learned"])
+@pytest.mark.parametrize("quantizer", ["normalized", "learned"])
 def test_a_strided_shortcut_of_one_weight_a_channel_is_cut(calibrate, noise, quantizer):
     class Net(nn.Module):
         def __init__(self):

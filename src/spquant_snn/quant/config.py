@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import ConfigError
 from .grids import FLOAT, Bits, width
 
-WEIGHT_QUANTIZERS = ("standardized", "learned")
+WEIGHT_QUANTIZERS = ("normalized", "learned")
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,9 @@ class QuantConfig:
         weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which a still image is shown; a sequence brings its own.
-        weight_quantizer: "standardized": codes of the weight in standard deviations of its channel; "learned": a
-            trained step per channel (LSQ, Esser et al. 2020).
-        standardize: with 32-bit weights, train the standardised weight, as the quantised networks do: a twin that
-            differs in the rounding alone. Without it the weights are those of the model.
+        weight_quantizer: "normalized": codes of the weight in a number of its channel's root mean squares;
+            "learned": in a trained step of its own (LSQ, Esser et al. 2020). Both begin at the codes nearest to the
+            weights of the model.
         full_scale: input that stands for 1, from 1 to 255: of pixels 255; of event counts, which are small, a few.
 
     Raises:
@@ -31,8 +30,7 @@ class QuantConfig:
     weight_bits: Bits = 2
     state_bits: Bits = 2
     timesteps: int = 2
-    weight_quantizer: str = "standardized"
-    standardize: bool = False
+    weight_quantizer: str = "normalized"
     full_scale: int = 255
 
     def __post_init__(self) -> None:

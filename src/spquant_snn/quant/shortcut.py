@@ -47,7 +47,7 @@ class Shortcut(nn.Module):
         self.name, self.source = name, source
         self.shift, self.bits = 0, config.weight_bits
         channels, inputs = len(main), main[0].numel()
-        plain = config.weight_bits == FLOAT and not config.standardize  # weights as they are, nothing to make up for
+        plain = config.weight_bits == FLOAT  # weights as they are, nothing to make up for
         if layer is not None:
             self.synapse = Synapse(layer, None, config, free_scale=False, per_tensor=False)
             if not plain:
@@ -58,13 +58,11 @@ class Shortcut(nn.Module):
         self.synapse = Synapse(identity, None, config, free_scale=False, per_tensor=False)
         if plain:
             return
-        fine = config.weight_bits == FLOAT
-        deviation = 1 / float(WEIGHT_GRIDS[8 if fine else float(config.weight_bits)].step)  # of the main codes
+        deviation = 1 / float(WEIGHT_GRIDS[float(config.weight_bits)].step)  # of the main codes
         strength = deviation * math.sqrt(inputs * _ACTIVE)
         self.shift = max(0, math.ceil(math.log2(strength / 64)))  # training may double it
-        self.synapse.quantizer = Multiples(self.synapse.weight, strength / 2**self.shift, rounds=not fine)
-        if not fine:
-            self.bits = IDENTITY_BITS
+        self.synapse.quantizer = Multiples(self.synapse.weight, strength / 2**self.shift)
+        self.bits = IDENTITY_BITS
 
     @property
     def identity(self) -> bool:

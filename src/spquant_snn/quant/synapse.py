@@ -17,7 +17,7 @@ from ..nn.sums import sums as exact_sums
 from .config import QuantConfig
 from .grids import FLOAT
 from .pool import Pool
-from .weight import Unrounded, WeightQuantizer, weight_quantizer
+from .weight import WeightQuantizer, weight_quantizer
 
 
 def apply_pool(pool: Pool, x: Tensor) -> Tensor:
@@ -54,9 +54,7 @@ class Synapse(nn.Module):
         self.groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
         self.plain = False
         self.quantizer: WeightQuantizer | None = None
-        if config.weight_bits == FLOAT and config.standardize:
-            self.quantizer = Unrounded(self.weight, free_scale, per_tensor)
-        elif config.weight_bits != FLOAT:
+        if config.weight_bits != FLOAT:
             bits = cast(float, config.weight_bits)
             self.quantizer = weight_quantizer(config.weight_quantizer, self.weight, bits, free_scale, per_tensor)
 
@@ -80,13 +78,13 @@ class Synapse(nn.Module):
     @property
     def rounds(self) -> bool:
         """Whether the codes are integers."""
-        return self.quantizer is not None and self.quantizer.rounds
+        return self.quantizer is not None
 
     @property
     def largest_code(self) -> int:
         """The largest absolute value of a weight code, or of a sum of them over the pool; 0 of weights that are not
         rounded."""
-        if self.quantizer is None or not self.rounds:
+        if self.quantizer is None:
             return 0
         return max(-self.quantizer.low, self.quantizer.high) * (1 if self.pool is None else self.pool.area)
 

@@ -37,7 +37,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
     for each, inputs in zip(network.stages, live, strict=True):
         stage = cast(Stage, each)
         stages.append(_cut(stage, inputs, network.live_sources(stage), network.config))
-    config = replace(network.config, weight_quantizer="learned", standardize=False)
+    config = replace(network.config, weight_quantizer="learned")
     smaller = SpikingNetwork(stages, config, network.input_shape)
     smaller.frozen = network.frozen
     return smaller.train(network.training)
@@ -71,8 +71,7 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
             beside.weight = nn.Parameter(beside.weight.detach()[outputs])
             beside.groups = len(beside.weight)
             if beside.quantizer is not None:
-                scale = beside.quantizer.scale
-                beside.quantizer.scale = nn.Parameter(scale.detach()[outputs], requires_grad=scale.requires_grad)
+                beside.quantizer.keep(outputs)
         else:
             _cut_synapse(stage.shortcut.synapse, outputs, sources, config)
     if synapse.bias is not None:
@@ -87,12 +86,13 @@ def _cut_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, confi
     """Keep the given outputs and inputs; codes become multiples of a learned step."""
     with torch.no_grad():
         scale, old = synapse.scale(), synapse.quantizer
-        codes = synapse.codes() if old is None or not old.rounds else integer_codes(old, synapse.weight).to(scale.dtype)
+        codes = synapse.codes() if old is None else integer_codes(old, synapse.weight).to(scale.dtype)
         weight = codes * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
         weight = weight[outputs] if inputs is None else weight[outputs][:, inputs]
     synapse.weight, synapse.quantizer = nn.Parameter(weight), None
     if config.weight_bits != FLOAT:
         assert old is not None
-        scales = old.scale.detach()
         synapse.quantizer = weight_quantizer("learned", weight, float(config.weight_bits), True, old.per_tensor)
-        synapse.quantizer.scale = nn.Parameter(scales.clone() if old.per_tensor else scales[outputs])
+        old.keep(outputs)
+        synapse.quantizer.scale = old.scale.clone()
+        synapse.quantizer.gain.data = old.gain.detach().clone()

@@ -44,7 +44,8 @@ class TrainOptions:
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
-        weight_quantizer: codes of the weight in standard deviations of its channel, or with a learned step (LSQ).
+        weight_quantizer: codes of the weight in a number of its channel's root mean squares (normalized), or in a
+            trained step (learned: LSQ).
         leak: share of the potential that is left one step later; k / 256.
         reset: a neuron that fired goes to zero, or loses its threshold.
         surrogate: derivative of the spike.
@@ -93,7 +94,7 @@ class TrainOptions:
     weight_bits: float | str = 2
     state_bits: float | str = 2
     timesteps: int = 2
-    weight_quantizer: Literal["standardized", "learned"] = "standardized"
+    weight_quantizer: Literal["normalized", "learned"] = "normalized"
     leak: float = 0.5
     reset: Literal["zero", "subtract"] = "zero"
     surrogate: Literal["triangle", "rectangle", "atan", "sigmoid"] = "triangle"

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..data import Augment, Labelled, as_inputs
 from ..quant.network import SpikingNetwork
+from ..quant.weight import WeightQuantizer
 from ..sparsity.blocks import skipping_stages
 from ..sparsity.cut import PREDICTOR_RATE
 from ..sparsity.gates import channel_gates
@@ -79,7 +80,10 @@ def fit(
         for step, chosen in enumerate(torch.tensor_split(order, steps)):
             images, labels = augmentation(train.images[chosen], draw), train.labels[chosen]
             moment = epoch + step / steps
-            optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
+            rate = learning_rate(config, moment)
+            for group in optimizer.param_groups:
+                if group.get("scheduled", True):  # gates, if any, have a rate of their own
+                    group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             told = torch.zeros(3, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
@@ -121,11 +125,15 @@ def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.
     gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.closable))  # partners share one
     predictors = [skipping.weights for _, skipping in skipping_stages(network)]
     others = {id(p) for p in (*gates, *predictors)}
+    steps = [p for module in network.modules() if isinstance(module, WeightQuantizer) for p in module.parameters()]
+    others |= {id(p) for p in steps}
     weights = [p for p in network.parameters() if p.requires_grad and id(p) not in others]
     optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    if steps := [p for p in steps if p.requires_grad]:  # a step that shrinks is no smaller weight, but another grid
+        optimizer.add_param_group({"params": steps, "weight_decay": 0.0})
     for group, rate in ((gates, GATE_RATE), (predictors, PREDICTOR_RATE)):
         if group:
-            optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0})
+            optimizer.add_param_group({"params": group, "lr": rate, "weight_decay": 0.0, "scheduled": False})
     return optimizer
 
 

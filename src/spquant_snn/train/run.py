@@ -189,7 +189,7 @@ def build_network(
 
     torch.manual_seed(config.seed)
     model = build_model(config.model, shape, classes, neuron)
-    return add_sparsity(prepare(model, replace(config.quant, standardize=True, full_scale=full_scale), shape), config)
+    return add_sparsity(prepare(model, replace(config.quant, full_scale=full_scale), shape), config)
 
 
 def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:

@@ -10,40 +10,65 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..quant.network import SpikingNetwork
+from ..quant.synapse import Synapse
+from ..quant.weight import weight_quantizer
 from .checkpoint import read_weights
-from .config import load_config
+from .config import TrainConfig, load_config
 from .run import RunFolder, load_network
 
 _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
+_QUANTIZER = "quantizer"  # the part of a synapse that depends on its width of bits
 
 
-def start_from(folder: Path, network: SpikingNetwork, weight_quantizer: str) -> None:
-    """Take over the best weights of a run, with their normalisation; the widths of bits may differ. Gates and
-    predictors keep their own first values.
-
-    Args:
-        weight_quantizer: of the training that starts; scales of one kind mean nothing to another.
+def start_from(folder: Path, network: SpikingNetwork) -> None:
+    """Take over the best weights of a run, with their normalisation. Where the widths of bits or the quantisers differ,
+    the codes are those nearest to what the run computes with. Gates and predictors keep their own
+    first values.
 
     Raises:
         RunError: the folder is not a run's, or has no weights yet.
         FileFormatError: it is damaged.
-        ConfigError: its network has other layers, other quantisers or closed channels.
+        ConfigError: its network has other layers or closed channels.
     """
     run = RunFolder(folder)
     config = load_config(run.config)
-    if config.weight_quantizer != weight_quantizer:
-        raise ConfigError(
-            f"init {folder} has weight_quantizer {config.weight_quantizer!r}, not {weight_quantizer!r}: "
-            "start from a run with the same"
-        )
     if config.target_ops < 1 or config.target_skip > 0:
         raise ConfigError(f"init {folder} was trained with target_ops or target_skip: start from a run without them")
     found, own = read_weights(run.weights), network.state_dict()
-    wanted = {name: tensor for name, tensor in own.items() if not set(name.split(".")) & set(_OF_SPARSITY)}
-    differing = _first_difference(found, wanted)
+    differing = _first_difference(_of_layers(found), _of_layers(own))
     if differing:
         raise ConfigError(f"init {folder} is of another network, {differing}: give a run of the same model")
-    network.load_state_dict(own | found)
+    network.load_state_dict(own | _of_layers(found))
+    same = (config.quant.weight_bits, config.weight_quantizer) == (
+        network.config.weight_bits,
+        network.config.weight_quantizer,
+    )
+    for name, module in network.named_modules():
+        if isinstance(module, Synapse):
+            state = _below(found, f"{name}.{_QUANTIZER}.")
+            if module.quantizer is not None and same:
+                module.quantizer.load_state_dict(state)
+            else:
+                _refit(module, state, config, per_tensor=module is network.readout.synapse)
+
+
+def _refit(synapse: Synapse, state: dict[str, Tensor], config: TrainConfig, per_tensor: bool) -> None:
+    """Let a synapse that holds the latent weights of a run begin at what that run computes with.
+
+    Args:
+        state: of the run's quantiser of these weights; empty where they are in floating point.
+        config: of the run.
+        per_tensor: whether all outputs share a scale.
+    """
+    with torch.no_grad():
+        if state:
+            bits = cast(float, config.quant.weight_bits)
+            there = weight_quantizer(config.weight_quantizer, synapse.weight, bits, True, per_tensor)
+            there.load_state_dict(state)
+            scale = there.positive_scale().view(-1, *[1] * (synapse.weight.dim() - 1))
+            synapse.weight.copy_(scale * there.codes(synapse.weight))
+        if synapse.quantizer is not None:
+            synapse.quantizer.fit(synapse.weight)
 
 
 def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
@@ -102,6 +127,15 @@ def as_teacher(module: nn.Module, network: SpikingNetwork, images: Tensor) -> nn
             f"the teacher {type(module).__name__} gives {shape} for {count} images: [N, {classes}] is wanted"
         )
     return Answers(module)
+
+
+def _of_layers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What two networks of the same layers have in common, whatever their bits and sparsity."""
+    return {name: tensor for name, tensor in state.items() if not set(name.split(".")) & {*_OF_SPARSITY, _QUANTIZER}}
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def _first_difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
