@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from .config import QuantConfig
 from .grids import FLOAT, WEIGHT_GRIDS
+from .normalize import code_distance
 from .synapse import Synapse
 from .weight import Multiples
 
@@ -58,8 +60,7 @@ class Shortcut(nn.Module):
         self.synapse = Synapse(identity, None, config, free_scale=False, per_tensor=False)
         if plain:
             return
-        deviation = 1 / float(WEIGHT_GRIDS[float(config.weight_bits)].step)  # of the main codes
-        strength = deviation * math.sqrt(inputs * _ACTIVE)
+        strength = _first_size(float(config.weight_bits)) * math.sqrt(inputs * _ACTIVE)
         self.shift = max(0, math.ceil(math.log2(strength / 64)))  # training may double it
         self.synapse.quantizer = Multiples(self.synapse.weight, strength / 2**self.shift)
         self.bits = IDENTITY_BITS
@@ -80,3 +81,10 @@ class Shortcut(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.name!r} from layer {self.source}, shift={self.shift}"
+
+
+def _first_size(bits: float) -> float:
+    """The root mean square of the codes of weights that are drawn uniformly, as torch draws those of its layers."""
+    grid, uniform = WEIGHT_GRIDS[bits], torch.linspace(-1, 1, 1001)
+    distance = code_distance(uniform[None], float(grid.step), (grid.low, grid.high), per_tensor=False)
+    return float(uniform.square().mean().sqrt() / distance)
