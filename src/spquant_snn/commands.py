@@ -202,7 +202,7 @@ def _report_on(
             subject,
             network=None if config.model == CUSTOM else load_network(source).eval(),
             config=config,
-            epochs=read_epochs(run.metrics),
+            epochs=read_epochs(run),
             record=run.read_record(),
         )
     other = None if twin is None else load_twin(twin, name)

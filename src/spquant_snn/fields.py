@@ -114,6 +114,10 @@ class Fields:
         """Whether there is such a key, with another value than null."""
         return self._left.get(key) is not None
 
+    def names(self) -> list[str]:
+        """The keys that nobody has asked for yet."""
+        return list(self._left)
+
     def place(self, key: str) -> str:
         """How messages name a key of this object."""
         return f"{self.where}.{key}" if self.where else key

@@ -22,7 +22,7 @@ else:
 _DEEPEST = 32  # levels of lists and objects
 _LONGEST_NUMBER = 32  # digits; time grows with the square of longer ones
 _WIDEST = 64  # bits of a whole number in TOML, which may be written in hexadecimal
-_PARTS = 16  # of a dotted key, for each of which TOML's parser goes through all that stand before it
+_PARTS = 8  # of a dotted key, for each of which TOML's parser goes through all that stand before it
 
 # Strings and comments; one that has no end goes to where it must end, so that each is gone through once.
 _QUOTED = re.compile(
@@ -146,9 +146,11 @@ def _walk(value: object) -> Iterator[tuple[object, int]]:
 
 
 def short(value: object) -> str:
-    """A value in a message; of a list or an object only its kind, which may be long or deep."""
+    """A value in a message; of anything but a text or a number only its kind, since it may be long or deep."""
     if isinstance(value, list | dict):
         return f"a {type(value).__name__} of {len(value)}"
+    if value is not None and not isinstance(value, str | int | float):
+        return f"a {type(value).__name__}"
     if isinstance(value, int) and value.bit_length() > 200:  # Python does not write very long ones
         return f"a number of {value.bit_length()} bits"
     text = ascii(value)

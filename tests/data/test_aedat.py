@@ -85,7 +85,9 @@ def test_a_clock_that_was_set_back_goes_on_where_it_was(read, valid):
 def test_a_clock_that_is_set_back_at_the_largest_overflow_is_damaged(read):
     reset = aedat3_packet(0, [special(0, 1)])
     last = aedat3_packet(1, [polarity(2**31 - 1, 1, 1, 1)], overflow=2**31 - 1)
-    with pytest.raises(DataError, match=r"has a time of more than 9007199254740992 microseconds at byte \d+: it is damaged"):
+    with pytest.raises(
+        DataError, match=r"has a time of more than 9007199254740992 microseconds at byte \d+: it is damaged"
+    ):
         read(aedat3(last, reset, last, reset, last))
     assert read(aedat3(aedat3_packet(1, [polarity(0, 1, 1, 1)], overflow=2**22 - 1))).t.tolist() == [2**53 - 2**31]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..quant.network import SpikingNetwork
 from .checkpoint import read_weights
 from .config import load_config
@@ -29,6 +30,7 @@ def start_from(folder: Path, network: SpikingNetwork, weight_quantizer: str) -> 
         FileFormatError: it is damaged.
         ConfigError: its network has other layers, other quantisers or closed channels.
     """
+    _check_there(folder, "init")
     run = RunFolder(folder)
     config = load_config(run.config)
     if config.weight_quantizer != weight_quantizer:
@@ -53,6 +55,7 @@ def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
         RunError, FileFormatError: as ``load_network``.
         ConfigError: it is of other images or classes.
     """
+    _check_there(folder, "teacher")
     device = next(network.parameters()).device
     teacher = load_network(folder).eval().requires_grad_(False).to(device)
     if teacher.input_shape != network.input_shape or teacher.outputs != network.outputs:
@@ -60,6 +63,15 @@ def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
             f"the teacher {folder} was trained on other images or classes: choose one of the same data set"
         )
     return teacher
+
+
+def _check_there(folder: Path, what: str) -> None:
+    """Refuse a run that was moved or never there; ``what`` is the option that names it."""
+    if not os.path.isdir(folder):
+        raise RunError(
+            f"the {what} {folder} is not there: name the folder of a run as {what} or, where a run goes on, in its "
+            "config.toml"
+        )
 
 
 class Answers(nn.Module):
