@@ -209,7 +209,8 @@ def test_verify_refuses_the_integers_of_another_network(runs, spquant, tmp_path)
     shutil.copytree(runs / "low", tmp_path / "mixed")
     other = SpQuantTrainer("lenet-snn:0.1", "digits", 2, quiet=True)
     other.export(tmp_path / "mixed" / "model.spq")
-    assert refused(spquant("verify", "mixed"), "model.spq holds another network than this run")
+    for command in ("verify", "report"):
+        assert refused(spquant(command, "mixed"), "model.spq holds another network than this run")
 
 
 def test_resume_refuses_another_configuration(runs, spquant, tmp_path):

@@ -24,7 +24,7 @@ from .bench.training import Report as TrainingReport
 from .bench.training import measure as measure_training
 from .bench.training import on_gpu as training_on_gpu
 from .data import load, of_events
-from .errors import ConfigError, ModelError, RunError
+from .errors import ConfigError, ModelError
 from .export.boards import board_of
 from .export.c import export_c
 from .export.firmware import Emulator, load_manifest
@@ -54,6 +54,7 @@ from .sources import (
     graph_of,
     integer_config_of,
     integers_of,
+    refuse_other_network,
     test_images,
 )
 from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
@@ -139,7 +140,7 @@ def run_firmware(
     count: bool,
 ) -> Outcome:
     """Run exported C on an emulated board, on test images."""
-    chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
+    chosen, name = board_of(board), dataset or load_manifest(folder).get("dataset")
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
@@ -153,8 +154,7 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
     """Frozen torch against the run's own .spq file, run by "reference" or "native"."""
     network = load_network(run).eval().freeze()
     graph = load_graph(integers_of(run))
-    if _form(graph) != _form(lower(network)):
-        raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
+    refuse_other_network(run, graph, network)
     name = dataset or load_config(RunFolder(run).config).dataset
     test = test_images(run, name, images, data_dir, graph.timesteps)
     with _progress(len(test), "verifying") as advance:
@@ -192,6 +192,9 @@ def _report_on(
 ) -> Report:
     config = integer_config_of(source, "report on")
     name, graph = data_of(source, dataset, config), graph_of(source)
+    network = None if config is None or config.model == CUSTOM else load_network(source).eval()
+    if network is not None:
+        refuse_other_network(source, graph, network)
     test = test_images(source, name, 0, data_dir, graph.timesteps)
     subject = Subject(
         source.resolve().name, f"{source} on {name}", name, graph, test.inputs().numpy(), test.labels.numpy()
@@ -200,7 +203,7 @@ def _report_on(
         run = RunFolder(source)
         subject = replace(
             subject,
-            network=None if config.model == CUSTOM else load_network(source).eval(),
+            network=network,
             config=config,
             epochs=read_epochs(run),
             record=run.read_record(),
@@ -295,12 +298,6 @@ def _exported(source: Path, dataset: str | None) -> tuple[str, str]:
     """The data set of what is exported with test images, and a line that says what it is."""
     name = data_of(source, dataset, integer_config_of(source, "export"))
     return name, f"{source.resolve().name}, trained on {name}"
-
-
-def _form(graph: Graph) -> tuple[object, ...]:
-    """What two graphs must share to be compared."""
-    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
-    return graph.input_shape, graph.timesteps, connections
 
 
 def _refuse_recordings(name: str, what: str) -> None:

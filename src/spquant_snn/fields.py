@@ -76,10 +76,11 @@ class Fields:
 
     def text(self, key: str, most: int) -> str:
         """One line of 1 .. ``most`` printable characters."""
-        value = self._take(key)
-        if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-            raise Flaw(f"{self.place(key)} is {short(value)}, not a line of 1 to {most} printable characters")
-        return value
+        return _text(self._take(key), most, self.place(key))
+
+    def texts(self, key: str, count: int, most: int) -> list[str]:
+        """A list of up to ``count`` such lines."""
+        return [_text(x, most, f"{self.place(key)}[{i}]") for i, x in enumerate(self.row(key, count))]
 
     def row(self, key: str, most: int) -> list[object]:
         """A list of up to ``most`` elements of any kind."""
@@ -131,4 +132,10 @@ class Fields:
 def _integer(value: object, low: int, high: int, where: str) -> int:
     if type(value) is not int or not low <= value <= high:
         raise Flaw(f"{where} is {short(value)}, not a whole number from {low} to {high}")
+    return value
+
+
+def _text(value: object, most: int, where: str) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
+        raise Flaw(f"{where} is {short(value)}, not a line of 1 to {most} printable characters")
     return value
