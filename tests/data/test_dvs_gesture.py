@@ -140,8 +140,10 @@ def test_a_gesture_without_events_is_left_out(gestures, capsys):
     assert "dvs-gesture train: 3 of 6 recordings hold no events" in said
 
 
-@pytest.mark.parametrize("name", ["x" * 300 + ".aedat", "a\0b.aedat", "absent.aedat"])
-def test_a_name_that_no_file_can_have_is_missing(gestures, name):
+@pytest.mark.parametrize("name", ["x" * 300 + ".aedat", "a\0b.aedat", "\x1b[31m.aedat", "absent.aedat"])
+def test_a_name_that_no_file_can_have_is_refused(gestures, name):
     (gestures / "trials_to_train.txt").write_bytes(name.encode())
-    with pytest.raises(DataError, match=r"\.aedat is missing, which trials_to_train\.txt names"):
+    words = r"\.aedat is missing, which trials_to_train\.txt names|names '.*', which is no recording"
+    with pytest.raises(DataError, match=words) as refused:
         load("dvs-gesture", gestures.parent, timesteps=2, progress=False)
+    assert str(refused.value).isprintable()

@@ -124,7 +124,7 @@ def _names(path: Path) -> list[str]:
     """The file names in a list of a split."""
     with guarded(path, "it belongs to the data set, unpack it", wrong=_NO_TEXT, unread=DataError, damaged=DataError):
         names = read_bytes(path, _LONGEST_LIST).decode().split()
-    odd = [name for name in names if not name.endswith(".aedat") or Path(name).name != name]
+    odd = [name for name in names if not name.endswith(".aedat") or Path(name).name != name or not name.isprintable()]
     if odd or not names:
         raise DataError(
             f"{path} names {odd[0][:60]!r}, which is no recording" if odd else f"{path} names no recording: unpack it"

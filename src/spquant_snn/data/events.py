@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..reading import guarded, read_bytes
+from ..texts import short
 from .npz import read_npy_or_npz
 
 FIELDS = ("t", "x", "y", "p")
@@ -160,7 +161,7 @@ def from_array(array: Any, where: str, sensor: tuple[int, int] | None = None) ->
     """
     if not is_events(array):
         names = getattr(getattr(array, "dtype", None), "names", None)
-        found = f"the fields {', '.join(names)}" if names else f"{type(array).__name__} without fields"
+        found = f"the fields {short(', '.join(names))[1:-1]}" if names else f"{type(array).__name__} without fields"
         raise DataError(f"{where} has {found}: give a structured array with t, x, y and p")
     return _from_columns([array[name] for name in FIELDS], where, sensor)
 

@@ -6,11 +6,13 @@ are never unpacked, and pickles are not read.
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +22,31 @@ from ..reading import Flaw, Readable, open_file, read_up_to
 _MOST = 1 << 30  # bytes of an array that is unpacked; one in an .npy file is mapped, whatever its size
 _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this
 _MEMBERS = 1000
-_SUFFIX = ".npy"
+_SUFFIX, _MAGIC = ".npy", b"\x93NUMPY"
+_LONGEST_HEADER = 10_000  # bytes, as NumPy has it
 
 Array = NDArray[Any]
+
+
+def map_npy(path: Path, mode: Literal["r", "c"]) -> Array:
+    """The array of an .npy file, mapped into memory: to be read, or, with "c", changed there but not in the file. To be
+    called within ``guarded``.
+
+    Raises:
+        Flaw, ValueError: the file holds something else, or is not as large as its header says.
+    """
+    with open_file(path) as file:
+        shape, fortran, dtype = _header(file)
+        offset, size = file.tell(), file.seek(0, os.SEEK_END)
+    if dtype.hasobject:
+        raise Flaw("it holds Python objects")
+    need = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or offset + need != size:
+        raise Flaw(f"it does not have the {size} bytes that its header says")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    if not need:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, mode, offset, shape, order)
 
 
 def read_npy_or_npz(path: Path, wanted: Sequence[str]) -> dict[str, Array]:
@@ -37,7 +61,7 @@ def read_npy_or_npz(path: Path, wanted: Sequence[str]) -> dict[str, Array]:
         zipped = file.read(2) == b"PK"
         file.seek(0)
         if not zipped:
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+            return {"": map_npy(path, "r")}
         with zipfile.ZipFile(file) as archive:
             return {name: _unpack(archive, name, path.stat().st_size) for name in _names(archive, wanted)}
 
@@ -76,9 +100,15 @@ def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> Array:
 
 
 def _header(stream: Readable) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)  # type: ignore[arg-type]
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)  # type: ignore[arg-type]
-    raise Flaw(f"it is of version {version} of the format")
+    """Shape, whether the first index runs fastest, and type of the elements; the stream then stands at the first."""
+    magic = bytes(read_up_to(stream, 8))
+    version = magic[6:]
+    if not magic.startswith(_MAGIC) or version not in (b"\1\0", b"\2\0"):
+        raise Flaw(f"an array begins with {magic.hex() or 'nothing'}")
+    length = bytes(read_up_to(stream, 2 if version == b"\1\0" else 4))
+    if (size := int.from_bytes(length, "little")) > _LONGEST_HEADER:
+        raise Flaw(f"the header of an array claims {size} bytes")
+    text = io.BytesIO(length + read_up_to(stream, size))
+    if version == b"\1\0":
+        return np.lib.format.read_array_header_1_0(text)
+    return np.lib.format.read_array_header_2_0(text)

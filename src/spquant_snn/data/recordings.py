@@ -31,6 +31,7 @@ from ..texts import parse_json
 from .arrays import Labelled
 from .events import Events, NoEvents
 from .frames import Framing, UInt8, to_frames
+from .npz import map_npy
 
 _FORMAT = 2  # to be raised when the same parameters give other frames
 _STALE = 86_400  # seconds
@@ -203,7 +204,7 @@ def _map(folder: Path, key: dict[str, Any]) -> Labelled:
         size = about.integer("bytes", 1, 1 << 53)
         if (folder / _COUNTS).stat().st_size != size:
             raise Flaw(f"{_COUNTS} does not have {size} bytes")
-        counts: UInt8 = np.load(folder / _COUNTS, mmap_mode="c", allow_pickle=False)  # read only: torch would warn
+        counts: UInt8 = map_npy(folder / _COUNTS, "c")  # read only: torch would warn
         classes = torch.tensor([label for n, label in enumerate(labels) if n not in empty], dtype=torch.int64)
         if counts.dtype != np.uint8 or counts.ndim != 5 or len(counts) != len(classes):
             raise Flaw(f"{_COUNTS} is {counts.dtype} {list(counts.shape)}")
