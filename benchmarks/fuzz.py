@@ -37,10 +37,10 @@ from mutations import mutation, seed_files
 from readers import READERS, outcome
 from spquant_snn.runtime.build import library
 
-_SILENCE = 60  # seconds after which a case counts as a hang
-SPQ = "spq"
-_REPORT = 100  # cases between two reports to the parent
+SPQ = "spq"  # the reader of .spq files, whose networks are run too
 
+_SILENCE = 60  # seconds after which a case counts as a hang
+_REPORT = 100  # cases between two reports to the parent
 
 Judge = Callable[[str], str]  # what becomes of a case; an exception is a defect
 

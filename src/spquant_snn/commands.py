@@ -71,7 +71,7 @@ def evaluate_source(
 ) -> dict[str, Any]:
     """Accuracy in percent, with what it was measured on."""
     check_there(source)
-    is_run = source.is_dir()
+    is_run = os.path.isdir(source)
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
     config = config_of(source)
@@ -177,7 +177,7 @@ def report_sources(
     """A report on a run or an .spq file, or on several beside one another, on test images. A page among several, as
     ``runs/*`` finds last time's, is passed over."""
     if len(sources) > 1:
-        sources = [source for source in sources if source.suffix != ".html" or source.is_dir()]
+        sources = [source for source in sources if source.suffix != ".html" or os.path.isdir(source)]
     if not sources:
         raise ConfigError("there is nothing to report on: give the folder of a run, or several")
     if len(sources) == 1:

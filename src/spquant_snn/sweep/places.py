@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,10 +102,10 @@ def _is(point: Point, config: TrainConfig) -> bool:
 
 
 def _runs(out: Path) -> list[Path]:
-    return sorted(path for path in out.iterdir() if _begun(RunFolder(path))) if out.is_dir() else []
+    return sorted(path for path in out.iterdir() if _begun(RunFolder(path))) if os.path.isdir(out) else []
 
 
 def _begun(run: RunFolder) -> bool:
     """Whether anything is there that a training could go on with; a process that was killed while it made the folder
     may have left less."""
-    return run.config.exists() and (run.checkpoint.exists() or run.weights.exists())
+    return os.path.exists(run.config) and (os.path.exists(run.checkpoint) or os.path.exists(run.weights))

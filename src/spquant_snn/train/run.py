@@ -181,8 +181,8 @@ def refuse_as_parent(folder: Path, what: str) -> None:
     Raises:
         RunError: it is a file, or itself the folder of a run.
     """
-    if RunFolder(folder).config.exists() or (folder.exists() and not folder.is_dir()):
-        found = "the folder of a run" if folder.is_dir() else "a file"
+    if os.path.exists(RunFolder(folder).config) or (os.path.exists(folder) and not os.path.isdir(folder)):
+        found = "the folder of a run" if os.path.isdir(folder) else "a file"
         raise RunError(f"{folder} is {found}, and not a folder to hold the runs of all {what}: choose another --out")
 
 
