@@ -249,7 +249,7 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("train --dataset digits --device abacus", "device 'abacus' cannot be used"),
         ("train --dataset digits --threads -1", "threads must be"),
         ("train --dataset digits --validation 1437", "cannot hold out 1437 of 1437"),
-        ("train --dataset digits --teacher nowhere", "nowhere is not the folder of a run"),
+        ("train --dataset digits --teacher nowhere", "nowhere is not there: name the folder of a run"),
         ("train --dataset digits --out {runs}/low", "already holds a run"),
         ("train --dataset digits --out {runs}/low/config.toml/x", "cannot be written"),
         ("train --resume nowhere", "nowhere is not the folder of a run"),
