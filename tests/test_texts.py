@@ -164,6 +164,14 @@ def test_a_field_is_what_is_asked_for_or_a_flaw(value):
     assert fields().has("a") == (value is not None)
 
 
+@pytest.mark.parametrize("key", ["\x1b[31m", "\ud800", "a\nb", "x" * 5000])
+def test_a_key_of_the_file_in_a_message_can_be_printed(key):
+    with pytest.raises(Flaw) as refused:
+        Fields({key: {key: 1}}).inner(key).row(key, 3)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 300
+
+
 def test_a_value_in_a_message_is_short():
     assert short([1] * 99) == "a list of 99"
     assert short(10**10_000) == "a number of 33220 bits"

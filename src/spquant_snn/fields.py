@@ -121,7 +121,8 @@ class Fields:
 
     def place(self, key: str) -> str:
         """How messages name a key of this object."""
-        return f"{self.where}.{key}" if self.where else key
+        shown = key if key.isprintable() and len(key) <= 60 else short(key)
+        return f"{self.where}.{shown}" if self.where else shown
 
     def _take(self, key: str) -> object:
         if key not in self._left:

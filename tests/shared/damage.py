@@ -6,6 +6,7 @@ Each kind is a function of a file's bytes and a random generator, and gives byte
 import gzip
 import io
 import json
+import warnings
 import zipfile
 
 from mutations import walk
@@ -137,7 +138,8 @@ def of_members(data, rng):
     else:
         members[at] = (name, of_bytes(content, rng))
     packed, method = io.BytesIO(), rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, 12, 14])
-    with zipfile.ZipFile(packed, "w", method) as new:
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w", method) as new:
+        warnings.simplefilter("ignore")  # a name may stand there twice
         for name, content in members:
             new.writestr(name, content)
     return packed.getvalue()
