@@ -166,6 +166,8 @@ CHANGES = {
     "state null": lambda c: c["optimizer"]["state"].update({0: None}),
     "state shape": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(2, 7)),
     "state type": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(6, 5, dtype=torch.int8)),
+    "state step": lambda c: c["optimizer"]["state"][0].update(step=torch.zeros(6)),
+    "state lacks": lambda c: c["optimizer"]["state"][0].pop("exp_avg"),
     "groups": lambda c: c["optimizer"].update(param_groups=[]),
     "group": lambda c: c["optimizer"].update(param_groups=[7]),
     "parameters": lambda c: c["optimizer"]["param_groups"][0].update(params=[0, 1]),

@@ -33,6 +33,8 @@ _VERSION = 1
 _MOST = 1 << 36  # bytes of a file
 _LONGEST_HEADER = 1 << 24  # bytes, of weights
 _REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_STEP = "step"
+_MOMENTS = (_STEP, "exp_avg", "exp_avg_sq")  # of AdamW
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -142,7 +144,7 @@ def _put(state: object, model: nn.Module) -> None:
 
 
 def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
-    """Load the moments of an optimizer; its options are those of the configuration."""
+    """Load the moments of AdamW; its options are those of the configuration."""
     own = optimizer.state_dict()
     groups, wanted = (
         [[*group["params"]] if isinstance(group, dict) else None for group in part]
@@ -155,9 +157,11 @@ def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
     if not isinstance(moments, dict) or not set(moments) <= set(range(len(parameters))):
         raise Flaw("its optimizer is of other parameters")
     for index, held in moments.items():
+        if not isinstance(held, dict) or set(held) != set(_MOMENTS):
+            raise Flaw(f"its optimizer holds {short(held)} for parameter {index}")
         for name, moment in held.items():
-            good = isinstance(moment, Tensor) and moment.is_floating_point()
-            if not good or (moment.numel() != 1 and moment.shape != parameters[index].shape):
+            shape = parameters[index].shape if name != _STEP else torch.Size()
+            if not isinstance(moment, Tensor) or moment.shape != shape or moment.dtype not in _REAL:
                 raise Flaw(f"{name} of parameter {index} is {short(moment)}")
     optimizer.load_state_dict({"state": moments, "param_groups": own["param_groups"]})
 
