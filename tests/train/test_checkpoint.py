@@ -167,6 +167,8 @@ CHANGES = {
     "state shape": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(2, 7)),
     "state type": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(6, 5, dtype=torch.int8)),
     "state step": lambda c: c["optimizer"]["state"][0].update(step=torch.zeros(6)),
+    "state negative": lambda c: c["optimizer"]["state"][0].update(step=torch.tensor(-1e9)),
+    "state infinite": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.full((6, 5), float("inf"))),
     "state lacks": lambda c: c["optimizer"]["state"][0].pop("exp_avg"),
     "groups": lambda c: c["optimizer"].update(param_groups=[]),
     "group": lambda c: c["optimizer"].update(param_groups=[7]),

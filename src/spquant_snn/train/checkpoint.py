@@ -33,8 +33,8 @@ _VERSION = 1
 _MOST = 1 << 36  # bytes of a file
 _LONGEST_HEADER = 1 << 24  # bytes, of weights
 _REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_STEP = "step"
-_MOMENTS = (_STEP, "exp_avg", "exp_avg_sq")  # of AdamW
+_STEP, _FIRST = "step", "exp_avg"
+_MOMENTS = (_STEP, _FIRST, "exp_avg_sq")  # of AdamW; the first alone may be negative
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -160,9 +160,11 @@ def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(held, dict) or set(held) != set(_MOMENTS):
             raise Flaw(f"its optimizer holds {short(held)} for parameter {index}")
         for name, moment in held.items():
-            shape = parameters[index].shape if name != _STEP else torch.Size()
+            shape = torch.Size() if name == _STEP else parameters[index].shape
             if not isinstance(moment, Tensor) or moment.shape != shape or moment.dtype not in _REAL:
-                raise Flaw(f"{name} of parameter {index} is {short(moment)}")
+                raise Flaw(f"{name} of parameter {index} is {short(moment)} of another form")
+            if not bool(moment.isfinite().all()) or (name != _FIRST and bool((moment < 0).any())):
+                raise Flaw(f"{name} of parameter {index} holds a number that it cannot hold")
     optimizer.load_state_dict({"state": moments, "param_groups": own["param_groups"]})
 
 
