@@ -1,12 +1,14 @@
-"""Mutated .spq files: each is refused in a sentence, or loads and runs natively as the reference runs it.
+"""Damaged files for every reader: each is refused in a sentence, or read; an .spq file that loads runs natively as the
+reference runs it.
 
-    python benchmarks/fuzz.py                                         # 100,000 mutations, about 15 minutes
-    python benchmarks/fuzz.py --mutations 5000 --sanitize             # the runtime under ASan and UBSan
-    python benchmarks/fuzz.py --seed 0 --first 1234 --mutations 1     # one of them again
+    python benchmarks/fuzz.py                                         # 20,000 mutations for each reader, about an hour
+    python benchmarks/fuzz.py --reader spq --mutations 100000         # one of them, about 15 minutes
+    python benchmarks/fuzz.py --reader spq --mutations 5000 --sanitize   # the runtime under ASan and UBSan
+    python benchmarks/fuzz.py --reader npz --first 1234 --mutations 1    # one mutation again
 
-Every mutation of a seed is the same each time. A process of its own loads and runs them, so that a crash or a hang is
-a finding too; the first finding ends the run with exit code 1 and the line that repeats it. Ctrl-C ends it with what
-was found so far. The mutations and what must hold of them are in tests/shared, where the tests have them too.
+Every mutation of a seed is the same each time. A process of its own reads them, so that a crash or a hang is a finding
+too; a finding ends the run of its reader with exit code 1 and the line that repeats it. Ctrl-C ends all with what was
+found so far. The mutations and what must hold of them are in tests/shared, where the tests have them too.
 """
 
 from __future__ import annotations
@@ -21,32 +23,56 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
+import torch
+
 import sanitizers
 from judging import judge
 from mutations import mutation, seed_files
+from readers import READERS, outcome
 from spquant_snn.runtime.build import library
+
+SPQ = "spq"  # the reader of .spq files, whose networks are run too
 
 _SILENCE = 60  # seconds after which a case counts as a hang
 _REPORT = 100  # cases between two reports to the parent
 
+Judge = Callable[[str], str]  # what becomes of a case; an exception is a defect
 
-def work(pipe: Connection, seed: int, cases: range, sanitize: bool) -> None:
+
+def judge_of(name: str, folder: Path, sanitize: bool) -> Judge:
+    """What makes and judges the mutations of a reader, in a folder of its own."""
+    if name != SPQ:
+        reader = READERS[name]
+        reader.make(folder)
+        good = (folder / reader.file).read_bytes()
+        return lambda case: outcome(reader, folder, good, case)
+    built, files, path = library(sanitizers.FLAGS if sanitize else None), seed_files(), folder / "mutated.spq"
+
+    def of_spq(case: str) -> str:
+        path.write_bytes(mutation(files, case))
+        return judge(path, built)
+
+    return of_spq
+
+
+def work(pipe: Connection, name: str, seed: int, cases: range, sanitize: bool) -> None:
     """Judge cases in turn; send counts of outcomes, and the defect that ends it if there is one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it and closes the pipe
     warnings.simplefilter("error")
-    built, files, outcomes = library(sanitizers.FLAGS if sanitize else None), seed_files(), Counter[str]()
+    torch.set_num_threads(1)
+    outcomes = Counter[str]()
     with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder:
-        path = Path(folder) / "mutated.spq"
+        decide = judge_of(name, Path(folder), sanitize)
         for case in cases:
-            path.write_bytes(mutation(files, f"{seed}/{case}"))
             pipe.send(case)
             try:
-                outcomes[judge(path, built)] += 1
+                outcomes[decide(f"{seed}/{case}")] += 1
             except Exception:
                 pipe.send((outcomes, traceback.format_exc()))
                 return
@@ -77,11 +103,11 @@ def follow(pipe: Connection, child: multiprocessing.Process, outcomes: Counter[s
             print(f"{case + 1 - cases[0]:,} of {len(cases):,}, {rate:.0f} a second", flush=True)
 
 
-def fuzz(seed: int, cases: range, sanitize: bool) -> int:
-    """Run the cases and print what became of them; the exit code."""
+def fuzz(name: str, seed: int, cases: range, sanitize: bool) -> tuple[bool, bool]:
+    """Run the cases of a reader and print what became of them; whether there was a defect, and whether to stop."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=work, args=(theirs, seed, cases, sanitize), daemon=True)
+    child = context.Process(target=work, args=(theirs, name, seed, cases, sanitize), daemon=True)
     child.start()
     theirs.close()  # the child's end alone is open: when it dies, reading ends
     outcomes: Counter[str] = Counter()
@@ -93,18 +119,19 @@ def fuzz(seed: int, cases: range, sanitize: bool) -> int:
     finally:
         child.kill()
         child.join()
-    for outcome, count in outcomes.most_common():
-        print(f"{count:>9,}  {outcome}")
-    print(f"{outcomes.total():,} mutations{', stopped' if stopped else ''}")
+    for each, count in outcomes.most_common():
+        print(f"{count:>9,}  {each}")
+    print(f"{name}: {outcomes.total():,} mutations{', stopped' if stopped else ''}", flush=True)
     if defect:
-        again = f"python benchmarks/fuzz.py --seed {seed} --first {case} --mutations 1{' --sanitize' * sanitize}"
-        print(f"{defect}\nmutation {case} of seed {seed} is a defect; again: {again}")
-    return 1 if defect else 0
+        again = f"--reader {name} --seed {seed} --first {case} --mutations 1{' --sanitize' * sanitize}"
+        print(f"{defect}\nmutation {case} of seed {seed} is a defect; again: python benchmarks/fuzz.py {again}")
+    return bool(defect), stopped
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mutations", type=int, default=100_000)
+    parser.add_argument("--reader", nargs="+", choices=(SPQ, *READERS), default=(SPQ, *READERS), help="all of them")
+    parser.add_argument("--mutations", type=int, default=20_000, help="of each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--sanitize", action="store_true", help="the runtime under ASan and UBSan, of gcc on Linux")
@@ -116,7 +143,13 @@ def main() -> int:
         if environment is None:
             parser.error("the compiler has no AddressSanitizer runtime to load into Python")
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
-    return fuzz(args.seed, range(args.first, args.first + args.mutations), args.sanitize)
+    cases, found = range(args.first, args.first + args.mutations), False
+    for name in args.reader:
+        defect, stopped = fuzz(name, args.seed, cases, args.sanitize)
+        found = found or defect
+        if stopped:
+            break
+    return int(found)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def streamed(program: Program, dataset: str, data_dir: Path | None, test: Any) -
     if not of_events(dataset):
         return program.stream(), ([image] * program.timesteps for image in test.images.numpy())
     recordings = find_recordings(dataset, data_folder(data_dir))[1]
-    return program.stream(recordings.sensor), (parts(events, program.timesteps) for events in recordings.read())
+    there = (events for events in recordings.read() if events is not None)
+    return program.stream(recordings.sensor), (parts(events, program.timesteps) for events in there)
 
 
 def parts(events: Events, count: int) -> list[Events]:

@@ -209,7 +209,8 @@ def test_verify_refuses_the_integers_of_another_network(runs, spquant, tmp_path)
     shutil.copytree(runs / "low", tmp_path / "mixed")
     other = SpQuantTrainer("lenet-snn:0.1", "digits", 2, quiet=True)
     other.export(tmp_path / "mixed" / "model.spq")
-    assert refused(spquant("verify", "mixed"), "model.spq holds another network than this run")
+    for command in ("verify", "report"):
+        assert refused(spquant(command, "mixed"), "model.spq holds another network than this run")
 
 
 def test_resume_refuses_another_configuration(runs, spquant, tmp_path):
@@ -248,7 +249,7 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("train --dataset digits --device abacus", "device 'abacus' cannot be used"),
         ("train --dataset digits --threads -1", "threads must be"),
         ("train --dataset digits --validation 1437", "cannot hold out 1437 of 1437"),
-        ("train --dataset digits --teacher nowhere", "nowhere is not the folder of a run"),
+        ("train --dataset digits --teacher nowhere", "nowhere is not there: name the folder of a run"),
         ("train --dataset digits --out {runs}/low", "already holds a run"),
         ("train --dataset digits --out {runs}/low/config.toml/x", "cannot be written"),
         ("train --resume nowhere", "nowhere is not the folder of a run"),

@@ -24,7 +24,7 @@ from .bench.training import Report as TrainingReport
 from .bench.training import measure as measure_training
 from .bench.training import on_gpu as training_on_gpu
 from .data import load, of_events
-from .errors import ConfigError, ModelError, RunError
+from .errors import ConfigError, ModelError
 from .export.boards import board_of
 from .export.c import export_c
 from .export.firmware import Emulator, load_manifest
@@ -54,6 +54,7 @@ from .sources import (
     graph_of,
     integer_config_of,
     integers_of,
+    refuse_other_network,
     test_images,
 )
 from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
@@ -70,7 +71,7 @@ def evaluate_source(
 ) -> dict[str, Any]:
     """Accuracy in percent, with what it was measured on."""
     check_there(source)
-    is_run = source.is_dir()
+    is_run = os.path.isdir(source)
     if backend == "torch" and not is_run:
         raise ConfigError(f"{source} is no run folder, and torch needs one: use --backend reference")
     config = config_of(source)
@@ -139,7 +140,7 @@ def run_firmware(
     count: bool,
 ) -> Outcome:
     """Run exported C on an emulated board, on test images."""
-    chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
+    chosen, name = board_of(board), dataset or load_manifest(folder).get("dataset")
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
@@ -153,8 +154,7 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
     """Frozen torch against the run's own .spq file, run by "reference" or "native"."""
     network = load_network(run).eval().freeze()
     graph = load_graph(integers_of(run))
-    if _form(graph) != _form(lower(network)):
-        raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
+    refuse_other_network(run, graph, network)
     name = dataset or load_config(RunFolder(run).config).dataset
     test = test_images(run, name, images, data_dir, graph.timesteps)
     with _progress(len(test), "verifying") as advance:
@@ -177,7 +177,7 @@ def report_sources(
     """A report on a run or an .spq file, or on several beside one another, on test images. A page among several, as
     ``runs/*`` finds last time's, is passed over."""
     if len(sources) > 1:
-        sources = [source for source in sources if source.suffix != ".html" or source.is_dir()]
+        sources = [source for source in sources if source.suffix != ".html" or os.path.isdir(source)]
     if not sources:
         raise ConfigError("there is nothing to report on: give the folder of a run, or several")
     if len(sources) == 1:
@@ -192,6 +192,9 @@ def _report_on(
 ) -> Report:
     config = integer_config_of(source, "report on")
     name, graph = data_of(source, dataset, config), graph_of(source)
+    network = None if config is None or config.model == CUSTOM else load_network(source).eval()
+    if network is not None:
+        refuse_other_network(source, graph, network)
     test = test_images(source, name, 0, data_dir, graph.timesteps)
     subject = Subject(
         source.resolve().name, f"{source} on {name}", name, graph, test.inputs().numpy(), test.labels.numpy()
@@ -200,9 +203,9 @@ def _report_on(
         run = RunFolder(source)
         subject = replace(
             subject,
-            network=None if config.model == CUSTOM else load_network(source).eval(),
+            network=network,
             config=config,
-            epochs=read_epochs(run.metrics),
+            epochs=read_epochs(run),
             record=run.read_record(),
         )
     other = None if twin is None else load_twin(twin, name)
@@ -295,12 +298,6 @@ def _exported(source: Path, dataset: str | None) -> tuple[str, str]:
     """The data set of what is exported with test images, and a line that says what it is."""
     name = data_of(source, dataset, integer_config_of(source, "export"))
     return name, f"{source.resolve().name}, trained on {name}"
-
-
-def _form(graph: Graph) -> tuple[object, ...]:
-    """What two graphs must share to be compared."""
-    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
-    return graph.input_shape, graph.timesteps, connections
 
 
 def _refuse_recordings(name: str, what: str) -> None:

@@ -5,12 +5,15 @@ Each function that cannot give what it is asked for says in one sentence why, an
 
 from __future__ import annotations
 
+import copy
+import os
 from pathlib import Path
 
 from .data import Labelled, hold_out, load
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import load_graph
 from .integer.graph import Graph
+from .integer.lower import lower
 from .quant.network import SpikingNetwork
 from .train.config import CUSTOM, TrainConfig, load_config
 from .train.run import RunFolder, load_network
@@ -18,13 +21,13 @@ from .train.run import RunFolder, load_network
 
 def check_there(source: Path) -> None:
     """Raise RunError unless there is such a folder or file."""
-    if not source.exists():
+    if not os.path.exists(source):
         raise RunError(f"there is no {source}: give the folder of a run, or an .spq file")
 
 
 def config_of(source: Path) -> TrainConfig | None:
     """The configuration of a run; None for an .spq file."""
-    return load_config(RunFolder(source).config) if source.is_dir() else None
+    return load_config(RunFolder(source).config) if os.path.isdir(source) else None
 
 
 def integer_config_of(source: Path, verb: str) -> TrainConfig | None:
@@ -38,17 +41,33 @@ def integer_config_of(source: Path, verb: str) -> TrainConfig | None:
 
 def graph_of(source: Path) -> Graph:
     """The integers of a run, or of an .spq file."""
-    return load_graph(integers_of(source) if source.is_dir() else source)
+    return load_graph(integers_of(source) if os.path.isdir(source) else source)
 
 
 def integers_of(run: Path) -> Path:
     """The .spq file of a run."""
     path = RunFolder(run).integers
-    if not path.exists():
+    if not os.path.exists(path):
         raise RunError(
             f"{run} is not finished: resume it, or write its integers with spquant export {run} --out {path}"
         )
     return path
+
+
+def refuse_other_network(run: Path, graph: Graph, network: SpikingNetwork) -> None:
+    """Refuse the .spq file of a run that holds another network than the run's.
+
+    Raises:
+        RunError: it does.
+    """
+    if _form(graph) != _form(lower(copy.deepcopy(network).eval().freeze())):
+        raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
+
+
+def _form(graph: Graph) -> tuple[object, ...]:
+    """What two graphs of one network share."""
+    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
+    return graph.input_shape, graph.timesteps, connections
 
 
 def finished_network(run: Path) -> SpikingNetwork:

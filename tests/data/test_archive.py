@@ -71,7 +71,7 @@ def test_a_wrong_gzip_checksum_leaves_nothing_behind(tmp_path, archive):
         packed[-8] ^= 1
         return bytes(packed)
 
-    with pytest.raises(FileFormatError, match="damaged gzip"):
+    with pytest.raises(FileFormatError, match="is damaged"):
         unpack(archive(tar([("set/a", b"a"), ("set/b", b"b")]), damaged), NAMES, tmp_path / "out", 1 << 20)
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -199,7 +199,7 @@ def test_random_bytes_are_refused(tmp_path, read):
 
 @pytest.mark.parametrize("read", [read_binary, read_python])
 def test_a_file_that_cannot_be_opened_is_a_data_error(tmp_path, read):
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read(tmp_path / "absent")
 
 

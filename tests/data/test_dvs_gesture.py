@@ -85,9 +85,9 @@ def write(name, content):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove("trials_to_test.txt"), "cannot read .*trials_to_test.txt .* it belongs to the data set"),
+        (remove("trials_to_test.txt"), "trials_to_test.txt cannot be read .* it belongs to the data set"),
         (remove("user02_natural.aedat"), "user02_natural.aedat is missing, which trials_to_train.txt names"),
-        (remove("user24_lab_labels.csv"), "cannot read .*user24_lab_labels.csv .* it belongs to its .aedat file"),
+        (remove("user24_lab_labels.csv"), "user24_lab_labels.csv cannot be read .* it belongs to its .aedat file"),
         (write("trials_to_train.txt", ""), "names no recording"),
         (write("trials_to_train.txt", "../user01_led.aedat"), "names '../user01_led.aedat', which is no recording"),
         (write("user01_led_labels.csv", "t,x\n"), "begins with 't,x', not with 'class,startTime_usec,endTime_usec'"),
@@ -125,3 +125,25 @@ def test_a_changed_file_has_frames_of_its_own(gestures, cache):
     after = load("dvs-gesture", gestures.parent, timesteps=2, progress=False)
     assert (len(before.test), len(after.test), after.test.labels.tolist()) == (3, 1, [8])
     assert len(list((cache / "spquant_snn" / "frames").iterdir())) == 3
+
+
+def test_a_gesture_without_events_is_left_out(gestures, capsys):
+    path = gestures / "user01_led.aedat"
+    path.write_bytes(recorded.aedat3(*recorded.in_packets(stretch(0, 2000, 1) + stretch(4000, 6000, 1), [])))
+    splits = load("dvs-gesture", gestures.parent, timesteps=2, progress=True)
+    assert splits.train.labels.tolist() == [0, 3, 0, 10, 3]
+    path.write_bytes(recorded.aedat3())
+    splits = load("dvs-gesture", gestures.parent, timesteps=2, progress=True)
+    assert splits.train.labels.tolist() == [0, 10, 3]
+    said = capsys.readouterr().err
+    assert "dvs-gesture train: 1 of 6 recordings hold no events" in said
+    assert "dvs-gesture train: 3 of 6 recordings hold no events" in said
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".aedat", "a\0b.aedat", "\x1b[31m.aedat", "absent.aedat"])
+def test_a_name_that_no_file_can_have_is_refused(gestures, name):
+    (gestures / "trials_to_train.txt").write_bytes(name.encode())
+    words = r"\.aedat is missing, which trials_to_train\.txt names|names '.*', which is no recording"
+    with pytest.raises(DataError, match=words) as refused:
+        load("dvs-gesture", gestures.parent, timesteps=2, progress=False)
+    assert str(refused.value).isprintable()

@@ -64,7 +64,7 @@ def altered(index, item):
     ("train", "test", "message"),
     [
         (altered(3, events(0)[:0]), pair(2, 9), "training item 3"),
-        (altered(3, (events(0)[:0], 1)), pair(2, 9), "training item 3 holds no events"),
+        ([(events(0)[:0], 1)] * 3, pair(2, 9), "none of the 3 training items holds an event"),
         (altered(3, (events(0)[::-1], 1)), pair(2, 9), "training item 3: times run backwards"),
         (altered(3, (np.zeros(4), 1)), pair(2, 9), "training item 3 has ndarray without fields"),
         (altered(3, (events(0), 1.5)), pair(2, 9), "training item 3 has the label 1.5: give a class index"),
@@ -78,3 +78,12 @@ def altered(index, item):
 def test_what_is_no_recording_is_refused_in_words(train, test, message):
     with pytest.raises(DataError, match=message):
         as_splits((train, test), progress=False)
+
+
+def test_items_without_events_are_left_out_and_told_of(capsys):
+    train = altered(3, (events(0)[:0], 1))
+    for size in (None, (9, 6, 2)):
+        splits = as_splits((Items(train, size), pair(2, 9)), timesteps=2, progress=True)
+        assert splits.train.labels.tolist() == [0, 1, 2, 1]
+        assert (splits.train.images.sum((1, 2, 3, 4)) == 60).all()
+        assert "1 of 5 training items hold no events, left out" in capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_reads_what_was_written(tmp_path, idx_bytes, pack, shape):
         (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(23)), "holds fewer than the 24 bytes"),
         (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(25)), "holds more than the 24 bytes"),
         (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**32 - 1, 3, 4)), "more than can be packed into it"),
-        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(24))[:-9], "damaged gzip file"),
+        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(24))[:-9], "is damaged"),
     ],
 )
 def test_each_kind_of_damage_has_its_message(tmp_path, content, message):
@@ -48,7 +48,7 @@ def test_each_kind_of_damage_has_its_message(tmp_path, content, message):
 
 @pytest.mark.parametrize("name", ["absent", "."])
 def test_a_file_that_cannot_be_opened_is_a_data_error(tmp_path, name):
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_idx(tmp_path / name, ())
 
 

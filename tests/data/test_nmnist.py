@@ -63,8 +63,28 @@ def test_what_is_missing_is_asked_for_in_one_sentence(tmp_path):
 
 def test_a_damaged_recording_is_named(folder):
     path = folder / "NMNIST" / "Train" / "4" / "00002.bin"
-    path.write_bytes(b"")
-    with pytest.raises(DataError, match=f"{path} holds no events"):
+    path.write_bytes(b"???")
+    with pytest.raises(DataError, match=f"{path} has 3 bytes"):
+        load("nmnist", folder, progress=False)
+
+
+def test_empty_recordings_are_left_out_and_told_of_once(folder, capsys):
+    for name in ("0/00001", "4/00002"):
+        (folder / "NMNIST" / "Train" / f"{name}.bin").write_bytes(b"")
+    for told in (1, 0):  # the second time the frames are there
+        splits = load("nmnist", folder, timesteps=5, progress=True)
+        assert splits.train.labels.tolist() == [0, 0, 1, 1, 1, 4, 4]
+        assert (splits.train.images.sum((1, 2, 3, 4)) == 50).all()
+        assert splits.train.images.sum((1, 2, 3))[6].nonzero().ravel().tolist() == [4]
+        said = capsys.readouterr().err
+        assert said.count("nmnist train: 2 of 9 recordings hold no events, left out") == told
+        assert "nmnist test" not in said
+
+
+def test_a_data_set_of_empty_recordings_alone_is_refused(folder, tmp_path):
+    for path in (folder / "NMNIST" / "Test").glob("*/*.bin"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="nmnist test: none of 3 recordings holds an event: check the files"):
         load("nmnist", folder, progress=False)
 
 

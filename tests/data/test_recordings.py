@@ -113,7 +113,7 @@ def test_a_folder_that_lacks_a_file_is_refused_in_words(tmp_path, file):
     quietly(Counted(), tmp_path)
     (folder,) = tmp_path.iterdir()
     (folder / file).unlink()
-    with pytest.raises(DataError, match=r"is damaged .*: delete the folder, it is made anew"):
+    with pytest.raises(DataError, match=r"cannot be read .*: delete the folder, it is made anew"):
         quietly(Counted(), tmp_path)
 
 

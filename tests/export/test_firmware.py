@@ -190,7 +190,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     with pytest.raises(FileFormatError, match="is of version 99, not 3: export the firmware again"):
         load_manifest(folder)
     (folder / "firmware.json").write_text("{")
-    with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):
+    with pytest.raises(FileFormatError, match=r"is damaged \(it is not JSON .*\): export the firmware again"):
         load_manifest(folder)
 
 
@@ -264,3 +264,33 @@ def test_a_prediction_stands_beside_what_was_counted(prediction, shown):
     outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40, **prediction)
     what, found = (list(column.cells) for column in table(outcome).columns)
     assert found[what.index("instructions predicted")] == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", None),
+        ("version", []),
+        ("input_shape", [1, 2]),
+        ("input_shape", [1, 2, 1e400]),
+        ("input_shape", None),
+        ("classes", True),
+        ("classes", 0),
+        ("small", 1),
+        ("dataset", 3),
+        ("layers", "conv1"),
+        ("layers", [None]),
+        ("sources", {"a.c": 1}),
+        ("sources", [["a.c"]]),
+        ("sources", ["../a.c"]),
+        ("sources", ["/a.c"]),
+    ],
+)
+def test_a_manifest_of_other_types_is_refused_in_a_sentence(tmp_path, name, value):
+    good = {"version": 3, "input_shape": [1, 4, 4], "classes": 2, "small": False, "layers": ["a"], "sources": ["a.c"]}
+    (tmp_path / "firmware.json").write_text(json.dumps(good))
+    assert load_manifest(tmp_path) == good
+    (tmp_path / "firmware.json").write_text(json.dumps(good | {name: value}).replace("Infinity", "1e400"))
+    with pytest.raises(FileFormatError, match=r"firmware\.json is (damaged|of version)") as refused:
+        load_manifest(tmp_path)
+    assert "\n" not in str(refused.value)

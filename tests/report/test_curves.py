@@ -15,7 +15,7 @@ def write(folder, epochs, sparsity=None):
     for number in range(1, epochs + 1):
         layers = (LayerActivity("a", 0.1 * number, 0.2, 0.3), LayerActivity("b", 0.4, 0.5, 0.6))
         run.log_epoch(number, 2.0 / number, 90.0 + number, Metrics(80.0 + number, 1.0, layers), sparsity)
-    return run.metrics
+    return run
 
 
 def test_what_a_training_writes_is_read(tmp_path):
@@ -37,7 +37,7 @@ def test_closed_channels_are_read(tmp_path):
 
 
 def test_a_run_without_metrics_has_no_curves(tmp_path):
-    assert read_epochs(tmp_path / "metrics.jsonl") == ()
+    assert read_epochs(RunFolder(tmp_path)) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,23 @@ def test_a_run_without_metrics_has_no_curves(tmp_path):
         lambda line: line.replace('"train_loss"', '"loss"'),
         lambda line: line.replace('"train_loss": 1.0', '"train_loss": NaN'),
         lambda line: line.replace('"train_loss": 1.0', '"train_loss": "low"'),
+        lambda line: line.replace('"train_loss": 1.0', '"train_loss": Infinity'),
+        lambda line: line.replace('"train_loss": 1.0', f'"train_loss": {"1" * 400}'),
+        lambda line: line.replace('"train_loss": 1.0', f'"train_loss": {"1" * 5000}'),
+        lambda line: line.replace('"train_loss": 1.0', f'"train_loss": {"[" * 100_000}'),
+        lambda line: line.replace('"epoch": 2', '"epoch": Infinity'),
+        lambda line: line.replace('"epoch": 2', '"epoch": null'),
+        lambda line: line.replace('"val_layers": [', '"val_layers": [3, '),
+        lambda line: line[:-1] + ', "channels": {"a": [1e400, 2]}}',
         lambda line: line.replace('"name": "b"', '"name": "c"'),
         lambda line: json.dumps(json.loads(line) | {"ops_share": 0.5}),
     ],
 )
 def test_a_damaged_line_is_named(change, tmp_path):
-    path = write(tmp_path, 3)
+    run = write(tmp_path, 3)
+    path = run.metrics
     lines = path.read_text("utf-8").splitlines()
     lines[1] = change(lines[1])
     path.write_text("\n".join(lines), "utf-8")
     with pytest.raises(FileFormatError, match=r"metrics.jsonl is damaged, its line 2 is not the record of an epoch"):
-        read_epochs(path)
+        read_epochs(run)

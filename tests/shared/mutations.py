@@ -126,7 +126,7 @@ def forged(data, rng, files=()):
         if rng.random() < 0.2:
             blobs[rng.randrange(len(blobs))] = rng.choice([0, 127, 128, 255, rng.randrange(256)])
         else:
-            places = list(_walk(header))
+            places = list(walk(header))
             inner, key = rng.choice(places)
             _change(inner, key, places, rng)
     if rng.random() < 0.95:
@@ -141,7 +141,7 @@ def nudged(data, rng, files=()):
         if rng.random() < 0.4:
             _rewrite(rng.choice(list(descriptions(header))), rng)
         else:
-            places = [(inner, key) for inner, key in _walk(header) if key in NUDGES]
+            places = [(inner, key) for inner, key in walk(header) if key in NUDGES]
             key = rng.choice(sorted({key for _, key in places}))
             inner, _ = rng.choice([place for place in places if place[1] == key])
             inner[key] = copy.deepcopy(rng.choice(NUDGES[key]))
@@ -215,19 +215,19 @@ def _rewrite(blob, rng):
 
 def _checksums(header, blobs):
     """Those of all blobs whose extent is within the file."""
-    for blob in [inner[key] for inner, key in _walk(header)]:
+    for blob in [inner[key] for inner, key in walk(header)]:
         if isinstance(blob, dict) and "crc32" in blob:
             extent = [blob.get("offset"), blob.get("length")]
             if all(type(x) is int and 0 <= x <= len(blobs) for x in extent):
                 blob["crc32"] = zlib.crc32(blobs[extent[0] : extent[0] + extent[1]])
 
 
-def _walk(value):
+def walk(value):
     """Every place of a header, as a container and its key."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(items):
         yield value, key
-        yield from _walk(inner)
+        yield from walk(inner)
 
 
 def _change(inner, key, places, rng):

@@ -73,6 +73,7 @@ def test_the_examples_of_the_docstring_and_of_the_folder_are_sweeps(sweep):
         ("[[point]]", "base"),
         ("[[point]]\nstate_bits = 2", "s2"),
         ('[[point]]\nmodel = "lenet-snn:0.25"\nquantization_bits = 2', "w2s2-lenet-snnx0.25"),
+        ('[[point]]\nmodel = ".."', "base"),
         ('[[point]]\naugment = false\nreset = "subtract"\ninit = "../runs/a b"', "no-augment-reset-subtract-init-"),
     ],
 )
@@ -105,7 +106,7 @@ def test_the_arguments_of_a_point_are_its_options(sweep):
         ("seeds = [1, 1]", "same training, seed1: leave one out"),
         ("cross = 2", "cross must be a table of lists"),
         ("[cross]\nweight_bits = 2", "weight_bits below \\[cross\\] must be a list of values, not 2"),
-        ("[cross]\nweight_bits = []", "weight_bits below \\[cross\\] must be a list of values, not \\[\\]"),
+        ("[cross]\nweight_bits = []", "weight_bits below \\[cross\\] must be a list of values, not a list of 0"),
         ("[cross]\nwings = [1, 2]", "there is no option 'wings'"),
         ("wings = 2\nseeds = [0]", "there is no option 'wings'"),
         ("[point]\nweight_bits = 2", "write \\[\\[point\\]\\] on a line"),
@@ -122,6 +123,15 @@ def test_the_arguments_of_a_point_are_its_options(sweep):
         ("[cross]\nweight_bits = [2, 4]\n[[point]]\nstate_bits = 2", "same training, w2 and s2: leave one out"),
         ("[[point]]\ninit = 'a/b'\n[[point]]\ninit = 'a_b'", "init-a_b"),
         ("weight_bits = ", "is no TOML file"),
+        ("x" * 5000 + " = 1\nseeds = [0]", "there is no option 'xxxxx.*; the options"),
+        ("init = '" + "x" * 5000 + "'\nseeds = [0]", "init must be at most 4096 characters, not 5000"),
+        ("seeds = [1" + "0" * 5000 + "]", "is no TOML file"),
+        ("seeds = [0x" + "f" * 5000 + "]", "a number of 20000 bits"),
+        (f"seeds = {list(range(10_001))}", "there are more than 10,000 points: write several sweeps"),
+        ("[cross]\n" + "\n".join(f"a{i} = [1, 2]" for i in range(20_000)), "more than 10,000 points"),
+        (".".join("a" * 20_000) + " = 1", "line 1 has a key of 20000 parts, more than 8"),
+        ("x = " + "[" * 100_000, "nested more than 32 levels"),
+        ("seeds = [0]\n#" + "x" * (1 << 21), "it has more than 2,097,152 bytes"),
     ],
 )
 def test_what_cannot_be_a_sweep_is_refused_in_a_sentence(text, words, sweep, tmp_path):
@@ -134,3 +144,18 @@ def test_what_cannot_be_a_sweep_is_refused_in_a_sentence(text, words, sweep, tmp
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"y\.toml cannot be read \(No such file or directory\): name the TOML file"):
         plan.read_sweep(tmp_path / "y.toml")
+
+
+def test_comparisons_of_points_grow_with_their_number(sweep, monkeypatch):
+    compared = 0
+    equal = TrainConfig.__eq__
+
+    def count(one, other):
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    monkeypatch.setattr(TrainConfig, "__eq__", count)
+    points = sweep("\n".join(f"[[point]]\nseed = {seed}" for seed in range(3000)))
+    assert len(points) == 3000
+    assert compared < 3000

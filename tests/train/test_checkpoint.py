@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import random
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,93 @@ def test_another_content_is_refused(tmp_path, content):
         load_checkpoint(tmp_path / "c.pt", *trained())
 
 
+def altered(change):
+    """The content of a checkpoint with a change in it, as torch writes it."""
+    model, optimizer = trained()
+    content = {
+        "version": 1,
+        "epochs": 1,
+        "best": [0, 90.0, 0.5],
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    change(content)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return signed(buffer.getvalue())
+
+
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+CHANGES = {
+    "none": lambda c: None,
+    "version": lambda c: c.update(version=0),
+    "version text": lambda c: c.update(version="1"),
+    "epochs": lambda c: c.update(epochs=10**400),
+    "epochs float": lambda c: c.update(epochs=1.0),
+    "epochs less": lambda c: c.update(epochs=-1),
+    "best infinite": lambda c: c.update(best=[float("inf"), 90.0, 0.5]),
+    "best text": lambda c: c.update(best=[0, "90", 0.5]),
+    "best nan": lambda c: c.update(best=[0, 90.0, float("nan")]),
+    "best short": lambda c: c.update(best=[0]),
+    "best large": lambda c: c.update(best=[0, 10**400, 0.5]),
+    "best deep": lambda c: c.update(best=deep(100)),
+    "no model": lambda c: c.pop("model"),
+    "model list": lambda c: c.update(model=[]),
+    "model null": lambda c: c.update(model=dict.fromkeys(c["model"])),
+    "model whole": lambda c: c.update(model={name: t.to(torch.int64) for name, t in c["model"].items()}),
+    "model complex": lambda c: c.update(model={name: t.to(torch.complex64) for name, t in c["model"].items()}),
+    "model wide": lambda c: c.update(model={name: t[None] for name, t in c["model"].items()}),
+    "optimizer": lambda c: c.update(optimizer=3),
+    "state": lambda c: c["optimizer"].update(state=None),
+    "state key": lambda c: c["optimizer"].update(state={99: {}}),
+    "state text": lambda c: c["optimizer"]["state"].update({0: {"step": "x"}}),
+    "state null": lambda c: c["optimizer"]["state"].update({0: None}),
+    "state shape": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(2, 7)),
+    "state type": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(6, 5, dtype=torch.int8)),
+    "state step": lambda c: c["optimizer"]["state"][0].update(step=torch.zeros(6)),
+    "state negative": lambda c: c["optimizer"]["state"][0].update(step=torch.tensor(-1e9)),
+    "state infinite": lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.full((6, 5), float("inf"))),
+    "state lacks": lambda c: c["optimizer"]["state"][0].pop("exp_avg"),
+    "groups": lambda c: c["optimizer"].update(param_groups=[]),
+    "group": lambda c: c["optimizer"].update(param_groups=[7]),
+    "parameters": lambda c: c["optimizer"]["param_groups"][0].update(params=[0, 1]),
+    "rate": lambda c: c["optimizer"]["param_groups"][0].update(lr="fast", weight_decay=float("nan")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_checkpoint_of_other_types_is_refused_or_harmless(tmp_path, change):
+    (tmp_path / "c.pt").write_bytes(altered(change))
+    model, optimizer = trained(seed=1)
+    try:
+        load_checkpoint(tmp_path / "c.pt", model, optimizer)
+    except FileFormatError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        assert change not in (CHANGES["none"], CHANGES["rate"])
+    else:  # options of the optimizer are those of the configuration, not of the file
+        assert change in (CHANGES["none"], CHANGES["rate"])
+        assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]) == (1e-3, 1e-2)
+        model(torch.randn(7, 5)).square().sum().backward()
+        optimizer.step()
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_has_is_refused(tmp_path):
+    whole, packed = io.BytesIO(altered(CHANGES["none"])[:-32]), io.BytesIO()
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+        new.writestr("archive/data/99", bytes(16 << 20))
+    (tmp_path / "c.pt").write_bytes(signed(packed.getvalue()))
+    with pytest.raises(FileFormatError, match="its members are larger than the file"):
+        load_checkpoint(tmp_path / "c.pt", *trained())
+
+
 class Planted:
     """An object whose pickle makes a file when it is loaded."""
 
@@ -198,6 +286,43 @@ def test_damaged_weights_are_refused(tmp_path):
         assert numbers(model.state_dict()) == wanted
     assert len(refused) > 250
     assert "\n" not in "".join(refused)
+
+
+def weights_of(header, data=b""):
+    """A file of weights with this header, bytes."""
+    return len(header).to_bytes(8, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"__metadata__":null}',
+        b'{"__metadata__":[]}',
+        b'{"__metadata__":{"sha256":null}}',
+        b'{"__metadata__":{"sha256":3}}',
+        b"[]",
+        b"null",
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"weight":{"dtype":"F32","shape":[' + b"1" * 5000 + b'],"data_offsets":[0,4]}}',
+        b'{"weight":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}}',
+        b'{"weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,1e400]}}',
+        b'{"weight":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]}}',
+        b'{"weight":{"dtype":"F8_E4M3","shape":[1,1],"data_offsets":[0,1]}}',
+        b'{"weight":{"dtype":"C64","shape":[1,1],"data_offsets":[0,8]}}',
+        b'{"weight":{"dtype":"F4","shape":[1,2],"data_offsets":[0,1]}}',
+        b'{"weight":null}',
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize("size", [0, 1, 4, 8])
+def test_weights_of_a_strange_header_are_refused(tmp_path, header, size):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(weights_of(header, bytes(size)))
+    with pytest.raises(FileFormatError, match=r"m\.safetensors is damaged or belongs to another network") as refused:
+        load_weights(path, nn.Linear(1, 1, bias=False))
+    assert str(refused.value).isprintable()
 
 
 def test_missing_weights_say_what_to_do(tmp_path):

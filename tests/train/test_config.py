@@ -1,6 +1,7 @@
 """The configuration: what it refuses, in words, and that TOML gives back what was written."""
 
-from dataclasses import FrozenInstanceError, asdict, replace
+import os
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from spquant_snn import ConfigError, FileFormatError, RunError
 from spquant_snn.train.config import TrainConfig, TrainOptions, differences, load_config, save_config, with_options
+from spquant_snn.train.run import build_network
 
 
 def test_the_defaults_of_the_options_are_a_training():
@@ -143,6 +145,39 @@ def test_what_is_no_configuration_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match="is not the configuration of a run"):
         load_config(path)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
+@pytest.mark.parametrize(
+    "value",
+    ["1" * 5000, "0x" + "f" * 5000, "[" * 5000, "'" + "x" * 5000 + "'", "nan", "inf", "1979-05-27", "{a = 1}", "1e999"],
+    ids=lambda value: value[:10],
+)
+def test_no_value_of_a_configuration_breaks_its_reader(tmp_path, name, value):
+    path = tmp_path / "config.toml"
+    save_config(TrainConfig(), path)
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in lines))
+    try:
+        config = load_config(path)
+    except FileFormatError as error:
+        assert str(error).startswith(f"{path} is not the configuration of a run (")  # noqa: PT017
+        assert len(str(error)) < 1000  # noqa: PT017
+        assert str(error).isprintable()  # noqa: PT017
+    else:  # the model refuses it
+        assert name in ("leak", "reset", "surrogate")
+        with pytest.raises(ConfigError):
+            build_network(replace(config, model="lenet-snn:0.1"), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "pipe"])
+def test_a_path_that_leads_to_no_file_is_no_run(tmp_path, path):
+    folder = tmp_path / path
+    if path == "pipe":
+        folder.mkdir()
+        os.mkfifo(folder / "config.toml")
+    with pytest.raises(RunError, match=r"is not the folder of a run: it holds no|cannot be read \(it is not a file\)"):
+        load_config(folder / "config.toml")
 
 
 def test_a_folder_without_a_configuration_is_no_run(tmp_path):

@@ -82,6 +82,17 @@ def test_lines_of_epochs_that_are_run_again_give_way(run):
     }
 
 
+@pytest.mark.parametrize("damage", ["{", '{"epoch": Infinity}', '{"epoch": 1' + "0" * 5000 + "}", "[" * 100_000, "\0"])
+def test_damaged_lines_of_epochs_stay_where_they_are(run, damage):
+    run.log_epoch(1, 0.5, 81.0, METRICS)
+    run.metrics.write_text(run.metrics.read_text("utf-8") + damage + "\n", encoding="utf-8")
+    run.log_epoch(3, 0.5, 83.0, METRICS)
+    lines = run.metrics.read_text("utf-8").splitlines()
+    assert [lines[1], len(lines), json.loads(lines[2])["epoch"]] == [damage, 3, 3]
+    run.log_epoch(2, 0.5, 82.0, METRICS)
+    assert [json.loads(line)["epoch"] for line in run.metrics.read_text("utf-8").splitlines()] == [1, 2]
+
+
 def test_free_folders_are_numbered_and_can_be_named_anywhere(tmp_path):
     config = TrainConfig(model="vgg9-snn:0.25", dataset="cifar10", weight_bits="ternary", state_bits=4)
     assert free_folder(config, tmp_path) == tmp_path / "vgg9-snnx0.25-cifar10-w1.58s4-1"
@@ -122,6 +133,14 @@ def test_what_only_the_model_knows_is_refused_when_it_is_built(wrong):
         '{"input_shape": [1, 8, 1e300], "classes": 10}',
         '{"input_shape": [1, 8, 88888888], "classes": 10}',
         '{"input_shape": [1, 8, 8], "classes": 11}',
+        '{"input_shape": [1, 8, 8], "classes": Infinity}',
+        '{"input_shape": [1, 8, 8], "classes": true}',
+        '{"input_shape": [1, 8, 8], "classes": 10, "full_scale": 1e400}',
+        '{"input_shape": [1, 8, 8], "classes": 10, "full_scale": 256}',
+        '{"input_shape": [1, 8, 8], "classes": 1' + "0" * 400 + "}",
+        '{"input_shape": [1, 8, 8], "classes": 1' + "0" * 5000 + "}",
+        '{"input_shape": ' + "[" * 100_000,
+        '{"input_shape": [1, 8, 8], "classes": 10, "more": ' + "[" * 40 + "]" * 40 + "}",
     ],
 )
 def test_a_damaged_record_is_refused(run, record):

@@ -1,10 +1,13 @@
 """Trainings that start at the weights of another run."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from spquant_snn import ConfigError, FileFormatError, RunError, SpQuantTrainer
-from spquant_snn.train.run import load_network
+from spquant_snn.train.config import anchored, load_config
+from spquant_snn.train.run import RunFolder, load_network
 from spquant_snn.train.start import start_from
 
 OPTIONS = {"batch_size": 64, "precision": "fp32", "quiet": True}
@@ -119,12 +122,12 @@ def test_a_run_of_another_network_is_refused_before_anything_is_written(first, t
 
 def test_a_run_with_closed_channels_is_refused(first):
     SpQuantTrainer(*MODEL, 2, out="sparse", target_ops=0.6, **OPTIONS).train(epochs=2)
-    with pytest.raises(ConfigError, match="init sparse was trained with target_ops or target_skip"):
+    with pytest.raises(ConfigError, match=r"init .*sparse was trained with target_ops or target_skip"):
         SpQuantTrainer(*MODEL, 2, init="sparse", **OPTIONS).train(epochs=1)
 
 
 def test_no_run_and_a_damaged_one_are_refused(first, tmp_path):
-    with pytest.raises(RunError, match="nowhere is not the folder of a run"):
+    with pytest.raises(RunError, match=r"the init .*nowhere is not there: name the folder of a run"):
         SpQuantTrainer(*MODEL, 2, init="nowhere", **OPTIONS).train(epochs=1)
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "config.toml").write_bytes((first / "config.toml").read_bytes())
@@ -133,3 +136,47 @@ def test_no_run_and_a_damaged_one_are_refused(first, tmp_path):
     (tmp_path / "cut" / "model.safetensors").write_bytes((first / "model.safetensors").read_bytes()[:-7])
     with pytest.raises(FileFormatError, match="is damaged"):
         SpQuantTrainer(*MODEL, 2, init="cut", **OPTIONS).train(epochs=1)
+
+
+def test_a_run_that_learns_from_another_goes_on_from_any_folder(first, tmp_path, monkeypatch):
+    (tmp_path / "teacher").mkdir()
+    for path in first.iterdir():
+        (tmp_path / "teacher" / path.name).write_bytes(path.read_bytes())
+    options = {"teacher": "teacher", "init": "teacher", "epochs": 2, **OPTIONS}
+    whole = SpQuantTrainer(*MODEL, 2, out="whole", **options).train()
+    stopped = SpQuantTrainer(*MODEL, 2, out="stopped", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        log = RunFolder.log_epoch
+
+        def stop(run, epoch, *rest):
+            if epoch == 2:
+                raise KeyboardInterrupt
+            log(run, epoch, *rest)
+
+        patch.setattr(RunFolder, "log_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.train()
+    held = load_config(tmp_path / "stopped" / "config.toml")
+    assert held.teacher == held.init == str(tmp_path / "teacher")
+    same = {"teacher": "teacher", "init": Path("teacher")}  # the command as it was, from the same folder
+    SpQuantTrainer.resume("stopped", options=same, quiet=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    with pytest.raises(RunError, match=r"was started with init: .*, not .*elsewhere"):
+        SpQuantTrainer.resume("../stopped", options=same, quiet=True)
+    resumed = SpQuantTrainer.resume("../stopped", quiet=True).train()
+    a, b = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    with pytest.raises(RunError, match=r"the teacher .*/teacher is not there: name the folder of a run as teacher or,"):
+        SpQuantTrainer.resume("../stopped", quiet=True).train()
+
+
+def test_a_working_folder_that_is_gone_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    assert anchored({"teacher": "custom", "init": "", "seed": 1}) == {"teacher": "custom", "init": "", "seed": 1}
+    assert anchored({"teacher": "/a/../b"}) == {"teacher": "/b"}
+    with pytest.raises(ConfigError, match="init is a path from the working folder, which is not there"):
+        anchored({"init": "x"})

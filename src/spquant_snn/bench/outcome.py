@@ -5,16 +5,17 @@ The test images are met once, when the run is done; what was found is noted in r
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from ..data import Labelled
-from ..errors import FileFormatError
+from ..fields import Fields
 from ..integer.file import load_graph
+from ..reading import Flaw, guarded
 from ..report.counts import Counts, count
+from ..texts import parse_object
 from ..train.run import RunFolder
 
+_MOST = 1e18  # operations
 _NOTE, _HELD_OUT = "deployed", "held_out_synops"
 
 
@@ -111,24 +112,28 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
         ]
         note = {"images": found.images, "accuracy": found.accuracy, "layers": [asdict(layer) for layer in layers]}
         run.note(test_accuracy=found.accuracy, **{_NOTE: note})
-    record = run.read_record()
-    try:
-        best, deployed = record["best"], record[_NOTE]
+    remedy = f"delete {_NOTE!r} from it, or train again"
+    with guarded(run.record, remedy):
+        record = Fields(run.read_record())
+        best, deployed = record.inner("best"), record.inner(_NOTE)
+        epoch = best.integer("epoch", 0, 1 << 31)
         return Outcome(
             arm,
             seed,
             str(run.path),
-            int(best["epoch"]),
-            float(best["val_accuracy"]),
-            _share(run, int(best["epoch"])),
-            int(deployed["images"]),
-            float(deployed["accuracy"]),
-            tuple(LayerOutcome(**layer) for layer in deployed["layers"]),
+            epoch,
+            best.number("val_accuracy", 0, 100),
+            _share(run, epoch),
+            deployed.integer("images", 1, 1 << 31),
+            deployed.number("accuracy", 0, 100),
+            tuple(map(_layer, deployed.inner_row("layers", 1 << 12))),
         )
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise FileFormatError(
-            f"{run.record} or {run.metrics.name} is damaged: delete {_NOTE!r} from the first, or train again"
-        ) from None
+
+
+def _layer(fields: Fields) -> LayerOutcome:
+    dense, done, folded, spikes = (fields.number(name, 0, _MOST) for name in ("dense", "done", "folded", "spikes"))
+    channels, updates = (fields.integer(name, 0, 1 << 53) for name in ("channels", "updates"))
+    return LayerOutcome(fields.text("name", 256), channels, dense, done, folded, spikes, updates)
 
 
 def synops(run: RunFolder, images: Labelled) -> int:
@@ -140,7 +145,8 @@ def synops(run: RunFolder, images: Labelled) -> int:
         found = round(sum(layer.folded for layer in _count(run, images).rows[1:]))
         run.note(**{_HELD_OUT: found})
         return found
-    return int(record[_HELD_OUT])
+    with guarded(run.record, f"delete {_HELD_OUT!r} from it, or train again"):
+        return Fields(record).integer(_HELD_OUT, 0, 1 << 53)
 
 
 def _count(run: RunFolder, data: Labelled) -> Counts:
@@ -149,6 +155,9 @@ def _count(run: RunFolder, data: Labelled) -> Counts:
 
 def _share(run: RunFolder, epoch: int) -> float:
     """The budget's count in an epoch; 1 for a run that closes no channels."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-    (line,) = (line for line in lines if line["epoch"] == epoch)
-    return float(line.get("ops_share", 1.0))
+    with guarded(run.metrics, "train again"):
+        for _, line in run.read_metrics():
+            fields = Fields(parse_object(line))
+            if fields.integer("epoch", 0, 1 << 31) == epoch:
+                return fields.number("ops_share", 0, 2) if fields.has("ops_share") else 1.0
+        raise Flaw(f"it has no line of epoch {epoch}")

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .events import Events, checked
+from ..reading import Flaw, guarded, open_file
+from .events import LATEST, Events, checked
 
 _HEADER = struct.Struct("<hhiiiiii")  # type, source, size, offset of the time, overflow, capacity, number, valid
 _SPECIAL, _POLARITY = 0, 1
@@ -66,6 +67,10 @@ def read_aedat3(path: Path, sensor: tuple[int, int] = _DVS128, *, truncated: boo
                 latest = int(pairs[1::2].max())
                 if latest >= _CLOCK:
                     raise DataError(f"{path} has a time of {latest} at byte {begin}, a clock of 31 bits: it is damaged")
+                if elapsed + overflow * _CLOCK > LATEST:
+                    raise DataError(
+                        f"{path} has a time of more than {LATEST} microseconds at byte {begin}: it is damaged"
+                    )
                 words.append(pairs)
                 bases.append(elapsed + overflow * _CLOCK)
                 newest = max(newest, overflow * _CLOCK + latest)
@@ -111,13 +116,10 @@ def read_aedat2(path: Path, *, truncated: bool = False) -> Events:
 
 def _map(path: Path) -> Any:
     """The content of a file, mapped into memory."""
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except ValueError:  # it is empty
-        raise DataError(f"{path} is empty: fetch it again") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): check the file") from error
+    with guarded(path, "fetch it again", unread=DataError, damaged=DataError), open_file(path) as file:
+        if not file.read(1):
+            raise Flaw("it is empty")
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _after_text(path: Path, content: Any, version: bytes) -> int:

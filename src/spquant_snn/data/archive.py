@@ -7,12 +7,11 @@ paths that lead elsewhere have no effect.
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import DataError, FileFormatError
-from .reading import CHUNK
+from ..reading import CHUNK, guarded, open_file
 
 _BLOCK = 512
 
@@ -26,33 +25,41 @@ def unpack(archive: Path, names: tuple[str, ...], folder: Path, most: int) -> No
     """
     written: dict[str, Path] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with gzip.open(archive) as packed:
-            stream = _Bounded(archive, packed, most)
-            while any(header := stream.read(_BLOCK)):
-                name, size, regular = _member(archive, header)
-                if regular and name in names and name not in written:
-                    written[name] = folder / name.rpartition("/")[2]
-                    with _part(written[name]).open("wb") as file:
-                        stream.copy(size, file)
-                else:
-                    stream.copy(size, None)
-                stream.copy(-size % _BLOCK, None)
-            while stream.read(CHUNK):
-                pass
-        if missing := [name for name in names if name not in written]:
-            raise FileFormatError(f"{archive} lacks {', '.join(missing)}: use the official file")
-        for target in written.values():
-            _part(target).replace(target)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileFormatError(f"{archive} is a damaged gzip file ({error}): fetch it again") from error
-    except OSError as error:
-        raise DataError(
-            f"cannot unpack {archive} into {folder} ({error.strerror or error}): choose a folder that can be written"
-        ) from error
+        with guarded(archive, "fetch it again", unread=DataError), open_file(archive) as file:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _write(archive, gzip.GzipFile(fileobj=file), names, folder, most, written)
+            except OSError as error:
+                if error.errno is None:  # not of the system: the archive is damaged
+                    raise
+                raise DataError(
+                    f"cannot unpack {archive} into {folder} ({error.strerror}): choose a folder that can be written"
+                ) from error
     finally:
         for target in written.values():
             _part(target).unlink(missing_ok=True)
+
+
+def _write(
+    archive: Path, packed: gzip.GzipFile, names: tuple[str, ...], folder: Path, most: int, written: dict[str, Path]
+) -> None:
+    """Write the members beside their places, as ``written`` then says, and when all are there, into them."""
+    stream = _Bounded(archive, packed, most)
+    while any(header := stream.read(_BLOCK)):
+        name, size, regular = _member(archive, header)
+        if regular and name in names and name not in written:
+            written[name] = folder / name.rpartition("/")[2]
+            with _part(written[name]).open("wb") as part:
+                stream.copy(size, part)
+        else:
+            stream.copy(size, None)
+        stream.copy(-size % _BLOCK, None)
+    while stream.read(CHUNK):
+        pass
+    if missing := [name for name in names if name not in written]:
+        raise FileFormatError(f"{archive} lacks {', '.join(missing)}: use the official file")
+    for target in written.values():
+        _part(target).replace(target)
 
 
 class _Bounded:

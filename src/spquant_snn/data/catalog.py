@@ -7,6 +7,7 @@ user's cache. There they may lie as torchvision lays them (``MNIST/raw``, ``Fash
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def load_cifar10(remote: Remote, folder: Path, *, download: bool, progress: bool
     for version in VERSIONS:
         for base in (folder / version.folder, folder):
             paths = [base / name for name in version.batches]
-            if all(path.is_file() for path in paths):
+            if all(map(os.path.isfile, paths)):
                 *train, test = (version.read(path, records) for path in paths)
                 images, labels = torch.cat([part.images for part in train]), torch.cat([part.labels for part in train])
                 return Splits("cifar10", Labelled(images, labels), test, classes=10)
@@ -165,7 +166,7 @@ def _find(
 ) -> Path:
     """The first of ``places`` that is a file, else ``remote``, downloaded into ``destination``."""
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):
             return place
     remedy = f"put {wanted} into {destination}, or name the folder that has them by --data-dir or SPQUANT_DATA"
     if not download:

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from ..errors import DataError, FileFormatError
+from ..reading import guarded, open_file, read_up_to
 from .arrays import Labelled
 from .pickles import ENCODE, Call, read_pickle
-from .reading import read_up_to
 
 RECORDS = 10_000
 
@@ -51,12 +51,10 @@ def read_python(path: Path, records: int = RECORDS) -> Labelled:
         raise FileFormatError(
             f"{path} has more than {_MOST_PYTHON} bytes, too many for CIFAR-10: use the official file"
         )
-    try:
+    with guarded(path, "fetch it again"):
         batch = read_pickle(content)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    entries = batch if isinstance(batch, dict) else {}
-    pixels, labels = _pixels(entries.get("data"), records), entries.get("labels")
+        entries = batch if isinstance(batch, dict) else {}
+        pixels, labels = _pixels(entries.get("data"), records), entries.get("labels")
     if pixels is None:
         raise FileFormatError(f"{path} has no 'data' of {records} x {_PIXELS} unsigned bytes: use the official file")
     if not isinstance(labels, list) or len(labels) != records:
@@ -90,11 +88,8 @@ VERSIONS = (
 
 def _read(path: Path, most: int) -> bytearray:
     """The file, or its first ``most`` + 1 bytes where it is longer."""
-    try:
-        with path.open("rb") as file:
-            return read_up_to(file, most + 1)
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): check the file") from error
+    with guarded(path, "check the file", unread=DataError), open_file(path) as file:
+        return read_up_to(file, most + 1)
 
 
 def _pixels(data: object, records: int) -> bytearray | None:

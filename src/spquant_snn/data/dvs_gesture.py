@@ -7,20 +7,24 @@ trials_to_test.txt name the recordings of the two splits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from ..reading import guarded, read_bytes
 from .aedat import read_aedat3
 from .events import Events
-from .recordings import Recordings
+from .recordings import Recordings, unless_empty
 
 SENSOR = (128, 128)
 _CLASSES = 11
 _HOME = "https://ibm.biz/EventCameraDataset (or https://research.ibm.com/interactive/dvsgesture)"
 _FOLDERS = ("DvsGesture", "DVS128Gesture/DvsGesture", "DVSGesture/DvsGesture")
 _HEADING = ["class", "startTime_usec", "endTime_usec"]
+_LONGEST_LIST = 1 << 20  # bytes
+_NO_TEXT = "is not a text of names and times"
 _LISTS = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
 
 
@@ -42,7 +46,7 @@ def find_dvs_gesture(folder: Path) -> tuple[Recordings, Recordings]:
             split names is missing; a label file is damaged.
     """
     for base in (*(folder / name for name in _FOLDERS), folder):
-        if any((base / name).is_file() for name in _LISTS.values()):
+        if any(os.path.isfile(base / name) for name in _LISTS.values()):
             return _recordings(base, "train"), _recordings(base, "test")
     raise DataError(
         f"dvs-gesture: there is no {folder / _FOLDERS[0] / _LISTS['train']}: fetch DvsGesture.tar.gz from {_HOME} and "
@@ -56,12 +60,8 @@ def read_labels(path: Path) -> tuple[Gesture, ...]:
     Raises:
         DataError: it cannot be read, or a line is no class with its times.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): it belongs to its .aedat file") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text: fetch it again") from error
+    with guarded(path, "it belongs to its .aedat file", wrong=_NO_TEXT, unread=DataError, damaged=DataError):
+        lines = read_bytes(path, _LONGEST_LIST).decode().split("\n")
     if lines[0].strip().split(",") != _HEADING:
         raise DataError(
             f"{path} begins with {lines[0].strip()[:60]!r}, not with {','.join(_HEADING)!r}: check the file"
@@ -84,22 +84,23 @@ def read_labels(path: Path) -> tuple[Gesture, ...]:
     return tuple(gestures)
 
 
-def cut(path: Path, gestures: tuple[Gesture, ...]) -> Iterator[Events]:
-    """The gestures of a recording, one after the other.
+def cut(path: Path, gestures: tuple[Gesture, ...]) -> Iterator[Events | None]:
+    """The gestures of a recording, one after the other; None for one in which nothing happened.
 
     Raises:
-        DataError: the recording cannot be read, or does not have the time of a gesture, or nothing happened in it.
+        DataError: the recording cannot be read, or does not have the time of a gesture.
     """
-    recording = read_aedat3(path, SENSOR)
+    recording = unless_empty(read_aedat3, path, SENSOR)
     for gesture in gestures:
-        part = recording.between(gesture.start, gesture.stop)
-        if not len(part):
+        part = None if recording is None else recording.between(gesture.start, gesture.stop)
+        if recording is not None and not part:
             first, last = int(recording.t[0]), int(recording.t[-1])
-            raise DataError(
-                f"{path} has no events from {gesture.start} to {gesture.stop} microseconds, where its label file has a "
-                f"gesture; it lasts from {first} to {last}: check that the two belong together"
-            )
-        yield part
+            if gesture.stop <= first or gesture.start > last:
+                raise DataError(
+                    f"{path} has no events from {gesture.start} to {gesture.stop} microseconds, where its label file "
+                    f"has a gesture; it lasts from {first} to {last}: check that the two belong together"
+                )
+        yield part or None
 
 
 def _recordings(base: Path, split: str) -> Recordings:
@@ -111,7 +112,7 @@ def _recordings(base: Path, split: str) -> Recordings:
         for path, gestures in labelled
     ]
 
-    def read() -> Iterator[Events]:
+    def read() -> Iterator[Events | None]:
         for path, gestures in labelled:
             yield from cut(path, gestures)
 
@@ -121,12 +122,9 @@ def _recordings(base: Path, split: str) -> Recordings:
 
 def _names(path: Path) -> list[str]:
     """The file names in a list of a split."""
-    try:
-        names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a text"
-        raise DataError(f"dvs-gesture: cannot read {path} ({reason}): it belongs to the data set, unpack it") from error
-    odd = [name for name in names if not name.endswith(".aedat") or Path(name).name != name]
+    with guarded(path, "it belongs to the data set, unpack it", wrong=_NO_TEXT, unread=DataError, damaged=DataError):
+        names = read_bytes(path, _LONGEST_LIST).decode().split()
+    odd = [name for name in names if not name.endswith(".aedat") or Path(name).name != name or not name.isprintable()]
     if odd or not names:
         raise DataError(
             f"{path} names {odd[0][:60]!r}, which is no recording" if odd else f"{path} names no recording: unpack it"
@@ -135,6 +133,6 @@ def _names(path: Path) -> list[str]:
 
 
 def _there(path: Path, split: str) -> bool:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"dvs-gesture: {path} is missing, which {_LISTS[split]} names: unpack the whole archive")
     return True

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import DataError
 from .arrays import Labelled
-from .events import Events, from_array, is_events
+from .events import Events, NoEvents, from_array, is_events
 from .frames import Framing, to_frames
 
 Sensor = tuple[int, int]
@@ -36,13 +36,13 @@ def gives_events(member: Any) -> bool:
 
 
 def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tuple[Labelled, Labelled]:
-    """Count the events of two Datasets into ``timesteps`` frames each.
+    """Count the events of two Datasets into ``timesteps`` frames each. Items without events are left out.
 
     Args:
-        progress: draw a bar on standard error, if that is a terminal.
+        progress: draw a bar on standard error, if that is a terminal; and say there how many items hold no events.
 
     Raises:
-        DataError: an item is no such pair, or what it holds is no recording of the camera.
+        DataError: no item of one of them holds an event, or one is no such pair, or holds no recording of the camera.
     """
     members = ((train, "training"), (test, "test"))
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
@@ -54,8 +54,9 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
             rows = wide = 1
             for member, what in members:
                 for index in range(len(member)):
-                    found = _item(member, index, what, None)[0].sensor
-                    rows, wide = max(rows, found[0]), max(wide, found[1])
+                    events, _ = _item(member, index, what, None)
+                    if events is not None:
+                        rows, wide = max(rows, events.sensor[0]), max(wide, events.sensor[1])
                     bar.advance(task)
             sensor = rows, wide
         task = bar.add_task("events to frames", total=len(train) + len(test))
@@ -65,23 +66,33 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
                 raise DataError(f"the {what} data are empty: give at least one recording")
             framing = Framing(steps=timesteps)
             frames = np.empty((len(member), timesteps, 2, *sensor), np.uint8)
-            labels = []
+            labels: list[int] = []
             for index in range(len(member)):
                 events, label = _item(member, index, what, sensor)
-                frames[index] = to_frames(events, framing).counts
-                labels.append(label)
+                if events is not None:
+                    frames[len(labels)] = to_frames(events, framing).counts
+                    labels.append(label)
                 bar.advance(task)
-            parts.append(Labelled(torch.from_numpy(frames), torch.tensor(labels, dtype=torch.int64)))
+            if not labels:
+                raise DataError(f"none of the {len(member)} {what} items holds an event: check the recordings")
+            if progress and len(labels) < len(member):
+                left = len(member) - len(labels)
+                console.print(f"{left:,} of {len(member):,} {what} items hold no events, left out")
+            parts.append(Labelled(torch.from_numpy(frames[: len(labels)]), torch.tensor(labels, dtype=torch.int64)))
     return parts[0], parts[1]
 
 
-def _item(member: Any, index: int, what: str, sensor: Sensor | None) -> tuple[Events, int]:
+def _item(member: Any, index: int, what: str, sensor: Sensor | None) -> tuple[Events | None, int]:
+    """Events, None if there are none, and label of an item."""
     where = f"{what} item {index}"
     try:
         array, label = member[index]
     except (TypeError, ValueError, LookupError) as error:
         raise DataError(f"{where} is no pair (events, label): give a Dataset of such pairs") from error
-    events = from_array(array, where, sensor)
+    try:
+        events = from_array(array, where, sensor)
+    except NoEvents:
+        events = None
     try:
         number = operator.index(label)
     except TypeError:

@@ -14,13 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..reading import guarded, read_bytes
+from ..texts import short
+from .npz import read_npy_or_npz
 
 FIELDS = ("t", "x", "y", "p")
 NMNIST_SENSOR = (34, 34)
 _JITTER = 1000  # microseconds by which an event may come too late: those of one camera's packets may overlap
 _NMNIST_OVERFLOW = 240  # a row that no pixel has: the clock ran over
 _NMNIST_CLOCK = 1 << 13  # microseconds that pass at each such mark
-_LATEST = 1 << 53  # microseconds, 285 years: frames are computed with times
+_MOST_NMNIST = 1 << 26  # bytes; recordings of N-MNIST have about 20,000
+LATEST = 1 << 53  # microseconds, 285 years: frames are computed with times
+
+
+class NoEvents(DataError):
+    """A recording is sound, but nothing happened in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +75,11 @@ def checked(t: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: NDArray[Any], 
         sensor: (rows, columns); None for one just large enough.
 
     Raises:
-        DataError: there are no events, a pixel lies outside the sensor, or times run backwards or are negative.
+        NoEvents: there are none.
+        DataError: a pixel lies outside the sensor, or times run backwards or are negative.
     """
     if not len(t):
-        raise DataError(f"{where} holds no events: leave it out, or record it again")
+        raise NoEvents(f"{where} holds no events: leave it out, or record it again")
     if sensor is None:
         sensor = (int(y.max()) + 1, int(x.max()) + 1)
     rows, columns = sensor
@@ -91,9 +100,9 @@ def checked(t: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: NDArray[Any], 
             )
         order = np.argsort(t, kind="stable")
         t, x, y, p = t[order], x[order], y[order], p[order]
-    if int(t[0]) < 0 or int(t[-1]) > _LATEST:
+    if int(t[0]) < 0 or int(t[-1]) > LATEST:
         at = int(t[0]) if int(t[0]) < 0 else int(t[-1])
-        raise DataError(f"{where}: {at} microseconds is no time: give them from 0 to {_LATEST}")
+        raise DataError(f"{where}: {at} microseconds is no time: give them from 0 to {LATEST}")
     return Events(t, x, y, p, (int(rows), int(columns)))
 
 
@@ -106,10 +115,8 @@ def read_nmnist(path: Path) -> Events:
     Raises:
         DataError: the file cannot be read, ends within an event, or ``checked`` refuses what it holds.
     """
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): check the file") from error
+    with guarded(path, "check the file", unread=DataError, damaged=DataError):
+        content = np.frombuffer(read_bytes(path, _MOST_NMNIST), np.uint8)
     if len(content) % 5:
         raise DataError(f"{path} has {len(content)} bytes, events of N-MNIST have five each: fetch it again")
     x, y, high, middle, low = content.reshape(-1, 5).T
@@ -134,23 +141,11 @@ def read_array(path: Path, sensor: tuple[int, int] | None = None) -> Events:
     Raises:
         DataError: the file cannot be read, or ``from_array`` refuses what it holds.
     """
-    try:
-        with path.open("rb") as file:  # a damaged archive would be left open by np.load
-            zipped = file.read(2) == b"PK"
-            file.seek(0)
-            if zipped:
-                with np.load(file, allow_pickle=False) as archive:
-                    members = {name: archive[name] for name in archive.files}
-            else:
-                members = {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): check the file") from error
-    except Exception as error:  # numpy and zipfile raise whatever a damaged header leads them to
-        raise DataError(f"{path} is not an .npy or .npz file of numbers ({_first(error)}): save it again") from error
+    wrong = "is not an .npy or .npz file of numbers"
+    with guarded(path, "save it again", wrong=wrong, unread=DataError, damaged=DataError):
+        members = read_npy_or_npz(path, FIELDS)
     if len(members) == 1:
         return from_array(next(iter(members.values())), str(path), sensor)
-    if not set(FIELDS) <= set(members):
-        raise DataError(f"{path} holds the arrays {', '.join(members) or 'none'}: it needs t, x, y and p")
     return _from_columns([members[name] for name in FIELDS], str(path), sensor)
 
 
@@ -166,7 +161,7 @@ def from_array(array: Any, where: str, sensor: tuple[int, int] | None = None) ->
     """
     if not is_events(array):
         names = getattr(getattr(array, "dtype", None), "names", None)
-        found = f"the fields {', '.join(names)}" if names else f"{type(array).__name__} without fields"
+        found = f"the fields {short(', '.join(names))[1:-1]}" if names else f"{type(array).__name__} without fields"
         raise DataError(f"{where} has {found}: give a structured array with t, x, y and p")
     return _from_columns([array[name] for name in FIELDS], where, sensor)
 
@@ -187,7 +182,7 @@ def _from_columns(columns: list[Any], where: str, sensor: tuple[int, int] | None
     if not len(t):
         return checked(t, x, y, p, where, (1, 1))
     for name, column in (("t", t), ("x", x), ("y", y)):
-        most = _LATEST if name == "t" else 0xFFFF
+        most = LATEST if name == "t" else 0xFFFF
         if int(column.min()) < 0 or int(column.max()) > most:
             extreme = int(column.min()) if int(column.min()) < 0 else int(column.max())
             raise DataError(f"{where}: {name} holds {extreme}: give 0 to {most}")
@@ -196,7 +191,3 @@ def _from_columns(columns: list[Any], where: str, sensor: tuple[int, int] | None
         raise DataError(f"{where}: p holds {sorted(signs)[:4]}: give 1 for brighter, 0 or -1 for darker")
     whole = (t.astype(np.int64), x.astype(np.uint16), y.astype(np.uint16), (p > 0).astype(np.uint8))
     return checked(*whole, where, sensor)
-
-
-def _first(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:100]

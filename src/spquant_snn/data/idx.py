@@ -9,14 +9,13 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import DataError, FileFormatError
-from .reading import Readable, read_up_to
+from ..reading import Readable, guarded, open_file, read_up_to
 
 _UNSIGNED_BYTE = 8
 _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this
@@ -35,19 +34,14 @@ def read_idx(path: Path, item: tuple[int, ...]) -> Tensor:
         DataError: the file cannot be opened or read.
         FileFormatError: it is no idx file of such items, is truncated or corrupted, or goes on after its end.
     """
-    try:
+    with guarded(path, "fetch it again", unread=DataError), open_file(path) as file:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            if file.read(2) != b"\x1f\x8b":
-                file.seek(0)
-                return _parse(path, file, item, size)
+        if file.read(2) != b"\x1f\x8b":
             file.seek(0)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return _parse(path, unpacked, item, None, most=size * _DEFLATE_RATIO)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileFormatError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error}): check the file") from error
+            return _parse(path, file, item, size)
+        file.seek(0)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return _parse(path, unpacked, item, None, most=size * _DEFLATE_RATIO)
 
 
 def _parse(path: Path, stream: Readable, item: tuple[int, ...], size: int | None, most: int | None = None) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
 from .events import NMNIST_SENSOR, Events, read_nmnist
-from .recordings import Recordings
+from .recordings import Recordings, unless_empty
 
 _HOME = "https://www.garrickorchard.com/datasets/n-mnist"
 
@@ -20,7 +21,7 @@ def find_nmnist(folder: Path) -> tuple[Recordings, Recordings]:
         DataError: they are not there; the message says where they come from and what goes where.
     """
     for base in (folder / "NMNIST", folder):
-        if (base / "Train").is_dir() and (base / "Test").is_dir():
+        if os.path.isdir(base / "Train") and os.path.isdir(base / "Test"):
             return _recordings(base, "Train", "train"), _recordings(base, "Test", "test")
     raise DataError(
         f"nmnist: there is no {folder / 'NMNIST' / 'Train'}: fetch Train.zip and Test.zip from {_HOME} and unpack them "
@@ -38,7 +39,7 @@ def _recordings(base: Path, part: str, split: str) -> Recordings:
         raise DataError(f"nmnist: {base / part} holds no <digit>/<number>.bin: unpack {part}.zip of {_HOME} there")
     known = [(f"{path.parent.name}/{path.name}", path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
-    def read() -> Iterator[Events]:
-        return map(read_nmnist, files)
+    def read() -> Iterator[Events | None]:
+        return (unless_empty(read_nmnist, path) for path in files)
 
     return Recordings(f"nmnist {split}", NMNIST_SENSOR, tuple(labels), known, read)

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import FileFormatError
+from ..reading import Flaw, reason
 
 ENCODE = "_codecs encode"  # how Python 3 writes bytes in protocol 2: a call with a Latin-1 string
 
@@ -56,14 +56,14 @@ def read_pickle(content: bytes | bytearray) -> object:
     Strings of Python 2 come out as ``str``, one character a byte (Latin-1); the keys of dicts always as ``str``.
 
     Raises:
-        FileFormatError: the pickle is truncated or corrupted, or uses an opcode that plain data does not need.
+        Flaw: the pickle is truncated or corrupted, or uses an opcode that plain data does not need.
     """
     try:
         return _run(content)
     except (ValueError, IndexError, KeyError, TypeError, struct.error) as error:
-        if isinstance(error, FileFormatError):
+        if isinstance(error, Flaw):
             raise
-        raise FileFormatError(f"damaged pickle ({str(error)[:100]}): fetch the file again") from error
+        raise Flaw(f"damaged pickle, {reason(error)}") from error
 
 
 def _run(content: bytes | bytearray) -> object:
@@ -116,7 +116,7 @@ def _run(content: bytes | bytearray) -> object:
         elif code == op.STOP:
             return stack.pop()
         elif code not in _IGNORED:
-            raise FileFormatError(f"a pickle of plain data has no opcode {code!r}: use the official file")
+            raise Flaw(f"a pickle of plain data has no opcode {code!r}, as the official file")
     raise ValueError("it does not stop")
 
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,13 +25,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import ConfigError, DataError
+from ..fields import Fields
+from ..reading import Flaw, guarded, read_bytes
+from ..texts import parse_json
 from .arrays import Labelled
-from .events import Events
+from .events import Events, NoEvents
 from .frames import Framing, UInt8, to_frames
+from .npz import map_npy
 
-_FORMAT = 1  # to be raised when the same parameters give other frames
+_FORMAT = 2  # to be raised when the same parameters give other frames
 _STALE = 86_400  # seconds
 _COUNTS, _ABOUT = "frames.npy", "about.json"
+_LONGEST_ABOUT = 16 << 20  # bytes; the 60,000 labels of N-MNIST take 180,000
+_MOST_RECORDINGS, _MOST_CLASSES = 10_000_000, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,31 +49,40 @@ class Recordings:
         sensor: (rows, columns) of the camera.
         labels: class of each.
         identity: everything that decides the events, as plain data.
-        read: a pass over the recordings, in the order of the labels.
+        read: a pass over the recordings, in the order of the labels; None for one that holds no events.
     """
 
     name: str
     sensor: tuple[int, int]
     labels: tuple[int, ...]
     identity: object
-    read: Callable[[], Iterator[Events]]
+    read: Callable[[], Iterator[Events | None]]
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
+def unless_empty(read: Callable[..., Events], *arguments: Any) -> Events | None:
+    """What a reader gives; None where it finds that nothing happened."""
+    try:
+        return read(*arguments)
+    except NoEvents:
+        return None
+
+
 def framed(recordings: Recordings, framing: Framing, cache: Path, *, progress: bool = True) -> Labelled:
     """The frames of recordings, uint8 [N, T, 2, H, W], mapped from the cache; counted first where they are not there.
+    Recordings without events are left out.
 
     Args:
         framing: with ``steps``, so that all recordings have as many frames.
         cache: folder below which frames are kept.
         progress: draw a bar on standard error, if that is a terminal, while they are counted; and say there how many
-            events were lost.
+            events were lost and how many recordings hold none.
 
     Raises:
         ConfigError: the framing has no steps.
-        DataError: a recording cannot be read, or the cache cannot be written or is damaged.
+        DataError: no recording holds an event, one cannot be read, or the cache cannot be written or is damaged.
     """
     if framing.steps is None:
         raise ConfigError("framing: the recordings of a data set need as many frames each: give steps")
@@ -81,7 +96,7 @@ def framed(recordings: Recordings, framing: Framing, cache: Path, *, progress: b
 
 def _key(recordings: Recordings, framing: Framing) -> dict[str, Any]:
     """Everything that decides the frames, as JSON gives it back."""
-    labels = hashlib.sha256(np.asarray(recordings.labels, "<i8").tobytes()).hexdigest()
+    labels = _digest(recordings.labels)
     parts = {
         "format": _FORMAT,
         "name": recordings.name,
@@ -99,30 +114,41 @@ def _write(
     folder: Path, recordings: Recordings, framing: Framing, steps: int, key: dict[str, Any], progress: bool
 ) -> None:
     """Count all events and write the folder whole."""
-    shape = (len(recordings), steps, 2, *framing.shape(recordings.sensor))
+    each = (steps, 2, *framing.shape(recordings.sensor))
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     shown, events, lost = progress and console.is_terminal, 0, 0
+    empty: list[int] = []
     try:
         beside.mkdir(parents=True)
         _clear(folder.parent)
         with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task(f"{recordings.name}: events to frames", total=len(recordings))
             with (beside / _COUNTS).open("wb") as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
+                file.write(header := _header(len(recordings), each))
                 for done, (recording, _) in enumerate(zip(recordings.read(), recordings.labels, strict=True)):
+                    bar.update(task, completed=done + 1)
+                    if recording is None:
+                        empty.append(done)
+                        continue
                     if recording.sensor != recordings.sensor:
                         raise DataError(f"{recordings.name}: recording {done} is of another camera: check the files")
                     frames = to_frames(recording, framing)
                     file.write(frames.counts.tobytes())
                     events, lost = events + frames.events, lost + frames.lost
-                    bar.update(task, completed=done + 1)
                 size = file.tell()
+                if len(empty) == len(recordings):
+                    raise DataError(
+                        f"{recordings.name}: none of {len(empty)} recordings holds an event: check the files"
+                    )
+                if empty:
+                    file.seek(0)
+                    file.write(_header(len(recordings) - len(empty), each, len(header)))
                 file.flush()
                 os.fsync(file.fileno())
-        about = {"key": key, "labels": list(recordings.labels), "bytes": size, "events": events, "lost": lost}
+        about = {"key": key, "labels": list(recordings.labels), "empty": empty, "bytes": size}
+        about |= {"events": events, "lost": lost}
         (beside / _ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
         with suppress(OSError):  # another process was faster; its folder is the same
             beside.rename(folder)
@@ -135,11 +161,25 @@ def _write(
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+    if progress and empty:
+        console.print(f"{recordings.name}: {len(empty):,} of {len(recordings):,} recordings hold no events, left out")
     if progress and lost:
         console.print(
             f"{recordings.name}: {lost:,} of {events:,} events ({lost / events:.2%}) lie above the 255 that a count "
             "can hold, and were left out"
         )
+
+
+def _header(count: int, each: tuple[int, ...], size: int = 0) -> bytes:
+    """The header of an .npy file of so many arrays of bytes; of ``size`` bytes, where it is to take another's place."""
+    described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {(count, *each)}, }}"
+    length = max(size, -(-(len(described) + 11) // 64) * 64)  # data begin at a multiple of 64
+    text = described.ljust(length - 11).encode() + b"\n"
+    return np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text
+
+
+def _digest(labels: Sequence[int]) -> str:
+    return hashlib.sha256(np.asarray(labels, "<i8").tobytes()).hexdigest()
 
 
 def _clear(cache: Path) -> None:
@@ -153,23 +193,19 @@ def _clear(cache: Path) -> None:
 def _map(folder: Path, key: dict[str, Any]) -> Labelled:
     """The frames of a folder, if it is whole and of these parameters."""
     remedy = "delete the folder, it is made anew"
-    try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        found, labels, size = about["key"], about["labels"], about["bytes"]
-        if found != key:
+    with guarded(folder, remedy, unread=DataError, damaged=DataError):
+        about = Fields(parse_json(read_bytes(folder / _ABOUT, _LONGEST_ABOUT), _ABOUT), whole=_ABOUT)
+        if about.value("key") != key:
             raise DataError(f"{folder} holds frames of other parameters than its name says: {remedy}")
+        labels = about.whole_numbers("labels", _MOST_RECORDINGS, 0, _MOST_CLASSES)
+        if _digest(labels) != key["labels"]:
+            raise Flaw("its labels are others")
+        empty = set(about.whole_numbers("empty", len(labels), 0, len(labels) - 1))
+        size = about.integer("bytes", 1, 1 << 53)
         if (folder / _COUNTS).stat().st_size != size:
-            raise ValueError(f"{_COUNTS} does not have {size} bytes")
-        counts: UInt8 = np.load(folder / _COUNTS, mmap_mode="c", allow_pickle=False)  # read only: torch would warn
-        classes = torch.tensor(labels, dtype=torch.int64)
+            raise Flaw(f"{_COUNTS} does not have {size} bytes")
+        counts: UInt8 = map_npy(folder / _COUNTS, "c")  # read only: torch would warn
+        classes = torch.tensor([label for n, label in enumerate(labels) if n not in empty], dtype=torch.int64)
         if counts.dtype != np.uint8 or counts.ndim != 5 or len(counts) != len(classes):
-            raise ValueError(f"{_COUNTS} is {counts.dtype} {list(counts.shape)}")
-        digest = hashlib.sha256(np.asarray(labels, "<i8").tobytes()).hexdigest()
-        if digest != key["labels"]:
-            raise ValueError("its labels are others")
-    except DataError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise DataError(f"{folder} is damaged ({reason}): {remedy}") from error
+            raise Flaw(f"{_COUNTS} is {counts.dtype} {list(counts.shape)}")
     return Labelled(torch.from_numpy(counts), classes)

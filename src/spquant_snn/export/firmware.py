@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
+from ..fields import Fields
 from ..integer import reference
 from ..integer.file import load_graph
+from ..reading import Flaw, guarded, read_bytes
+from ..texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
 from .c import VERSION
@@ -25,6 +28,7 @@ from .toolchain import Built, Compiler, build
 Emulator = Literal["auto", "qemu", "unicorn"]
 
 _FAULT = 99
+_LONGEST_MANIFEST = 1 << 20  # bytes
 _PART = 250  # images of the reference at a time
 
 
@@ -36,17 +40,23 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         FileFormatError: it is damaged, or of another version.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RunError(f"{folder} holds no firmware: make it with spquant export RUN --target c --out {folder}")
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-        version = manifest["version"]
-        assert version != VERSION or all(isinstance(manifest[name], list) for name in ("layers", "sources"))
-    except (ValueError, KeyError, TypeError, AssertionError, OSError) as error:
-        raise FileFormatError(f"{path} is damaged: export the firmware again") from error
-    if version != VERSION:
-        raise FileFormatError(f"{path} is of version {version!r}, not {VERSION}: export the firmware again")
-    return dict(manifest)
+    with guarded(path, "export the firmware again", unread=RunError):
+        held = parse_object(read_bytes(path, _LONGEST_MANIFEST))
+        fields = Fields(held)
+        version = fields.value("version")
+        if version != VERSION:
+            raise FileFormatError(f"{path} is of version {short(version)}, not {VERSION}: export the firmware again")
+        fields.integers("input_shape", (3,), 1, 65535)
+        fields.integer("classes", 1, 1 << 31)
+        fields.flag("small")
+        if fields.has("dataset"):
+            fields.text("dataset", 256)
+        fields.texts("layers", 1025, 256)
+        if any(".." in Path(name).parts or os.path.isabs(name) for name in fields.texts("sources", 1024, 256)):
+            raise Flaw("a source lies outside its folder")
+    return held
 
 
 def run_firmware(

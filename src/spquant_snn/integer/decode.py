@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..errors import FileFormatError
+from ..fields import Fields
 from ..quant.blocks import BlockGate, blocks_of
 from ..quant.fold import Neuron, Scaled, Table
 from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
 from ..quant.pool import Pool
 from .blobs import BlobReader
-from .fields import Fields
 from .graph import Connection, Graph, Layer, Readout, Shortcut
 
 _SIZE = (1 << 16) - 1

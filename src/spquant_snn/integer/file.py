@@ -48,17 +48,18 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Callable
 
 from ..errors import FileFormatError, ModelError
+from ..fields import Fields
 from ..files import replace_file
+from ..reading import guarded, open_file, read_up_to
+from ..texts import parse_json
 from .blobs import BlobReader, BlobWriter
 from .decode import decode
 from .encode import encode
-from .fields import parse
 from .graph import Graph
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
@@ -66,6 +67,8 @@ VERSION = 2
 
 _PREFIX = struct.Struct("<8sIII")
 _LONGEST_HEADER = 1 << 20
+_LARGEST = 1 << 32  # bytes of a file
+_WHOLE = "the header"
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -84,18 +87,16 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     Raises:
         FileFormatError: the file is missing, cannot be read, or is not a valid .spq file of this version.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FileFormatError("it is not a file: give the path of a .spq file")
-        with open(path, "rb") as file:
+    with guarded(path, "give the path of a .spq file"), open_file(path) as file:
+        try:
             _prefix(file.read(_PREFIX.size))  # another kind of file is not read to its end
             file.seek(0)
-            return from_bytes(file.read())
-    except FileFormatError as error:
-        raise FileFormatError(f"{os.fspath(path)}: {error}") from error
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise FileFormatError(f"{os.fspath(path)} cannot be read ({reason}): give the path of a .spq file") from error
+            data = read_up_to(file, _LARGEST + 1)
+            if len(data) > _LARGEST:
+                raise FileFormatError(f"it has more than {_LARGEST:,} bytes: give the path of a .spq file")
+            return from_bytes(bytes(data))
+        except FileFormatError as error:
+            raise FileFormatError(f"{os.fspath(path)}: {error}") from error
 
 
 def to_bytes(graph: Graph) -> bytes:
@@ -140,7 +141,7 @@ def _check(data: bytes) -> Callable[[], Graph]:
             raise FileFormatError(f"it ends after {len(data)} bytes, within its header")
         if zlib.crc32(header) != checksum:
             raise FileFormatError("the checksum of the header does not hold")
-        return decode(parse(header), BlobReader(blobs), version)
+        return decode(Fields(parse_json(header, _WHOLE), whole=_WHOLE), BlobReader(blobs), version)
     except FileFormatError as error:
         raise _damaged(error) from error
 

@@ -129,9 +129,9 @@ def build_model(name: str, shape: tuple[int, int, int], classes: int, neuron: Ne
         width = float(factor)
     except ValueError:
         raise ConfigError(f"the width factor of a model is a number, as in '{base}:0.25', not {factor!r}") from None
+    if not 0 < width <= 16:
+        raise ConfigError(f"the width factor of a model lies in (0, 16], not {factor}")
     if base == "lenet-snn":
-        if not 0 < width <= 16:
-            raise ConfigError(f"the width factor of a model lies in (0, 16], not {factor}")
         scaled = [max(1, round(size * width)) for size in (32, 64, 128)]
         return LeNetSNN(shape, classes, (scaled[0], scaled[1]), scaled[2], neuron)
     return MODELS[base](shape=shape, classes=classes, width=width, neuron=neuron)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ..errors import FileFormatError
+from ..fields import Fields
+from ..reading import Flaw
+from ..texts import parse_object
+from ..train.metrics import LayerActivity
+from ..train.run import RunFolder
+
+_MOST_LAYERS = 1024
+_LARGEST = 1e300  # of a loss: curves are drawn with differences of them
 
 
 @dataclass(frozen=True)
@@ -37,50 +42,54 @@ class Epoch:
     ops_share: float | None
 
 
-def read_epochs(path: Path) -> tuple[Epoch, ...]:
+def read_epochs(run: RunFolder) -> tuple[Epoch, ...]:
     """The epochs in a run's metrics.jsonl; none where there is no such file.
 
     Raises:
         FileFormatError: it is damaged.
+        RunError: it cannot be read.
     """
-    if not path.exists():
+    if not os.path.exists(run.metrics):
         return ()
-    epochs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    epochs: list[Epoch] = []
+    for number, line in run.read_metrics():
         try:
-            epochs.append(_epoch(json.loads(line)))
+            epochs.append(_epoch(Fields(parse_object(line))))
             if _layers(epochs[-1]) != _layers(epochs[0]):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+                raise Flaw("its layers are others than those before")
+        except Flaw as error:
             raise FileFormatError(
-                f"{path} is damaged, its line {number} is not the record of an epoch: copy it again, or remove it"
+                f"{run.metrics} is damaged, its line {number} is not the record of an epoch ({error}): "
+                "copy it again, or remove it"
             ) from None
     return tuple(epochs)
 
 
-def _epoch(record: dict[str, Any]) -> Epoch:
-    layers = record["val_layers"]
-    share = record.get("ops_share")
+def _epoch(record: Fields) -> Epoch:
+    layers = [_activity(layer) for layer in record.inner_row("val_layers", _MOST_LAYERS)]
     return Epoch(
-        number=int(record["epoch"]),
-        train_loss=_finite(record["train_loss"]),
-        train_accuracy=_finite(record["train_accuracy"]),
-        val_loss=_finite(record["val_loss"]),
-        val_accuracy=_finite(record["val_accuracy"]),
-        rates={layer["name"]: _finite(layer["rate"]) for layer in layers},
-        saturated={layer["name"]: _finite(layer["saturated"]) for layer in layers},
-        dead={layer["name"]: _finite(layer["dead"]) for layer in layers},
-        channels={name: (int(opened), int(total)) for name, (opened, total) in record.get("channels", {}).items()},
-        ops_share=None if share is None else _finite(share),
+        number=record.integer("epoch", 1, 1 << 31),
+        train_loss=record.number("train_loss", -_LARGEST, _LARGEST),
+        train_accuracy=record.number("train_accuracy", 0, 100),
+        val_loss=record.number("val_loss", -_LARGEST, _LARGEST),
+        val_accuracy=record.number("val_accuracy", 0, 100),
+        rates={layer.name: layer.rate for layer in layers},
+        saturated={layer.name: layer.saturated for layer in layers},
+        dead={layer.name: layer.dead for layer in layers},
+        channels=_channels(record.inner("channels")) if record.has("channels") else {},
+        ops_share=record.number("ops_share", 0, 2) if record.has("ops_share") else None,
     )
+
+
+def _activity(fields: Fields) -> LayerActivity:
+    rate, saturated, dead = (fields.number(name, 0, 1) for name in ("rate", "saturated", "dead"))
+    return LayerActivity(fields.text("name", 256), rate, saturated, dead)
+
+
+def _channels(fields: Fields) -> dict[str, tuple[int, int]]:
+    return {name: (pair[0], pair[1]) for name in fields.names() if (pair := fields.integers(name, (2,), 0, 1 << 31))}
 
 
 def _layers(epoch: Epoch) -> tuple[list[str], list[str], bool]:
     """What all epochs of a run have in common."""
     return list(epoch.rates), list(epoch.channels), epoch.ops_share is None
-
-
-def _finite(value: Any) -> float:
-    if not math.isfinite(value):
-        raise ValueError
-    return float(value)

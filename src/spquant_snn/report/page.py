@@ -6,6 +6,7 @@ ever slip through, the page's own policy lets no script and no style run but the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +32,7 @@ def page_place(sources: Sequence[Path], out: Path | None) -> Path:
     if out is not None:
         return out
     if len(sources) == 1:
-        return sources[0] / "report.html" if sources[0].is_dir() else sources[0].with_suffix(".html")
+        return sources[0] / "report.html" if os.path.isdir(sources[0]) else sources[0].with_suffix(".html")
     parents = {source.absolute().parent for source in sources}
     if len(parents) > 1:
         raise ConfigError("the runs lie in different folders: say with --out where the page goes")

@@ -119,7 +119,7 @@ def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, ru
         test.labels.numpy(),
         network,
         config,
-        () if run is None else read_epochs(run.metrics),
+        () if run is None else read_epochs(run),
         {} if run is None else run.read_record(),
     )
 

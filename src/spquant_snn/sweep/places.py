@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import RunError
-from ..train.config import TrainConfig, departures, load_config
+from ..fields import Fields
+from ..reading import guarded
+from ..train.config import SETTLED, TrainConfig, anchored, departures, load_config
 from ..train.run import RunFolder, refuse_as_parent
 from .plan import Point
 
@@ -34,7 +37,8 @@ class Place:
     @property
     def accuracy(self) -> float:
         """On the test set, in percent, of a finished run."""
-        return float(self.run.read_record()["test_accuracy"])
+        with guarded(self.run.record, "train again"):
+            return Fields(self.run.read_record()).number("test_accuracy", 0, 100)
 
     def standing(self) -> Standing:
         """How far it has come; as long as nothing can be gone on with, it is new."""
@@ -66,11 +70,15 @@ def find_places(points: Sequence[Point], out: Path) -> Places:
     held = {path.name: load_config(RunFolder(path).config) for path in _runs(out)}
     named = {point.name for point in points}
     free = {name: config for name, config in held.items() if name not in named}
+    alike: dict[object, list[str]] = {}
+    for name, config in free.items():
+        alike.setdefault(_decided(config), []).append(name)
     places = []
     for point in points:
         name = point.name
         if name not in held or not _is(point, held[name]):
-            moved = next((other for other, config in free.items() if _is(point, config)), None)
+            likely = alike.get(_decided(point.config), [])
+            moved = next((other for other in likely if other in free and _is(point, free[other])), None)
             if moved is None and name in held:
                 changed = "; ".join(departures(held[name], asdict(point.config)))
                 raise RunError(
@@ -83,15 +91,21 @@ def find_places(points: Sequence[Point], out: Path) -> Places:
     return Places(tuple(places), tuple(free))
 
 
+def _decided(config: TrainConfig) -> object:
+    """What runs of one point have in common, to look them up by: all options but those that a training settles."""
+    settled = {name for name, _ in SETTLED}
+    return tuple(value for name, value in anchored(vars(config)).items() if name not in settled)
+
+
 def _is(point: Point, config: TrainConfig) -> bool:
     return not departures(config, asdict(point.config))
 
 
 def _runs(out: Path) -> list[Path]:
-    return sorted(path for path in out.iterdir() if _begun(RunFolder(path))) if out.is_dir() else []
+    return sorted(path for path in out.iterdir() if _begun(RunFolder(path))) if os.path.isdir(out) else []
 
 
 def _begun(run: RunFolder) -> bool:
     """Whether anything is there that a training could go on with; a process that was killed while it made the folder
     may have left less."""
-    return run.config.exists() and (run.checkpoint.exists() or run.weights.exists())
+    return os.path.exists(run.config) and (os.path.exists(run.checkpoint) or os.path.exists(run.weights))

@@ -14,24 +14,23 @@ quantization_bits = 32
 
 from __future__ import annotations
 
+import math
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..reading import guarded, read_bytes
+from ..texts import parse_toml, short
 from ..train.config import TrainConfig, with_options
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _BOTH, _WIDTHS = "quantization_bits", ("weight_bits", "state_bits")
 _KNOWN = (_BOTH, *(field.name for field in fields(TrainConfig)))
+_LONGEST = 1 << 21  # bytes of a file
+_MOST = 10_000  # points
 _LETTERS = {"weight_bits": "w", "state_bits": "s", "timesteps": "T", "model": "", "dataset": ""}
 
 
@@ -55,14 +54,11 @@ def read_sweep(path: Path) -> tuple[Point, ...]:
 
     Raises:
         ConfigError: the file is not there, is no TOML, holds an option or a value that does not exist, the same
-            training twice, or nothing to train.
+            training twice, too many, or nothing to train.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): name the TOML file of a sweep") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML file: {error}") from None
+    remedy = "name the TOML file of a sweep"
+    with guarded(path, remedy, wrong="is no TOML file", unread=ConfigError, damaged=ConfigError):
+        content = parse_toml(read_bytes(path, _LONGEST))
     try:
         return _points(content)
     except ConfigError as error:
@@ -72,7 +68,7 @@ def read_sweep(path: Path) -> tuple[Point, ...]:
 def _points(content: dict[str, Any]) -> tuple[Point, ...]:
     seeds, cross, listed = (content.pop(name, None) for name in ("seeds", "cross", "point"))
     if seeds is not None and not (isinstance(seeds, list) and seeds):
-        raise ConfigError(f"seeds must be a list of whole numbers, as [0, 1, 2], not {seeds!r}")
+        raise ConfigError(f"seeds must be a list of whole numbers, as [0, 1, 2], not {short(seeds)}")
     if cross is not None and not isinstance(cross, dict):
         raise ConfigError("cross must be a table of lists: write [cross] on a line, and the lists below it")
     if listed is not None and not (isinstance(listed, list) and all(isinstance(each, dict) for each in listed)):
@@ -80,25 +76,36 @@ def _points(content: dict[str, Any]) -> tuple[Point, ...]:
     if not (seeds or cross or listed):
         raise ConfigError("there is nothing to train: give lists below [cross], options below [[point]], or seeds")
     common = _widths(content)
+    count = math.prod(map(len, _lists(cross).values())) if cross else 0
+    count = max(1, count + len(listed or ())) * len(seeds or [0])
+    if count > _MOST:
+        raise ConfigError(f"there are more than {_MOST:,} points: write several sweeps")
     ways = [*(_combinations(cross) if cross else ()), *map(_widths, listed or ())] or [{}]
     if seeds and any("seed" in options for options in (common, *ways)):
         raise ConfigError("seeds are of all points: give either seeds or seed")
     points = [_point(common, way | seed) for seed in _seeds(seeds) for way in ways]
-    for one, other in combinations(points, 2):
-        if one.config == other.config or one.name == other.name:
-            both = one.name if one.name == other.name else f"{one.name} and {other.name}"
+    named, trained = dict[str, Point](), dict[TrainConfig, Point]()
+    for point in points:
+        same = trained.setdefault(point.config, point)
+        same = named.setdefault(point.name, point) if same is point else same
+        if same is not point:
+            both = same.name if same.name == point.name else f"{same.name} and {point.name}"
             raise ConfigError(f"two points are the same training, {both}: leave one out")
     return tuple(points)
+
+
+def _lists(cross: Mapping[str, Any]) -> Mapping[str, list[Any]]:
+    for name, values in cross.items():
+        if not (isinstance(values, list) and values):
+            raise ConfigError(f"{short(name)[1:-1]} below [cross] must be a list of values, not {short(values)}")
+    return cross
 
 
 def _seeds(seeds: list[Any] | None) -> list[dict[str, Any]]:
     return [{}] if seeds is None else [{"seed": seed} for seed in seeds]
 
 
-def _combinations(cross: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name, values in cross.items():
-        if not (isinstance(values, list) and values):
-            raise ConfigError(f"{name} below [cross] must be a list of values, not {values!r}")
+def _combinations(cross: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     for values in product(*cross.values()):
         yield _widths(dict(zip(cross, values, strict=True)))
 
@@ -108,9 +115,9 @@ def _widths(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name not in _KNOWN:
             known = ", ".join(_KNOWN)
-            raise ConfigError(f"there is no option {name!r}; the options are seeds, [cross], [[point]], {known}")
+            raise ConfigError(f"there is no option {short(name)}; the options are seeds, [cross], [[point]], {known}")
         if isinstance(value, list | dict):
-            raise ConfigError(f"{name} must be one value, not {value!r}: lists stand below [cross]")
+            raise ConfigError(f"{name} must be one value, not {short(value)}: lists stand below [cross]")
     if _BOTH not in options:
         return options
     if any(name in options for name in _WIDTHS):
@@ -128,7 +135,7 @@ def _name(own: dict[str, Any], config: TrainConfig) -> str:
     """What a folder is called for its own options: widths first, as in w1.58s2-T4-target_ops0.2-seed0."""
     widths = "".join(_part(name, getattr(config, name)) for name in _WIDTHS if name in own)
     parts = [widths, *(_part(name, getattr(config, name)) for name in own if name not in _WIDTHS)]
-    return "-".join(filter(None, parts)) or "base"
+    return "-".join(filter(None, parts)).lstrip(".") or "base"
 
 
 def _part(name: str, value: object) -> str:

@@ -22,6 +22,7 @@ Command = Callable[[Place, Standing], Sequence[str]]
 Tell = Callable[[str], None]
 
 _POLL = 0.1  # seconds
+_LONGEST_END = 1 << 16  # bytes of a log, in which its last line is looked for
 _GRACE = 20.0  # seconds for a process that is asked to stop; queues give 30 in all
 
 
@@ -43,7 +44,7 @@ class _Training:
         if code < 0:
             return f"ended by {signal.Signals(-code).name}"
         with self.place.log.open("rb") as log:
-            log.seek(self.said)
+            log.seek(max(self.said, os.fstat(log.fileno()).st_size - _LONGEST_END))
             lines = log.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing said")
         return f"exit code {code}: {last.removeprefix('spquant: ')}"

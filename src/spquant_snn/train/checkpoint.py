@@ -11,22 +11,30 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import pickle
+import math
+import os
+import zipfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..errors import FileFormatError, RunError, SpQuantError
+from ..errors import FileFormatError, RunError
+from ..fields import Fields
 from ..files import replace_file
+from ..reading import Flaw, guarded, read_bytes
+from ..texts import parse_object, short
 from .distributed import ALONE, World
 
 _VERSION = 1
+_MOST = 1 << 36  # bytes of a file
+_LONGEST_HEADER = 1 << 24  # bytes, of weights
+_REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_STEP, _FIRST = "step", "exp_avg"
+_MOMENTS = (_STEP, _FIRST, "exp_avg_sq")  # of AdamW; the first alone may be negative
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -79,43 +87,90 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     Raises:
         FileFormatError: the file is damaged, newer, or of another network.
     """
-    try:
-        data = world.from_first(lambda: _bytes(path))
-        if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
-            raise ValueError("its checksum does not hold")
-        content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        version = content["version"]
+    data = world.from_first(lambda: _bytes(path))
+    with _guarded(path, "start the training anew"):
+        archive = data[:-_DIGEST]
+        if hashlib.sha256(archive).digest() != data[-_DIGEST:]:
+            raise Flaw("its checksum does not hold")
+        _check_members(archive)
+        content = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise Flaw(f"it holds {short(content)}")
+        fields = Fields(content)
+        version = fields.integer("version", 1, 1 << 31)
         if version > _VERSION:
             raise FileFormatError(f"{path} was written by a newer version of spquant-snn: upgrade to resume it")
-        epoch, accuracy, loss = content["best"]
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
-        return Progress(int(content["epochs"]), Best(int(epoch), float(accuracy), float(loss)))
-    except SpQuantError:
-        raise
-    except (
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        IndexError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise _lost(path, error) from None
+        progress = Progress(fields.integer("epochs", 0, 1 << 31), _best(fields.row("best", 3)))
+        _put(fields.value("model"), model)
+        _resume(fields.inner("optimizer"), optimizer)
+        return progress
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _lost(path, error) from None
+    with _guarded(path, "start the training anew"):
+        return read_bytes(path, _MOST)
 
 
-def _lost(path: Path, error: Exception) -> FileFormatError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return FileFormatError(f"{path} is damaged or belongs to another network ({reason[:120]}): start the training anew")
+def _guarded(path: Path, remedy: str) -> AbstractContextManager[None]:
+    return guarded(path, remedy, wrong="is damaged or belongs to another network")
+
+
+def _check_members(data: bytes) -> None:
+    """Refuse an archive that unpacks to more than it has; torch packs nothing."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > len(data):
+            raise Flaw("its members are larger than the file")
+
+
+def _best(row: list[object]) -> Best:
+    """The best epoch; before the first, its loss is infinite."""
+    epoch, accuracy, loss = row
+    if type(epoch) is not int or type(accuracy) is not float or type(loss) is not float:
+        raise Flaw(f"its best epoch is {short(epoch)}, {short(accuracy)}, {short(loss)}")
+    if not (-1 <= epoch <= 1 << 31 and -1 <= accuracy <= 100 and not math.isnan(loss)):
+        raise Flaw(f"its best epoch is {epoch}, {accuracy}, {loss}")
+    return Best(epoch, accuracy, loss)
+
+
+def _put(state: object, model: nn.Module) -> None:
+    """Load tensors into a model, which must be of its shapes and of like numbers."""
+    if not isinstance(state, dict):
+        raise Flaw(f"its model is {short(state)}")
+    for name, wanted in model.state_dict().items():
+        found = state.get(name)
+        if isinstance(found, Tensor) and not _alike(found, wanted):
+            raise Flaw(f"{name} is {found.dtype}, not {wanted.dtype}")
+    model.load_state_dict(state)
+
+
+def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
+    """Load the moments of AdamW; its options are those of the configuration."""
+    own = optimizer.state_dict()
+    groups, wanted = (
+        [[*group["params"]] if isinstance(group, dict) else None for group in part]
+        for part in (state.row("param_groups", 1 << 16), own["param_groups"])
+    )
+    if groups != wanted:
+        raise Flaw("its optimizer is of other parameters")
+    moments = state.value("state")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(moments, dict) or not set(moments) <= set(range(len(parameters))):
+        raise Flaw("its optimizer is of other parameters")
+    for index, held in moments.items():
+        if not isinstance(held, dict) or set(held) != set(_MOMENTS):
+            raise Flaw(f"its optimizer holds {short(held)} for parameter {index}")
+        for name, moment in held.items():
+            shape = torch.Size() if name == _STEP else parameters[index].shape
+            if not isinstance(moment, Tensor) or moment.shape != shape or moment.dtype not in _REAL:
+                raise Flaw(f"{name} of parameter {index} is {short(moment)} of another form")
+            if not bool(moment.isfinite().all()) or (name != _FIRST and bool((moment < 0).any())):
+                raise Flaw(f"{name} of parameter {index} holds a number that it cannot hold")
+    optimizer.load_state_dict({"state": moments, "param_groups": own["param_groups"]})
+
+
+def _alike(found: Tensor, wanted: Tensor) -> bool:
+    """Whether the numbers of one can be those of the other."""
+    return found.dtype == wanted.dtype or {found.dtype, wanted.dtype} <= _REAL
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -135,10 +190,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
         FileFormatError: it is damaged or of another network.
     """
     state = read_weights(path)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise _unusable(path, error) from None
+    with _guarded(path, "copy it again, or train again"):
+        _put(state, model)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -148,24 +201,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         RunError: there is no such file.
         FileFormatError: it is damaged.
     """
-    try:
-        data = path.read_bytes()
+    if not os.path.exists(path):
+        raise RunError(f"{path.parent} holds no {path.name}: train at least one epoch first")
+    with _guarded(path, "copy it again, or train again"):
+        data = read_bytes(path, _MOST)
+        length = int.from_bytes(data[:8], "little")
+        if length > min(len(data), _LONGEST_HEADER):
+            raise Flaw(f"its header claims {length} bytes")
+        metadata = parse_object(data[8 : 8 + length]).get("__metadata__")
         state: dict[str, Tensor] = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        if header.get("__metadata__", {}).get("sha256", digest := _digest(state)) != digest:
-            raise ValueError("its checksum does not hold")
+        held = metadata.get("sha256") if isinstance(metadata, dict) else None
+        if held is not None and held != _digest(state):
+            raise Flaw("its checksum does not hold")
         return state
-    except OSError:
-        raise RunError(f"{path.parent} holds no {path.name}: train at least one epoch first") from None
-    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise _unusable(path, error) from None
-
-
-def _unusable(path: Path, error: Exception) -> FileFormatError:
-    return FileFormatError(
-        f"{path} is damaged or belongs to another network ({str(error).splitlines()[0][:120]}): "
-        "copy it again, or train again"
-    )
 
 
 def _digest(state: dict[str, Tensor]) -> str:

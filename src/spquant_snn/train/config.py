@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import ConfigError, FileFormatError, RunError
+from ..errors import ConfigError, RunError
 from ..files import replace_file
 from ..quant.config import QuantConfig
+from ..reading import Flaw, guarded, read_bytes
 from ..sparsity.goals import CHOICES, Goals
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ..texts import parse_toml, short
 
 CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
 # Values that stand for another, which a training finds when it begins.
 SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
+RUNS = ("init", "teacher")  # options that name the folder of another run
+_LONGEST = 1 << 16  # bytes of a file
+_LONGEST_TEXT = 4096
 # What the configuration of an older run does not say, and how it was trained; the other fields must be there.
 _BEFORE: dict[str, Any] = {
     "loss": "mean",
@@ -137,6 +138,8 @@ class TrainConfig(TrainOptions):
     """
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_length(field.name, getattr(self, field.name))
         quant = self.quant
         object.__setattr__(self, "weight_bits", quant.weight_bits)
         object.__setattr__(self, "state_bits", quant.state_bits)
@@ -144,13 +147,13 @@ class TrainConfig(TrainOptions):
             _check_type(field.name, getattr(self, field.name), type(field.default))
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {short(getattr(self, name))}")
         for name in ("target_ops", "target_rate"):
             if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be above 0 and at most 1, not {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be above 0 and at most 1, not {short(getattr(self, name))}")
         for name, choices in _CHOICES:
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {short(getattr(self, name))}")
         if self.epochs + self.finetune_epochs < 1:
             raise ConfigError("epochs must be at least 1, not 0")
         if self.target_ops < 1 and not self.epochs:
@@ -205,13 +208,19 @@ _CHOICES = (
 )
 
 
+def _check_length(name: str, value: object) -> None:
+    most = 16 if name.endswith("_bits") else _LONGEST_TEXT
+    if isinstance(value, str) and len(value) > most:
+        raise ConfigError(f"{name} must be at most {most} characters, not {len(value)}")
+
+
 def _check_type(name: str, value: object, wanted: type) -> None:
     good = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
     if wanted is int and name in ("weight_bits", "state_bits"):
         good = isinstance(value, int | float)
     if not good or (isinstance(value, bool) and wanted is not bool):
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        raise ConfigError(f"{name} must be {kinds[wanted]}, not {value!r}")
+        raise ConfigError(f"{name} must be {kinds[wanted]}, not {short(value)}")
 
 
 def with_options(options: dict[str, Any]) -> TrainConfig:
@@ -223,7 +232,7 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
     known = [field.name for field in fields(TrainConfig)]
     for name in options:
         if name not in known:
-            raise ConfigError(f"there is no option {name!r}; the options are {', '.join(known)}")
+            raise ConfigError(f"there is no option {short(name)}; the options are {', '.join(known)}")
     return TrainConfig(**options)
 
 
@@ -241,16 +250,36 @@ def load_config(path: Path) -> TrainConfig:
         RunError: there is no such file.
         FileFormatError: it is not a configuration.
     """
-    try:
-        options = _BEFORE | tomllib.loads(path.read_text(encoding="utf-8"))
+    if not os.path.exists(path):
+        raise RunError(f"{path.parent} is not the folder of a run: it holds no {path.name}")
+    wrong = "is not the configuration of a run"
+    with guarded(path, "copy it again, or train again", wrong=wrong, unread=RunError):
+        options = _BEFORE | parse_toml(read_bytes(path, _LONGEST))
         missing = [field.name for field in fields(TrainConfig) if field.name not in options]
         if missing:
-            raise ConfigError(f"it holds no {missing[0]}")
-        return with_options(options)
-    except OSError:
-        raise RunError(f"{path.parent} is not the folder of a run: it holds no {path.name}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
-        raise FileFormatError(f"{path} is not the configuration of a run: {error}") from None
+            raise Flaw(f"it holds no {missing[0]}")
+        try:
+            return with_options(options)
+        except ConfigError as error:
+            raise Flaw(str(error)) from error
+
+
+def anchored(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in which folders of other runs are named from the root on, so that a training can go on from any folder.
+
+    Raises:
+        ConfigError: the working folder is no longer there.
+    """
+    named = {name: value for name in RUNS if (value := options.get(name)) not in (None, "", CUSTOM)}
+    try:
+        return dict(options) | {
+            name: os.path.abspath(value) for name, value in named.items() if isinstance(value, str | os.PathLike)
+        }
+    except OSError as error:
+        raise ConfigError(
+            f"{next(iter(named))} is a path from the working folder, which is not there ({error.strerror}): "
+            "go to another folder"
+        ) from error
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
@@ -263,4 +292,4 @@ def departures(held: TrainConfig, asked: dict[str, Any]) -> list[str]:
     """In what the configuration of a run departs from options, as ``differences`` words it; options that leave a value
     to the training agree with whatever it found."""
     decided = {name: value for name, value in asked.items() if (name, value) not in SETTLED}
-    return differences(held, with_options(asdict(held) | decided))
+    return differences(held, with_options(asdict(held) | anchored(decided)))

@@ -17,19 +17,23 @@ from typing import Any
 import torch
 
 from ..errors import FileFormatError, RunError
+from ..fields import Fields
 from ..files import replace_file
 from ..nn.lif import LIF
 from ..nn.models import build_model
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
+from ..reading import Flaw, guarded, read_bytes
 from ..sparsity.blocks import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
+from ..texts import parse_object
 from .checkpoint import load_weights
 from .config import CUSTOM, TrainConfig, load_config, save_config
 from .metrics import Metrics
 
 _LARGEST = 1 << 20
+_LONGEST_RECORD, _LONGEST_METRICS = 1 << 20, 1 << 28  # bytes
 
 
 @dataclass(frozen=True)
@@ -114,15 +118,10 @@ class RunFolder:
             RunError: there is none.
             FileFormatError: it is damaged.
         """
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-        except OSError:
-            raise RunError(f"{self.path} is not the folder of a run: it holds no {self.record.name}") from None
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            raise FileFormatError(f"{self.record} is damaged: it is not a JSON object")
-        return record
+        if not os.path.exists(self.record):
+            raise RunError(f"{self.path} is not the folder of a run: it holds no {self.record.name}")
+        with guarded(self.record, "copy it again, or train again", unread=RunError):
+            return parse_object(read_bytes(self.record, _LONGEST_RECORD))
 
     def log_epoch(
         self,
@@ -135,20 +134,30 @@ class RunFolder:
         """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way."""
         kept = []
         if self.metrics.exists():
-            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-            kept = [line for number, line in enumerate(lines, 1) if _epoch_of(line, number) < epoch]
+            kept = [line for number, line in self.read_metrics() if _epoch_of(line, number) < epoch]
         line = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy} | {
             f"val_{name}": value for name, value in asdict(validation).items()
         }
         line |= sparsity or {}
-        replace_file(self.metrics, "\n".join([*kept, json.dumps(line)]) + "\n")
+        replace_file(self.metrics, b"".join(each + b"\n" for each in [*kept, json.dumps(line).encode()]))
+
+    def read_metrics(self) -> list[tuple[int, bytes]]:
+        """The lines of metrics.jsonl with their numbers, the first being 1.
+
+        Raises:
+            FileFormatError: it is larger than any training makes it.
+            RunError: it cannot be read.
+        """
+        with guarded(self.metrics, "copy it again, or remove it", unread=RunError):
+            content = read_bytes(self.metrics, _LONGEST_METRICS)
+        return list(enumerate(content.removesuffix(b"\n").split(b"\n"), 1))
 
 
-def _epoch_of(line: str, number: int) -> int:
+def _epoch_of(line: bytes, number: int) -> int:
     """The epoch of a line of metrics.jsonl; of one that is damaged, its number."""
     try:
-        return int(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
+        return Fields(parse_object(line)).integer("epoch", 1, 1 << 31)
+    except Flaw:
         return number
 
 
@@ -172,8 +181,8 @@ def refuse_as_parent(folder: Path, what: str) -> None:
     Raises:
         RunError: it is a file, or itself the folder of a run.
     """
-    if RunFolder(folder).config.exists() or (folder.exists() and not folder.is_dir()):
-        found = "the folder of a run" if folder.is_dir() else "a file"
+    if os.path.exists(RunFolder(folder).config) or (os.path.exists(folder) and not os.path.isdir(folder)):
+        found = "the folder of a run" if os.path.isdir(folder) else "a file"
         raise RunError(f"{folder} is {found}, and not a folder to hold the runs of all {what}: choose another --out")
 
 
@@ -219,14 +228,11 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
         )
     record = run.read_record()
-    try:
-        channels, height, width = map(int, record["input_shape"])
-        classes = int(record["classes"])
-        full_scale = int(record.get("full_scale", 255))
-        if not all(1 <= size <= _LARGEST for size in (channels, height, width, classes)) or not 1 <= full_scale <= 255:
-            raise ValueError
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise FileFormatError(f"{run.record} is damaged: it names no input_shape and classes") from None
+    with guarded(run.record, "copy it again, or train again"):
+        fields = Fields(record)
+        channels, height, width = fields.integers("input_shape", (3,), 1, _LARGEST)
+        classes = fields.integer("classes", 1, _LARGEST)
+        full_scale = fields.integer("full_scale", 1, 255) if fields.has("full_scale") else 255
     with torch.device("meta"):  # counted before anything is allocated
         model = build_model(config.model, (channels, height, width), classes)
         size = 4 * sum(parameter.numel() for parameter in model.parameters())

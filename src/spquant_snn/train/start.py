@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..quant.network import SpikingNetwork
 from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
@@ -30,6 +31,7 @@ def start_from(folder: Path, network: SpikingNetwork) -> None:
         FileFormatError: it is damaged.
         ConfigError: its network has other layers or closed channels.
     """
+    _check_there(folder, "init")
     run = RunFolder(folder)
     config = load_config(run.config)
     if config.target_ops < 1 or config.target_skip > 0:
@@ -78,6 +80,7 @@ def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
         RunError, FileFormatError: as ``load_network``.
         ConfigError: it is of other images or classes.
     """
+    _check_there(folder, "teacher")
     device = next(network.parameters()).device
     teacher = load_network(folder).eval().requires_grad_(False).to(device)
     if teacher.input_shape != network.input_shape or teacher.outputs != network.outputs:
@@ -85,6 +88,15 @@ def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
             f"the teacher {folder} was trained on other images or classes: choose one of the same data set"
         )
     return teacher
+
+
+def _check_there(folder: Path, what: str) -> None:
+    """Refuse a run that was moved or never there; ``what`` is the option that names it."""
+    if not os.path.isdir(folder):
+        raise RunError(
+            f"the {what} {folder} is not there: name the folder of a run as {what} or, where a run goes on, in its "
+            "config.toml"
+        )
 
 
 class Answers(nn.Module):
