@@ -141,6 +141,18 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise _unusable(path, error) from None
 
 
+def weights_size(path: Path) -> int:
+    """Bytes of a file of weights.
+
+    Raises:
+        RunError: there is no such file.
+    """
+    try:
+        return path.stat().st_size
+    except OSError:
+        raise _missing(path) from None
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """What ``save_weights`` wrote, by its names.
 
@@ -156,9 +168,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise ValueError("its checksum does not hold")
         return state
     except OSError:
-        raise RunError(f"{path.parent} holds no {path.name}: train at least one epoch first") from None
+        raise _missing(path) from None
     except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise _unusable(path, error) from None
+
+
+def _missing(path: Path) -> RunError:
+    return RunError(f"{path.parent} holds no {path.name}: train at least one epoch first")
 
 
 def _unusable(path: Path, error: Exception) -> FileFormatError:

@@ -25,7 +25,7 @@ from ..quant.prepare import prepare
 from ..sparsity.blocks import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
-from .checkpoint import load_weights
+from .checkpoint import load_weights, weights_size
 from .config import CUSTOM, TrainConfig, load_config, save_config
 from .metrics import Metrics
 
@@ -227,10 +227,10 @@ def load_network(folder: Path) -> SpikingNetwork:
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):
         raise FileFormatError(f"{run.record} is damaged: it names no input_shape and classes") from None
-    with torch.device("meta"):  # counted before anything is allocated
+    with torch.device("meta"):  # counted before anything is allocated, which waits until the file is known to be there
         model = build_model(config.model, (channels, height, width), classes)
         size = 4 * sum(parameter.numel() for parameter in model.parameters())
-    if run.weights.exists() and size > run.weights.stat().st_size:
+    if size > weights_size(run.weights):
         raise FileFormatError(
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
