@@ -16,6 +16,7 @@ from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Int64, Neuron, Table
 from ..quant.pool import Pool
 from .graph import PIXEL, Connection, Graph, Readout, Shortcut
+from .memory import refuse_beyond_reference
 
 Spikes = NDArray[np.bool_]
 Probe = Callable[[str, Spikes, Int32], None]
@@ -33,11 +34,13 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
 
     Raises:
         DataError: the images have another dtype or shape.
+        ModelError: one image alone needs more memory than this machine has, or the logits could leave 32 bits.
     """
     check_images(graph, images)
     still = images.ndim == 4
     steps = graph.timesteps if still else len(images)
     graph.readout.check_bounds(1, steps)
+    refuse_beyond_reference(graph, steps)
     x: Int32 = images.astype(np.int32)
     passed = {shortcut.source: x for shortcut in graph.shortcuts}  # spikes that are taken again
     for i, layer in enumerate(graph.layers):

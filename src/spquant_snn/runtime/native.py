@@ -6,6 +6,7 @@ It computes what ``integer/reference.py`` computes, in every spike, stored code 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, RunError
 from ..integer.graph import Graph, Shape
+from ..integer.memory import installed_memory, refuse_beyond_memory
 from ..integer.reference import check_images
 from ..integer.stream import Stream, longest
 from ..integer.verify import Trace
 from ..quant.fold import Int32, Int64
 from .build import library
-from .layout import plan_network, plan_synapses
+from .layout import layer_of_most, plan_network, plan_synapses
 from .placed import Placed, address
 from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
 from .stepper import NativeStepper
@@ -50,7 +52,7 @@ class NativeProgram:
 
     Raises:
         MissingDependencyError: there is no working C compiler: the reference needs none.
-        ModelError: the network is too large for the runtime.
+        ModelError: the network is too large for the runtime, or for the memory of this machine.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class NativeProgram:
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._closed = False
-        self._image_size = int(np.prod(graph.input_shape))
+        self._image_size = math.prod(graph.input_shape)
         self._lock = threading.Lock()
         self._guard = guard
         self._library = _declared(built or library())
         self.body = body_of(self._library) if body is None else body
         self._synapses = plan_synapses(graph, self.body)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
+        refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._synapses))
         self.images = Placed(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
@@ -95,7 +98,7 @@ class NativeProgram:
         batch = self._checked(images)
         count = batch.shape[-4]
         found = np.empty((count, self.graph.classes), np.int32)
-        threads = min(int(threads), count, _MOST_THREADS)
+        threads = min(int(threads), count, self._most_threads())
         if threads == 1:
             self._run(batch, 0, found)
             return found
@@ -227,6 +230,11 @@ class NativeProgram:
                 plan = plan_network(self.graph, self._guard, self.body, self._synapses, streams=True)
                 self._frames = Placed(plan, self.images.network.arrays)
             return self._frames
+
+    def _most_threads(self) -> int:
+        """As many as there is memory for arenas."""
+        memory = installed_memory()
+        return _MOST_THREADS if memory is None else max(1, min(_MOST_THREADS, memory // 2 // self.plan.arena_size))
 
     def _submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
         with self._lock:
