@@ -302,7 +302,7 @@ def with_first(plan, **fields):
 
 
 def code_of(run, plan):
-    return run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -333,7 +333,7 @@ def test_c_refuses_half_tiles_of_neurons_whose_vectors_are_whole_tiles(program, 
     first = run.plan.layers[0]
     half = dataclasses.replace(first, connection=dataclasses.replace(first.connection, units=1, row=16))
     plan = dataclasses.replace(run.plan, layers=(half, *run.plan.layers[1:]))
-    found = run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    found = run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
     assert found == (0 if run.body == Body.PORTABLE else 2)
 
 
@@ -344,7 +344,7 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph
         plan = plan_network(run.graph, body=run.body, streams=streams)
 
         def code(plan, run=run):
-            return run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+            return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
 
         assert code(plan) == 0
         for field in dataclasses.fields(plan.scratch):

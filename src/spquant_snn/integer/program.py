@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, ModelError
+from ..errors import DataError, ModelError
 from ..quant.fold import Int32, Int64
 from . import reference
 from .graph import Graph
@@ -36,6 +36,9 @@ class Program:
         [T, N, C, H, W]  sequences of T frames, one a step
 
     Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W].
+
+    A program can be pickled and copied, so that the processes of a pool and the workers of a loader may have it; where
+    a pickled one is read again, its engine is built again.
     """
 
     graph: Graph
@@ -75,16 +78,15 @@ class Program:
 
         Raises:
             DataError: the images have another dtype or shape, or there are none.
-            ConfigError: ``batch_size`` is not a whole number above zero.
+            ConfigError: ``batch_size`` or ``threads`` is not a whole number above zero.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ConfigError(f"batch_size must be a whole number above zero, not {batch_size!r}")
+        batch_size, threads = reference.check_count("batch_size", batch_size), reference.check_count("threads", threads)
         batch = self._batch(images)
         if self.engine is not None:
             return self.engine.logits(batch, threads)
         sequences = batch.ndim == 5
         count = batch.shape[1] if sequences else batch.shape[0]
-        parts = (slice(start, start + int(batch_size)) for start in range(0, count, int(batch_size)))
+        parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
         return np.concatenate(
             [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
         )

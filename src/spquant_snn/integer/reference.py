@@ -6,12 +6,13 @@ Each function is one line of the definition: pool, sum, add the shortcut, gate, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Int64, Neuron, Table
 from ..quant.pool import Pool
@@ -222,3 +223,14 @@ def check_images(graph: Graph, images: NDArray[np.generic]) -> None:
         raise DataError(
             f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(images.shape)}"
         )
+
+
+def check_count(name: str, value: Any) -> int:
+    """A whole number above zero, which the option ``name`` must be.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name} must be a whole number above zero, not {value!r}")
+    return int(value)
