@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -21,7 +23,7 @@ from spquant_snn.errors import (
 from spquant_snn.export import firmware as module
 from spquant_snn.export import qemu, toolchain
 from spquant_snn.export.boards import BOARDS, board_of
-from spquant_snn.export.c import export_c
+from spquant_snn.export.c import VERSION, export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
 from spquant_snn.export.outcome import as_json, table
 from spquant_snn.export.unicorn import _count
@@ -189,9 +191,44 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
     with pytest.raises(FileFormatError, match="is of version 99, not 3: export the firmware again"):
         load_manifest(folder)
-    (folder / "firmware.json").write_text("{")
-    with pytest.raises(FileFormatError, match="is damaged: export the firmware again"):
-        load_manifest(folder)
+    for text in ("{", "", "[]", "null", "{}", "[" * 100_000, "\xff"):
+        (folder / "firmware.json").write_bytes(text.encode("latin1"))
+        with pytest.raises(FileFormatError, match=r"is damaged.*: export the firmware again"):
+            load_manifest(folder)
+
+
+WRONG = {
+    "dataset": (1, []),
+    "input_shape": (None, [1, 2], [1, 2, 0], [1, 2, 3.0], "123", [1, 2, True]),
+    "classes": (0, -1, "2", 2.0, None, True, 1 << 40),
+    "timesteps": (0, None),
+    "small": (0, "no", None),
+    "layers": (None, [], "conv", [1], {"conv": 1}),
+    "sources": (None, [], "model.c", [1], ["../model.c"], ["/tmp/model.c"], ["src/../model.c"], ["-o.c"], ["model.h"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_manifest_of_which_something_is_wrong_or_missing_is_refused(tmp_path, firmware, name):
+    folder, *_ = firmware(12)
+    manifest = load_manifest(folder)
+    others = {key: value for key, value in manifest.items() if key != name}
+    for content in (others, *(manifest | {name: value} for value in WRONG[name])):
+        (tmp_path / "firmware.json").write_text(json.dumps(content))
+        with pytest.raises(FileFormatError, match=rf"is damaged, {name} is missing or wrong: export"):
+            load_manifest(tmp_path)
+
+
+def test_manifests_are_checked_where_assertions_are_left_out(tmp_path):
+    (tmp_path / "firmware.json").write_text(json.dumps({"version": VERSION, "layers": 1, "sources": 2}))
+    program = (
+        "import sys; from pathlib import Path; from spquant_snn.errors import FileFormatError\n"
+        "from spquant_snn.export.firmware import load_manifest\n"
+        "try: load_manifest(Path(sys.argv[1]))\n"
+        "except FileFormatError: sys.exit(7)"
+    )
+    ended = subprocess.run([sys.executable, "-O", "-c", program, str(tmp_path)], check=False)
+    assert ended.returncode == 7
 
 
 def test_an_unknown_board_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,13 +41,42 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} holds no firmware: make it with spquant export RUN --target c --out {folder}")
     try:
         manifest = json.loads(path.read_text("utf-8"))
-        version = manifest["version"]
-        assert version != VERSION or all(isinstance(manifest[name], list) for name in ("layers", "sources"))
-    except (ValueError, KeyError, TypeError, AssertionError, OSError) as error:
-        raise FileFormatError(f"{path} is damaged: export the firmware again") from error
-    if version != VERSION:
-        raise FileFormatError(f"{path} is of version {version!r}, not {VERSION}: export the firmware again")
-    return dict(manifest)
+    except (ValueError, RecursionError, OSError) as error:
+        raise FileFormatError(f"{path} is damaged ({error}): export the firmware again") from error
+    if not isinstance(manifest, dict) or "version" not in manifest:
+        raise FileFormatError(f"{path} is damaged, it names no version: export the firmware again")
+    if manifest["version"] != VERSION:
+        raise FileFormatError(
+            f"{path} is of version {manifest['version']!r:.40}, not {VERSION}: export the firmware again"
+        )
+    for name, holds in _FIELDS.items():
+        if name not in manifest or not holds(manifest[name]):
+            raise FileFormatError(f"{path} is damaged, {name} is missing or wrong: export the firmware again")
+    return manifest
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 1 <= value < 1 << 31
+
+
+def _is_source(value: object) -> bool:
+    """A file of the folder, and of no other."""
+    return isinstance(value, str) and re.fullmatch(r"(src/)?\w+\.c", value, re.ASCII) is not None
+
+
+def _list_of(holds: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list) and len(value) > 0 and all(map(holds, value))
+
+
+_FIELDS: dict[str, Callable[[object], bool]] = {
+    "dataset": lambda value: value is None or isinstance(value, str),
+    "input_shape": lambda value: isinstance(value, list) and len(value) == 3 and all(map(_is_size, value)),
+    "classes": _is_size,
+    "timesteps": _is_size,
+    "small": lambda value: isinstance(value, bool),
+    "layers": _list_of(lambda value: isinstance(value, str)),
+    "sources": _list_of(_is_source),
+}
 
 
 def run_firmware(

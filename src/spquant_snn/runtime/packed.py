@@ -101,9 +101,11 @@ def _fields(fields: NDArray[np.int64], bits: int) -> NDArray[np.uint32]:
 
 
 def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
-    """The first bytes of every word one behind the other, and as many more as the last one reads."""
+    """The first bytes of every word one behind the other, and the rest of the two words in which the last one starts
+    and the next would."""
     rows = words.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :size].ravel()
-    return np.pad(rows, (0, 4 - size + (-len(rows) - 4 + size) % 4)).view("<u4").astype(np.uint32)
+    end = 4 * ((len(rows) - size) // 4 + 2)
+    return np.pad(rows, (0, end - len(rows))).view("<u4").astype(np.uint32)
 
 
 def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:
