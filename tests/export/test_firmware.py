@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from graphs import GATED
+from graphs import EXPORTED, GATED
 from residual import EXPORTED as RESIDUAL
 from spquant_snn.errors import (
     ConfigError,
@@ -21,7 +21,7 @@ from spquant_snn.errors import (
     UnequalError,
 )
 from spquant_snn.export import firmware as module
-from spquant_snn.export import qemu, toolchain
+from spquant_snn.export import qemu, toolchain, unicorn
 from spquant_snn.export.boards import BOARDS, board_of
 from spquant_snn.export.c import VERSION, export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
@@ -76,6 +76,26 @@ def test_packages_of_python_alone_run_as_the_reference(firmware, name):
     outcome = run_firmware(*_given(firmware(16, 1.58, 1.58, "zero"), board), compiler="zig", emulator="unicorn")
     assert (outcome.equal, outcome.emulator, outcome.compiler) == (6, "unicorn", "zig")
     assert outcome.instructions > 1000
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m7"])
+@pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
+def test_no_word_is_read_or_written_where_none_starts(firmware, monkeypatch, name, drawn, gated):
+    """As a processor demands that is set to trap such an access, or knows none."""
+    board = board_of(name)
+    needs(board, "zig", "unicorn")
+    odd = []
+
+    def seen(self, machine, access, address, size, *rest):
+        if self._counting and address % min(size, 4):
+            odd.append((hex(address), size))
+
+    monkeypatch.setattr(unicorn._Counter, "_loaded", seen)
+    monkeypatch.setattr(unicorn._Counter, "_stored", seen)
+    outcome = run_firmware(*_given(firmware(*drawn, gated=gated), board), compiler="zig", emulator="unicorn")
+    assert outcome.equal == 6
+    assert odd == []
 
 
 def _given(made, board):
