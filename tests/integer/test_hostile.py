@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spquant_snn.errors import FileFormatError, ModelError
+from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer import memory, reference, repeated
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.file import from_bytes, to_bytes
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.program import Program
 from spquant_snn.integer.repeated import repeated_sums
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.quant.fold import Neuron, Table
@@ -173,6 +174,17 @@ def test_threads_are_as_many_as_there_is_memory_for(monkeypatch):
     monkeypatch.setattr(native, "installed_memory", lambda: program.plan.arena_size)
     monkeypatch.setattr(program, "_submit", lambda work, threads: pytest.fail("more arenas than fit"))
     assert program.logits(images, 4).shape == (4, 2)
+
+
+def test_a_batch_that_does_not_fit_is_told_in_a_sentence(monkeypatch):
+    graph = roomy()
+
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(reference, "integrate", full)
+    with pytest.raises(RunError, match="there is no memory to run 2 images at once: give fewer, a smaller batch_size"):
+        Program(graph).logits(np.zeros((2, *graph.input_shape), np.uint8))
 
 
 def test_an_arena_beyond_31_bits_names_its_layer():

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, RunError
 from ..quant.fold import Int32, Int64
 from . import reference
 from .graph import Graph
@@ -79,17 +79,17 @@ class Program:
         Raises:
             DataError: the images have another dtype or shape, or there are none.
             ConfigError: ``batch_size`` or ``threads`` is not a whole number above zero.
+            ModelError, RunError: it takes more memory than there is.
         """
         batch_size, threads = reference.check_count("batch_size", batch_size), reference.check_count("threads", threads)
         batch = self._batch(images)
-        if self.engine is not None:
-            return self.engine.logits(batch, threads)
-        sequences = batch.ndim == 5
-        count = batch.shape[1] if sequences else batch.shape[0]
-        parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
-        return np.concatenate(
-            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
-        )
+        try:
+            return self._run(batch, batch_size, threads)
+        except MemoryError as error:
+            raise RunError(
+                f"there is no memory to run {batch.shape[-4]:,} images at once: give fewer, a smaller batch_size or "
+                "fewer threads"
+            ) from error
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
         """The network for frames or events that come one after the other, with a state of its own.
@@ -101,6 +101,16 @@ class Program:
             ConfigError: the network takes no events, or none of such a sensor.
         """
         return Stream(self.graph, self.engine.stepper() if self.engine else ReferenceStepper(self.graph), sensor)
+
+    def _run(self, batch: UInt8, batch_size: int, threads: int) -> Int32:
+        if self.engine is not None:
+            return self.engine.logits(batch, threads)
+        sequences = batch.ndim == 5
+        count = batch.shape[-4]
+        parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
+        return np.concatenate(
+            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
+        )
 
     def _batch(self, images: Any) -> UInt8:
         """Images [N, C, H, W] or sequences [T, N, C, H, W]."""
