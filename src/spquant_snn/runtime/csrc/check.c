@@ -110,11 +110,11 @@ static uint64_t row_of_sums(const spq_connection *c) {
 
 /* Sizes that all forms take for granted: each at least one, padding none below zero, and places that have numbers. */
 static int32_t check_sizes(const spq_connection *c) {
-    const int32_t least_of[] = {c->row,           c->channels,   c->height,     c->width,       c->source_height,
-                                c->source_width,  c->out_height, c->out_width,  c->outputs,     c->units,
-                                c->kernel_height, c->kernel_width, c->step_height, c->step_width};
-    for (uint32_t i = 0; i < sizeof least_of / sizeof least_of[0]; i++)
-        if (least_of[i] < 1) return SPQ_BAD_SHAPE;
+    const int32_t sizes[14] = {c->row,          c->channels,   c->height,        c->width,        c->source_height,
+                               c->source_width, c->out_height, c->out_width,     c->outputs,      c->units,
+                               c->step_height,  c->step_width, c->kernel_height, c->kernel_width};
+    for (int32_t i = 0; i < 14; i++)
+        if (sizes[i] < 1) return SPQ_BAD_SHAPE;
     if (c->pad_height < 0 || c->pad_width < 0 || c->pool_count < 0) return SPQ_BAD_SHAPE;
     const int64_t height = c->height + 2 * (int64_t)c->pad_height, width = c->width + 2 * (int64_t)c->pad_width;
     const int32_t counted = countable(times3(c->source_height, c->source_width, c->channels)) &&
