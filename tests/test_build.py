@@ -1,6 +1,7 @@
 """Compiling C sources, keeping and finding what was built: the native runtime, mostly."""
 
 import ctypes
+import errno
 import os
 import stat
 import subprocess
@@ -11,8 +12,9 @@ from importlib.util import find_spec
 import pytest
 
 from spquant_snn import build
-from spquant_snn.errors import MissingDependencyError
+from spquant_snn.errors import MissingDependencyError, RunError
 from spquant_snn.integer import reference
+from spquant_snn.nn.fused import NEURON
 from spquant_snn.runtime.build import RUNTIME, library
 from spquant_snn.runtime.native import NativeProgram
 
@@ -64,6 +66,27 @@ def tools(tmp_path, monkeypatch):
     return put
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The bytes of a good library."""
+    target = tmp_path_factory.mktemp("sound") / "spq.so"
+    RUNTIME._compile(build.command(), CHEAP, target)
+    return target.read_bytes()
+
+
+@pytest.fixture
+def quick(sound, monkeypatch):
+    """A compiler that takes no time, and each of its calls."""
+    calls = []
+
+    def compiled(self, cc, flags, target):
+        calls.append(flags)
+        target.write_bytes(sound)
+
+    monkeypatch.setattr(build.Library, "_compile", compiled)
+    return calls
+
+
 def built(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
@@ -87,13 +110,94 @@ def test_other_flags_and_another_source_are_built_anew(empty, tmp_path):
     assert len(built(empty)) == 3
 
 
-def test_a_damaged_library_is_built_anew(empty, random_graph, random_images):
-    empty.mkdir(parents=True)
-    name = f"spq-{RUNTIME._key(build.command(), CHEAP)}.so"
-    (empty / name).write_bytes(b"\x7fELF of which nothing is left")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"\x7fELF of which nothing is left",
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],  # loads, and ends with a bus error
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: data[:5000] + bytes(len(data) - 5000),
+        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+    ],
+    ids=["another", "empty", "half", "short", "long", "zeros", "bit"],
+)
+def test_a_damaged_library_is_built_anew(empty, sound, quick, damage, random_graph, random_images):
+    library(CHEAP)
+    (path,) = empty.iterdir()
+    beside = path.with_suffix(".part")  # not what this process has loaded
+    beside.write_bytes(damage(sound))
+    beside.replace(path)
     graph = random_graph(0)
     images = random_images(graph, 2)
     assert (NativeProgram(graph, library(CHEAP)).logits(images) == reference.run(graph, images)).all()
+    assert [kept.read_bytes() for kept in empty.iterdir()] == [sound]
+    assert len(quick) == 2
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """The flags of each call of the compiler that builds."""
+    asked, run = [], build._run
+
+    def asking(cc, call):
+        if "-shared" in call:
+            asked.append(call)
+        return run(cc, call)
+
+    monkeypatch.setattr(build, "_run", asking)
+    return asked
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_cache_that_takes_nothing_is_done_without_after_one_compilation(empty, quick, monkeypatch, reason):
+    def full(path, data):
+        raise RunError(f"{path} cannot be written ({os.strerror(reason)}): make room")
+
+    monkeypatch.setattr(build, "replace_file", full)
+    said = rf"the native runtime is built again at every start, for it cannot be kept: .*{os.strerror(reason)}"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert library().spq_check is not None
+    assert len(quick) == 1
+    assert built(empty) == []
+
+
+def test_a_cache_that_nothing_can_be_loaded_from_is_done_without(empty, quick, monkeypatch):
+    load = ctypes.CDLL
+
+    def refusing(path):
+        if str(empty) in path:
+            raise OSError("failed to map segment from shared object")
+        return load(path)
+
+    monkeypatch.setattr(ctypes, "CDLL", refusing)
+    with pytest.warns(RuntimeWarning, match=r"nothing can be loaded from .*: set XDG_CACHE_HOME"):
+        assert library().spq_check is not None
+    assert len(quick) == 1
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_compiler_without_room_is_asked_once(empty, tools, compilations, reason):
+    said = f"/tmp/x.s: {os.strerror(reason)}"
+    tools(f'[ "$1" = --version ] && echo 1 && exit; echo "fatal error: writing {said}" >&2; exit 1')
+    with pytest.raises(MissingDependencyError, match=rf"there is no room to build .*{said}.*TMPDIR.* or use the ref"):
+        library()
+    assert len(compilations) == 1
+
+
+def test_a_library_without_its_functions_is_told_in_a_sentence(empty, tools, tmp_path):
+    real = build.compiler()
+    (tmp_path / "other.c").write_text("int spq_body(void) { return 0; }")
+    tools(f'[ "$1" = --version ] && echo 1 && exit; while [ "$1" != -o ]; do shift; done; '
+          f'exec {real} -B/usr/bin -shared -o "$2" {tmp_path}/other.c')  # fmt: skip
+    with pytest.raises(MissingDependencyError, match=r"built for the native runtime has no function spq_check: repair"):
+        library()
+    assert built(empty) == []
+
+
+def test_what_was_built_of_the_other_sources_has_its_functions(empty):
+    assert all(hasattr(NEURON.load(CHEAP), name) for name in NEURON.functions)
 
 
 def test_no_compiler_is_said_in_a_sentence(empty, tools, random_graph):
@@ -189,7 +293,8 @@ def test_a_broken_ziglang_is_said_in_a_sentence(empty, tools, zig, script, said)
 def test_a_folder_that_cannot_be_written_is_done_without(empty):
     empty.mkdir(parents=True)
     empty.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    assert library(CHEAP) is not None
+    with pytest.warns(RuntimeWarning, match="cannot be kept"):
+        assert library(CHEAP) is not None
 
 
 def test_a_cache_that_is_no_folder_is_done_without(empty, random_graph, random_images):
@@ -197,7 +302,9 @@ def test_a_cache_that_is_no_folder_is_done_without(empty, random_graph, random_i
     empty.write_text("a file")
     graph = random_graph(0)
     images = random_images(graph, 2)
-    assert (NativeProgram(graph, library(CHEAP)).logits(images) == reference.run(graph, images)).all()
+    with pytest.warns(RuntimeWarning, match="cannot be kept"):
+        found = library(CHEAP)
+    assert (NativeProgram(graph, found).logits(images) == reference.run(graph, images)).all()
 
 
 def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):

@@ -1,12 +1,14 @@
 """C sources, compiled once for this machine and kept in the user's cache folder.
 
 The name of a built library holds a hash of its source, the flags, the compiler's version and the CPU, so that a change
-of any of them builds anew. It is built beside its place and renamed into it: processes that build at once do not meet.
+of any of them builds anew; and a hash of the library itself, so that one that is damaged is not loaded but built again.
+It is written beside its place and renamed into it: processes that build at once do not meet.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import platform
@@ -20,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import MissingDependencyError, RunError
-from .files import write_file
+from .files import replace_file
 
 Command = tuple[str, ...]
 
@@ -34,6 +36,11 @@ _ALWAYS = ("-std=c99", "-fPIC", "-shared")
 _COMPILERS = ("cc", "gcc", "clang")
 _ZIG = ("cc", "-fno-sanitize=undefined")  # zig checks what it builds without optimisation, unless told not to
 _PATIENCE = 300  # seconds for a compiler
+_NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+
+
+class _InVainError(MissingDependencyError):
+    """A failure that other flags would meet too."""
 
 
 def compiler() -> str:
@@ -82,12 +89,14 @@ class Library:
         name: in messages.
         folder: of its files.
         instead: what a user may do who cannot build it, in messages.
+        functions: that it has.
         options, libraries: for the compiler, whatever it builds for.
     """
 
     name: str
     folder: Path
     instead: str
+    functions: tuple[str, ...]
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
 
@@ -100,6 +109,8 @@ class Library:
 
         Args:
             flags: for the compiler; by default those for this very CPU, or plainer ones where it does not know them.
+
+        Where the cache folder cannot be written, it is built for this process alone, with a warning.
 
         Raises:
             MissingDependencyError: there is no compiler, or it does not work.
@@ -114,39 +125,78 @@ class Library:
         if flags is not None:
             return self._loaded(cc, flags)
         for fast in _understood(cc, NATIVE, ("-O3", "-march=native")):
-            with suppress(MissingDependencyError):
-                return self._loaded(cc, fast)
+            if (found := self._tried(cc, fast)) is not None:
+                return found
         for slower in _understood(cc, PORTABLE, ("-O3",)):
-            with suppress(MissingDependencyError):
-                return self._slower(cc, slower)
-        return self._slower(cc, PLAIN)
+            if (found := self._tried(cc, slower)) is not None:
+                return self._slower(cc, found)
+        return self._slower(cc, self._loaded(cc, PLAIN))
 
-    def _slower(self, cc: Command, flags: tuple[str, ...]) -> ctypes.CDLL:
-        built = self._loaded(cc, flags)
-        warnings.warn(
-            f"the C compiler {cc[0]} cannot build for this very CPU: the {self.name} is built for any, and is slower",
-            RuntimeWarning,
-            stacklevel=5,
-        )
+    def _tried(self, cc: Command, flags: tuple[str, ...]) -> ctypes.CDLL | None:
+        """The library; None where other flags may do."""
+        try:
+            return self._loaded(cc, flags)
+        except _InVainError:
+            raise
+        except MissingDependencyError:
+            return None
+
+    def _slower(self, cc: Command, built: ctypes.CDLL) -> ctypes.CDLL:
+        _warn(f"the C compiler {cc[0]} cannot build for this very CPU: the {self.name} is built for any, and is slower")
         return built
 
     def _loaded(self, cc: Command, flags: tuple[str, ...]) -> ctypes.CDLL:
-        path = cache_folder() / f"spq-{self._key(cc, flags)}.so"
-        with suppress(OSError):  # not there yet, or damaged
-            return ctypes.CDLL(str(path))
+        key = self._key(cc, flags)
+        for path in _kept(key):
+            if _whole(path):
+                with suppress(OSError, MissingDependencyError):  # of another machine, perhaps
+                    return self._opened(cc, path)
+            with suppress(OSError):
+                path.unlink()
         try:
-            write_file(path, lambda beside: self._compile(cc, flags, beside))
-            return ctypes.CDLL(str(path))
-        except (RunError, OSError):  # no room in the cache folder, or nothing may be loaded from it
-            with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder:
-                once = Path(folder) / path.name
+            with tempfile.TemporaryDirectory(prefix="spquant_snn-", ignore_cleanup_errors=True) as folder:
+                once = Path(folder) / "spq.so"
                 self._compile(cc, flags, once)
-                try:
-                    return ctypes.CDLL(str(once))
-                except OSError as error:
-                    raise MissingDependencyError(
-                        f"what {cc[0]} built for the {self.name} cannot be loaded ({error}): repair it"
-                    ) from error
+                return self._keep(cc, key, once)
+        except OSError as error:  # of the temporary folder
+            raise _InVainError(
+                f"there is no folder to build the {self.name} in ({error.strerror or error}): set TMPDIR to one"
+            ) from error
+
+    def _keep(self, cc: Command, key: str, once: Path) -> ctypes.CDLL:
+        """The library that was built as ``once``, from the cache if it could be put there."""
+        data = once.read_bytes()
+        path = cache_folder() / f"spq-{key}-{hashlib.sha256(data).hexdigest()}.so"
+        try:
+            replace_file(path, data)
+            reason = ""
+            with suppress(OSError):  # that nothing may be loaded from
+                return self._opened(cc, path)
+        except (RunError, OSError) as error:
+            reason = str(error)
+        except MissingDependencyError:
+            path.unlink(missing_ok=True)
+            raise
+        try:
+            found = self._opened(cc, once)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise MissingDependencyError(
+                f"what {cc[0]} built for the {self.name} cannot be loaded ({error}): repair it"
+            ) from error
+        why = reason or f"nothing can be loaded from {path.parent}: set XDG_CACHE_HOME to another folder"
+        _warn(f"the {self.name} is built again at every start, for it cannot be kept: {why}")
+        return found
+
+    def _opened(self, cc: Command, path: Path) -> ctypes.CDLL:
+        library = ctypes.CDLL(str(path))
+        missing = [name for name in self.functions if not hasattr(library, name)]
+        if missing:
+            raise MissingDependencyError(
+                f"what {cc[0]} built for the {self.name} has no function {missing[0]}: repair it"
+            )
+        return library
 
     def _compile(self, cc: Command, flags: tuple[str, ...], target: Path) -> None:
         sources = [str(path) for path in self.sources() if path.suffix == ".c"]
@@ -154,6 +204,10 @@ class Library:
         if ended.returncode != 0 or not target.is_file():
             lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
             said = (lines or ["it says nothing"])[0].strip()
+            if any(reason in ended.stderr for reason in _NO_ROOM):
+                raise _InVainError(
+                    f"there is no room to build the {self.name} ({said}): make some, or set TMPDIR to a folder that has"
+                )
             raise MissingDependencyError(f"the C compiler {cc[0]} failed to build the {self.name} ({said}): repair it")
 
     def _key(self, cc: Command, flags: tuple[str, ...]) -> str:
@@ -177,6 +231,24 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache") / "spquant_snn"
 
 
+def _kept(key: str) -> list[Path]:
+    """What the cache has of this name; several, where a compiler does not write the same twice."""
+    with suppress(OSError):
+        return sorted(cache_folder().glob(f"spq-{key}-*.so"))
+    return []
+
+
+def _whole(path: Path) -> bool:
+    """Whether a library is as it was when it was built."""
+    with suppress(OSError):
+        return path.stem.endswith(f"-{hashlib.sha256(path.read_bytes()).hexdigest()}")
+    return False
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=6)
+
+
 def _version(cc: Command) -> str:
     ended = _run(cc, [*cc, "--version"])
     if ended.returncode != 0:
@@ -190,7 +262,7 @@ def _run(cc: Command, call: list[str]) -> subprocess.CompletedProcess[str]:
             call, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE, env=_plain()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingDependencyError(f"the C compiler {cc[0]} does not run ({error}): repair it") from error
+        raise _InVainError(f"the C compiler {cc[0]} does not run ({error}): repair it") from error
 
 
 def _plain() -> dict[str, str]:

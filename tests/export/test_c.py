@@ -15,6 +15,7 @@ from residual import residual_graph
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.folder import write_folder
+from spquant_snn.export.library import PLAIN, Shape
 from spquant_snn.export.render import identifiers
 from spquant_snn.export.used import SOURCES
 from spquant_snn.export.vectors import Vector
@@ -23,6 +24,7 @@ from spquant_snn.integer.file import load_graph, to_bytes
 
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wundef", "-Wshadow", "-Wno-overlength-strings")
 C_FILES = (*SOURCES, "model.c", "model_selftest.c")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ALONE = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-jump-tables")
 POOLED = (21, 1.58, 1.58, "zero")  # a sum-pool behind its second convolution
 
@@ -53,8 +55,8 @@ int main(void) {
 """
 
 
-def compiled(folder, target, *flags):
-    (folder / "main_of_test.c").write_text(MAIN)
+def compiled(folder, target, *flags, program=MAIN):
+    (folder / "main_of_test.c").write_text(program)
     files = [str(folder / name) for name in (*C_FILES, "main_of_test.c")]
     ended = subprocess.run(
         ["gcc", *CLEAN, *flags, f"-DSEQUENCE={SEQUENCE}", *files, "-o", str(target)],
@@ -109,13 +111,83 @@ def test_little_flash_runs_as_the_reference(firmware, tmp_path):
 
 def check_runs(made, tmp_path):
     folder, graph, images, _ = made
-    code, lines = said(compiled(folder, tmp_path / "main", "-O1", "-fsanitize=address,undefined"), images)
+    code, lines = said(compiled(folder, tmp_path / "main", "-O1", *SANITIZED), images)
     expected = []
     for t, row in enumerate(reference.run(graph, images)):
         sequence = images[SEQUENCE * (t // SEQUENCE) : t + 1, None]  # the images since the last reset, as frames
         expected.append(" ".join(map(str, [row.argmax(), *row, "so far", *reference.run(graph, sequence)[0]])))
     assert code == 0, lines
     assert lines == expected
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
+def test_arenas_need_not_lie_at_more_than_a_word(firmware, tmp_path, drawn, gated):
+    made = firmware(*drawn, gated=gated)
+    source = (made[0] / "model.c").read_text()
+    moved = re.sub(
+        r"^(?:static )?uint32_t (\w+_arena)\[(\d+)\];$",
+        r"""extern uint32_t \1[\2];
+uint32_t moved_\1[\2 + 1] __attribute__((aligned(64)));
+__asm__(".globl \1\\n.set \1, moved_\1 + 4");""",
+        source,
+        flags=re.MULTILINE,
+    )
+    assert moved.count("aligned(64)") == 2
+    (made[0] / "model.c").write_text(moved)
+    check_runs(made, tmp_path)
+
+
+MISUSED = """
+#include "model.h"
+#include <stdio.h>
+static uint8_t image[MODEL_PIXELS];
+int main(void) {
+    int32_t logits[MODEL_CLASSES];
+    const int wrong[] = {-1, MODEL_LAYERS, MODEL_LAYERS + 1, -2147483647 - 1, 2147483647};
+    for (int i = 0; i < 5; i++)
+        if (model_layer(wrong[i])) return 1;
+    for (int i = 0; i < MODEL_LAYERS; i++)
+        if (!model_layer(i)) return 2;
+    if (model_run(0, logits) != -1 || model_run(image, 0) != -1 || model_run(0, 0) != -1) return 3;
+    if (model_step(image) || model_step(0)) return 4; /* before the first reset */
+    int best = model_run(image, logits);
+    if (best < 0 || best >= MODEL_CLASSES) return 5;
+    if (model_step(image)) return 6; /* which model_run is not */
+    model_reset();
+    if (model_step(0)) return 7;
+    int32_t taken = 0;
+    while (taken < 9 && model_step(image)) taken++;
+    if (taken != (MODEL_MOST_STEPS < 9 ? MODEL_MOST_STEPS : 9)) return 8; /* NULL was no step */
+    model_reset();
+    if (!model_step(image)) return 9;
+    return model_selftest() ? 10 : 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("most", [None, 1, 4])
+def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_images, most):
+    graph = random_graph(12)
+    if most is not None:
+        bias = np.full(graph.classes, ((1 << 31) - 1) // (most + 1) + 1, np.int32)
+        graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
+    export_c(graph, random_images(graph, 2), tmp_path / "fw", "misused")
+    target = compiled(tmp_path / "fw", tmp_path / "main", "-O1", *SANITIZED, program=MISUSED)
+    assert subprocess.run([target], check=False).returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("define", [("-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"), ("-D__ARMEB__",)])
+@pytest.mark.parametrize("shape", [PLAIN, Shape(amalgamate=True)])
+def test_a_big_endian_processor_is_refused_when_it_is_compiled(firmware, define, shape):
+    folder, *_ = firmware(12, shape=shape)
+    for source in folder.glob("*.c"):
+        call = ["gcc", "-std=c99", "-w", *define, "-fsyntax-only", str(source)]
+        ended = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert ended.returncode != 0
+        assert '#error "spq runs on little-endian processors alone' in ended.stderr
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

@@ -20,7 +20,7 @@ from spquant_snn.runtime.arena import Region
 from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body, PoolPlan
 from spquant_snn.runtime.structs import Network
 
 GUARD, MARK = 256, 0xA5
@@ -278,12 +278,62 @@ def test_c_refuses_another_layout_or_a_smaller_arena(program, random_graph):
     assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size) == 0
 
 
+HUGE = ((1 << 31) - 1, 1 << 30, (1 << 16) + 1, 1 << 16)
+SIZES = (
+    "channels",
+    "height",
+    "width",
+    "kernel_height",
+    "window",
+    "out_height",
+    "out_width",
+    "outputs",
+    "tiles",
+    "units",
+)
+ALONE_IT_FITS = ("kernel_width", "row", "pad_height", "pad_width", "slide_height", "slide_width", "step_height")
+
+
+def with_first(plan, **fields):
+    """The plan with other numbers in the connection of its first layer."""
+    first = plan.layers[0]
+    changed = dataclasses.replace(first, connection=dataclasses.replace(first.connection, **fields))
+    return dataclasses.replace(plan, layers=(changed, *plan.layers[1:]))
+
+
+def code_of(run, plan):
+    return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_c_refuses_sizes_that_are_too_large_or_wrap_around(program, random_graph, seed):
+    """Several at a time: their products are often zero, or small, modulo 2^32 and 2^64."""
+    run, rng = program(random_graph(seed)), np.random.default_rng(seed)
+    for name in SIZES:
+        assert code_of(run, with_first(run.plan, **{name: -1})) != 0
+    for _ in range(200):
+        chosen = [rng.choice(SIZES), *rng.choice(SIZES + ALONE_IT_FITS, rng.integers(6), replace=False)]
+        fields = {str(name): int(rng.choice(HUGE)) for name in chosen}
+        assert code_of(run, with_first(run.plan, **fields)) != 0, fields
+
+
+@pytest.mark.parametrize("channels", [4, 1 << 10])
+def test_c_refuses_an_input_before_a_pool_whose_bytes_wrap_around_to_none(program, random_graph, channels):
+    run = program(random_graph(0))
+    side = 1 << 30
+    pool = PoolPlan(1, side, 1, 1, 1)
+    plan = with_first(run.plan, source_height=side, source_width=side, channels=channels, pool_count=1, pools=(pool,),
+                      height=1, width=1, kernel_height=1, kernel_width=1, out_height=1, out_width=1, form=ADD16,
+                      pad_height=0, pad_width=0, codes16=np.zeros(1, np.int16))  # fmt: skip
+    assert code_of(run, plan) != 0
+
+
 def test_c_refuses_half_tiles_of_neurons_whose_vectors_are_whole_tiles(program, wide):
     run = program(wide((3, 13, 13), size=5))
     first = run.plan.layers[0]
     half = dataclasses.replace(first, connection=dataclasses.replace(first.connection, units=1, row=16))
     plan = dataclasses.replace(run.plan, layers=(half, *run.plan.layers[1:]))
-    found = run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    found = run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
     assert found == (0 if run.body == Body.PORTABLE else 2)
 
 
@@ -294,7 +344,7 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph
         plan = plan_network(run.graph, body=run.body, streams=streams)
 
         def code(plan, run=run):
-            return run._library.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+            return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
 
         assert code(plan) == 0
         for field in dataclasses.fields(plan.scratch):

@@ -1,7 +1,9 @@
 """What a stream keeps between pushes: how long it may be, its logits, its latency, and what ends it."""
 
+import copy
 import dataclasses
 import itertools
+import pickle
 import threading
 
 import numpy as np
@@ -139,3 +141,40 @@ def test_a_stream_says_what_it_is(program):
     assert isinstance(net, Stream)
     shape = "x".join(map(str, graph.input_shape))
     assert repr(net) == f"Stream({shape} -> {graph.classes}, 1 of at most {net.longest:,} frames)"
+
+
+COPIES = {"copied": copy.copy, "deep": copy.deepcopy, "pickled": lambda net: pickle.loads(pickle.dumps(net))}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("seed", [1, 2, 5, 9, RARE, RARE + 1])
+def test_a_copy_of_a_stream_goes_on_from_the_same_state_by_itself(program, how, seed):
+    graph = random_graph(seed)
+    frames = random_frames(graph, 6, seed)
+    net = program(graph).stream()
+    for frame in frames[:3]:
+        net.push(frame)
+    other = COPIES[how](net)
+    assert (other.steps, other.predict(), other.latency, repr(other)) == (3, net.predict(), net.latency, repr(net))
+    for stream_, rest in ((net, frames[3:5]), (other, frames[4:6]), (net, frames[5:6])):
+        for frame in rest:
+            stream_.push(frame)
+    assert np.array_equal(net.logits, batch(graph, frames))
+    assert np.array_equal(other.logits, batch(graph, [*frames[:3], *frames[4:]]))
+    other.reset()
+    assert np.array_equal(other.push(frames[0]), batch(graph, frames[:1]))
+    assert net.steps == 6
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_what_is_closed(how):
+    graph = random_graph(2)
+    net = NativeProgram(graph).stream()
+    net.push(random_frames(graph, 1, 2)[0])
+    net.close()
+    assert np.array_equal(COPIES[how](net).logits, net.logits)
+    with NativeProgram(graph) as native:
+        net = native.stream()
+    for closed in (native, net):
+        with pytest.raises(RunError, match="this program is closed"):
+            COPIES[how](closed)

@@ -164,6 +164,18 @@ def test_a_missing_file_is_named(run, missing):
         load_network(run.path)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_allocated_for_weights_that_are_not_there(run, monkeypatch, there):
+    record = json.loads(run.record.read_text())
+    run.record.write_text(json.dumps(record | {"input_shape": [1, 1 << 20, 1 << 20]}))
+    if not there:
+        run.weights.unlink()
+    monkeypatch.setattr("spquant_snn.train.run.build_network", lambda *arguments: pytest.fail("allocated"))
+    error, said = (FileFormatError, "of different sizes") if there else (RunError, "holds no model.safetensors")
+    with pytest.raises(error, match=said):
+        load_network(run.path)
+
+
 def test_a_network_given_in_python_is_not_guessed(run):
     save_config(TrainConfig(model="custom"), run.config)
     with pytest.raises(RunError, match="was given in Python, not by name"):

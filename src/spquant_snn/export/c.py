@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -145,7 +146,7 @@ def firmware_files(
         "title": commentable(title),
         "version": package_version(),
         "shape": graph.input_shape,
-        "pixels": int(np.prod(graph.input_shape)),
+        "pixels": math.prod(graph.input_shape),
         "classes": graph.classes,
         "timesteps": graph.timesteps,
         "longest": _INT32 // max(most, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,11 +52,17 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         fields.integers("input_shape", (3,), 1, 65535)
         fields.integer("classes", 1, 1 << 31)
         fields.flag("small")
+        fields.integer("timesteps", 1, 1 << 31)
         if fields.has("dataset"):
             fields.text("dataset", 256)
-        fields.texts("layers", 1025, 256)
-        if any(".." in Path(name).parts or os.path.isabs(name) for name in fields.texts("sources", 1024, 256)):
-            raise Flaw("a source lies outside its folder")
+        elif "dataset" not in fields.names():
+            raise Flaw("it has no key 'dataset'")
+        layers, sources = fields.texts("layers", 1025, 256), fields.texts("sources", 1024, 256)
+        if not layers or not sources:
+            raise Flaw("layers or sources are none")
+        for name in sources:
+            if re.fullmatch(r"(src/)?\w+\.c", name, re.ASCII) is None:
+                raise Flaw(f"sources holds {short(name)}, which is no source of its folder")
     return held
 
 

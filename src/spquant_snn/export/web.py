@@ -7,6 +7,7 @@ The page is one file that loads nothing: its module, its test images and its scr
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -257,7 +258,7 @@ def _cube(shape: Shape) -> list[int]:
 
 
 def _places(shape: Shape) -> int:
-    return int(np.prod(shape[1:]))
+    return math.prod(shape[1:])
 
 
 def _facts(graph: Graph, size: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,7 @@ class Connection:
 
     def pooled_shape(self, shape: Shape) -> Shape:
         """Shape behind the pools on the input."""
+        check_size(shape, self.name)
         for pool in self.pools:
             check(len(shape) == 3, self.name, f"a pool cannot work on an input of shape {shape}")
             shape = (shape[0], *pool.size(*shape[1:]))
@@ -96,25 +98,40 @@ class Connection:
         shape = self.pooled_shape(shape)
         outputs, inputs = self.codes.shape[:2]
         if not self.convolves:
-            check(
-                int(np.prod(shape)) == inputs, self.name, f"an input of shape {shape} does not have {inputs} elements"
-            )
+            check(math.prod(shape) == inputs, self.name, f"an input of shape {shape} does not have {inputs} elements")
             return (outputs,)
         check(
             len(shape) == 3 and shape[0] == inputs * self.groups,
             self.name,
             f"an input of shape {shape} does not have {inputs * self.groups} channels",
         )
-        height, width = (
-            (size + 2 * pad - kernel) // stride + 1
-            for size, pad, kernel, stride in zip(
-                shape[1:], self.padding, self.codes.shape[2:], self.stride, strict=True
-            )
-        )
+        check_size(self._padded(shape), self.name)
+        height, width = self._places(shape)
+        check_size((outputs, height, width), self.name)
         if self.sum_pool is not None:
             height, width = self.sum_pool.size(height, width)
         check(height >= 1 and width >= 1, self.name, f"nothing is left of an input of shape {shape}")
         return (outputs, height, width)
+
+    def sums_of(self, shape: Shape) -> int:
+        """How many sums there are before they are pooled, for an input of ``shape`` that fits."""
+        return len(self.codes) * (math.prod(self._places(self.pooled_shape(shape))) if self.convolves else 1)
+
+    def looked_at(self, shape: Shape) -> int:
+        """How many values the sums of one output channel look at, each as often as they do."""
+        places = math.prod(self._places(self.pooled_shape(shape))) if self.convolves else 1
+        return places * (self.codes.size // len(self.codes))
+
+    def _padded(self, shape: Shape) -> Shape:
+        return (shape[0], *(size + 2 * pad for size, pad in zip(shape[1:], self.padding, strict=True)))
+
+    def _places(self, shape: Shape) -> tuple[int, int]:
+        """Rows and columns of the sums, of an input behind its pools."""
+        height, width = (
+            (size - kernel) // stride + 1
+            for size, kernel, stride in zip(self._padded(shape)[1:], self.codes.shape[2:], self.stride, strict=True)
+        )
+        return height, width
 
     def largest_input(self, largest: int) -> int:
         """The largest value behind the pools, of inputs 0 .. ``largest``."""
@@ -169,6 +186,11 @@ class Shortcut:
         """[O] the largest absolute value that it adds."""
         reach: NDArray[np.int64] = self.connection.reach(1) << self.shift
         return reach
+
+
+def check_size(shape: Shape, name: str) -> None:
+    """Raise ModelError unless every value of a shape has a number below 2^31."""
+    check(math.prod(shape) <= INT32, name, f"{'x'.join(map(str, shape))} values are more than 31 bits can count")
 
 
 def check(holds: bool, name: str, wrong: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..quant.fold import Int64
 from ..quant.pool import Pool
 from .graph import Connection, Shape
+from .repeated import repeated_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,30 +46,49 @@ def fanout(connection: Connection, shape: Shape) -> Fanout:
     # [groups, O/groups, I/groups, kh, kw] -> [C, kh, kw]: outputs behind each tap
     kernel = connection.codes.shape[2:]
     taps = nonzero.reshape(connection.groups, -1, *connection.codes.shape[1:]).sum(1).reshape(-1, *kernel)
-    whole = np.full_like(taps, outputs // connection.groups)
-    plain = [_touches(connection, axis, inner[1 + axis], unpooled[1 + axis], None) for axis in (0, 1)]
-    every = _reached(plain, whole)
-    if connection.sum_pool is None:
-        return Fanout(every, _reached(plain, taps), every)
+    reached = taps
+    for axis in (0, 1):
+        reached = _reached(reached, 1 + axis, connection, axis, inner[1 + axis], unpooled[1 + axis])
     sizes = connection.output_shape(shape)
-    folded = [_touches(connection, axis, inner[1 + axis], sizes[1 + axis], connection.sum_pool) for axis in (0, 1)]
-    wide = np.full((inner[0], folded[0].shape[1], folded[1].shape[1]), outputs // connection.groups, np.int64)
-    return Fanout(every, _reached(plain, taps), _reached(folded, wide))
+    return Fanout(_all(connection, inner, unpooled, None), reached, _all(connection, inner, sizes, connection.sum_pool))
 
 
-def _touches(connection: Connection, axis: int, size: int, outputs: int, pool: Pool | None) -> Int64:
-    """[size, offsets] 1 where an input position lies under an offset of the kernel at some output, along one axis."""
-    kernel, stride, padding = connection.codes.shape[2 + axis], connection.stride[axis], connection.padding[axis]
-    offsets, step = np.arange(kernel), stride
-    if pool is not None:
-        offsets = np.unique(offsets[:, None] + stride * np.arange(pool.kernel))
-        step *= pool.stride
-    start = np.arange(size)[:, None] + padding - offsets  # of the output's window, if this is a whole step
-    found: NDArray[np.bool_] = (start % step == 0) & (start >= 0) & (start < step * outputs)
-    return found.astype(np.int64)
+def _all(connection: Connection, inner: Shape, outputs: Shape, pool: Pool | None) -> Int64:
+    """[C, H, W] synapses, whatever their weight, of a kernel into which a pool is folded: the same in each channel."""
+    rows, columns = (
+        _reached(_offsets(connection, axis, pool), 0, connection, axis, inner[1 + axis], outputs[1 + axis], pool)
+        for axis in (0, 1)
+    )
+    count = len(connection.codes) // connection.groups
+    return np.broadcast_to(count * rows[:, None] * columns, inner)
 
 
-def _reached(touches: list[Int64], taps: Int64) -> Int64:
-    """[C, H, W]: for every input the sum of ``taps`` [C, offsets, offsets] that touch it."""
-    reached: Int64 = touches[0] @ taps @ touches[1].T
-    return reached
+def _offsets(connection: Connection, axis: int, pool: Pool | None) -> Int64:
+    """[k] 1 where a kernel has weights along an axis, 0 between them."""
+    weights = np.ones(connection.codes.shape[2 + axis], np.int64)
+    if pool is None:
+        return weights
+    return (repeated_sums(weights, 0, pool.kernel, connection.stride[axis]) > 0).astype(np.int64)
+
+
+def _reached(
+    taps: Int64, at: int, connection: Connection, axis: int, size: int, outputs: int, pool: Pool | None = None
+) -> Int64:
+    """For each of ``size`` inputs along an axis, the sum of the taps, which lie along axis ``at``, that meet it at some
+    output; padding meets the others."""
+    step = connection.stride[axis] * (pool.stride if pool is not None else 1)
+    padding, kernel = connection.padding[axis], taps.shape[at]
+    first = min(outputs, max(0, -(-(padding - kernel + 1) // step)))  # the outputs before see padding alone
+    count = max(0, min(outputs, (padding + size - 1) // step + 1) - first)  # as do those behind
+    found = np.moveaxis(np.zeros_like(taps, shape=_replaced(taps.shape, at, size)), at, -1)
+    if count:
+        sums = np.moveaxis(repeated_sums(taps, at, count, step), at, -1)
+        start = padding - first * step  # of the input, in what was summed
+        low, high = max(0, -start), min(size, sums.shape[-1] - start)
+        if low < high:
+            found[..., low:high] = sums[..., low + start : high + start]
+    return np.moveaxis(found, -1, at)
+
+
+def _replaced(shape: Shape, at: int, size: int) -> Shape:
+    return (*shape[:at], size, *shape[at + 1 :])

@@ -5,6 +5,7 @@ A graph is checked when it is made: whoever holds one may run it without a furth
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Neuron, Scaled, Table
 from ..quant.grids import STATE_GRIDS
-from .connection import INT32, Connection, Shape, Shortcut, check
+from .connection import INT32, Connection, Shape, Shortcut, check, check_size
 
 __all__ = ["PIXEL", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut"]
 
@@ -93,7 +94,7 @@ class Layer:
         """Prove that what the gate adds up fits int32 for inputs of ``shape``."""
         if self.gate is None:
             return
-        inputs = int(np.prod(self.connection.pooled_shape(shape)))
+        inputs = math.prod(self.connection.pooled_shape(shape))
         codes = BLOCK * max(-self.neuron.low, self.neuron.high)
         count, code = (np.abs(x.astype(np.int64)).max() for x in (self.gate.count, self.gate.code))
         check(int(count) * inputs + int(code) * codes <= INT32, self.connection.name, "the gate leaves 32 bits")
@@ -181,6 +182,7 @@ class Graph:
             "input",
             f"an image of shape {self.input_shape} does not exist",
         )
+        check_size(self.input_shape, "input")
         check(1 <= self.timesteps <= 1024, "input", f"{self.timesteps} time steps are out of range")
         check(len(self.layers) > 0, "graph", "there is no layer of neurons")
         shape: Shape = self.input_shape
@@ -238,8 +240,5 @@ class Graph:
     def state_bytes(self) -> float:
         """Bytes of all stored codes of one image at their width."""
         return (
-            sum(
-                float(np.prod(shape)) * layer.neuron.bits for shape, layer in zip(self.shapes, self.layers, strict=True)
-            )
-            / 8
+            sum(math.prod(shape) * layer.neuron.bits for shape, layer in zip(self.shapes, self.layers, strict=True)) / 8
         )

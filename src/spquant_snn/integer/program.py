@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, ModelError
+from ..errors import DataError, ModelError, RunError
 from ..quant.fold import Int32, Int64
 from . import reference
 from .graph import Graph
@@ -36,6 +36,9 @@ class Program:
         [T, N, C, H, W]  sequences of T frames, one a step
 
     Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W].
+
+    A program can be pickled and copied, so that the processes of a pool and the workers of a loader may have it; where
+    a pickled one is read again, its engine is built again.
     """
 
     graph: Graph
@@ -75,19 +78,18 @@ class Program:
 
         Raises:
             DataError: the images have another dtype or shape, or there are none.
-            ConfigError: ``batch_size`` is not a whole number above zero.
+            ConfigError: ``batch_size`` or ``threads`` is not a whole number above zero.
+            ModelError, RunError: it takes more memory than there is.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ConfigError(f"batch_size must be a whole number above zero, not {batch_size!r}")
+        batch_size, threads = reference.check_count("batch_size", batch_size), reference.check_count("threads", threads)
         batch = self._batch(images)
-        if self.engine is not None:
-            return self.engine.logits(batch, threads)
-        sequences = batch.ndim == 5
-        count = batch.shape[1] if sequences else batch.shape[0]
-        parts = (slice(start, start + int(batch_size)) for start in range(0, count, int(batch_size)))
-        return np.concatenate(
-            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
-        )
+        try:
+            return self._run(batch, batch_size, threads)
+        except MemoryError as error:
+            raise RunError(
+                f"there is no memory to run {batch.shape[-4]:,} images at once: give fewer, a smaller batch_size or "
+                "fewer threads"
+            ) from error
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
         """The network for frames or events that come one after the other, with a state of its own.
@@ -99,6 +101,16 @@ class Program:
             ConfigError: the network takes no events, or none of such a sensor.
         """
         return Stream(self.graph, self.engine.stepper() if self.engine else ReferenceStepper(self.graph), sensor)
+
+    def _run(self, batch: UInt8, batch_size: int, threads: int) -> Int32:
+        if self.engine is not None:
+            return self.engine.logits(batch, threads)
+        sequences = batch.ndim == 5
+        count = batch.shape[-4]
+        parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
+        return np.concatenate(
+            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
+        )
 
     def _batch(self, images: Any) -> UInt8:
         """Images [N, C, H, W] or sequences [T, N, C, H, W]."""

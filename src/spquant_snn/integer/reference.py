@@ -6,16 +6,18 @@ Each function is one line of the definition: pool, sum, add the shortcut, gate, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..quant.blocks import BLOCK, BlockGate, blocks_of
 from ..quant.fold import Int32, Int64, Neuron, Table
 from ..quant.pool import Pool
 from .graph import PIXEL, Connection, Graph, Readout, Shortcut
+from .memory import refuse_beyond_reference
 
 Spikes = NDArray[np.bool_]
 Probe = Callable[[str, Spikes, Int32], None]
@@ -33,11 +35,13 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
 
     Raises:
         DataError: the images have another dtype or shape.
+        ModelError: one image alone needs more memory than this machine has, or the logits could leave 32 bits.
     """
     check_images(graph, images)
     still = images.ndim == 4
     steps = graph.timesteps if still else len(images)
     graph.readout.check_bounds(1, steps)
+    refuse_beyond_reference(graph, steps)
     x: Int32 = images.astype(np.int32)
     passed = {shortcut.source: x for shortcut in graph.shortcuts}  # spikes that are taken again
     for i, layer in enumerate(graph.layers):
@@ -219,3 +223,14 @@ def check_images(graph: Graph, images: NDArray[np.generic]) -> None:
         raise DataError(
             f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(images.shape)}"
         )
+
+
+def check_count(name: str, value: Any) -> int:
+    """A whole number above zero, which the option ``name`` must be.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name} must be a whole number above zero, not {value!r}")
+    return int(value)

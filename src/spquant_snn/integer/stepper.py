@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..quant.fold import Int32
 from . import reference
 from .graph import PIXEL, Graph
+from .memory import refuse_beyond_reference
 
 UInt8 = NDArray[np.uint8]
 
@@ -29,6 +30,7 @@ class ReferenceStepper:
     """A step of the reference; a stored code takes a byte."""
 
     def __init__(self, graph: Graph) -> None:
+        refuse_beyond_reference(graph, 1)
         self._graph = graph
         self.reset()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -44,7 +45,8 @@ class Stream:
     """A network between two frames: what its neurons store is its own, and lasts until ``reset``.
 
     The logits after T frames are those of a sequence of these T frames. ``Program.stream`` makes streams; any number of
-    them may be open. Each is safe to use from several threads, one push after the other.
+    them may be open. A copy, pickled or not, goes on from the same frames by itself. Each is safe to use from several
+    threads, one push after the other.
 
     Args:
         graph: the network.
@@ -156,6 +158,17 @@ class Stream:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With a copy of what the neurons store: a stream and its copy go on from here, each by itself."""
+        with self._lock:
+            state = self.__dict__ | {"_stepper": copy(self._stepper), "_seconds": self._seconds.copy()}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self._graph.input_shape))

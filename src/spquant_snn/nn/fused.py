@@ -35,6 +35,7 @@ NEURON = Library(
     "fused neuron",
     Path(__file__).parent / "csrc",
     "the plain form, which trains slower",
+    ("neuron_forward", "neuron_backward", "spikes_narrow", "spikes_pack", "spikes_unpack", "spikes_unpack_bf16"),
     ("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
     ("-lm",),
 )

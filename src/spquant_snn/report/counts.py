@@ -14,6 +14,7 @@ Dense operations of a still image's first layer are counted once, because its su
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -180,7 +181,7 @@ def count_traces(
     ]
     beside = [_Tally(wiring.inputs[shortcut.source + 1]) for shortcut in wiring.shortcuts]
     blocks = [BlockCounter(layer, wiring.inputs[i], i == 0) for i, layer in enumerate(wiring.layers)]
-    neurons = sum(int(np.prod(shape)) for shape in wiring.inputs[1:])
+    neurons = sum(math.prod(shape) for shape in wiring.inputs[1:])
     batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
     right = 0
     for start in range(0, total, batch):
@@ -252,7 +253,7 @@ def _layer(
     connection, shape, passes = wiring.connections[index], wiring.inputs[index], 1 if still else steps
     reach = fanout(connection, shape)
     hidden = index < len(wiring.state_bits)
-    neurons = int(np.prod(wiring.inputs[index + 1])) if hidden else 0
+    neurons = math.prod(wiring.inputs[index + 1]) if hidden else 0
 
     def mean(synapses: Int64, less: int) -> float:
         return (int((tally.active * synapses).sum()) - less) / images
@@ -260,7 +261,7 @@ def _layer(
     return LayerCounts(
         name=connection.name,
         pixels=index == 0,
-        inputs=int(np.prod(shape)),
+        inputs=math.prod(shape),
         gathered=connection.largest_input(1),
         terms=connection.codes[0].size * (connection.sum_pool.area if connection.sum_pool else 1),
         weights=connection.codes.size,
@@ -295,7 +296,7 @@ def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts
     return LayerCounts(
         name=connection.name,
         pixels=False,
-        inputs=int(np.prod(shape)),
+        inputs=math.prod(shape),
         gathered=1,
         terms=connection.codes[0].size,
         weights=connection.codes.size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,4 +119,4 @@ def mosaic(values: NDArray[Any], gap: int, spacing: int = 1) -> NDArray[Any]:
 
 def shown(shape: Sequence[int]) -> int:
     """How many of the channels of a layer [C, H, W] or [F] a map shows, so that it stays readable; at least one."""
-    return min(shape[0], max(1, _SHOWN // int(np.prod(shape[1:]))))
+    return min(shape[0], max(1, _SHOWN // math.prod(shape[1:])))

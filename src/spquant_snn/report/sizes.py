@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from ..errors import ModelError
 from ..integer.graph import Graph
@@ -44,7 +43,7 @@ class Sizes:
 
 def sizes(graph: Graph) -> Sizes:
     """The sizes of a graph."""
-    neurons = [int(np.prod(shape)) for shape in graph.shapes]
+    neurons = [math.prod(shape) for shape in graph.shapes]
     states = [packed_size(n, layer.neuron.bits) for n, layer in zip(neurons, graph.layers, strict=True)]
     return Sizes(
         weights=sum(packed_size(connection.codes.size, connection.bits) for connection in graph.synapses),

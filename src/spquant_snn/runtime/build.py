@@ -8,7 +8,12 @@ from pathlib import Path
 
 from ..build import Library
 
-RUNTIME = Library("native runtime", Path(str(resources(__package__) / "csrc")), "the reference")
+RUNTIME = Library(
+    "native runtime",
+    Path(str(resources(__package__) / "csrc")),
+    "the reference",
+    ("spq_body", "spq_check", "spq_reset", "spq_step", "spq_batch"),
+)
 
 
 def sources() -> tuple[Path, ...]:

@@ -60,7 +60,7 @@ def plan_network(
     logits = arena.take(4 * LANES * readout.connection.tiles)
     scratch = _scratch(arena, parts, event)
     if arena.size > _INT32:
-        raise too_large("network", "the memory it needs")
+        raise too_large(layer_of_most(graph, parts), "what it needs of memory")
     return NetworkPlan(
         layout=LAYOUT,
         timesteps=graph.timesteps,
@@ -89,6 +89,17 @@ def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Synaps
         source = shapes[layer.shortcut.source + 1] if layer is not None and layer.shortcut is not None else ()
         parts.append(plan_connection(connection, shape, layer, body, i == 0, small, source))
     return tuple(parts)
+
+
+def layer_of_most(graph: Graph, parts: tuple[Synapses, ...]) -> str:
+    """The name of the layer that takes most of an arena."""
+
+    def need(connection: ConnectionPlan) -> int:
+        inputs = connection.source_height * connection.source_width * connection.channels
+        return inputs + connection.events + connection.row_of_sums + 4 * connection.words
+
+    needs = [(max(map(need, part.connections)), c.name) for part, c in zip(parts, graph.connections, strict=True)]
+    return max(needs)[1]
 
 
 def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Region]:

@@ -6,24 +6,27 @@ It computes what ``integer/reference.py`` computes, in every spike, stored code 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from ctypes import POINTER, c_int8, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError, RunError
+from ..errors import DataError, RunError
 from ..integer.graph import Graph, Shape
-from ..integer.reference import check_images
+from ..integer.memory import installed_memory, refuse_beyond_memory
+from ..integer.reference import check_count, check_images
 from ..integer.stream import Stream, longest
 from ..integer.verify import Trace
 from ..quant.fold import Int32, Int64
 from .build import library
-from .layout import plan_network, plan_synapses
+from .layout import layer_of_most, plan_network, plan_synapses
 from .placed import Placed, address
 from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
 from .stepper import NativeStepper
@@ -39,8 +42,9 @@ _TRACED = 1 << 26  # bytes of traces at a time
 class NativeProgram:
     """An integer graph, compiled and laid out for this machine.
 
-    Safe to use from several threads; each call borrows an arena for each of its own. A program that is closed, by
-    ``close``, a ``with`` block or when it is forgotten, has given back its threads and memory.
+    It can be copied and pickled. Safe to use from several threads; each call borrows an arena for each of its own. A
+    program that is closed, by ``close``, a ``with`` block or when it is forgotten, has given back its threads and
+    memory.
 
     Args:
         graph: what to run.
@@ -50,7 +54,7 @@ class NativeProgram:
 
     Raises:
         MissingDependencyError: there is no working C compiler: the reference needs none.
-        ModelError: the network is too large for the runtime.
+        ModelError: the network is too large for the runtime, or for the memory of this machine.
     """
 
     def __init__(
@@ -60,17 +64,24 @@ class NativeProgram:
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._closed = False
-        self._image_size = int(np.prod(graph.input_shape))
+        self._image_size = math.prod(graph.input_shape)
         self._lock = threading.Lock()
         self._guard = guard
-        self._library = _declared(built or library())
-        self.body = body_of(self._library) if body is None else body
+        self.built = _declared(built or library())
+        self._asked = body
+        self.body = body_of(self.built) if body is None else body
         self._synapses = plan_synapses(graph, self.body)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
+        refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._synapses))
         self.images = Placed(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
         self.longest = longest(graph)  # sequence whose logits are proven to fit
+
+    @property
+    def classes(self) -> int:
+        """How many there are to tell apart."""
+        return self.graph.classes
 
     def predict(self, images: UInt8, threads: int = 1) -> Int64:
         """The class of each image, int64 [N]: the first of the largest logits."""
@@ -90,12 +101,11 @@ class NativeProgram:
             ConfigError: ``threads`` is not a whole number above zero.
             RunError: the program is closed.
         """
-        if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-            raise ConfigError(f"threads must be a whole number above zero, not {threads!r}")
+        threads = check_count("threads", threads)
         batch = self._checked(images)
         count = batch.shape[-4]
         found = np.empty((count, self.graph.classes), np.int32)
-        threads = min(int(threads), count, _MOST_THREADS)
+        threads = min(threads, count, self._most_threads())
         if threads == 1:
             self._run(batch, 0, found)
             return found
@@ -144,7 +154,7 @@ class NativeProgram:
 
     def checked(self, layout: int, arena_size: int) -> int:
         """What C says to this network: 0, or why it will not run it."""
-        return int(self._library.spq_check(self.images.at, layout, arena_size))
+        return int(self.built.spq_check(self.images.at, layout, arena_size))
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
         """The network for frames or events that come one by one; see ``Program.stream``."""
@@ -152,8 +162,8 @@ class NativeProgram:
 
     def stepper(self) -> NativeStepper:
         """What a stream runs; once the program is closed, no more."""
-        self._check_open()
-        return NativeStepper(self._library, self.frames(), self.graph.classes, self._check_open)
+        self.check_open()
+        return NativeStepper(self)
 
     def close(self) -> None:
         """Give back threads and memory, and end all streams; may be called again."""
@@ -172,13 +182,27 @@ class NativeProgram:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Of a pickled program the graph: the runtime is built, or found in the cache, where it is read again."""
+        self.check_open()
+        return NativeProgram, (self.graph, None, self._guard, self._asked)
+
+    def __copy__(self) -> NativeProgram:
+        """With the same graph and build of the runtime, and with threads and memory of its own."""
+        self.check_open()
+        return NativeProgram(self.graph, self.built, self._guard, self._asked)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NativeProgram:
+        self.check_open()
+        return NativeProgram(deepcopy(self.graph, memo), self.built, self._guard, self._asked)
+
     def __del__(self) -> None:
         pool = getattr(self, "_pool", None)
         if pool is not None:
             pool.shutdown(wait=False)  # this may be one of its threads
 
     def _checked(self, images: UInt8) -> UInt8:
-        self._check_open()
+        self.check_open()
         check_images(self.graph, images)
         if images.ndim == 5:
             self._check_length(len(images))
@@ -191,7 +215,7 @@ class NativeProgram:
                 f"a sequence of {steps} frames is too long, its logits could leave 32 bits: give {self.longest} at most"
             )
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
         if self._closed:
             raise RunError("this program is closed: make another from its graph")
 
@@ -203,7 +227,7 @@ class NativeProgram:
         first = address(batch) + start * image
         arena = placed.borrowed()
         try:
-            code = self._library.spq_batch(
+            code = self.built.spq_batch(
                 placed.at,
                 arena.address,
                 placed.plan.arena_size,
@@ -228,9 +252,14 @@ class NativeProgram:
                 self._frames = Placed(plan, self.images.network.arrays)
             return self._frames
 
+    def _most_threads(self) -> int:
+        """As many as there is memory for arenas."""
+        memory = installed_memory()
+        return _MOST_THREADS if memory is None else max(1, min(_MOST_THREADS, memory // 2 // self.plan.arena_size))
+
     def _submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
         with self._lock:
-            self._check_open()
+            self.check_open()
             if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
                 self._process = os.getpid()
                 self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for

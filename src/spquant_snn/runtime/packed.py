@@ -14,6 +14,7 @@ Int32 = NDArray[np.int32]
 _UNIT = 16  # outputs
 _INT16 = (1 << 15) - 1
 _UINT16 = (1 << 16) - 1
+_AT_ONCE = 1 << 20  # codes, that wait in 64 bits for their fields
 
 
 def plan_packed(
@@ -72,26 +73,39 @@ def _channels(units: int) -> NDArray[np.int64]:
 
 def _words(raised: Int32, nothing: int, bits: int, units: int) -> NDArray[np.uint32]:
     """[kh, kw, I, units * bits / 2] fields of a unit, in the order in which masks and shifts part them."""
-    outputs = int(_channels(units).max()) + 1
-    padded = np.pad(raised, ((0, outputs - len(raised)), (0, 0), (0, 0), (0, 0)), constant_values=nothing)
-    fields = padded[_channels(units)].transpose(4, 5, 3, 0, 1, 2).astype(np.int64)  # [kh, kw, I, units, m, l]
+    rows = raised.transpose(2, 3, 1, 0)
+    flat, channels = rows.reshape(-1, len(raised)), _channels(units)
+    outputs = int(channels.max()) + 1
+    words = np.empty((len(flat), units * bits // 2), np.uint32)
+    size = max(1, _AT_ONCE // outputs)
+    for start in range(0, len(flat), size):
+        part = flat[start : start + size]
+        filled = np.pad(part, ((0, 0), (0, outputs - len(raised))), constant_values=nothing)
+        words[start : start + size] = _fields(filled[:, channels].astype(np.int64), bits)
+    return words.reshape(*rows.shape[:3], -1)
+
+
+def _fields(fields: NDArray[np.int64], bits: int) -> NDArray[np.uint32]:
+    """[rows, units, m, l] codes -> [rows, words]."""
     if bits == 2:  # one word: field 4 l + m
-        parts = [(fields << (8 * np.arange(4) + 2 * np.arange(4)[:, None])).sum((-1, -2))[..., None]]
+        parts = (fields << (8 * np.arange(4) + 2 * np.arange(4)[:, None])).sum((-1, -2))[..., None]
     elif bits == 4:  # word m // 2: field 2 l + m % 2
         shifted = fields << (8 * np.arange(4) + 4 * (np.arange(4) % 2)[:, None])
-        parts = [shifted.sum(-1).reshape(*fields.shape[:-2], 2, 2).sum(-1)]
+        parts = shifted.sum(-1).reshape(*fields.shape[:-2], 2, 2).sum(-1)
     elif bits == 8:  # word m: field l
-        parts = [(fields << 8 * np.arange(4)).sum(-1)]
+        parts = (fields << 8 * np.arange(4)).sum(-1)
     else:  # words 2 m and 2 m + 1: lanes 0 and 2, and 1 and 3; the upper borrows where the lower is below zero
-        parts = [(fields[..., :2] + (fields[..., 2:] << 16)).reshape(*fields.shape[:-2], 8)]
-    words = parts[0].reshape(*fields.shape[:3], -1)
-    return np.ascontiguousarray(words & 0xFFFFFFFF).astype(np.uint32)
+        parts = (fields[..., :2] + (fields[..., 2:] << 16)).reshape(*fields.shape[:-2], 8)
+    words: NDArray[np.uint32] = (parts.reshape(len(fields), -1) & 0xFFFFFFFF).astype(np.uint32)
+    return words
 
 
 def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
-    """The first bytes of every word one behind the other, and as many more as the last one reads."""
+    """The first bytes of every word one behind the other, and the rest of the two words in which the last one starts
+    and the next would."""
     rows = words.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :size].ravel()
-    return np.pad(rows, (0, 4 - size + (-len(rows) - 4 + size) % 4)).view("<u4").astype(np.uint32)
+    end = 4 * ((len(rows) - size) // 4 + 2)
+    return np.pad(rows, (0, end - len(rows))).view("<u4").astype(np.uint32)
 
 
 def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:

@@ -13,6 +13,7 @@ Int32 = NDArray[np.int32]
 _MOST_PLANES = 16  # SPQ_MOST_PLANES
 _MOST_PARTS = 24  # SPQ_MOST_PARTS
 _END = 0xFFFF  # behind the last event
+_GROWTH = 4  # of the columns of a kernel, at most, to as many as its slots have
 
 
 def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) -> SlicesPlan | None:
@@ -30,7 +31,7 @@ def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) 
     slots = -(-wide // stride)
     raised = max(0, -int(codes.min()))
     bits = max(1, (max(0, int(codes.max())) + raised).bit_length())  # padding has codes of zero
-    if slots > WORDS or (height + 2 * pad + tall) * stride * inputs >= _END:
+    if slots * stride > _GROWTH * wide or slots > WORDS or (height + 2 * pad + tall) * stride * inputs >= _END:
         return None
     block, spread = _shape(tiles, slots, bits)
     most = tall * slots * stride * inputs  # events of an output

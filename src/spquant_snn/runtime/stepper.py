@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..quant.fold import Int32
+from .arena import Region
 from .placed import Memory, Placed, address
 
 
+class Owner(Protocol):
+    """The program that a stepper is of."""
+
+    @property
+    def built(self) -> ctypes.CDLL:
+        """The runtime, declared."""
+
+    @property
+    def classes(self) -> int:
+        """How many logits there are."""
+
+    def frames(self) -> Placed:
+        """The network, laid out for frames that come one by one."""
+
+    def check_open(self) -> None:
+        """Raise RunError where the program is closed."""
+
+    def stepper(self) -> NativeStepper:
+        """One more, at its start."""
+
+
 class NativeStepper:
-    """A step of the runtime; see ``integer.stepper.Stepper``.
+    """A step of the runtime; see ``integer.stepper.Stepper``. A copy, pickled or not, goes on from the same state."""
 
-    Args:
-        built: the runtime, declared.
-        placed: the network, laid out for frames that come one by one.
-        classes: how many logits there are.
-        check_open: raises where the program is closed.
-    """
-
-    def __init__(self, built: ctypes.CDLL, placed: Placed, classes: int, check_open: Callable[[], None]) -> None:
-        self._built = built
-        self._placed = placed
-        self._check_open = check_open
-        self._arena = Memory.of(placed.plan.arena_size)
-        start = placed.plan.logits.offset
-        self._logits: Int32 = self._arena.block[start : start + 4 * classes].view(np.int32)
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._built = owner.built
+        self._placed = owner.frames()
+        self._check_open = owner.check_open
+        self._arena = Memory.of(self._placed.plan.arena_size)
+        start = self._placed.plan.logits.offset
+        self._logits: Int32 = self._arena.block[start : start + 4 * owner.classes].view(np.int32)
         self.reset()
 
     def reset(self) -> None:
@@ -39,3 +55,24 @@ class NativeStepper:
         self._check_open()
         self._built.spq_step(self._placed.at, self._arena.address, address(frame), None, 0)
         return self._logits.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._check_open()
+        return _resumed, (self._owner, [part.copy() for part in self._lasting()])
+
+    def resume(self, kept: list[NDArray[np.uint8]]) -> None:
+        """Go on from what another stepper of the same network kept."""
+        for part, values in zip(self._lasting(), kept, strict=True):
+            part[:] = values
+
+    def _lasting(self) -> list[NDArray[np.uint8]]:
+        """The parts of the arena that last from one frame to the next; they are alike on every machine."""
+        plan = self._placed.plan
+        regions = [*(layer.state for layer in plan.layers[:-1]), Region(plan.logits.offset, self._logits.nbytes)]
+        return [self._arena.block[region.offset : region.offset + region.size] for region in regions]
+
+
+def _resumed(owner: Owner, kept: list[NDArray[np.uint8]]) -> NativeStepper:
+    stepper = owner.stepper()
+    stepper.resume(kept)
+    return stepper

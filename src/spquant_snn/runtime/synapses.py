@@ -7,12 +7,14 @@ convolution is folded into its kernel; and the widths in which sums are added fo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
+from ..integer.repeated import repeated_sums
 from ..quant.pool import Pool
 from .cells import padded, plan_blocks, plan_neuron
 from .packed import field_bits, plan_packed
@@ -37,9 +39,12 @@ from .plan import (
 )
 from .slices import plan_slices
 
+Narrow = TypeVar("Narrow", np.int8, np.int16)
+
 _INT32 = (1 << 31) - 1
 _FEWEST = 8  # events that int8 lanes must hold to be worth emptying
 _GROWTH = 4  # of the codes, at most, for a folded pool
+_FOLDED = 1 << 25  # codes of a folded kernel, at most, as they lie in rows: more leave every cache, and save nothing
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,11 @@ def plan_connection(
         narrow = narrow and apart and reach < 1 << 15
     codes8 = codes16 = None
     if form == ADD8:
-        codes8 = _by_event(codes, groups, row).astype(np.int8)
+        codes8 = _by_event(codes.astype(np.int8), groups, row)
     elif form == DENSE:
-        codes16 = _by_pair(codes, row)
+        codes16 = _by_pair(codes.astype(np.int16), row)
     elif form not in (SLICED, PACKED):
-        codes16 = _by_event(codes, groups, row).astype(np.int16)
+        codes16 = _by_event(codes.astype(np.int16), groups, row)
     starts = np.arange(channels) // codes.shape[1] * row
     plan = ConnectionPlan(
         source_height=height,
@@ -199,27 +204,26 @@ def _fold_pool(codes: NDArray[np.int32], window: int, slide: tuple[int, int]) ->
     tall, wide = (window - 1) * slide[0] + height, (window - 1) * slide[1] + width
     if tall * wide > min(window**2, _GROWTH) * height * width:
         return None
-    folded = np.zeros((*codes.shape[:2], tall, wide), np.int32)
-    for i in range(0, window * slide[0], slide[0]):
-        for j in range(0, window * slide[1], slide[1]):
-            folded[:, :, i : i + height, j : j + width] += codes
+    if tall * wide * codes.shape[1] * words_of(len(codes)) * LANES > _FOLDED:
+        return None
+    folded = repeated_sums(repeated_sums(codes, 2, window, slide[0]), 3, window, slide[1])
     return folded if np.abs(folded).max() < 1 << 15 else None
 
 
-def _by_event(codes: NDArray[np.int32], groups: int, row: int) -> NDArray[np.int32]:
+def _by_event(codes: NDArray[Narrow], groups: int, row: int) -> NDArray[Narrow]:
     """[O, I/groups, kh, kw] -> [kh, kw, I, row]: what an input adds lies together."""
     outputs, inputs, height, width = codes.shape
     split = codes.reshape(groups, outputs // groups, inputs, height, width)
     rows = split.transpose(3, 4, 0, 2, 1).reshape(height, width, groups * inputs, outputs // groups)
-    return np.ascontiguousarray(padded(rows, row, 0))
+    return padded(rows, row, 0)
 
 
-def _by_pair(codes: NDArray[np.int32], row: int) -> NDArray[np.int16]:
+def _by_pair(codes: NDArray[np.int16], row: int) -> NDArray[np.int16]:
     """[O, I, kh, kw] -> [kh, pairs, row, 2]: two inputs that lie side by side in a row of pixels, channels last."""
     outputs, inputs, height, width = codes.shape
     rows = codes.transpose(2, 3, 1, 0).reshape(height, width * inputs, outputs)
     rows = padded(np.pad(rows, ((0, 0), (0, width * inputs % 2), (0, 0))), row, 0)
-    return np.ascontiguousarray(rows.reshape(height, -1, 2, row).swapaxes(2, 3).astype(np.int16))
+    return np.ascontiguousarray(rows.reshape(height, -1, 2, row).swapaxes(2, 3))
 
 
 def words_of(channels: int) -> int:

@@ -194,6 +194,18 @@ def load_weights(path: Path, model: nn.Module) -> None:
         _put(state, model)
 
 
+def weights_size(path: Path) -> int:
+    """Bytes of a file of weights.
+
+    Raises:
+        RunError: there is no such file.
+    """
+    try:
+        return path.stat().st_size
+    except OSError:
+        raise _missing(path) from None
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """What ``save_weights`` wrote, by its names.
 
@@ -202,7 +214,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         FileFormatError: it is damaged.
     """
     if not os.path.exists(path):
-        raise RunError(f"{path.parent} holds no {path.name}: train at least one epoch first")
+        raise _missing(path)
     with _guarded(path, "copy it again, or train again"):
         data = read_bytes(path, _MOST)
         length = int.from_bytes(data[:8], "little")
@@ -214,6 +226,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if held is not None and held != _digest(state):
             raise Flaw("its checksum does not hold")
         return state
+
+
+def _missing(path: Path) -> RunError:
+    return RunError(f"{path.parent} holds no {path.name}: train at least one epoch first")
 
 
 def _digest(state: dict[str, Tensor]) -> str:

@@ -28,7 +28,7 @@ from ..sparsity.blocks import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from ..texts import parse_object
-from .checkpoint import load_weights
+from .checkpoint import load_weights, weights_size
 from .config import CUSTOM, TrainConfig, load_config, save_config
 from .metrics import Metrics
 
@@ -233,10 +233,10 @@ def load_network(folder: Path) -> SpikingNetwork:
         channels, height, width = fields.integers("input_shape", (3,), 1, _LARGEST)
         classes = fields.integer("classes", 1, _LARGEST)
         full_scale = fields.integer("full_scale", 1, 255) if fields.has("full_scale") else 255
-    with torch.device("meta"):  # counted before anything is allocated
+    with torch.device("meta"):  # counted before anything is allocated, which waits until the file is known to be there
         model = build_model(config.model, (channels, height, width), classes)
         size = 4 * sum(parameter.numel() for parameter in model.parameters())
-    if run.weights.exists() and size > run.weights.stat().st_size:
+    if size > weights_size(run.weights):
         raise FileFormatError(
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )

@@ -5,74 +5,122 @@
 #include "sliced.h"
 #include "sums.h"
 
+/* What counts as too much for any arena, and stays so when such numbers are added. */
+#define TOO_MUCH (UINT64_C(1) << 48)
+
+/* The product of what is there, in 64 bits; numbers below zero and those beyond 2^32 make it too much. */
+static uint64_t times(int64_t a, int64_t b) {
+    if (a < 0 || b < 0 || a >> 32 || b >> 32) return TOO_MUCH;
+    const uint64_t product = (uint64_t)a * (uint64_t)b;
+    return product < TOO_MUCH ? product : TOO_MUCH;
+}
+
+static uint64_t times3(int64_t a, int64_t b, int64_t c) {
+    return times((int64_t)times(a, b), c);
+}
+
+/* Whether so many places can have numbers of 31 bits, as the source gives them. */
+static int32_t countable(uint64_t places) {
+    return places <= INT32_MAX;
+}
+
 static int32_t fits(spq_region region, uint64_t needed, uint32_t arena_size) {
     return (region.offset & 3u) == 0 && (uint64_t)region.offset + region.size <= arena_size && needed <= region.size;
 }
 
 /* No stage of pooling is larger than what comes in. */
 static int32_t check_pools(const spq_connection *c, const spq_scratch *scratch, int32_t first, uint32_t size) {
-    const uint64_t pixels = (uint64_t)c->source_height * (uint64_t)c->source_width;
     int32_t height = c->source_height, width = c->source_width, counted = first;
     for (int32_t i = 0; i < c->pool_count; i++) {
         const spq_pool *pool = &c->pools[i];
         if (pool->kernel < 1 || pool->stride < 1 || pool->height < 1 || pool->width < 1) return SPQ_BAD_SHAPE;
-        if ((pool->height - 1) * pool->stride + pool->kernel > height ||
-            (pool->width - 1) * pool->stride + pool->kernel > width)
+        if (times(pool->height - 1, pool->stride) + (uint64_t)pool->kernel > (uint64_t)height ||
+            times(pool->width - 1, pool->stride) + (uint64_t)pool->kernel > (uint64_t)width)
             return SPQ_BAD_SHAPE;
         height = pool->height, width = pool->width;
         counted |= !pool->largest;
     }
     if (height != c->height || width != c->width) return SPQ_BAD_SHAPE;
-    const uint64_t needed = 4u * pixels * (uint64_t)(counted ? c->channels : spq_words(c->channels));
+    const int32_t each = counted ? c->channels : spq_words(c->channels);
+    const uint64_t needed = 4u * times3(c->source_height, c->source_width, each);
     const int32_t enough = fits(scratch->pooled[0], needed, size) && fits(scratch->pooled[1], needed, size);
     return c->pool_count == 0 || enough ? SPQ_OK : SPQ_BAD_ARENA;
 }
 
 static int32_t check_events(const spq_connection *c, const spq_scratch *s, int32_t marked, uint32_t size) {
-    if (c->limit < 1 || c->window < 1) return SPQ_BAD_SHAPE;
-    const uint64_t rows = (uint64_t)(c->window - 1) * (uint64_t)c->slide_height + (uint64_t)c->kernel_height;
-    const uint64_t count = rows * (uint64_t)c->width * (uint64_t)c->channels, events = sizeof(spq_event) * count;
-    const uint64_t lines = (uint64_t)c->window * (uint64_t)c->kernel_height;
+    if (c->limit < 1 || c->window < 1 || c->slide_height < 1 || c->slide_width < 1) return SPQ_BAD_SHAPE;
+    const uint64_t rows = times(c->window - 1, c->slide_height) + (uint64_t)c->kernel_height;
+    const uint64_t count = times3((int64_t)rows, c->width, c->channels), events = sizeof(spq_event) * count;
+    const uint64_t lines = times(c->window, c->kernel_height);
+    const uint64_t codes = times((int64_t)times3(c->kernel_height, c->kernel_width, c->channels), c->row);
+    if (!countable(codes) || !countable(count) || !countable(times3(c->width, c->channels, c->row)))
+        return SPQ_BAD_SHAPE;
     const int32_t packed = c->form == SPQ_PACKED && c->packed->bits == 16;
     const int32_t multiplied = c->form == SPQ_MULTIPLY || c->form == SPQ_MULTIPLY16;
     const int32_t weighed = packed || multiplied || c->form == SPQ_GROUPED;
-    const uint64_t starts = 4u * (rows + (uint64_t)marked) * ((uint64_t)c->width + 1u);
+    const uint64_t starts = 4u * times((int64_t)rows + marked, (int64_t)c->width + 1);
     return fits(s->starts, starts, size) && fits(s->events, events, size) &&
                    fits(s->values, weighed ? 4u * count : 0, size) && fits(s->lines, lines * sizeof(spq_line), size) &&
-                   fits(s->runs, lines * (uint64_t)c->window * sizeof(spq_run), size)
+                   fits(s->runs, times((int64_t)lines, c->window) * sizeof(spq_run), size)
                ? SPQ_OK
                : SPQ_BAD_ARENA;
 }
 
 static int32_t check_dense(const spq_connection *c, const spq_scratch *s, int32_t first, uint32_t size) {
-    const spq_frame frame = spq_frame_of(c, 0);
     if (!SPQ_HAS_LANES) return SPQ_BAD_BODY;
-    const int32_t right = (c->out_width - 1) * c->step_width + c->kernel_width;
-    const int32_t below = (c->out_height - 1) * c->step_height + c->kernel_height;
-    if (!first || c->window != 1 || c->pool_count || right > frame.width || below > frame.height) return SPQ_BAD_SHAPE;
-    return fits(s->frame, 2u * (uint64_t)frame.height * (uint64_t)frame.pitch, size) ? SPQ_OK : SPQ_BAD_ARENA;
+    const int64_t width = c->width + 2 * (int64_t)c->pad_width, height = c->height + 2 * (int64_t)c->pad_height;
+    if (!countable(times(width, c->channels) + 3u)) return SPQ_BAD_SHAPE; /* what the frame counts itself would wrap */
+    const uint64_t right = times(c->out_width - 1, c->step_width) + (uint64_t)c->kernel_width;
+    const uint64_t below = times(c->out_height - 1, c->step_height) + (uint64_t)c->kernel_height;
+    if (!first || c->window != 1 || c->pool_count || right > (uint64_t)width || below > (uint64_t)height)
+        return SPQ_BAD_SHAPE;
+    if (!countable(times((int64_t)times3(c->kernel_height, c->kernel_width, c->channels), c->row)))
+        return SPQ_BAD_SHAPE;
+    const spq_frame frame = spq_frame_of(c, 0);
+    return fits(s->frame, 2u * times(frame.height, frame.pitch), size) ? SPQ_OK : SPQ_BAD_ARENA;
 }
 
 static int32_t check_sliced(const spq_connection *c, const spq_neuron *neuron, const spq_scratch *s, uint32_t size) {
     const spq_slices *p = c->slices;
     if (!SPQ_HAS_SLICED) return SPQ_BAD_BODY;
     if (!p || !neuron || c->window != 1 || p->slots < 1 || p->spread < 1 || p->block < 1) return SPQ_BAD_SHAPE;
-    if (p->slots * p->spread * p->block > SPQ_WORDS || p->block * p->blocks < c->tiles) return SPQ_BAD_SHAPE;
+    if (times3(p->slots, p->spread, p->block) > SPQ_WORDS || times(p->block, p->blocks) < (uint64_t)c->tiles)
+        return SPQ_BAD_SHAPE;
     if (p->vectors != 1 && p->vectors != 2 && (p->vectors != 4 || p->spread == 4)) return SPQ_BAD_SHAPE;
     if (p->planes > SPQ_MOST_PLANES || p->stride < 1) return SPQ_BAD_SHAPE;
     if (p->spread != 1 && p->spread != 2 && p->spread != 4) return SPQ_BAD_SHAPE;
     if (p->spread > 1 && (p->blocks != 1 || (c->tiles & (c->tiles - 1)))) return SPQ_BAD_SHAPE;
-    if (p->passes < 1 || p->passes * p->spread > SPQ_MOST_PARTS) return SPQ_BAD_SHAPE;
-    const uint64_t row = (uint64_t)p->stride * (uint64_t)c->channels, groups = (uint64_t)spq_groups(c);
+    if (p->passes < 1 || times(p->passes, p->spread) > SPQ_MOST_PARTS) return SPQ_BAD_SHAPE;
+    const uint64_t row = times(p->stride, c->channels), groups = (uint64_t)c->out_width + (uint64_t)p->slots - 1u;
     const uint64_t rows = (uint64_t)c->height + 2u * (uint64_t)c->pad_height;
-    if ((rows + (uint64_t)c->kernel_height) * row >= 0xFFFFu) return SPQ_BAD_SHAPE;
-    const uint64_t words = (uint64_t)c->out_width * (uint64_t)c->tiles;
-    const uint64_t planes = (uint64_t)(p->passes * spq_plane_count(p->planes)) * words * (uint64_t)p->spread;
-    return fits(s->columns, 2u * groups * (rows * row + 64u), size) &&
-                   fits(s->heads, 4u * groups * (rows + 1u), size) &&
+    if (times((int64_t)(rows + (uint64_t)c->kernel_height), (int64_t)row) >= 0xFFFFu) return SPQ_BAD_SHAPE;
+    const uint64_t words = times(c->out_width, c->tiles), deep = times(p->passes, spq_plane_count(p->planes));
+    const uint64_t planes = times3((int64_t)deep, (int64_t)words, p->spread);
+    return fits(s->columns, 2u * times((int64_t)groups, (int64_t)(rows * row + 64u)), size) &&
+                   fits(s->heads, 4u * times((int64_t)groups, (int64_t)rows + 1), size) &&
                    fits(s->shifts, 4u * (words + SPQ_WORDS), size) && fits(s->planes, 4u * (planes + 64u), size)
                ? SPQ_OK
                : SPQ_BAD_ARENA;
+}
+
+/* Bytes of the sums of a row of outputs. */
+static uint64_t row_of_sums(const spq_connection *c) {
+    return (c->wide ? 4u : 2u) * SPQ_UNIT * times(c->out_width, c->units);
+}
+
+/* Sizes that all forms take for granted: each at least one, padding none below zero, and places that have numbers. */
+static int32_t check_sizes(const spq_connection *c) {
+    const int32_t sizes[14] = {c->row,          c->channels,   c->height,        c->width,        c->source_height,
+                               c->source_width, c->out_height, c->out_width,     c->outputs,      c->units,
+                               c->step_height,  c->step_width, c->kernel_height, c->kernel_width};
+    for (int32_t i = 0; i < 14; i++)
+        if (sizes[i] < 1) return SPQ_BAD_SHAPE;
+    if (c->pad_height < 0 || c->pad_width < 0 || c->pool_count < 0) return SPQ_BAD_SHAPE;
+    const int64_t height = c->height + 2 * (int64_t)c->pad_height, width = c->width + 2 * (int64_t)c->pad_width;
+    const int32_t counted = countable(times3(c->source_height, c->source_width, c->channels)) &&
+                            countable(times3(height, width, c->channels)) &&
+                            countable(times3(c->out_height, c->out_width, c->outputs));
+    return counted && c->tiles == spq_words(c->outputs) && (c->units + 1) >> 1 == c->tiles ? SPQ_OK : SPQ_BAD_SHAPE;
 }
 
 static int32_t check_packed(const spq_connection *c, const spq_neuron *neuron) {
@@ -106,6 +154,7 @@ static int32_t check_shortcut(const spq_network *network, int32_t index) {
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
     if (shortcut->source < 0 || shortcut->source >= index || spq_decides(main)) return SPQ_BAD_SHAPE;
+    if (check_sizes(c) != SPQ_OK) return SPQ_BAD_SHAPE;
     const spq_connection *source = &network->layers[shortcut->source].connection;
     if (c->width != source->out_width || c->height != source->out_height || c->channels != source->outputs ||
         c->out_width != main->out_width || c->out_height != main->out_height || c->outputs != main->outputs ||
@@ -123,8 +172,7 @@ static int32_t check_shortcut(const spq_network *network, int32_t index) {
     if (c->form == SPQ_GROUPED && !c->wide) return SPQ_BAD_SHAPE;
     const spq_scratch beside = {.starts = s->beside_starts, .events = s->beside_events, .values = s->beside_values,
                                 .lines = s->lines, .runs = s->runs};
-    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_UNIT * (uint64_t)c->out_width * (uint64_t)c->units;
-    if (!fits(s->beside_sums, sums, size)) return SPQ_BAD_ARENA;
+    if (!fits(s->beside_sums, row_of_sums(c), size)) return SPQ_BAD_ARENA;
     return check_events(c, &beside, 0, size);
 }
 
@@ -133,17 +181,13 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     const spq_connection *c = &layer->connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->row < 1 || c->tiles != spq_words(c->outputs) || c->width < 1 || c->height < 1 || c->channels < 1)
-        return SPQ_BAD_SHAPE;
-    if ((c->units + 1) >> 1 != c->tiles || (SPQ_HAS_LANES && (c->units & 1))) return SPQ_BAD_SHAPE;
+    if (check_sizes(c) != SPQ_OK || (SPQ_HAS_LANES && (c->units & 1))) return SPQ_BAD_SHAPE;
     if (c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_PACKED && (c->units & 1)) return SPQ_BAD_SHAPE;
-    if (c->step_height < 1 || c->kernel_height < 1 || c->kernel_width < 1) return SPQ_BAD_SHAPE;
-    const uint64_t words = (uint64_t)c->out_height * (uint64_t)c->out_width * (uint64_t)c->tiles;
-    const uint64_t sums = (c->wide ? 4u : 2u) * SPQ_UNIT * (uint64_t)c->out_width * (uint64_t)c->units;
+    const uint64_t words = times3(c->out_height, c->out_width, c->tiles);
     const int32_t form = check_form(network, index);
     if (form != SPQ_OK) return form;
-    if (!spq_decides(c) && !fits(s->sums, sums, size)) return SPQ_BAD_ARENA;
+    if (!spq_decides(c) && !fits(s->sums, row_of_sums(c), size)) return SPQ_BAD_ARENA;
     const int32_t pools = check_pools(c, s, index == 0, size);
     if (pools != SPQ_OK) return pools;
     if (!layer->neuron)
@@ -162,10 +206,10 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
         if (!events || blocks->channels != c->outputs || (blocks->quiet && !blocks->rest)) return SPQ_BAD_SHAPE;
         if (blocks->quiet && (layer->neuron->scaled || bits > 4)) return SPQ_BAD_SHAPE;
         if (blocks->count && (index == 0 || !blocks->code || !blocks->least)) return SPQ_BAD_SHAPE;
-        if (!fits(s->marks, (uint64_t)c->out_width * (uint64_t)c->tiles, size)) return SPQ_BAD_ARENA;
+        if (!fits(s->marks, times(c->out_width, c->tiles), size)) return SPQ_BAD_ARENA;
     }
-    if (!fits(layer->state, 4u * words * (uint64_t)bits, size) ||
-        !fits(layer->spikes, 4u * words * (uint64_t)network->steps, size))
+    if (!fits(layer->state, 4u * times((int64_t)words, bits), size) ||
+        !fits(layer->spikes, 4u * times((int64_t)words, network->steps), size))
         return SPQ_BAD_ARENA;
     return SPQ_OK;
 }

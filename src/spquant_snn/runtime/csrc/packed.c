@@ -7,14 +7,14 @@
 #define HALVES 0x00FF00FFu
 
 /* Where the codes of an event numbered zero would start: what lies there is never read. */
-SPQ_INLINE const uint32_t *base_of(const uint32_t *codes, const spq_run *run, const int32_t grain) {
-    return (const uint32_t *)((uintptr_t)codes + (uintptr_t)(grain * (intptr_t)(int32_t)run->base));
+SPQ_INLINE const uint32_t *base_of(const uint32_t *codes, const spq_run *run) {
+    return (const uint32_t *)((uintptr_t)codes + (uintptr_t)(4 * (intptr_t)(int32_t)run->base));
 }
 
-/* The first word of a row that starts at any byte: one load where a processor has that. */
-SPQ_INLINE uint32_t word_from(const uint32_t *base, spq_event at) {
-    const uint8_t *byte = (const uint8_t *)base + at;
-    return byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
+/* The four bytes from any byte on, of the two words that hold them: no word is read where none starts. */
+SPQ_INLINE uint32_t word_from(const uint32_t *codes, uint32_t byte) {
+    const uint32_t *two = codes + (byte >> 2), shift = (byte & 3u) << 3;
+    return two[0] >> shift | (two[1] << 1) << (31u - shift);
 }
 
 /* A loop that no compiler is to make a call of. */
@@ -51,13 +51,13 @@ SPQ_INLINE void add_pairs(const spq_packed *p, const uint32_t *codes, const spq_
     clear(lanes, 4 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-        const uint32_t *base = base_of(codes, run, grain);
+        const uint32_t *base = grain == 4 ? base_of(codes, run) : codes;
         do {
             const spq_event *stop = last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
             do {
                 const uint32_t *row = base + (grain == 4 ? *event : 0);
-                const uint32_t first = grain == 4 ? row[0] : word_from(base, *event);
+                const uint32_t first = grain == 4 ? row[0] : word_from(codes, run->base + *event);
                 event++;
                 even0 += first & PAIRS, shifted0 += first >> 2;
                 if (units > 1) even1 += row[1] & PAIRS, shifted1 += row[1] >> 2;
@@ -100,7 +100,7 @@ SPQ_INLINE void add_nibbles(const spq_packed *p, const uint32_t *codes, const sp
     spq_clear_nibbles(&sums, 2 * units);
     for (; run < end; run++) {
         const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-        const uint32_t *base = base_of(codes, run, 4);
+        const uint32_t *base = base_of(codes, run);
         do {
             const spq_event *stop = wide && last - event > room ? event + room : last;
             room -= (int32_t)(stop - event);
@@ -129,7 +129,7 @@ SPQ_INLINE void add_bytes(const uint32_t *codes, const spq_lists *lists, const s
         clear(even, 4), clear(odd, 4);
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
-            const uint32_t *base = base_of(codes, run, 4) + i;
+            const uint32_t *base = base_of(codes, run) + i;
             do {
                 const uint32_t *row = base + *event++;
                 SPQ_UNROLL(4)
@@ -149,7 +149,7 @@ SPQ_INLINE void add_products(const uint32_t *codes, const spq_lists *lists, cons
         for (const spq_run *run = runs; run < end; run++) {
             const spq_event *event = lists->events + run->first, *last = lists->events + run->last;
             const int32_t *value = lists->values + run->first;
-            const uint32_t *base = base_of(codes, run, 4) + i;
+            const uint32_t *base = base_of(codes, run) + i;
             do {
                 spq_add_products(&sums, base + *event++, (uint32_t)*value++);
             } while (event < last);

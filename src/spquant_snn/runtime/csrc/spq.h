@@ -15,6 +15,12 @@
 
 #include "spq_config.h"
 
+/* Words are read and written in parts, the lowest first. */
+#if (defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) || \
+    defined(__BIG_ENDIAN__) || defined(__BIG_ENDIAN) || defined(__ARMEB__)
+#error "spq runs on little-endian processors alone: on this one the logits would be wrong"
+#endif
+
 #define SPQ_LAYOUT 6u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32 /* of a tile */
 #define SPQ_UNIT 16  /* outputs, by which rows of sums are padded */
