@@ -11,18 +11,25 @@ from pathlib import Path
 from .errors import RunError
 
 
-def replace_file(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Write ``data`` as the whole content of a file; missing folders are made.
+def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: bool = True) -> None:
+    """Write ``data`` as the whole content of a file: text as UTF-8, in which surrogates, as names of files may hold
+    them, are escaped.
+
+    Args:
+        make_folders: make the folders that are missing, instead of refusing.
 
     Raises:
         RunError: the file cannot be written; what stood there before is untouched.
     """
-    content = data.encode() if isinstance(data, str) else data
-    write_file(path, lambda beside: beside.write_bytes(content))
+    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    write_file(path, lambda beside: beside.write_bytes(content), make_folders)
 
 
-def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], make_folders: bool = True) -> None:
     """Let ``write`` make a file of another name in the same folder, then rename it to ``path``.
+
+    Args:
+        make_folders: as for ``replace_file``.
 
     Raises:
         RunError: as ``replace_file``.
@@ -32,7 +39,8 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) ->
         target = Path(os.path.realpath(path))  # through a link, not instead of it
         if target.exists() and not target.is_file():
             raise RunError(f"{os.fspath(path)} cannot be written, it is not a file: choose another name")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if make_folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{secrets.token_hex(6)}.part")
         write(beside)
         _sync(beside, os.O_RDWR)  # some systems sync only what could be written

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import ConfigError, DataError
+from ..terminal import to_stderr
 from .arrays import Labelled
 from .events import Events
 from .frames import Framing, UInt8, to_frames
@@ -102,7 +102,7 @@ def _write(
     shape = (len(recordings), steps, 2, *framing.shape(recordings.sensor))
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = to_stderr()
     shown, events, lost = progress and console.is_terminal, 0, 0
     try:
         beside.mkdir(parents=True)

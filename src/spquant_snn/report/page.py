@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..errors import ConfigError
 from ..export.policy import digest
 from ..files import replace_file
+from ..output import in_file
 from . import maps, parts, sections
 from .contest import Contest
 from .story import Story
@@ -104,6 +105,7 @@ def _render(template: str, **content: Any) -> str:
     environment = Environment(
         loader=PackageLoader("spquant_snn.report"),
         autoescape=True,
+        finalize=in_file,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

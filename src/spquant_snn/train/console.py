@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..output import visible
+from ..terminal import to_stdout
 from .metrics import LayerActivity, Metrics
 
 
@@ -22,7 +24,7 @@ class Display:
     """
 
     def __init__(self, epochs: int, console: Console | None = None, quiet: bool = False) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or to_stdout(soft_wrap=True)
         self.console.quiet = self.console.quiet or quiet
         self.epochs = epochs
         self._bar: Progress | None = None
@@ -49,7 +51,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        self.console.print(escape(line))
+        self.console.print(escape(visible(line)))
 
     def begin(self, epoch: int, steps: int) -> None:
         """An epoch of ``steps`` steps begins."""
@@ -73,7 +75,7 @@ class Display:
         for layer in validation.layers:
             warning = layer.warning()
             if warning is not None:
-                self.console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+                self.console.print(f"[yellow]warning:[/yellow] {escape(visible(warning))}")
 
 
 def _activity(layers: tuple[LayerActivity, ...]) -> str:
