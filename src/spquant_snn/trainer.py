@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -165,7 +166,7 @@ class SpQuantTrainer:
         Raises:
             ConfigError: the teacher does not take the images, or has other classes.
             ModelError: target_ops cannot be met without emptying a layer.
-            RunError: the folder cannot be written, or the loss is no longer finite.
+            RunError: the folder cannot be written or is gone, or the loss is no longer finite.
         """
         world = self.world
         config = world.together(lambda: self._resolve(epochs))
@@ -176,14 +177,15 @@ class SpQuantTrainer:
             world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
         network, run = self.network, world.from_first(self._open_run)
         self.run, self._finished = run, False
-        optimizer = make_optimizer(network, config)
-        if not goes_on:  # where the training began: a stop in its first epoch comes back to it
-            world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
-        start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
-        sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
-        network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
-        keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
-        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
+        to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
+        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet, to_go_on=to_go_on) as display:
+            optimizer = make_optimizer(network, config)
+            if not goes_on:  # where the training began: a stop in its first epoch comes back to it
+                world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
+            start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
+            sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
+            network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
+            keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             what = "images" if self._still else "recordings"
@@ -191,17 +193,14 @@ class SpQuantTrainer:
             if self.device.type == "cpu" and config.weight_bits != FLOAT and no_int8() is not None:
                 display.say(f"sums are computed in float32, slower: {no_int8()}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
-            try:
-                more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
-                end = fit(network, optimizer, train, validation, *more)
-            except KeyboardInterrupt:
-                display.say(f"stopped; the last checkpoint is kept, to go on: spquant train --resume {run.path}")
-                raise
-        keeper.take_best()
-        best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
-        world.from_first(lambda: run.note(best=best))
-        if config.quant.integer:
-            world.from_first(lambda: self.export(run.integers))
+            more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
+            end = fit(network, optimizer, train, validation, *more)
+            world.from_first(run.check_held)
+            keeper.take_best()
+            best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
+            world.from_first(lambda: run.note(best=best))
+            if config.quant.integer:
+                world.from_first(lambda: self.export(run.integers))
         self._finished = True
         return self
 
@@ -326,13 +325,13 @@ class SpQuantTrainer:
     def _open_run(self) -> RunFolder:
         """The run that goes on, or the folder of a new one."""
         if self.run is not None and not self._finished:
-            return self.run
+            return self.run.hold()
         if self._out is None:
             run = RunFolder(free_folder(self.config))
         else:
             run = RunFolder(self._out if self.run is None else numbered(self._out))
         run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale, launch())
-        return run
+        return run.hold()
 
     @property
     def _still(self) -> bool:

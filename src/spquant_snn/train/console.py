@@ -21,12 +21,15 @@ class Display:
         epochs: how many there are in all.
         console: where to; standard output by default.
         quiet: show nothing.
+        to_go_on: a line for a person who stops it by Ctrl-C.
     """
 
-    def __init__(self, epochs: int, console: Console | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self, epochs: int, console: Console | None = None, quiet: bool = False, to_go_on: str | None = None
+    ) -> None:
         self.console = console or to_stdout(soft_wrap=True)
         self.console.quiet = self.console.quiet or quiet
-        self.epochs = epochs
+        self.epochs, self.to_go_on = epochs, to_go_on
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._began = time.monotonic()
@@ -48,6 +51,8 @@ class Display:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if kind is KeyboardInterrupt and self.to_go_on is not None:
+            self.say(self.to_go_on)
 
     def say(self, line: str) -> None:
         """A line of its own."""
