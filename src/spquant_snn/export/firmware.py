@@ -17,7 +17,7 @@ from ..integer.file import load_graph
 from . import qemu, unicorn
 from .boards import Board
 from .c import VERSION
-from .folder import MANIFEST
+from .folder import MANIFEST, is_complete
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
@@ -46,6 +46,8 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         raise FileFormatError(f"{path} is damaged: export the firmware again") from error
     if version != VERSION:
         raise FileFormatError(f"{path} is of version {version!r}, not {VERSION}: export the firmware again")
+    if not is_complete(manifest):
+        raise FileFormatError(f"{path} is of an export that was stopped: export the firmware again, with --force")
     return dict(manifest)
 
 
