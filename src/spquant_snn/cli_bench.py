@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .cli_options import OptionalFolder, OptionalName, OptionalSource, keep_freed_memory, use_threads
+from .cli_options import OptionalFolder, OptionalName, OptionalSource, check_threads, keep_freed_memory, use_threads
 from .cli_parse import Action, later
 from .output import say_json
 from .terminal import print_tables
@@ -98,6 +98,8 @@ def bench_train(
     from .bench.training_table import tables
     from .commands import bench_train as measure
 
+    for each in threads:
+        check_threads(each)
     keep_freed_memory()
     report = measure(rounds, threads, compiled, device)
     if as_json:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from .cli_options import OptionalFolder, OptionalName
+from .cli_options import OptionalFolder, OptionalName, check_threads
 from .errors import ConfigError
 from .output import say, say_error
 from .terminal import print_tables
@@ -85,8 +85,7 @@ def _share(threads: int, jobs: int) -> int:
     """Threads of a point where so many run at a time; 0 leaves them to the training."""
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, not {jobs}")
-    if threads < 0:
-        raise ConfigError(f"threads must be at least 0, not {threads}")
+    check_threads(threads)
     if jobs == 1:
         return threads
     import torch

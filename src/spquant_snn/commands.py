@@ -32,7 +32,8 @@ from .export.library import Shape
 from .export.outcome import Outcome
 from .export.toolchain import Compiler
 from .export.web import export_web
-from .integer.file import load_graph, save
+from .files import refuse_other
+from .integer.file import MAGIC, load_graph, save
 from .integer.graph import Graph
 from .integer.lower import frozen_trace, lower
 from .integer.program import Program
@@ -105,7 +106,8 @@ def evaluate_source(
 
 
 def export_run(run: Path, out: Path) -> int:
-    """Write the integers of a run; returns the file's size in bytes."""
+    """Write the integers of a run, over no file of another kind; returns the file's size in bytes."""
+    refuse_other(out, MAGIC, "an .spq file")
     save(lower(load_network(run).eval().freeze()), out)
     return out.stat().st_size
 
@@ -140,7 +142,7 @@ def run_firmware(
     count: bool,
 ) -> Outcome:
     """Run exported C on an emulated board, on test images."""
-    chosen, name = board_of(board), dataset or load_manifest(folder)["dataset"]
+    chosen, name = board_of(board), load_manifest(folder)["dataset"] if dataset is None else dataset
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
@@ -156,7 +158,7 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
     graph = load_graph(integers_of(run))
     if _form(graph) != _form(lower(network)):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
-    name = dataset or load_config(RunFolder(run).config).dataset
+    name = load_config(RunFolder(run).config).dataset if dataset is None else dataset
     test = test_images(run, name, images, data_dir, graph.timesteps)
     with _progress(len(test), "verifying") as advance:
         return compare_backends(

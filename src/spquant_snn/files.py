@@ -8,7 +8,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import RunError
+from .errors import ConfigError, RunError
+
+_NEAR = 4096  # bytes
+
+
+def folder_named(name: str, path: str | os.PathLike[str] | None) -> Path | None:
+    """A path that a user gives as ``name``, if any; an empty one would be the current folder.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    if path is None:
+        return None
+    if not os.fspath(path):
+        raise ConfigError(f"{name} is empty: give a folder, or leave it out")
+    return Path(path)
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: bool = True) -> None:
@@ -23,6 +38,28 @@ def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: 
     """
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     write_file(path, lambda beside: beside.write_bytes(content), make_folders)
+
+
+def refuse_other(path: str | os.PathLike[str], mark: bytes, what: str) -> None:
+    """Refuse to write over a file of another kind, which may be somebody's own; one that is empty holds nothing.
+
+    Args:
+        mark: bytes near the beginning by which the kind is known.
+        what: its name.
+
+    Raises:
+        RunError: it is of another kind, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_NEAR)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise RunError(f"{os.fspath(path)} cannot be written ({reason}): choose another name") from None
+    if start and mark not in start:
+        raise RunError(f"{os.fspath(path)} is there and is not {what}, so it is kept: choose another name")
 
 
 def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], make_folders: bool = True) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
 from .errors import ConfigError, ModelError, RunError
+from .files import folder_named
 from .integer.file import save
 from .integer.lower import lower
 from .nn.sums import no_int8
@@ -101,13 +102,13 @@ class SpQuantTrainer:
         self.world = world = join()
         self.config = world.together(lambda: with_options(options))
         self.device = world.together(lambda: usable_device(device, world))
-        folder, show = None if data_dir is None else Path(data_dir), not quiet and world.first
+        folder, show = folder_named("data_dir", data_dir), not quiet and world.first
         self.data: Splits = world.in_turn(
             lambda: as_splits(dataset, folder, timesteps=self.config.timesteps, progress=show)
         )
         self.quiet = quiet or not world.first
         self.run: RunFolder | None = None
-        self._out = None if out is None else Path(out)
+        self._out = folder_named("out", out)
         self._finished = False
         self.network = world.together(lambda: self._build(model))
         world.alike(self.network)
