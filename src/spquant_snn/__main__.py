@@ -1,23 +1,13 @@
 """The command ``spquant``, also as ``python -m spquant_snn``."""
 
-import os
-import signal
 import sys
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Any, NoReturn
-
-from .errors import RunError
-from .output import finish, open_streams, say_error
-
-STOPPED = 130  # exit code, as shells have it for SIGINT
-_AGAIN = 0.01  # seconds after which a Ctrl-C comes again that Python could not deliver
 
 
 def main() -> int:
     """Run the command line; a package that it lacks is named in a sentence."""
+    from .output import say_error
+    from .stopping import stopped
+
     try:
         from .cli import main as run
 
@@ -31,87 +21,20 @@ def main() -> int:
         return stopped()
 
 
-def stopped() -> int:
-    """Say that the command was stopped; of several processes that train together, the first does."""
-    if os.environ.get("RANK", "0") == "0":
-        say_error("spquant: stopped")
-    return STOPPED
-
-
-class CtrlC:
-    """Ctrl-C in a process of its own. While the command runs it raises KeyboardInterrupt, and again where Python can
-    only report that and goes on, as in a ``__del__``; whatever else arises from it is taken for it. Before and after
-    the command there is nothing to tidy up, and it ends the process at once.
-
-    Attributes:
-        asked: whether there was one.
-    """
-
-    def __init__(self) -> None:
-        self.asked = self.running = False
-        self._report: Callable[[Any], object] = sys.unraisablehook
-
-    def heed(self) -> None:
-        """Answer it from now on; where the process was started to ignore it, it stays so."""
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            sys.unraisablehook, sys.excepthook = self._swallowed, self._uncaught
-            signal.signal(signal.SIGINT, self._come)
-
-    def _come(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        if self.running:
-            raise KeyboardInterrupt
-        self._leave()
-
-    def _swallowed(self, found: Any) -> None:
-        if not isinstance(found.exc_value, KeyboardInterrupt):
-            self._report(found)
-            return
-        from _thread import interrupt_main
-        from threading import Timer
-
-        again = Timer(_AGAIN, interrupt_main)
-        again.daemon = True
-        again.start()
-
-    def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            self._leave()
-        sys.__excepthook__(kind, error, trace)
-
-    def _leave(self) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        stopped()
-        os._exit(STOPPED)
-
-
-def _warn(message: Warning | str, *about: Any, **more: Any) -> None:
-    """A warning as a line for the user of a command, to whom the place in the source says nothing."""
-    say_error(f"spquant: warning: {message}")
-
-
 def process() -> int:
-    """Run the command line as a process of its own: its standard streams are open, and Ctrl-C stops it at any moment
-    with one line and exit code 130."""
-    ctrl_c = CtrlC()
-    ctrl_c.heed()
-    open_streams()
-    warnings.showwarning = _warn
-    ctrl_c.running, code = True, STOPPED
-    try:
-        code = main()
-    except Exception:
-        if not ctrl_c.asked:
-            raise
-        stopped()  # a library met the KeyboardInterrupt and made it something else
-    else:
-        if ctrl_c.asked and code != STOPPED:  # ... or went on
-            stopped()
-    finally:
-        ctrl_c.running = False
-        with suppress(BrokenPipeError, RunError):  # told already
-            finish()
-    return STOPPED if ctrl_c.asked else code
+    """Run the command line as a process of its own, which Ctrl-C stops at any moment."""
+    sys.excepthook = _stopped_early  # at once: what is imported next takes a moment
+    from .stopping import run_as_process
+
+    return run_as_process(main)
+
+
+def _stopped_early(*found: object) -> None:
+    if found[0] is KeyboardInterrupt:
+        from .stopping import leave
+
+        leave()
+    sys.__excepthook__(*found)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
