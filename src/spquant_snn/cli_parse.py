@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 import tyro
 
 from .errors import ConfigError
-from .output import Outlet
+from .output import Outlet, lines, styled
 
 Action = Callable[[], int]
 
@@ -33,7 +33,8 @@ def parse(commands: Mapping[str, Callable[..., int]], arguments: Sequence[str]) 
         ConfigError: an argument is empty, or holds what no argument can hold.
     """
     _refuse_empty(arguments)
-    out, err = Outlet(sys.stdout), Outlet(sys.stderr, lossy=True)
+    clean = lines if any("\x1b" in argument for argument in arguments) else styled  # no colours but the parser's own
+    out, err = Outlet(sys.stdout, clean), Outlet(sys.stderr, clean, lossy=True)
     try:
         with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
             action: Action = tyro.extras.subcommand_cli_from_dict(

@@ -31,6 +31,11 @@ def visible(text: str, keep: str = "") -> str:
     return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
 
 
+def lines(text: str) -> str:
+    """``visible`` text of several lines."""
+    return visible(text, "\n")
+
+
 def in_file(value: object) -> object:
     """What a template fills in: of plain text, ``visible`` lines; markup is left."""
     return visible(value, "\n\t") if type(value) is str else value
@@ -38,7 +43,7 @@ def in_file(value: object) -> object:
 
 def styled(text: str) -> str:
     """``visible`` lines in which colours, bold and the like are left."""
-    return "".join(part if i % 2 else visible(part, "\n") for i, part in enumerate(_STYLE.split(text)))
+    return "".join(part if i % 2 else lines(part) for i, part in enumerate(_STYLE.split(text)))
 
 
 def encodable(text: str, encoding: str | None, errors: str = "backslashreplace") -> str:

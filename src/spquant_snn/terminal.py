@@ -9,7 +9,7 @@ from typing import IO, cast
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from .output import Outlet, encodable, visible
+from .output import Outlet, encodable, lines
 
 
 class _SafeConsole(Console):
@@ -23,7 +23,7 @@ class _SafeConsole(Console):
         raise BrokenPipeError
 
     def _printable(self, text: str) -> str:
-        return encodable(visible(text, "\n"), self.encoding, "replace")
+        return encodable(lines(text), self.encoding, "replace")
 
 
 def to_stdout(soft_wrap: bool = False) -> Console:
