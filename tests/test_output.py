@@ -174,10 +174,9 @@ def test_nothing_is_printed_by_another_way(path):
 
 def shell(words, folder, **environment):
     """Exit code and standard error of a command with redirections."""
-    ended = subprocess.run(
-        ["bash", "-c", f'"$0" -m spquant_snn {words}', sys.executable],
-        capture_output=True, timeout=120, check=False, cwd=folder, env=os.environ | environment,
-    )  # fmt: skip
+    call = ["bash", "-c", f'"$0" -m spquant_snn {words}', sys.executable]
+    given = os.environ | {"PYTHONUNBUFFERED": ""} | environment
+    ended = subprocess.run(call, capture_output=True, timeout=120, check=False, cwd=folder, env=given)
     return ended.returncode, ended.stderr.decode(errors="replace")
 
 
@@ -199,8 +198,9 @@ FULL_SAYS = "spquant: standard output cannot be written (No space left on device
         ("--help | true; exit ${PIPESTATUS[0]}", 0, ""),
     ],
 )
-def test_a_process_whose_streams_fail_ends_quietly_with_its_code(tmp_path, words, code, said):
-    assert shell(words, tmp_path) == (code, said)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_process_whose_streams_fail_ends_quietly_with_its_code(tmp_path, words, code, said, unbuffered):
+    assert shell(words, tmp_path, PYTHONUNBUFFERED=unbuffered) == (code, said)
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
@@ -220,10 +220,19 @@ def test_a_training_of_any_name_on_an_ascii_console_comes_to_its_end(tmp_path):
     assert rb"n\udcff\x1b[31m" in page
 
 
-@pytest.mark.parametrize("moment", [0.15, 0.4, 1.0, 2.0])
+COMMAND = """
+import sys
+from spquant_snn.__main__ import process
+print("here", flush=True)
+sys.exit(process())
+"""
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.1, 0.5, 2.0])
 def test_ctrl_c_at_any_moment_is_one_line(tmp_path, moment):
-    call = [sys.executable, "-m", "spquant_snn", "train", "--dataset", "digits", "--epochs", "9999", "--out", "x"]
+    call = [sys.executable, "-c", COMMAND, "train", "--dataset", "digits", "--epochs", "9999", "--out", "x"]
     process = subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **HEARD)
+    assert process.stdout.readline() == "here\n"  # Python has started, which takes Ctrl-C in its own way
     time.sleep(moment)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
@@ -281,7 +290,8 @@ def act(): threading.Thread(target=lambda: (time.sleep(0.3), exec(STOP))).start(
 
 
 @pytest.mark.parametrize("act", WAYS_TO_STOP.values(), ids=WAYS_TO_STOP)
-def test_whatever_becomes_of_a_ctrl_c_it_ends_with_130(act):
-    call = [sys.executable, "-c", STOPS.format(act)]
-    ended = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False, **HEARD)
+def test_whatever_becomes_of_a_ctrl_c_it_ends_with_130(act, tmp_path):
+    (tmp_path / "stops.py").write_text(STOPS.format(act), "utf-8")
+    call = [sys.executable, "-m", "stops"]  # as the command: a module ends otherwise than a text or a file
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, **HEARD)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "spquant: stopped\n")
