@@ -14,6 +14,7 @@ from spquant_snn import SpQuantTrainer, doctor
 from spquant_snn.cli import COMMANDS
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.file import load_graph, save
+from spquant_snn.train.console import Display
 
 SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
 
@@ -303,8 +304,43 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(spquant, monkeypatch):
 
     monkeypatch.setattr("spquant_snn.train.step.objective", stop)
     code, out, err = spquant("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--out", "x")
-    assert (code, err) == (130, "")
+    assert (code, err) == (130, "spquant: stopped\n")
     assert out.splitlines()[-1].endswith("to go on: spquant train --resume x")
+
+
+@pytest.mark.parametrize("place", ["load_weights", "save"])
+def test_ctrl_c_after_the_last_epoch_says_how_to_go_on_too(spquant, monkeypatch, place):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        {"load_weights": "spquant_snn.train.keep.load_weights"}.get(place, "spquant_snn.trainer.save"), stop
+    )
+    call = ("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--epochs", 1, "--out", "a b")
+    code, out, err = spquant(*call)
+    assert (code, err) == (130, "spquant: stopped\n")
+    assert out.splitlines()[-1].endswith("to go on: spquant train --resume 'a b'")
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["deleted", "replaced"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_folder_that_vanishes_ends_the_training_with_2(spquant, monkeypatch, tmp_path, another, epoch):
+    end = Display.end
+
+    def vanish(self, done, *args):
+        end(self, done, *args)
+        if done + 1 == epoch:
+            record = json.loads((tmp_path / "x" / "run.json").read_text("utf-8"))
+            shutil.rmtree(tmp_path / "x")
+            if another:
+                (tmp_path / "x").mkdir()
+                (tmp_path / "x" / "run.json").write_text(json.dumps(record | {"id": "another"}), "utf-8")
+
+    monkeypatch.setattr(Display, "end", vanish)
+    answer = spquant("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--epochs", 2, "--out", "x")
+    assert refused(answer, "x was deleted or replaced while its run was being trained")
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert sorted(left) == (["run.json", "x"] if another else [])
 
 
 def test_a_training_that_diverges_ends_with_1(spquant, monkeypatch):

@@ -12,7 +12,17 @@ import spquant_snn
 PACKAGE = Path(spquant_snn.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = ("data", "nn", "quant", "sparsity", "train", "integer", "runtime", "export", "report", "bench", "sweep")
-BASE = ("errors", "lazy", "files", "reading", "texts", "fields", "build")  # beside the folders, for all of them
+BASE = (
+    "errors",
+    "lazy",
+    "files",
+    "reading",
+    "texts",
+    "fields",
+    "output",
+    "terminal",
+    "build",
+)  # beside the folders
 NEEDS_TORCH = {"integer/lower.py"}
 WITHOUT_TORCH = sorted(
     path

@@ -127,7 +127,7 @@ def test_points_that_run_at_a_time_share_the_threads(sweep, started):
         (TWO.replace("lenet-snn:0.1", "vgg11-snn"), [], "needs larger images than 8x8"),
         (TWO.replace("[2, 4]", "[2, 9]"), [], "x.toml: "),
         (TWO, ["--jobs", 0], "jobs must be at least 1, not 0"),
-        (TWO, ["--threads", -1], "threads must be at least 0, not -1"),
+        (TWO, ["--threads", -1], "threads must be from 0 to 4096, not -1"),
         (TWO, ["--images", -1], "images must be at least 0, not -1"),
         (TWO, ["--point", 2], "there is no point 2: the sweep has 2, from 0 to 1"),
         (TWO, ["--point", -1], "there is no point -1"),
@@ -179,8 +179,9 @@ def test_a_stopped_sweep_says_how_to_go_on(sweep, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_sweep, "train_all", stop)
-    code, _, err = sweep(TWO, "--out", "a b", "--jobs", 2)
-    assert (code, err) == (130, "stopped; to go on: spquant sweep x.toml --out 'a b' --jobs 2\n")
+    code, out, err = sweep(TWO, "--out", "a b", "--jobs", 2)
+    assert (code, err) == (130, "spquant: stopped\n")
+    assert out.splitlines()[-1] == "stopped; to go on: spquant sweep x.toml --out 'a b' --jobs 2"
 
 
 def test_only_what_can_be_compared_is(sweep, monkeypatch, tmp_path):

@@ -12,8 +12,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .errors import (
     ConfigError,
     DataError,
@@ -27,7 +25,11 @@ from .errors import (
 )
 from .lazy import importer
 
+TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to import than all of this
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from .integer.lower import lower
     from .integer.program import Program
     from .integer.stream import Stream

@@ -5,6 +5,9 @@ import sys
 
 def main() -> int:
     """Run the command line; a package that it lacks is named in a sentence."""
+    from .output import say_error
+    from .stopping import stopped
+
     try:
         from .cli import main as run
 
@@ -12,9 +15,27 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("spquant_snn"):
             raise
-        print(f"spquant: this command needs {error.name}: pip install {error.name}", file=sys.stderr)
+        say_error(f"spquant: this command needs {error.name}: pip install {error.name}")
         return 2
+    except KeyboardInterrupt:
+        return stopped()
+
+
+def process() -> int:
+    """Run the command line as a process of its own, which Ctrl-C stops at any moment."""
+    sys.excepthook = _stopped_early  # at once: what is imported next takes a moment
+    from .stopping import run_as_process
+
+    return run_as_process(main)
+
+
+def _stopped_early(*found: object) -> None:
+    if found[0] is KeyboardInterrupt:
+        from .stopping import leave
+
+        leave()
+    sys.__excepthook__(*found)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

@@ -1,12 +1,14 @@
-"""The command ``spquant``: parse and call, nothing else.
+"""The command ``spquant``: its subcommands, each of which calls and prints, nothing else.
 
-Exit codes: 0, 1 (a check failed or a training diverged), 2 (the call was wrong), 130 (stopped by Ctrl-C).
+Exit codes:
+    0: done; also where the reader of standard output, as ``head`` does, has seen enough.
+    1: a check failed, a training diverged, or points of a sweep failed.
+    2: the call was wrong, or a file or standard output cannot be read or written.
+    130: stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,12 +17,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from .cli_bench import bench
 from .cli_options import OptionalFolder, OptionalName, keep_freed_memory, use_threads
+from .cli_parse import parse
 from .cli_sweep import sweep
 from .errors import ConfigError, DivergedError, RunError, SpQuantError, UnequalError
+from .output import finish, say, say_error, say_json
+from .terminal import print_tables
 from .train.config import TrainOptions
 
 _LET_TELL = 1.0  # seconds for the process that tells of an error: torchrun stops all when one has ended with it
@@ -70,7 +74,7 @@ def train(
     trainer.train()
     accuracy = trainer.evaluate()
     if trainer.world.first:
-        print(f"Test Accuracy: {accuracy:.2f}%")
+        say(f"Test Accuracy: {accuracy:.2f}%")
     return 0
 
 
@@ -108,10 +112,13 @@ def evaluate(
         result["early_exit"] = asdict(found)
         if not as_json:
             table = early_exit_grid(found, of_events(result["dataset"]))
-            Console(highlight=False).print(*with_caption(table), "", sep="\n")
+            print_tables([*with_caption(table), ""])
     else:
         result = evaluate_source(source, backend, dataset, images, data_dir, threads)
-    print(json.dumps(result) if as_json else f"Test Accuracy: {result['accuracy']:.2f}%")
+    if as_json:
+        say_json(result)
+    else:
+        say(f"Test Accuracy: {result['accuracy']:.2f}%")
     return 0
 
 
@@ -150,13 +157,13 @@ def export(
         from .export.library import Shape
 
         export_firmware(run, out, dataset, data_dir, force, prefer == "flash", Shape(amalgamate, layout))
-        print(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+        say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     elif target == "web":
         size = export_page(run, out, dataset, data_dir, force)
-        print(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
+        say(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
     else:
         size = export_run(run, out)
-        print(f"{out}: {size:,} bytes")
+        say(f"{out}: {size:,} bytes")
     return 0
 
 
@@ -190,9 +197,9 @@ def run_firmware(
 
     outcome = run_on(firmware, board, images, dataset, data_dir, compiler, emulator, count)
     if as_json:
-        print(json.dumps(plain(outcome)))
+        say_json(plain(outcome))
     else:
-        Console(highlight=False).print(table(outcome))
+        print_tables([table(outcome)])
     return 0 if outcome.equal == outcome.images else 1
 
 
@@ -220,7 +227,10 @@ def verify(
 
     use_threads(threads)
     verdict = verify_run(run, backend, dataset, images, data_dir)
-    print(json.dumps(verdict_json(verdict)) if as_json else str(verdict))
+    if as_json:
+        say_json(verdict_json(verdict))
+    else:
+        say(str(verdict))
     return 0 if verdict.equal else 1
 
 
@@ -259,11 +269,13 @@ def report(
     found = report_sources(sources, dataset, images, _indices(raster), twin, data_dir)
     size = write_page(as_page(found), place) if place is not None else 0  # first: a reader may have seen enough
     if as_json:
-        print(json.dumps(as_plain(found)))
+        say_json(as_plain(found))
     else:
-        Console(highlight=False).print(*as_tables(found), sep="\n")
+        print_tables(as_tables(found))
     if place is not None:
-        print(f"\npage: {place} ({size:,} bytes)", file=sys.stderr if as_json else sys.stdout)
+        tell = say_error if as_json else say
+        tell("")
+        tell(f"page: {place} ({size:,} bytes)")
     return 0
 
 
@@ -275,7 +287,7 @@ def doctor(data_dir: OptionalFolder = None) -> int:
     """
     from .doctor import examine
 
-    Console(highlight=False).print(examine(data_dir))
+    print_tables([examine(data_dir)])
     return 0
 
 
@@ -293,23 +305,27 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def main() -> int:
-    """Entry point of ``spquant``."""
+    """Answer the command line, whose errors are each told in one sentence; returns the exit code.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
     try:
-        code: int = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="spquant", description="Spiking networks of a few bits, from training to exact integers."
-        )
+        code = parse(COMMANDS, sys.argv[1:])()
+        finish()
         return code
     except SpQuantError as error:
         if error.told:
             time.sleep(_LET_TELL)
         else:
-            print(f"spquant: {error}", file=sys.stderr)
+            say_error(f"spquant: {error}")
         return 1 if isinstance(error, DivergedError | UnequalError) else 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader, as `head` does, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
         return 0
+    except OSError as error:  # of a path on which a command did not expect it
+        place = "a file" if error.filename is None else str(error.filename)
+        say_error(f"spquant: {place} cannot be used ({error.strerror or error}): choose another path")
+        return 2
 
 
 def _indices(raster: str | None) -> tuple[int, ...] | None:

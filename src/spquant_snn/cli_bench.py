@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
-from .cli_options import OptionalFolder, OptionalName, OptionalSource, keep_freed_memory, use_threads
+from .cli_options import OptionalFolder, OptionalName, OptionalSource, check_threads, keep_freed_memory, use_threads
+from .cli_parse import Action, later
+from .output import say_json
+from .terminal import print_tables
 from .train.config import TrainOptions
 
 _PRUNED = TrainOptions(target_ops=0.2)
@@ -37,9 +38,9 @@ def bench_runtime(
 
     report = measure(lenet, rates, rounds, data_dir)
     if as_json:
-        print(json.dumps(plain(report)))
+        say_json(plain(report))
     else:
-        Console(highlight=False).print(*tables(report), sep="\n")
+        print_tables(tables(report))
     return 0
 
 
@@ -71,9 +72,9 @@ def bench_sparsity(
     use_threads(threads)
     report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
     if as_json:
-        print(json.dumps(plain(report)))
+        say_json(plain(report))
     else:
-        Console(highlight=False).print(*tables(report), sep="\n")
+        print_tables(tables(report))
     return 0
 
 
@@ -97,22 +98,24 @@ def bench_train(
     from .bench.training_table import tables
     from .commands import bench_train as measure
 
+    for each in threads:
+        check_threads(each)
     keep_freed_memory()
     report = measure(rounds, threads, compiled, device)
     if as_json:
-        print(json.dumps(plain(report)))
+        say_json(plain(report))
     else:
-        Console(highlight=False).print(*tables(report), sep="\n")
+        print_tables(tables(report))
     return 0
 
 
 Works = (
-    Annotated[int, tyro.conf.subcommand("runtime", constructor=bench_runtime, prefix_name=False)]
-    | Annotated[int, tyro.conf.subcommand("sparsity", constructor=bench_sparsity, prefix_name=False)]
-    | Annotated[int, tyro.conf.subcommand("train", constructor=bench_train, prefix_name=False)]
+    Annotated[Action, tyro.conf.subcommand("runtime", constructor=later(bench_runtime), prefix_name=False)]
+    | Annotated[Action, tyro.conf.subcommand("sparsity", constructor=later(bench_sparsity), prefix_name=False)]
+    | Annotated[Action, tyro.conf.subcommand("train", constructor=later(bench_train), prefix_name=False)]
 )
 
 
 def bench(work: tyro.conf.OmitArgPrefixes[Works]) -> int:
     """Measure this package."""
-    return work
+    return work()

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from .cli_options import OptionalFolder, OptionalName
+from .cli_options import OptionalFolder, OptionalName, check_threads
 from .errors import ConfigError
+from .output import say, say_error
+from .terminal import print_tables
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -58,24 +59,25 @@ def sweep(
     if as_list:
         for place in places:
             standing = place.standing()
-            print(f"{found.points.index(place)}  {place.name}  {standing}")
-            print(f"    {shlex.join(['spquant', *wanted.arguments(place, standing)])}")
+            say(f"{found.points.index(place)}  {place.name}  {standing}")
+            say(f"    {shlex.join(['spquant', *wanted.arguments(place, standing)])}")
         return 0
     if found.others:
-        print(f"left alone in {wanted.out}, of no point of {file}: {', '.join(found.others)}")
+        say(f"left alone in {wanted.out}, of no point of {file}: {', '.join(found.others)}")
     try:
-        failed = train_points(wanted, places, jobs, launcher, lambda line: print(line, flush=True))
+        failed = train_points(wanted, places, jobs, launcher, lambda line: say(line, flush=True))
     except KeyboardInterrupt:
-        print(f"stopped; to go on: {shlex.join(['spquant', *sys.argv[1:]])}", file=sys.stderr)
+        say(f"stopped; to go on: {shlex.join(['spquant', *sys.argv[1:]])}")
         raise
     good = [place for place in places if place not in failed]
     for page, contest in compare_points(wanted, good, images).items() if point is None else ():
         size = write_page(as_page(contest), page)
-        Console(highlight=False).print(*as_tables(contest), sep="\n")
-        print(f"\npage: {page} ({size:,} bytes)")
+        print_tables(as_tables(contest))
+        say()
+        say(f"page: {page} ({size:,} bytes)")
     if failed:
         names = ", ".join(place.name for place in failed)
-        print(f"spquant: {len(failed)} of {len(places)} points failed: {names}", file=sys.stderr)
+        say_error(f"spquant: {len(failed)} of {len(places)} points failed: {names}")
     return 1 if failed else 0
 
 
@@ -83,8 +85,7 @@ def _share(threads: int, jobs: int) -> int:
     """Threads of a point where so many run at a time; 0 leaves them to the training."""
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, not {jobs}")
-    if threads < 0:
-        raise ConfigError(f"threads must be at least 0, not {threads}")
+    check_threads(threads)
     if jobs == 1:
         return threads
     import torch

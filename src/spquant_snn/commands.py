@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .bench.arms import Plan
@@ -33,12 +32,14 @@ from .export.library import Shape
 from .export.outcome import Outcome
 from .export.toolchain import Compiler
 from .export.web import export_web
-from .integer.file import load_graph, save
+from .files import refuse_other
+from .integer.file import MAGIC, load_graph, save
 from .integer.graph import Graph
 from .integer.lower import frozen_trace, lower
 from .integer.program import Program
 from .integer.verify import Verdict, reference_trace
 from .integer.verify import verify as compare_backends
+from .output import say, say_error, visible
 from .report.contest import Contest, hold_contest
 from .report.curves import read_epochs
 from .report.device import with_prediction
@@ -57,6 +58,7 @@ from .sources import (
     refuse_other_network,
     test_images,
 )
+from .terminal import to_stderr
 from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
 from .train.metrics import measure
 from .train.run import RunFolder, load_network
@@ -105,7 +107,8 @@ def evaluate_source(
 
 
 def export_run(run: Path, out: Path) -> int:
-    """Write the integers of a run; returns the file's size in bytes."""
+    """Write the integers of a run, over no file of another kind; returns the file's size in bytes."""
+    refuse_other(out, MAGIC, "an .spq file")
     save(lower(load_network(run).eval().freeze()), out)
     return out.stat().st_size
 
@@ -140,7 +143,7 @@ def run_firmware(
     count: bool,
 ) -> Outcome:
     """Run exported C on an emulated board, on test images."""
-    chosen, name = board_of(board), dataset or load_manifest(folder).get("dataset")
+    chosen, name = board_of(board), load_manifest(folder)["dataset"] if dataset is None else dataset
     if name is None:
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
@@ -155,7 +158,7 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
     network = load_network(run).eval().freeze()
     graph = load_graph(integers_of(run))
     refuse_other_network(run, graph, network)
-    name = dataset or load_config(RunFolder(run).config).dataset
+    name = load_config(RunFolder(run).config).dataset if dataset is None else dataset
     test = test_images(run, name, images, data_dir, graph.timesteps)
     with _progress(len(test), "verifying") as advance:
         return compare_backends(
@@ -197,7 +200,12 @@ def _report_on(
         refuse_other_network(source, graph, network)
     test = test_images(source, name, 0, data_dir, graph.timesteps)
     subject = Subject(
-        source.resolve().name, f"{source} on {name}", name, graph, test.inputs().numpy(), test.labels.numpy()
+        visible(source.resolve().name),
+        visible(f"{source} on {name}"),
+        name,
+        graph,
+        test.inputs().numpy(),
+        test.labels.numpy(),
     )
     if config is not None:
         run = RunFolder(source)
@@ -226,7 +234,7 @@ def compare_runs(sources: Sequence[Path], dataset: str | None, images: int, data
                 f"{sources[0]} is of {trained[0]} and {source} of {name}: only runs of one data set can be compared"
             )
     plain = len({source.resolve().name for source in sources}) == len(sources)
-    names = [source.resolve().name if plain else str(source) for source in sources]
+    names = [visible(source.resolve().name if plain else str(source)) for source in sources]
     each = zip(sources, configs, strict=True)
     found = [graph_of(run) if not config or config.quant.integer else finished_network(run) for run, config in each]
     steps = {network.timesteps if isinstance(network, Graph) else network.config.timesteps for network in found}
@@ -291,13 +299,13 @@ def bench_sparsity(
             trainer = SpQuantTrainer(given.pop("model"), given.pop("dataset"), out=folder, **given, **places)
         trainer.train()
 
-    return measure_sparsity(plan, data, train, _say if quiet else print)
+    return measure_sparsity(plan, data, train, _say if quiet else say)
 
 
 def _exported(source: Path, dataset: str | None) -> tuple[str, str]:
     """The data set of what is exported with test images, and a line that says what it is."""
     name = data_of(source, dataset, integer_config_of(source, "export"))
-    return name, f"{source.resolve().name}, trained on {name}"
+    return name, f"{visible(source.resolve().name)}, trained on {name}"
 
 
 def _refuse_recordings(name: str, what: str) -> None:
@@ -305,17 +313,22 @@ def _refuse_recordings(name: str, what: str) -> None:
         raise ConfigError(f"{what} shows still images, {name} is of recordings: name images by --dataset")
 
 
+def _seen() -> bool:
+    """Whether a person sees standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _say(doing: str) -> None:
     """A line on standard error, if that is a terminal; nothing moves beside what is timed."""
-    if sys.stderr.isatty():
-        print(doing, file=sys.stderr)
+    if _seen():
+        say_error(doing)
 
 
 @contextmanager
 def _progress(total: int, what: str) -> Iterator[Any]:
     """A bar on standard error, if that is a terminal."""
     columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=to_stderr(), transient=True, disable=not _seen()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 

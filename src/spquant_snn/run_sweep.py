@@ -18,6 +18,7 @@ from .report.contest import Contest
 from .sweep.places import Place, Places, Standing, find_places
 from .sweep.plan import Point, read_sweep
 from .sweep.processes import train_all
+from .train.config import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ def compare_points(sweep: Sweep, places: Sequence[Place], images: int) -> dict[P
 def _flags(point: Point) -> list[str]:
     words: list[str] = []
     for name, value in point.options.items():
+        if value == "" == getattr(TrainOptions, name):
+            continue  # none, as by default; on a command line nothing is empty
         flag = name.replace("_", "-")
         words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
     return words

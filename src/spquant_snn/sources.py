@@ -79,7 +79,7 @@ def finished_network(run: Path) -> SpikingNetwork:
 
 def data_of(source: Path, dataset: str | None, config: TrainConfig | None) -> str:
     """The data set that was asked for, or else that of the run."""
-    name = dataset or (config.dataset if config else None)
+    name = (config.dataset if config else None) if dataset is None else dataset
     if name is None:
         raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
     return name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
 from .errors import ConfigError, ModelError, RunError
+from .files import folder_named
 from .integer.file import save
 from .integer.lower import lower
 from .nn.sums import no_int8
@@ -97,13 +99,13 @@ class SpQuantTrainer:
         self.world = world = join()
         self.config = world.together(lambda: with_options(anchored(options)))
         self.device = world.together(lambda: usable_device(device, world))
-        folder, show = None if data_dir is None else Path(data_dir), not quiet and world.first
+        folder, show = folder_named("data_dir", data_dir), not quiet and world.first
         self.data: Splits = world.in_turn(
             lambda: as_splits(dataset, folder, timesteps=self.config.timesteps, progress=show)
         )
         self.quiet = quiet or not world.first
         self.run: RunFolder | None = None
-        self._out = None if out is None else Path(out)
+        self._out = folder_named("out", out)
         self._finished = False
         self.network = world.together(lambda: self._build(model))
         world.alike(self.network)
@@ -162,7 +164,7 @@ class SpQuantTrainer:
         Raises:
             ConfigError: the teacher does not take the images, or has other classes.
             ModelError: target_ops cannot be met without emptying a layer.
-            RunError: the folder cannot be written, or the loss is no longer finite.
+            RunError: the folder cannot be written or is gone, or the loss is no longer finite.
         """
         world = self.world
         config = world.together(lambda: self._resolve(epochs))
@@ -173,14 +175,15 @@ class SpQuantTrainer:
             world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
         network, run = self.network, world.from_first(self._open_run)
         self.run, self._finished = run, False
-        optimizer = make_optimizer(network, config)
-        if not goes_on:  # where the training began: a stop in its first epoch comes back to it
-            world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
-        start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
-        sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
-        network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
-        keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
-        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet) as display:
+        to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
+        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet, to_go_on=to_go_on) as display:
+            optimizer = make_optimizer(network, config)
+            if not goes_on:  # where the training began: a stop in its first epoch comes back to it
+                world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
+            start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
+            sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
+            network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
+            keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             what = "images" if self._still else "recordings"
@@ -188,17 +191,14 @@ class SpQuantTrainer:
             if self.device.type == "cpu" and config.weight_bits != FLOAT and no_int8() is not None:
                 display.say(f"sums are computed in float32, slower: {no_int8()}")
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
-            try:
-                more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
-                end = fit(network, optimizer, train, validation, *more)
-            except KeyboardInterrupt:
-                display.say(f"stopped; the last checkpoint is kept, to go on: spquant train --resume {run.path}")
-                raise
-        keeper.take_best()
-        best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
-        world.from_first(lambda: run.note(best=best))
-        if config.quant.integer:
-            world.from_first(lambda: self.export(run.integers))
+            more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
+            end = fit(network, optimizer, train, validation, *more)
+            world.from_first(run.check_held)
+            keeper.take_best()
+            best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
+            world.from_first(lambda: run.note(best=best))
+            if config.quant.integer:
+                world.from_first(lambda: self.export(run.integers))
         self._finished = True
         return self
 
@@ -323,13 +323,13 @@ class SpQuantTrainer:
     def _open_run(self) -> RunFolder:
         """The run that goes on, or the folder of a new one."""
         if self.run is not None and not self._finished:
-            return self.run
+            return self.run.hold()
         if self._out is None:
             run = RunFolder(free_folder(self.config))
         else:
             run = RunFolder(self._out if self.run is None else numbered(self._out))
         run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale, launch())
-        return run
+        return run.hold()
 
     @property
     def _still(self) -> bool:

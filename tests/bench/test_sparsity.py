@@ -274,7 +274,7 @@ def test_the_command_prunes_by_default(spquant, monkeypatch):
         ("--weight-bits 32 --state-bits 32", "counted on integers, not floating point"),
         ("--more-seeds 1 0", "seeds must differ, not 0, 1, 0"),
         ("--more-seeds -1", "seed must be from 0"),
-        ("--threads -1", "threads must be at least 0"),
+        ("--threads -1", "threads must be from 0 to 4096, not -1"),
         ("--dataset none", "unknown data set 'none'"),
         ("--model none --dataset digits", "model must be one of"),
         ("--model lenet-snn:0.25 --dataset digits --target-ops 0.001", "cannot be met without emptying layer 'conv1'"),

@@ -14,6 +14,7 @@ from residual import EXPORTED as RESIDUAL
 from residual import residual_graph
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
+from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import write_folder
 from spquant_snn.export.library import PLAIN, Shape
 from spquant_snn.export.render import identifiers
@@ -267,9 +268,13 @@ def test_only_an_earlier_export_is_replaced(firmware, random_images, tmp_path):
         RunError, match="is not empty, it holds Makefile: choose another folder, or replace it with --fo"
     ):
         export_c(graph, images[:1], folder, "x")
-    (folder / "old").write_text("")
+    (folder / "old").write_text("mine")
+    with pytest.raises(RunError, match="holds old, which is not of the earlier export"):
+        export_c(graph, images[:1], folder, "x", force=True)
+    (folder / "old").unlink()
+    export_c(graph, images[:1], folder, "x", force=True, shape=Shape(True, "plain"))
+    assert set(load_manifest(folder)["files"]) | {"firmware.json"} == {path.name for path in folder.iterdir()}
     export_c(graph, images[:1], folder, "x", force=True)
-    assert not (folder / "old").exists()
     other = tmp_path / "other"
     other.mkdir()
     export_c(graph, images[:1], other, "x")
@@ -286,7 +291,7 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
         "pathlib.Path.write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     with pytest.raises(RunError, match="cannot be written \\(No space left\\): make room"):
-        write_folder(tmp_path / "out", {"a": b""}, False)
+        write_folder(tmp_path / "out", {"a": b"", "firmware.json": b"{}"}, False)
     assert list(tmp_path.iterdir()) == []
 
 

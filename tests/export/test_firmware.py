@@ -220,7 +220,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
 WRONG = {
     "version": (None, []),
     "dataset": (1, []),
-    "input_shape": (None, [1, 2], [1, 2, 0], [1, 2, 3.0], "123", [1, 2, True], [1, 2, 10**400]),
+    "input_shape": (None, [1, 2], [1, 2, 0], [1, 2, 3.0], "123", [1, 2, True]),
     "classes": (0, -1, "2", 2.0, None, True, 1 << 40),
     "timesteps": (0, None),
     "small": (0, "no", None),

@@ -1,14 +1,21 @@
 """The folder of a run: what is written into it, and how one that is damaged is refused."""
 
 import json
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
+from torch import nn
+from torch.optim import SGD
 
 from spquant_snn import ConfigError, FileFormatError, RunError
-from spquant_snn.train.checkpoint import save_weights
+from spquant_snn.train.checkpoint import Progress, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
 from spquant_snn.train.metrics import LayerActivity, Metrics
 from spquant_snn.train.run import RunFolder, build_network, free_folder, load_network
@@ -186,3 +193,103 @@ def test_the_command_is_kept_as_it_was_given(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bin/spquant", "train", "--out", "a b"])
     RunFolder(tmp_path / "a").create(CONFIG, (1, 8, 8), 10)
     assert RunFolder(tmp_path / "a").read_record()["command"] == ["spquant", "train", "--out", "a b"]
+
+
+def refusals(count, create):
+    """What ``count`` threads meet that create something at once; None is a success."""
+
+    def attempt():
+        started.wait()
+        try:
+            create()
+        except RunError as error:
+            return str(error)
+        return None
+
+    started = Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        return [task.result() for task in [pool.submit(attempt) for _ in range(count)]]
+
+
+def test_of_trainings_that_start_at_once_on_one_folder_one_wins(tmp_path, monkeypatch):
+    monkeypatch.setattr("spquant_snn.train.run._git_commit", lambda: None)
+    found = refusals(8, lambda: RunFolder(tmp_path / "run").create(CONFIG, (1, 8, 8), 10))
+    assert found.count(None) == 1
+    assert all("already holds a run" in each for each in found if each is not None)
+    assert load_config(tmp_path / "run" / "config.toml") == CONFIG
+    assert RunFolder(tmp_path / "run").read_record()["classes"] == 10
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+def test_a_configuration_that_comes_between_is_never_replaced(tmp_path, kind, monkeypatch):
+    folder = tmp_path / "run"
+    makes = Path.mkdir
+
+    def mkdir(self, *args, **options):
+        makes(self, *args, **options)
+        if kind != "broken link":
+            (tmp_path / "other").write_text("kept", "utf-8")
+        if kind == "file":
+            (folder / "config.toml").write_text("kept", "utf-8")
+        else:
+            (folder / "config.toml").symlink_to(tmp_path / "other")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(RunError, match="already holds a run"):
+        RunFolder(folder).create(CONFIG, (1, 8, 8), 10)
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]
+    assert (tmp_path / "other").exists() == (kind != "broken link")
+    assert kind == "broken link" or (folder / "config.toml").read_text("utf-8") == "kept"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), RunError("no room"), MemoryError()], ids=repr)
+@pytest.mark.parametrize("held", [(), ("notes.txt",)], ids=["new", "with a file"])
+def test_a_run_whose_start_cannot_be_written_leaves_nothing(tmp_path, monkeypatch, stop, held):
+    def fail(*args, **options):
+        raise stop
+
+    for name in held:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / name).write_text("mine", "utf-8")
+    monkeypatch.setattr(RunFolder, "note", fail)
+    with pytest.raises(type(stop)):
+        RunFolder(tmp_path / "run").create(CONFIG, (1, 8, 8), 10)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([*held, *(["run"] if held else [])])
+
+
+@pytest.mark.parametrize("name", ["init", "teacher"])
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path, name):
+    config = replace(CONFIG, **{name: "runs/\udcff"})
+    with pytest.raises(ConfigError, match=f"{name} is .* not UTF-8"):
+        RunFolder(tmp_path / "run").create(config, (1, 8, 8), 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITES = {
+    "note": lambda run: run.note(test_accuracy=1.0),
+    "log_epoch": lambda run: run.log_epoch(1, 0.5, 80.0, METRICS),
+    "weights": lambda run: save_weights(run.weights, nn.Linear(1, 1)),
+    "checkpoint": lambda run: save_checkpoint(run.checkpoint, nn.Linear(1, 1), SGD([torch.zeros(1)]), Progress()),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("hold", [False, True], ids=["any", "held"])
+def test_nothing_is_written_into_a_run_that_is_gone(run, write, hold):
+    run = run.hold() if hold else run
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError):
+        write(run)
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize("name", ["note", "log_epoch"])
+def test_nothing_is_written_into_another_run_in_its_place(run, name):
+    run = run.hold()
+    WRITES[name](run)
+    shutil.rmtree(run.path)
+    RunFolder(run.path).create(CONFIG, (1, 8, 8), 10)
+    before = {path: path.read_bytes() for path in run.path.iterdir()}
+    with pytest.raises(RunError, match="was deleted or replaced while its run was being trained"):
+        WRITES[name](run)
+    assert {path: path.read_bytes() for path in run.path.iterdir()} == before

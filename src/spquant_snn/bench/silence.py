@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+from ..output import finish
 
 
 @contextmanager
 def silence() -> Iterator[None]:
     """Nothing that is printed, logged or warned inside is seen, be it by Python or by C; exceptions pass."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    finish()
     level = logging.root.manager.disable
     kept = {target: os.dup(target) for target in (1, 2)}
     nowhere = os.open(os.devnull, os.O_WRONLY)

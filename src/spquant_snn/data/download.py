@@ -11,10 +11,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from ..errors import DataError
+from ..terminal import to_stderr
 
 _CHUNK = 1 << 16
 
@@ -50,7 +50,7 @@ def fetch(remote: Remote, folder: Path, *, progress: bool = True, timeout: float
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+        with Progress(*columns, console=to_stderr(), disable=not progress) as bar:
             task = bar.add_task(remote.name, total=remote.size)
             for mirror in remote.mirrors:
                 resumed = part.exists()

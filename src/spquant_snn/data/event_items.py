@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import DataError
+from ..terminal import to_stderr
 from .arrays import Labelled
 from .events import Events, NoEvents, from_array, is_events
 from .frames import Framing, to_frames
@@ -46,7 +46,7 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
     """
     members = ((train, "training"), (test, "test"))
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = to_stderr()
     with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
         sensor = _named_sensor(train) or _named_sensor(test)
         if sensor is None:  # a pass of its own: all events at once may be too many to hold

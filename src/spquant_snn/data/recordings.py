@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import ConfigError, DataError
 from ..fields import Fields
 from ..reading import Flaw, guarded, read_bytes
+from ..terminal import to_stderr
 from ..texts import parse_json
 from .arrays import Labelled
 from .events import Events, NoEvents
@@ -117,7 +117,7 @@ def _write(
     each = (steps, 2, *framing.shape(recordings.sensor))
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = to_stderr()
     shown, events, lost = progress and console.is_terminal, 0, 0
     empty: list[int] = []
     try:

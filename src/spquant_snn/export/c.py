@@ -19,6 +19,7 @@ from ..errors import ModelError
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.reference import check_images
+from ..output import in_file, visible
 from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan
@@ -203,6 +204,7 @@ def c_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        finalize=in_file,
     )
     environment.filters["c_string"] = _c_string
     environment.filters["hexadecimal"] = lambda values: ", ".join(f"0x{value:08X}u" for value in values)
@@ -211,12 +213,16 @@ def c_environment() -> Environment:
 
 def _c_string(text: str) -> str:
     """A string literal; what is not plain ASCII is written in octal."""
-    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode()) + '"'
+    return (
+        '"'
+        + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in visible(text).encode())
+        + '"'
+    )
 
 
 def commentable(title: str) -> str:
     """A title that ends no comment and no line."""
-    return " ".join(title.split()).replace("*/", "* /").replace("/*", "/ *")
+    return visible(" ".join(title.split())).replace("*/", "* /").replace("/*", "/ *")
 
 
 def _crc(table: Table) -> int:

@@ -21,7 +21,7 @@ from ..texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
 from .c import VERSION
-from .folder import MANIFEST
+from .folder import MANIFEST, is_complete
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
@@ -49,6 +49,8 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         version = fields.value("version")
         if version != VERSION:
             raise FileFormatError(f"{path} is of version {short(version)}, not {VERSION}: export the firmware again")
+        if not is_complete(held):
+            raise FileFormatError(f"{path} is of an export that was stopped: export the firmware again, with --force")
         fields.integers("input_shape", (3,), 1, 65535)
         fields.integer("classes", 1, 1 << 31)
         fields.flag("small")

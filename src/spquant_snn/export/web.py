@@ -24,6 +24,7 @@ from ..errors import DataError, ModelError
 from ..integer.fanout import fanout
 from ..integer.graph import Connection, Graph, Shape
 from ..integer.reference import check_images
+from ..output import in_file
 from ..quant.blocks import BlockGate
 from ..runtime.plan import LANES
 from .c import c_environment, commentable, firmware_files, package_version
@@ -164,6 +165,7 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
     environment = Environment(
         loader=PackageLoader("spquant_snn.export", "site"),
         autoescape=True,
+        finalize=in_file,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -16,10 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..errors import ConfigError
 from ..export.policy import digest
-from ..files import replace_file
+from ..files import refuse_other, replace_file
+from ..output import in_file
 from . import maps, parts, sections
 from .contest import Contest
 from .story import Story
+
+_MADE_HERE, _PAGE = b'<meta name="generator" content="spquant-snn">', "a page of spquant report"
 
 
 def page_place(sources: Sequence[Path], out: Path | None) -> Path:
@@ -28,7 +31,14 @@ def page_place(sources: Sequence[Path], out: Path | None) -> Path:
 
     Raises:
         ConfigError: several runs lie in different folders.
+        RunError: something else is there.
     """
+    place = _place(sources, out)
+    refuse_other(place, _MADE_HERE, _PAGE)
+    return place
+
+
+def _place(sources: Sequence[Path], out: Path | None) -> Path:
     if out is not None:
         return out
     if len(sources) == 1:
@@ -43,8 +53,9 @@ def write_page(html: str, path: Path) -> int:
     """Write a page, beside its place first; returns its size in bytes.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: it cannot be written, or something else is there.
     """
+    refuse_other(path, _MADE_HERE, _PAGE)
     replace_file(path, html)
     return path.stat().st_size
 
@@ -105,6 +116,7 @@ def _render(template: str, **content: Any) -> str:
     environment = Environment(
         loader=PackageLoader("spquant_snn.report"),
         autoescape=True,
+        finalize=in_file,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -43,9 +43,12 @@ class _Training:
         code = self.process.returncode
         if code < 0:
             return f"ended by {signal.Signals(-code).name}"
-        with self.place.log.open("rb") as log:
-            log.seek(max(self.said, os.fstat(log.fileno()).st_size - _LONGEST_END))
-            lines = log.read().decode(errors="replace").split("\n")
+        try:
+            with self.place.log.open("rb") as log:
+                log.seek(max(self.said, os.fstat(log.fileno()).st_size - _LONGEST_END))
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return f"exit code {code}, and its log is gone"
         last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing said")
         return f"exit code {code}: {last.removeprefix('spquant: ')}"
 

@@ -62,7 +62,7 @@ class Progress:
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the state after an epoch.
+    """Write the state after an epoch, into a folder that is there.
 
     Raises:
         RunError: the file cannot be written; the checkpoint before it is kept.
@@ -78,7 +78,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     buffer = io.BytesIO()
     torch.save(content, buffer)
     data = buffer.getvalue()
-    replace_file(path, data + hashlib.sha256(data).digest())
+    replace_file(path, data + hashlib.sha256(data).digest(), make_folders=False)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = ALONE) -> Progress:
@@ -174,12 +174,16 @@ def _alike(found: Tensor, wanted: Tensor) -> bool:
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's parameters and buffers as safetensors."""
+    """Write a model's parameters and buffers as safetensors, into a folder that is there.
+
+    Raises:
+        RunError: the file cannot be written; the weights before it are kept.
+    """
     state: dict[str, Tensor] = {  # copies: gates of partners share a parameter, and the format knows no sharing
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
-    replace_file(path, save(state, {"sha256": _digest(state)}))
+    replace_file(path, save(state, {"sha256": _digest(state)}), make_folders=False)
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..output import visible
+from ..terminal import to_stdout
 from .metrics import LayerActivity, Metrics
 
 
@@ -19,12 +21,15 @@ class Display:
         epochs: how many there are in all.
         console: where to; standard output by default.
         quiet: show nothing.
+        to_go_on: a line for a person who stops it by Ctrl-C.
     """
 
-    def __init__(self, epochs: int, console: Console | None = None, quiet: bool = False) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(
+        self, epochs: int, console: Console | None = None, quiet: bool = False, to_go_on: str | None = None
+    ) -> None:
+        self.console = console or to_stdout(soft_wrap=True)
         self.console.quiet = self.console.quiet or quiet
-        self.epochs = epochs
+        self.epochs, self.to_go_on = epochs, to_go_on
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._began = time.monotonic()
@@ -46,10 +51,12 @@ class Display:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if kind is KeyboardInterrupt and self.to_go_on is not None:
+            self.say(self.to_go_on)
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        self.console.print(escape(line))
+        self.console.print(escape(visible(line)))
 
     def begin(self, epoch: int, steps: int) -> None:
         """An epoch of ``steps`` steps begins."""
@@ -73,7 +80,7 @@ class Display:
         for layer in validation.layers:
             warning = layer.warning()
             if warning is not None:
-                self.console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+                self.console.print(f"[yellow]warning:[/yellow] {escape(visible(warning))}")
 
 
 def _activity(layers: tuple[LayerActivity, ...]) -> str:

@@ -33,7 +33,7 @@ def usable_device(device: str | torch.device | None, world: World = ALONE) -> to
         ConfigError: it cannot be used here.
     """
     try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
         if chosen.type == "cuda" and world.size > 1 and torch.cuda.is_available():
             chosen = _own_gpu(chosen, world)
         torch.empty(0, device=chosen)

@@ -29,8 +29,13 @@ class Keeper:
     world: World
 
     def keep(self, progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
-        """Save the epoch; after the last one in training form, go on from the best in the frozen form."""
+        """Save the epoch; after the last one in training form, go on from the best in the frozen form.
+
+        Raises:
+            RunError: the folder of the run is gone or cannot be written.
+        """
         run, network, sparse, first = self.run, self.network, self.sparse, self.world.from_first
+        first(run.check_held)
         epoch = progress.epochs + 1
         fixed = sparse is None or epoch > sparse.fixed
         best = progress.best if fixed else NONE  # until its channels are fixed, the network is not what was asked for

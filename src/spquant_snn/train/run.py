@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ..errors import FileFormatError, RunError
+from ..errors import ConfigError, FileFormatError, RunError
 from ..fields import Fields
 from ..files import replace_file
 from ..nn.lif import LIF
@@ -38,9 +40,15 @@ _LONGEST_RECORD, _LONGEST_METRICS = 1 << 20, 1 << 28  # bytes
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of a run."""
+    """Names of the files of a run.
+
+    Args:
+        path: of the folder.
+        held: the id of the run that a training writes, which must not be written into another's folder.
+    """
 
     path: Path
+    held: str | None = None
 
     @property
     def config(self) -> Path:
@@ -76,23 +84,43 @@ class RunFolder:
         full_scale: int = 255,
         job: str | None = None,
     ) -> None:
-        """Make the folder and write what is known before the first epoch.
+        """Make the folder and write what is known before the first epoch; all of that or nothing.
 
         Args:
             job: of torchrun, which may start the training again.
 
         Raises:
+            ConfigError: a text of the configuration cannot be written as UTF-8.
             RunError: it holds a run already, or cannot be written.
         """
-        if os.path.lexists(self.config):
-            raise RunError(f"{self.path} already holds a run: resume it, or choose another folder")
+        _refuse_unwritable(config)
+        is_new = not os.path.lexists(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise _unwritable(self.path, error) from None
+        try:
             os.close(os.open(self.config, os.O_CREAT | os.O_EXCL))  # of two runs that start at once, one
+        except FileExistsError:
+            raise RunError(f"{self.path} already holds a run: resume it, or choose another folder") from None
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written ({error.strerror}): choose another folder") from None
-        save_config(config, self.config)
+            raise _unwritable(self.path, error) from None
+        try:
+            save_config(config, self.config)
+            self._note_start(config, shape, classes, full_scale, job)
+        except BaseException:
+            self.config.unlink(missing_ok=True)
+            self.record.unlink(missing_ok=True)
+            if is_new:
+                with suppress(OSError):  # something else came into it
+                    self.path.rmdir()
+            raise
+
+    def _note_start(
+        self, config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int, job: str | None
+    ) -> None:
         self.note(
+            id=secrets.token_hex(8),
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             input_shape=list(shape),
@@ -106,10 +134,33 @@ class RunFolder:
             **({} if job is None else {"launch": job}),
         )
 
+    def hold(self) -> RunFolder:
+        """The folder as a training takes it, to write no other run's: see ``check_held``."""
+        return replace(self, held=self.read_record().get("id"))
+
+    def check_held(self) -> None:
+        """Do nothing, if the folder still holds the run that it was taken for.
+
+        Raises:
+            RunError: it was deleted, or another run is in its place.
+            FileFormatError: its run.json is damaged.
+        """
+        if self.held is None or (self.record.exists() and self.read_record().get("id") == self.held):
+            return
+        raise RunError(
+            f"{self.path} was deleted or replaced while its run was being trained: start the training anew, in another "
+            "folder"
+        )
+
     def note(self, **entries: Any) -> None:
-        """Add entries to run.json."""
-        held = self.read_record() if self.record.exists() else {}
-        replace_file(self.record, json.dumps(held | entries, indent=2) + "\n")
+        """Add entries to run.json.
+
+        Raises:
+            RunError: as ``check_held``; or it cannot be written.
+        """
+        self.check_held()
+        known = self.read_record() if self.record.exists() else {}
+        replace_file(self.record, json.dumps(known | entries, indent=2) + "\n", make_folders=False)
 
     def read_record(self) -> dict[str, Any]:
         """The content of run.json.
@@ -131,7 +182,12 @@ class RunFolder:
         validation: Metrics,
         sparsity: dict[str, Any] | None = None,
     ) -> None:
-        """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way."""
+        """Write the line of an epoch to metrics.jsonl; lines of that epoch or later, from before a stop, give way.
+
+        Raises:
+            RunError: as ``check_held``; or it cannot be written.
+        """
+        self.check_held()
         kept = []
         if self.metrics.exists():
             kept = [line for number, line in self.read_metrics() if _epoch_of(line, number) < epoch]
@@ -139,7 +195,8 @@ class RunFolder:
             f"val_{name}": value for name, value in asdict(validation).items()
         }
         line |= sparsity or {}
-        replace_file(self.metrics, b"".join(each + b"\n" for each in [*kept, json.dumps(line).encode()]))
+        lines = b"".join(each + b"\n" for each in [*kept, json.dumps(line).encode()])
+        replace_file(self.metrics, lines, make_folders=False)
 
     def read_metrics(self) -> list[tuple[int, bytes]]:
         """The lines of metrics.jsonl with their numbers, the first being 1.
@@ -151,6 +208,22 @@ class RunFolder:
         with guarded(self.metrics, "copy it again, or remove it", unread=RunError):
             content = read_bytes(self.metrics, _LONGEST_METRICS)
         return list(enumerate(content.removesuffix(b"\n").split(b"\n"), 1))
+
+
+def _unwritable(folder: Path, error: OSError | ValueError) -> RunError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return RunError(f"{folder} cannot be written ({reason}): choose another folder")
+
+
+def _refuse_unwritable(config: TrainConfig) -> None:
+    """Refuse names of files that are not UTF-8, which the configuration could not give back."""
+    for name, value in asdict(config).items():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{name} is {value!r}, which is not UTF-8 and cannot be kept: give it another name"
+            ) from None
 
 
 def _epoch_of(line: bytes, number: int) -> int:
