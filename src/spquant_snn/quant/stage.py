@@ -17,7 +17,7 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
 from .pool import Pool
-from .sharing import Sharing, batch_norm, dropout
+from .sharing import Sharing, batch_norm, dropout, magnitude
 from .shortcut import Shortcut
 from .synapse import Synapse, apply_pool
 
@@ -49,7 +49,7 @@ class Norm(Sharing):
         self.momentum: float = layer.momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        state = (self.running_mean, self.running_var, self.weight.abs(), self.bias)
+        state = (self.running_mean, self.running_var, magnitude(self.weight), self.bias)
         if self.training and self.share is not None:
             return batch_norm(x, *state, self.momentum, self.eps, self.share)
         return F.batch_norm(x, *state, self.training, self.momentum, self.eps)
