@@ -15,6 +15,7 @@ from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
+from .finite import check_finite
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
 from .recompute import recomputed
 from .shortcut import Shortcut
@@ -86,9 +87,11 @@ class SpikingNetwork(nn.Module):
         """Fix batch normalisation and compute in integers from now on; returns the network itself.
 
         Raises:
-            ModelError: weights or state are floating point.
+            ModelError: weights or state are floating point, or a number is not finite.
         """
         self._check_integer()
+        for stage in (*self.hidden, self.readout):
+            check_finite(stage.name, stage)
         self.frozen = True
         return self.train(self.training)
 
