@@ -26,6 +26,7 @@ from .fold import Neuron, Table, fold_neuron, with_silent
 from .grids import Bits
 from .stage import Stage
 from .synapse import Synapse
+from .uncompiled import uncompiled
 from .weight import integer_codes
 
 _READOUT_LIMIT = 1 << 30
@@ -52,6 +53,7 @@ class Readout:
     scale: float
 
 
+@uncompiled
 def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: Tensor | None = None) -> Folded:
     """Integer weights and neuron constants of a stage, from its parameters as they are now.
 
@@ -94,6 +96,7 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: 
     return Folded(codes, neuron if live.all() else with_silent(neuron, live), gate, shortcut)
 
 
+@uncompiled
 def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
     room for; ``inputs`` as for ``fold_stage``.

@@ -22,6 +22,7 @@ from .shortcut import Shortcut
 from .sources import Sources
 from .stage import Stage
 from .synapse import Synapse
+from .uncompiled import uncompiled
 
 Probe = Callable[[str, Tensor, Tensor], None]
 Watch = Callable[[int, Tensor], None]
@@ -167,6 +168,7 @@ class SpikingNetwork(nn.Module):
         scale = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1]).scale
         return self.integer_logits(x, probe).double() * (scale / steps)
 
+    @uncompiled
     @torch.no_grad()
     def integer_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
         """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give.
@@ -239,6 +241,7 @@ class SpikingNetwork(nn.Module):
         probe(stage.name, fired, stored / unit)
         return fired
 
+    @uncompiled
     def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None) -> Tensor:
         h = self._integer_spikes(x, steps, still, probe, watch)
         integers, scale = self._readout_integers(h.detach())
@@ -287,7 +290,7 @@ class SpikingNetwork(nn.Module):
 
     def _find_shapes(self) -> list[tuple[int, ...]]:
         """Run one black image through, so that layers that do not fit one another are found here, by name."""
-        h: Tensor = torch.zeros(1, *self.input_shape)
+        h: Tensor = torch.zeros(1, *self.input_shape, dtype=torch.float32)
         shapes: list[tuple[int, ...]] = []
         for stage in (*self.hidden, self.readout):
             found, weight = "x".join(map(str, h.shape[1:])), stage.synapse.weight
@@ -331,7 +334,9 @@ def _check_shortcut(stage: Stage, shortcut: Shortcut, shapes: list[tuple[int, ..
     shape, weight = shapes[shortcut.source], shortcut.synapse.weight
     name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
     try:
-        found = shortcut.synapse.sums(torch.zeros(1, *shape), torch.zeros_like(weight, device="cpu")).shape[1:]
+        found = shortcut.synapse.sums(
+            torch.zeros(1, *shape, dtype=torch.float32), torch.zeros_like(weight, device="cpu")
+        ).shape[1:]
     except RuntimeError:
         found = torch.Size()
     if tuple(found) != shapes[-1]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from .config import QuantConfig
@@ -53,7 +54,7 @@ class Shortcut(nn.Module):
             if not plain:
                 self.shift = max(0, round(0.5 * math.log2(inputs / layer.weight[0].numel())))
             return
-        identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False, dtype=torch.float32)
         nn.init.ones_(identity.weight)
         self.synapse = Synapse(identity, None, config, free_scale=False, per_tensor=False)
         if plain:

@@ -128,7 +128,7 @@ class Stage(Sharing):
         self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
         self.narrow = True
-        self.register_buffer("largest", torch.zeros(1), persistent=False)
+        self.register_buffer("largest", torch.zeros(1, dtype=torch.float32), persistent=False)
         self.full_scale = full_scale
         self.largest_input = 1 if full_scale is None else 255
         for pool in pools:

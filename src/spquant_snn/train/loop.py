@@ -81,7 +81,7 @@ def fit(
             moment = epoch + step / steps
             optimizer.param_groups[0]["lr"] = learning_rate(config, moment)  # gates, if any, have a group of their own
             optimizer.zero_grad(set_to_none=True)
-            told = torch.zeros(3, device=device)
+            told = torch.zeros(3, dtype=torch.float32, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
                 x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
                 told += compute(x, y, moment, part.weight)
