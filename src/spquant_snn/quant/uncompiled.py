@@ -22,7 +22,7 @@ def uncompiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         if "torch._dynamo" not in sys.modules:
             return function(*args, **kwargs)
-        apart: Callable[_P, _T] = torch.compiler.disable(function)
+        apart: Callable[_P, _T] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
         return apart(*args, **kwargs)
 
     return run

@@ -129,7 +129,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainConfig(TrainOptions):
-    """A training; the fields are those of ``TrainOptions``, checked.
+    """A training; the fields are those of ``TrainOptions``, checked, with folders as absolute paths.
 
     Raises:
         ConfigError: a value that does not exist; the message names the option.
@@ -141,6 +141,9 @@ class TrainConfig(TrainOptions):
         object.__setattr__(self, "state_bits", quant.state_bits)
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name), type(field.default))
+        for name in ("init", "teacher"):  # a run goes on from other folders too
+            if getattr(self, name) not in ("", CUSTOM):
+                object.__setattr__(self, name, str(Path(getattr(self, name)).absolute()))
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}")
@@ -224,6 +227,13 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
         if name not in known:
             raise ConfigError(f"there is no option {name!r}; the options are {', '.join(known)}")
     return TrainConfig(**options)
+
+
+def refuse_neuron_options(options: dict[str, Any]) -> None:
+    """Raise ConfigError if there are options of neurons, where the model was given in Python and says them itself."""
+    for name in NEURON_OPTIONS:
+        if name in options:
+            raise ConfigError(f"{name} is said by the LIF layers of the model that was given: set it there")
 
 
 def save_config(config: TrainConfig, path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights
 from .config import CUSTOM, TrainConfig, load_config, save_config
+from .fingerprint import Print, config_print, departures_from, model_print
 from .metrics import Metrics
 
 _LARGEST = 1 << 20
@@ -71,11 +73,13 @@ class RunFolder:
         classes: int,
         full_scale: int = 255,
         job: str | None = None,
+        fingerprint: Mapping[str, Print] | None = None,
     ) -> None:
         """Make the folder and write what is known before the first epoch.
 
         Args:
             job: of torchrun, which may start the training again.
+            fingerprint: of what the run is started with, which it is held to.
 
         Raises:
             RunError: it holds a run already, or cannot be written.
@@ -100,6 +104,7 @@ class RunFolder:
             git_commit=_git_commit(),
             seed=config.seed,
             **({} if job is None else {"launch": job}),
+            fingerprint={"config": config_print(config)} | dict(fingerprint or {}),
         )
 
     def note(self, **entries: Any) -> None:
@@ -123,6 +128,26 @@ class RunFolder:
         if not isinstance(record, dict):
             raise FileFormatError(f"{self.record} is damaged: it is not a JSON object")
         return record
+
+    def hold_to(self, found: Mapping[str, Print]) -> None:
+        """Refuse to go on with something else than the run was started with.
+
+        Args:
+            found: parts of its fingerprint as they are now.
+
+        Raises:
+            RunError: they differ; the message names in what.
+            FileFormatError: run.json is damaged.
+        """
+        held = self.read_record().get("fingerprint")
+        if not isinstance(held, dict) or not all(isinstance(part, dict) for part in held.values()):
+            raise FileFormatError(f"{self.record} is damaged: it does not say what the run was started with")
+        changed = departures_from(held, found)
+        if changed:
+            raise RunError(
+                f"{self.path} was started with {'; '.join(changed)}: put back what it was started with, or start a "
+                "new run"
+            )
 
     def log_epoch(
         self,
@@ -218,6 +243,7 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"the model of {folder} was given in Python, not by name: "
             f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
         )
+    run.hold_to({"config": config_print(config)})
     record = run.read_record()
     try:
         channels, height, width = map(int, record["input_shape"])
@@ -235,6 +261,7 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
     network = build_network(config, (channels, height, width), classes, full_scale)
+    run.hold_to({"model": model_print(network)})
     load_weights(run.weights, network)
     return compact(network) if config.target_ops < 1 else network
 
