@@ -24,7 +24,7 @@ from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
-from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, refuse_neuron_options, with_options
+from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, refuse_neuron_options, with_options, with_whole_paths
 from .train.console import Display
 from .train.device import usable_device
 from .train.distributed import join
@@ -99,7 +99,7 @@ class SpQuantTrainer:
             if isinstance(options.get(name), Path):
                 options[name] = str(options[name])
         self.world = world = join()
-        self.config = world.together(lambda: with_options(options))
+        self.config = world.together(lambda: with_whole_paths(with_options(options)))
         self.device = world.together(lambda: usable_device(device, world))
         folder, show = None if data_dir is None else Path(data_dir), not quiet and world.first
         self.data: Splits = world.in_turn(

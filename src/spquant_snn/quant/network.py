@@ -18,7 +18,7 @@ from .config import QuantConfig
 from .finite import check_finite
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
 from .recompute import recomputed
-from .shortcut import Shortcut
+from .shortcut import check_shape
 from .sources import Sources
 from .stage import Stage
 from .synapse import Synapse
@@ -310,7 +310,7 @@ class SpikingNetwork(nn.Module):
                 )
             shapes.append(tuple(h.shape[1:]))
             if stage.shortcut is not None:
-                _check_shortcut(stage, stage.shortcut, shapes)
+                check_shape(stage.shortcut, stage.name, shapes)
         return shapes[:-1]
 
     def _check_integer(self) -> None:
@@ -327,24 +327,6 @@ class SpikingNetwork(nn.Module):
         if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
             shape = "x".join(map(str, self.input_shape))
             raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")
-
-
-def _check_shortcut(stage: Stage, shortcut: Shortcut, shapes: list[tuple[int, ...]]) -> None:
-    """Raise ModelError unless what a shortcut adds has the shape of the sums."""
-    shape, weight = shapes[shortcut.source], shortcut.synapse.weight
-    name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
-    try:
-        found = shortcut.synapse.sums(
-            torch.zeros(1, *shape, dtype=torch.float32), torch.zeros_like(weight, device="cpu")
-        ).shape[1:]
-    except RuntimeError:
-        found = torch.Size()
-    if tuple(found) != shapes[-1]:
-        gives = "does not take them" if not found else "makes them " + "x".join(map(str, found))
-        raise ModelError(
-            f"the shortcut {name!r} to layer {stage.name!r} starts at spikes of {'x'.join(map(str, shape))} and "
-            f"{gives}, but {wanted} is wanted: use a Conv2d of kernel 1 with the stride and the channels of the block"
-        )
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

@@ -18,6 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from .config import QuantConfig
 from .grids import FLOAT, WEIGHT_GRIDS
 from .synapse import Synapse
@@ -83,3 +84,21 @@ class Shortcut(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.name!r} from layer {self.source}, shift={self.shift}"
+
+
+def check_shape(shortcut: Shortcut, layer: str, shapes: list[tuple[int, ...]]) -> None:
+    """Raise ModelError unless what a shortcut to a layer adds has the shape of its sums, the last of all shapes."""
+    shape, weight = shapes[shortcut.source], shortcut.synapse.weight
+    name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
+    try:
+        found = shortcut.synapse.sums(
+            torch.zeros(1, *shape, dtype=torch.float32), torch.zeros_like(weight, device="cpu")
+        ).shape[1:]
+    except RuntimeError:
+        found = torch.Size()
+    if tuple(found) != shapes[-1]:
+        gives = "does not take them" if not found else "makes them " + "x".join(map(str, found))
+        raise ModelError(
+            f"the shortcut {name!r} to layer {layer!r} starts at spikes of {'x'.join(map(str, shape))} and "
+            f"{gives}, but {wanted} is wanted: use a Conv2d of kernel 1 with the stride and the channels of the block"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,7 +129,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainConfig(TrainOptions):
-    """A training; the fields are those of ``TrainOptions``, checked, with folders as absolute paths.
+    """A training; the fields are those of ``TrainOptions``, checked.
 
     Raises:
         ConfigError: a value that does not exist; the message names the option.
@@ -141,9 +141,6 @@ class TrainConfig(TrainOptions):
         object.__setattr__(self, "state_bits", quant.state_bits)
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name), type(field.default))
-        for name in ("init", "teacher"):  # a run goes on from other folders too
-            if getattr(self, name) not in ("", CUSTOM):
-                object.__setattr__(self, name, str(Path(getattr(self, name)).absolute()))
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)!r}")
@@ -229,6 +226,12 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**options)
 
 
+def with_whole_paths(config: TrainConfig) -> TrainConfig:
+    """The configuration with absolute paths of other runs, so that a run goes on from any folder."""
+    init, teacher = (at if at in ("", CUSTOM) else str(Path(at).absolute()) for at in (config.init, config.teacher))
+    return replace(config, init=init, teacher=teacher)
+
+
 def refuse_neuron_options(options: dict[str, Any]) -> None:
     """Raise ConfigError if there are options of neurons, where the model was given in Python and says them itself."""
     for name in NEURON_OPTIONS:
@@ -272,4 +275,4 @@ def departures(held: TrainConfig, asked: dict[str, Any]) -> list[str]:
     """In what the configuration of a run departs from options, as ``differences`` words it; options that leave a value
     to the training agree with whatever it found."""
     decided = {name: value for name, value in asked.items() if (name, value) not in SETTLED}
-    return differences(held, with_options(asdict(held) | decided))
+    return differences(with_whole_paths(held), with_whole_paths(with_options(asdict(held) | decided)))
