@@ -90,6 +90,16 @@ def test_gates_that_are_not_finite_close_nothing_in_silence(name):
         made.freeze()
 
 
+def test_weights_that_are_not_finite_do_not_become_codes_when_channels_go():
+    torch.manual_seed(0)
+    made = prepare(build_model("8C3-8C3-P2-FC10", SHAPE, 10), QuantConfig(2, 2, 2), SHAPE)
+    insert_gates(made)
+    spoil(made, "stages.0.gate.logits", -1.0)
+    spoil(made, "stages.1.synapse.weight", float("nan"))
+    with pytest.raises(ModelError, match=r"layer '.*': its weight holds nan \(1 of 576 numbers\)"):
+        compact(made)
+
+
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize(("part", "setting"), [("lif1", "leak"), ("norm4", "eps")])
 def test_settings_are_numbers_too(part, setting, value):

@@ -208,7 +208,7 @@ def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
     elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         if draft.norm is not None:
             raise ModelError(f"layer {path!r}: a second batch normalisation behind the same weights; remove one")
-        if layer.running_mean is None:
+        if layer.running_mean is None or layer.running_var is None:
             raise ModelError(
                 f"layer {path!r}: batch normalisation without running statistics cannot be folded; "
                 "leave track_running_stats on"
