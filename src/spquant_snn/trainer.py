@@ -26,11 +26,12 @@ from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
-from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, with_options
+from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, refuse_neuron_options, with_options
 from .train.console import Display
 from .train.device import usable_device
 from .train.distributed import join
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
+from .train.fingerprint import Print, fingerprint
 from .train.keep import Keeper
 from .train.loop import fit, make_optimizer
 from .train.metrics import measure
@@ -85,7 +86,7 @@ class SpQuantTrainer:
         if not isinstance(model, str | nn.Module):
             raise ConfigError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
         if isinstance(model, nn.Module):
-            _refuse_neuron_options(options)
+            refuse_neuron_options(options)
         options |= {
             "model": model if isinstance(model, str) else CUSTOM,
             "dataset": dataset if isinstance(dataset, str) else CUSTOM,
@@ -148,6 +149,7 @@ class SpQuantTrainer:
             **{name: value for name, value in asdict(config).items() if name not in skipped},
             **places,
         )
+        world.from_first(lambda: run.hold_to(trainer._fingerprint()))
         trainer.run, trainer._out = run, run.path
         world.from_first(lambda: load_weights(run.weights, trainer.network) if run.weights.exists() else None)
         world.alike(trainer.network)
@@ -171,6 +173,8 @@ class SpQuantTrainer:
         train, validation = hold_out(self.data.train, config.validation, config.seed)
         teacher = world.together(lambda: self._taught_by(train.inputs(slice(2))))
         self.run, goes_on = world.from_first(self._held)
+        if goes_on and (begun := self.run) is not None:
+            world.from_first(lambda: begun.hold_to(self._fingerprint()))
         if not goes_on:
             world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
         network, run = self.network, world.from_first(self._open_run)
@@ -328,16 +332,15 @@ class SpQuantTrainer:
             run = RunFolder(free_folder(self.config))
         else:
             run = RunFolder(self._out if self.run is None else numbered(self._out))
-        run.create(self.config, self.data.shape, self.data.classes, self.data.full_scale, launch())
+        data = self.data
+        run.create(self.config, data.shape, data.classes, data.full_scale, launch(), self._fingerprint())
         return run.hold()
+
+    def _fingerprint(self) -> dict[str, Print]:
+        """What a run of this trainer is held to."""
+        return fingerprint(self.config, self.network, self.data, self._teacher)
 
     @property
     def _still(self) -> bool:
         """Whether the data set is of images, not of sequences."""
         return self.data.frames is None
-
-
-def _refuse_neuron_options(options: dict[str, Any]) -> None:
-    for name in NEURON_OPTIONS:
-        if name in options:
-            raise ConfigError(f"{name} is said by the LIF layers of the model that was given: set it there")

@@ -324,3 +324,20 @@ def test_its_kernels_compile_for_gpus_that_are_not_here(tmp_path):
     call = [sys.executable, "-c", _COMPILE]
     ended = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_weight_of_zero_has_the_gradient_of_the_positive_side(training):
+    found = []
+    for value in (0.0, 1e-20):
+        torch.manual_seed(2)
+        scale, weight, bias, mean, variance, largest = parameters(4)
+        weight, bias = (weight * value).requires_grad_(), bias + 0.6
+        x = torch.randint(0, 2, (8, 4, 4, 4), device=DEVICE).to(torch.bfloat16)
+        kernel = torch.randint(-1, 2, (4, 4, 3, 3), device=DEVICE).float().requires_grad_()
+        x, threshold = x.contiguous(memory_format=torch.channels_last), torch.ones((), device=DEVICE)
+        spikes = layer(x, kernel, scale, weight, bias, mean, variance, largest, threshold, form_of(training=training))
+        spikes.backward(torch.randn(spikes.shape, device=DEVICE).to(spikes.dtype))
+        found.append(weight.grad)
+    assert bool((found[0] != 0).all())
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=0)

@@ -225,9 +225,9 @@ def test_a_forward_method_is_read(flatten, noise, settle):
 
 def test_a_neuron_called_in_two_places_becomes_two():
     lif = LIF(learn_threshold=True)
-    network = prepare(
-        nn.Sequential(nn.Flatten(), nn.Linear(9, 5), lif, nn.Linear(5, 4), lif, nn.Linear(4, 2)), FLOAT, (1, 3, 3)
-    )
+    row = nn.Sequential(nn.Flatten(), nn.Linear(9, 5), lif, nn.Linear(5, 4), lif, nn.Linear(4, 2))
+    with pytest.warns(UserWarning, match="layers of their own, trained apart: '2' in 2 places$"):
+        network = prepare(row, FLOAT, (1, 3, 3))
     first, second = network.hidden
     assert first.lif is not second.lif
     assert first.name != second.name

@@ -17,6 +17,7 @@ from torch.optim import SGD
 from spquant_snn import ConfigError, FileFormatError, RunError
 from spquant_snn.train.checkpoint import Progress, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
+from spquant_snn.train.fingerprint import model_print
 from spquant_snn.train.metrics import LayerActivity, Metrics
 from spquant_snn.train.run import RunFolder, build_network, free_folder, load_network
 
@@ -28,8 +29,9 @@ METRICS = Metrics(90.0, 0.5, (LayerActivity("conv1", 0.2, 0.1, 0.0),))
 def run(tmp_path):
     """The folder of a run whose first epoch is done."""
     folder = RunFolder(tmp_path / "deep" / "run")
-    folder.create(CONFIG, (1, 8, 8), 10)
-    save_weights(folder.weights, build_network(CONFIG, (1, 8, 8), 10))
+    network = build_network(CONFIG, (1, 8, 8), 10)
+    folder.create(CONFIG, (1, 8, 8), 10, fingerprint={"model": model_print(network)})
+    save_weights(folder.weights, network)
     return folder
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import spquant_snn
 from quarters import DATA, SMALL, Net, same, weights
 from spquant_snn import ModelError, RunError, SpQuantTrainer
-from spquant_snn.data import hold_out
+from spquant_snn.data import Labelled, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
 
@@ -98,7 +98,8 @@ def test_training_does_not_touch_the_test_images_nor_learn_from_those_held_out(m
 
     monkeypatch.setattr(type(trainer.network), "forward", spy)
     test = trainer.data.test
-    object.__setattr__(trainer.data, "test", None)
+    black = Labelled(torch.zeros_like(test.images), test.labels)  # would be seen among those looked at
+    object.__setattr__(trainer.data, "test", black)
     trainer.train(epochs=2)
     rest, held = hold_out(trainer.data.train, 20, 0)
     assert trainer.config.validation == 20

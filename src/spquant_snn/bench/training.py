@@ -140,7 +140,7 @@ def _neurons(plan: Plan, steps: int, threads: int, notify: Notify) -> Iterator[R
     notify(f"timing neurons, T = {steps}{_where(threads)}")
     shape = (steps, *plan.neurons)
     work = f"neuron {list(shape)}"
-    current, pull = (torch.randn(shape, device=plan.device) for _ in range(2))
+    current, pull = (torch.randn(shape, dtype=torch.float32, device=plan.device) for _ in range(2))
     current.requires_grad_()
     contest = Contest()
     for name, ours in _ours().items():
@@ -177,7 +177,7 @@ def _steps(plan: Plan, work: Work, goal: float, plain: float | None, threads: in
 
 
 def _kept(plan: Plan) -> Iterator[Kept]:
-    current = torch.randn((plan.steps[0], *plan.neurons), device=plan.device, requires_grad=True)
+    current = torch.randn((plan.steps[0], *plan.neurons), dtype=torch.float32, device=plan.device, requires_grad=True)
     makes: dict[str, Callable[[], nn.Module]] = {
         **{f"{OURS}, {name}": lambda ours=ours: ours.to(plan.device) for name, ours in _ours().items()},  # type: ignore[misc]
         **_others(compiled=False),
@@ -229,7 +229,7 @@ def _compiled() -> nn.Module:
     try:
         layer: nn.Module = torch.compile(Loop(), dynamic=False)  # type: ignore[assignment]
         with silence():
-            layer(torch.zeros(1, 1))
+            layer(torch.zeros(1, 1, dtype=torch.float32))
     except Exception as error:  # of many types: compilers, headers, versions of Python
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MissingDependencyError(

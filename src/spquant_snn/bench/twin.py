@@ -76,7 +76,7 @@ class SpikingTwin(nn.Module):
                 drives = synapse(torch.cat(_spikes(drives))).chunk(self.timesteps)
             return torch.stack(readout(torch.cat(_spikes(drives))).chunk(self.timesteps)).sum(0)
         states: list[Tensor | None] = [None] * (len(hidden) + 1)
-        logits = torch.zeros(())
+        logits = torch.zeros((), dtype=torch.float32)
         for drive in drives:
             spikes, states[0] = _step(drive, states[0])
             for i, synapse in enumerate(hidden, 1):

@@ -129,12 +129,12 @@ class Augmentation:
     def _sampling(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
         """[N, 2, 3]: where each output position, in units of half an image from its centre, takes its value."""
         count, _, height, width = shape
-        draws = torch.rand(5, count, generator=generator, device=generator.device) * 2 - 1
+        draws = torch.rand(5, count, generator=generator, device=generator.device, dtype=torch.float32) * 2 - 1
         angle = draws[0] * math.radians(self.rotate)
         size = 1 + draws[1] * self.scale
         slope = draws[2] * self.shear
         cosine, sine = angle.cos() / size, angle.sin() / size
-        sampling = torch.empty(count, 2, 3, device=generator.device)
+        sampling = torch.empty(count, 2, 3, device=generator.device, dtype=torch.float32)
         sampling[:, 0, 0] = cosine
         sampling[:, 0, 1] = (cosine * slope - sine) * (height / width)
         sampling[:, 1, 0] = sine * (width / height)
@@ -199,7 +199,10 @@ def _delay(frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 def _drop(frames: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    share = torch.rand(len(frames), generator=generator, device=generator.device).to(frames.device) * most
+    share = (
+        torch.rand(len(frames), generator=generator, device=generator.device, dtype=torch.float32).to(frames.device)
+        * most
+    )
     place = frames.nonzero(as_tuple=True)  # few pixels have events
     left = torch.binomial(frames[place].float().cpu(), 1 - share[place[0]].cpu(), generator=generator)
     thinned = frames.clone()

@@ -130,7 +130,7 @@ def in_triton(device: torch.device) -> Form:
             f"Triton cannot be imported ({error}): install it, as with 'pip install triton', or use {NEURON.instead}"
         ) from error
     try:
-        current = torch.zeros(1, 1, device=device)
+        current = torch.zeros(1, 1, dtype=torch.float32, device=device)
         spikes = torch.empty_like(current)
         triton_neuron.forward(current, current.new_tensor(1.0), Dynamics(0.5, "zero", triangle), spikes, False)
         spikes.item()  # what fails on a GPU is told when it is waited for

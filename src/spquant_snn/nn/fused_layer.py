@@ -197,7 +197,7 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: t
     but not those of their parts: some ways to compute a convolution are not, and some add up in float16."""
     draw = torch.Generator(device).manual_seed(0)
     rows, half = (min(x_shape[0], _TRIED), *x_shape[1:]), shape[1] // 2
-    steep = torch.full(shape, 7.0, device=device)
+    steep = torch.full(shape, 7.0, dtype=torch.float32, device=device)
     steep[:, half:] = -7
     steep[:, half::8] = -6
     tries = (
@@ -205,7 +205,7 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, device: t
             torch.randint(0, 2, rows, generator=draw, device=device),
             torch.randint(-1, 2, shape, generator=draw, device=device),
         ),
-        (torch.ones(rows, device=device), steep),
+        (torch.ones(rows, dtype=torch.float32, device=device), steep),
     )
     for x, kernel in tries:
         if x.dim() == 4:

@@ -58,7 +58,7 @@ def no_int8() -> str | None:
         x = torch.full((1, 16, 4, 4), 255, dtype=torch.uint8, device="cpu")
         codes = torch.full((16, 16, 3, 3), 127, dtype=torch.int8, device="cpu")
         codes[::2].neg_()
-        found = _int8(x, codes, torch.ones(16, device="cpu"), Geometry(padding=(1, 1)))
+        found = _int8(x, codes, torch.ones(16, dtype=torch.float32, device="cpu"), Geometry(padding=(1, 1)))
         meant = F.conv2d(x.double(), codes.double(), padding=1)
     except (AttributeError, RuntimeError, NotImplementedError) as error:
         return f"this torch has no int8 convolution for it ({str(error).splitlines()[0]})"
@@ -113,7 +113,7 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, threads: 
     x = torch.randint(0, 4, x_shape, dtype=torch.uint8, generator=draw, device="cpu")
     codes = torch.randint(-7, 8, shape, dtype=torch.int8, generator=draw, device="cpu")
     try:
-        found = _int8(x, codes, torch.ones(len(codes), device="cpu"), geometry)
+        found = _int8(x, codes, torch.ones(len(codes), dtype=torch.float32, device="cpu"), geometry)
     except RuntimeError:  # it has none
         return False
     return torch.equal(found, products(x.float(), codes.float(), geometry))

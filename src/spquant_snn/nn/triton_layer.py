@@ -198,8 +198,8 @@ def turn_back(
     rows = size // channels
     tiles = Tiles.of(rows, channels)
     low, high, step = grid_of(dynamics)
-    parts = torch.empty(2, tiles.programs, channels, device=y.device)
-    thresholds = torch.empty(tiles.programs * tiles.across if learned else 1, device=y.device)
+    parts = torch.empty(2, tiles.programs, channels, dtype=torch.float32, device=y.device)
+    thresholds = torch.empty(tiles.programs * tiles.across if learned else 1, dtype=torch.float32, device=y.device)
     with torch.cuda.device_of(y):
         _backward[(tiles.programs, tiles.across)](
             y,

@@ -138,7 +138,7 @@ def _settle_back(
     inverse = tl.load(line + channels + c, mask=real, other=0.0).to(tl.float64)
     along = slanted * inverse
     w = tl.load(weight + c, mask=real, other=0.0)
-    turned = tl.where(w > 0, along, tl.where(w < 0, -along, 0.0))
+    turned = tl.where(w < 0, -along, along)  # at zero as if it were positive, or it would stay there
     tl.store(grads + c, turned.to(tl.float32), mask=real)
     tl.store(grads + channels + c, direct.to(tl.float32), mask=real)
     if training:
@@ -216,11 +216,11 @@ def line_of(y: Tensor, channels: int, norm: Normalisation, largest: Tensor | Non
     where ``largest`` [1], if given, becomes no smaller than any sum in absolute value."""
     rows = y.numel() // channels
     tiles = Tiles.of(rows, channels)
-    line = torch.empty(4, channels, device=y.device)
+    line = torch.empty(4, channels, dtype=torch.float32, device=y.device)
     parts = line
     with torch.cuda.device_of(y):
         if norm.training:
-            parts = torch.empty(2, tiles.programs, channels, device=y.device)
+            parts = torch.empty(2, tiles.programs, channels, dtype=torch.float32, device=y.device)
             noted = line if largest is None else largest
             _moments[(tiles.programs, tiles.across)](
                 y, parts, noted, rows, channels, tiles.blocks, largest is not None, tiles.p, tiles.c
@@ -256,7 +256,7 @@ def through_line(y: Tensor, line: Tensor, weight: Tensor, parts: Tensor, gradien
     channels = line.shape[1]
     rows = y.numel() // channels
     tiles = Tiles.of(rows, channels)
-    slopes, grads = torch.empty(2, 2, channels, device=y.device).unbind(0)
+    slopes, grads = torch.empty(2, 2, channels, dtype=torch.float32, device=y.device).unbind(0)
     with torch.cuda.device_of(y):
         _settle_back[(tiles.across,)](
             parts, weight, line, slopes, grads, parts.shape[1], float(rows), channels, training, _ADDED, tiles.c

@@ -97,9 +97,9 @@ def fold_neuron(
     Raises:
         ModelError: a gain is negative or a constant is not a finite number.
     """
-    if not (np.isfinite(gain).all() and np.isfinite(offset).all() and np.isfinite(threshold)):
+    if not (np.isfinite(gain).all() and np.isfinite(offset).all() and np.isfinite([threshold, leak]).all()):
         raise ModelError(
-            "a weight scale, a batch normalisation or a threshold is not a finite number: "
+            "a weight scale, a batch normalisation, a threshold or a leak is not a finite number: "
             "train again from a good checkpoint"
         )
     if (gain < 0).any():

@@ -21,10 +21,12 @@ from ..errors import ModelError
 from ..nn.precision import convolutions_in
 from ..nn.recurrence import Dynamics, Skip, backpropagate
 from .blocks import BlockGate
+from .finite import check_finite
 from .fold import Neuron, Table, fold_neuron, with_silent
 from .grids import Bits
 from .stage import Stage
 from .synapse import Synapse
+from .uncompiled import uncompiled
 from .weight import integer_codes
 
 _READOUT_LIMIT = 1 << 30
@@ -51,6 +53,7 @@ class Readout:
     scale: float
 
 
+@uncompiled
 def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: Tensor | None = None) -> Folded:
     """Integer weights and neuron constants of a stage, from its parameters as they are now.
 
@@ -64,6 +67,7 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: 
     Raises:
         ModelError: the constants do not fit 32 bits, or are not finite.
     """
+    check_finite(stage.name, stage)
     lif, synapse = stage.lif, stage.synapse
     assert lif is not None
     assert synapse.quantizer is not None
@@ -92,15 +96,17 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: 
     return Folded(codes, neuron if live.all() else with_silent(neuron, live), gate, shortcut)
 
 
+@uncompiled
 def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
-    room for; ``inputs`` as for ``fold_stage``."""
+    room for; ``inputs`` as for ``fold_stage``.
+
+    Raises:
+        ModelError: a logit does not fit 32 bits, or a number is not finite.
+    """
+    check_finite(stage.name, stage)
     codes = _live_codes(stage.synapse, inputs)
     gain, offset = (x.numpy() for x in stage.affine())
-    if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
-        raise ModelError(
-            f"layer {stage.name!r}: the readout holds numbers that are not finite: train again from a good checkpoint"
-        )
     reach = int(stage.synapse.reach(codes, stage.largest_input).max())
     most = (reach + float(np.abs(offset / gain).max())) * max(timesteps, 64)
     room = _READOUT_LIMIT / max(most, 1.0)

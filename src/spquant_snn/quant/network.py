@@ -15,12 +15,14 @@ from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .config import QuantConfig
+from .finite import check_finite
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
 from .recompute import recomputed
-from .shortcut import Shortcut
+from .shortcut import check_shape
 from .sources import Sources
 from .stage import Stage
 from .synapse import Synapse
+from .uncompiled import uncompiled
 
 Probe = Callable[[str, Tensor, Tensor], None]
 Watch = Callable[[int, Tensor], None]
@@ -86,9 +88,11 @@ class SpikingNetwork(nn.Module):
         """Fix batch normalisation and compute in integers from now on; returns the network itself.
 
         Raises:
-            ModelError: weights or state are floating point.
+            ModelError: weights or state are floating point, or a number is not finite.
         """
         self._check_integer()
+        for stage in (*self.hidden, self.readout):
+            check_finite(stage.name, stage)
         self.frozen = True
         return self.train(self.training)
 
@@ -164,6 +168,7 @@ class SpikingNetwork(nn.Module):
         scale = fold_readout(self.readout, self.config.timesteps, self.live_inputs()[-1]).scale
         return self.integer_logits(x, probe).double() * (scale / steps)
 
+    @uncompiled
     @torch.no_grad()
     def integer_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
         """Integer logits summed over time, int64 [N, classes]: the numbers that every other backend must give.
@@ -236,6 +241,7 @@ class SpikingNetwork(nn.Module):
         probe(stage.name, fired, stored / unit)
         return fired
 
+    @uncompiled
     def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None) -> Tensor:
         h = self._integer_spikes(x, steps, still, probe, watch)
         integers, scale = self._readout_integers(h.detach())
@@ -284,7 +290,7 @@ class SpikingNetwork(nn.Module):
 
     def _find_shapes(self) -> list[tuple[int, ...]]:
         """Run one black image through, so that layers that do not fit one another are found here, by name."""
-        h: Tensor = torch.zeros(1, *self.input_shape)
+        h: Tensor = torch.zeros(1, *self.input_shape, dtype=torch.float32)
         shapes: list[tuple[int, ...]] = []
         for stage in (*self.hidden, self.readout):
             found, weight = "x".join(map(str, h.shape[1:])), stage.synapse.weight
@@ -304,7 +310,7 @@ class SpikingNetwork(nn.Module):
                 )
             shapes.append(tuple(h.shape[1:]))
             if stage.shortcut is not None:
-                _check_shortcut(stage, stage.shortcut, shapes)
+                check_shape(stage.shortcut, stage.name, shapes)
         return shapes[:-1]
 
     def _check_integer(self) -> None:
@@ -321,22 +327,6 @@ class SpikingNetwork(nn.Module):
         if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != self.input_shape:
             shape = "x".join(map(str, self.input_shape))
             raise DataError(f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(x.shape)}")
-
-
-def _check_shortcut(stage: Stage, shortcut: Shortcut, shapes: list[tuple[int, ...]]) -> None:
-    """Raise ModelError unless what a shortcut adds has the shape of the sums."""
-    shape, weight = shapes[shortcut.source], shortcut.synapse.weight
-    name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
-    try:
-        found = shortcut.synapse.sums(torch.zeros(1, *shape), torch.zeros_like(weight, device="cpu")).shape[1:]
-    except RuntimeError:
-        found = torch.Size()
-    if tuple(found) != shapes[-1]:
-        gives = "does not take them" if not found else "makes them " + "x".join(map(str, found))
-        raise ModelError(
-            f"the shortcut {name!r} to layer {stage.name!r} starts at spikes of {'x'.join(map(str, shape))} and "
-            f"{gives}, but {wanted} is wanted: use a Conv2d of kernel 1 with the stride and the channels of the block"
-        )
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

@@ -15,21 +15,25 @@ comes first. Dropout works on the inputs of the weights or on those of the neuro
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
 from ..errors import ModelError
 from ..nn.lif import LIF
 from ..nn.recurrence import Levels
 from .config import QuantConfig
+from .finite import check_finite, check_given
 from .grids import FLOAT, STATE_GRIDS
 from .network import SpikingNetwork
 from .pool import Pool
 from .shortcut import Shortcut
 from .stage import Norm, Stage
 from .synapse import Synapse
-from .tracing import Join, Layer, read_layers
+from .taken import MASK, shared_places, take
+from .tracing import Join, Layer, modules_of, read_layers
 
 
 def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, int]) -> SpikingNetwork:
@@ -38,18 +42,63 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
     Args:
         model: a row of Conv2d, Linear, BatchNorm, AvgPool2d, MaxPool2d on spikes, Flatten, Dropout and ``LIF`` layers,
             in any modules and any forward method that calls them one after another, with shortcuts as in
-            ``bn(conv(y) + shortcut(x))``. It is not changed; its parameters are copied.
+            ``bn(conv(y) + shortcut(x))``. It is not changed; its parameters are copied, as float32. Where a weight is
+            computed from other parameters, by a parametrisation, weight normalisation or a pruning mask, the weight
+            that it gives now is taken; training does not hold it to that, so that zeros of a mask may move. Layers
+            that share a parameter become two. Both are said in a warning. Lazy layers get their shapes from
+            ``input_shape``.
         config: bits and time steps.
         input_shape: (C, H, W) of an image.
 
     Raises:
         ModelError: something in the model has no integer form; the message names its path and the reason.
     """
-    layers = read_layers(copy.deepcopy(model).float())
+    channels, height, width = input_shape
+    taken, resolved, tied = take(model, (channels, height, width))
+    layers = read_layers(taken)
+    for path, layer in layers:
+        for module in modules_of(layer):
+            check_given(path, module)
+            module.float()
     drafts = _split(layers)
     stages = [_build(draft, config, first=i == 0, last=i == len(drafts) - 1) for i, draft in enumerate(drafts)]
-    channels, height, width = input_shape
-    return SpikingNetwork(stages, config, (channels, height, width))
+    for stage in stages:
+        check_finite(stage.name, stage)
+    network = SpikingNetwork(stages, config, (channels, height, width))
+    for said in _said(resolved, shared_places(layers, tied), network):
+        warnings.warn(said, stacklevel=2)
+    return network
+
+
+def _said(resolved: list[str], shared: list[str], network: SpikingNetwork) -> list[str]:
+    """What a user should know of a network that differs from the model, or that does not train."""
+    said = []
+    if resolved:
+        zeros = ", so that zeros of a mask may move" if any(MASK in kind for kind in resolved) else ""
+        said.append(
+            "layers whose weights are computed from others come in with the weights that they have now, and training "
+            f"does not hold them to it{zeros}: {', '.join(resolved)}"
+        )
+    if shared:
+        said.append(f"layers that share a parameter become layers of their own, trained apart: {'; '.join(shared)}")
+    said += [
+        f"layer {stage.name!r}: all weights of its batch normalisation are 0, and its neurons stay so far from their "
+        "threshold that nothing trains it: begin with weights other than 0, or with another bias or surrogate"
+        for stage in network.hidden
+        if not _trains(stage, network.config.timesteps)
+    ]
+    return said
+
+
+def _trains(stage: Stage, timesteps: int) -> bool:
+    """Whether the gradient of a layer's spikes reaches its parameters; not seldom it is 0 where the currents are."""
+    norm, lif = stage.norm, stage.lif
+    if norm is None or lif is None or bool(norm.weight.any()):
+        return True
+    current = norm.bias.detach()[None].requires_grad_()  # what batch normalisation gives, whatever the sums
+    with torch.enable_grad():
+        spikes = lif.still(current, timesteps)
+    return bool(torch.autograd.grad(spikes.sum(), current)[0].any())
 
 
 @dataclass
@@ -159,7 +208,7 @@ def _after_synapse(draft: _Draft, path: str, layer: nn.Module) -> None:
     elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         if draft.norm is not None:
             raise ModelError(f"layer {path!r}: a second batch normalisation behind the same weights; remove one")
-        if layer.running_mean is None:
+        if layer.running_mean is None or layer.running_var is None:
             raise ModelError(
                 f"layer {path!r}: batch normalisation without running statistics cannot be folded; "
                 "leave track_running_stats on"

@@ -78,6 +78,12 @@ def dropout(x: Tensor, p: float, training: bool, share: Share | None) -> Tensor:
     return share.dropout(x, p) if training and share is not None else F.dropout(x, p, training)
 
 
+def magnitude(weight: Tensor) -> Tensor:
+    """The absolute value, whose gradient at zero is that of the positive side: torch's is zero there, and a weight of
+    batch normalisation that starts at zero would stay there for ever."""
+    return torch.where(weight < 0, -weight, weight)
+
+
 def batch_norm(
     x: Tensor,
     mean: Tensor,

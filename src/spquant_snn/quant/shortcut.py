@@ -18,6 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from .config import QuantConfig
 from .grids import FLOAT, WEIGHT_GRIDS
 from .normalize import code_distance
@@ -55,7 +56,7 @@ class Shortcut(nn.Module):
             if not plain:
                 self.shift = max(0, round(0.5 * math.log2(inputs / layer.weight[0].numel())))
             return
-        identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False, dtype=torch.float32)
         nn.init.ones_(identity.weight)
         self.synapse = Synapse(identity, None, config, free_scale=False, per_tensor=False)
         if plain:
@@ -81,6 +82,24 @@ class Shortcut(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.name!r} from layer {self.source}, shift={self.shift}"
+
+
+def check_shape(shortcut: Shortcut, layer: str, shapes: list[tuple[int, ...]]) -> None:
+    """Raise ModelError unless what a shortcut to a layer adds has the shape of its sums, the last of all shapes."""
+    shape, weight = shapes[shortcut.source], shortcut.synapse.weight
+    name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
+    try:
+        found = shortcut.synapse.sums(
+            torch.zeros(1, *shape, dtype=torch.float32), torch.zeros_like(weight, device="cpu")
+        ).shape[1:]
+    except RuntimeError:
+        found = torch.Size()
+    if tuple(found) != shapes[-1]:
+        gives = "does not take them" if not found else "makes them " + "x".join(map(str, found))
+        raise ModelError(
+            f"the shortcut {name!r} to layer {layer!r} starts at spikes of {'x'.join(map(str, shape))} and "
+            f"{gives}, but {wanted} is wanted: use a Conv2d of kernel 1 with the stride and the channels of the block"
+        )
 
 
 def _first_size(bits: float) -> float:

@@ -17,7 +17,7 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .blocks import BlockGate
 from .pool import Pool
-from .sharing import Sharing, batch_norm, dropout
+from .sharing import Sharing, batch_norm, dropout, magnitude
 from .shortcut import Shortcut
 from .synapse import Synapse, apply_pool
 
@@ -49,7 +49,7 @@ class Norm(Sharing):
         self.momentum: float = layer.momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        state = (self.running_mean, self.running_var, self.weight.abs(), self.bias)
+        state = (self.running_mean, self.running_var, magnitude(self.weight), self.bias)
         if self.training and self.share is not None:
             return batch_norm(x, *state, self.momentum, self.eps, self.share)
         return F.batch_norm(x, *state, self.training, self.momentum, self.eps)
@@ -128,7 +128,7 @@ class Stage(Sharing):
         self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
         self.narrow = True
-        self.register_buffer("largest", torch.zeros(1), persistent=False)
+        self.register_buffer("largest", torch.zeros(1, dtype=torch.float32), persistent=False)
         self.full_scale = full_scale
         self.largest_input = 1 if full_scale is None else 255
         for pool in pools:

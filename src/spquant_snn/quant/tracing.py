@@ -57,16 +57,7 @@ def read_layers(model: nn.Module) -> list[Layer]:
     """
     if _is_leaf(model):
         return [(type(model).__name__.lower(), model)]
-    try:
-        graph = _Tracer().trace(model)
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the forward method of {type(model).__name__} cannot be traced ({error}): "
-            "let it call its layers one after another, without branches that depend on values and without a loop "
-            "over time"
-        ) from error
+    graph = trace(model)
     modules = dict(model.named_modules())
     layers: list[Layer] = []
     sums = {node: _branches(node, modules) for node in graph.nodes if _terms(node)}
@@ -98,20 +89,46 @@ def read_layers(model: nn.Module) -> list[Layer]:
         previous = node
     called: set[nn.Module] = set()
     for path, found in layers:
-        layer = found.layer if isinstance(found, Join) else found
-        if layer is None:
-            continue
-        if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
-            raise ModelError(
-                f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
-            )
-        called.add(layer)
+        for layer in modules_of(found):
+            if layer in called and isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d):
+                raise ModelError(
+                    f"layer {path!r} is called twice: shared weights cannot be lowered, use a layer for each place"
+                )
+            called.add(layer)
     return layers
+
+
+def modules_of(layer: nn.Module | Join) -> list[nn.Module]:
+    """The module that a layer is; that of a shortcut, if it has one."""
+    found = layer.layer if isinstance(layer, Join) else layer
+    return [] if found is None else [found]
+
+
+def trace(model: nn.Module) -> fx.Graph:
+    """The calls that a model makes in one instant.
+
+    Raises:
+        ModelError: its forward method cannot be traced.
+    """
+    try:
+        return _Tracer().trace(model)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the forward method of {type(model).__name__} cannot be traced ({error}): "
+            "let it call its layers one after another, without branches that depend on values and without a loop "
+            "over time"
+        ) from error
 
 
 def _is_leaf(module: nn.Module) -> bool:
     """Whether a module is one of torch's layers, not one that inherits from them to compute something else."""
-    return any(isinstance(module, leaf) and type(module).forward is leaf.forward for leaf in _LEAVES)
+    return any(isinstance(module, leaf) and _computes_as(type(module), leaf) for leaf in _LEAVES)
+
+
+def _computes_as(kind: type[nn.Module], leaf: type[nn.Module]) -> bool:
+    return all(getattr(kind, name, None) is getattr(leaf, name, None) for name in ("forward", "_conv_forward"))
 
 
 class _Tracer(fx.Tracer):

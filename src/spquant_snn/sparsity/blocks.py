@@ -68,8 +68,10 @@ class BlockSkipping(Skipping):
     def __init__(self, channels: int, inputs: int, largest: int) -> None:
         super().__init__()
         self.inputs, self.codes = inputs, BLOCK * largest
-        self.weights = nn.Parameter(torch.tensor([[1.0], [1.0], [-2.0]]).repeat(1, blocks_of(channels)))  # [3, B]
-        self.register_buffer("cut", torch.tensor(-math.inf))
+        self.weights = nn.Parameter(
+            torch.tensor([[1.0], [1.0], [-2.0]], dtype=torch.float32).repeat(1, blocks_of(channels))
+        )  # [3, B]
+        self.register_buffer("cut", torch.tensor(-math.inf, dtype=torch.float32))
         self.register_buffer("settled", torch.tensor(False))
         self.watching = False
         self.seen: list[Seen] = []
@@ -184,7 +186,7 @@ def _responses(before: Tensor | None, fired: Tensor, after: Tensor | None) -> Te
 
 def block_sizes(channels: int, shape: tuple[int, ...]) -> Tensor:
     """[B, 1, ...] how many of the open channels are in each of the blocks [B, ...]."""
-    sizes = torch.full((shape[0], *[1] * (len(shape) - 1)), float(BLOCK))
+    sizes = torch.full((shape[0], *[1] * (len(shape) - 1)), float(BLOCK), dtype=torch.float32)
     sizes[-1] = channels - BLOCK * (shape[0] - 1)
     return sizes
 

@@ -86,7 +86,8 @@ def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
         for pool in stage.pools:
             shape = (shape[0], *pool.size(*shape[1:]))
         steps = 1 if i == 0 and still else network.config.timesteps
-        usage = _usage(synapse, shape) if synapse.convolves else torch.ones(shape[1:] if len(shape) == 3 else (1, 1))
+        flat = shape[1:] if len(shape) == 3 else (1, 1)
+        usage = _usage(synapse, shape) if synapse.convolves else torch.ones(flat, dtype=torch.float32)
         before = i - 1 if i else None
         work.append(Work(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups, before, before, i))
         shape = network.shapes[i] if i < len(network.hidden) else ()
@@ -260,7 +261,7 @@ def _usage(synapse: Synapse, shape: tuple[int, ...]) -> Tensor:
     kernel, stride, pool = tuple(synapse.weight.shape[2:]), synapse.stride, synapse.pool
     if pool is not None and synapse.folds:
         kernel, stride = tuple(side + pool.kernel - 1 for side in kernel), (pool.kernel, pool.kernel)
-    one, ones = torch.ones(1, 1, *shape[1:]), torch.ones(1, 1, *kernel)
+    one, ones = (torch.ones(1, 1, *sides, dtype=torch.float32) for sides in (shape[1:], kernel))
     sums = F.conv2d(one, ones, None, stride, synapse.padding)
     used: Tensor = conv2d_input(one.shape, ones, torch.ones_like(sums), stride, synapse.padding)  # type: ignore[no-untyped-call]
     return used[0, 0]

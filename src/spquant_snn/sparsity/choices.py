@@ -29,12 +29,14 @@ from .gates import ChannelGate
 def random_scores(gates: Sequence[ChannelGate], seed: int) -> list[Tensor]:
     """[C] for each layer, in (0, 1]; the same for the same seed and widths."""
     draw = torch.Generator().manual_seed(seed)
-    return [(torch.randperm(len(gate.logits), generator=draw) + 1) / len(gate.logits) for gate in gates]
+    return [(torch.randperm(len(gate.logits), generator=draw) + 1).float() / len(gate.logits) for gate in gates]
 
 
 def magnitude_scores(network: SpikingNetwork) -> list[Tensor]:
     """[C] for each layer of neurons, in (0, 1]."""
-    return [(magnitude.argsort().argsort() + 1) / len(magnitude) for magnitude in map(_magnitude, network.hidden)]
+    return [
+        (magnitude.argsort().argsort() + 1).float() / len(magnitude) for magnitude in map(_magnitude, network.hidden)
+    ]
 
 
 @torch.no_grad()

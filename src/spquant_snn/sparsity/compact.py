@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..quant.config import QuantConfig
+from ..quant.finite import check_finite
 from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
@@ -29,6 +30,9 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
 
     Its integers are those of the network, less those of closed channels. With 32-bit weights it computes the same but
     for the order of sums. A network without gates comes back as a copy.
+
+    Raises:
+        ModelError: a number is not finite.
     """
     if all(stage.gate is None for stage in network.hidden):
         return copy.deepcopy(network)
@@ -53,6 +57,7 @@ def open_channels(network: SpikingNetwork) -> list[Tensor]:
 
 def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: QuantConfig) -> Stage:
     """A copy of a stage with its open channels and the given inputs [I], its shortcut with the given ones, only."""
+    check_finite(stage.name, stage)
     stage = copy.deepcopy(stage)
     synapse, norm = stage.synapse, stage.norm
     outputs = torch.ones(len(synapse.weight), dtype=torch.bool, device=synapse.weight.device)

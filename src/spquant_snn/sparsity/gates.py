@@ -59,12 +59,12 @@ class ChannelGate(Gate):
     def __init__(self, channels: int, closable: bool = True) -> None:
         super().__init__()
         self.closable = closable
-        self.logits = nn.Parameter(torch.full((channels,), _START), requires_grad=closable)
+        self.logits = nn.Parameter(torch.full((channels,), _START, dtype=torch.float32), requires_grad=closable)
         self.learning = False
         self.temperature = WARM
         self.register_buffer("settled", torch.tensor(not closable))
         self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
-        self.register_buffer("density", torch.tensor(1.0))
+        self.register_buffer("density", torch.tensor(1.0, dtype=torch.float32))
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes [T, N, C, ...] times the gates."""

@@ -236,6 +236,13 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**options)
 
 
+def refuse_neuron_options(options: dict[str, Any]) -> None:
+    """Raise ConfigError if there are options of neurons, where the model was given in Python and says them itself."""
+    for name in NEURON_OPTIONS:
+        if name in options:
+            raise ConfigError(f"{name} is said by the LIF layers of the model that was given: set it there")
+
+
 def save_config(config: TrainConfig, path: Path) -> None:
     """Write a configuration as TOML; JSON writes texts and numbers as TOML does."""
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in asdict(config).items()]

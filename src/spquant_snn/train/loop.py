@@ -85,7 +85,7 @@ def fit(
                 if group.get("scheduled", True):  # gates, if any, have a rate of their own
                     group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            told = torch.zeros(3, device=device)
+            told = torch.zeros(3, dtype=torch.float32, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
                 x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
                 told += compute(x, y, moment, part.weight)

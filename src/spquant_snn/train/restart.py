@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError, RunError
 from .config import TrainConfig, departures, differences, load_config
+from .fingerprint import config_print
 from .run import RunFolder
 
 _UNNAMED = "none"  # torchrun's own word where no --rdzv-id was given
@@ -55,6 +56,7 @@ def resumable(run: RunFolder, options: dict[str, Any]) -> TrainConfig:
         FileFormatError: the configuration is damaged.
     """
     config = load_config(run.config)
+    run.hold_to({"config": config_print(config)})
     if run.weights.exists() and not run.checkpoint.exists():
         raise RunError(f"{run.path} holds no {run.checkpoint.name}, so its training cannot go on: start a new one")
     changed = departures(config, options)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +33,7 @@ from ..sparsity.gates import insert_gates
 from ..texts import parse_object
 from .checkpoint import load_weights, weights_size
 from .config import CUSTOM, TrainConfig, load_config, save_config
+from .fingerprint import Print, config_print, departures_from, model_print
 from .metrics import Metrics
 
 _LARGEST = 1 << 20
@@ -83,11 +85,13 @@ class RunFolder:
         classes: int,
         full_scale: int = 255,
         job: str | None = None,
+        fingerprint: Mapping[str, Print] | None = None,
     ) -> None:
         """Make the folder and write what is known before the first epoch; all of that or nothing.
 
         Args:
             job: of torchrun, which may start the training again.
+            fingerprint: of what the run is started with, which it is held to.
 
         Raises:
             ConfigError: a text of the configuration cannot be written as UTF-8.
@@ -107,7 +111,7 @@ class RunFolder:
             raise _unwritable(self.path, error) from None
         try:
             save_config(config, self.config)
-            self._note_start(config, shape, classes, full_scale, job)
+            self._note_start(config, shape, classes, full_scale, job, fingerprint or {})
         except BaseException:
             self.config.unlink(missing_ok=True)
             self.record.unlink(missing_ok=True)
@@ -117,7 +121,13 @@ class RunFolder:
             raise
 
     def _note_start(
-        self, config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int, job: str | None
+        self,
+        config: TrainConfig,
+        shape: tuple[int, int, int],
+        classes: int,
+        full_scale: int,
+        job: str | None,
+        fingerprint: Mapping[str, Print],
     ) -> None:
         self.note(
             id=secrets.token_hex(8),
@@ -132,6 +142,7 @@ class RunFolder:
             git_commit=_git_commit(),
             seed=config.seed,
             **({} if job is None else {"launch": job}),
+            fingerprint={"config": config_print(config)} | dict(fingerprint),
         )
 
     def hold(self) -> RunFolder:
@@ -173,6 +184,26 @@ class RunFolder:
             raise RunError(f"{self.path} is not the folder of a run: it holds no {self.record.name}")
         with guarded(self.record, "copy it again, or train again", unread=RunError):
             return parse_object(read_bytes(self.record, _LONGEST_RECORD))
+
+    def hold_to(self, found: Mapping[str, Print]) -> None:
+        """Refuse to go on with something else than the run was started with.
+
+        Args:
+            found: parts of its fingerprint as they are now.
+
+        Raises:
+            RunError: they differ; the message names in what.
+            FileFormatError: run.json is damaged.
+        """
+        held = self.read_record().get("fingerprint")
+        if not isinstance(held, dict) or not all(isinstance(part, dict) for part in held.values()):
+            raise FileFormatError(f"{self.record} is damaged: it does not say what the run was started with")
+        changed = departures_from(held, found)
+        if changed:
+            raise RunError(
+                f"{self.path} was started with {'; '.join(changed)}: put back what it was started with, or start a "
+                "new run"
+            )
 
     def log_epoch(
         self,
@@ -300,6 +331,7 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"the model of {folder} was given in Python, not by name: "
             f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
         )
+    run.hold_to({"config": config_print(config)})
     record = run.read_record()
     with guarded(run.record, "copy it again, or train again"):
         fields = Fields(record)
@@ -314,6 +346,7 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
     network = build_network(config, (channels, height, width), classes, full_scale)
+    run.hold_to({"model": model_print(network)})
     load_weights(run.weights, network)
     return compact(network) if config.target_ops < 1 else network
 

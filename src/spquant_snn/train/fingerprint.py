@@ -1,0 +1,151 @@
+"""What a run is held to when it goes on or is evaluated: the configuration, the structure of its model and of a teacher
+given in Python, and its data; never the values of weights.
+
+Each part is a row of plain values by names that a user can read, so that what differs can be said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Splits
+from ..nn.lif import LIF
+from ..nn.surrogate import name_of
+from ..quant.network import SpikingNetwork
+from ..quant.stage import Stage
+from ..quant.synapse import Synapse
+from .config import TrainConfig
+
+Print = dict[str, Any]
+
+_BYTES = 2 << 20  # of images, and of labels, of which the digest is taken
+_SHA = "sha256:"
+_SAID = 4  # differences, at most
+_HOUSE = ("torch.", "spquant_snn.")
+
+
+def fingerprint(
+    config: TrainConfig, network: SpikingNetwork, data: Splits, teacher: nn.Module | None
+) -> dict[str, Print]:
+    """All parts; the teacher's, where it is a module given in Python."""
+    parts = {"config": config_print(config), "model": model_print(network), "data": data_print(data)}
+    return parts if teacher is None else parts | {"teacher": teacher_print(teacher)}
+
+
+def config_print(config: TrainConfig) -> Print:
+    """The options of a training."""
+    return asdict(config)
+
+
+def model_print(network: SpikingNetwork) -> Print:
+    """The structure of a network: kinds of layers, shapes, strides, neurons, normalisation, pools, dropout."""
+    found: Print = {}
+    for number, stage in enumerate((*network.hidden, network.readout), 1):
+        found |= {f"{name} of layer {number}": value for name, value in _stage_print(stage).items()}
+    return found
+
+
+def data_print(data: Splits) -> Print:
+    """Shapes, numbers and classes of a data set, and SHA-256 of evenly spaced images and labels, some MB at most."""
+    found: Print = {"classes": data.classes}
+    for name, part in (("training", data.train), ("test", data.test)):
+        found[f"number of {name} images"] = len(part)
+        found[f"shape of {name} images"] = list(part.images.shape[1:])
+        found[f"dtype of {name} images"] = str(part.images.dtype)
+        found[f"{name} images"] = _digest(part.images)
+        found[f"{name} labels"] = _digest(part.labels)
+    return found
+
+
+def teacher_print(teacher: nn.Module) -> Print:
+    """The structure of any module: the types of its modules, shapes of parameters and buffers, and the settings of
+    layers of torch."""
+    lines = [
+        [path, type(module).__qualname__, _own_shapes(module), _settings(module)]
+        for path, module in teacher.named_modules()
+    ]
+    return {
+        "kind of the teacher": type(teacher).__qualname__,
+        "number of the teacher's parameters": sum(parameter.numel() for parameter in teacher.parameters()),
+        "structure of the teacher": _SHA + hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
+    }
+
+
+def departures_from(held: Mapping[str, Any], found: Mapping[str, Print]) -> list[str]:
+    """In what parts ``found`` depart from those that a run was started with, as "name: value, not value"; parts that
+    are not among ``found`` are not looked at."""
+    changed = []
+    for part, values in found.items():
+        before, now = held.get(part, {}), json.loads(json.dumps(values))  # as JSON keeps them
+        for name in (*before, *(name for name in now if name not in before)):
+            old, new = before.get(name, "none"), now.get(name, "none")
+            if old != new:
+                plain = str(old).startswith(_SHA) and str(new).startswith(_SHA)
+                changed.append(f"other {name}" if plain else f"{name}: {old!r}, not {new!r}")
+    more = len(changed) - _SAID
+    return changed if more < 2 else [*changed[:_SAID], f"{more} more differences"]
+
+
+def _stage_print(stage: Stage) -> Print:
+    found: Print = {"name": stage.name} | _synapse_print(stage.synapse)
+    found["pools before the weights"] = [[pool.kind, pool.kernel, pool.stride] for pool in stage.pools]
+    found["full scale"] = stage.full_scale
+    found["dropout of the inputs"], found["dropout of the currents"] = (
+        round(share, 9) for share in (stage.drop_spikes, stage.drop_current)
+    )
+    if stage.norm is not None:
+        norm = stage.norm
+        found |= {"eps": norm.eps, "momentum": norm.momentum, "trained normalisation": norm.weight.requires_grad}
+    if stage.lif is not None:
+        found |= _neuron_print(stage.lif)
+    if stage.shortcut is not None:
+        found["source of the shortcut"] = stage.shortcut.source + 1
+        found |= {f"{name} of the shortcut": value for name, value in _synapse_print(stage.shortcut.synapse).items()}
+    return found
+
+
+def _synapse_print(synapse: Synapse) -> Print:
+    pool = synapse.pool
+    return {
+        "kind": "Conv2d" if synapse.convolves else "Linear",
+        "weight shape": list(synapse.weight.shape),
+        "bias": synapse.bias is not None,
+        "stride": list(synapse.stride),
+        "padding": list(synapse.padding),
+        "groups": synapse.groups,
+        "pool behind the weights": None if pool is None else [pool.kind, pool.kernel, pool.stride],
+    }
+
+
+def _neuron_print(lif: LIF) -> Print:
+    surrogate = name_of(lif.surrogate) or getattr(lif.surrogate, "__qualname__", type(lif.surrogate).__qualname__)
+    threshold = "trained" if lif.v_threshold.requires_grad else lif.v_threshold.item()
+    return {"leak": lif.leak, "reset": lif.reset, "threshold": threshold, "surrogate": surrogate}
+
+
+def _digest(values: Tensor) -> str:
+    """Of items that are evenly spaced, the first and the last among them."""
+    size = max(1, values[0].numel() * values.element_size())
+    count = min(len(values), max(2, _BYTES // size))
+    which = torch.arange(count) * (len(values) - 1) // max(count - 1, 1)
+    return _SHA + hashlib.sha256(values[which].cpu().numpy().tobytes()).hexdigest()
+
+
+def _own_shapes(module: nn.Module) -> list[Any]:
+    own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    return [[name, list(tensor.shape)] for name, tensor in own]
+
+
+def _settings(module: nn.Module) -> list[Any]:
+    """Those of layers of torch and of this package; what a user's module keeps may change from pass to pass."""
+    if not type(module).__module__.startswith(_HOUSE):
+        return []
+    named = ((name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training")
+    return [[name, repr(value)] for name, value in named if isinstance(value, int | float | str | tuple)]
