@@ -31,7 +31,8 @@ from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.verify import reference_trace
 from spquant_snn.integer.verify import verify as compare
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.train.run import RunFolder, load_network
+from spquant_snn.train.loading import load_network
+from spquant_snn.train.run import RunFolder
 
 MODEL = "64C3-128C3-P2-256C3-256C3-P2-512C3-512C3-P2-512C3-512C3-P2-FC10"
 TWIN = "fp32"

@@ -20,7 +20,7 @@ import torch
 
 from spquant_snn import SpQuantTrainer
 from spquant_snn.commands import verify_run
-from spquant_snn.train.run import load_network
+from spquant_snn.train.loading import load_network
 
 ROWS: dict[str, dict[str, float]] = {
     "fp32": {"weight_bits": 32, "state_bits": 32},

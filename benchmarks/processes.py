@@ -24,9 +24,9 @@ from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.distributed import join
+from spquant_snn.train.loading import build_network
 from spquant_snn.train.loop import fit, make_optimizer
 from spquant_snn.train.metrics import Metrics
-from spquant_snn.train.run import build_network
 
 BATCH, WARM = 256, 3
 

@@ -14,8 +14,8 @@ from spquant_snn.data import Labelled, Splits, catalog, hold_out
 from spquant_snn.integer.lower import frozen_trace, lower
 from spquant_snn.integer.verify import reference_trace, verify
 from spquant_snn.runtime.native import NativeProgram
+from spquant_snn.train.loading import load_network
 from spquant_snn.train.metrics import measure
-from spquant_snn.train.run import load_network
 
 SMALL = {"batch_size": 16, "precision": "fp32", "quiet": True, "epochs": 3}
 

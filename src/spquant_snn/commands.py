@@ -60,8 +60,9 @@ from .sources import (
 )
 from .terminal import to_stderr
 from .train.config import CUSTOM, TrainConfig, TrainOptions, load_config
+from .train.loading import load_network
 from .train.metrics import measure
-from .train.run import RunFolder, load_network
+from .train.run import RunFolder
 from .trainer import SpQuantTrainer
 
 _TIMED = 100  # images that are timed one by one

@@ -8,7 +8,7 @@ from typing import Any
 from .errors import ConfigError
 from .sources import data_of, held_out_images, integer_config_of, test_images
 from .train.early_exit import EarlyExit, measure_early_exit
-from .train.run import load_network
+from .train.loading import load_network
 
 
 def evaluate_early_exit(

@@ -16,7 +16,8 @@ from .integer.graph import Graph
 from .integer.lower import lower
 from .quant.network import SpikingNetwork
 from .train.config import CUSTOM, TrainConfig, load_config
-from .train.run import RunFolder, load_network
+from .train.loading import load_network
+from .train.run import RunFolder
 
 
 def check_there(source: Path) -> None:

@@ -33,10 +33,11 @@ from .train.distributed import join
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import Print, fingerprint
 from .train.keep import Keeper
+from .train.loading import add_sparsity, build_network
 from .train.loop import fit, make_optimizer
 from .train.metrics import measure
 from .train.restart import begun_before, launch, resumable
-from .train.run import RunFolder, add_sparsity, build_network, free_folder, numbered
+from .train.run import RunFolder, free_folder, numbered
 from .train.settle import settle
 from .train.start import as_teacher, load_teacher, start_from
 

@@ -18,7 +18,8 @@ from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import layer_work, measure_density, operations
 from spquant_snn.train import step
 from spquant_snn.train.config import TrainConfig, TrainOptions, load_config
-from spquant_snn.train.run import RunFolder, load_network
+from spquant_snn.train.loading import load_network
+from spquant_snn.train.run import RunFolder
 
 OPTIONS = {"model": "lenet-snn:0.25", "dataset": "digits", "precision": "fp32", "epochs": 2, "target_ops": 0.3}
 COMMAND = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", value)]

@@ -13,7 +13,7 @@ from spquant_snn.data import load
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.report.drift import earth_movers_distance
 from spquant_snn.report.floating import firing_rates
-from spquant_snn.train.run import load_network
+from spquant_snn.train.loading import load_network
 
 SMALL = {"precision": "fp32", "quiet": True, "timesteps": 2}
 

@@ -44,8 +44,9 @@ from spquant_snn.sweep.places import Place
 from spquant_snn.sweep.plan import read_sweep
 from spquant_snn.train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
+from spquant_snn.train.loading import build_network, load_network
 from spquant_snn.train.metrics import LayerActivity, Metrics
-from spquant_snn.train.run import RunFolder, build_network, load_network
+from spquant_snn.train.run import RunFolder
 
 READ = "is read"
 CONFIG = TrainConfig(model="lenet-snn:0.1", dataset="digits", weight_bits=2, state_bits=2)

@@ -13,7 +13,7 @@ from spquant_snn.sparsity.training import SparseTraining
 from spquant_snn.train import step as training_step
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
-from spquant_snn.train.run import load_network
+from spquant_snn.train.loading import load_network
 
 SMALL = {"precision": "fp32", "quiet": True, "model": "lenet-snn:0.25", "dataset": "digits"}
 IMAGES = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)  # of no account where no block is skipped

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spquant_snn import ConfigError, FileFormatError, RunError
 from spquant_snn.train.config import TrainConfig, TrainOptions, differences, load_config, save_config, with_options
-from spquant_snn.train.run import build_network
+from spquant_snn.train.loading import build_network
 
 
 def test_the_defaults_of_the_options_are_a_training():

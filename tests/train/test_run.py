@@ -18,8 +18,9 @@ from spquant_snn import ConfigError, FileFormatError, RunError
 from spquant_snn.train.checkpoint import Progress, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
 from spquant_snn.train.fingerprint import model_print
+from spquant_snn.train.loading import build_network, load_network
 from spquant_snn.train.metrics import LayerActivity, Metrics
-from spquant_snn.train.run import RunFolder, build_network, free_folder, load_network
+from spquant_snn.train.run import RunFolder, free_folder
 
 CONFIG = TrainConfig(model="lenet-snn:0.1", dataset="digits", epochs=3, seed=5)
 METRICS = Metrics(90.0, 0.5, (LayerActivity("conv1", 0.2, 0.1, 0.0),))
@@ -179,7 +180,7 @@ def test_nothing_is_allocated_for_weights_that_are_not_there(run, monkeypatch, t
     run.record.write_text(json.dumps(record | {"input_shape": [1, 1 << 20, 1 << 20]}))
     if not there:
         run.weights.unlink()
-    monkeypatch.setattr("spquant_snn.train.run.build_network", lambda *arguments: pytest.fail("allocated"))
+    monkeypatch.setattr("spquant_snn.train.loading.build_network", lambda *arguments: pytest.fail("allocated"))
     error, said = (FileFormatError, "of different sizes") if there else (RunError, "holds no model.safetensors")
     with pytest.raises(error, match=said):
         load_network(run.path)

@@ -7,7 +7,8 @@ import torch
 
 from spquant_snn import ConfigError, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.train.config import anchored, load_config
-from spquant_snn.train.run import RunFolder, load_network
+from spquant_snn.train.loading import load_network
+from spquant_snn.train.run import RunFolder
 from spquant_snn.train.start import start_from
 
 OPTIONS = {"batch_size": 64, "precision": "fp32", "quiet": True}

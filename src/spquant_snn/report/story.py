@@ -17,7 +17,8 @@ from ..integer.graph import Graph
 from ..integer.lower import lower
 from ..quant.network import SpikingNetwork
 from ..train.config import TrainConfig, load_config
-from ..train.run import RunFolder, load_network
+from ..train.loading import load_network
+from ..train.run import RunFolder
 from .activity import Activity, Observer
 from .counts import UInt8
 from .curves import Epoch, read_epochs

@@ -15,7 +15,8 @@ from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
 from .checkpoint import read_weights
 from .config import TrainConfig, load_config
-from .run import RunFolder, load_network
+from .loading import load_network
+from .run import RunFolder
 
 _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
 _QUANTIZER = "quantizer"  # the part of a synapse that depends on its width of bits

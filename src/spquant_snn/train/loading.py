@@ -1,0 +1,86 @@
+"""The network of a run: built from its configuration, and read from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..errors import FileFormatError, RunError
+from ..fields import Fields
+from ..nn.lif import LIF
+from ..nn.models import build_model
+from ..quant.network import SpikingNetwork
+from ..quant.prepare import prepare
+from ..reading import guarded
+from ..sparsity.blocks import insert_skipping
+from ..sparsity.compact import compact
+from ..sparsity.gates import insert_gates
+from .checkpoint import load_weights, weights_size
+from .config import CUSTOM, TrainConfig, load_config
+from .fingerprint import config_print, model_print
+from .run import RunFolder
+
+_LARGEST = 1 << 20
+
+
+def build_network(
+    config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255
+) -> SpikingNetwork:
+    """The untrained network of a configuration whose model has a name; with gates, if channels are to be closed."""
+
+    def neuron() -> LIF:
+        return LIF(
+            leak=config.leak, reset=config.reset, surrogate=config.surrogate, learn_threshold=config.learn_threshold
+        )
+
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, shape, classes, neuron)
+    return add_sparsity(prepare(model, replace(config.quant, full_scale=full_scale), shape), config)
+
+
+def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:
+    """Put into a network the gates and predictors that its training needs; returns the network itself.
+
+    Raises:
+        ModelError: no layer can have them.
+    """
+    if config.target_ops < 1:
+        insert_gates(network)
+    if config.target_skip > 0:
+        insert_skipping(network)
+    return network
+
+
+def load_network(folder: Path) -> SpikingNetwork:
+    """The network of a run at its best epoch, in training form, without the channels that were closed.
+
+    Raises:
+        RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
+    """
+    run = RunFolder(folder)
+    config = load_config(run.config)
+    if config.model == CUSTOM:
+        raise RunError(
+            f"the model of {folder} was given in Python, not by name: "
+            f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
+        )
+    run.hold_to({"config": config_print(config)})
+    record = run.read_record()
+    with guarded(run.record, "copy it again, or train again"):
+        fields = Fields(record)
+        channels, height, width = fields.integers("input_shape", (3,), 1, _LARGEST)
+        classes = fields.integer("classes", 1, _LARGEST)
+        full_scale = fields.integer("full_scale", 1, 255) if fields.has("full_scale") else 255
+    with torch.device("meta"):  # counted before anything is allocated, which waits until the file is known to be there
+        model = build_model(config.model, (channels, height, width), classes)
+        size = 4 * sum(parameter.numel() for parameter in model.parameters())
+    if size > weights_size(run.weights):
+        raise FileFormatError(
+            f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
+        )
+    network = build_network(config, (channels, height, width), classes, full_scale)
+    run.hold_to({"model": model_print(network)})
+    load_weights(run.weights, network)
+    return compact(network) if config.target_ops < 1 else network
