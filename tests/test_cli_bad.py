@@ -1,8 +1,8 @@
 """Wrong command lines: every option of every subcommand, empty or out of range, is refused in one sentence."""
 
+import os
 import typing
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -176,8 +176,8 @@ def test_in_python_an_empty_device_is_not_the_default():
 
 
 def test_an_os_error_that_nobody_expected_is_a_sentence(spquant, monkeypatch):
-    def fail(self):
+    def fail(path):
         raise OSError(5, "Input/output error", "x/y")
 
-    monkeypatch.setattr(Path, "exists", fail)
+    monkeypatch.setattr(os.path, "exists", fail)
     assert refused(spquant("eval", "x"), "x/y cannot be used (Input/output error): choose another path")

@@ -44,6 +44,7 @@ from spquant_snn.sweep.places import Place
 from spquant_snn.sweep.plan import read_sweep
 from spquant_snn.train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
+from spquant_snn.train.fingerprint import model_print
 from spquant_snn.train.loading import build_network, load_network
 from spquant_snn.train.metrics import LayerActivity, Metrics
 from spquant_snn.train.run import RunFolder
@@ -116,10 +117,11 @@ def _write(name, content):
 def _run(folder):
     """A folder of a run that has come to its end."""
     run = RunFolder(folder)
-    run.create(CONFIG, (1, 8, 8), 10)
+    network = build_network(CONFIG, (1, 8, 8), 10)
+    run.create(CONFIG, (1, 8, 8), 10, fingerprint={"model": model_print(network)})
     for epoch in (1, 2):
         _log(run, epoch)
-    save_weights(run.weights, build_network(CONFIG, (1, 8, 8), 10))
+    save_weights(run.weights, network)
     layer = asdict(LayerOutcome("conv1", 4, 10.0, 5.0, 5.0, 1.0, 3))
     note = {"images": 3, "accuracy": 90.0, "layers": [layer, layer]}
     run.note(best={"epoch": 2, "val_accuracy": 90.0, "val_loss": 0.5}, test_accuracy=90.0, deployed=note)

@@ -121,7 +121,7 @@ def test_predictors_learn_what_responds(noise):
     images = noise(32, 1, 8, 8)
     weights = [skipping.weights for _, skipping in skipping_stages(network)]
     optimizer, apart = torch.optim.Adam(weights, 0.1), []
-    for _ in range(40):
+    for _ in range(60):
         for _, skipping in skipping_stages(network):
             skipping.watching = True
         network.train()(images)

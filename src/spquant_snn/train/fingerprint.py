@@ -27,6 +27,7 @@ Print = dict[str, Any]
 
 _BYTES = 2 << 20  # of images, and of labels, of which the digest is taken
 _SHA = "sha256:"
+_LONGEST = 60  # characters of a value in a message
 _SAID = 4  # differences, at most
 _HOUSE = ("torch.", "spquant_snn.")
 
@@ -88,7 +89,9 @@ def departures_from(held: Mapping[str, Any], found: Mapping[str, Print]) -> list
             old, new = before.get(name, "none"), now.get(name, "none")
             if old != new:
                 plain = str(old).startswith(_SHA) and str(new).startswith(_SHA)
-                changed.append(f"other {name}" if plain else f"{name}: {old!r}, not {new!r}")
+                said = name if name.isprintable() else ascii(name)
+                values_said = f"{said}: {ascii(old)[:_LONGEST]}, not {ascii(new)[:_LONGEST]}"
+                changed.append((f"other {said}" if plain else values_said)[: 3 * _LONGEST])
     more = len(changed) - _SAID
     return changed if more < 2 else [*changed[:_SAID], f"{more} more differences"]
 
