@@ -8,8 +8,8 @@ Random: in an order drawn at random.
 
 Magnitude: by the absolute scale of their batch normalisation (network slimming, Liu et al. 2017, doi
 10.1109/ICCV.2017.298, without its penalty on scales). Norms of filters (Li et al. 2017,
-openreview.net/forum?id=rJqFGTslg) say nothing here: weights are taken in standard deviations of their own channel, and
-their sums are normalised, so that all channels are alike. The scale is what is left: the standard deviation of a
+openreview.net/forum?id=rJqFGTslg) say nothing here: weights are taken in units of their own channel's size, and their
+sums are normalised, so that all channels are alike. The scale is what is left: the standard deviation of a
 channel's current. It is compared within a layer, as filters are there, for nothing makes the scales of different layers
 comparable. A channel without batch normalisation is scored by the norm of the weights that it computes with.
 """
