@@ -134,12 +134,13 @@ def test_the_form_for_gpus_is_the_same_within_rounding(seed, shape, kind, step, 
         if len(shape) == 2:  # the order in memory does not matter
             turned = weight.detach().t().contiguous().t()
             assert torch.equal(normalized_codes(turned, step, grid, False), found)
+    found = found.detach()
     exact = weight.detach().double().requires_grad_()
     meant = as_written(exact, step, grid, False)
     (wanted,) = torch.autograd.grad(meant, exact, pull.double())
     torch.testing.assert_close(gradient.double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
     # A weight in the middle between two codes may go either way.
-    assert float((found != meant.round()).float().mean()) < 0.01
+    assert float((found != meant.detach().round()).float().mean()) < 0.01
     assert torch.equal(found, found.round())
     assert grid[0] <= float(found.min())
     assert float(found.max()) <= grid[1]
