@@ -19,7 +19,17 @@ NEW = {"model.c": b"new", "src/new.c": b"new", "examples/one/one.ino": b"new"}
 
 def export(out, files, force=False, mark=MANIFEST):
     listed = dict.fromkeys(files, "hash")
-    manifest = {"version": 3, "layers": [], "sources": [], "files": listed}
+    manifest = {
+        "version": 3,
+        "dataset": None,
+        "input_shape": [1, 4, 4],
+        "classes": 2,
+        "timesteps": 2,
+        "small": False,
+        "layers": ["fc"],
+        "sources": ["model.c"],
+        "files": listed,
+    }
     write_folder(out, {**files, mark: json.dumps(manifest).encode()}, force, mark)
 
 

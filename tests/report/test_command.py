@@ -192,6 +192,9 @@ def test_a_wrong_call_is_answered_in_one_sentence(arguments, words, copies, spqu
         shutil.copytree(copies / "low", copies / name)
     rename(copies / "mnist", '"digits"', '"mnist"')
     rename(copies / "custom", '"digits"', '"custom"')
+    kept = json.loads((copies / "custom" / "run.json").read_text("utf-8"))
+    kept["fingerprint"]["config"]["dataset"] = "custom"
+    (copies / "custom" / "run.json").write_text(json.dumps(kept), "utf-8")
     (copies / "early" / "model.spq").unlink()
     shutil.copytree(copies / "fp32", copies / "early32")
     record = json.loads((copies / "early32" / "run.json").read_text("utf-8"))

@@ -103,6 +103,7 @@ def _start(place: Place, command: Command, lock: int, tell: Tell) -> list[_Train
     tell(f"{place.name}: {'goes on' if standing == 'begun' else 'begins'}")
     call = list(command(place, standing))
     with place.log.open("ab") as log:
+        said = log.tell()  # before the process shares the place in the file
         try:
             process = subprocess.Popen(
                 call,
@@ -115,7 +116,7 @@ def _start(place: Place, command: Command, lock: int, tell: Tell) -> list[_Train
             )
         except OSError as error:
             raise RunError(f"{call[0]} cannot be started ({error.strerror}): name another --launcher") from None
-        return [_Training(place, process, time.monotonic(), log.tell())]
+        return [_Training(place, process, time.monotonic(), said)]
 
 
 def _stop(running: Sequence[_Training]) -> None:
