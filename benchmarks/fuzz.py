@@ -1,7 +1,7 @@
 """Damaged files for every reader: each is refused in a sentence, or read; an .spq file that loads runs natively as the
 reference runs it.
 
-    python benchmarks/fuzz.py                                         # 20,000 mutations for each reader, a night of one core
+    python benchmarks/fuzz.py                                         # 20,000 mutations for each reader: hours
     python benchmarks/fuzz.py --reader spq --mutations 100000         # one of them
     python benchmarks/fuzz.py --reader spq --mutations 5000 --sanitize   # the runtime under ASan and UBSan
     python benchmarks/fuzz.py --reader npz --first 1234 --mutations 1    # one mutation again

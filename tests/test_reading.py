@@ -14,7 +14,6 @@ RAISED = [
     RecursionError("maximum recursion depth exceeded"),
     ValueError("Exceeds the limit (4300 digits)\nfor integer string conversion"),
     OverflowError("int too large to convert to float"),
-    MemoryError(),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
     KeyError("epoch"),
     zipfile.BadZipFile("File is not a zip file"),
@@ -80,3 +79,12 @@ def test_no_more_is_read_than_there_may_be(tmp_path):
     assert read_bytes(path, 5) == b"12345"
     with pytest.raises(Flaw, match="it has more than 4 bytes"):
         read_bytes(path, 4)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")])
+def test_a_lack_of_memory_is_not_called_damage(tmp_path, error):
+    with (
+        pytest.raises(RunError, match="there is not enough memory to read .*x: free some"),
+        guarded(tmp_path / "x", "copy it again"),
+    ):
+        raise error

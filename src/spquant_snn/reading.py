@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
-from .errors import FileFormatError, SpQuantError
+from .errors import FileFormatError, RunError, SpQuantError
 
 CHUNK = 1 << 20
 _LONGEST_REASON = 120
@@ -57,10 +57,18 @@ def guarded(
         raise damaged(f"{name} {wrong} ({error}): {remedy}") from error
     except SpQuantError:
         raise
+    except MemoryError as error:
+        raise _too_large(name) from error
     except Exception as error:  # parsers raise whatever damage leads them to
+        if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not needed here
+            raise _too_large(name) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise unread(f"{name} cannot be read ({reason(error)}): {remedy}") from error
         raise damaged(f"{name} {wrong} ({reason(error)}): {remedy}") from error
+
+
+def _too_large(name: str) -> RunError:
+    return RunError(f"there is not enough memory to read {name}: free some, or use another device")
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:

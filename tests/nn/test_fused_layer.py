@@ -284,7 +284,7 @@ from spquant_snn.nn import triton_layer, triton_norm
 from spquant_snn.quant import triton_normalize
 
 WHOLE = {"rows": "i32", "channels": "i32", "size": "i32", "blocks": "i32", "programs": "i32", "n": "i32"}
-REAL = dict.fromkeys(("leak", "step", "momentum", "eps", "count", "factor", "low", "high"), "fp32")
+REAL = dict.fromkeys(("leak", "step", "momentum", "eps", "count", "factor", "least", "low", "high"), "fp32")
 
 def build(kernel, arch, sums="*fp16", pull="*bf16", **constants):
     names = kernel.arg_names

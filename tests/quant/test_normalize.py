@@ -58,7 +58,7 @@ def test_values_and_gradients_are_those_of_the_formula(seed, shape, kind, step, 
 
 @given(
     seed=st.integers(0, 99),
-    size=st.sampled_from([1e-12, 1e-3, 7.0, 1e9]),
+    size=st.sampled_from([1e-7, 1e-3, 7.0, 1e9]),
     kept=st.sampled_from([1.0, 0.5, 0.1, 0.02]),
     step=st.sampled_from([0.05, 0.7, 1.2]),
     grid=st.sampled_from(GRIDS),
@@ -98,6 +98,18 @@ def test_weights_that_are_all_equal_keep_their_mean():
     for mean in (0.5, -0.5):
         codes = normalized_codes(torch.full((3, 8), mean), 1.2, (-1, 1), False)
         assert (codes == (1 if mean > 0 else -1)).all()
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e-21, 1e-40])
+def test_a_channel_whose_weights_decayed_to_nothing_has_codes_of_zero(size):
+    weight = torch.randn(3, 9, generator=torch.Generator().manual_seed(0))
+    weight[1] *= size
+    weight.requires_grad_()
+    codes = normalized_codes(weight, 0.0308, (-128, 127), False)
+    codes.square().sum().backward()
+    assert not codes[1].any()
+    assert codes[0].any()
+    assert weight.grad.isfinite().all()
 
 
 def test_a_channel_of_zeros_has_codes_of_zero_and_a_gradient_of_usual_size():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from spquant_snn.quant.grids import WEIGHT_GRIDS
 from spquant_snn.quant.weight import integer_codes, weight_quantizer
@@ -173,3 +174,12 @@ def test_a_quantiser_can_begin_anew_at_other_weights(choice, bits, per_tensor):
     fresh = weight_quantizer(choice, weight, bits, True, per_tensor)
     for name, value in fresh.state_dict().items():
         assert torch.equal(quantizer.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
+def test_weights_that_begin_at_zero_get_the_scale_of_usual_ones(choice, bits, per_tensor):
+    usual = nn.Linear(100, 6, bias=False).weight.detach()
+    fresh = weight_quantizer(choice, usual, bits, True, per_tensor).scale.mean()
+    found = weight_quantizer(choice, torch.zeros(6, 100), bits, True, per_tensor)
+    assert 0.6 < float(found.scale.mean() / fresh) < 1.6
+    assert not integer_codes(found, torch.zeros(6, 100)).any()

@@ -63,6 +63,20 @@ def test_at_other_widths_the_function_of_the_run_is_kept(first, source, bits, qu
     assert float(torch.corrcoef(torch.stack([there.flatten(), here.flatten()]))[0, 1]) > 0.9
 
 
+def test_identities_of_shortcuts_keep_their_weights_at_other_widths(tmp_path):
+    options = {"batch_size": 128, "precision": "fp32", "quiet": True, "timesteps": 2}
+    trainer = SpQuantTrainer("resnet11-snn:0.0625", "digits", 4, out=tmp_path / "r", **options).train(epochs=1)
+    other = SpQuantTrainer("resnet11-snn:0.0625", "digits", 2, seed=3, **options).network
+    start_from(tmp_path / "r", other)
+    pairs = [
+        (one.shortcut.synapse, two.shortcut.synapse)
+        for one, two in zip(load_network(trainer.run.path).hidden, other.hidden, strict=True)
+        if one.shortcut is not None and one.shortcut.identity
+    ]
+    assert pairs
+    assert all(torch.equal(one.weight, two.weight) and two.codes().any() for one, two in pairs)
+
+
 def test_the_start_shows_in_what_is_learned(first):
     trainer = SpQuantTrainer(*MODEL, 4, init=first, learning_rate=1e-12, **OPTIONS).train(epochs=1)
     there = load_network(first).state_dict()

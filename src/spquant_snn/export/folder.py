@@ -119,7 +119,7 @@ def _replaceable(out: Path, target: Path, force: bool, mark: str) -> Collection[
     if foreign is not None:
         raise RunError(
             f"{out} holds {foreign}, which is not of the earlier export, and --force replaces nothing else: move it "
-            "away, or choose another folder"
+            "away (make clean removes what make built), or choose another folder"
         )
     return listed
 

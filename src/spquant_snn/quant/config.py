@@ -18,8 +18,8 @@ class QuantConfig:
         weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which a still image is shown; a sequence brings its own.
-        weight_quantizer: "normalized": codes of the weight in a number of its channel's root mean squares;
-            "learned": in a trained step of its own (LSQ, Esser et al. 2020). Both begin at the codes nearest to the
+        weight_quantizer: "normalized": codes at a distance that follows the size of the channel's weights;
+            "learned": at a trained one (LSQ, Esser et al. 2020). Both begin at the codes nearest to the
             weights of the model.
         full_scale: input that stands for 1, from 1 to 255: of pixels 255; of event counts, which are small, a few.
 

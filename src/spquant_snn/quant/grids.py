@@ -41,8 +41,8 @@ STATE_GRIDS: dict[float, Grid] = {
     **{bits: Grid(-(1 << bits - 1), (1 << bits - 1) - 1, Fraction(1, 1 << bits - 2)) for bits in range(3, 9)},
 }
 
-# Steps in units of a channel's root mean square: those of least mean square error on a normal distribution about zero
-# (Max 1960, computed for these codes).
+# Steps in standard deviations: those of least mean square error on a normal distribution about zero (Max 1960, computed
+# for these codes).
 WEIGHT_GRIDS: dict[float, Grid] = {
     TERNARY: Grid(-1, 1, Fraction("1.2240")),
     2: Grid(-2, 1, Fraction("1.0484")),

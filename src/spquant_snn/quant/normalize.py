@@ -25,6 +25,8 @@ from ..nn.fused import triton_on
 
 NORMAL = math.sqrt(2 / math.pi)  # mean absolute value of a normal distribution of variance one
 
+_NOTHING = 1e-10  # a channel whose largest weight is below this counts as one of zeros: squares would vanish
+
 _TAKEN = 1 << 17  # weights at once, which stay in the second cache; a GPU takes all
 
 
@@ -42,9 +44,17 @@ def normalized_codes(weight: Tensor, step: float, grid: tuple[int, int], per_ten
 
 
 def code_distance(weight: Tensor, step: float, grid: tuple[int, int], per_tensor: bool) -> Tensor:
-    """[O], or [1] with ``per_tensor``: how far apart two neighbouring codes of the weight [O, ...] are; ``step`` of a
-    channel of zeros."""
-    return _sizes(_rows(weight, per_tensor), step, grid).distance
+    """[O], or [1] with ``per_tensor``: how far apart two neighbouring codes of the weight [O, ...] are; in a channel of
+    zeros, of weights as torch draws those of its layers."""
+    rows = _rows(weight, per_tensor)
+    found, inputs = _sizes(rows, step, grid).distance, weight[0].numel()
+    return torch.where(_holds_nothing(rows), uniform_distance(step, grid) / math.sqrt(inputs), found)
+
+
+def uniform_distance(step: float, grid: tuple[int, int]) -> float:
+    """How far apart two neighbouring codes are of weights that are drawn uniformly from -1 to 1."""
+    uniform = torch.linspace(-1, 1, 1001, dtype=torch.float64, device="cpu")
+    return float(_sizes(uniform[None], step, grid).distance)
 
 
 def best_scale(codes: Tensor, weight: Tensor, otherwise: Tensor) -> Tensor:
@@ -73,7 +83,7 @@ def _sizes(rows: Tensor, step: float, grid: tuple[int, int]) -> _Sizes:
     factor = step * NORMAL / absolute
     spread, upper, lower = factor * square, highest / high, lowest / low
     bound = torch.maximum(upper, lower)
-    empty, bounded = absolute == 0, bound < spread
+    empty, bounded = torch.maximum(highest, -lowest) < _NOTHING, bound < spread
     free = ~(empty | bounded)
     nothing, above = torch.zeros_like(square), upper >= lower
     return _Sizes(
@@ -81,7 +91,7 @@ def _sizes(rows: Tensor, step: float, grid: tuple[int, int]) -> _Sizes:
         torch.where(free, 2 * factor, nothing),
         torch.where(free, spread / absolute, nothing),
         torch.where(above, highest, lowest),
-        torch.where(bounded, torch.where(above, nothing + 1 / high, nothing + 1 / low), nothing),
+        torch.where(bounded & ~empty, torch.where(above, nothing + 1 / high, nothing + 1 / low), nothing),
     )
 
 
@@ -91,7 +101,7 @@ class _Normalize(torch.autograd.Function):
         rows = _rows(weight, per_tensor)
         ctx.per_tensor, ctx.kernels = per_tensor, _kernels(rows, per_tensor)
         if ctx.kernels is not None:
-            codes, sizes = ctx.kernels.forward(rows.contiguous(), step * NORMAL, step, grid)
+            codes, sizes = ctx.kernels.forward(rows.contiguous(), step * NORMAL, step, _NOTHING, grid)
             ctx.save_for_backward(weight, *sizes)
             return cast(Tensor, codes.view_as(weight))
         sizes = _sizes(rows, step, grid)
@@ -124,6 +134,10 @@ class _Normalize(torch.autograd.Function):
             ends = (rows[bounded] == sizes.extreme[bounded, None]).to(rows.dtype)
             found[bounded] -= ends * ((slope * sizes.reach)[bounded] / ends.sum(1))[:, None]
         return found.view_as(weight), None, None, None
+
+
+def _holds_nothing(rows: Tensor) -> Tensor:
+    return rows.detach().abs().amax(1) < _NOTHING
 
 
 def _kernels(rows: Tensor, per_tensor: bool) -> Any:

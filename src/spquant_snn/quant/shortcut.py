@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .config import QuantConfig
 from .grids import FLOAT, WEIGHT_GRIDS
-from .normalize import code_distance
+from .normalize import uniform_distance
 from .synapse import Synapse
 from .weight import Multiples
 
@@ -104,6 +104,5 @@ def check_shape(shortcut: Shortcut, layer: str, shapes: list[tuple[int, ...]]) -
 
 def _first_size(bits: float) -> float:
     """The root mean square of the codes of weights that are drawn uniformly, as torch draws those of its layers."""
-    grid, uniform = WEIGHT_GRIDS[bits], torch.linspace(-1, 1, 1001, dtype=torch.float64)
-    distance = code_distance(uniform[None], float(grid.step), (grid.low, grid.high), per_tensor=False)
-    return float(uniform.square().mean().sqrt() / distance)
+    grid = WEIGHT_GRIDS[bits]
+    return 1 / math.sqrt(3) / uniform_distance(float(grid.step), (grid.low, grid.high))

@@ -15,7 +15,7 @@ _BLOCK = 1024  # weights of a row at once
 
 
 @triton.jit
-def _forward(weight, sizes, codes, n, rows, factor, step, low, high, block: tl.constexpr):
+def _forward(weight, sizes, codes, n, rows, factor, step, least, low, high, block: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     weight += row * n
     codes += row * n
@@ -33,15 +33,16 @@ def _forward(weight, sizes, codes, n, rows, factor, step, low, high, block: tl.c
     top, bottom = tl.max(highest, axis=0), tl.min(lowest, axis=0)
     upper, lower = top / (high + 0.5), bottom / (low - 0.5)
     bound = tl.maximum(upper, lower)
-    spread = tl.where(size > 0, factor * total / size, 0.0)
-    free, above = (size > 0) & (spread <= bound), upper >= lower
-    distance = tl.where(size > 0, tl.minimum(spread, bound), step)
+    holds = tl.maximum(top, -bottom) >= least
+    spread = tl.where(holds, factor * total / size, 0.0)
+    free, above = holds & (spread <= bound), upper >= lower
+    distance = tl.where(holds, tl.minimum(spread, bound), step)
     tl.store(sizes, distance)
     tl.store(sizes + rows, tl.where(free, 2 * factor / size, 0.0))
     tl.store(sizes + 2 * rows, tl.where(free, spread / size, 0.0))
     tl.store(sizes + 3 * rows, tl.where(above, top, bottom))
     reach = tl.where(above, 1 / (high + 0.5), 1 / (low - 0.5))
-    tl.store(sizes + 4 * rows, tl.where((size > 0) & (spread > bound), reach, 0.0))
+    tl.store(sizes + 4 * rows, tl.where(holds & (spread > bound), reach, 0.0))
     for first in range(0, n, block):
         at = first + tl.arange(0, block)
         code = tl.floor(tl.load(weight + at, mask=at < n, other=0.0) / distance + 0.5)
@@ -75,17 +76,19 @@ def _backward(weight, sizes, gradient, found, n, rows, block: tl.constexpr):
         tl.store(found + at, grad, mask=at < n)
 
 
-def forward(weight: Tensor, factor: float, step: float, grid: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, ...]]:
+def forward(
+    weight: Tensor, factor: float, step: float, least: float, grid: tuple[int, int]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Codes [O, N] of weights [O, N] without gaps, and the sizes of rows, five times [O], that the backward pass takes.
 
     Args:
         factor: of the sum of squares over that of absolute values, in the distance of codes.
-        step: the distance of a row of zeros.
+        step: the distance of a row without weights of at least ``least``.
     """
     codes, sizes = torch.empty_like(weight), weight.new_empty(5, len(weight))
     ends, (rows, n) = (float(grid[0]), float(grid[1])), weight.shape
     with torch.cuda.device_of(weight):
-        _forward[(rows,)](weight, sizes, codes, n, rows, factor, step, *ends, _BLOCK)
+        _forward[(rows,)](weight, sizes, codes, n, rows, factor, step, least, *ends, _BLOCK)
     return codes, sizes.unbind(0)
 
 

@@ -132,8 +132,8 @@ def integer_codes(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
     """[O, ...] the codes as int8, without a gradient.
 
     They are computed in float64 on the CPU, whatever device the weights are on: in float32 a weight in the middle
-    between two codes would go one way on a GPU and the other on a CPU, by the order in which each adds up a root mean
-    square, and the integers of a network would depend on the machine that takes them out.
+    between two codes would go one way on a GPU and the other on a CPU, by the order in which each adds up squares, and
+    the integers of a network would depend on the machine that takes them out.
     """
     with torch.no_grad():
         return copy.deepcopy(quantizer).cpu().double().codes(weight.cpu().double()).to(weight.device, torch.int8)

@@ -45,8 +45,8 @@ class TrainOptions:
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
-        weight_quantizer: codes of the weight in a number of its channel's root mean squares (normalized), or in a
-            trained step (learned: LSQ).
+        weight_quantizer: codes of the weight at a distance that follows the size of its channel's weights (normalized),
+            or at a trained one (learned: LSQ).
         leak: share of the potential that is left one step later; k / 256.
         reset: a neuron that fired goes to zero, or loses its threshold.
         surrogate: derivative of the spike.

@@ -21,7 +21,7 @@ from ..nn.surrogate import name_of
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
-from .config import TrainConfig
+from .config import RUNS, TrainConfig
 
 Print = dict[str, Any]
 
@@ -41,8 +41,8 @@ def fingerprint(
 
 
 def config_print(config: TrainConfig) -> Print:
-    """The options of a training."""
-    return asdict(config)
+    """The options of a training, but for where other runs lie, which may be moved."""
+    return {name: value for name, value in asdict(config).items() if name not in RUNS}
 
 
 def model_print(network: SpikingNetwork) -> Print:

@@ -46,8 +46,11 @@ def start_from(folder: Path, network: SpikingNetwork) -> None:
         network.config.weight_bits,
         network.config.weight_quantizer,
     )
+    identities = {id(stage.shortcut.synapse) for stage in network.hidden if stage.shortcut and stage.shortcut.identity}
     for name, module in network.named_modules():
-        if isinstance(module, Synapse):
+        if (
+            isinstance(module, Synapse) and id(module) not in identities
+        ):  # whose weights are worth the same at any width
             state = _below(found, f"{name}.{_QUANTIZER}.")
             if module.quantizer is not None and same:
                 module.quantizer.load_state_dict(state)
