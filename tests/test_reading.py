@@ -84,7 +84,7 @@ def test_no_more_is_read_than_there_may_be(tmp_path):
 @pytest.mark.parametrize("error", [MemoryError(), type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")])
 def test_a_lack_of_memory_is_not_called_damage(tmp_path, error):
     with (
-        pytest.raises(RunError, match="there is not enough memory to read .*x: free some"),
+        pytest.raises(RunError, match=r"there is not enough memory to read .*x: free some"),
         guarded(tmp_path / "x", "copy it again"),
     ):
         raise error
