@@ -1,5 +1,6 @@
 """What ``prepare`` takes of a module whose parameters are not plain, and what it refuses."""
 
+import re
 import warnings
 
 import pytest
@@ -193,6 +194,21 @@ def test_layers_that_share_a_parameter_are_said_to_part(make):
     model, named = make()
     with pytest.warns(UserWarning, match=f"share a parameter become layers of their own, trained apart: {named}$"):
         prepare(model, CONFIG, SHAPE)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what torch.compile imports
+@pytest.mark.parametrize(
+    ("wrap", "said"),
+    [
+        (torch.compile, "wrapped in OptimizedModule: give the model inside, model._orig_mod"),
+        (nn.DataParallel, "wrapped in DataParallel: give the model inside, model.module"),
+        (lambda model: model.to("meta"), "on the device 'meta', without numbers"),
+    ],
+)
+def test_what_is_not_the_model_itself_is_named(wrap, said):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), LIF(), nn.Linear(4, 2))
+    with pytest.raises(ModelError, match=re.escape(said)):
+        prepare(wrap(model), QuantConfig(2, 2, 2), (1, 4, 4))
 
 
 def test_a_threshold_that_is_not_trained_may_be_in_several_places():

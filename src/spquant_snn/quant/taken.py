@@ -25,6 +25,8 @@ from .tracing import Layer, modules_of, trace
 
 MASK = "a pruning mask"
 
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
 
 def take(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[nn.Module, list[str], list[tuple[str, ...]]]:
     """A copy of a model with plain parameters.
@@ -37,12 +39,22 @@ def take(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[nn.Module
         ModelError: the model cannot be copied, or a hook or a forward method of its own may change what a layer
             computes.
     """
+    _refuse_wrapped(model)
     taken = _copied(model)
     _give_shapes(taken, input_shape)
     resolved = [f"{path!r} ({kind})" for path, module in taken.named_modules() for kind in _resolve(path, module)]
     for path, module in taken.named_modules():
         _refuse_beside(path, module)
     return taken, resolved, _tied(model)
+
+
+def _refuse_wrapped(model: nn.Module) -> None:
+    """Raise ModelError, if what is given is not the model itself, or has no numbers yet."""
+    kind = type(model).__name__
+    if kind in _WRAPPERS:
+        raise ModelError(f"the model is wrapped in {kind}: give the model inside, model.{_WRAPPERS[kind]}")
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError("the model is on the device 'meta', without numbers: give it with its weights, on the CPU")
 
 
 def shared_places(layers: Iterable[Layer], tied: list[tuple[str, ...]]) -> list[str]:
