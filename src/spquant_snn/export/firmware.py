@@ -21,7 +21,7 @@ from ..texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
 from .c import VERSION
-from .folder import MANIFEST, is_complete
+from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
@@ -29,7 +29,6 @@ from .toolchain import Built, Compiler, build
 Emulator = Literal["auto", "qemu", "unicorn"]
 
 _FAULT = 99
-_LONGEST_MANIFEST = 1 << 20  # bytes
 _PART = 250  # images of the reference at a time
 
 
@@ -44,7 +43,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise RunError(f"{folder} holds no firmware: make it with spquant export RUN --target c --out {folder}")
     with guarded(path, "export the firmware again", unread=RunError):
-        held = parse_object(read_bytes(path, _LONGEST_MANIFEST))
+        held = parse_object(read_bytes(path, LONGEST_MANIFEST))
         fields = Fields(held)
         version = fields.value("version")
         if version != VERSION:

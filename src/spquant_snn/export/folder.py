@@ -18,8 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import FileFormatError, RunError, SpQuantError
+from ..reading import Flaw, read_bytes
+from ..texts import parse_object
 
 MANIFEST = "firmware.json"
+LONGEST_MANIFEST = 1 << 20  # bytes
 ASIDE = ".spquant.part"  # in the folder: where new files wait
 _INCOMPLETE = "incomplete"  # in a manifest; and the name of that one until it is in its place
 
@@ -127,9 +130,9 @@ def _replaceable(out: Path, target: Path, force: bool, mark: str) -> Collection[
 def _listed(out: Path, manifest: Path) -> list[str]:
     """The names in a manifest, each of which is below its folder."""
     try:
-        files = json.loads(manifest.read_text("utf-8"))["files"]
+        files = parse_object(read_bytes(manifest, LONGEST_MANIFEST)).get("files")
         names = list(files) if isinstance(files, dict) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (Flaw, OSError, ValueError):
         names = None
     if names is None:
         raise FileFormatError(
