@@ -24,12 +24,12 @@ import cifar10_teacher
 import torch
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.commands import verify_run
+from spquant_snn.cli.commands import verify_run
 from spquant_snn.data import load
-from spquant_snn.files import replace_file
+from spquant_snn.integer.compare import compare_backends as compare
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph
-from spquant_snn.integer.verify import reference_trace
-from spquant_snn.integer.verify import verify as compare
+from spquant_snn.io.writing import replace_file
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.run import RunFolder

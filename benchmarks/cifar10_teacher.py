@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spquant_snn.data import Labelled, default_augmentation, hold_out, load
-from spquant_snn.files import replace_file
+from spquant_snn.io.writing import replace_file
 
 SEEN = 5000  # training images held out, the same as the spiking networks hold out
 

@@ -21,8 +21,8 @@ import torch
 
 from spquant_snn import LIF, LeNetSNN, QuantConfig, SpikingNetwork, lower, prepare
 from spquant_snn.data import load
-from spquant_snn.integer.lower import frozen_trace
-from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.integer.compare import compare_backends, reference_trace
+from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.runtime.native import NativeProgram
 
 
@@ -55,7 +55,7 @@ def main() -> None:
         network = settled(bits, reset, leak, timesteps, data.train.images[:3840])
         graph = lower(network)
         integers = NativeProgram(graph).trace if args.backend == "native" else partial(reference_trace, graph)
-        verdict = verify(partial(frozen_trace, network), integers, images)
+        verdict = compare_backends(partial(frozen_trace, network), integers, images)
         rates = [float(np.mean(layer[1])) for layer in reference_trace(graph, images[:50]).layers]
         equal, spikes = equal + verdict.equal, spikes + verdict.spikes
         rate = " / ".join(f"{100 * rate:.0f} %" for rate in rates)

@@ -35,7 +35,7 @@ import sanitizers
 from judging import judge
 from mutations import mutation, seed_files
 from readers import READERS, outcome
-from spquant_snn.runtime.build import library
+from spquant_snn.runtime.library import library
 
 SPQ = "spq"  # the reader of .spq files, whose networks are run too
 

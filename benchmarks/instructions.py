@@ -30,11 +30,11 @@ from alone import C_FILES, MAIN, as_c, constants, executable
 from spquant_snn.build import PORTABLE, compiler
 from spquant_snn.data import load
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import compare_backends, reference_trace
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Graph
-from spquant_snn.integer.verify import reference_trace, verify
-from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.plan import Body, LayerPlan, NetworkPlan
 
@@ -94,7 +94,7 @@ def main() -> None:
         if args.verify:
             portable = NativeProgram(graph, library(PORTABLE))
             assert portable.body == Body.PORTABLE
-            verdict = verify(lambda x, g=graph: reference_trace(g, x), portable.trace, test[: args.verify])
+            verdict = compare_backends(lambda x, g=graph: reference_trace(g, x), portable.trace, test[: args.verify])
             print(f"{path}: {verdict}")
     micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.images], args.rounds)
     print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")

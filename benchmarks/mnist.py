@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.commands import verify_run
+from spquant_snn.cli.commands import verify_run
 from spquant_snn.train.loading import load_network
 
 ROWS: dict[str, dict[str, float]] = {

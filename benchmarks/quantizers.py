@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from spquant_snn import LIF, SpQuantTrainer
-from spquant_snn.files import replace_file
+from spquant_snn.io.writing import replace_file
 from spquant_snn.quant.synapse import Synapse
 from spquant_snn.quant.weight import Normalized
 

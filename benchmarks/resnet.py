@@ -28,10 +28,10 @@ from spquant_snn import QuantConfig, prepare
 from spquant_snn.bench.contest import Contest
 from spquant_snn.bench.host import host
 from spquant_snn.bench.peers import onnxruntime_int8, openvino_int8, torch_eager
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Graph
-from spquant_snn.integer.lower import lower
-from spquant_snn.integer.verify import compare, reference_trace
 from spquant_snn.nn import LIF, build_model
+from spquant_snn.quant.lower import lower
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.quant.stage import Norm
 from spquant_snn.runtime.native import NativeProgram
@@ -54,7 +54,7 @@ def main() -> None:
         program = NativeProgram(graph)
         one = np.ascontiguousarray(recordings[:, :1])
         trace = program.trace(one)
-        difference = compare(reference_trace(graph, one), trace)
+        difference = first_difference(reference_trace(graph, one), trace)
         if difference is not None:
             raise SystemExit(f"the native runtime is wrong and was not timed, {difference}: report this")
         spikes[f"{rate:g} %"] = float(np.mean([layer.mean() for _, layer, _ in trace.layers]))

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 
 from spquant_snn import QuantConfig
 from spquant_snn.data import load
+from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.nn import LIF
 from spquant_snn.nn.layers import fold_time
 from spquant_snn.nn.recurrence import Levels
-from spquant_snn.quant.grids import STATE_GRIDS
-from spquant_snn.quant.shortcut import Shortcut
+from spquant_snn.quant.shortcut import TrainableShortcut
 from spquant_snn.quant.stage import Norm
 from spquant_snn.quant.synapse import Synapse
 
@@ -119,7 +119,7 @@ class Block(nn.Module):
         self.conv2, self.fire2 = Sums(outputs, outputs, 3, 1, config), Fire(outputs, config)
         if arm == "accumulator":
             layer = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
-            self.shortcut = Shortcut("shortcut", 0, layer, self.conv2.synapse.weight, config)
+            self.shortcut = TrainableShortcut("shortcut", 0, layer, self.conv2.synapse.weight, config)
         elif arm != "none" and changes:
             self.way = Sums(inputs, outputs, 1, stride, config)
             self.way_norm, self.way_fire = Norm(nn.BatchNorm2d(outputs)), Fire(outputs, config)

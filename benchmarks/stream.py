@@ -22,7 +22,7 @@ import spquant_snn
 from spquant_snn import Program, Stream
 from spquant_snn.data import find_recordings, load, of_events
 from spquant_snn.data.events import Events
-from spquant_snn.data.places import data_folder
+from spquant_snn.data.folders import data_folder
 
 _SEQUENCES = {"native": 500, "reference": 50}  # latency is of the last 1,000 pushes
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spquant_snn.data import load
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Connection, Graph
 from spquant_snn.integer.reference import pool_windows
-from spquant_snn.integer.verify import reference_trace
 from spquant_snn.report.counts import count
 
 

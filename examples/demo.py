@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from spquant_snn import SpQuantTrainer
+from spquant_snn.integer.compare import compare_backends, reference_trace
 from spquant_snn.integer.file import load_graph
-from spquant_snn.integer.lower import frozen_trace
-from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.train.metrics import measure
 
 
@@ -41,7 +41,7 @@ def main() -> int:
         if bits < 32:
             torch_side = partial(frozen_trace, network)
             integer_side = partial(reference_trace, load_graph(folder / "model.spq"))
-            verdict = verify(torch_side, integer_side, trainer.data.test.images.numpy())
+            verdict = compare_backends(torch_side, integer_side, trainer.data.test.images.numpy())
             exact, answer = verdict.equal, "yes" if verdict.equal else "NO"
         table.add_row(
             name, f"{accuracy:.2f} %", f"{network.weight_bytes:,.0f} B", f"{network.state_bytes:,.0f} B", rates, answer

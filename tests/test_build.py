@@ -15,7 +15,7 @@ from spquant_snn import build
 from spquant_snn.errors import MissingDependencyError, RunError
 from spquant_snn.integer import reference
 from spquant_snn.nn.fused import NEURON
-from spquant_snn.runtime.build import RUNTIME, library
+from spquant_snn.runtime.library import RUNTIME, library
 from spquant_snn.runtime.native import NativeProgram
 
 CHEAP = ("-O0",)
@@ -315,7 +315,7 @@ def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):
 
 
 def test_processes_that_build_at_once_do_not_meet(empty):
-    program = "from spquant_snn.runtime.build import library; library(('-O1',)).spq_check; print('done')"
+    program = "from spquant_snn.runtime.library import library; library(('-O1',)).spq_check; print('done')"
     processes = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -330,7 +330,7 @@ def test_it_imports_without_torch(empty):
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "from spquant_snn.runtime import native\n"
-        "from spquant_snn.runtime.build import library\n"
+        "from spquant_snn.runtime.library import library\n"
         "assert library(('-O0',)).spq_check"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -11,8 +11,9 @@ import recorded
 import spquant_snn
 from spquant_snn import ConfigError, SpQuantTrainer
 from spquant_snn.data import Labelled, Splits, catalog, hold_out
-from spquant_snn.integer.lower import frozen_trace, lower
-from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.integer.compare import compare_backends, reference_trace
+from spquant_snn.quant.lower import lower
+from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.metrics import measure
@@ -78,7 +79,7 @@ def test_every_backend_native_too_gives_the_same_integers_on_sequences(bits):
     trainer.train()
     network, inputs = trainer.deployed(), trainer.data.test.inputs().numpy()
     graph = lower(network)
-    found = verify(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs, batch=33)
+    found = compare_backends(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs, batch=33)
     assert found.equal, str(found)
     assert found.spikes > 0
     program = spquant_snn.load(trainer.run.integers)
@@ -130,7 +131,7 @@ def test_gates_and_blocks_are_trained_on_sequences():
     trainer = SpQuantTrainer("lenet-snn:0.25", DATA, 2, timesteps=6, **options).train()
     network, inputs = trainer.deployed(), trainer.data.test.inputs().numpy()
     graph = spquant_snn.load(trainer.run.integers).graph
-    assert verify(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs).equal
+    assert compare_backends(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs).equal
     last = json.loads(trainer.run.metrics.read_text().splitlines()[-1])
     assert 0 < last["ops_share"] < 0.8
 
@@ -149,7 +150,7 @@ def test_recordings_are_trained_evaluated_and_verified_by_the_command_and_native
     assert "on 8 recordings held out of training and 24 test recordings. With a margin, each recording stops" in said
     assert (code, "on the recordings held out lies" in said, "image" in said) == (0, True, False)
     for backend in ("reference", "native"):
-        code, out, _ = spquant("verify", "x", "--backend", backend, "--images", 0, *where)
+        code, out, _ = spquant("compare_backends", "x", "--backend", backend, "--images", 0, *where)
         assert (code, out[:19]) == (0, "equal on 24 images:")
     assert spquant("eval", "x/model.spq", "--backend", "reference", "--dataset", "nmnist", *where)[1] == accuracy + "\n"
     assert spquant("export", "x", "--target", "c", "--out", "firmware", *where)[0] == 0

@@ -30,14 +30,14 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
-    from .integer.lower import lower
     from .integer.program import Program
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, LeNetSNN
-    from .quant.config import QuantConfig
+    from .quant.lower import lower
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
-    from .runtime.program import load
+    from .quant.quant_config import QuantConfig
+    from .runtime.load import load
     from .trainer import SpQuantTrainer
 
 __version__ = "0.1.0"
@@ -70,13 +70,13 @@ _HOMES = {
     "LIF": ".nn",
     "LeNetSNN": ".nn",
     "Program": ".integer.program",
-    "QuantConfig": ".quant.config",
+    "QuantConfig": ".quant.quant_config",
     "SpQuantTrainer": ".trainer",
     "SpikingNetwork": ".quant.network",
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
-    "load": ".runtime.program",
-    "lower": ".integer.lower",
+    "load": ".runtime.load",
+    "lower": ".quant.lower",
     "prepare": ".quant.prepare",
 }
 _find = importer(__name__, _HOMES)

@@ -5,11 +5,11 @@ import sys
 
 def main() -> int:
     """Run the command line; a package that it lacks is named in a sentence."""
-    from .output import say_error
-    from .stopping import stopped
+    from .cli.stopping import stopped
+    from .io.output import say_error
 
     try:
-        from .cli import main as run
+        from .cli.main import main as run
 
         return run()
     except ModuleNotFoundError as error:
@@ -24,14 +24,14 @@ def main() -> int:
 def process() -> int:
     """Run the command line as a process of its own, which Ctrl-C stops at any moment."""
     sys.excepthook = _stopped_early  # at once: what is imported next takes a moment
-    from .stopping import run_as_process
+    from .cli.stopping import run_as_process
 
     return run_as_process(main)
 
 
 def _stopped_early(*found: object) -> None:
     if found[0] is KeyboardInterrupt:
-        from .stopping import leave
+        from .cli.stopping import leave
 
         leave()
     sys.__excepthook__(*found)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import MissingDependencyError, RunError
-from .files import replace_file
+from .io.writing import replace_file
 
 Command = tuple[str, ...]
 

@@ -14,17 +14,18 @@ from torch import Tensor, nn
 
 from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
 from .errors import ConfigError, ModelError, RunError
-from .files import folder_named
 from .integer.file import save
-from .integer.lower import lower
+from .integer.grids import FLOAT, Bits, describe
+from .io.writing import folder_named
 from .nn.sums import no_int8
-from .quant.grids import FLOAT, Bits, describe
+from .quant.lower import lower
 from .quant.network import SpikingNetwork
 from .quant.prepare import prepare
 from .report.page import run_page, write_page
-from .report.story import RASTERS, Twin, in_training, load_twin, run_name, tell
+from .report.run_report import RASTERS, Baseline, build_report, in_training, load_baseline, run_name
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
+from .train.best_checkpoint import BestCheckpoint
 from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, refuse_neuron_options, with_options
 from .train.console import Display
@@ -32,13 +33,12 @@ from .train.device import usable_device
 from .train.distributed import join
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import Print, fingerprint
-from .train.keep import Keeper
 from .train.loading import add_sparsity, build_network
 from .train.loop import fit, make_optimizer
 from .train.metrics import measure
+from .train.resolve import resolve
 from .train.restart import begun_before, launch, resumable
 from .train.run import RunFolder, free_folder, numbered
-from .train.settle import settle
 from .train.start import as_teacher, load_teacher, start_from
 
 
@@ -188,7 +188,7 @@ class SpQuantTrainer:
             start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
             sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
             network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
-            keeper = Keeper(run, network, optimizer, config, validation, sparse, world)
+            keeper = BestCheckpoint(run, network, optimizer, config, validation, sparse, world)
             bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
             display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
             what = "images" if self._still else "recordings"
@@ -264,13 +264,13 @@ class SpQuantTrainer:
             RunError: the file cannot be written.
         """
         if isinstance(twin, SpQuantTrainer):
-            other: Twin | None = Twin(run_name(twin.run, twin.config), twin.deployed())
+            other: Baseline | None = Baseline(run_name(twin.run, twin.config), twin.deployed())
         else:
-            other = None if twin is None else load_twin(Path(twin), self.config.dataset)
+            other = None if twin is None else load_baseline(Path(twin), self.config.dataset)
         if not self.world.first:
             return Path(path)
         subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
-        write_page(run_page(tell(subject, images, raster, other)), Path(path))
+        write_page(run_page(build_report(subject, images, raster, other)), Path(path))
         return Path(path)
 
     def _resolve(self, epochs: int | None) -> TrainConfig:
@@ -280,7 +280,7 @@ class SpQuantTrainer:
                 f"{self.run.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
             )
         config = self.config if epochs is None else replace(self.config, epochs=epochs)
-        self.config = settle(config, len(self.data.train), self.network, self.device, self.world)
+        self.config = resolve(config, len(self.data.train), self.network, self.device, self.world)
         return self.config
 
     def _build(self, model: str | nn.Module) -> SpikingNetwork:

@@ -6,10 +6,10 @@ import pytest
 from spquant_snn.bench.networks import Plan, noise, random_network
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph, save
-from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.pool import Pool
 from spquant_snn.nn.models import build_model
-from spquant_snn.quant.pool import Pool
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.5])

@@ -19,7 +19,7 @@ SMALL = Shape("small", "vgg9-snn:0.1", (3, 8, 8))
 
 @pytest.fixture(autouse=True)
 def in_small(monkeypatch, no_peers):
-    monkeypatch.setattr("spquant_snn.commands.measure_runtime", functools.partial(measure, shape=SMALL))
+    monkeypatch.setattr("spquant_snn.cli.commands.measure_runtime", functools.partial(measure, shape=SMALL))
     monkeypatch.setattr("spquant_snn.bench.timing._BLOCK", 100_000)
 
 
@@ -79,7 +79,7 @@ def test_a_trained_network_is_timed_beside(small, spquant, tmp_path, monkeypatch
     save(graph, tmp_path / "model.spq")
     test = Labelled(torch.from_numpy(images), torch.zeros(len(images), dtype=torch.int64))
     splits = {"mnist": Splits("mnist", test, test, 10)}
-    monkeypatch.setattr("spquant_snn.sources.load", lambda name, *args, **given: splits[name])
+    monkeypatch.setattr("spquant_snn.cli.sources.load", lambda name, *args, **given: splits[name])
     call = ["bench", "runtime", "--lenet", "model.spq", "--rates", 5, 10, "--rounds", 1, "--json"]
     code, out, err = spquant(*call)
     assert (code, err) == (0, "")
@@ -139,7 +139,7 @@ def test_help_fits_80_columns(command, spquant):
 
 def test_the_defaults_of_the_command_are_those_of_the_function(spquant, monkeypatch):
     given = []
-    monkeypatch.setattr("spquant_snn.commands.bench_runtime", lambda *args: given.append(args) or measure(*SHORT))
+    monkeypatch.setattr("spquant_snn.cli.commands.bench_runtime", lambda *args: given.append(args) or measure(*SHORT))
     assert spquant("bench", "runtime")[0] == 0
     assert given == [(None, runtime.RATES, 15, None)]
 

@@ -10,8 +10,8 @@ import pytest
 from spquant_snn.bench import outcome as outcomes
 from spquant_snn.bench.arms import ARMS, Plan
 from spquant_snn.bench.sparsity import measure
-from spquant_snn.cli_bench import _PRUNED
-from spquant_snn.commands import bench_sparsity
+from spquant_snn.cli.bench import _PRUNED
+from spquant_snn.cli.commands import bench_sparsity
 from spquant_snn.data import hold_out, load
 from spquant_snn.integer.file import load_graph
 from spquant_snn.report.counts import count
@@ -111,7 +111,7 @@ def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(monkeypatch
     monkeypatch.setattr(outcomes, "count", counting)
     monkeypatch.setattr("spquant_snn.trainer.SpQuantTrainer.evaluate", lambda self: pytest.fail("met in a training"))
     monkeypatch.setattr(
-        "spquant_snn.commands.measure_sparsity",
+        "spquant_snn.cli.commands.measure_sparsity",
         lambda plan, data, train, notify: measure(
             plan, data, lambda *args: (trained.append(len(seen)), train(*args)), notify
         ),
@@ -254,7 +254,7 @@ def test_the_command_prunes_by_default(spquant, monkeypatch):
         given.append(plan)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spquant_snn.commands.measure_sparsity", stop)
+    monkeypatch.setattr("spquant_snn.cli.commands.measure_sparsity", stop)
     assert spquant("bench", "sparsity", "--dataset", "digits")[0] == 130
     assert given == [Plan(TrainConfig(dataset="digits", target_ops=0.2), (), Path("runs/sparsity"))]
     assert TrainOptions(target_ops=0.2) == _PRUNED

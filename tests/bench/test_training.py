@@ -35,7 +35,7 @@ def in_small(monkeypatch):
     for name in ("snntorch", "spikingjelly"):
         monkeypatch.setitem(sys.modules, name, None)
     plan = functools.partial(Plan, neurons=(2, 3, 4, 4), steps=(2,), works=((SMALL, 0.5, 0.55),), held=(SMALL,))
-    monkeypatch.setattr("spquant_snn.commands.TrainingPlan", plan)
+    monkeypatch.setattr("spquant_snn.cli.commands.TrainingPlan", plan)
     monkeypatch.setattr("spquant_snn.bench.timing._BLOCK", 100_000)
 
 

@@ -14,7 +14,7 @@ import torch
 from spquant_snn.data import NAMES, load
 from spquant_snn.data.catalog import CIFAR10, FASHION_MNIST, MNIST, load_cifar10, load_idx
 from spquant_snn.data.download import Remote
-from spquant_snn.data.places import data_folder
+from spquant_snn.data.folders import data_folder
 from spquant_snn.errors import DataError, FileFormatError, MissingDependencyError
 
 

@@ -11,12 +11,12 @@ from residual import residual_graph
 from seeing import READY
 from spquant_snn.data import load
 from spquant_snn.export.c import export_c
-from spquant_snn.export.library import PLAIN
+from spquant_snn.export.packaging import PLAIN
 from spquant_snn.export.web import export_web
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.pool import Pool
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -16,7 +16,7 @@ from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import write_folder
-from spquant_snn.export.library import PLAIN, Shape
+from spquant_snn.export.packaging import PLAIN, Packaging
 from spquant_snn.export.render import identifiers
 from spquant_snn.export.used import SOURCES
 from spquant_snn.export.vectors import Vector
@@ -181,7 +181,7 @@ def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_im
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("define", [("-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"), ("-D__ARMEB__",)])
-@pytest.mark.parametrize("shape", [PLAIN, Shape(amalgamate=True)])
+@pytest.mark.parametrize("shape", [PLAIN, Packaging(amalgamate=True)])
 def test_a_big_endian_processor_is_refused_when_it_is_compiled(firmware, define, shape):
     folder, *_ = firmware(12, shape=shape)
     for source in folder.glob("*.c"):
@@ -272,7 +272,7 @@ def test_only_an_earlier_export_is_replaced(firmware, random_images, tmp_path):
     with pytest.raises(RunError, match="holds old, which is not of the earlier export"):
         export_c(graph, images[:1], folder, "x", force=True)
     (folder / "old").unlink()
-    export_c(graph, images[:1], folder, "x", force=True, shape=Shape(True, "plain"))
+    export_c(graph, images[:1], folder, "x", force=True, shape=Packaging(True, "plain"))
     assert set(load_manifest(folder)["files"]) | {"firmware.json"} == {path.name for path in folder.iterdir()}
     export_c(graph, images[:1], folder, "x", force=True)
     other = tmp_path / "other"

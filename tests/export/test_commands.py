@@ -10,7 +10,7 @@ import pytest
 
 from spquant_snn.integer.file import save
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
+from spquant_snn.integer.neuron import fold_neuron
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from spquant_snn.export.firmware import load_manifest, run_firmware
 from spquant_snn.export.outcome import as_json, table
 from spquant_snn.export.unicorn import _count
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.pool import Pool
 from toolchains import needs
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]

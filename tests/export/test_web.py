@@ -12,7 +12,7 @@ from residual import EXPORTED as RESIDUAL
 from residual import residual_graph
 from seeing import CRC, SEE, seen_by_reference
 from spquant_snn.export.web import choose_samples, describe, export_web
-from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.report.counts import count
 
 pytestmark = NEEDS_A_BROWSER

@@ -12,12 +12,13 @@ from torch import nn
 from mnist import mnist_test_or_skip
 from shaken import shake
 from spquant_snn.integer import reference
-from spquant_snn.integer.lower import frozen_trace, lower
-from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
-from spquant_snn.quant.config import QuantConfig
 from spquant_snn.quant.freeze import fold_stage, main_sums, stage_sums
+from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
+from spquant_snn.quant.trace import frozen_trace
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 
@@ -25,7 +26,7 @@ BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 def check_equal(network, images):
     """Compare all that both compute; returns the rate of each layer."""
     expected, found = reference_trace(lower(network), images), frozen_trace(network, images)
-    assert compare(expected, found) is None
+    assert first_difference(expected, found) is None
     return [float(spikes.mean()) for _, spikes, _ in found.layers]
 
 
@@ -120,7 +121,7 @@ def test_equality_would_not_survive_another_rounding(calibrate, noise, monkeypat
         return np.sum([potential > edge.reshape(shape) for edge in neuron.store.edges], 0, dtype=np.int32) + neuron.low
 
     monkeypatch.setattr(reference, "stored", strict)
-    assert compare(expected, reference_trace(lower(network), images.numpy())) is not None
+    assert first_difference(expected, reference_trace(lower(network), images.numpy())) is not None
 
 
 def test_sums_beyond_float32_stay_exact():

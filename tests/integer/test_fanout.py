@@ -6,7 +6,7 @@ import pytest
 from graphs import RARE
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.graph import Connection
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.pool import Pool
 
 SEEDS = [*range(60), *range(RARE, RARE + 24)]
 

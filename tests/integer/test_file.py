@@ -17,9 +17,9 @@ from mutations import descriptions, forged, garbled, opened, sealed
 from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer.file import from_bytes, load_graph, save, to_bytes
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.grids import WEIGHT_GRIDS
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.pool import Pool
 
 WIDTHS = sorted(WEIGHT_GRIDS)
 

@@ -7,8 +7,8 @@ import pytest
 
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import Scaled, Table, fold_neuron
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.neuron import ScaledStore, TableStore, fold_neuron
+from spquant_snn.integer.pool import Pool
 
 
 def int8(*shape, value=1):
@@ -117,14 +117,17 @@ NEURONS = {
     "fire dtype": (replace(TABLE, fire=np.zeros(4)), "fire is float64"),
     "drop": (replace(TABLE, drop=int32(3)), r"drop is int32 \(3,\)"),
     "decay": (
-        replace(TABLE, store=Table(int32(3, 4), TABLE.store.edges)),
+        replace(TABLE, store=TableStore(int32(3, 4), TABLE.store.edges)),
         r"decay is int32 \(3, 4\), not int32 \(4, 4\)",
     ),
     "edges": (
-        replace(TABLE, store=Table(TABLE.store.decay, int32(4, 4))),
+        replace(TABLE, store=TableStore(TABLE.store.decay, int32(4, 4))),
         r"edges is int32 \(4, 4\), not int32 \(3, 4\)",
     ),
-    "wide table": (replace(SCALED, store=Table(int32(256, 4), int32(255, 4))), "more than 4 bits is stored by a table"),
+    "wide table": (
+        replace(SCALED, store=TableStore(int32(256, 4), int32(255, 4))),
+        "more than 4 bits is stored by a table",
+    ),
     "shift": (replace(SCALED, store=replace(SCALED.store, shift=41)), "a shift of the neuron is out of range"),
     "decay shift": (
         replace(SCALED, store=replace(SCALED.store, decay_shift=-1)),
@@ -184,8 +187,11 @@ def with_neuron(**fields):
 
 LARGE = (1 << 31) - 2000
 OVERFLOWS = {
-    "decay": (with_neuron(store=Table(int32(4, 4, value=LARGE), TABLE.store.edges)), "a potential leaves 32 bits"),
-    "negative decay": (with_neuron(store=Table(int32(4, 4, value=-LARGE), TABLE.store.edges)), "a potential leaves"),
+    "decay": (with_neuron(store=TableStore(int32(4, 4, value=LARGE), TABLE.store.edges)), "a potential leaves 32 bits"),
+    "negative decay": (
+        with_neuron(store=TableStore(int32(4, 4, value=-LARGE), TABLE.store.edges)),
+        "a potential leaves",
+    ),
     "drop": (with_neuron(drop=int32(4, value=LARGE)), "a potential leaves 32 bits"),
     "sums": (
         Layer(Connection("conv", int8(4, 1, 3, 3), 2, pools=(Pool("sum", 1000, 1),)), TABLE),
@@ -216,7 +222,7 @@ def test_the_bound_is_tight():
     # 9 pixels of 255, and a decay: the largest that fits passes, one more is refused.
     room = (1 << 31) - 1 - (9 * 255 << TABLE.fraction) - 1
     for decay, fits in ((room, True), (room + 1, False)):
-        layer = with_neuron(store=Table(int32(4, 4, value=decay), TABLE.store.edges))
+        layer = with_neuron(store=TableStore(int32(4, 4, value=decay), TABLE.store.edges))
         if fits:
             layer.check_bounds(255)
         else:
@@ -244,4 +250,4 @@ def test_a_folded_neuron_always_passes():
                 CONV.reach(255),
             )[0]
             Layer(CONV, made).check_bounds(255)
-            assert isinstance(made.store, Table if bits <= 4 else Scaled)
+            assert isinstance(made.store, TableStore if bits <= 4 else ScaledStore)

@@ -10,11 +10,11 @@ from spquant_snn.integer import memory, reference, repeated
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.file import from_bytes, to_bytes
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.neuron import Neuron, TableStore
+from spquant_snn.integer.pool import Pool
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.repeated import repeated_sums
 from spquant_snn.integer.stepper import ReferenceStepper
-from spquant_snn.quant.fold import Neuron, Table
-from spquant_snn.quant.pool import Pool
 from spquant_snn.runtime import native
 from spquant_snn.runtime.layout import plan_network, plan_synapses
 from spquant_snn.runtime.plan import Body
@@ -24,7 +24,7 @@ def neuron_of(channels):
     """Two bits: a code of one is half a threshold."""
     table = np.repeat(np.array([[-1], [0], [0], [1]], np.int32), channels, 1)
     edges = np.repeat(np.array([[-2], [-1], [1]], np.int32), channels, 1)
-    return Neuron(2, 0, "zero", np.full(channels, 2, np.int32), np.zeros(channels, np.int32), Table(table, edges))
+    return Neuron(2, 0, "zero", np.full(channels, 2, np.int32), np.zeros(channels, np.int32), TableStore(table, edges))
 
 
 def network(connections, shape, classes=2):
@@ -63,7 +63,7 @@ class Counted:
             self.made += found.size
             return found
 
-        for module in ("spquant_snn.runtime.synapses", "spquant_snn.integer.fanout"):
+        for module in ("spquant_snn.runtime.connection_plan", "spquant_snn.integer.fanout"):
             monkeypatch.setattr(f"{module}.repeated_sums", counting)
 
 
@@ -79,7 +79,7 @@ def test_a_large_kernel_before_a_large_pool_is_planned_at_once(monkeypatch, body
 
 
 def test_a_kernel_that_would_leave_every_cache_is_not_folded(monkeypatch):
-    monkeypatch.setattr("spquant_snn.runtime.synapses._FOLDED", 6 * 6 * 32)
+    monkeypatch.setattr("spquant_snn.runtime.connection_plan._FOLDED", 6 * 6 * 32)
     for channels, window in ((32, 1), (33, 2)):
         codes = np.ones((channels, 1, 5, 5), np.int8)
         graph = network([Connection("a", codes, 2, sum_pool=Pool("sum", 2, 2))], (1, 6, 6))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spquant_snn.errors import FileFormatError, ModelError
+from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.pack import pack, packed_size, unpack
-from spquant_snn.quant.grids import WEIGHT_GRIDS
 
 WIDTHS = sorted(WEIGHT_GRIDS)
 

@@ -11,8 +11,8 @@ from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, save
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
-from spquant_snn.quant.fold import fold_neuron
 
 
 def network(channels, bias=0):
@@ -144,7 +144,7 @@ def test_a_saved_program_runs_where_torch_cannot_be_imported(tmp_path, random_gr
 
         sys.meta_path.insert(0, NoTorch())
         import numpy as np
-        for name in ("blobs", "decode", "encode", "file", "graph", "pack", "program", "reference", "verify"):
+        for name in ("blobs", "decode", "encode", "file", "graph", "pack", "program", "reference", "compare"):
             importlib.import_module(f"spquant_snn.integer.{name}")
         from spquant_snn.integer.file import load_graph
         from spquant_snn.integer.program import Program

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from graphs import RARE
+from spquant_snn.integer.compare import reference_trace
+from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.reference import run
-from spquant_snn.integer.verify import reference_trace
-from spquant_snn.quant.grids import WEIGHT_GRIDS
 
 SEEDS = range(RARE, 520)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from spquant_snn.errors import DataError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.pool import Pool
 
 
 def random(seed):

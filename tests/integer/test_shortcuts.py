@@ -10,10 +10,10 @@ from mutations import opened, sealed
 from residual import residual_graph
 from spquant_snn import FileFormatError, ModelError
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.connection import Connection, Shortcut
 from spquant_snn.integer.file import from_bytes, to_bytes
 from spquant_snn.integer.graph import Graph
-from spquant_snn.integer.verify import compare, reference_trace
 
 
 def test_an_identity_adds_its_codes_where_there_are_spikes():
@@ -115,7 +115,7 @@ def test_spikes_are_taken_from_the_layer_that_is_named():
                 except ModelError:
                     continue
                 same = source == layer.shortcut.source
-                difference = compare(reference_trace(graph, images), reference_trace(changed, images))
+                difference = first_difference(reference_trace(graph, images), reference_trace(changed, images))
                 assert difference is None or not same
                 moved += difference is not None
     assert moved > 5

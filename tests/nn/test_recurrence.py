@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.nn.recurrence import Dynamics, Levels, Recurrence, stacked_surrogate, store_codes
 from spquant_snn.nn.surrogate import SURROGATES
-from spquant_snn.quant.grids import STATE_GRIDS
 
 LEVELS = {bits: Levels(grid.low, grid.high, float(grid.step)) for bits, grid in STATE_GRIDS.items()}
 FORMS = list(itertools.product(["zero", "subtract"], [None, *LEVELS]))

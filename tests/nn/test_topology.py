@@ -8,8 +8,8 @@ from torch import nn
 
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn import LIF, build_model
-from spquant_snn.quant.config import QuantConfig
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 
 def described(model):

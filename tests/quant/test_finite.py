@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, ModelError, QuantConfig, lower, prepare
-from spquant_snn.integer.lower import frozen_trace
 from spquant_snn.nn.models import build_model
-from spquant_snn.sparsity.blocks import insert_skipping
+from spquant_snn.quant.trace import frozen_trace
+from spquant_snn.sparsity.block_skipping import insert_skipping
 from spquant_snn.sparsity.compact import compact
 from spquant_snn.sparsity.gates import insert_gates
 

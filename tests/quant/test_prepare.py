@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from spquant_snn.nn import LIF, VGGSNN, LeNetSNN, SpikingSequential
-from spquant_snn.quant.config import QuantConfig
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 FLOAT = QuantConfig(32, 32, timesteps=4)
 CASES = {}

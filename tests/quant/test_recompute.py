@@ -7,9 +7,9 @@ from torch import nn
 from spquant_snn import LIF, QuantConfig, prepare
 from spquant_snn.nn.layers import SpikingSequential
 from spquant_snn.nn.models import build_model
-from spquant_snn.sparsity.blocks import insert_skipping
-from spquant_snn.sparsity.cut import CutTraining
+from spquant_snn.sparsity.block_skipping import insert_skipping
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
+from spquant_snn.sparsity.skip_threshold import CutTraining
 from spquant_snn.train.device import multiplies_bf16
 
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from spquant_snn.errors import ModelError
 from spquant_snn.nn import LIF
-from spquant_snn.quant.config import QuantConfig
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 
 class Residual(nn.Module):

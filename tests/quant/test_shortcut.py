@@ -10,9 +10,10 @@ from torch import nn
 from shaken import shake
 from shortcuts import residual_model
 from spquant_snn import ModelError, QuantConfig, prepare
-from spquant_snn.integer.lower import frozen_trace, lower
-from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, ResidualBlock, build_model
+from spquant_snn.quant.lower import lower
+from spquant_snn.quant.trace import frozen_trace
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 
@@ -49,7 +50,7 @@ def test_random_networks_have_the_same_integers_in_torch_and_in_the_graph(calibr
     graph = lower(network.freeze())
     assert len(graph.shortcuts) >= 1
     for given in (images.numpy()[:3], np.stack([images.numpy()[:2], images.numpy()[2:4]])):
-        assert compare(frozen_trace(network, given), reference_trace(graph, given)) is None
+        assert first_difference(frozen_trace(network, given), reference_trace(graph, given)) is None
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -61,7 +62,7 @@ def test_a_residual_network_fires_at_every_width(calibrate, noise, bits):
     trace = frozen_trace(network.freeze(), images.numpy())
     rates = [float(spikes.mean()) for _, spikes, _ in trace.layers]
     assert all(0.01 < rate < 0.7 for rate in rates), rates
-    assert compare(trace, reference_trace(lower(network), images.numpy())) is None
+    assert first_difference(trace, reference_trace(lower(network), images.numpy())) is None
 
 
 def test_training_and_frozen_form_agree_but_for_rounding(calibrate, noise):

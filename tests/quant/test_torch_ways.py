@@ -12,7 +12,7 @@ from spquant_snn import LIF, QuantConfig, SpQuantTrainer, lower, prepare
 from spquant_snn.data.augment import Augmentation
 from spquant_snn.integer import reference
 from spquant_snn.nn.models import build_model
-from spquant_snn.sparsity.blocks import block_sizes, insert_skipping
+from spquant_snn.sparsity.block_skipping import block_sizes, insert_skipping
 from spquant_snn.sparsity.budget import layer_work
 from spquant_snn.sparsity.choices import magnitude_scores, random_scores
 from spquant_snn.sparsity.gates import channel_gates, insert_gates

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.quant.weight import integer_codes, weight_quantizer
 
 CASES = list(itertools.product(["normalized", "learned"], WEIGHT_GRIDS, [False, True]))

@@ -6,12 +6,12 @@ from torch import nn
 
 from spquant_snn import LIF, QuantConfig, prepare
 from spquant_snn.quant import stage as stages
-from spquant_snn.quant.sharing import Share, assign
+from spquant_snn.quant.sharded_batch import BatchShard, assign
 
 SHAPE = (1, 8, 8)
 
 
-class Whole(Share):
+class Whole(BatchShard):
     """All of a batch, in one process."""
 
     def add(self, x):

@@ -7,7 +7,7 @@ import pytest
 
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import Neuron, Table
+from spquant_snn.integer.neuron import Neuron, TableStore
 
 NEVER, ALWAYS = (1 << 31) - 1, -(1 << 31)
 
@@ -46,7 +46,7 @@ def pair():
         channels = len(first.codes)
         constants = np.zeros((4, channels), np.int32)
         neuron = Neuron(
-            2, 0, "zero", np.full(channels, ALWAYS, np.int32), constants[0], Table(constants, constants[:3])
+            2, 0, "zero", np.full(channels, ALWAYS, np.int32), constants[0], TableStore(constants, constants[:3])
         )
         readout = Readout(last, 0, np.zeros(len(last.codes), np.int32), 1.0)
         return Graph(input_shape, timesteps, (Layer(first, neuron),), readout)

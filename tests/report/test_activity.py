@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spquant_snn.integer.verify import Trace, reference_trace
-from spquant_snn.quant.grids import STATE_GRIDS
+from spquant_snn.integer.compare import Trace, reference_trace
+from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.report.activity import Activity, Observer
 from spquant_snn.report.counts import count
 

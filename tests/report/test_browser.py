@@ -30,7 +30,7 @@ def pages(tmp_path_factory):
     twin = SpQuantTrainer("lenet-snn:0.25", "digits", 32, out=folder / "fp32", **small).train()
     run = SpQuantTrainer("lenet-snn:0.25", "digits", 2, out=folder / "low", target_ops=0.5, **small).train()
     run.report(folder / "run.html", twin=twin)
-    from spquant_snn.commands import report_sources
+    from spquant_snn.cli.commands import report_sources
     from spquant_snn.report.present import as_page
 
     both = report_sources([folder / "low", folder / "fp32"], None, 60, None, None, None)

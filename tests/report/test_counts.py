@@ -6,10 +6,10 @@ import pytest
 from graphs import RARE
 from spquant_snn.errors import DataError
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.graph import Connection
-from spquant_snn.integer.verify import reference_trace
-from spquant_snn.quant.grids import STATE_GRIDS
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.grids import STATE_GRIDS
+from spquant_snn.integer.pool import Pool
 from spquant_snn.report.counts import count
 
 ALWAYS, NEVER = -(1 << 31), (1 << 31) - 1

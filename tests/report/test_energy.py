@@ -5,7 +5,7 @@ import pytest
 
 from spquant_snn.report.energy import HOROWITZ, Memory, Scenario, energy
 from spquant_snn.report.ledger import make_ledger
-from spquant_snn.report.network import Network
+from spquant_snn.report.network_info import NetworkInfo
 from spquant_snn.report.work import Operation, sum_bits, work
 
 pytestmark = pytest.mark.usefixtures("by_reference")
@@ -113,7 +113,7 @@ def test_the_formula_of_the_field(ledger):
 
 def test_ternary_codes_take_1_6_bits(ledger):
     layer = ledger.counts.layers[0]
-    ternary = work(layer, Network("x", "events", weight_bits=1.58, state_bits=1.58))
+    ternary = work(layer, NetworkInfo("x", "events", weight_bits=1.58, state_bits=1.58))
     assert ternary.traffic.weights == pytest.approx(12 * 1.6)
     assert ternary.traffic.state == pytest.approx(6 * 2 * 1.6)
     assert ternary.arithmetic[0] == Operation("multiply", 12, 16)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, QuantConfig, lower, prepare
-from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.report.counts import count
 from spquant_snn.report.floating import count_floating, firing_rates
 

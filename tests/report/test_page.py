@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from spquant_snn.errors import ConfigError
-from spquant_snn.report.contest import hold_contest
+from spquant_snn.report.comparison import compare
 from spquant_snn.report.curves import Epoch
 from spquant_snn.report.page import contest_page, page_place, run_page, write_page
-from spquant_snn.report.pareto import contend
-from spquant_snn.report.story import Subject, tell
+from spquant_snn.report.pareto import measure_run
+from spquant_snn.report.run_report import ReportInput, build_report
 from spquant_snn.train.config import TrainConfig
 
 NASTY = "<script>alert(1)</script><img src=//x onerror=y>&\"'"
@@ -79,18 +79,20 @@ def subject(random_graph, random_images):
     images = random_images(graph, 6)
     labels = np.arange(6) % graph.classes
     config = TrainConfig(model="lenet-snn", dataset=NASTY)
-    return Subject(NASTY, NASTY, NASTY, graph, images, labels, None, config, epochs, record)
+    return ReportInput(NASTY, NASTY, NASTY, graph, images, labels, None, config, epochs, record)
 
 
 @pytest.fixture(scope="module")
 def page(subject):
-    return run_page(tell(subject, 0, (0, 3)))
+    return run_page(build_report(subject, 0, (0, 3)))
 
 
 @pytest.fixture(scope="module")
 def contest(subject):
-    runs = [contend(f"{NASTY}{i}", subject.graph, subject.images[: 3 + i], subject.labels[: 3 + i]) for i in range(3)]
-    return contest_page(hold_contest(runs, NASTY))
+    runs = [
+        measure_run(f"{NASTY}{i}", subject.graph, subject.images[: 3 + i], subject.labels[: 3 + i]) for i in range(3)
+    ]
+    return contest_page(compare(runs, NASTY))
 
 
 @pytest.fixture(params=["run", "runs"])
@@ -200,7 +202,7 @@ def test_a_run_s_page_holds_all_its_parts(page):
 
 def test_what_is_not_there_has_no_section(subject):
     bare = replace(subject, config=None, epochs=(), record={})
-    reader = Reader(run_page(tell(bare, 0, ())))
+    reader = Reader(run_page(build_report(bare, 0, ())))
     text = "".join(reader.texts)
     assert reader.fault is None
     assert "without the record of a run" in text
@@ -210,7 +212,7 @@ def test_what_is_not_there_has_no_section(subject):
 
 
 def test_the_same_run_gives_the_same_page(subject, page):
-    assert run_page(tell(subject, 0, (0, 3))) == page
+    assert run_page(build_report(subject, 0, (0, 3))) == page
 
 
 def test_a_page_is_written_whole(tmp_path, page):

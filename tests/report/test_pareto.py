@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spquant_snn.report.contest import hold_contest
+from spquant_snn.report.comparison import compare
 from spquant_snn.report.ledger import make_ledger
-from spquant_snn.report.pareto import contend, front
+from spquant_snn.report.pareto import front, measure_run
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
 
@@ -33,7 +33,7 @@ def test_integers_cost_what_their_ledger_says(random_graph, random_images):
     graph = random_graph(3)
     images = random_images(graph, 4)
     labels = np.zeros(4, np.int64)
-    run, ledger = contend("run", graph, images, labels), make_ledger(graph, images, labels)
+    run, ledger = measure_run("run", graph, images, labels), make_ledger(graph, images, labels)
     totals = [energy.total for energy in ledger.costs[0].energies]
     assert run.counts == ledger.counts
     assert run.stored == ledger.sizes.weights + ledger.sizes.state
@@ -45,7 +45,7 @@ def test_integers_cost_what_their_ledger_says(random_graph, random_images):
 @pytest.mark.usefixtures("by_reference")
 def test_the_error_of_an_accuracy_is_that_of_draws(two_layers):
     images = np.zeros((4, 1, 2, 2), np.uint8)
-    run = contend("run", two_layers, images, np.array([1, 1, 1, 0]))
+    run = measure_run("run", two_layers, images, np.array([1, 1, 1, 0]))
     assert run.accuracy == 75
     assert run.error == pytest.approx(100 * (0.75 * 0.25 / 4) ** 0.5)
 
@@ -54,8 +54,8 @@ def test_the_error_of_an_accuracy_is_that_of_draws(two_layers):
 def test_those_on_a_front_are_starred(two_layers, firing):
     images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
     busy, idle = firing(two_layers, -(1 << 31)), firing(two_layers, (1 << 31) - 1)
-    found = [contend(name, graph, images, labels) for name, graph in (("busy", busy), ("idle", idle))]
-    contest = hold_contest(found, "noise")
+    found = [measure_run(name, graph, images, labels) for name, graph in (("busy", busy), ("idle", idle))]
+    contest = compare(found, "noise")
     cells = [dict(zip(contest.table.heads, row, strict=True)) for row in contest.table.filled]
     assert [cell["run"] for cell in cells] == ["busy", "idle"]
     for cost, head in (("stored", "kB"), ("done", "Mops")):
@@ -71,8 +71,8 @@ def test_those_on_a_front_are_starred(two_layers, firing):
 @pytest.mark.usefixtures("by_reference")
 def test_what_is_saved_is_against_the_run_in_floating_point(two_layers):
     images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
-    run = contend("ours", two_layers, images, labels)
-    assert hold_contest([run, run], "noise").saved is None
+    run = measure_run("ours", two_layers, images, labels)
+    assert compare([run, run], "noise").saved is None
     twin = replace(
         run,
         name="twin",
@@ -80,7 +80,7 @@ def test_what_is_saved_is_against_the_run_in_floating_point(two_layers):
         stored=10 * run.stored,
         energies={place: 4 * energy for place, energy in run.energies.items()},
     )
-    grid = hold_contest([run, twin], "noise").saved
+    grid = compare([run, twin], "noise").saved
     assert grid.rows == (("ours", f"{run.dense / run.done:.1f}", "10.0", *["75.0"] * len(run.energies)),)
     assert list(run.energies) == list(grid.heads[3:])
     assert "twin" in grid.caption

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spquant_snn.errors import ConfigError
 from spquant_snn.integer import reference
-from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.report.raster import mosaic, shown, take_rasters
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from spquant_snn.report import sections
 from spquant_snn.report.curves import Epoch
-from spquant_snn.report.story import Subject, tell
+from spquant_snn.report.run_report import ReportInput, build_report
 from spquant_snn.train.config import TrainConfig
 
 
@@ -20,12 +20,12 @@ def epoch(number, **more):
 def subject(two_layers):
     """4 pixels -> 3 neurons that always fire -> 2 classes, T = 2, on white images, of which 3 of 4 are right."""
     images, labels = np.full((4, 1, 2, 2), 255, np.uint8), np.array([1, 1, 1, 0])
-    return Subject("name", "title", "noise", two_layers, images, labels)
+    return ReportInput("name", "title", "noise", two_layers, images, labels)
 
 
 @pytest.fixture
 def story(subject, by_reference):
-    return tell(subject, 0)
+    return build_report(subject, 0)
 
 
 def test_the_headline_is_the_ledger_s(story):

@@ -8,9 +8,9 @@ import pytest
 from spquant_snn.build import NATIVE, PORTABLE, compiler
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.grids import WEIGHT_GRIDS
-from spquant_snn.runtime.build import library
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 
 BUILDS = {"native": NATIVE, "portable": PORTABLE, "plain": ("-O1", "-DSPQ_PORTABLE", "-DSPQ_NO_CTZ", "-DSPQ_NO_INT64")}

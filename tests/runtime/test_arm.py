@@ -10,8 +10,8 @@ import pytest
 
 from alone import C_FILES, CLEAN, as_c, constants, executable
 from graphs import RARE
-from spquant_snn.integer.verify import Trace, compare, reference_trace
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.compare import Trace, first_difference, reference_trace
+from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import plain
 from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, LANES, MULTIPLY, MULTIPLY16, Body
@@ -107,7 +107,7 @@ def test_random_graphs_on_arm(emulated, random_graph, random_images):
     for seed in SEEDS:
         graph = random_graph(seed)
         images = random_images(graph, 3, seed)
-        difference = compare(reference_trace(graph, images), emulated(graph, images))
+        difference = first_difference(reference_trace(graph, images), emulated(graph, images))
         assert difference is None, f"seed {seed}: {difference}"
         for layer in plan_network(graph, body=Body.NEON).layers[:-1]:
             forms.add(layer.connection.form)
@@ -122,5 +122,5 @@ def test_sequences_and_layers_of_several_tiles_on_arm(emulated, wide, random_gra
     frames = random_images(sequence, 6, 4).reshape(3, 2, *sequence.input_shape)
     pooled = wide((2, 70, 33), pool=Pool("sum", 2, 2))
     for graph, images in ((sequence, frames), (pooled, random_images(pooled, 2))):
-        difference = compare(reference_trace(graph, images), emulated(graph, images))
+        difference = first_difference(reference_trace(graph, images), emulated(graph, images))
         assert difference is None, str(difference)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spquant_snn.integer.quiet import at_rest
-from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.integer.compare import first_difference, reference_trace
+from spquant_snn.integer.silent_blocks import at_rest
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import SLICED, Body
 
@@ -13,7 +13,7 @@ from spquant_snn.runtime.plan import SLICED, Body
 def test_gated_graphs_run_as_the_reference(program, random_graph, with_gates, random_images, seed):
     graph = with_gates(random_graph(seed), seed)
     images = random_images(graph, 4, seed)
-    assert compare(reference_trace(graph, images), program(graph, guard=64).trace(images)) is None
+    assert first_difference(reference_trace(graph, images), program(graph, guard=64).trace(images)) is None
 
 
 def test_gated_streams_run_as_the_reference(program, random_graph, with_gates):
@@ -61,7 +61,7 @@ def test_dark_images_give_the_same(program, wide):
     images = np.zeros((2, *graph.input_shape), np.uint8)
     images[1, 0, 4, 4] = 200
     built = program(graph, guard=64)
-    assert compare(reference_trace(graph, images), built.trace(images)) is None
+    assert first_difference(reference_trace(graph, images), built.trace(images)) is None
 
 
 def test_the_bound_is_what_passes_blocks_over(program, wide, monkeypatch):
@@ -71,7 +71,7 @@ def test_the_bound_is_what_passes_blocks_over(program, wide, monkeypatch):
     if not any(layer.blocks is not None and layer.blocks.quiet is not None for layer in built.plan.layers):
         pytest.skip("this build slices all of these layers")
     monkeypatch.setattr(
-        "spquant_snn.runtime.cells.quiet_inputs",
+        "spquant_snn.runtime.neuron_plan.quiet_inputs",
         lambda layer, largest: np.full(-(-len(layer.connection.codes) // 32), 10_000, np.int32),
     )
-    assert compare(reference_trace(graph, images), program(graph).trace(images)) is not None
+    assert first_difference(reference_trace(graph, images), program(graph).trace(images)) is not None

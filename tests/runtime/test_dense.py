@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.integer.verify import compare, reference_trace
-from spquant_snn.quant.fold import fold_neuron
-from spquant_snn.quant.grids import WEIGHT_GRIDS
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.pool import Pool
 
 
 def busy(share, bits, state_bits, reset, kernel, pad, stride, pool=None, channels=40):
@@ -48,5 +48,5 @@ def test_few_silent_inputs_count_as_many_spikes(program, share, bits, state_bits
         trace = reference_trace(graph, images)
         rates = trace.layers[0][1].mean()
         assert abs(rates - share) < 0.1
-        difference = compare(trace, run.trace(images))
+        difference = first_difference(trace, run.trace(images))
         assert difference is None, str(difference)

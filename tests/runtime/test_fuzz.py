@@ -7,7 +7,7 @@ import pytest
 from judging import RAN, judge
 from mutations import mutation, seed_files
 from spquant_snn.build import PORTABLE
-from spquant_snn.runtime.build import library
+from spquant_snn.runtime.library import library
 
 _MUTATIONS, _BLOCK = 2000, 250
 

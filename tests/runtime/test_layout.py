@@ -7,10 +7,10 @@ import pytest
 
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import Connection, Graph
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.pool import Pool
+from spquant_snn.runtime.connection_plan import plan_connection
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, MULTIPLY, MULTIPLY16, SLICED, Body
-from spquant_snn.runtime.synapses import plan_connection
 
 FORMS = {
     Body.PORTABLE: {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED},

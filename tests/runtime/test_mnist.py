@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from mnist import mnist_test_or_skip
-from spquant_snn.integer.lower import lower
-from spquant_snn.integer.verify import reference_trace, verify
+from spquant_snn.integer.compare import compare_backends, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
-from spquant_snn.quant.config import QuantConfig
+from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 
 @pytest.mark.mnist
@@ -22,6 +22,6 @@ def test_the_lenet_on_mnist(program, calibrate, weight_bits, state_bits, reset, 
     model = LeNetSNN(neuron=lambda: LIF(reset=reset))
     network = calibrate(prepare(model, QuantConfig(weight_bits, state_bits, timesteps), (1, 28, 28)), images[:128])
     graph = lower(network.freeze())
-    verdict = verify(lambda x: reference_trace(graph, x), program(graph).trace, images.numpy(), batch=100)
+    verdict = compare_backends(lambda x: reference_trace(graph, x), program(graph).trace, images.numpy(), batch=100)
     assert verdict.equal, str(verdict)
     assert verdict.images == 300

@@ -10,18 +10,18 @@ import pytest
 
 from spquant_snn.errors import ConfigError, DataError, RunError
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.integer.verify import compare, reference_trace
-from spquant_snn.quant.fold import Scaled, fold_neuron
-from spquant_snn.quant.grids import WEIGHT_GRIDS
-from spquant_snn.quant.pool import Pool
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import ScaledStore, fold_neuron
+from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime import native
 from spquant_snn.runtime.arena import Region
-from spquant_snn.runtime.build import library
 from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body, PoolPlan
-from spquant_snn.runtime.structs import Network
+from spquant_snn.runtime.structs import CPlan
 
 GUARD, MARK = 256, 0xA5
 
@@ -31,7 +31,7 @@ def agree(run, graph, images):
     arena = run.images.borrowed()
     arena.block[:] = MARK
     run.images.give_back(arena)
-    difference = compare(reference_trace(graph, images), run.trace(images))
+    difference = first_difference(reference_trace(graph, images), run.trace(images))
     assert difference is None, str(difference)
     assert (arena.block[unused(run.plan)] == MARK).all()
 
@@ -133,7 +133,7 @@ def test_a_scaled_neuron_of_few_bits(program, random_graph, random_images, reset
     for seed in range(12):
         graph = random_graph(seed, state_bits=8, reset=reset)
         first = graph.layers[0]
-        assert isinstance(first.neuron.store, Scaled)
+        assert isinstance(first.neuron.store, ScaledStore)
         few = dataclasses.replace(first, neuron=dataclasses.replace(first.neuron, bits=(2, 3, 4)[seed % 3]))
         graph = dataclasses.replace(graph, layers=(few, *graph.layers[1:]))
         agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
@@ -302,7 +302,7 @@ def with_first(plan, **fields):
 
 
 def code_of(run, plan):
-    return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    return run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -333,7 +333,7 @@ def test_c_refuses_half_tiles_of_neurons_whose_vectors_are_whole_tiles(program, 
     first = run.plan.layers[0]
     half = dataclasses.replace(first, connection=dataclasses.replace(first.connection, units=1, row=16))
     plan = dataclasses.replace(run.plan, layers=(half, *run.plan.layers[1:]))
-    found = run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+    found = run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
     assert found == (0 if run.body == Body.PORTABLE else 2)
 
 
@@ -344,7 +344,7 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph
         plan = plan_network(run.graph, body=run.body, streams=streams)
 
         def code(plan, run=run):
-            return run.built.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+            return run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
 
         assert code(plan) == 0
         for field in dataclasses.fields(plan.scratch):
@@ -368,7 +368,7 @@ def test_c_refuses_what_it_was_built_without(random_graph):
         for body in (Body.AVX2, Body.AVX512_SLICED):
             plan = plan_network(graph, body=body)
             faster = any(layer.connection.form in (DENSE, SLICED) for layer in plan.layers)
-            found = plain.spq_check(ctypes.byref(Network(plan).c), LAYOUT, plan.arena_size)
+            found = plain.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
             assert found == (5 if faster else 0)
             refused.add(found)
     assert refused == {0, 5}

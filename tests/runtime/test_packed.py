@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from graphs import RARE
-from spquant_snn.integer.verify import compare, reference_trace
-from spquant_snn.quant.fold import Table
+from spquant_snn.integer.compare import first_difference, reference_trace
+from spquant_snn.integer.neuron import TableStore
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.packed import _channels, plan_packed
 from spquant_snn.runtime.plan import Body
@@ -28,7 +28,7 @@ def test_random_graphs_run_as_the_reference(program, random_graph, random_images
         graph = drawn(random_graph, seed)
         run = program(graph, guard=64, body=Body.PACKED)
         for images in (random_images(graph, 2, seed), np.full((1, *graph.input_shape), 255, np.uint8)):
-            difference = compare(reference_trace(graph, images), run.trace(images))
+            difference = first_difference(reference_trace(graph, images), run.trace(images))
             assert difference is None, f"seed {seed}: {difference}"
             assert (run.logits(images) == reference_trace(graph, images).logits).all()  # untraced, all steps at once
 
@@ -69,7 +69,7 @@ def test_lanes_decide_alike_only_where_no_threshold_leaves_them(random_graph):
         graph = drawn(random_graph, seed)
         for layer, plan in zip(graph.layers, plan_network(graph, body=Body.PACKED).layers, strict=False):
             packed, store = plan.connection.packed, layer.neuron.store
-            if packed is None or packed.lanes != 8 or not isinstance(store, Table):
+            if packed is None or packed.lanes != 8 or not isinstance(store, TableStore):
                 continue
             most = int(layer.connection.reach(255 if layer is graph.layers[0] else 1).max()) + np.abs(store.decay).max()
             bounds = np.clip([layer.neuron.fire, *store.edges], -most, most + 1)

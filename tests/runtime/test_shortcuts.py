@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from residual import residual_graph
-from spquant_snn.integer.verify import compare, reference_trace
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import IDENTITY, PACKED, SLICED, Body
 
@@ -21,7 +21,7 @@ def test_random_residual_graphs_run_as_the_reference(program, random_images, blo
         run = program(graph, guard=64, body=body)
         images = random_images(graph, 3, seed)
         expected = reference_trace(graph, images)
-        difference = compare(expected, run.trace(images))
+        difference = first_difference(expected, run.trace(images))
         assert difference is None, f"seed {seed}: {difference}"
         assert (run.logits(images) == expected.logits).all()
 
@@ -32,7 +32,7 @@ def test_streams_run_as_the_reference(program, random_images):
         frames = np.stack([random_images(graph, 1, t) for t in range(11)])  # more than a layer takes at a time
         expected = reference_trace(graph, frames)
         run = program(graph)
-        assert compare(expected, run.trace(frames)) is None
+        assert first_difference(expected, run.trace(frames)) is None
         stream = run.stream()
         for frame in frames:
             logits = stream.push(frame[0])
@@ -77,7 +77,7 @@ def test_spikes_change_what_they_join(random_images):
         images = random_images(graph, 3, seed)
         layers = tuple(type(layer)(layer.connection, layer.neuron, layer.gate) for layer in graph.layers)
         without = type(graph)(graph.input_shape, graph.timesteps, layers, graph.readout)
-        changed += compare(reference_trace(graph, images), reference_trace(without, images)) is not None
+        changed += first_difference(reference_trace(graph, images), reference_trace(without, images)) is not None
     assert changed > 40
 
 

@@ -14,8 +14,8 @@ import sanitizers
 from alone import C_FILES, CLEAN, MAIN, as_c, constants, executable
 from spquant_snn.build import NATIVE, PORTABLE, compiler
 from spquant_snn.integer import reference
-from spquant_snn.runtime.build import library, sources
 from spquant_snn.runtime.layout import plan_network
+from spquant_snn.runtime.library import library, sources
 from spquant_snn.runtime.plan import Body
 
 SHARED = Path(__file__).parents[1] / "shared"
@@ -90,8 +90,8 @@ SANITIZED = """
 import sys
 sys.path.insert(0, {shared!r})
 from graphs import RARE, random_graph, random_images
-from spquant_snn.integer.verify import compare, reference_trace
-from spquant_snn.runtime.build import library
+from spquant_snn.integer.compare import compare, reference_trace
+from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 
 built = library({flags!r})

@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 
-from spquant_snn.runtime.build import sources
+from spquant_snn.runtime.library import sources
 from spquant_snn.runtime.structs import CNetwork
 
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import Neuron, Table, fold_neuron
-from spquant_snn.quant.grids import WEIGHT_GRIDS
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import Neuron, TableStore, fold_neuron
 
 _INT32 = (1 << 31) - 1
 _ENDS = (126, 127, 128, 129, 255, 256, 32766, 32767, 32768)  # of int8, uint8 and int16
@@ -30,7 +30,7 @@ def _spiking(rng, bits, state_bits, reset):
     always = Connection("always", np.ones((count, 1, 1, 1), np.int8), bits)
     least = np.full(count, -_INT32 - 1, np.int32)
     levels = WEIGHT_GRIDS[2].high - WEIGHT_GRIDS[2].low + 1
-    store = Table(np.zeros((levels, count), np.int32), np.zeros((levels - 1, count), np.int32))
+    store = TableStore(np.zeros((levels, count), np.int32), np.zeros((levels - 1, count), np.int32))
     sums = Connection("sums", _summing(count, [end, -end, end - 1, 1 - end, 0], bits), bits)
     reach = sums.reach(1)
     gain = rng.uniform(0.3, 1.2, 5) / np.maximum(reach, 1)
@@ -48,7 +48,7 @@ def _bright(rng, bits):
     fire = np.array([1, 1, -1, -1, 0]) * (end * PIXEL << fraction) + [0, 1, 0, 1, 0]
     levels = WEIGHT_GRIDS[2].high - WEIGHT_GRIDS[2].low + 1
     edges = fire + np.arange(1 - levels, 0)[:, None]
-    store = Table(np.zeros((levels, 5), np.int32), np.clip(edges, -_INT32, _INT32).astype(np.int32))
+    store = TableStore(np.zeros((levels, 5), np.int32), np.clip(edges, -_INT32, _INT32).astype(np.int32))
     return (Layer(connection, Neuron(2, fraction, "zero", fire.astype(np.int32), np.zeros(5, np.int32), store)),)
 
 

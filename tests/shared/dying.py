@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from spquant_snn.__main__ import main
-from spquant_snn.train import keep
+from spquant_snn.train import best_checkpoint as keep
 
 if __name__ == "__main__":
     name, kept = sys.argv[1], []

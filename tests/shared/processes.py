@@ -20,13 +20,13 @@ from spquant_snn.__main__ import main
 from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.sparsity.training import SparseTraining
-from spquant_snn.train import keep
+from spquant_snn.train import best_checkpoint as keep
 from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.distributed import ALONE, World, join
 from spquant_snn.train.loop import fit, make_optimizer
-from spquant_snn.train.settle import settle
+from spquant_snn.train.resolve import resolve
 
 
 @dataclass
@@ -108,7 +108,7 @@ def jobs(folder: Path) -> None:
         small = TrainConfig(model="custom", dataset="custom", **change)
         outcome[name] = fails(
             lambda small=small, job=job: world.together(
-                lambda: settle(small, len(job.train), job.network, torch.device("cpu"), world)
+                lambda: resolve(small, len(job.train), job.network, torch.device("cpu"), world)
             ),
             world,
         )

@@ -40,8 +40,8 @@ from spquant_snn.errors import SpQuantError
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.report.curves import read_epochs
 from spquant_snn.report.page import _origin
-from spquant_snn.sweep.places import Place
-from spquant_snn.sweep.plan import read_sweep
+from spquant_snn.sweep.points import read_sweep
+from spquant_snn.sweep.status import PointRun
 from spquant_snn.train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from spquant_snn.train.config import TrainConfig, load_config, save_config
 from spquant_snn.train.fingerprint import model_print
@@ -135,7 +135,7 @@ def _read_record(path):
     """All that is taken from a record; what is written into it stays out."""
     run = RunFolder(path.parent)
     _origin(run.read_record())
-    for take in (lambda: Place(None, run).accuracy, lambda: outcome_of("dense", 0, run, None)):
+    for take in (lambda: PointRun(None, run).accuracy, lambda: outcome_of("dense", 0, run, None)):
         with suppress(SpQuantError):
             take()
     _read_run(path)

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from spquant_snn.integer.verify import reference_trace
+from spquant_snn.integer.compare import reference_trace
 
 READY = "document.querySelector('#selftest').className !== 'status'"  # the self-test has ended
 

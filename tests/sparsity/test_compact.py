@@ -9,10 +9,11 @@ from torch import nn
 
 from shaken import shake
 from spquant_snn import QuantConfig, prepare
-from spquant_snn.integer.lower import frozen_trace, lower
-from spquant_snn.integer.verify import Trace, compare, reference_trace
+from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.freeze import fold_stage
+from spquant_snn.quant.lower import lower
+from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.quant.weight import integer_codes
 from spquant_snn.sparsity.compact import compact, open_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
@@ -46,8 +47,8 @@ def check_equal(network, images):
     assert [len(stage.synapse.weight) for stage in small.hidden] == [int(mask.sum()) for mask in masks]
     whole = frozen_trace(network, images)
     for trace in (frozen_trace(small, images), reference_trace(lower(small), images)):
-        assert compare(kept(whole, masks), trace) is None
-    assert compare(whole, reference_trace(lower(network), images)) is None
+        assert first_difference(kept(whole, masks), trace) is None
+    assert first_difference(whole, reference_trace(lower(network), images)) is None
     for layer, wide, mask in zip(lower(small).layers, lower(network).layers, masks, strict=True):
         assert np.array_equal(layer.neuron.fire, wide.neuron.fire[mask.numpy()])  # the same constants too
         assert layer.neuron.fraction == wide.neuron.fraction

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from graphs import RARE, WIDTHS, random_graph, random_images, with_gates
 from spquant_snn import DataError
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
-from spquant_snn.quant.fold import fold_neuron
+from spquant_snn.integer.neuron import fold_neuron
 from streaming import batch, random_frames
 
 

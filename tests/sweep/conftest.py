@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from spquant_snn.sweep.places import Place
-from spquant_snn.sweep.plan import read_sweep
+from spquant_snn.sweep.points import read_sweep
+from spquant_snn.sweep.status import PointRun
 from spquant_snn.train.config import save_config
 from spquant_snn.train.run import RunFolder
 
@@ -54,6 +54,6 @@ def places(sweep, tmp_path):
 
     def make(count):
         points = sweep(f"[cross]\nweight_bits = {list(range(2, 2 + count))}")
-        return [Place(point, RunFolder(tmp_path / "out" / point.name)) for point in points]
+        return [PointRun(point, RunFolder(tmp_path / "out" / point.name)) for point in points]
 
     return make

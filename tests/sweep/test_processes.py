@@ -12,9 +12,9 @@ import pytest
 
 from spquant_snn import RunError
 from spquant_snn.sweep import processes
-from spquant_snn.sweep.places import Place
-from spquant_snn.sweep.plan import read_sweep
+from spquant_snn.sweep.points import read_sweep
 from spquant_snn.sweep.processes import train_all
+from spquant_snn.sweep.status import PointRun
 from spquant_snn.train.run import RunFolder
 
 FINISH = """
@@ -154,7 +154,7 @@ test_processes.orphan(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
 
 def orphan(file, out):
     """Train the points of a file slowly: what the sweep does that is killed below."""
-    points = [Place(point, RunFolder(out / point.name)) for point in read_sweep(file)]
+    points = [PointRun(point, RunFolder(out / point.name)) for point in read_sweep(file)]
     train_all(points, python(SLOW), 1, print)
 
 
@@ -177,4 +177,4 @@ def test_a_command_that_is_not_there_and_a_folder_that_cannot_be_made_are_told(p
         train_all([place], lambda *_: ["no-such"], 1, print)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be written or locked"):
-        train([Place(place.point, RunFolder(tmp_path / "file" / "w2"))], FINISH)
+        train([PointRun(place.point, RunFolder(tmp_path / "file" / "w2"))], FINISH)

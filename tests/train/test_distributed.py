@@ -11,7 +11,7 @@ import torch
 import processes
 from spquant_snn import ConfigError, DataError, RunError, SpQuantTrainer
 from spquant_snn.data import Augmentation
-from spquant_snn.quant.sharing import Share, batch_norm
+from spquant_snn.quant.sharded_batch import BatchShard, batch_norm
 from spquant_snn.quant.stage import Norm
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 from spquant_snn.train.config import TrainConfig
@@ -127,7 +127,7 @@ def test_alone_a_network_hears_of_no_other(tiny):
         assert network.hidden[0].norm.share is None
 
 
-class Whole(Share):
+class Whole(BatchShard):
     """All of a batch, in one process."""
 
     def add(self, x):

@@ -9,8 +9,8 @@ from torch import nn
 
 from spquant_snn import LIF, ConfigError, ModelError, Program, QuantConfig, prepare
 from spquant_snn.data import Labelled
-from spquant_snn.integer.lower import lower
-from spquant_snn.train.early_exit import Course, choose_margin, follow, measure_early_exit
+from spquant_snn.quant.lower import lower
+from spquant_snn.train.early_exit import ExitCurve, choose_margin, follow, measure_early_exit
 from spquant_snn.train.metrics import measure
 
 INFINITY = float("inf")
@@ -28,7 +28,7 @@ def courses(draw):
     steps, images = draw(st.integers(1, 5)), draw(st.integers(1, 12))
     rows = st.lists(st.integers(0, 6), min_size=steps * images, max_size=steps * images)
     lead = torch.tensor(draw(rows)).view(steps, images).cummax(0).values
-    return Course(torch.tensor(draw(rows)).view(steps, images) > 3, lead)
+    return ExitCurve(torch.tensor(draw(rows)).view(steps, images) > 3, lead)
 
 
 def by_hand(course, margin):
@@ -70,7 +70,7 @@ def test_the_margin_chosen_is_the_lowest_that_holds_with_all_above_it(course, gi
 
 @pytest.mark.parametrize("points", [-0.1, 100.1, float("nan")])
 def test_points_that_cannot_be_given_up_are_refused(points):
-    course = Course(torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 3, dtype=torch.long))
+    course = ExitCurve(torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 3, dtype=torch.long))
     with pytest.raises(ConfigError, match=r"given_up must be .* not "):
         choose_margin(course, points)
 

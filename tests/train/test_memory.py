@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spquant_snn.train.memory import PeakMemory, per_image
+from spquant_snn.train.peak_memory import PeakMemory, per_image
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not tell")
 MIB = 2**20

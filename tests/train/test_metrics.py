@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from spquant_snn.nn import LIF
-from spquant_snn.quant.config import QuantConfig
 from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 from spquant_snn.train.metrics import LayerActivity, measure
 
 

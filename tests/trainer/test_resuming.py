@@ -13,7 +13,7 @@ from torch import nn
 
 from quarters import DATA, SMALL, Net, result, same, weights
 from spquant_snn import DivergedError, FileFormatError, RunError, SpQuantTrainer
-from spquant_snn.cli import main
+from spquant_snn.cli.main import main
 from spquant_snn.train import step
 from spquant_snn.train.console import Display
 
@@ -79,7 +79,7 @@ def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, t
 
     stopped = trainer("stopped")
     with monkeypatch.context() as patch:
-        patch.setattr("spquant_snn.train.keep.measure", interrupted)  # of the best epoch, frozen
+        patch.setattr("spquant_snn.train.best_checkpoint.measure", interrupted)  # of the best epoch, frozen
         with pytest.raises(KeyboardInterrupt):
             stopped.train(epochs=2)
     stopped.train()

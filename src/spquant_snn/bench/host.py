@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..build import compiler
-from ..runtime.build import library
+from ..runtime.library import library
 from ..runtime.native import body_of
 
 _PACKAGES = ("spquant-snn", "torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf", "snntorch", "spikingjelly")

@@ -15,11 +15,11 @@ from torch import nn
 
 from ..errors import ConfigError, ModelError
 from ..integer.graph import PIXEL, Connection, Graph, Layer, Readout
+from ..integer.grids import WEIGHT_GRIDS
+from ..integer.neuron import Float64, Int32, Neuron, fold_neuron
+from ..integer.pool import Pool
 from ..integer.reference import connect, integrate
 from ..nn.layers import SpikingSequential
-from ..quant.fold import Float64, Int32, Neuron, fold_neuron
-from ..quant.grids import WEIGHT_GRIDS
-from ..quant.pool import Pool
 
 UInt8 = NDArray[np.uint8]
 

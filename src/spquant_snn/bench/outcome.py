@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ..data import Labelled
-from ..fields import Fields
 from ..integer.file import load_graph
-from ..reading import Flaw, guarded
+from ..io.fields import Fields
+from ..io.reading import Flaw, guarded
+from ..io.texts import parse_object
 from ..report.counts import Counts, count
-from ..texts import parse_object
 from ..train.run import RunFolder
 
 _MOST = 1e18  # operations

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-from ..output import finish
+from ..io.output import finish
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..quant.grids import describe
+from ..integer.grids import describe
 from ..report.columns import columns
 from .arms import ARMS, BOTH, DENSE, RATES
 from .outcome import Outcome

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.models import build_model
-from ..quant.config import QuantConfig
 from ..quant.prepare import prepare
+from ..quant.quant_config import QuantConfig
 from ..train.config import TrainConfig
 from ..train.step import Step
 from .loops import Make, Stateful, loop, snntorch, spikingjelly

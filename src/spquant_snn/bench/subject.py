@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import UnequalError
 from ..integer import reference
+from ..integer.compare import first_difference, reference_trace
 from ..integer.graph import Graph
-from ..integer.verify import compare, reference_trace
 from ..runtime.native import NativeProgram
 from .networks import UInt8
 from .timing import Call
@@ -54,7 +54,7 @@ def subject(name: str, graph: Graph, images: UInt8) -> Subject:
     """
     native = NativeProgram(graph)
     few = images[:_CHECKED]
-    difference = compare(reference_trace(graph, few), native.trace(few))
+    difference = first_difference(reference_trace(graph, few), native.trace(few))
     if difference is not None:
         raise UnequalError(f"{name}: the native runtime is wrong and was not timed, {difference}: report this")
     layers = [spikes for _, spikes, _ in native.trace(images).layers]

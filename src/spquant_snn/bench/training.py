@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, MissingDependencyError
+from ..integer.grids import STATE_GRIDS
 from ..nn.lif import LIF
 from ..nn.recurrence import Levels
-from ..quant.grids import STATE_GRIDS
 from ..train.device import multiplies_bf16
 from .contest import Contest, Row
 from .held import kept_for_backward, peak

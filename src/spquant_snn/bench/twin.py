@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..integer.graph import PIXEL, Connection, Graph
+from ..integer.grids import STATE_GRIDS
+from ..integer.neuron import Neuron, TableStore
 from ..nn.layers import pool_into_kernel
-from ..quant.fold import Neuron, Table
-from ..quant.grids import STATE_GRIDS
 
 Floats = NDArray[np.floating[Any]]
 
@@ -117,7 +117,7 @@ def _affine(neuron: Neuron) -> tuple[Floats, Floats]:
     but for the rounding of floating point.
     """
     grid = STATE_GRIDS[neuron.bits]
-    if isinstance(neuron.store, Table):
+    if isinstance(neuron.store, TableStore):
         lowest = float(grid.boundaries[0])
         threshold: Floats = (neuron.fire - neuron.store.edges[0].astype(np.float64)) / (1.0 - lowest)
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .arrays import Labelled, Splits, as_inputs, hold_out
     from .augment import Augment, Augmentation, default_augmentation
     from .catalog import NAMES, find_recordings, load, of_events
-    from .sources import as_splits
+    from .convert import as_splits
 
 __all__ = [
     "NAMES",
@@ -38,7 +38,7 @@ _HOMES = {
     "Labelled": ".arrays",
     "Splits": ".arrays",
     "as_inputs": ".arrays",
-    "as_splits": ".sources",
+    "as_splits": ".convert",
     "default_augmentation": ".augment",
     "find_recordings": ".catalog",
     "hold_out": ".arrays",

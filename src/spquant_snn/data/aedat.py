@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..reading import Flaw, guarded, open_file
+from ..io.reading import Flaw, guarded, open_file
 from .events import LATEST, Events, checked
 
 _HEADER = struct.Struct("<hhiiiiii")  # type, source, size, offset of the time, overflow, capacity, number, valid

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import DataError, FileFormatError
-from ..reading import CHUNK, guarded, open_file
+from ..io.reading import CHUNK, guarded, open_file
 
 _BLOCK = 512
 

@@ -21,11 +21,11 @@ from .cifar import RECORDS, VERSIONS
 from .digits import load_digits
 from .download import Remote, fetch
 from .dvs_gesture import find_dvs_gesture
+from .folders import cache_folder, data_folder
 from .frames import Framing
 from .gestures import Studio, gestures
 from .idx import read_idx
 from .nmnist import find_nmnist
-from .places import cache_folder, data_folder
 from .recordings import Recordings, framed
 
 IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")

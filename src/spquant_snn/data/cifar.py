@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..errors import DataError, FileFormatError
-from ..reading import guarded, open_file, read_up_to
+from ..io.reading import guarded, open_file, read_up_to
 from .arrays import Labelled
 from .pickles import ENCODE, Call, read_pickle
 

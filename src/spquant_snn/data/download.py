@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from ..errors import DataError
-from ..terminal import to_stderr
+from ..io.terminal import to_stderr
 
 _CHUNK = 1 << 16
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from ..reading import guarded, read_bytes
+from ..io.reading import guarded, read_bytes
 from .aedat import read_aedat3
 from .events import Events
 from .recordings import Recordings, unless_empty

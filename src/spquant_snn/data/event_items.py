@@ -14,7 +14,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import DataError
-from ..terminal import to_stderr
+from ..io.terminal import to_stderr
 from .arrays import Labelled
 from .events import Events, NoEvents, from_array, is_events
 from .frames import Framing, to_frames

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..reading import guarded, read_bytes
-from ..texts import short
+from ..io.reading import guarded, read_bytes
+from ..io.texts import short
 from .npz import read_npy_or_npz
 
 FIELDS = ("t", "x", "y", "p")

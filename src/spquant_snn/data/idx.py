@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, FileFormatError
-from ..reading import Readable, guarded, open_file, read_up_to
+from ..io.reading import Readable, guarded, open_file, read_up_to
 
 _UNSIGNED_BYTE = 8
 _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..reading import Flaw, Readable, open_file, read_up_to
+from ..io.reading import Flaw, Readable, open_file, read_up_to
 
 _MOST = 1 << 30  # bytes of an array that is unpacked; one in an .npy file is mapped, whatever its size
 _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this

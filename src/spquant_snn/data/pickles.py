@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..reading import Flaw, reason
+from ..io.reading import Flaw, reason
 
 ENCODE = "_codecs encode"  # how Python 3 writes bytes in protocol 2: a call with a Latin-1 string
 

@@ -24,10 +24,10 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import ConfigError, DataError
-from ..fields import Fields
-from ..reading import Flaw, guarded, read_bytes
-from ..terminal import to_stderr
-from ..texts import parse_json
+from ..io.fields import Fields
+from ..io.reading import Flaw, guarded, read_bytes
+from ..io.terminal import to_stderr
+from ..io.texts import parse_json
 from .arrays import Labelled
 from .events import Events, NoEvents
 from .frames import Framing, UInt8, to_frames

@@ -19,13 +19,13 @@ from ..errors import ModelError
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.reference import check_images
-from ..output import in_file, visible
+from ..io.output import in_file, visible
 from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan
 from .folder import MANIFEST, write_folder
-from .library import PLAIN, Shape, amalgamated, as_library
-from .render import Model, Table, identifiers
+from .packaging import PLAIN, Packaging, amalgamated, as_library
+from .render import ConstantTable, Model, identifiers
 from .used import SOURCES, Used
 from .vectors import make_vectors
 
@@ -75,7 +75,7 @@ def export_c(
     dataset: str | None = None,
     force: bool = False,
     small: bool = False,
-    shape: Shape = PLAIN,
+    shape: Packaging = PLAIN,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -120,7 +120,7 @@ def firmware_files(
     images: NDArray[np.uint8],
     title: str,
     small: bool = False,
-    shape: Shape = PLAIN,
+    shape: Packaging = PLAIN,
     traced: bool = False,
 ) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name.
@@ -225,7 +225,7 @@ def commentable(title: str) -> str:
     return visible(" ".join(title.split())).replace("*/", "* /").replace("/*", "/ *")
 
 
-def _crc(table: Table) -> int:
+def _crc(table: ConstantTable) -> int:
     return zlib.crc32(np.ascontiguousarray(table.array).tobytes())
 
 

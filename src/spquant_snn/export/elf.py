@@ -10,7 +10,7 @@ _ALLOCATED, _WRITABLE, _NO_BITS, _SYMBOLS, _LOADED = 2, 1, 8, 2, 1
 
 
 @dataclass(frozen=True)
-class Program:
+class ElfImage:
     """Sizes of its sections, addresses of its symbols, and what is loaded where.
 
     Args:
@@ -28,7 +28,7 @@ class Program:
     segments: tuple[tuple[int, bytes], ...]
 
 
-def read_program(path: Path) -> Program:
+def read_program(path: Path) -> ElfImage:
     """Read a file that a linker has just written."""
     data = path.read_bytes()
     program_at, section_at = struct.unpack_from("<II", data, 28)
@@ -51,7 +51,7 @@ def read_program(path: Path) -> Program:
         kind, offset, _, physical, size, *_ = struct.unpack_from("<8I", data, program_at + 32 * i)
         if kind == _LOADED and size:
             segments.append((physical, data[offset : offset + size]))
-    return Program(constant, initialised, zeroed, symbols, tuple(segments))
+    return ElfImage(constant, initialised, zeroed, symbols, tuple(segments))
 
 
 def _symbols(data: bytes, offset: int, size: int, names: int) -> dict[str, int]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
-from ..fields import Fields
 from ..integer import reference
 from ..integer.file import load_graph
-from ..reading import Flaw, guarded, read_bytes
-from ..texts import parse_object, short
+from ..io.fields import Fields
+from ..io.reading import Flaw, guarded, read_bytes
+from ..io.texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
 from .c import VERSION

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import FileFormatError, RunError, SpQuantError
-from ..reading import Flaw, read_bytes
-from ..texts import parse_object
+from ..io.reading import Flaw, read_bytes
+from ..io.texts import parse_object
 
 MANIFEST = "firmware.json"
 LONGEST_MANIFEST = 1 << 20  # bytes

@@ -20,7 +20,7 @@ _TABLES = ("fire", "drop", "decay", "edges", "narrow")  # of a neuron, not read 
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ConstantTable:
     """A constant array of the model."""
 
     name: str
@@ -43,7 +43,7 @@ class Table:
 class Model:
     """The C form of one or several plans of a graph: tables shared by all, and text for what differs."""
 
-    tables: dict[int, Table] = field(default_factory=dict)  # by the identity of their arrays
+    tables: dict[int, ConstantTable] = field(default_factory=dict)  # by the identity of their arrays
     parts: list[str] = field(default_factory=list)  # structs that others point to
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # their names, by what they are and hold
 
@@ -100,7 +100,7 @@ class Model:
 
     def _table(self, array: NDArray[Any], layer: int, name: str) -> str:
         if id(array) not in self.tables:
-            self.tables[id(array)] = Table(name, layer, array)
+            self.tables[id(array)] = ConstantTable(name, layer, array)
         return self.tables[id(array)].name
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ..errors import MissingDependencyError, ModelError, RunError
 from .boards import Board
-from .elf import Program, read_program
+from .elf import ElfImage, read_program
 
 Compiler = Literal["auto", "gcc", "zig"]
 
@@ -47,7 +47,7 @@ class Built:
     """
 
     path: Path
-    program: Program
+    program: ElfImage
     bound: int | None
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..integer.compare import reference_trace
 from ..integer.graph import Graph
-from ..integer.verify import reference_trace
 from ..runtime.plan import LANES, NetworkPlan, NeuronPlan
 
 UInt8 = NDArray[np.uint8]

@@ -21,11 +21,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
+from ..integer.block_gate import BlockGate
 from ..integer.fanout import fanout
 from ..integer.graph import Connection, Graph, Shape
 from ..integer.reference import check_images
-from ..output import in_file
-from ..quant.blocks import BlockGate
+from ..io.output import in_file
 from ..runtime.plan import LANES
 from .c import c_environment, commentable, firmware_files, package_version
 from .folder import write_folder

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileFormatError
-from ..fields import Fields
-from ..quant.fold import Int32, Int64
-from ..quant.grids import TERNARY, WEIGHT_GRIDS
+from ..io.fields import Fields
+from .grids import TERNARY, WEIGHT_GRIDS
+from .neuron import Int32, Int64
 from .pack import pack, packed_size, unpack
 
 Description = dict[str, object]

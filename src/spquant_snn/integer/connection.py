@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..quant.grids import WEIGHT_GRIDS
-from ..quant.pool import Pool
+from .grids import WEIGHT_GRIDS
+from .pool import Pool
 
 Int8 = NDArray[np.int8]
 Shape = tuple[int, ...]

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..errors import FileFormatError
-from ..fields import Fields
-from ..quant.blocks import BlockGate, blocks_of
-from ..quant.fold import Neuron, Scaled, Table
-from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
-from ..quant.pool import Pool
+from ..io.fields import Fields
 from .blobs import BlobReader
+from .block_gate import BlockGate, blocks_of
 from .graph import Connection, Graph, Layer, Readout, Shortcut
+from .grids import STATE_GRIDS, WEIGHT_GRIDS
+from .neuron import Neuron, ScaledStore, TableStore
+from .pool import Pool
 
 _SIZE = (1 << 16) - 1
 _AREA = 1 << 23  # times the largest pixel, below 2**31: the checks of the graph, in 64 bits, cannot overflow
@@ -114,16 +114,16 @@ def _gate(fields: Fields, blobs: BlobReader, blocks: int) -> Callable[[], BlockG
     return lambda: BlockGate(count.int32(), code.int32(), least.int32())
 
 
-def _store(fields: Fields, blobs: BlobReader, levels: int, channels: int) -> Callable[[], Table | Scaled]:
+def _store(fields: Fields, blobs: BlobReader, levels: int, channels: int) -> Callable[[], TableStore | ScaledStore]:
     if fields.choice("kind", ("table", "scaled")) == "table":
         table = blobs.claim(fields.inner("decay"), (levels, channels))
         edges = blobs.claim(fields.inner("edges"), (levels - 1, channels))
         fields.close()
-        return lambda: Table(table.int32(), edges.int32())
+        return lambda: TableStore(table.int32(), edges.int32())
     decay = blobs.claim(fields.inner("decay"), (channels,))
     decay_shift = fields.integer("decay_shift", 0, 16)
     gain = blobs.claim(fields.inner("gain"), (channels,))
     offset = blobs.claim(fields.inner("offset"), (channels,), widest="int64")
     shift = fields.integer("shift", 0, 40)
     fields.close()
-    return lambda: Scaled(decay.int32(), decay_shift, gain.int32(), offset.int64(), shift)
+    return lambda: ScaledStore(decay.int32(), decay_shift, gain.int32(), offset.int64(), shift)

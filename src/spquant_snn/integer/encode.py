@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..quant.blocks import BlockGate
-from ..quant.fold import Neuron, Scaled, Table
-from ..quant.grids import TERNARY
-from ..quant.pool import Pool
 from .blobs import BlobWriter
+from .block_gate import BlockGate
 from .graph import Connection, Graph, Layer, Shortcut
+from .grids import TERNARY
+from .neuron import Neuron, ScaledStore, TableStore
+from .pool import Pool
 
 Part = dict[str, object]
 
@@ -78,8 +78,8 @@ def _gate(gate: BlockGate, blobs: BlobWriter) -> Part:
     return {"count": blobs.add(gate.count), "code": blobs.add(gate.code), "least": blobs.add(gate.least)}
 
 
-def _store(store: Table | Scaled, blobs: BlobWriter) -> Part:
-    if isinstance(store, Table):
+def _store(store: TableStore | ScaledStore, blobs: BlobWriter) -> Part:
+    if isinstance(store, TableStore):
         return {"kind": "table", "decay": blobs.add(store.decay), "edges": blobs.add(store.edges)}
     return {
         "kind": "scaled",

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..quant.fold import Int64
-from ..quant.pool import Pool
 from .graph import Connection, Shape
+from .neuron import Int64
+from .pool import Pool
 from .repeated import repeated_sums
 
 

@@ -53,10 +53,10 @@ import zlib
 from collections.abc import Callable
 
 from ..errors import FileFormatError, ModelError
-from ..fields import Fields
-from ..files import replace_file
-from ..reading import guarded, open_file, read_up_to
-from ..texts import parse_json
+from ..io.fields import Fields
+from ..io.reading import guarded, open_file, read_up_to
+from ..io.texts import parse_json
+from ..io.writing import replace_file
 from .blobs import BlobReader, BlobWriter
 from .decode import decode
 from .encode import encode

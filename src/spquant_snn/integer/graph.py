@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..quant.blocks import BLOCK, BlockGate, blocks_of
-from ..quant.fold import Int32, Neuron, Scaled, Table
-from ..quant.grids import STATE_GRIDS
+from .block_gate import BLOCK, BlockGate, blocks_of
 from .connection import INT32, Connection, Shape, Shortcut, check, check_size
+from .grids import STATE_GRIDS
+from .neuron import Int32, Neuron, ScaledStore, TableStore
 
 __all__ = ["PIXEL", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut"]
 
@@ -48,7 +48,7 @@ class Layer:
             "fire": (neuron.fire, (channels,), np.int32),
             "drop": (neuron.drop, (channels,), np.int32),
         }
-        if isinstance(store, Table):
+        if isinstance(store, TableStore):
             check(levels <= 16, name, "a state of more than 4 bits is stored by a table")
             wanted |= {
                 "decay": (store.decay, (levels, channels), np.int32),
@@ -107,7 +107,7 @@ class Layer:
         """
         neuron, store, name = self.neuron, self.neuron.store, self.connection.name
         sums = int(self.reach(largest).max())
-        if isinstance(store, Table):
+        if isinstance(store, TableStore):
             remainder = int(np.abs(store.decay.astype(np.int64)).max())
         else:
             product = max(-neuron.low, neuron.high) * int(np.abs(store.decay.astype(np.int64)).max()) + (
@@ -121,7 +121,7 @@ class Layer:
             name,
             "a potential leaves 32 bits",
         )
-        if isinstance(store, Scaled):
+        if isinstance(store, ScaledStore):
             most = INT32 * int(np.abs(store.gain.astype(np.int64)).max()) + max(abs(int(x)) for x in store.offset)
             check(most < 1 << 63, name, "a scaled potential leaves 64 bits")
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileFormatError, ModelError
-from ..quant.grids import TERNARY, WEIGHT_GRIDS
+from .grids import TERNARY, WEIGHT_GRIDS
 
 Buffer = bytes | bytearray | memoryview
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DataError, ModelError, RunError
-from ..quant.fold import Int32, Int64
 from . import reference
 from .graph import Graph
+from .neuron import Int32, Int64
 from .pixels import UInt8, as_pixels
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream

@@ -13,11 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
-from ..quant.blocks import BLOCK, BlockGate, blocks_of
-from ..quant.fold import Int32, Int64, Neuron, Table
-from ..quant.pool import Pool
+from .block_gate import BLOCK, BlockGate, blocks_of
 from .graph import PIXEL, Connection, Graph, Readout, Shortcut
 from .memory import refuse_beyond_reference
+from .neuron import Int32, Int64, Neuron, TableStore
+from .pool import Pool
 
 Spikes = NDArray[np.bool_]
 Probe = Callable[[str, Spikes, Int32], None]
@@ -183,7 +183,7 @@ def step(neuron: Neuron, sums: Int32, code: Int32) -> tuple[Spikes, Int32]:
 def remainder(neuron: Neuron, code: Int32) -> Int32:
     """What the stored codes [N, C, ...] leave after the leak, in units of potential."""
     store, shape = neuron.store, (-1, *[1] * (code.ndim - 2))
-    if isinstance(store, Table):
+    if isinstance(store, TableStore):
         channel = np.arange(store.decay.shape[1]).reshape(shape)
         return store.decay[code - neuron.low, channel]
     half = np.int32((1 << store.decay_shift) >> 1)
@@ -193,7 +193,7 @@ def remainder(neuron: Neuron, code: Int32) -> Int32:
 def stored(neuron: Neuron, potential: Int32) -> Int32:
     """The codes of potentials [N, C, ...]: the number of boundaries at or below each."""
     store, shape = neuron.store, (-1, *[1] * (potential.ndim - 2))
-    if isinstance(store, Table):
+    if isinstance(store, TableStore):
         code = np.full_like(potential, neuron.low)
         for edge in store.edges:
             code += potential >= edge.reshape(shape)

@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..quant.fold import Int32
 from . import reference
 from .graph import PIXEL, Graph
 from .memory import refuse_beyond_reference
+from .neuron import Int32
 
 UInt8 = NDArray[np.uint8]
 

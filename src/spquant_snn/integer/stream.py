@@ -14,9 +14,9 @@ import numpy as np
 from ..data.events import Events, checked, from_array, is_events
 from ..data.frames import one_frame, shrink_to
 from ..errors import ConfigError, DataError, RunError
-from ..quant.fold import Int32
 from .connection import INT32
 from .graph import Graph
+from .neuron import Int32
 from .pixels import UInt8, as_pixels
 from .stepper import Stepper
 

@@ -42,7 +42,7 @@ NEURON = Library(
 
 
 class _Constants(ctypes.Structure):
-    """``neuron_t`` of csrc/neuron.c."""
+    """``neuron_t`` of csrc/lif.c."""
 
     _fields_ = (
         ("threshold", ctypes.c_float),

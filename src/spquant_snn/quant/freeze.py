@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
+from ..integer.block_gate import BlockGate
+from ..integer.grids import Bits
+from ..integer.neuron import Neuron, TableStore, fold_neuron, with_silent
 from ..nn.precision import convolutions_in
 from ..nn.recurrence import Dynamics, Skip, backpropagate
-from .blocks import BlockGate
 from .finite import check_finite
-from .fold import Neuron, Table, fold_neuron, with_silent
-from .grids import Bits
 from .stage import Stage
 from .synapse import Synapse
 from .uncompiled import uncompiled
@@ -43,7 +43,7 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class Readout:
+class FoldedReadout:
     """The integers of the last stage: at each step, logits += (sums << fraction) + bias; a logit of one is worth
     ``scale``."""
 
@@ -97,7 +97,7 @@ def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: 
 
 
 @uncompiled
-def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> Readout:
+def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> FoldedReadout:
     """Integer weights and bias of the readout, with as many fractional bits (at most 8) as ``timesteps`` sums leave
     room for; ``inputs`` as for ``fold_stage``.
 
@@ -117,7 +117,7 @@ def fold_readout(stage: Stage, timesteps: int, inputs: Tensor | None = None) -> 
         )
     fraction = min(8, int(np.floor(np.log2(room))))
     bias = np.floor(np.ldexp(offset / gain, fraction) + 0.5).astype(np.int32)
-    return Readout(codes, fraction, bias, float(np.ldexp(gain[0], -fraction)))
+    return FoldedReadout(codes, fraction, bias, float(np.ldexp(gain[0], -fraction)))
 
 
 def _live_codes(synapse: Synapse, inputs: Tensor | None) -> Tensor:
@@ -171,7 +171,7 @@ class IntegerSteps:
         self.shape = [-1 if axis == first_channel_axis else 1 for axis in range(first_channel_axis, sums.dim())]
         self.fire, self.drop = self._channels(neuron.fire, sums), self._channels(neuron.drop, sums)
         store = neuron.store
-        if isinstance(store, Table):
+        if isinstance(store, TableStore):
             self.edges = [self._channels(edge, sums) for edge in store.edges]
             self.decay = torch.from_numpy(store.decay).to(sums.device).flatten()
             self.channel = torch.arange(neuron.fire.size, device=sums.device).view(self.shape)
@@ -185,14 +185,14 @@ class IntegerSteps:
     def remainder(self, code: Tensor) -> Tensor:
         """What the stored codes, int32, leave after the leak."""
         store = self.neuron.store
-        if isinstance(store, Table):
+        if isinstance(store, TableStore):
             return self.decay[(code - self.neuron.low) * self.neuron.fire.size + self.channel]
         return (code * self.decay + ((1 << store.decay_shift) >> 1)) >> store.decay_shift
 
     def stored(self, potential: Tensor) -> Tensor:
         """The codes, int32, of potentials."""
         neuron, store = self.neuron, self.neuron.store
-        if isinstance(store, Table):
+        if isinstance(store, TableStore):
             code = torch.full_like(potential, neuron.low)
             for edge in self.edges:
                 code += potential >= edge

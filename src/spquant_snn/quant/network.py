@@ -14,12 +14,12 @@ from ..errors import DataError, ModelError
 from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
-from .config import QuantConfig
 from .finite import check_finite
 from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
+from .quant_config import QuantConfig
 from .recompute import recomputed
 from .shortcut import check_shape
-from .sources import Sources
+from .shortcut_spikes import ShortcutSpikes
 from .stage import Stage
 from .synapse import Synapse
 from .uncompiled import uncompiled
@@ -144,7 +144,7 @@ class SpikingNetwork(nn.Module):
         steps = self.config.timesteps if still else x.shape[0]
         if self.frozen:
             return self._frozen_logits(x, steps, still, probe, watch)
-        h, sources = x.float(), Sources(self.hidden)
+        h, sources = x.float(), ShortcutSpikes(self.hidden)
         whole = True  # gates that are being learned make fractions of spikes
         for i, stage in enumerate(self.hidden):
             low = watch is None and stage.gate is None
@@ -256,7 +256,7 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
-        h, sources = x.float(), Sources(self.hidden)
+        h, sources = x.float(), ShortcutSpikes(self.hidden)
         for i, (stage, folded) in enumerate(zip(self.hidden, self.fold(), strict=True)):
             lif, source = cast(LIF, stage.lif), sources.of(stage)
             flat = h if still else h.flatten(0, 1)

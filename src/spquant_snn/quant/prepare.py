@@ -22,17 +22,17 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..integer.grids import FLOAT, STATE_GRIDS
+from ..integer.pool import Pool
 from ..nn.lif import LIF
 from ..nn.recurrence import Levels
-from .config import QuantConfig
 from .finite import check_finite, check_given
-from .grids import FLOAT, STATE_GRIDS
 from .network import SpikingNetwork
-from .pool import Pool
-from .shortcut import Shortcut
+from .plain_copy import MASK, shared_places, take
+from .quant_config import QuantConfig
+from .shortcut import TrainableShortcut
 from .stage import Norm, Stage
 from .synapse import Synapse
-from .taken import MASK, shared_places, take
 from .tracing import Join, Layer, modules_of, read_layers
 
 
@@ -294,7 +294,7 @@ def _build(draft: _Draft, config: QuantConfig, first: bool, last: bool) -> Stage
     scale = config.full_scale if first else None
     shortcut = None
     if draft.shortcut is not None:
-        shortcut = Shortcut(*draft.shortcut, layer.weight, config)
+        shortcut = TrainableShortcut(*draft.shortcut, layer.weight, config)
         _merge_bias(synapse, shortcut.synapse)
     stage = Stage(path, tuple(draft.pools), synapse, norm, lif, draft.drop_spikes, draft.drop_current, scale, shortcut)
     if draft.norm is not None and draft.norm.weight is not None:

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .config import QuantConfig
-from .grids import FLOAT, WEIGHT_GRIDS
+from ..integer.grids import FLOAT, WEIGHT_GRIDS
 from .normalize import uniform_distance
+from .quant_config import QuantConfig
 from .synapse import Synapse
 from .weight import Multiples
 
@@ -30,7 +30,7 @@ IDENTITY_BITS = 8
 _ACTIVE = 0.15  # of the inputs, at the start
 
 
-class Shortcut(nn.Module):
+class TrainableShortcut(nn.Module):
     """Synapses from the spikes of an earlier layer.
 
     Args:
@@ -84,7 +84,7 @@ class Shortcut(nn.Module):
         return f"{self.name!r} from layer {self.source}, shift={self.shift}"
 
 
-def check_shape(shortcut: Shortcut, layer: str, shapes: list[tuple[int, ...]]) -> None:
+def check_shape(shortcut: TrainableShortcut, layer: str, shapes: list[tuple[int, ...]]) -> None:
     """Raise ModelError unless what a shortcut to a layer adds has the shape of its sums, the last of all shapes."""
     shape, weight = shapes[shortcut.source], shortcut.synapse.weight
     name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))

@@ -12,19 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..integer.block_gate import BlockGate
+from ..integer.pool import Pool
 from ..nn.fused_layer import EXACT, LayerForm, layer, takes_layers
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
-from .blocks import BlockGate
-from .pool import Pool
-from .sharing import Sharing, batch_norm, dropout, magnitude
-from .shortcut import Shortcut
+from .sharded_batch import ShardedModule, batch_norm, dropout, magnitude
+from .shortcut import TrainableShortcut
 from .synapse import Synapse, apply_pool
 
 _HELD = 256  # bf16 holds all whole numbers up to this
 
 
-class Norm(Sharing):
+class Norm(ShardedModule):
     """Batch normalisation taken over from torch, its weight kept positive so that a larger sum always means a larger
     potential."""
 
@@ -55,7 +55,7 @@ class Norm(Sharing):
         return F.batch_norm(x, *state, self.training, self.momentum, self.eps)
 
 
-class Gate(Sharing, ABC):
+class Gate(ShardedModule, ABC):
     """What opens and closes the channels of a layer of neurons; see the folder ``sparsity``."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Skipping(nn.Module, ABC):
         """The integers of the decisions for so many open channels; None where all neurons are computed."""
 
 
-class Stage(Sharing):
+class Stage(ShardedModule):
     """One layer of neurons with its synapses; the readout is the stage without neurons.
 
     Args:
@@ -115,7 +115,7 @@ class Stage(Sharing):
         drop_spikes: float,
         drop_current: float,
         full_scale: int | None,
-        shortcut: Shortcut | None = None,
+        shortcut: TrainableShortcut | None = None,
     ) -> None:
         super().__init__()
         self.name = name

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..integer.grids import FLOAT
+from ..integer.pool import Pool
 from ..nn.layers import pool_into_kernel
 from ..nn.sums import Geometry
 from ..nn.sums import sums as exact_sums
-from .config import QuantConfig
-from .grids import FLOAT
-from .pool import Pool
+from .quant_config import QuantConfig
 from .weight import WeightQuantizer, weight_quantizer
 
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from .grids import WEIGHT_GRIDS
+from ..integer.grids import WEIGHT_GRIDS
 from .normalize import best_scale, code_distance, normalized_codes
 
 TINY = 1e-8

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..integer.compare import Trace
 from ..integer.graph import Graph
-from ..integer.verify import Trace
-from ..quant.fold import Int64
-from ..quant.grids import STATE_GRIDS
+from ..integer.grids import STATE_GRIDS
+from ..integer.neuron import Int64
 
 Float64 = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Column, Table
 from rich.text import Text
 
-from .grid import Grid
+from .text_table import TextTable
 
 
 def columns(*left: str, right: Iterable[str] = ()) -> Table:
@@ -20,7 +20,7 @@ def columns(*left: str, right: Iterable[str] = ()) -> Table:
     return table
 
 
-def printed(grid: Grid) -> Table:
+def printed(grid: TextTable) -> Table:
     """A table for a terminal, without its caption; a bracket in a cell is a bracket, not rich's markup."""
     table = columns(*grid.words, right=grid.numbers)
     for row in grid.rows:

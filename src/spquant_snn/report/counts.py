@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingDependencyError, ModelError
+from ..integer.compare import Trace, Tracer, reference_trace
 from ..integer.fanout import fanout
 from ..integer.graph import Graph
+from ..integer.grids import STATE_GRIDS
+from ..integer.neuron import Int64
 from ..integer.reference import check_images, pooled
-from ..integer.verify import Trace, Tracer, reference_trace
-from ..quant.fold import Int64
-from ..quant.grids import STATE_GRIDS
 from ..runtime.native import NativeProgram
-from .blocks import BlockCounter, Skipped
+from .block_counts import BlockCounter, Skipped
 from .wiring import Beside, Wiring, wiring_of
 
 UInt8 = NDArray[np.uint8]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import FileFormatError
-from ..fields import Fields
-from ..reading import Flaw
-from ..texts import parse_object
+from ..io.fields import Fields
+from ..io.reading import Flaw
+from ..io.texts import parse_object
 from ..train.metrics import LayerActivity
 from ..train.run import RunFolder
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..integer.compare import Trace, Tracer
 from ..integer.graph import Connection
-from ..integer.verify import Trace, Tracer
-from ..quant.grids import FLOAT
+from ..integer.grids import FLOAT
+from ..integer.pool import Pool
 from ..quant.network import SpikingNetwork
-from ..quant.pool import Pool
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .activity import Float64

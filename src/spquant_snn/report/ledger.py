@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..integer.compare import Trace
 from ..integer.graph import Graph
-from ..integer.verify import Trace
+from .baselines import twins
 from .counts import Counts, LayerCounts, UInt8, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
-from .network import Network
+from .network_info import NetworkInfo
 from .sizes import Sizes, sizes
-from .twins import twins
 from .work import Work, work
 
 FIELD_MAC, FIELD_AC = 4.6, 0.9  # pJ of fp32, the formula of the field: neither widths nor memory
@@ -25,7 +25,7 @@ FIELD_MAC, FIELD_AC = 4.6, 0.9  # pJ of fp32, the formula of the field: neither 
 class Cost:
     """What a network of this shape costs: the work of its layers, and one energy for each scenario."""
 
-    network: Network
+    network: NetworkInfo
     layers: tuple[Work, ...]
     energies: tuple[Energy, ...]
 
@@ -103,7 +103,9 @@ def make_ledger(
     return Ledger(title, counts, sizes(graph), table, places, costs)
 
 
-def cost(network: Network, layers: tuple[LayerCounts, ...], places: tuple[Scenario, ...], table: EnergyTable) -> Cost:
+def cost(
+    network: NetworkInfo, layers: tuple[LayerCounts, ...], places: tuple[Scenario, ...], table: EnergyTable
+) -> Cost:
     """What a network of the shape that was counted costs."""
     works = tuple(work(layer, network) for layer in layers)
     return Cost(network, works, tuple(energy(works, place, table) for place in places))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..quant.grids import STATE_GRIDS
+from ..integer.grids import STATE_GRIDS
 from .draw.lines import Series, line_chart
 from .draw.png import Colour, colours, data_address, indexed
 from .draw.svg import Chart

@@ -16,11 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..errors import ConfigError
 from ..export.policy import digest
-from ..files import refuse_other, replace_file
-from ..output import in_file
+from ..io.output import in_file
+from ..io.writing import refuse_other, replace_file
 from . import maps, parts, sections
-from .contest import Contest
-from .story import Story
+from .comparison import Comparison
+from .run_report import RunReport
 
 _MADE_HERE, _PAGE = b'<meta name="generator" content="spquant-snn">', "a page of spquant report"
 
@@ -60,7 +60,7 @@ def write_page(html: str, path: Path) -> int:
     return path.stat().st_size
 
 
-def run_page(story: Story) -> str:
+def run_page(story: RunReport) -> str:
     """The page of a report on one network."""
     subject, ledger = story.subject, story.ledger
     blocks = parts.blocks(ledger)
@@ -92,7 +92,7 @@ def run_page(story: Story) -> str:
     )
 
 
-def contest_page(contest: Contest) -> str:
+def contest_page(contest: Comparison) -> str:
     """The page of several runs beside one another."""
     return _render("runs.html", title=contest.title, contest=contest, runs=sections.with_micro(contest.table))
 

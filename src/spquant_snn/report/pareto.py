@@ -15,13 +15,13 @@ from ..quant.network import SpikingNetwork
 from .counts import Counts, UInt8
 from .energy import HOROWITZ, scenarios
 from .floating import count_floating
-from .grid import Grid
 from .ledger import cost, make_ledger
-from .network import FLOAT_BITS, Network
+from .network_info import FLOAT_BITS, NetworkInfo
+from .text_table import TextTable
 
 
 @dataclass(frozen=True)
-class Contender:
+class ComparedRun:
     """A run.
 
     Args:
@@ -67,13 +67,13 @@ class Contender:
         return sum(layer.dense for layer in self.counts.rows)
 
 
-def contend(
+def measure_run(
     name: str,
     runs: Graph | SpikingNetwork,
     images: UInt8,
     labels: NDArray[np.integer[Any]],
     progress: Callable[[int], None] = lambda done: None,
-) -> Contender:
+) -> ComparedRun:
     """Count a run.
 
     Args:
@@ -92,12 +92,12 @@ def contend(
         stored = sizes.weights + sizes.state
     else:
         counts = count_floating(runs, images, labels, progress)
-        network = Network("floating point", "events", floating=True)
+        network = NetworkInfo("floating point", "events", floating=True)
         energies = cost(network, counts.rows, scenarios(HOROWITZ), HOROWITZ).energies
         stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.rows)
     totals = {place.name: energy.total for place, energy in zip(scenarios(HOROWITZ), energies, strict=True)}
     hidden = counts.layers[0]
-    return Contender(name, counts, hidden.weight_bits, hidden.state_bits, stored, totals)
+    return ComparedRun(name, counts, hidden.weight_bits, hidden.state_bits, stored, totals)
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -111,7 +111,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def compared(contenders: Sequence[Contender], fronts: Mapping[str, Sequence[int]]) -> Grid:
+def compared(contenders: Sequence[ComparedRun], fronts: Mapping[str, Sequence[int]]) -> TextTable:
     """The table of the runs; those on the front of a cost, "stored" or "done", are starred."""
     images = ", ".join(sorted({f"{run.counts.images:,}" for run in contenders}))
     rows = tuple(
@@ -133,10 +133,10 @@ def compared(contenders: Sequence[Contender], fronts: Mapping[str, Sequence[int]
         "weights and state, millions of operations done, times fewer than dense, uJ of an inference by where data lie; "
         "* no run is better in accuracy and in this"
     )
-    return Grid(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)
+    return TextTable(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)
 
 
-def saved(contenders: Sequence[Contender]) -> Grid | None:
+def saved(contenders: Sequence[ComparedRun]) -> TextTable | None:
     """What each run saves against the first one in floating point, each with its own spikes; None where there is none.
 
     Operations are the dense ones of that run over those that are done; energies include memory.
@@ -158,4 +158,4 @@ def saved(contenders: Sequence[Contender]) -> Grid | None:
         f"against {baseline.name}, in floating point: its dense operations over those done, times less memory for "
         "weights and state, and percent of its energy that is saved, by where data lie"
     )
-    return Grid(caption, ("run",), ("operations", "memory", *baseline.energies), rows)
+    return TextTable(caption, ("run",), ("operations", "memory", *baseline.energies), rows)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from .counts import LayerCounts
-from .grid import Grid
 from .ledger import Ledger
+from .text_table import TextTable
 from .work import Work
 
 BACKENDS = {"native": "native runtime", "reference": "reference", "torch": "network in floating point"}
@@ -37,7 +37,7 @@ ASSUMPTIONS = (
 )
 
 
-def operations(ledger: Ledger) -> Grid:
+def operations(ledger: Ledger) -> TextTable:
     """What each layer does, and all of them."""
     layers = ledger.counts.rows
     unit, title = (1e6, "millions") if max(layer.dense for layer in layers) >= 1e8 else (1e3, "thousands")
@@ -51,7 +51,7 @@ def operations(ledger: Ledger) -> Grid:
         for layer in layers
     ]
     rows += [("all", each, *_sums([layer for layer in layers if kind(layer) == each], unit)) for each in ("MAC", "AC")]
-    return Grid(
+    return TextTable(
         f"synaptic operations per inference, {title}; updates of neurons; percent of them that spike, and that store a "
         "code at an end of its grid",
         ("layer", ""),
@@ -72,14 +72,14 @@ def sparsity(ledger: Ledger) -> str | None:
     return f"dense / done accumulations: {sum(layer.dense for layer in adding) / done:.1f}" if done else None
 
 
-def blocks(ledger: Ledger) -> Grid | None:
+def blocks(ledger: Ledger) -> TextTable | None:
     """What gates skip and a bound proves away; None where blocks are neither."""
     layers = [layer for layer in ledger.counts.layers if layer.decisions or layer.quiet]
     if not layers:
         return None
     rows = [(layer.name, f"{layer.decisions:,.0f}", *_shares([layer])) for layer in layers]
     rows.append(("all layers", f"{sum(layer.decisions for layer in layers):,.0f}", *_shares(ledger.counts.rows)))
-    return Grid(
+    return TextTable(
         "blocks of up to 32 channels at one place: decisions of trained gates, and percent of the dense operations in "
         "blocks that they skip, in blocks that meet so few inputs that they provably cannot matter, and in the others",
         ("layer",),
@@ -94,13 +94,13 @@ def _shares(layers: Iterable[LayerCounts]) -> Iterator[str]:
     return (f"{100 * part / (dense or 1.0):.1f}" for part in (skipped, quiet, dense - skipped - quiet))
 
 
-def traffic(ledger: Ledger) -> Grid:
+def traffic(ledger: Ledger) -> TextTable:
     """Bits that move."""
     ours, baseline = ledger.costs[0], ledger.float_twins[0]
     rows = [(work.name, *_kilobits([work])) for work in ours.layers]
     rows += [(cost.network.name, *_kilobits(cost.layers)) for cost in (ours, baseline)]
     caption = "kilobits read and written per inference; sums only where they lie in a memory"
-    return Grid(caption, ("layer",), TRAFFIC, tuple(rows))
+    return TextTable(caption, ("layer",), TRAFFIC, tuple(rows))
 
 
 def sizes(ledger: Ledger) -> str:
@@ -113,20 +113,20 @@ def sizes(ledger: Ledger) -> str:
     )
 
 
-def energies(ledger: Ledger) -> Grid:
+def energies(ledger: Ledger) -> TextTable:
     """Of every network, and what is saved."""
     rows = [(cost.network.name, *_microjoules(energy.total for energy in cost.energies)) for cost in ledger.costs]
     for twin in ledger.float_twins:
         saved = (f"{100 * part:.1f} %" for part in ledger.saved_against(twin))
         rows.append((f"saved vs {twin.network.name}", *saved))
-    return Grid("uJ per inference, by where data lie", ("network",), _places(ledger), tuple(rows))
+    return TextTable("uJ per inference, by where data lie", ("network",), _places(ledger), tuple(rows))
 
 
-def spent(ledger: Ledger) -> Grid:
+def spent(ledger: Ledger) -> TextTable:
     """What the energy goes into."""
     ours = ledger.costs[0].energies
     rows = tuple((part, *_microjoules(getattr(energy, part) for energy in ours)) for part in SPENT)
-    return Grid("uJ of this network, by what it is spent on", ("",), _places(ledger), rows)
+    return TextTable("uJ of this network, by what it is spent on", ("",), _places(ledger), rows)
 
 
 def savings(ledger: Ledger) -> str:

@@ -8,18 +8,18 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from .contest import Contest
+from .comparison import Comparison
 from .page import contest_page, run_page
+from .run_report import RunReport
 from .sections import drift_table
-from .story import Story
 from .table import as_json, tables, with_caption
 
-Report = Story | Contest
+Report = RunReport | Comparison
 
 
 def as_tables(report: Report) -> Iterator[RenderableType]:
     """For a terminal of 80 columns. Drift is told from a twin, not from the training form."""
-    if isinstance(report, Contest):
+    if isinstance(report, Comparison):
         yield from with_caption(report.table)
         if report.saved is not None:
             yield from with_caption(report.saved)
@@ -31,7 +31,7 @@ def as_tables(report: Report) -> Iterator[RenderableType]:
 
 def as_plain(report: Report) -> dict[str, Any]:
     """For a program: one JSON object."""
-    if isinstance(report, Contest):
+    if isinstance(report, Comparison):
         runs = [asdict(run) | {"accuracy": run.accuracy, "error": run.error} for run in report.contenders]
         return {"dataset": report.dataset, "images": report.images, "runs": runs, "fronts": report.fronts}
     activity = [
@@ -55,4 +55,4 @@ def as_plain(report: Report) -> dict[str, Any]:
 
 def as_page(report: Report) -> str:
     """For a browser: one HTML file."""
-    return contest_page(report) if isinstance(report, Contest) else run_page(report)
+    return contest_page(report) if isinstance(report, Comparison) else run_page(report)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..integer.compare import reference_trace
 from ..integer.graph import Graph
+from ..integer.neuron import Int64
 from ..integer.reference import read_out
-from ..integer.verify import reference_trace
-from ..quant.fold import Int64
 from .counts import UInt8
 
 _SHOWN = 1 << 14  # neurons of a map, at most

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from ..quant.grids import describe
+from ..integer.grids import describe
 from .activity import Activity
 from .counts import LayerCounts
 from .curves import Epoch
@@ -18,9 +18,9 @@ from .draw.lines import Series, line_chart
 from .draw.ranges import range_chart
 from .draw.svg import Chart
 from .drift import Drift
-from .grid import Grid
 from .ledger import Ledger
-from .story import Story, Subject
+from .run_report import ReportInput, RunReport
+from .text_table import TextTable
 
 
 def _fixed(share: float) -> str:
@@ -53,7 +53,7 @@ class Figure:
         return re.sub(r"(\d) (?=[kMG%])", "\\1\N{NO-BREAK SPACE}", self.says)
 
 
-def headline(story: Story) -> Iterator[Figure]:
+def headline(story: RunReport) -> Iterator[Figure]:
     """What a reader wants to know first."""
     ledger = story.ledger
     counts, sizes = ledger.counts, ledger.sizes
@@ -94,7 +94,7 @@ def headline(story: Story) -> Iterator[Figure]:
     yield Figure("Energy saved", f"{100 * low:.1f} to {100 * high:.1f} %", says)
 
 
-def facts(subject: Subject) -> Iterator[str]:
+def facts(subject: ReportInput) -> Iterator[str]:
     """What the network is and how it came to be, in a line."""
     config = subject.config
     if config is None:
@@ -111,7 +111,7 @@ def facts(subject: Subject) -> Iterator[str]:
         yield f"blocks with {percent(config.target_skip)} of the operations on spikes skipped"
 
 
-def learning(subject: Subject) -> Iterator[Chart]:
+def learning(subject: ReportInput) -> Iterator[Chart]:
     """The curves of a training."""
     epochs = subject.epochs
     if not epochs:
@@ -155,7 +155,7 @@ def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
     return [Series(name, [getattr(epoch, what)[name] for epoch in epochs]) for name in epochs[0].rates]
 
 
-def layers(story: Story) -> Grid:
+def layers(story: RunReport) -> TextTable:
     """Each layer of neurons: its shape, and how its neurons live."""
     epochs, counted = story.subject.epochs, story.ledger.counts
     all_channels = {name: total for name, (_, total) in epochs[-1].channels.items()} if epochs else {}
@@ -167,7 +167,7 @@ def layers(story: Story) -> Grid:
         )
         for layer, counts in zip(story.activity, counted.layers, strict=False)
     )
-    return Grid(
+    return TextTable(
         f"layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and "
         "step), codes stored at an end of the grid, neurons that never fired",
         ("layer",),
@@ -206,7 +206,7 @@ def energies(ledger: Ledger) -> Chart:
     return range_chart("Energy of an inference by where data lie", places, rows, "µJ")
 
 
-def drift_table(drift: Drift) -> Grid:
+def drift_table(drift: Drift) -> TextTable:
     """How far each layer's rates lie apart."""
     rows = tuple(
         (
@@ -218,7 +218,7 @@ def drift_table(drift: Drift) -> Grid:
         )
         for layer in drift.layers
     )
-    return Grid(
+    return TextTable(
         f"firing rates from {drift.there} to {drift.here}: the mean rates, the earth mover's distance between those of "
         "their neurons, and that as a share of the first mean",
         ("layer",),
@@ -235,7 +235,7 @@ def drift_charts(drift: Drift) -> Iterator[Chart]:
         yield area_chart(title, layer.here.tolist(), layer.there.tolist(), names, "spikes per step of a neuron")
 
 
-def with_micro(grid: Grid) -> Grid:
+def with_micro(grid: TextTable) -> TextTable:
     """A table of energies, whose caption and heads are ours, with the sign that a terminal may lack."""
     heads = tuple(head.replace("uJ", "µJ") for head in grid.numbers)
     return replace(grid, caption=grid.caption.replace("uJ", "microjoules"), numbers=heads)

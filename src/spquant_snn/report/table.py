@@ -12,8 +12,8 @@ from rich.text import Text
 
 from . import parts
 from .columns import printed
-from .grid import Grid
 from .ledger import Cost, Ledger
+from .text_table import TextTable
 
 _WIDTH = 79
 
@@ -43,7 +43,7 @@ def tables(ledger: Ledger) -> Iterator[RenderableType]:
         yield Text(fill(line, _WIDTH, initial_indent="- ", subsequent_indent="  "))
 
 
-def with_caption(grid: Grid) -> Iterator[RenderableType]:
+def with_caption(grid: TextTable) -> Iterator[RenderableType]:
     """A table below its caption."""
     yield said(grid.caption)
     yield printed(grid)

@@ -18,11 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..integer.block_gate import BLOCK
 from ..integer.graph import PIXEL
-from ..quant.blocks import BLOCK
-from ..quant.grids import STATE_GRIDS, WEIGHT_GRIDS
+from ..integer.grids import STATE_GRIDS, WEIGHT_GRIDS
 from .counts import LayerCounts
-from .network import FLOAT_BITS, Network, stored_bits, wire_bits
+from .network_info import FLOAT_BITS, NetworkInfo, stored_bits, wire_bits
 
 CONSTANT_BITS = 32  # of a constant of a neuron, and of a potential
 TABLE_LEVELS = 16  # codes of a state, at most, that are found by comparing; beyond it is scaled
@@ -71,7 +71,7 @@ class Work:
     activations: float
 
 
-def work(layer: LayerCounts, network: Network) -> Work:
+def work(layer: LayerCounts, network: NetworkInfo) -> Work:
     """What a layer of those widths does, with the spikes that were counted."""
     steps, passes = (layer.steps, layer.passes) if network.spiking else (1, 1)
     dense = network.flow == "dense" or layer.still
@@ -104,22 +104,22 @@ def work(layer: LayerCounts, network: Network) -> Work:
     )
 
 
-def sum_bits(layer: LayerCounts, network: Network) -> int:
+def sum_bits(layer: LayerCounts, network: NetworkInfo) -> int:
     """Bits of an integer that holds every sum of the layer, from its fan-in and the widths alone."""
     bits = network.weight_bits or layer.weight_bits
     return (layer.terms * _largest(layer, network) * -WEIGHT_GRIDS[bits].low).bit_length() + 1
 
 
-def _largest(layer: LayerCounts, network: Network) -> int:
+def _largest(layer: LayerCounts, network: NetworkInfo) -> int:
     """The largest value that meets a weight."""
     return layer.gathered * (PIXEL if layer.pixels else (1 << network.activation_bits) - 1)
 
 
-def _state_bits(layer: LayerCounts, network: Network) -> float:
+def _state_bits(layer: LayerCounts, network: NetworkInfo) -> float:
     return network.state_bits or layer.state_bits
 
 
-def _synaptic(layer: LayerCounts, network: Network, count: float, sums: int) -> tuple[Operation, ...]:
+def _synaptic(layer: LayerCounts, network: NetworkInfo, count: float, sums: int) -> tuple[Operation, ...]:
     largest, floating = _largest(layer, network), network.floating
     add = Operation("add", count, sums, floating)
     if largest == 1:
@@ -138,7 +138,7 @@ def _decided(decisions: float) -> tuple[Operation, ...]:
     )
 
 
-def _levels(network: Network, state: float) -> int:
+def _levels(network: NetworkInfo, state: float) -> int:
     """What a neuron tells apart when it stores a code, or an ANN when it makes an activation."""
     if not network.spiking:
         return 1 << network.activation_bits
@@ -146,7 +146,7 @@ def _levels(network: Network, state: float) -> int:
     return grid.high - grid.low + 1
 
 
-def _constants(network: Network, state: float) -> int:
+def _constants(network: NetworkInfo, state: float) -> int:
     """Constants of a channel: per code a remainder and an edge (one of them the threshold); scaled: two factors, an
     offset of twice the width, a threshold. An ANN has edges, or a factor and an offset; fp32 a bias."""
     if network.floating:
@@ -157,7 +157,7 @@ def _constants(network: Network, state: float) -> int:
     return 2 * levels if network.spiking else levels - 1
 
 
-def _neurons(network: Network, state: float, updates: float) -> tuple[Operation, ...]:
+def _neurons(network: NetworkInfo, state: float, updates: float) -> tuple[Operation, ...]:
     """Arithmetic of the neurons; a comparison is an addition.
 
     fp32: leak, integrate, compare. Integers: integrate, compare with threshold and edges; or leak and store by one

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..integer.graph import Graph, Shape
 from .arena import Arena, Region
-from .cells import padded
+from .connection_plan import UnplacedLayer, counts_of, plan_connection, too_large, words_of
+from .neuron_plan import padded
 from .plan import (
     DENSE,
     IDENTITY,
@@ -18,7 +19,6 @@ from .plan import (
     NetworkPlan,
     ScratchPlan,
 )
-from .synapses import Synapses, counts_of, plan_connection, too_large, words_of
 
 _INT32 = (1 << 31) - 1
 _RUN_BYTES = 12  # of a spq_run, and of a spq_line
@@ -29,7 +29,7 @@ def plan_network(
     graph: Graph,
     guard: int = 0,
     body: Body = Body.PORTABLE,
-    synapses: tuple[Synapses, ...] | None = None,
+    synapses: tuple[UnplacedLayer, ...] | None = None,
     streams: bool = False,
     event: int = 4,
 ) -> NetworkPlan:
@@ -76,7 +76,7 @@ def plan_network(
     )
 
 
-def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Synapses, ...]:
+def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[UnplacedLayer, ...]:
     """The layers of a graph, without their places.
 
     Args:
@@ -91,7 +91,7 @@ def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Synaps
     return tuple(parts)
 
 
-def layer_of_most(graph: Graph, parts: tuple[Synapses, ...]) -> str:
+def layer_of_most(graph: Graph, parts: tuple[UnplacedLayer, ...]) -> str:
     """The name of the layer that takes most of an arena."""
 
     def need(connection: ConnectionPlan) -> int:
@@ -102,7 +102,7 @@ def layer_of_most(graph: Graph, parts: tuple[Synapses, ...]) -> str:
     return max(needs)[1]
 
 
-def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Region]:
+def _states(arena: Arena, parts: tuple[UnplacedLayer, ...], shared: bool) -> list[Region]:
     sizes = [part.connection.words * 4 * part.neuron.bits for part in parts if part.neuron]
     if not shared:
         return [arena.take(size) for size in sizes]
@@ -110,7 +110,7 @@ def _states(arena: Arena, parts: tuple[Synapses, ...], shared: bool) -> list[Reg
     return [Region(place.offset, size) for size in sizes]
 
 
-def _spikes(arena: Arena, parts: tuple[Synapses, ...], steps: int) -> list[Region]:
+def _spikes(arena: Arena, parts: tuple[UnplacedLayer, ...], steps: int) -> list[Region]:
     """Where the spikes of each layer lie: a place is taken again when no layer needs what is there; two are enough but
     where shortcuts take spikes later."""
     needed = [i + 1 for i in range(len(parts))]  # the last layer that takes those of layer i
@@ -131,13 +131,13 @@ def _spikes(arena: Arena, parts: tuple[Synapses, ...], steps: int) -> list[Regio
     return [places[place] for place in chosen]
 
 
-def _beside(parts: tuple[Synapses, ...]) -> list[ConnectionPlan]:
+def _beside(parts: tuple[UnplacedLayer, ...]) -> list[ConnectionPlan]:
     """The connections of shortcuts that have sums of their own."""
     shortcuts = (part.shortcut for part in parts if part.shortcut is not None)
     return [shortcut.connection for shortcut in shortcuts if shortcut.connection.form != IDENTITY]
 
 
-def _scratch(arena: Arena, parts: tuple[Synapses, ...], event: int) -> ScratchPlan:
+def _scratch(arena: Arena, parts: tuple[UnplacedLayer, ...], event: int) -> ScratchPlan:
     everything, beside = [part.connection for part in parts], _beside(parts)
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
     starts = (

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, RunError
+from ..integer.compare import Trace
 from ..integer.graph import Graph, Shape
 from ..integer.memory import installed_memory, refuse_beyond_memory
+from ..integer.neuron import Int32, Int64
 from ..integer.reference import check_count, check_images
 from ..integer.stream import Stream, longest
-from ..integer.verify import Trace
-from ..quant.fold import Int32, Int64
-from .build import library
 from .layout import layer_of_most, plan_network, plan_synapses
-from .placed import Placed, address
+from .library import library
+from .loaded_plan import LoadedPlan, address
+from .native_stepper import NativeStepper
 from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
-from .stepper import NativeStepper
 from .structs import CNetwork, CTrace
 
 UInt8 = NDArray[np.uint8]
@@ -73,7 +73,7 @@ class NativeProgram:
         self._synapses = plan_synapses(graph, self.body)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
         refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._synapses))
-        self.images = Placed(self.plan)
+        self.images = LoadedPlan(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
         self.longest = longest(graph)  # sequence whose logits are proven to fit
@@ -244,12 +244,12 @@ class NativeProgram:
                 placed.give_back(arena)
         _check(code)
 
-    def frames(self) -> Placed:
+    def frames(self) -> LoadedPlan:
         """The network laid out for frames that come one by one."""
         with self._lock:
             if self._frames is None:
                 plan = plan_network(self.graph, self._guard, self.body, self._synapses, streams=True)
-                self._frames = Placed(plan, self.images.network.arrays)
+                self._frames = LoadedPlan(plan, self.images.network.arrays)
             return self._frames
 
     def _most_threads(self) -> int:

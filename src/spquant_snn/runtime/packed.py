@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..integer.graph import Layer
-from ..quant.fold import Neuron, Table
+from ..integer.neuron import Neuron, TableStore
 from .plan import PackedPlan
 
 Int32 = NDArray[np.int32]
@@ -111,7 +111,7 @@ def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
 def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:
     """Bits of the lanes, and constants [units, 2 * levels - 1, lanes / 2]; (0, None) where no lanes decide alike."""
     store, zero = neuron.store, -neuron.low
-    if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero" or store.decay[zero].any():
+    if not isinstance(store, TableStore) or len(store.decay) > 4 or neuron.reset != "zero" or store.decay[zero].any():
         return 0, None
     if (store.edges[1:] < store.edges[:-1]).any():
         return 0, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..quant.fold import Neuron, Table
+from ..integer.neuron import Neuron, TableStore
 from .plan import LANES, WORDS, SlicesPlan
 
 Int32 = NDArray[np.int32]
@@ -117,7 +117,7 @@ def neuron_planes(
         joined: [C] what a spike adds to the sum of its channel, of a shortcut that is an identity; None without.
     """
     store = neuron.store
-    if not isinstance(store, Table) or len(store.decay) > 4 or neuron.reset != "zero":
+    if not isinstance(store, TableStore) or len(store.decay) > 4 or neuron.reset != "zero":
         return None
     decay = np.zeros((4, len(reach)), np.int64)
     decay[: len(store.decay)] = store.decay

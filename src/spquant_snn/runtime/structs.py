@@ -130,7 +130,7 @@ class CTrace(Structure):
     ]
 
 
-class Network:
+class CPlan:
     """A plan as C sees it; what the pointers point to lives as long as this object.
 
     Args:

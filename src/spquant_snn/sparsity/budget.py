@@ -29,13 +29,13 @@ from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .gates import ChannelGate, channel_gates
-from .partners import partners
+from .tied_layers import partners
 
 _STRENGTH = 4.0
 
 
 @dataclass(frozen=True)
-class Work:
+class LayerOps:
     """What one layer does for one image.
 
     Args:
@@ -73,7 +73,7 @@ class Work:
         return float(used.sum(dtype=torch.float64)) / (used.shape[0] * self.taps)
 
 
-def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
+def layer_work(network: SpikingNetwork, still: bool = True) -> list[LayerOps]:
     """The work of each layer, the readout last.
 
     Args:
@@ -89,12 +89,12 @@ def layer_work(network: SpikingNetwork, still: bool = True) -> list[Work]:
         flat = shape[1:] if len(shape) == 3 else (1, 1)
         usage = _usage(synapse, shape) if synapse.convolves else torch.ones(flat, dtype=torch.float32)
         before = i - 1 if i else None
-        work.append(Work(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups, before, before, i))
+        work.append(LayerOps(stage.name, steps, inputs, len(synapse.weight), usage / synapse.groups, before, before, i))
         shape = network.shapes[i] if i < len(network.hidden) else ()
     return work
 
 
-def shortcut_work(network: SpikingNetwork) -> list[Work]:
+def shortcut_work(network: SpikingNetwork) -> list[LayerOps]:
     """The work of each shortcut, whose inputs are taken to be as dense as those of the layer behind its source."""
     work = []
     for i, stage in enumerate(network.hidden):
@@ -106,7 +106,7 @@ def shortcut_work(network: SpikingNetwork) -> list[Work]:
         alone = stage.shortcut.identity
         inputs = 1 if alone else shape[0]
         work.append(
-            Work(
+            LayerOps(
                 stage.shortcut.name,
                 steps,
                 inputs,
@@ -120,7 +120,7 @@ def shortcut_work(network: SpikingNetwork) -> list[Work]:
     return work
 
 
-def operations(work: Sequence[Work], densities: Sequence[Any], opened: Sequence[Any]) -> list[Any]:
+def operations(work: Sequence[LayerOps], densities: Sequence[Any], opened: Sequence[Any]) -> list[Any]:
     """Operations of each layer for one image.
 
     Args:
@@ -268,7 +268,7 @@ def _usage(synapse: Synapse, shape: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def measure_density(network: SpikingNetwork, work: Sequence[Work], index: int, spikes: Tensor) -> float:
+def measure_density(network: SpikingNetwork, work: Sequence[LayerOps], index: int, spikes: Tensor) -> float:
     """The density of the input of the layer behind layer ``index``, whose spikes are [T, N, ...]: among channels that
     are open, or expected to be."""
     gate, after = network.hidden[index].gate, cast(Stage, network.stages[index + 1])

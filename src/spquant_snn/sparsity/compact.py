@@ -15,14 +15,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..quant.config import QuantConfig
+from ..integer.grids import FLOAT
 from ..quant.finite import check_finite
-from ..quant.grids import FLOAT
 from ..quant.network import SpikingNetwork
+from ..quant.quant_config import QuantConfig
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import integer_codes, weight_quantizer
-from .blocks import BlockSkipping
+from .block_skipping import BlockSkipping
 
 
 def compact(network: SpikingNetwork) -> SpikingNetwork:

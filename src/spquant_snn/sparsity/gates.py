@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Gate, Stage
-from .partners import partners
+from .tied_layers import partners
 
 _STRETCH = (-0.1, 1.1)  # ends of the interval that is clipped to 0 .. 1, as published
 _START = 3.0  # of the parameters: all but one in a hundred open

@@ -33,10 +33,10 @@ from torch import Tensor
 from ..quant.network import SpikingNetwork
 from .budget import Budget, layer_work, measure_density, operations, shortcut_work
 from .choices import close, magnitude_scores, random_scores, rank
-from .cut import CutTraining
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
 from .rates import rate_penalty, synops_penalty
+from .skip_threshold import CutTraining
 
 _BEGIN, _END = 0.2, 0.6  # of the epochs
 _RISE = 0.2  # of the epochs, in which the weight of the penalties on rates rises

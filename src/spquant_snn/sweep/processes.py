@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunError
-from .places import Place, Standing
+from .status import PointRun, Status
 
-Command = Callable[[Place, Standing], Sequence[str]]
+Command = Callable[[PointRun, Status], Sequence[str]]
 Tell = Callable[[str], None]
 
 _POLL = 0.1  # seconds
@@ -28,7 +28,7 @@ _GRACE = 20.0  # seconds for a process that is asked to stop; queues give 30 in 
 
 @dataclass(frozen=True)
 class _Training:
-    place: Place
+    place: PointRun
     process: subprocess.Popen[bytes]
     began: float
     said: int  # bytes that were in its log before
@@ -53,7 +53,7 @@ class _Training:
         return f"exit code {code}: {last.removeprefix('spquant: ')}"
 
 
-def train_all(places: Sequence[Place], command: Command, jobs: int, tell: Tell) -> tuple[Place, ...]:
+def train_all(places: Sequence[PointRun], command: Command, jobs: int, tell: Tell) -> tuple[PointRun, ...]:
     """Train what is not finished, some points at a time; returns those that failed.
 
     Stopped by Ctrl-C or SIGTERM it asks its processes to stop and waits for them; a second time kills them.
@@ -67,7 +67,7 @@ def train_all(places: Sequence[Place], command: Command, jobs: int, tell: Tell) 
         RunError: a folder cannot be written or locked, or the system has no such locks.
         KeyboardInterrupt: it was stopped.
     """
-    waiting, running, failed, busy = list(places), list[_Training](), list[Place](), set[str]()
+    waiting, running, failed, busy = list(places), list[_Training](), list[PointRun](), set[str]()
     with _stopped_by_sigterm():
         try:
             while waiting or running:
@@ -92,7 +92,7 @@ def train_all(places: Sequence[Place], command: Command, jobs: int, tell: Tell) 
     return tuple(failed)
 
 
-def _start(place: Place, command: Command, lock: int, tell: Tell) -> list[_Training]:
+def _start(place: PointRun, command: Command, lock: int, tell: Tell) -> list[_Training]:
     """Start a point whose lock is held; nothing, if it is finished."""
     standing = place.standing()
     if standing == "finished":

@@ -23,10 +23,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import FileFormatError, RunError
-from ..fields import Fields
-from ..files import replace_file
-from ..reading import Flaw, guarded, read_bytes
-from ..texts import parse_object, short
+from ..io.fields import Fields
+from ..io.reading import Flaw, guarded, read_bytes
+from ..io.texts import parse_object, short
+from ..io.writing import replace_file
 from .distributed import ALONE, World
 
 _VERSION = 1

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConfigError, RunError
-from ..files import replace_file
-from ..quant.config import QuantConfig
-from ..reading import Flaw, guarded, read_bytes
+from ..io.reading import Flaw, guarded, read_bytes
+from ..io.texts import parse_toml, short
+from ..io.writing import replace_file
+from ..quant.quant_config import QuantConfig
 from ..sparsity.goals import CHOICES, Goals
-from ..texts import parse_toml, short
 
 CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name

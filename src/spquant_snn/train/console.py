@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..output import visible
-from ..terminal import to_stdout
+from ..io.output import visible
+from ..io.terminal import to_stdout
 from .metrics import LayerActivity, Metrics
 
 

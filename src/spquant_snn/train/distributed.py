@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, RunError, SpQuantError
-from ..quant.sharing import Share, assign
+from ..quant.sharded_batch import BatchShard, assign
 
 T = TypeVar("T")
 _PATIENCE = 300  # seconds for all to come
@@ -168,7 +168,7 @@ class World:
 ALONE = World()
 
 
-class _Share(Share):
+class _Share(BatchShard):
     def add(self, x: Tensor) -> Tensor:
         return _add(x)
 

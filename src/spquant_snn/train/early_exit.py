@@ -22,7 +22,7 @@ GIVEN_UP = (0.0, 0.5, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class ExitCurve:
     """How the answers to N images come about over T steps.
 
     Args:
@@ -125,7 +125,7 @@ def measure_early_exit(
 
 
 @torch.no_grad()
-def follow(network: SpikingNetwork, data: Labelled, batch_size: int = 500) -> Course:
+def follow(network: SpikingNetwork, data: Labelled, batch_size: int = 500) -> ExitCurve:
     """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
 
     Raises:
@@ -146,10 +146,10 @@ def follow(network: SpikingNetwork, data: Labelled, batch_size: int = 500) -> Co
         first, second = sums.topk(2, dim=2).values.unbind(2)
         right.append((sums.argmax(2) == data.labels[part].to(device)).cpu())
         lead.append((first - second).cummax(0).values.cpu())
-    return Course(torch.cat(right, 1), torch.cat(lead, 1))
+    return ExitCurve(torch.cat(right, 1), torch.cat(lead, 1))
 
 
-def choose_margin(course: Course, given_up: float = 0.0) -> int:
+def choose_margin(course: ExitCurve, given_up: float = 0.0) -> int:
     """The lowest margin from which on accuracy never lies more than ``given_up`` points below that of all steps.
 
     Raises:

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from ..errors import FileFormatError, RunError
-from ..fields import Fields
+from ..io.fields import Fields
+from ..io.reading import guarded
 from ..nn.lif import LIF
 from ..nn.models import build_model
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
-from ..reading import guarded
-from ..sparsity.blocks import insert_skipping
+from ..sparsity.block_skipping import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights, weights_size

@@ -16,18 +16,18 @@ from torch import nn
 from ..data import Augment, Labelled, as_inputs
 from ..quant.network import SpikingNetwork
 from ..quant.weight import WeightQuantizer
-from ..sparsity.blocks import skipping_stages
-from ..sparsity.cut import PREDICTOR_RATE
+from ..sparsity.block_skipping import skipping_stages
 from ..sparsity.gates import channel_gates
+from ..sparsity.skip_threshold import PREDICTOR_RATE
 from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
-from .course import Course, diverged
 from .device import placed
 from .distributed import ALONE, World
-from .memory import PeakMemory, per_image
+from .epoch_meter import EpochMeter, diverged
 from .metrics import Metrics, measure
+from .peak_memory import PeakMemory, per_image
 from .statistics import measure_statistics
 from .step import Step
 
@@ -74,7 +74,7 @@ def fit(
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
-        course = Course(epoch, progress.epochs, config, world, display)
+        course = EpochMeter(epoch, progress.epochs, config, world, display)
         display.begin(epoch, steps)
         order = torch.randperm(len(train), generator=draw).to(train.images.device)
         for step, chosen in enumerate(torch.tensor_split(order, steps)):
@@ -137,7 +137,7 @@ def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.
     return optimizer
 
 
-def _widen(network: SpikingNetwork, course: Course, compute: Step, display: Display) -> None:
+def _widen(network: SpikingNetwork, course: EpochMeter, compute: Step, display: Display) -> None:
     """Take four bytes for the sums of layers where two were too few, if the last step that was read says so."""
     for name in network.widen(course.largest):
         display.say(f"sums of layer {name!r} pass what two bytes hold: from now on in four, slower")

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError, FileFormatError, RunError
-from ..fields import Fields
-from ..files import replace_file
-from ..reading import Flaw, guarded, read_bytes
-from ..texts import parse_object
+from ..io.fields import Fields
+from ..io.reading import Flaw, guarded, read_bytes
+from ..io.texts import parse_object
+from ..io.writing import replace_file
 from .config import TrainConfig, save_config
 from .fingerprint import Print, config_print, departures_from
 from .metrics import Metrics

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..grid import Grid
+from ..text_table import TextTable
 from .axes import Scale, frame, percent, short
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
@@ -41,7 +41,7 @@ def area_chart(title: str, here: Sequence[float], there: Sequence[float], names:
         add(group, "line", kind="guide", x1=x.start, x2=x.end, y1=y(share), y2=y(share))
         for i, value in enumerate((a, b)):
             add(group, "circle", kind=f"dot s{i}", cx=x(value), cy=y(share), r=3.5)
-    table = Grid(f"{title}: {x_name} that a share of the neurons does not exceed", ("share",), names, tuple(rows))
+    table = TextTable(f"{title}: {x_name} that a share of the neurons does not exceed", ("share",), names, tuple(rows))
     return Chart(title, written(svg), table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from ..grid import Grid
+from ..text_table import TextTable
 from .axes import Form, Scale, percent, short, ticks
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, written
 
@@ -40,7 +40,7 @@ def histogram(title: str, codes: Sequence[int], shares: Sequence[float], x_name:
     add(svg, "text", y_name, kind="name over", x=0, y=11)
     add(svg, "text", x_name, kind="name", x=WIDTH, y=y.start + 31, text_anchor="end")
     rows = tuple((str(code), percent(share)) for code, share in zip(codes, shares, strict=True))
-    return Chart(title, written(svg), Grid(f"{title}: {y_name}", (x_name,), ("share",), rows))
+    return Chart(title, written(svg), TextTable(f"{title}: {y_name}", (x_name,), ("share",), rows))
 
 
 def nested_bars(
@@ -94,5 +94,7 @@ def _key(svg: Element, parts: Sequence[str], kind: str) -> None:
 
 def _table(
     title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form
-) -> Grid:
-    return Grid(f"{title}, {unit}", ("",), tuple(parts), tuple((name, *map(form, values)) for name, values in rows))
+) -> TextTable:
+    return TextTable(
+        f"{title}, {unit}", ("",), tuple(parts), tuple((name, *map(form, values)) for name, values in rows)
+    )

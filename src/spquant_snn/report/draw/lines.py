@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..grid import Grid
+from ..text_table import TextTable
 from .axes import Form, Scale, frame, padded, short, spread
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
@@ -73,4 +73,6 @@ def line_chart(
         for i, line in enumerate(named):
             add(group, "circle", kind=f"dot s{i % _LOOKS}", cx=x(a), cy=y(line.values[k]), r=3.5)
     rows = tuple((short(a), *(form(line.values[k]) for line in series)) for k, a in enumerate(xs))
-    return Chart(title, written(svg), Grid(f"{title}: {y_name}", (x_name,), tuple(line.name for line in series), rows))
+    return Chart(
+        title, written(svg), TextTable(f"{title}: {y_name}", (x_name,), tuple(line.name for line in series), rows)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..grid import Grid
+from ..text_table import TextTable
 from .axes import Form, Scale, padded, short
 from .svg import CHARACTER, WIDTH, Chart, add, canvas, mark, shape, written
 
@@ -43,7 +43,9 @@ def range_chart(
             group = mark(svg, f"{name}, {cases[which]}: {form(value)} {unit}")
             add(group, "circle", kind="hit", cx=x(value), cy=y + shift, r=10)
             shape(group, which, x(value), y + shift, f"form s{which}")
-    table = Grid(f"{title}, {unit}", ("",), tuple(cases), tuple((name, *map(form, values)) for name, values in rows))
+    table = TextTable(
+        f"{title}, {unit}", ("",), tuple(cases), tuple((name, *map(form, values)) for name, values in rows)
+    )
     return Chart(title, written(svg), table)
 
 

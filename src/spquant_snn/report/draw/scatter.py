@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from ..grid import Grid
+from ..text_table import TextTable
 from .axes import Form, Scale, frame, padded, short
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
@@ -71,7 +71,7 @@ def scatter_chart(
         (spot.name, x_form(spot.x), y_form(spot.y), f"{spot.error:.2f}", "yes" if i in front else "")
         for i, spot in enumerate(spots)
     )
-    return Chart(title, written(svg), Grid(title, ("",), (x_name, y_name, "standard error", "on the front"), rows))
+    return Chart(title, written(svg), TextTable(title, ("",), (x_name, y_name, "standard error", "on the front"), rows))
 
 
 def _name(svg: Element, name: str, place: tuple[float, float], box: Box | None, best: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from ..grid import Grid
+from ..text_table import TextTable
 
 WIDTH = 400  # of every chart, in units that are pixels on a telephone's screen
 TOP = 24  # a line above the plot: the name of its axis, or what the mark that is looked at says
@@ -35,7 +35,7 @@ class Chart:
 
     title: str
     svg: str
-    table: Grid
+    table: TextTable
 
 
 def canvas(title: str, height: float) -> Element:

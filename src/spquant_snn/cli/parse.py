@@ -1,0 +1,64 @@
+"""From the words of a command line to what is to be done; nothing is done here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial, wraps
+from typing import Any, TextIO, cast
+
+import tyro
+
+from ..errors import ConfigError
+from ..io.output import Outlet, lines, styled
+
+Action = Callable[[], int]
+
+
+def later(command: Callable[..., int]) -> Callable[..., Action]:
+    """A command that, called, only says what it would do: of the same arguments."""
+
+    @wraps(command)
+    def bind(*args: Any, **options: Any) -> Action:
+        return partial(command, *args, **options)
+
+    return bind
+
+
+def parse(commands: Mapping[str, Callable[..., int]], arguments: Sequence[str]) -> Action:
+    """What a command line asks for; of one that cannot be understood, or asks for help, its exit code.
+
+    Raises:
+        ConfigError: an argument is empty, or holds what no argument can hold.
+    """
+    _refuse_empty(arguments)
+    clean = lines if any("\x1b" in argument for argument in arguments) else styled  # no colours but the parser's own
+    out, err = Outlet(sys.stdout, clean), Outlet(sys.stderr, clean, lossy=True)
+    try:
+        with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
+            action: Action = tyro.extras.subcommand_cli_from_dict(
+                {name: later(command) for name, command in commands.items()},
+                prog="spquant",
+                description="Spiking networks of a few bits, from training to exact integers.",
+                args=list(arguments),
+            )
+            return action
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 2
+        return lambda: code
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse empty texts, which a shell makes of variables that are not set, and which a path would take for the
+    current folder."""
+    option = ""
+    for argument in arguments:
+        name, assigned, value = argument.partition("=")
+        flag = name.startswith("--") and bool(assigned)
+        if not argument or (flag and not value):
+            where = f"{name if flag else option} is empty" if flag or option else "an argument is empty"
+            raise ConfigError(f"{where}: give a value, or leave it out")
+        if "\0" in argument:
+            raise ConfigError(f"{argument!r} holds a character of number 0, which no path can hold: leave it out")
+        option = name if argument.startswith("--") and not assigned else ""

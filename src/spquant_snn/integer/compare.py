@@ -1,0 +1,141 @@
+"""Verification: two backends on the same images, compared in every spike, every stored code and every logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import reference
+from .graph import Graph
+
+
+@dataclass
+class Trace:
+    """What a backend computed on a batch: per layer the spikes and the stored codes [T, N, ...], and the logits [N,
+    classes]."""
+
+    layers: list[tuple[str, NDArray[np.bool_], NDArray[np.integer[Any]]]] = field(default_factory=list)
+    logits: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+    def add(self, name: str, spikes: NDArray[Any], codes: NDArray[Any]) -> None:
+        self.layers.append((name, spikes != 0, codes))
+
+
+Tracer = Callable[[NDArray[np.uint8]], Trace]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where two backends part.
+
+    Args:
+        layer: its name, or "logits".
+        what: "spike", "code" or "logit".
+        timestep: None for logits, which are sums over time.
+        index: of the image in the whole set, then of the neuron or class.
+        expected, found: the values of the first and of the second backend.
+    """
+
+    layer: str
+    what: str
+    timestep: int | None
+    index: tuple[int, ...]
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        when = "" if self.timestep is None else f", time step {self.timestep}"
+        where = ", ".join(map(str, self.index[1:]))
+        values = f"expected {self.expected}, found {self.found}"
+        return f"{self.what} of layer {self.layer!r}{when}, image {self.index[0]}, at ({where}): {values}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How much was compared, and the first difference if there is one."""
+
+    images: int
+    spikes: int
+    codes: int
+    logits: int
+    difference: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        return self.difference is None
+
+    def __str__(self) -> str:
+        if self.difference is not None:
+            return f"different: {self.difference}"
+        compared = f"{self.spikes:,} spikes, {self.codes:,} stored codes, {self.logits:,} logits"
+        return f"equal on {self.images:,} images: {compared}"
+
+
+def reference_trace(graph: Graph, images: NDArray[np.uint8]) -> Trace:
+    """What the reference computes."""
+    trace = Trace()
+    trace.logits = reference.run(graph, images, trace.add)
+    return trace
+
+
+def compare_backends(
+    expected: Tracer,
+    found: Tracer,
+    images: NDArray[np.uint8],
+    batch: int = 250,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Verdict:
+    """Compare two backends, batch by batch, up to the first difference.
+
+    Args:
+        expected, found: the two backends, functions from uint8 images to a Trace.
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        progress: called with the number of images done.
+    """
+    spikes = codes = logits = 0
+    axis = images.ndim - 4
+    count = images.shape[axis]
+    for start in range(0, count, batch):
+        part = images.take(range(start, min(start + batch, count)), axis)
+        first, second = expected(part), found(part)
+        difference = first_difference(first, second, start)
+        spikes += sum(layer[1].size for layer in first.layers)
+        codes += sum(layer[2].size for layer in first.layers)
+        logits += first.logits.size
+        if difference is not None:
+            return Verdict(start + part.shape[axis], spikes, codes, logits, difference)
+        progress(start + part.shape[axis])
+    return Verdict(count, spikes, codes, logits, None)
+
+
+def first_difference(expected: Trace, found: Trace, offset: int = 0) -> Difference | None:
+    """The first difference of two traces, in the order of computation; image indices count from ``offset``."""
+    for (name, spikes, codes), (_, other_spikes, other_codes) in zip(expected.layers, found.layers, strict=True):
+        places = [
+            (place, what, a, b)
+            for what, a, b in (("spike", spikes, other_spikes), ("code", codes, other_codes))
+            if (place := _first(a, b)) is not None
+        ]
+        if places:
+            place, what, a, b = min(places, key=lambda found: found[0][0])  # the earlier step; within one, the spike
+            timestep, image, *rest = place
+            return Difference(name, what, timestep, (image + offset, *rest), int(a[place]), int(b[place]))
+    place = _first(expected.logits, found.logits)
+    if place is None:
+        return None
+    image, *rest = place
+    return Difference(
+        "logits", "logit", None, (image + offset, *rest), int(expected.logits[place]), int(found.logits[place])
+    )
+
+
+def _first(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, ...] | None:
+    if a.shape != b.shape:
+        raise ValueError(f"traces of different shapes, {a.shape} and {b.shape}, cannot be compared")
+    if np.array_equal(a, b):
+        return None
+    return tuple(int(i) for i in np.argwhere(a != b)[0])

@@ -1,0 +1,106 @@
+"""Writing files so that no reader ever meets half of one: beside the target first, then renamed over it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import ConfigError, RunError
+
+_NEAR = 4096  # bytes
+
+
+def folder_named(name: str, path: str | os.PathLike[str] | None) -> Path | None:
+    """A path that a user gives as ``name``, if any; an empty one would be the current folder.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    if path is None:
+        return None
+    if not os.fspath(path):
+        raise ConfigError(f"{name} is empty: give a folder, or leave it out")
+    return Path(path)
+
+
+def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: bool = True) -> None:
+    """Write ``data`` as the whole content of a file: text as UTF-8, in which surrogates, as names of files may hold
+    them, are escaped.
+
+    Args:
+        make_folders: make the folders that are missing, instead of refusing.
+
+    Raises:
+        RunError: the file cannot be written; what stood there before is untouched.
+    """
+    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    write_file(path, lambda beside: beside.write_bytes(content), make_folders)
+
+
+def refuse_other(path: str | os.PathLike[str], mark: bytes, what: str) -> None:
+    """Refuse to write over a file of another kind, which may be somebody's own; one that is empty holds nothing.
+
+    Args:
+        mark: bytes near the beginning by which the kind is known.
+        what: its name.
+
+    Raises:
+        RunError: it is of another kind, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_NEAR)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise RunError(f"{os.fspath(path)} cannot be written ({reason}): choose another name") from None
+    if start and mark not in start:
+        raise RunError(f"{os.fspath(path)} is there and is not {what}, so it is kept: choose another name")
+
+
+def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], make_folders: bool = True) -> None:
+    """Let ``write`` make a file of another name in the same folder, then rename it to ``path``.
+
+    Args:
+        make_folders: as for ``replace_file``.
+
+    Raises:
+        RunError: as ``replace_file``.
+    """
+    beside = None
+    try:
+        target = Path(os.path.realpath(path))  # through a link, not instead of it
+        if target.exists() and not target.is_file():
+            raise RunError(f"{os.fspath(path)} cannot be written, it is not a file: choose another name")
+        if make_folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{secrets.token_hex(6)}.part")
+        write(beside)
+        _sync(beside, os.O_RDWR)  # some systems sync only what could be written
+        beside.replace(target)
+        with suppress(OSError):  # not every system can open a folder
+            _sync(target.parent, os.O_RDONLY)
+    except RunError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        reason = (error.strerror if isinstance(error, OSError) else None) or (str(error) or "failed").splitlines()[0]
+        raise RunError(
+            f"{os.fspath(path)} cannot be written ({reason}): make room, or choose a folder that can be written"
+        ) from error
+    finally:
+        if beside is not None:
+            with suppress(OSError):
+                beside.unlink()  # only there if something went wrong
+
+
+def _sync(path: Path, mode: int) -> None:
+    """Have the system put a file or a folder's list of files on the disk, so that it lasts through a power cut."""
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

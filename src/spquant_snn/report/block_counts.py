@@ -1,0 +1,134 @@
+"""Blocks of neurons that are skipped, counted: what gates leave out, and what a bound proves away.
+
+As in ``fanout``, a convolution is counted at all positions of its output before a sum-pool; those of a skipped block
+are the ones that no computed block adds up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..integer.block_gate import BLOCK, blocks_of
+from ..integer.graph import PIXEL, Connection, Layer, Shape
+from ..integer.neuron import Int32, Int64
+from ..integer.reference import active_inputs, computed_blocks, connect, pooled
+from ..integer.silent_blocks import quiet_inputs
+
+_LARGEST = BLOCK  # synapses of an input in a block, at most, at one position
+
+
+@dataclass
+class Skipped:
+    """Sums over images and steps.
+
+    Args:
+        decisions: of gates.
+        updates: of neurons, that gates leave out.
+        dense, done, effective, folded: synaptic operations that gates leave out.
+        quiet: dense operations of blocks that meet so few inputs that they cannot matter.
+    """
+
+    decisions: int = 0
+    updates: int = 0
+    dense: int = 0
+    done: int = 0
+    effective: int = 0
+    folded: int = 0
+    quiet: int = 0
+
+
+class BlockCounter:
+    """Counts the blocks of one layer that are skipped.
+
+    Args:
+        layer: with its neurons.
+        shape: of its input.
+        pixels: its input is the image.
+    """
+
+    def __init__(self, layer: Layer, shape: Shape, pixels: bool) -> None:
+        self.layer, self.shape = layer, shape
+        self.counted = Skipped()
+        quiet = quiet_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
+        self._quiet = None if quiet is None else quiet.astype(np.int64)
+
+    def add(self, inputs: NDArray[np.integer], codes: NDArray[np.integer] | None) -> None:
+        """Add steps.
+
+        Args:
+            inputs: [N, ...] of the layer.
+            codes: [N, C, ...] that its neurons store before the step; only a gate asks for them.
+        """
+        gate, connection = self.layer.gate, self.layer.connection
+        if self._quiet is None and gate is None:
+            return
+        active = active_inputs(connection, inputs.astype(np.int32))
+        shape = (-1, *[1] * (active.ndim - 2))
+        held = np.zeros((len(active), blocks_of(len(connection.codes)), *active.shape[2:]), np.bool_)
+        if gate is not None and codes is not None:
+            held = ~computed_blocks(gate, active, codes.astype(np.int32))
+            self._add_held(held, inputs, active)
+        if self._quiet is not None:
+            quiet = (active <= self._quiet.reshape(shape)) & ~held
+            self.counted.quiet += int((self._positions(quiet) * self._dense).sum())
+
+    def _add_held(self, held: NDArray[np.bool_], inputs: NDArray[np.integer], active: Int32) -> None:
+        counted, connection = self.counted, self.layer.connection
+        sizes = self._sizes.reshape(-1, *[1] * (held.ndim - 2))
+        counted.decisions += held.size
+        counted.updates += int((held * sizes).sum())
+        positions = self._positions(held)
+        counted.dense += int((positions * self._dense).sum())
+        counted.folded += int((held * sizes * active.astype(np.int64)).sum())
+        met = (pooled(connection, inputs.astype(np.int32)) != 0).astype(np.int32)
+        for name, kernel in (("done", self._all), ("effective", self._nonzero)):
+            reached = connect(kernel, met, _LARGEST)
+            setattr(counted, name, getattr(counted, name) + int((positions * reached.astype(np.int64)).sum()))
+
+    def _positions(self, skipped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """[N, B, H, W] the positions before a sum-pool that only skipped blocks [N, B, H', W'] add up."""
+        pool = self.layer.connection.sum_pool
+        if pool is None:
+            return skipped
+        added, needed = np.zeros((2, *skipped.shape[:2], *self._dense.shape[1:]), np.bool_)
+        height, width = (pool.stride * (size - 1) + 1 for size in skipped.shape[2:])
+        for y in range(pool.kernel):
+            for x in range(pool.kernel):
+                place = (..., slice(y, y + height, pool.stride), slice(x, x + width, pool.stride))
+                added[place] = True
+                needed[place] |= ~skipped
+        only: NDArray[np.bool_] = added & ~needed
+        return only
+
+    @property
+    def _sizes(self) -> Int64:
+        """[B] channels of each block."""
+        channels = len(self.layer.connection.codes)
+        return np.minimum(BLOCK, channels - BLOCK * np.arange(blocks_of(channels), dtype=np.int64))
+
+    @cached_property
+    def _all(self) -> Connection:
+        return self._synapses(np.ones_like(self.layer.connection.codes))
+
+    @cached_property
+    def _nonzero(self) -> Connection:
+        return self._synapses((self.layer.connection.codes != 0).astype(np.int8))
+
+    @cached_property
+    def _dense(self) -> Int64:
+        """[B, ...] synapses of a block at each position, without padding."""
+        ones = np.ones((1, *self.layer.connection.pooled_shape(self.shape)), np.int32)
+        places: Int64 = connect(self._all, ones, _LARGEST)[0].astype(np.int64)
+        return places
+
+    def _synapses(self, there: NDArray[np.int8]) -> Connection:
+        """A connection whose sums are numbers of synapses, one output for each block; inputs come pooled."""
+        connection = self.layer.connection
+        filled = np.zeros((blocks_of(len(there)) * BLOCK, *there.shape[1:]), np.int8)
+        filled[: len(there)] = there
+        codes = filled.reshape(-1, BLOCK, *there.shape[1:]).sum(1, dtype=np.int8)
+        return replace(connection, codes=codes, bits=8, pools=(), sum_pool=None)

@@ -1,0 +1,187 @@
+"""A report on one network: everything that its page shows, measured."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Labelled
+from ..errors import ConfigError
+from ..integer.graph import Graph
+from ..quant.lower import lower
+from ..quant.network import SpikingNetwork
+from ..train.config import TrainConfig, load_config
+from ..train.loading import load_network
+from ..train.run import RunFolder
+from .activity import Activity, Observer
+from .counts import UInt8
+from .curves import Epoch, read_epochs
+from .drift import Drift, find_drift
+from .floating import firing_rates
+from .ledger import Ledger, make_ledger
+from .raster import Raster, take_rasters
+
+RASTERS = (0, 1, 2)  # test images that are shown where none are named
+
+
+@dataclass(frozen=True, eq=False)
+class ReportInput:
+    """What a report is on.
+
+    Args:
+        name: a short one, as that of the run's folder.
+        title: what is measured on what, for the ledger.
+        dataset: name of the data set that the images are of.
+        graph: the integers.
+        images: uint8 [N, C, H, W] all test images, or sequences [T, N, C, H, W].
+        labels: [N] their classes.
+        network: the same in training form, without gates; None where there are only integers.
+        config: of its training, if there was one.
+        epochs: of its training.
+        record: what the run wrote down of itself, the content of run.json.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    graph: Graph
+    images: UInt8
+    labels: NDArray[np.integer[Any]]
+    network: SpikingNetwork | None = None
+    config: TrainConfig | None = None
+    epochs: tuple[Epoch, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Another network to compare firing rates with, in the form that ships; ``name`` is in words."""
+
+    name: str
+    network: SpikingNetwork
+
+
+def load_baseline(folder: Path, dataset: str) -> Baseline:
+    """The network of a run as a twin of one that knows a data set.
+
+    Raises:
+        RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
+        ConfigError: it was trained on another data set.
+    """
+    config = load_config(RunFolder(folder).config)
+    if config.dataset != dataset:
+        raise ConfigError(
+            f"the twin {folder} was trained on {config.dataset}, not on {dataset}: choose one of the same data set"
+        )
+    network = load_network(folder).eval()
+    return Baseline(folder.resolve().name, network.freeze() if config.quant.integer else network)
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """A report on one network.
+
+    Args:
+        subject: what it is on.
+        ledger: of its integers on the images that were counted on.
+        activity: of its layers on the same images.
+        rasters: of chosen images.
+        drifts: to its integers, from its own training form and from a twin, if they are there.
+        twin: whether the last of them is from a twin.
+    """
+
+    subject: ReportInput
+    ledger: Ledger
+    activity: tuple[Activity, ...]
+    rasters: tuple[Raster, ...]
+    drifts: tuple[Drift, ...]
+    twin: bool
+
+
+def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, run: RunFolder | None) -> ReportInput:
+    """A network in training form, without gates, as what a report is on; ``run`` is its folder, if there is one.
+
+    Raises:
+        ModelError: it is floating point.
+    """
+    name = run_name(run, config)
+    return ReportInput(
+        name,
+        f"{name} on {config.dataset}",
+        config.dataset,
+        lower(copy.deepcopy(network).freeze()),
+        test.inputs().numpy(),
+        test.labels.numpy(),
+        network,
+        config,
+        () if run is None else read_epochs(run),
+        {} if run is None else run.read_record(),
+    )
+
+
+def run_name(run: RunFolder | None, config: TrainConfig) -> str:
+    """What a training is called: as its folder, or else as its model."""
+    return config.model if run is None else run.path.resolve().name
+
+
+def build_report(
+    subject: ReportInput,
+    images: int = 1000,
+    rasters: Sequence[int] = (),
+    twin: Baseline | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> RunReport:
+    """Measure everything.
+
+    Args:
+        images: how many of the test images are counted on, the first ones; 0 takes all.
+        rasters: indices of test images whose every spike is shown.
+        twin: to compare firing rates with.
+        progress: called with the number of images counted on so far.
+
+    Raises:
+        ConfigError: a number of images that does not exist, an image for a raster that is not there, or a twin of
+            other images or other layers.
+        DataError: the images are not what the network takes.
+    """
+    if images < 0:
+        raise ConfigError(f"images must be at least 0, not {images}")
+    chosen = slice(images or None)
+    pixels = np.ascontiguousarray(subject.images[..., chosen, :, :, :])
+    if twin is not None:
+        _check(subject, twin)
+    shown = take_rasters(subject.graph, subject.images, subject.labels, rasters)
+    observer = Observer(subject.graph)
+    ledger = make_ledger(
+        subject.graph, pixels, subject.labels[chosen], subject.title, progress=progress, watch=observer
+    )
+    ours = {layer.name: layer.rates for layer in observer.layers}
+    drifts = []
+    if subject.network is not None:
+        drifts.append(find_drift("integers", ours, "training form", firing_rates(subject.network, pixels)))
+    if twin is not None:
+        drifts.append(find_drift(subject.name, ours, twin.name, firing_rates(twin.network, pixels)))
+    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), twin is not None)
+
+
+def _check(subject: ReportInput, twin: Baseline) -> None:
+    """Raise ConfigError, in words, unless two networks can be compared."""
+    graph = subject.graph
+    names = [connection.name for connection in graph.connections[:-1]]
+    if twin.network.input_shape != graph.input_shape:
+        ours, theirs = ("x".join(map(str, shape)) for shape in (graph.input_shape, twin.network.input_shape))
+        raise ConfigError(
+            f"the twin {twin.name} takes images of {theirs}, not of {ours}: choose one of the same data set"
+        )
+    others = [stage.name for stage in twin.network.hidden]
+    if not set(names) & set(others):
+        raise ConfigError(
+            f"the twin {twin.name} has no layer of the same name ({', '.join(others)}; here {', '.join(names)}): "
+            "choose one of the same model"
+        )

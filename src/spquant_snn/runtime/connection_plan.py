@@ -1,0 +1,241 @@
+"""The synapses of a layer as the C source takes them.
+
+Weights are laid out so that one event adds one run of output channels, or one row of bit slices; a sum-pool behind a
+convolution is folded into its kernel; and the widths in which sums are added follow from bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
+from ..integer.pool import Pool
+from ..integer.repeated import repeated_sums
+from .neuron_plan import padded, plan_blocks, plan_neuron
+from .packed import field_bits, plan_packed
+from .plan import (
+    ADD8,
+    ADD16,
+    DENSE,
+    GROUPED,
+    IDENTITY,
+    LANES,
+    MULTIPLY,
+    MULTIPLY16,
+    PACKED,
+    SLICED,
+    UNIT,
+    BlocksPlan,
+    Body,
+    ConnectionPlan,
+    NeuronPlan,
+    PoolPlan,
+    ShortcutPlan,
+)
+from .slices import plan_slices
+
+Narrow = TypeVar("Narrow", np.int8, np.int16)
+
+_INT32 = (1 << 31) - 1
+_FEWEST = 8  # events that int8 lanes must hold to be worth emptying
+_GROWTH = 4  # of the codes, at most, for a folded pool
+_FOLDED = 1 << 25  # codes of a folded kernel, at most, as they lie in rows: more leave every cache, and save nothing
+
+
+@dataclass(frozen=True)
+class UnplacedLayer:
+    """A layer without its place in memory."""
+
+    connection: ConnectionPlan
+    neuron: NeuronPlan | None
+    blocks: BlocksPlan | None
+    shortcut: ShortcutPlan | None = None
+
+    @property
+    def connections(self) -> tuple[ConnectionPlan, ...]:
+        """Its own, and that of its shortcut."""
+        return (self.connection,) if self.shortcut is None else (self.connection, self.shortcut.connection)
+
+
+def plan_connection(
+    connection: Connection,
+    shape: Shape,
+    layer: Layer | None,
+    body: Body,
+    first: bool,
+    small: bool = False,
+    source: Shape = (),
+    beside: bool = False,
+) -> UnplacedLayer:
+    """The synapses of a layer, and its neurons.
+
+    Args:
+        shape: of the input.
+        layer: whose synapses they are; None for the readout, and for a shortcut's.
+        body: that will run them.
+        first: the input is pixels, not spikes.
+        small: do not fold a pool where packed codes would need wider fields.
+        source: shape of the spikes at the source of the layer's shortcut.
+        beside: they are a shortcut's.
+    """
+    channels, height, width = (*shape, 1, 1)[:3]
+    pools = _plan_pools(connection, height, width)
+    inner = (pools[-1].height, pools[-1].width) if pools else (height, width)
+    codes = connection.codes.astype(np.int32)
+    codes = codes if connection.convolves else codes.reshape(len(codes), channels, *inner)
+    slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", 1, 1)
+    step, window = (slide[0] * sum_pool.stride, slide[1] * sum_pool.stride), sum_pool.kernel
+    if window > 1 and (folded := _fold_pool(codes, window, slide)) is not None:
+        wider = not first and field_bits(folded) > field_bits(codes)
+        codes, window = (codes, window) if small and wider else (folded, 1)
+    outputs = len(codes)
+    out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
+    tiles, groups = words_of(outputs), connection.groups
+    units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
+    counts = first or counts_of(pools)
+    most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
+    beside_it = None if layer is None else layer.shortcut
+    reach = int((layer.reach(largest) if layer else connection.reach(largest)).max())
+    row = outputs // groups if groups > 1 else units * UNIT
+    sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
+    if max(sizes) > _INT32:
+        raise too_large(connection.name, "a position in its weights or its input")
+    slices = None
+    gated = layer is not None and layer.gate is not None
+    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts and not gated:
+        slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
+    packed = None
+    if body == Body.PACKED and groups == 1 and not gated:
+        decides = None if beside_it else layer
+        packed = plan_packed(codes, decides, reach, window**2, counts, readout=layer is None and not beside)
+    if groups > 1:
+        form = GROUPED
+    elif packed is not None:
+        form = PACKED
+    elif first and body >= Body.NEON and window == 1 and not pools:
+        form = DENSE
+    elif counts:
+        form = MULTIPLY16 if reach < 1 << 15 else MULTIPLY
+    elif slices is not None:
+        form = SLICED
+    else:
+        form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
+    in_slices = form == SLICED and (beside_it is None or beside_it.identity)
+    neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
+    narrow = neuron is not None and neuron.narrow is not None and groups == 1
+    if beside_it is not None:  # two sums are added, neither of which may saturate
+        apart = beside_it.identity or beside_it.connection.groups == 1
+        narrow = narrow and apart and reach < 1 << 15
+    codes8 = codes16 = None
+    if form == ADD8:
+        codes8 = _by_event(codes.astype(np.int8), groups, row)
+    elif form == DENSE:
+        codes16 = _by_pair(codes.astype(np.int16), row)
+    elif form not in (SLICED, PACKED):
+        codes16 = _by_event(codes.astype(np.int16), groups, row)
+    starts = np.arange(channels) // codes.shape[1] * row
+    plan = ConnectionPlan(
+        source_height=height,
+        source_width=width,
+        channels=channels,
+        pool_count=len(pools),
+        pools=pools,
+        height=inner[0],
+        width=inner[1],
+        kernel_height=codes.shape[2],
+        kernel_width=codes.shape[3],
+        pad_height=connection.padding[0],
+        pad_width=connection.padding[1],
+        step_height=step[0],
+        step_width=step[1],
+        window=window,
+        slide_height=slide[0],
+        slide_width=slide[1],
+        out_height=out_height,
+        out_width=out_width,
+        outputs=outputs,
+        tiles=tiles,
+        units=units,
+        form=form,
+        limit=127 // most if form == ADD8 else 32767 // most,
+        wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),
+        row=packed.row(outputs) if packed is not None else row,
+        codes8=codes8,
+        codes16=codes16,
+        group_start=starts.astype(np.uint32) if form == GROUPED else None,
+        slices=slices if form == SLICED else None,
+        packed=packed,
+    )
+    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
+    shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
+    return UnplacedLayer(plan, neuron, blocks, shortcut)
+
+
+def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> ShortcutPlan:
+    """Sums as wide as those that they are added to, from lists of events; of an identity, one code for each channel."""
+    plan = plan_connection(shortcut.connection, source, None, body, first=False, beside=True).connection
+    plan = replace(plan, wide=wide)
+    shift = shortcut.shift
+    if shortcut.identity:
+        codes = padded(shortcut.connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0)
+        if int(np.abs(codes).max()) << shift < 1 << 15:
+            codes, shift = codes << shift, 0
+        row = plan.units * UNIT
+        plan = replace(plan, form=IDENTITY, row=row, codes8=None, codes16=codes, group_start=None, packed=None, limit=1)
+    return ShortcutPlan(shortcut.source, shift, plan)
+
+
+def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:
+    pools = []
+    for pool in connection.pools:
+        height, width = pool.size(height, width)
+        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel, pool.stride, height, width))
+    return tuple(pools)
+
+
+def _fold_pool(codes: NDArray[np.int32], window: int, slide: tuple[int, int]) -> NDArray[np.int32] | None:
+    """The kernel [O, I, kh', kw'] that gives pooled sums at once, or None where that costs more than it saves."""
+    height, width = codes.shape[2:]
+    tall, wide = (window - 1) * slide[0] + height, (window - 1) * slide[1] + width
+    if tall * wide > min(window**2, _GROWTH) * height * width:
+        return None
+    if tall * wide * codes.shape[1] * words_of(len(codes)) * LANES > _FOLDED:
+        return None
+    folded = repeated_sums(repeated_sums(codes, 2, window, slide[0]), 3, window, slide[1])
+    return folded if np.abs(folded).max() < 1 << 15 else None
+
+
+def _by_event(codes: NDArray[Narrow], groups: int, row: int) -> NDArray[Narrow]:
+    """[O, I/groups, kh, kw] -> [kh, kw, I, row]: what an input adds lies together."""
+    outputs, inputs, height, width = codes.shape
+    split = codes.reshape(groups, outputs // groups, inputs, height, width)
+    rows = split.transpose(3, 4, 0, 2, 1).reshape(height, width, groups * inputs, outputs // groups)
+    return padded(rows, row, 0)
+
+
+def _by_pair(codes: NDArray[np.int16], row: int) -> NDArray[np.int16]:
+    """[O, I, kh, kw] -> [kh, pairs, row, 2]: two inputs that lie side by side in a row of pixels, channels last."""
+    outputs, inputs, height, width = codes.shape
+    rows = codes.transpose(2, 3, 1, 0).reshape(height, width * inputs, outputs)
+    rows = padded(np.pad(rows, ((0, 0), (0, width * inputs % 2), (0, 0))), row, 0)
+    return np.ascontiguousarray(rows.reshape(height, -1, 2, row).swapaxes(2, 3))
+
+
+def words_of(channels: int) -> int:
+    """Words of a pixel's bitmap."""
+    return -(-channels // LANES)
+
+
+def counts_of(pools: tuple[PoolPlan, ...]) -> bool:
+    """Whether what they leave is no longer binary."""
+    return any(not pool.largest for pool in pools)
+
+
+def too_large(name: str, what: str) -> ModelError:
+    """The error of a network whose positions leave 31 bits."""
+    return ModelError(f"layer {name!r}: {what} leaves 31 bits, the native runtime cannot run it: use the reference")

@@ -1,0 +1,92 @@
+"""How an epoch is going: loss and accuracy so far, read from the device without holding it up."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import DivergedError
+from .config import TrainConfig
+from .console import Display
+from .distributed import World
+
+
+class EpochMeter:
+    """Adds up what the steps of an epoch tell, and shows it; a checkpoint after ``kept`` epochs is what there is to go
+    back to.
+
+    A GPU is a step behind the program that gives it work; to wait for its numbers would leave it idle. So there each
+    step's are read when the next one has been given.
+
+    Attributes:
+        loss, accuracy: means over the images so far, the latter in percent.
+        largest: the largest sum that took two bytes, of the last step that was read.
+    """
+
+    def __init__(self, epoch: int, kept: int, config: TrainConfig, world: World, display: Display) -> None:
+        self._epoch, self._kept, self._config, self._world, self._display = epoch, kept, config, world, display
+        self._unread: deque[tuple[Callable[[], list[float]], int]] = deque()
+        self._loss, self._hits, self._seen = 0.0, 0.0, 0
+        self.largest = 0.0
+
+    @property
+    def loss(self) -> float:
+        return self._loss / max(1, self._seen)
+
+    @property
+    def accuracy(self) -> float:
+        return 100 * self._hits / max(1, self._seen)
+
+    def take(self, told: Tensor, images: int) -> None:
+        """Note what a step with so many images told, float32 [3], as ``Step`` gives it, summed over processes.
+
+        Raises:
+            DivergedError: the loss is no longer a finite number; on a GPU, that of the step before.
+        """
+        self._unread.append((_later(told), images))
+        self._read(1 if told.is_cuda else 0)
+
+    def end(self) -> None:
+        """Read what is left; raises as ``take``."""
+        self._read(0)
+
+    def _read(self, left: int) -> None:
+        while len(self._unread) > left:
+            read, images = self._unread.popleft()
+            value, hits, self.largest = read()
+            if not math.isfinite(value):
+                raise self._world.told(diverged(f"the loss became {value}", self._epoch, self._kept, self._config))
+            self._loss += value * images
+            self._hits += hits
+            self._seen += images
+            self._display.step(self.loss, self.accuracy)
+
+
+def diverged(what: str, epoch: int, kept: int, config: TrainConfig) -> DivergedError:
+    """The error of a training that cannot go on in an epoch, the first being 0, with a checkpoint after ``kept``."""
+    return DivergedError(
+        f"{what} in epoch {epoch + 1}: start anew with a lower learning rate than {config.learning_rate:g}, or with "
+        f"clip_norm; the checkpoint of epoch {kept} is kept"
+    )
+
+
+def _later(told: Tensor) -> Callable[[], list[float]]:
+    """The numbers, once somebody asks: from a GPU they are on their way until then."""
+    if not told.is_cuda:
+        numbers: list[float] = told.tolist()
+        return lambda: numbers
+    here = torch.empty(told.shape, dtype=told.dtype, pin_memory=True)
+    here.copy_(told, non_blocking=True)
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived.record(torch.cuda.current_stream(told.device))
+
+    def read() -> list[float]:
+        arrived.synchronize()
+        found: list[float] = here.tolist()
+        return found
+
+    return read
