@@ -15,6 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Folders, and the files beside them. Each stands on those before it.
 ORDER = (
     "errors",
+    "dtypes",
     "lazy",
     "io",
     "build",
@@ -32,7 +33,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-WITHOUT_TORCH = ("errors", "lazy", "io", "build", "data", "integer", "runtime", "export")
+WITHOUT_TORCH = ("errors", "dtypes", "lazy", "io", "build", "data", "integer", "runtime", "export")
 LONGEST = 500  # lines that a reader can hold
 
 

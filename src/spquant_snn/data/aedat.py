@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import UInt32
 from ..errors import DataError
 from ..io.reading import Flaw, guarded, open_file
 from .events import LATEST, Events, checked
@@ -28,8 +28,6 @@ _RESET = 1  # the special event of a clock that was set back
 _END = b"#!END-HEADER"
 _LONGEST_TEXT = 1 << 20  # bytes of the text header
 _DVS128 = (128, 128)
-
-UInt32 = NDArray[np.uint32]
 
 
 def read_aedat3(path: Path, sensor: tuple[int, int] = _DVS128, *, truncated: bool = False) -> Events:

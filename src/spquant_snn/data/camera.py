@@ -16,11 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Bools, Float32, Int64
 from .events import Events
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Camera:
         residue = np.concatenate([draw.uniform(-1, 1, pixels) for draw in draws]).astype(np.float32)
         before: Float32 | None = None
         memory = last = None
-        found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
+        found: list[tuple[Int64, Int64, Bools]] = []
         step = -1
         for step, scene in enumerate(scenes):
             level = scene.reshape(-1)
@@ -92,9 +90,9 @@ class Camera:
 
     def _with_noise(
         self,
-        pixel: NDArray[np.int64],
-        times: NDArray[np.int64],
-        up: NDArray[np.bool_],
+        pixel: Int64,
+        times: Int64,
+        up: Bools,
         duration: int,
         draw: np.random.Generator,
     ) -> Events:
@@ -110,5 +108,5 @@ class Camera:
         )
 
 
-def _nothing() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+def _nothing() -> tuple[Int64, Int64, Bools]:
     return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Array, Int64, UInt8
 from ..errors import DataError
 from ..io.reading import guarded, read_bytes
 from ..io.texts import short
@@ -44,10 +45,10 @@ class Events:
     The columns are taken as they are; ``checked`` is for those that come from elsewhere.
     """
 
-    t: NDArray[np.int64]
+    t: Int64
     x: NDArray[np.unsignedinteger[Any]]
     y: NDArray[np.unsignedinteger[Any]]
-    p: NDArray[np.uint8]
+    p: UInt8
     sensor: tuple[int, int]
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class Events:
         return array
 
 
-def checked(t: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: NDArray[Any], where: str, sensor: Any) -> Events:
+def checked(t: Array, x: Array, y: Array, p: Array, where: str, sensor: Any) -> Events:
     """Columns from elsewhere as Events; events that come up to a millisecond too late are put into their order.
 
     Args:

@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int64, UInt8
 from ..errors import ConfigError, DataError
 from .events import Events
-
-UInt8 = NDArray[np.uint8]
-Int64 = NDArray[np.int64]
 
 _MOST = 1 << 31  # bytes of the frames of one recording
 

@@ -19,13 +19,11 @@ from dataclasses import asdict, dataclass, field
 from math import pi
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .camera import Camera, Float32
+from ..dtypes import Float32, Float64
+from .camera import Camera
 from .events import Events
 from .recordings import Recordings
-
-Float64 = NDArray[np.float64]
 
 CLASSES = (
     "hand clapping",

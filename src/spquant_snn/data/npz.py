@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Array
 from ..io.reading import Flaw, Readable, open_file, read_up_to
 
 _MOST = 1 << 30  # bytes of an array that is unpacked; one in an .npy file is mapped, whatever its size
@@ -24,8 +24,6 @@ _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this
 _MEMBERS = 1000
 _SUFFIX, _MAGIC = ".npy", b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # bytes, as NumPy has it
-
-Array = NDArray[Any]
 
 
 def map_npy(path: Path, mode: Literal["r", "c"]) -> Array:

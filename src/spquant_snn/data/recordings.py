@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..dtypes import UInt8
 from ..errors import ConfigError, DataError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
@@ -30,7 +31,7 @@ from ..io.terminal import to_stderr
 from ..io.texts import parse_json
 from .arrays import Labelled
 from .events import Events, NoEvents
-from .frames import Framing, UInt8, to_frames
+from .frames import Framing, to_frames
 from .npz import map_npy
 
 _FORMAT = 2  # to be raised when the same parameters give other frames
