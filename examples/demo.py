@@ -1,7 +1,7 @@
 """From images to integers on the bundled 8x8 digits, in about a minute on two cores.
 
-Trains LeNet-SNN with 2-bit weights and 2-bit membranes beside its floating-point twin, freezes and lowers it, checks
-that the integers compute exactly what torch computes, and prints one table.
+Trains LeNet-SNN with 2-bit weights and 2-bit membranes beside its float baseline, freezes and lowers it, checks
+that the integer model computes exactly what torch computes, and prints one table.
 
     python examples/demo.py
     python examples/demo.py --epochs 5    # a quicker look
@@ -9,16 +9,20 @@ that the integers compute exactly what torch computes, and prints one table.
 
 import argparse
 import sys
-from functools import partial
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from spquant_snn import SpQuantTrainer
-from spquant_snn.integer.compare import compare_backends, reference_trace
-from spquant_snn.integer.file import load_graph
-from spquant_snn.quant.trace import frozen_trace
-from spquant_snn.train.metrics import measure
+from spquant_snn import SpikingNetwork, SpQuantTrainer, load_graph, verify
+
+
+def spike_rates(network: SpikingNetwork, images: torch.Tensor) -> str:
+    """Spikes per neuron and time step, layer by layer."""
+    rates = []
+    with torch.no_grad():
+        network(images, probe=lambda layer, spikes, codes: rates.append(f"{100 * spikes.float().mean():.0f} %"))
+    return " / ".join(rates)
 
 
 def main() -> int:
@@ -29,31 +33,25 @@ def main() -> int:
     table = Table(title="LeNet-SNN on 8x8 digits, 2 time steps")
     for column in ("network", "test accuracy", "weights", "state", "spikes per neuron and step", "integers = torch"):
         table.add_column(column, justify="right")
-    exact = False
-    for name, bits in (("fp32 twin", 32), ("2-bit", 2)):
+    for name, bits in (("fp32 baseline", 32), ("2-bit", 2)):
         trainer = SpQuantTrainer("lenet-snn", "digits", quantization_bits=bits)
         trainer.train(epochs=epochs)
         accuracy = trainer.evaluate()
-        layers = measure(trainer.deployed(), trainer.data.test).layers
-        rates = " / ".join(f"{100 * layer.rate:.0f} %" for layer in layers)
-        network, folder = trainer.deployed(), trainer.run.path
+        network, folder, images = trainer.deployed(), trainer.run.path, trainer.data.test.images
         answer = "-"
         if bits < 32:
-            torch_side = partial(frozen_trace, network)
-            integer_side = partial(reference_trace, load_graph(folder / "model.spq"))
-            verdict = compare_backends(torch_side, integer_side, trainer.data.test.images.numpy())
-            exact, answer = verdict.equal, "yes" if verdict.equal else "NO"
-        table.add_row(
-            name, f"{accuracy:.2f} %", f"{network.weight_bytes:,.0f} B", f"{network.state_bytes:,.0f} B", rates, answer
-        )
+            verdict = verify(network, load_graph(folder / "model.spq"), images)
+            answer = "yes" if verdict.equal else "NO"
+        sizes = f"{network.weight_bytes:,.0f} B", f"{network.state_bytes:,.0f} B"
+        table.add_row(name, f"{accuracy:.2f} %", *sizes, spike_rates(network, images), answer)
     console = Console()
     console.print(table)
     console.print(str(verdict))
     console.print(f"The run folder, with model.spq, is {folder}")
-    console.print("The same integers as firmware for a microcontroller, and as a web page:", style="bold")
+    console.print("The same integer model as firmware for a microcontroller, and as a web page:", style="bold")
     for target, out in (("c", "firmware"), ("web", "site")):
         console.print(f"    spquant export {folder} --target {target} --out {out}/", soft_wrap=True)
-    return 0 if exact else 1
+    return 0 if verdict.equal else 1
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ def test_an_example_is_short_and_says_how_to_call_it(path, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_tells_the_whole_story(tmp_path):
+def test_the_demo_goes_from_training_to_exports(tmp_path):
     ended = run("demo.py", "--epochs", "1", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "fp32 twin" in ended.stdout
+    assert "fp32 baseline" in ended.stdout
     assert re.search(r"equal on 360 images: [\d,]+ spikes", ended.stdout)
     folder = re.search(r"run folder, with model\.spq, is (.+)", ended.stdout)[1]
     assert (tmp_path / folder / "model.spq").exists()

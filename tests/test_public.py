@@ -1,17 +1,29 @@
-"""The public surface: exactly the names it says, imported when they are used, friendly where torch is missing."""
+"""The public surface: exactly the names it says, each with a docstring and an example that runs; imported when they are
+used, friendly where torch is missing; and all that documents and examples take from the package."""
 
+import ast
+import doctest
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 import spquant_snn
-from spquant_snn import SpQuantTrainer, errors
+import spquant_snn.data
+from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, prepare, save
 
-PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ROOT = Path(__file__).parents[1]
+PROJECT = ROOT / "pyproject.toml"
+PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
+PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
 
 
 def python(program, **options):
@@ -33,6 +45,30 @@ def test_every_name_is_there_and_listed(name):
     value = getattr(spquant_snn, name)
     assert value.__name__ == name
     assert name in dir(spquant_snn)
+
+
+@pytest.mark.parametrize("name", spquant_snn.__all__)
+def test_every_name_is_documented(name):
+    value, text = getattr(spquant_snn, name), inspect.getdoc(getattr(spquant_snn, name)) or ""
+    assert text
+    if not name.endswith("Error"):
+        assert "Raises:" in text if inspect.isfunction(value) else "Args:" in text
+        assert "Example:" in text
+
+
+@pytest.mark.parametrize("name", spquant_snn.__all__)
+def test_the_example_of_a_name_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    save(lower(prepare(LeNetSNN((1, 8, 8)), QuantConfig(), (1, 8, 8)).eval().freeze()), "model.spq")
+    given = {name: getattr(spquant_snn, name) for name in spquant_snn.__all__} | {"numpy": numpy, "torch": torch}
+    value = getattr(spquant_snn, name)
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    for test in finder.find(value, name, globs=given):
+        runner.run(test)
+    result = runner.summarize(verbose=False)
+    assert result.failed == 0
+    assert result.attempted > 0 or name.endswith("Error") or name == "SpQuantTrainer"
 
 
 def test_another_name_is_not_there():
@@ -64,7 +100,7 @@ import spquant_snn
 """
 
 
-@pytest.mark.parametrize("name", ["SpQuantTrainer", "LIF", "LeNetSNN", "prepare", "lower", "SpikingNetwork"])
+@pytest.mark.parametrize("name", ["SpQuantTrainer", "LIF", "LeNetSNN", "prepare", "lower", "verify", "SpikingNetwork"])
 def test_without_torch_its_names_say_what_to_install(name):
     ended = python(f"{WITHOUT_TORCH}\ntry: spquant_snn.{name}\nexcept ImportError as e: print(type(e).__name__, e)")
     assert ended.stdout == f"MissingDependencyError spquant_snn.{name} needs torch: pip install torch\n"
@@ -94,6 +130,64 @@ def test_without_torch_the_doctor_works_and_the_others_say_what_to_install(tmp_p
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr.startswith("spquant: ")
         assert ended.stderr.endswith("needs torch: pip install torch\n")
+
+
+def private_uses(source):
+    """What a program takes from the package that is not public: modules, names, attributes with an underscore."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            taken = [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            taken = [(node.module or "", alias.name) for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            taken = []
+            if node.attr.startswith("_") and not node.attr.startswith("__"):
+                yield node.attr
+            if isinstance(node.value, ast.Name) and node.value.id == "spquant_snn":
+                taken = [("spquant_snn", node.attr)]
+        else:
+            continue
+        for module, name in taken:
+            if module.split(".")[0] == "spquant_snn" and not (
+                module in PUBLIC and (name is None or name in PUBLIC[module] or f"{module}.{name}" in PUBLIC)
+            ):
+                yield f"{module}: {name}"
+
+
+def programs_of(text):
+    """The Python in a document: fenced, indented from a line on that imports the package, or given to python -c."""
+    yield from re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    yield from re.findall(r'python -c "([^"]+)"', text)
+    yield from re.findall(r"^ {4}((?:from|import) spquant_snn\b.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_an_example_uses_what_is_public(path):
+    source = path.read_text("utf-8")
+    assert "spquant_snn" in source
+    assert list(private_uses(source)) == []
+
+
+def test_documents_use_what_is_public():
+    programs = [program for path in DOCUMENTS for program in programs_of(path.read_text("utf-8"))]
+    assert len([program for program in programs if "spquant_snn" in program]) >= 5
+    assert [use for program in programs for use in private_uses(program)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import spquant_snn.quant.prepare",
+        "from spquant_snn.integer.file import save",
+        "from spquant_snn import integer",
+        "from spquant_snn.data import _find",
+        "import spquant_snn\nspquant_snn.wings()",
+        "trainer._network",
+    ],
+)
+def test_the_check_sees_what_is_not_public(source):
+    assert list(private_uses(source))
+    assert list(private_uses("import spquant_snn.data\nfrom spquant_snn import load, data\nx.__name__")) == []
 
 
 def test_the_version_is_the_project_s():

@@ -7,7 +7,9 @@
     accuracy = trainer.evaluate()
     print(f"Test Accuracy: {accuracy:.2f}%")
 
-``load``, ``Program`` and ``Stream`` need NumPy only; everything else imports torch when it is first used.
+``load``, ``load_graph``, ``save``, ``Graph``, ``Program``, ``Stream`` and ``Verdict`` need NumPy only; everything else
+imports torch when it is first used. Data sets, event recordings and augmentation are in ``spquant_snn.data``. Every
+other module may change from version to version.
 """
 
 from __future__ import annotations
@@ -30,13 +32,17 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
+    from .integer.compare import Verdict
+    from .integer.file import load_graph, save
+    from .integer.graph import Graph
     from .integer.program import Program
     from .integer.stream import Stream
-    from .nn import LIF, VGGSNN, LeNetSNN
+    from .nn import LIF, VGGSNN, LeNetSNN, ResNetSNN
     from .quant.lower import lower
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
     from .quant.quant_config import QuantConfig
+    from .quant.trace import verify
     from .runtime.load import load
     from .trainer import SpQuantTrainer
 
@@ -49,35 +55,47 @@ __all__ = [
     "DataError",
     "DivergedError",
     "FileFormatError",
+    "Graph",
     "LeNetSNN",
     "MissingDependencyError",
     "ModelError",
     "Program",
     "QuantConfig",
+    "ResNetSNN",
     "RunError",
     "SpQuantError",
     "SpQuantTrainer",
     "SpikingNetwork",
     "Stream",
     "UnequalError",
+    "Verdict",
     "load",
+    "load_graph",
     "lower",
     "prepare",
+    "save",
+    "verify",
 ]
 
 # Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
 _HOMES = {
+    "Graph": ".integer.graph",
     "LIF": ".nn",
     "LeNetSNN": ".nn",
     "Program": ".integer.program",
     "QuantConfig": ".quant.quant_config",
+    "ResNetSNN": ".nn",
     "SpQuantTrainer": ".trainer",
     "SpikingNetwork": ".quant.network",
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
+    "Verdict": ".integer.compare",
     "load": ".runtime.load",
+    "load_graph": ".integer.file",
     "lower": ".quant.lower",
     "prepare": ".quant.prepare",
+    "save": ".integer.file",
+    "verify": ".quant.trace",
 }
 _find = importer(__name__, _HOMES)
 

@@ -56,7 +56,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How much was compared, and the first difference if there is one."""
+    """What ``verify`` found: how much was compared, and the first difference if there is one.
+
+    Args:
+        images: that were compared.
+        spikes, codes, logits: numbers that were compared, over all layers and time steps.
+        difference: the first one, by layer, time step and index; None where all are equal.
+
+    Example:
+        >>> verdict = Verdict(images=5, spikes=1000, codes=1000, logits=50, difference=None)
+        >>> verdict.equal
+        True
+        >>> print(verdict)
+        equal on 5 images: 1,000 spikes, 1,000 stored codes, 50 logits
+    """
 
     images: int
     spikes: int

@@ -77,15 +77,24 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     Raises:
         RunError: the file cannot be written.
         ModelError: the graph is larger than the format takes.
+
+    Example:
+        >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
+        >>> save(lower(network), "model.spq")
     """
     replace_file(path, to_bytes(graph))
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:
-    """The graph in a file.
+    """The graph in a ``.spq`` file; ``load`` makes a program of it, to run.
 
     Raises:
         FileFormatError: the file is missing, cannot be read, or is not a valid .spq file of this version.
+
+    Example:
+        >>> graph = load_graph("model.spq")
+        >>> graph.input_shape, graph.timesteps, graph.classes
+        ((1, 8, 8), 2, 10)
     """
     with guarded(path, "give the path of a .spq file"), open_file(path) as file:
         try:

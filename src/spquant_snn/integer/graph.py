@@ -166,9 +166,16 @@ class Graph:
     Args:
         input_shape: (C, H, W) of an image, pixels 0 .. 255.
         timesteps: how long a still image is shown.
+        layers: with neurons, in the order in which they are computed.
+        readout: whose sums are the logits.
 
     Raises:
         ModelError: the parts do not fit, or an integer could leave its width.
+
+    Example:
+        >>> graph = load_graph("model.spq")
+        >>> [connection.name for connection in graph.connections]
+        ['conv1', 'conv2', 'fc3', 'fc4']
     """
 
     input_shape: tuple[int, int, int]

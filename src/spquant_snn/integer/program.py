@@ -35,10 +35,20 @@ class Program:
         [N, H, W]        grey images, where C is 1; a single one may be seen as [C, H, W] too and gives the same
         [T, N, C, H, W]  sequences of T frames, one a step
 
+    Args:
+        graph: the network.
+        engine: what runs it; None: the reference.
+
     Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W].
 
     A program can be pickled and copied, so that the processes of a pool and the workers of a loader may have it; where
     a pickled one is read again, its engine is built again.
+
+    Example:
+        >>> program = load("model.spq")
+        >>> images = numpy.zeros((5, 1, 8, 8), numpy.uint8)
+        >>> program.predict(images).shape, program.logits(images).dtype
+        ((5,), dtype('int32'))
     """
 
     graph: Graph

@@ -56,6 +56,12 @@ class Stream:
 
     Raises:
         ConfigError: there is a sensor, and its events make no frames that the network takes.
+
+    Example:
+        >>> with load("model.spq").stream() as stream:
+        ...     logits = stream.push(numpy.zeros((1, 8, 8), numpy.uint8))
+        >>> logits.shape, stream.steps
+        ((10,), 1)
     """
 
     def __init__(self, graph: Graph, stepper: Stepper, sensor: tuple[int, int] | None = None) -> None:

@@ -29,6 +29,17 @@ class LeNetSNN(SpikingSequential):
         width: channels of the two convolutions.
         hidden: neurons of the fully connected layer.
         neuron: makes each LIF layer.
+
+    Shape:
+        input [T, N, C, H, W], time first; output [T, N, classes], the logits of each step.
+
+    Raises:
+        ConfigError: the images are too small.
+
+    Example:
+        >>> model = LeNetSNN((1, 8, 8), classes=10)
+        >>> model(torch.zeros(4, 2, 1, 8, 8)).shape
+        torch.Size([4, 2, 10])
     """
 
     def __init__(
@@ -65,6 +76,17 @@ class VGGSNN(SpikingSequential):
         depth: 9 or 11 layers with weights.
         width: factor on all channel counts.
         neuron: makes each LIF layer.
+
+    Shape:
+        input [T, N, C, H, W], time first; output [T, N, classes], the logits of each step.
+
+    Raises:
+        ConfigError: there is no such depth or width, or the images are too small.
+
+    Example:
+        >>> model = VGGSNN((3, 32, 32), classes=10, depth=9, width=0.05)
+        >>> model(torch.zeros(2, 1, 3, 32, 32)).shape
+        torch.Size([2, 1, 10])
     """
 
     def __init__(

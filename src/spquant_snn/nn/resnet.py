@@ -13,7 +13,7 @@ from .layers import SpikingSequential, fold_time
 from .lif import LIF
 from .topology import Neuron, convolution, head, neurons_of
 
-_PLANS: dict[int, tuple[int, tuple[int, ...]]] = {  # blocks of each stage, hidden full connections
+_PLANS: dict[int, tuple[int, tuple[int, ...]]] = {  # blocks of each stage, neurons of hidden linear layers
     11: (1, (256,)),
     18: (2, ()),
 }
@@ -68,9 +68,20 @@ class ResNetSNN(SpikingSequential):
     Args:
         shape: (channels, height, width) of an image; height and width at least 8.
         classes: number of outputs.
-        depth: 11 (a block a stage and a hidden full connection) or 18 (two blocks a stage) layers with weights.
+        depth: 11 (a block a stage and a hidden linear layer) or 18 (two blocks a stage) layers with weights.
         width: factor on all channel counts.
         neuron: makes each LIF layer.
+
+    Shape:
+        input [T, N, C, H, W], time first; output [T, N, classes], the logits of each step.
+
+    Raises:
+        ConfigError: there is no such depth or width, or the images are too small.
+
+    Example:
+        >>> model = ResNetSNN((2, 16, 16), classes=11, depth=11, width=0.1)
+        >>> model(torch.zeros(2, 1, 2, 16, 16)).shape
+        torch.Size([2, 1, 11])
     """
 
     def __init__(

@@ -17,10 +17,16 @@ from .synapse import Synapse
 
 
 def lower(network: SpikingNetwork) -> Graph:
-    """The integers of a frozen network.
+    """The integer graph of a frozen network: the integer model, which ``save`` writes and ``verify`` compares.
 
     Raises:
         ModelError: the network is not frozen, or an integer would leave its width.
+
+    Example:
+        >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(weight_bits=2), input_shape=(1, 8, 8))
+        >>> graph = lower(network.eval().freeze())
+        >>> graph.shapes
+        ((32, 4, 4), (64, 2, 2), (128,))
     """
     if not network.frozen:
         raise ModelError("the network is still in training form: call freeze() before lower()")

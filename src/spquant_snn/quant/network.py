@@ -47,6 +47,14 @@ class SpikingNetwork(nn.Module):
     Shape:
         input uint8 [N, C, H, W], shown for ``config.timesteps`` steps, or [T, N, C, H, W]; output [T, N, classes], the
         logits of each step. The prediction is the largest of their sums over time.
+
+    Example:
+        >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(state_bits=4, timesteps=3), input_shape=(1, 8, 8))
+        >>> images = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+        >>> network(images).shape
+        torch.Size([3, 5, 10])
+        >>> network.eval().freeze().integer_logits(images).dtype
+        torch.int64
     """
 
     def __init__(self, stages: list[Stage], config: QuantConfig, input_shape: tuple[int, int, int]) -> None:

@@ -50,8 +50,17 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
         config: bits and time steps.
         input_shape: (C, H, W) of an image.
 
+    Returns:
+        A ``SpikingNetwork`` in training form: train it with any loop, then ``freeze`` and ``lower`` it.
+
     Raises:
         ModelError: something in the model has no integer form; the message names its path and the reason.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 10))
+        >>> network = prepare(model, QuantConfig(weight_bits=2, state_bits=4, timesteps=3), input_shape=(1, 8, 8))
+        >>> network(torch.zeros(5, 1, 8, 8, dtype=torch.uint8)).shape
+        torch.Size([3, 5, 10])
     """
     channels, height, width = input_shape
     taken, resolved, tied = take(model, (channels, height, width))
@@ -137,9 +146,7 @@ def _split(layers: list[Layer]) -> list[_Draft]:
             drafts.append(draft)
             draft = _Draft()
     if not drafts:
-        raise ModelError(
-            "the model has no LIF layer: put spquant_snn.nn.LIF() where an activation function would stand"
-        )
+        raise ModelError("the model has no LIF layer: put spquant_snn.LIF() where an activation function would stand")
     if draft.synapse is None:
         raise ModelError(
             f"the model ends with {layers[-1][0]!r}: "

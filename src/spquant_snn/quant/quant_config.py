@@ -25,6 +25,10 @@ class QuantConfig:
 
     Raises:
         ConfigError: a value that does not exist.
+
+    Example:
+        >>> QuantConfig(weight_bits="ternary", state_bits=2).weight_bits
+        1.58
     """
 
     weight_bits: Bits = 2

@@ -1,4 +1,4 @@
-"""What a frozen torch network computes, in the open, and whether its integers compute the same."""
+"""What a frozen torch network computes, in the open, and whether its integer graph computes the same."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def verify(
     backend: Literal["reference", "native"] = "reference",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Verdict:
-    """Compare a frozen torch network with its integers in every spike, every stored code and every logit.
+    """Compare a frozen torch network with its integer graph in every spike, every stored code and every logit.
 
     Args:
         network: frozen, in evaluation.
@@ -53,12 +53,18 @@ def verify(
         progress: called with the number of images done.
 
     Returns:
-        A verdict: ``verdict.equal``, how much was compared, and the first difference if there is one; ``str`` says it
-        in a sentence.
+        ``verdict.equal``, how much was compared, and the first difference if there is one; ``str`` says it in a
+        sentence.
 
     Raises:
         ModelError: the network is not frozen, or is another than the graph's.
         DataError: the images have another dtype or shape.
+
+    Example:
+        >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
+        >>> images = numpy.random.default_rng(0).integers(256, size=(5, 1, 8, 8), dtype=numpy.uint8)
+        >>> print(verify(network, lower(network), images))
+        equal on 5 images: 8,960 spikes, 8,960 stored codes, 50 logits
     """
     array = as_pixels(images, "images")
     if array.ndim not in (4, 5) or array.shape[-3:] != graph.input_shape or 0 in array.shape:

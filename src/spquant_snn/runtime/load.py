@@ -18,6 +18,11 @@ def load(path: str | os.PathLike[str]) -> Program:
 
     Raises:
         FileFormatError: the file is missing, damaged, of another kind or of a newer version.
+
+    Example:
+        >>> program = load("model.spq")
+        >>> program.predict(numpy.zeros((1, 1, 8, 8), numpy.uint8)).shape
+        (1,)
     """
     return program(load_graph(path))
 
