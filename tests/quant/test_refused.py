@@ -51,7 +51,7 @@ REFUSED = {
         seq(conv(), nn.Flatten(), nn.Linear(64, 2)),
         "layer '2': no LIF layer between it and '0'|Flatten between weights",
     ),
-    "no LIF at all": (nn.Linear(36, 2), "the model has no LIF layer: put spquant_snn.nn.LIF"),
+    "no LIF at all": (nn.Linear(36, 2), "the model has no LIF layer: put spquant_snn.LIF"),
     "nothing": (seq(), "the model has no LIF layer|must return the output of its last layer"),
     "only LIF": (LIF(), "LIF behind the input has no integer form"),
     "ends with LIF": (seq(conv(), LIF(), *TAIL, LIF()), "the model ends with '4': the last layer must be a Linear"),

@@ -3,8 +3,7 @@
 import pytest
 from rich.console import Console
 
-from spquant_snn.report.columns import printed
-from spquant_snn.report.text_table import TextTable
+from spquant_snn.report.text_table import TextTable, printed
 
 
 def test_short_rows_are_filled():

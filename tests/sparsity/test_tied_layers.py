@@ -16,8 +16,7 @@ from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import Budget
 from spquant_snn.sparsity.choices import close, rank
 from spquant_snn.sparsity.compact import compact, open_channels
-from spquant_snn.sparsity.gates import channel_gates, insert_gates
-from spquant_snn.sparsity.tied_layers import partners
+from spquant_snn.sparsity.gates import channel_gates, insert_gates, tied_layers
 from spquant_snn.train.checkpoint import read_weights, save_weights
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.loop import make_optimizer
@@ -31,9 +30,9 @@ def resnet(bits=2, name="resnet18-snn:0.1"):
 
 
 def closed(network, seed=0):
-    """Settle the gates at random, partners alike."""
+    """Settle the gates at random, tied layers alike."""
     draw, gates = torch.Generator().manual_seed(seed), channel_gates(network)
-    for group in partners(network):
+    for group in tied_layers(network):
         mask = torch.rand(len(gates[group[0]].logits), generator=draw) >= 0.4
         mask[int(torch.randint(len(mask), (1,), generator=draw))] = True
         for i in group:
@@ -54,14 +53,14 @@ def check_cut(network, images):
     return small
 
 
-def test_partners_are_what_identities_join():
+def test_tied_layers_are_what_identities_join():
     network = resnet()
     names = [stage.name for stage in network.hidden]
-    groups = [[names[i] for i in group] for group in partners(network)]
+    groups = [[names[i] for i in group] for group in tied_layers(network)]
     assert ["conv1", "block1a.conv2", "block1b.conv2"] in groups
     assert ["block2a.conv2", "block2b.conv2"] in groups
     assert ["block2a.conv1"] in groups
-    assert sorted(i for group in partners(network) for i in group) == list(range(len(names)))
+    assert sorted(i for group in tied_layers(network) for i in group) == list(range(len(names)))
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -77,10 +76,10 @@ def test_random_networks_without_their_closed_channels(calibrate, seed):
     assert len(lower(small).shortcuts) == len(lower(network).shortcuts)
 
 
-def test_partners_learn_one_parameter_and_are_chosen_alike(tmp_path):
+def test_tied_layers_learn_one_parameter_and_are_chosen_alike(tmp_path):
     network = resnet()
     insert_gates(network)
-    gates, groups = channel_gates(network), partners(network)
+    gates, groups = channel_gates(network), tied_layers(network)
     assert len({id(gate.logits) for gate in gates}) == len(groups)
     optimizer = make_optimizer(network, TrainConfig())
     assert len(optimizer.param_groups[-1]["params"]) == len(groups)
@@ -128,7 +127,7 @@ def test_a_shortcut_in_groups_keeps_both_of_its_layers_whole():
         insert_gates(network)
 
 
-def test_closing_a_named_layer_closes_its_partners():
+def test_closing_a_named_layer_closes_those_tied_to_it():
     network = resnet()
     kept = insert_gates(network, ["block1a.conv2"])
     assert {"conv1", "block1a.conv2", "block1b.conv2"}.isdisjoint(kept)
@@ -171,10 +170,10 @@ def test_a_strided_shortcut_of_one_weight_a_channel_is_cut(calibrate, noise, qua
     check_cut(network, images.numpy())
 
 
-def test_magnitudes_of_partners_count_alike():
+def test_magnitudes_of_tied_layers_count_alike():
     network = resnet()
     insert_gates(network)
-    gates, group = channel_gates(network), partners(network)[0]
+    gates, group = channel_gates(network), tied_layers(network)[0]
     scores = [torch.rand(len(gate.logits)) for gate in gates]
     rank(gates, scores)
     wanted = torch.stack([scores[i] for i in group]).mean(0)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..integer.grids import describe
-from ..report.columns import columns
+from ..report.text_table import columns
 from .arms import ARMS, BOTH, DENSE, RATES
 from .outcome import Outcome
 from .sparsity import Report

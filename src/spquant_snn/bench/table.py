@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from ..report.columns import columns
+from ..report.text_table import columns
 from .runtime import FOLDED, SPEEDUP, TIMESTEPS, Density, Report
 
 

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..report.columns import columns
+from ..report.text_table import columns
 from .contest import Row
 from .steps import OURS, SPIKINGJELLY
 from .table import met

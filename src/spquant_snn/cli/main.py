@@ -101,7 +101,7 @@ def evaluate(
         as_json: print one JSON object.
     """
     from ..data import of_events
-    from ..report.exit_table import early_exit_grid
+    from ..report.parts import early_exit_table
     from ..report.table import with_caption
     from .commands import evaluate_source
     from .early_exit import evaluate_early_exit
@@ -111,7 +111,7 @@ def evaluate(
         result, found = evaluate_early_exit(source, backend, dataset, images, data_dir)
         result["early_exit"] = asdict(found)
         if not as_json:
-            table = early_exit_grid(found, of_events(result["dataset"]))
+            table = early_exit_table(found, of_events(result["dataset"]))
             print_tables([*with_caption(table), ""])
     else:
         result = evaluate_source(source, backend, dataset, images, data_dir, threads)

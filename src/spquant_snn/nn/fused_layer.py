@@ -20,9 +20,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .fused import triton_on
-from .precision import convolutions_in
 from .recurrence import Dynamics
-from .sums import Geometry, products, turned
+from .sums import Geometry, convolutions_in, products, turned
 from .surrogate import name_of
 
 EXACT = 2048  # float16 holds all whole numbers up to this

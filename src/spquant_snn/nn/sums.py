@@ -12,10 +12,11 @@ does not see: products of spikes and codes need no more bits than they have. For
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -171,3 +172,21 @@ def _column(scale: Tensor, codes: Tensor) -> Tensor:
 def _beside(scale: Tensor, codes: Tensor) -> Tensor:
     """[O, 1, 1], or [O] of a full connection, to multiply sums [N, O, ...] with."""
     return scale.view(-1, *[1] * (codes.dim() - 2))
+
+
+@contextmanager
+def convolutions_in(precision: Literal["ieee", "tf32"]) -> Iterator[None]:
+    """Convolutions of float32 in that precision; whatever switches the user has set are as before behind it."""
+    cudnn = torch.backends.cudnn
+    convolutions: Any = getattr(cudnn, "conv", None)
+    if not hasattr(convolutions, "fp32_precision"):  # before torch 2.9
+        given = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+        with cudnn.flags(**given, allow_tf32=precision == "tf32"):
+            yield
+        return
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = precision
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before

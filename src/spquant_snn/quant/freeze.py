@@ -7,9 +7,12 @@ the integers stand for.
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -21,15 +24,31 @@ from ..errors import ModelError
 from ..integer.block_gate import BlockGate
 from ..integer.grids import Bits
 from ..integer.neuron import Neuron, TableStore, fold_neuron, with_silent
-from ..nn.precision import convolutions_in
 from ..nn.recurrence import Dynamics, Skip, backpropagate
+from ..nn.sums import convolutions_in
 from .finite import check_finite
 from .stage import Stage
 from .synapse import Synapse
-from .uncompiled import uncompiled
 from .weight import integer_codes
 
 _READOUT_LIMIT = 1 << 30
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def uncompiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """The function, run as it is where ``torch.compile`` meets it: it takes its constants out with NumPy, which a
+    compiler cannot follow, and its results must be the same to the last bit. The compiler, whose import takes seconds,
+    is not imported for this."""
+
+    @functools.wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        apart: Callable[_P, _T] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+        return apart(*args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True)

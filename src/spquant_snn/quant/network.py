@@ -15,14 +15,21 @@ from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .finite import check_finite
-from .freeze import Folded, IntegerRecurrence, fold_readout, fold_stage, integer_unroll, main_sums, stage_sums
+from .freeze import (
+    Folded,
+    IntegerRecurrence,
+    fold_readout,
+    fold_stage,
+    integer_unroll,
+    main_sums,
+    stage_sums,
+    uncompiled,
+)
 from .quant_config import QuantConfig
 from .recompute import recomputed
-from .shortcut import check_shape
-from .shortcut_spikes import ShortcutSpikes
+from .shortcut import ShortcutSpikes, check_shape
 from .stage import Stage
 from .synapse import Synapse
-from .uncompiled import uncompiled
 
 Probe = Callable[[str, Tensor, Tensor], None]
 Watch = Callable[[int, Tensor], None]
@@ -152,13 +159,13 @@ class SpikingNetwork(nn.Module):
         steps = self.config.timesteps if still else x.shape[0]
         if self.frozen:
             return self._frozen_logits(x, steps, still, probe, watch)
-        h, sources = x.float(), ShortcutSpikes(self.hidden)
+        h, sources = x.float(), ShortcutSpikes([stage.shortcut for stage in self.hidden])
         whole = True  # gates that are being learned make fractions of spikes
         for i, stage in enumerate(self.hidden):
             low = watch is None and stage.gate is None
             run = partial(self._spikes, stage, steps=steps, still=still, probe=probe, whole=whole, low=low)
             whole = stage.gate is None or not self.training
-            source = sources.of(stage)
+            source = sources.of(stage.shortcut)
             # What is skipped is decided by a cut that may have moved before the backward pass.
             again = self.recompute and probe is None and stage.skipping is None
             h = recomputed(run, stage, h, source) if again else run(h, source)
@@ -264,9 +271,9 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
-        h, sources = x.float(), ShortcutSpikes(self.hidden)
+        h, sources = x.float(), ShortcutSpikes([stage.shortcut for stage in self.hidden])
         for i, (stage, folded) in enumerate(zip(self.hidden, self.fold(), strict=True)):
-            lif, source = cast(LIF, stage.lif), sources.of(stage)
+            lif, source = cast(LIF, stage.lif), sources.of(stage.shortcut)
             flat = h if still else h.flatten(0, 1)
             time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
             sums = time(stage_sums(stage, folded, flat.detach(), None if source is None else source.detach()))

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ..integer.compare import Trace
 from ..integer.graph import Graph
-from .baselines import twins
 from .counts import Counts, LayerCounts, UInt8, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
-from .network_info import NetworkInfo
+from .network_info import NetworkInfo, twins
 from .sizes import Sizes, sizes
 from .work import Work, work
 

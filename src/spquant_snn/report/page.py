@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..errors import ConfigError
-from ..export.policy import digest
+from ..export.web import csp_digest
 from ..io.output import in_file
 from ..io.writing import refuse_other, replace_file
 from . import maps, parts, sections
@@ -122,7 +122,7 @@ def _render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     style, script = (_read(name) for name in ("style.css", "keys.js"))
-    policy = f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}"
+    policy = f"default-src 'none'; img-src data:; style-src {csp_digest(style)}; script-src {csp_digest(script)}"
     return environment.get_template(template).render(style=style, script=script, policy=policy, **content)
 
 

@@ -11,9 +11,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from . import parts
-from .columns import printed
 from .ledger import Cost, Ledger
-from .text_table import TextTable
+from .text_table import TextTable, printed
 
 _WIDTH = 79
 

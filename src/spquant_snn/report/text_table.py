@@ -1,8 +1,13 @@
-"""A table as data: what a terminal prints and what a page shows come from the same rows."""
+"""A table as data, from which a terminal and a page take the same rows, and as a terminal prints it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from rich.box import SIMPLE
+from rich.table import Column, Table
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,20 @@ class TextTable:
     def filled(self) -> tuple[tuple[str, ...], ...]:
         """The rows, all as long as the heads."""
         return tuple(row + ("",) * (len(self.heads) - len(row)) for row in self.rows)
+
+
+def columns(*left: str, right: Iterable[str] = ()) -> Table:
+    """An empty table, narrow enough for 80 columns: words to the left, then numbers to the right."""
+    words = (Column(title, overflow="fold") for title in left)  # two long names must not be cut to the same one
+    table = Table(*words, box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
+    for title in right:
+        table.add_column(title, justify="right")
+    return table
+
+
+def printed(grid: TextTable) -> Table:
+    """A table for a terminal, without its caption; a bracket in a cell is a bracket, not rich's markup."""
+    table = columns(*grid.words, right=grid.numbers)
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -28,8 +28,7 @@ from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
-from .gates import ChannelGate, channel_gates
-from .tied_layers import partners
+from .gates import ChannelGate, channel_gates, tied_layers
 
 _STRENGTH = 4.0
 
@@ -161,7 +160,7 @@ class Budget:
             raise ConfigError(f"target_ops must be above 0 and at most 1, not {target!r}")
         self.target = target
         self.work = [*layer_work(network, still), *shortcut_work(network)]
-        self._partners = partners(network)
+        self._tied = tied_layers(network)
 
     @property
     def densities(self) -> list[float]:
@@ -221,16 +220,16 @@ class Budget:
     def choose(self) -> list[Tensor]:
         """The final choice, [C] bool for each layer: the likely open gates, less the least likely of them while they
         leave more than the target, and the likeliest others for which there is room; one for each layer at the
-        least, and the same of partners."""
+        least, and the same of tied layers."""
         masks = [gate.opened().clone() for gate in self.gates]
         opened = [float(mask.sum()) for mask in masks]
         ranked = sorted(
             (float(logit), group[0], channel)
-            for group in self._partners
+            for group in self._tied
             if not self.gates[group[0]].settled
             for channel, logit in enumerate(self.gates[group[0]].logits.detach())
         )
-        together = {group[0]: group for group in self._partners}
+        together = {group[0]: group for group in self._tied}
 
         def count(first: int, change: float) -> None:
             for layer in together[first]:

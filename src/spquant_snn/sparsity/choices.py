@@ -41,7 +41,7 @@ def magnitude_scores(network: SpikingNetwork) -> list[Tensor]:
 
 @torch.no_grad()
 def rank(gates: Sequence[ChannelGate], scores: Sequence[Tensor]) -> None:
-    """Open all gates, with scores above 0, [C] each, for parameters; partners, which share theirs, with their mean."""
+    """Open all gates, with scores above 0, [C] each, for parameters; tied layers share theirs, the mean."""
     for gate in gates:
         shared = [score for other, score in zip(gates, scores, strict=True) if other.logits is gate.logits]
         gate.logits.copy_(torch.stack(shared).mean(0))
@@ -51,7 +51,8 @@ def rank(gates: Sequence[ChannelGate], scores: Sequence[Tensor]) -> None:
 def close(gates: Sequence[ChannelGate], masks: Sequence[Tensor]) -> None:
     """Close channels outside of masks [C], each below all open ones and in the order that they had, but not for
     good."""
-    distinct = {id(gate.logits): (gate, mask) for gate, mask in zip(gates, masks, strict=True)}  # partners share theirs
+    # Tied layers share their parameters.
+    distinct = {id(gate.logits): (gate, mask) for gate, mask in zip(gates, masks, strict=True)}
     for gate, mask in distinct.values():
         gate.logits.sub_(torch.where(mask, 0.0, 1 + gate.logits.max()))
 

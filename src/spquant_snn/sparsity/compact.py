@@ -71,7 +71,7 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
 
     _cut_synapse(synapse, outputs, inputs, config)
     if stage.shortcut is not None:
-        if stage.shortcut.identity:  # partners keep the same channels
+        if stage.shortcut.identity:  # tied layers keep the same channels
             beside = stage.shortcut.synapse
             beside.weight = nn.Parameter(beside.weight.detach()[outputs])
             beside.groups = len(beside.weight)

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Gate, Stage
-from .tied_layers import partners
 
 _STRETCH = (-0.1, 1.1)  # ends of the interval that is clipped to 0 .. 1, as published
 _START = 3.0  # of the parameters: all but one in a hundred open
@@ -126,7 +125,7 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
 
     Args:
         network: in training form; changed in place.
-        layers: names of those whose channels may be closed, and with them their partners'; all that can be cut by
+        layers: names of those whose channels may be closed, and with them those of tied layers; all that can be cut by
             default.
 
     Returns:
@@ -140,7 +139,7 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
         if name not in names:
             raise ModelError(f"there is no layer {name!r} to close channels of; the layers are {', '.join(names)}")
     kept = []
-    for group in partners(network):
+    for group in tied_layers(network):
         stages = [network.hidden[i] for i in group]
         reason = next((reason for i in group if (reason := _why_whole(network, i))), None)
         named = [stage.name for stage in stages if layers is not None and stage.name in layers]
@@ -178,3 +177,14 @@ def _why_whole(network: SpikingNetwork, index: int) -> str | None:
         if synapse.groups > 1:
             return f"{whose} weights join channels in {synapse.groups} groups, which must stay alike"
     return None
+
+
+def tied_layers(network: SpikingNetwork) -> list[list[int]]:
+    """The layers of neurons in groups, by their indices: those whose channels are one and the same, because a shortcut
+    adds the spikes of the one to the sums of the other, are pruned together. Any other layer is a group of its own."""
+    group = list(range(len(network.hidden)))
+    for index, stage in enumerate(network.hidden):
+        if stage.shortcut is not None and stage.shortcut.identity:
+            old, new = group[index], group[stage.shortcut.source]
+            group = [new if each == old else each for each in group]
+    return [[i for i, each in enumerate(group) if each == first] for first in dict.fromkeys(group)]

@@ -7,7 +7,9 @@
     60 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
     60 .. 100 %                 the network trains on with fixed gates
 
-The weight of the penalties on rates rises in the first 20 %.
+The weight of the penalties on rates rises in the first 20 %. They are squares of an excess, zero below their target,
+and pass their gradient to the spikes, as in Zenke and Vogels (2021, doi 10.1162/neco_a_01367); they are relative to
+the target, so that one weight suits any.
 
 So it is with learned gates. Of the controls (``choices``) nothing is learned and nothing added to the loss:
 
@@ -25,6 +27,7 @@ goes on as it would have.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,7 +38,6 @@ from .budget import Budget, layer_work, measure_density, operations, shortcut_wo
 from .choices import close, magnitude_scores, random_scores, rank
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
-from .rates import rate_penalty, synops_penalty
 from .skip_threshold import CutTraining
 
 _BEGIN, _END = 0.2, 0.6  # of the epochs
@@ -209,3 +211,23 @@ class SparseTraining:
         """Operations of each layer but the first for one image, with a gradient."""
         densities = [self._rates[0].new_ones(()), *self._densities]
         return operations([*self.work, *self.beside], densities, self._opened())[1:]
+
+
+def rate_penalty(rates: Sequence[Tensor], target: float) -> Tensor:
+    """Mean over the layers of the squared relative excess of a rate over the target.
+
+    Args:
+        rates: spikes per neuron and time step of each layer, with a gradient.
+        target: the rate up to which nothing is lost, above 0.
+    """
+    return torch.relu(torch.stack(list(rates)) / target - 1).square().mean()
+
+
+def synops_penalty(counts: Sequence[Tensor], target: float) -> Tensor:
+    """Squared logarithm of the ratio of all layers' synaptic operations to the target, where it is above 1.
+
+    Args:
+        counts: operations of each layer for one image, with a gradient.
+        target: operations for one image, above 0.
+    """
+    return torch.relu(torch.log(torch.stack(list(counts)).sum() / target + 1e-9)).square()

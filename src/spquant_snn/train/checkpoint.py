@@ -179,7 +179,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
     Raises:
         RunError: the file cannot be written; the weights before it are kept.
     """
-    state: dict[str, Tensor] = {  # copies: gates of partners share a parameter, and the format knows no sharing
+    state: dict[str, Tensor] = {  # copies: gates of tied layers share a parameter, and the format knows no sharing
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }

@@ -122,7 +122,8 @@ def fit(
 
 def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW over what is trained; gates and predictors learn at rates of their own, without decay."""
-    gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.closable))  # partners share one
+    # Tied layers share one parameter.
+    gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.closable))
     predictors = [skipping.weights for _, skipping in skipping_stages(network)]
     others = {id(p) for p in (*gates, *predictors)}
     steps = [p for module in network.modules() if isinstance(module, WeightQuantizer) for p in module.parameters()]
