@@ -10,10 +10,10 @@ class SpQuantError(Exception):
     """Anything that a user of the package can put right.
 
     Attributes:
-        told: whether another process, of several that train together, tells the user of it.
+        reported: whether another process, of several that train together, reports it to the user.
     """
 
-    told: bool = False
+    reported: bool = False
 
 
 class ConfigError(SpQuantError, ValueError):

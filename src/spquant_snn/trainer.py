@@ -29,16 +29,16 @@ from .train.best_checkpoint import BestCheckpoint
 from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, refuse_neuron_options, with_options
 from .train.console import Display
-from .train.device import usable_device
+from .train.device import freed_memory_kept, usable_device
 from .train.distributed import join
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
-from .train.fingerprint import Print, fingerprint
+from .train.fingerprint import fingerprint
 from .train.loading import add_sparsity, build_network
 from .train.loop import fit, make_optimizer
 from .train.metrics import measure
 from .train.resolve import resolve
 from .train.restart import begun_before, launch, resumable
-from .train.run import RunFolder, free_folder, numbered
+from .train.run import Print, RunFolder, free_folder, numbered
 from .train.start import as_teacher, load_teacher, start_from
 
 
@@ -181,7 +181,8 @@ class SpQuantTrainer:
         network, run = self.network, world.from_first(self._open_run)
         self.run, self._finished = run, False
         to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
-        with Display(config.epochs + config.finetune_epochs, quiet=self.quiet, to_go_on=to_go_on) as display:
+        display = Display(config.epochs + config.finetune_epochs, quiet=self.quiet, to_go_on=to_go_on)
+        with display, freed_memory_kept(not config.checkpoint_time):
             optimizer = make_optimizer(network, config)
             if not goes_on:  # where the training began: a stop in its first epoch comes back to it
                 world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     name, kept = sys.argv[1], []
     sys.argv[1:] = sys.argv[4:]
     if "--out" in sys.argv and Path(sys.argv[sys.argv.index("--out") + 1]).name == name:
-        whole = keep.Keeper.keep
+        whole = keep.BestCheckpoint.keep
 
         def dying(self, *args):
             kept.append(1)
@@ -23,5 +23,5 @@ if __name__ == "__main__":
                 os.kill(os.getpid(), signal.SIGKILL)
             return whole(self, *args)
 
-        keep.Keeper.keep = dying
+        keep.BestCheckpoint.keep = dying
     sys.exit(main())

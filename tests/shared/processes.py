@@ -71,7 +71,7 @@ def fails(act, world: World):
     try:
         act()
     except SpQuantError as error:
-        return world.gather((type(error), str(error), error.told))
+        return world.gather((type(error), str(error), error.reported))
     return None
 
 
@@ -81,16 +81,16 @@ def refuse(error):
 
 def stop_after(epochs: int) -> None:
     """Let the next training stop once so many epochs are kept."""
-    whole, done = keep.Keeper.keep, []
+    whole, done = keep.BestCheckpoint.keep, []
 
     def stopping(self, *args):
         if len(done) == epochs:
-            keep.Keeper.keep = whole
+            keep.BestCheckpoint.keep = whole
             raise KeyboardInterrupt
         done.append(1)
         return whole(self, *args)
 
-    keep.Keeper.keep = stopping
+    keep.BestCheckpoint.keep = stopping
 
 
 def jobs(folder: Path) -> None:
@@ -124,7 +124,7 @@ def jobs(folder: Path) -> None:
 
 
 def dies() -> int:
-    whole, kept = keep.Keeper.keep, []
+    whole, kept = keep.BestCheckpoint.keep, []
 
     def dying(self, *args):
         kept.append(1)
@@ -132,7 +132,7 @@ def dies() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(self, *args)
 
-    keep.Keeper.keep = dying
+    keep.BestCheckpoint.keep = dying
     sys.argv[1:] = sys.argv[2:]
     return main()
 

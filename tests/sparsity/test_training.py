@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from typing import get_args
 
 import pytest
 import torch
 
 from spquant_snn import ConfigError, ModelError, SpQuantTrainer, load
 from spquant_snn.sparsity.gates import COLD, WARM, channel_gates
-from spquant_snn.sparsity.goals import CHOICES, Goals
+from spquant_snn.sparsity.goals import ChannelChoice, Goals
 from spquant_snn.sparsity.training import SparseTraining, rate_penalty, synops_penalty
 from spquant_snn.train import step as training_step
 from spquant_snn.train.config import TrainConfig
@@ -141,7 +142,7 @@ def test_controls_meet_the_target_too(tmp_path):
         assert lines(tmp_path / f"{choice}-2")[0]["channels"] == found[-1]["channels"]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("choice", get_args(ChannelChoice))
 def test_a_run_without_its_first_checkpoint_begins_as_it_would_have(choice, tmp_path, monkeypatch):
     options = {"target_ops": 0.3, "channel_choice": choice}
     trainer(out="whole", **options).train(epochs=2)
@@ -164,7 +165,7 @@ def test_a_target_of_one_changes_nothing(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("choice", get_args(ChannelChoice))
 def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
     options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1, "channel_choice": choice}
     trainer(out="whole", **options).train(epochs=3)

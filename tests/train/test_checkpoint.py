@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -334,3 +335,10 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_weights(tmp_path / "m.safetensors", trained(width=6)[0])
     with pytest.raises(FileFormatError, match="belongs to another network"):
         load_weights(tmp_path / "m.safetensors", trained(width=7)[0])
+
+
+def test_weights_without_a_checksum_are_refused(tmp_path):
+    model = nn.Linear(2, 2)
+    (tmp_path / "m.safetensors").write_bytes(safetensors.torch.save(model.state_dict()))
+    with pytest.raises(FileFormatError, match="its checksum does not hold"):
+        load_weights(tmp_path / "m.safetensors", model)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spquant_snn.train.config import TrainConfig
-from spquant_snn.train.losses import objective
+from spquant_snn.train.step import objective
 
 
 def drawn(steps, seed=0, images=6, classes=4):

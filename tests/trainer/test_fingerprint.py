@@ -12,6 +12,7 @@ from quarters import DATA, SMALL, images
 from spquant_snn import LIF, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.data import as_splits
 from spquant_snn.train import fingerprint, step
+from spquant_snn.train.run import departures_from
 
 STEPS = 20  # of which an epoch has 12
 
@@ -222,11 +223,11 @@ def test_the_digest_is_of_a_bounded_number_of_items_the_ends_among_them():
         changed = large.clone()
         changed[place] = 255 - changed[place]
         other = fingerprint.data_print(as_splits(((changed, labels), (large[:9], labels[:9]))))
-        assert fingerprint.departures_from({"data": before}, {"data": other}) == ["other training images"]
+        assert departures_from({"data": before}, {"data": other}) == ["other training images"]
 
 
 def test_no_more_is_said_than_can_be_read():
-    found = fingerprint.departures_from({"a": {str(i): 0 for i in range(99)}}, {"a": {str(i): 1 for i in range(99)}})
+    found = departures_from({"a": {str(i): 0 for i in range(99)}}, {"a": {str(i): 1 for i in range(99)}})
     assert found == [*(f"{i}: 0, not 1" for i in range(4)), "95 more differences"]
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ..train.peak_memory import PeakMemory
+from ..train.device import PeakMemory
 from .silence import silence
 from .timing import Call
 

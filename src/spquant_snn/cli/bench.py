@@ -10,7 +10,7 @@ import tyro
 from ..io.output import say_json
 from ..io.terminal import print_tables
 from ..train.config import TrainOptions
-from .options import OptionalFolder, OptionalName, OptionalSource, check_threads, keep_freed_memory, use_threads
+from .options import OptionalFolder, OptionalName, OptionalSource, check_threads, use_threads
 from .parse import Action, later
 
 _PRUNED = TrainOptions(target_ops=0.2)
@@ -68,7 +68,6 @@ def bench_sparsity(
     from ..bench.sparsity_table import tables
     from .commands import bench_sparsity as measure
 
-    keep_freed_memory()
     use_threads(threads)
     report = measure(config, more_seeds, out, data_dir, device, quiet=as_json)
     if as_json:
@@ -96,6 +95,7 @@ def bench_train(
     """
     from ..bench.training_table import as_json as plain
     from ..bench.training_table import tables
+    from ..train.device import keep_freed_memory
     from .commands import bench_train as measure
 
     for each in threads:

@@ -23,11 +23,11 @@ from ..io.output import finish, say, say_error, say_json
 from ..io.terminal import print_tables
 from ..train.config import TrainOptions
 from .bench import bench
-from .options import OptionalFolder, OptionalName, keep_freed_memory, use_threads
+from .options import OptionalFolder, OptionalName, use_threads
 from .parse import parse
 from .sweep import sweep
 
-_LET_TELL = 1.0  # seconds for the process that tells of an error: torchrun stops all when one has ended with it
+_LET_REPORT = 1.0  # seconds for the process that reports an error: torchrun stops all when one has ended with it
 Backend = Literal["torch", "reference", "native"]
 IntegerBackend = Literal["reference", "native"]
 Target = Literal["spq", "c", "web"]
@@ -70,7 +70,6 @@ def train(
         trainer = SpQuantTrainer(
             options.pop("model"), options.pop("dataset"), out=out, data_dir=data_dir, device=device, **options
         )
-    keep_freed_memory(not trainer.config.checkpoint_time)
     trainer.train()
     accuracy = trainer.evaluate()
     if trainer.world.first:
@@ -305,7 +304,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def main() -> int:
-    """Answer the command line, whose errors are each told in one sentence; returns the exit code.
+    """Answer the command line, whose errors are each one sentence; returns the exit code.
 
     Raises:
         KeyboardInterrupt: it was stopped.
@@ -315,8 +314,8 @@ def main() -> int:
         finish()
         return code
     except SpQuantError as error:
-        if error.told:
-            time.sleep(_LET_TELL)
+        if error.reported:
+            time.sleep(_LET_REPORT)
         else:
             say_error(f"spquant: {error}")
         return 1 if isinstance(error, DivergedError | UnequalError) else 2

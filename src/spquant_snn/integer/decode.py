@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import cast, get_args
 
 from ..errors import FileFormatError
 from ..io.fields import Fields
@@ -16,7 +16,7 @@ from .blobs import BlobReader
 from .block_gate import BlockGate, blocks_of
 from .graph import Connection, Graph, Layer, Readout, Shortcut
 from .grids import STATE_GRIDS, WEIGHT_GRIDS
-from .neuron import Neuron, ScaledStore, TableStore
+from .neuron import Neuron, Reset, ScaledStore, TableStore
 from .pool import Pool
 
 _SIZE = (1 << 16) - 1
@@ -98,9 +98,7 @@ def _pool(fields: Fields) -> Pool:
 def _neuron(fields: Fields, blobs: BlobReader, channels: int) -> Callable[[], Neuron]:
     bits = fields.choice("bits", tuple(STATE_GRIDS))
     fraction = fields.integer("fraction", 0, 6)
-    reset: Literal["zero", "subtract"] = (
-        "zero" if fields.choice("reset", ("zero", "subtract")) == "zero" else "subtract"
-    )
+    reset = cast(Reset, fields.choice("reset", get_args(Reset)))
     fire = blobs.claim(fields.inner("fire"), (channels,))
     drop = blobs.claim(fields.inner("drop"), (channels,))
     store = _store(fields.inner("store"), blobs, STATE_GRIDS[bits].high - STATE_GRIDS[bits].low + 1, channels)

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .grids import STATE_GRIDS, TERNARY
 
+Reset = Literal["zero", "subtract"]  # what a neuron that fires does with its potential
+
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -57,7 +59,7 @@ class Neuron:
 
     bits: float
     fraction: int
-    reset: Literal["zero", "subtract"]
+    reset: Reset
     fire: Int32  # [C]  potential at which the neuron spikes
     drop: Int32  # [C]  what a spike takes from the potential under reset="subtract"; zeros otherwise
     store: TableStore | ScaledStore
@@ -77,7 +79,7 @@ def fold_neuron(
     offset: Float64,
     threshold: float,
     leak: float,
-    reset: Literal["zero", "subtract"],
+    reset: Reset,
     reach: Int64,
     resolution: int = 16,
 ) -> tuple[Neuron, NDArray[np.bool_]]:

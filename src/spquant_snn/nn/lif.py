@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ..integer.neuron import Reset
 from .fused import FusedRecurrence, fuses
-from .recurrence import Dynamics, Levels, Recurrence, Reset, Skip
+from .recurrence import Dynamics, Levels, Recurrence, Skip
 from .surrogate import Surrogate
 from .surrogate import surrogate as surrogate_of
 

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..integer.neuron import Reset
 from .surrogate import Surrogate
 
-Reset = Literal["zero", "subtract"]
 # Which neurons are computed in a step, bool [N, ...], of the step, the stored codes before it (None: zeros), and the
 # spikes and stored codes that all of them would have behind it (None: nothing is stored).
 Skip = Callable[[int, Tensor | None, Tensor, Tensor | None], Tensor]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ..errors import ConfigError
 from ..integer.grids import FLOAT, Bits, width
 
-WEIGHT_QUANTIZERS = ("normalized", "learned")
+QuantizerName = Literal["normalized", "learned"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class QuantConfig:
     weight_bits: Bits = 2
     state_bits: Bits = 2
     timesteps: int = 2
-    weight_quantizer: str = "normalized"
+    weight_quantizer: QuantizerName = "normalized"
     full_scale: int = 255
 
     def __post_init__(self) -> None:
@@ -42,11 +43,9 @@ class QuantConfig:
         object.__setattr__(self, "state_bits", width(self.state_bits, "state bits"))
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 1024:
             raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {self.timesteps!r}")
-        if self.weight_quantizer not in WEIGHT_QUANTIZERS:
-            raise ConfigError(
-                f"weight_quantizer must be {' or '.join(WEIGHT_QUANTIZERS)}, not {self.weight_quantizer!r}"
-            )
-
+        quantizers = get_args(QuantizerName)
+        if self.weight_quantizer not in quantizers:
+            raise ConfigError(f"weight_quantizer must be {' or '.join(quantizers)}, not {self.weight_quantizer!r}")
         if isinstance(self.full_scale, bool) or not isinstance(self.full_scale, int) or not 1 <= self.full_scale <= 255:
             raise ConfigError(f"full_scale must be a whole number from 1 to 255, not {self.full_scale!r}")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-CHOICES = ("learned", "random", "magnitude")
+ChannelChoice = Literal["learned", "random", "magnitude"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Goals:
             nothing.
         skip: share of the operations of convolutions on spikes that skipped blocks leave out; 0 skips none.
         weight: of the two penalties on rates in the loss.
-        choice: who decides which channels are closed, one of ``CHOICES``; see ``choices``.
+        choice: who decides which channels are closed; see ``choices``.
         seed: of channels drawn at random.
     """
 
@@ -27,7 +28,7 @@ class Goals:
     synops: float = 0.0
     skip: float = 0.0
     weight: float = 1.0
-    choice: str = "learned"
+    choice: ChannelChoice = "learned"
     seed: int = 0
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..errors import RunError
 from ..io.fields import Fields
 from ..io.reading import guarded
-from ..train.config import SETTLED, TrainConfig, anchored, departures, load_config
+from ..train.config import UNRESOLVED, TrainConfig, anchored, departures, load_config
 from ..train.run import RunFolder, refuse_as_parent
 from .points import Point
 
@@ -92,9 +92,9 @@ def find_runs(points: Sequence[Point], out: Path) -> SweepRuns:
 
 
 def _decided(config: TrainConfig) -> object:
-    """What runs of one point have in common, to look them up by: all options but those that a training settles."""
-    settled = {name for name, _ in SETTLED}
-    return tuple(value for name, value in anchored(vars(config)).items() if name not in settled)
+    """What runs of one point have in common, to look them up by: all options but those that a training resolves."""
+    resolved = {name for name, _ in UNRESOLVED}
+    return tuple(value for name, value in anchored(vars(config)).items() if name not in resolved)
 
 
 def _is(point: Point, config: TrainConfig) -> bool:

@@ -226,8 +226,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise Flaw(f"its header claims {length} bytes")
         metadata = parse_object(data[8 : 8 + length]).get("__metadata__")
         state: dict[str, Tensor] = load(data)
-        held = metadata.get("sha256") if isinstance(metadata, dict) else None
-        if held is not None and held != _digest(state):
+        if not isinstance(metadata, dict) or metadata.get("sha256") != _digest(state):
             raise Flaw("its checksum does not hold")
         return state
 

@@ -7,30 +7,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, RunError
+from ..integer.neuron import Reset
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import parse_toml, short
 from ..io.writing import replace_file
-from ..quant.quant_config import QuantConfig
-from ..sparsity.goals import CHOICES, Goals
+from ..quant.quant_config import QuantConfig, QuantizerName
+from ..sparsity.goals import ChannelChoice, Goals
 
 CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
-# Values that stand for another, which a training finds when it begins.
-SETTLED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
+# Values that stand for another, which a training resolves when it begins.
+UNRESOLVED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 RUNS = ("init", "teacher")  # options that name the folder of another run
 _LONGEST = 1 << 16  # bytes of a file
 _LONGEST_TEXT = 4096
-# What the configuration of an older run does not say, and how it was trained; the other fields must be there.
-_BEFORE: dict[str, Any] = {
-    "loss": "mean",
-    "tet_weight": 0.05,
-    "accumulate": 1,
-    "checkpoint_time": False,
-    "check_every": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,8 @@ class TrainOptions:
         checkpoint_time: keep nothing but the bits of spikes for the backward pass, which computes the potentials of all
             time steps again, layer by layer: far less memory, one more pass forward. Layers of which blocks are skipped
             are left as they are.
-        check_every: epochs from one look at the images held out to the next, where epochs are short. What is kept is of
-            these: the best weights, the metrics and the checkpoint that a stopped training goes on from.
+        check_every: epochs from one look at the validation images to the next, where epochs are short. What is kept is
+            of these: the best weights, the metrics and the checkpoint that a stopped training goes on from.
         learning_rate: of AdamW, at its highest.
         schedule: the learning rate rises over a fifth of the steps (onecycle) or a twentieth (cosine), then falls to a
             thousandth.
@@ -71,7 +64,7 @@ class TrainOptions:
         tet_weight: with tet, share of the loss that is the squared distance of all logits from 1, the threshold.
         clip_norm: largest norm of the gradient; 0 does not clip.
         augment: whether training images are changed at random, as suits the data set.
-        validation: images of the training set held out to choose the best epoch; 0 takes a tenth, at most 5,000.
+        validation: images of the training set set apart to choose the best epoch; 0 takes a tenth, at most 5,000.
         precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
         seed: of everything random.
         init: folder of a run whose best weights are the first ones, of the same model at any width of bits; none by
@@ -95,9 +88,9 @@ class TrainOptions:
     weight_bits: float | str = 2
     state_bits: float | str = 2
     timesteps: int = 2
-    weight_quantizer: Literal["normalized", "learned"] = "normalized"
+    weight_quantizer: QuantizerName = "normalized"
     leak: float = 0.5
-    reset: Literal["zero", "subtract"] = "zero"
+    reset: Reset = "zero"
     surrogate: Literal["triangle", "rectangle", "atan", "sigmoid"] = "triangle"
     learn_threshold: bool = False
     epochs: int = 20
@@ -126,7 +119,7 @@ class TrainOptions:
     target_synops: float = 0.0
     rate_weight: float = 1.0
     target_skip: float = 0.0
-    channel_choice: Literal["learned", "random", "magnitude"] = "learned"
+    channel_choice: ChannelChoice = "learned"
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,7 @@ class TrainConfig(TrainOptions):
         for name in ("target_ops", "target_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be above 0 and at most 1, not {short(getattr(self, name))}")
-        for name, choices in _CHOICES:
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {short(getattr(self, name))}")
         if self.epochs + self.finetune_epochs < 1:
@@ -200,12 +193,9 @@ _RANGES = (
     ("target_synops", 0, 1e15),
     ("rate_weight", 0, 1e6),
 )
-_CHOICES = (
-    ("schedule", ("onecycle", "cosine")),
-    ("loss", ("mean", "tet")),
-    ("precision", ("auto", "bf16", "fp32")),
-    ("channel_choice", CHOICES),
-)
+_CHOICES = {  # of every option that is a choice
+    name: get_args(hint) for name, hint in get_type_hints(TrainOptions).items() if get_origin(hint) is Literal
+}
 
 
 def _check_length(name: str, value: object) -> None:
@@ -250,8 +240,7 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a configuration. One from before ``loss``, ``tet_weight``, ``accumulate``, ``checkpoint_time`` and
-    ``check_every`` existed is of a training with the mean loss and whole batches, looked at after each epoch.
+    """Read a configuration, which holds every field.
 
     Raises:
         RunError: there is no such file.
@@ -261,7 +250,7 @@ def load_config(path: Path) -> TrainConfig:
         raise RunError(f"{path.parent} is not the folder of a run: it holds no {path.name}")
     wrong = "is not the configuration of a run"
     with guarded(path, "copy it again, or train again", wrong=wrong, unread=RunError):
-        options = _BEFORE | parse_toml(read_bytes(path, _LONGEST))
+        options = parse_toml(read_bytes(path, _LONGEST))
         missing = [field.name for field in fields(TrainConfig) if field.name not in options]
         if missing:
             raise Flaw(f"it holds no {missing[0]}")
@@ -298,5 +287,5 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
 def departures(held: TrainConfig, asked: dict[str, Any]) -> list[str]:
     """In what the configuration of a run departs from options, as ``differences`` words it; options that leave a value
     to the training agree with whatever it found."""
-    decided = {name: value for name, value in asked.items() if (name, value) not in SETTLED}
+    decided = {name: value for name, value in asked.items() if (name, value) not in UNRESOLVED}
     return differences(held, with_options(asdict(held) | anchored(decided)))

@@ -64,7 +64,7 @@ class World:
 
     def parts(self, network: nn.Module, count: int, accumulate: int) -> Iterator[Part]:
         """What this process computes of a batch of ``count`` images that is taken in so many parts, one after another;
-        the network is told of each. Processes have nearly the same number of images of a part, at least one."""
+        the network knows of each. Processes have nearly the same number of images of a part, at least one."""
         try:
             for begin, end in _split(0, count, accumulate):
                 start, stop = _split(begin, end, self.size)[self.rank]
@@ -123,7 +123,7 @@ class World:
         failed = [(rank, found) for rank, found in enumerate(self.gather(_plain(error))) if found is not None]
         if failed:
             (rank, (kind, text)), alone = failed[0], len(failed) < self.size
-            raise self.told(kind(f"in process {rank} of {self.size}: {text}" if alone else text))
+            raise self.raised_by_all(kind(f"in process {rank} of {self.size}: {text}" if alone else text))
         return result
 
     def from_first(self, act: Callable[[], T]) -> T:
@@ -146,7 +146,7 @@ class World:
             dist.broadcast_object_list(outcome, 0)
         if outcome[1] is not None:
             kind, text = outcome[1]
-            raise self.told(kind(text))
+            raise self.raised_by_all(kind(text))
         found: T = outcome[0]
         return found
 
@@ -159,9 +159,9 @@ class World:
         self.together(lambda: None)
         return found
 
-    def told(self, error: SpQuantError) -> SpQuantError:
-        """An error that all processes raise, marked so that only the first tells the user of it."""
-        error.told = not self.first
+    def raised_by_all(self, error: SpQuantError) -> SpQuantError:
+        """An error that all processes raise, marked so that only the first reports it to the user."""
+        error.reported = not self.first
         return error
 
 

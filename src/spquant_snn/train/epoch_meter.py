@@ -16,8 +16,8 @@ from .distributed import World
 
 
 class EpochMeter:
-    """Adds up what the steps of an epoch tell, and shows it; a checkpoint after ``kept`` epochs is what there is to go
-    back to.
+    """Adds up the statistics of an epoch's steps, and shows them; a checkpoint after ``kept`` epochs is what there is
+    to go back to.
 
     A GPU is a step behind the program that gives it work; to wait for its numbers would leave it idle. So there each
     step's are read when the next one has been given.
@@ -41,17 +41,17 @@ class EpochMeter:
     def accuracy(self) -> float:
         return 100 * self._hits / max(1, self._seen)
 
-    def take(self, told: Tensor, images: int) -> None:
-        """Note what a step with so many images told, float32 [3], as ``Step`` gives it, summed over processes.
+    def update(self, statistics: Tensor, images: int) -> None:
+        """Add the statistics of a step with so many images, float32 [3], as ``Step`` gives them, summed over processes.
 
         Raises:
             DivergedError: the loss is no longer a finite number; on a GPU, that of the step before.
         """
-        self._unread.append((_later(told), images))
-        self._read(1 if told.is_cuda else 0)
+        self._unread.append((_later(statistics), images))
+        self._read(1 if statistics.is_cuda else 0)
 
     def end(self) -> None:
-        """Read what is left; raises as ``take``."""
+        """Read what is left; raises as ``update``."""
         self._read(0)
 
     def _read(self, left: int) -> None:
@@ -59,7 +59,9 @@ class EpochMeter:
             read, images = self._unread.popleft()
             value, hits, self.largest = read()
             if not math.isfinite(value):
-                raise self._world.told(diverged(f"the loss became {value}", self._epoch, self._kept, self._config))
+                raise self._world.raised_by_all(
+                    diverged(f"the loss became {value}", self._epoch, self._kept, self._config)
+                )
             self._loss += value * images
             self._hits += hits
             self._seen += images
@@ -74,15 +76,15 @@ def diverged(what: str, epoch: int, kept: int, config: TrainConfig) -> DivergedE
     )
 
 
-def _later(told: Tensor) -> Callable[[], list[float]]:
+def _later(statistics: Tensor) -> Callable[[], list[float]]:
     """The numbers, once somebody asks: from a GPU they are on their way until then."""
-    if not told.is_cuda:
-        numbers: list[float] = told.tolist()
+    if not statistics.is_cuda:
+        numbers: list[float] = statistics.tolist()
         return lambda: numbers
-    here = torch.empty(told.shape, dtype=told.dtype, pin_memory=True)
-    here.copy_(told, non_blocking=True)
+    here = torch.empty(statistics.shape, dtype=statistics.dtype, pin_memory=True)
+    here.copy_(statistics, non_blocking=True)
     arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    arrived.record(torch.cuda.current_stream(told.device))
+    arrived.record(torch.cuda.current_stream(statistics.device))
 
     def read() -> list[float]:
         arrived.synchronize()

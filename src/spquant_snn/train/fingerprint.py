@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -21,14 +19,10 @@ from ..nn.surrogate import name_of
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
-from .config import RUNS, TrainConfig
-
-Print = dict[str, Any]
+from .config import TrainConfig
+from .run import SHA, Print, config_print
 
 _BYTES = 2 << 20  # of images, and of labels, of which the digest is taken
-_SHA = "sha256:"
-_LONGEST = 60  # characters of a value in a message
-_SAID = 4  # differences, at most
 _HOUSE = ("torch.", "spquant_snn.")
 
 
@@ -38,11 +32,6 @@ def fingerprint(
     """All parts; the teacher's, where it is a module given in Python."""
     parts = {"config": config_print(config), "model": model_print(network), "data": data_print(data)}
     return parts if teacher is None else parts | {"teacher": teacher_print(teacher)}
-
-
-def config_print(config: TrainConfig) -> Print:
-    """The options of a training, but for where other runs lie, which may be moved."""
-    return {name: value for name, value in asdict(config).items() if name not in RUNS}
 
 
 def model_print(network: SpikingNetwork) -> Print:
@@ -75,25 +64,8 @@ def teacher_print(teacher: nn.Module) -> Print:
     return {
         "kind of the teacher": type(teacher).__qualname__,
         "number of the teacher's parameters": sum(parameter.numel() for parameter in teacher.parameters()),
-        "structure of the teacher": _SHA + hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
+        "structure of the teacher": SHA + hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
     }
-
-
-def departures_from(held: Mapping[str, Any], found: Mapping[str, Print]) -> list[str]:
-    """In what parts ``found`` depart from those that a run was started with, as "name: value, not value"; parts that
-    are not among ``found`` are not looked at."""
-    changed = []
-    for part, values in found.items():
-        before, now = held.get(part, {}), json.loads(json.dumps(values))  # as JSON keeps them
-        for name in (*before, *(name for name in now if name not in before)):
-            old, new = before.get(name, "none"), now.get(name, "none")
-            if old != new:
-                plain = str(old).startswith(_SHA) and str(new).startswith(_SHA)
-                said = name if name.isprintable() else ascii(name)
-                values_said = f"{said}: {ascii(old)[:_LONGEST]}, not {ascii(new)[:_LONGEST]}"
-                changed.append((f"other {said}" if plain else values_said)[: 3 * _LONGEST])
-    more = len(changed) - _SAID
-    return changed if more < 2 else [*changed[:_SAID], f"{more} more differences"]
 
 
 def _stage_print(stage: Stage) -> Print:
@@ -138,7 +110,7 @@ def _digest(values: Tensor) -> str:
     size = max(1, values[0].numel() * values.element_size())
     count = min(len(values), max(2, _BYTES // size))
     which = torch.arange(count) * (len(values) - 1) // max(count - 1, 1)
-    return _SHA + hashlib.sha256(values[which].cpu().numpy().tobytes()).hexdigest()
+    return SHA + hashlib.sha256(values[which].cpu().numpy().tobytes()).hexdigest()
 
 
 def _own_shapes(module: nn.Module) -> list[Any]:

@@ -19,8 +19,8 @@ from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights, weights_size
 from .config import CUSTOM, TrainConfig, load_config
-from .fingerprint import config_print, model_print
-from .run import RunFolder
+from .fingerprint import model_print
+from .run import RunFolder, config_print
 
 _LARGEST = 1 << 20
 
@@ -72,7 +72,7 @@ def load_network(folder: Path) -> SpikingNetwork:
         fields = Fields(record)
         channels, height, width = fields.integers("input_shape", (3,), 1, _LARGEST)
         classes = fields.integer("classes", 1, _LARGEST)
-        full_scale = fields.integer("full_scale", 1, 255) if fields.has("full_scale") else 255
+        full_scale = fields.integer("full_scale", 1, 255)
     with torch.device("meta"):  # counted before anything is allocated, which waits until the file is known to be there
         model = build_model(config.model, (channels, height, width), classes)
         size = 4 * sum(parameter.numel() for parameter in model.parameters())

@@ -23,12 +23,11 @@ from ..sparsity.training import GATE_RATE, SparseTraining
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
-from .device import placed
+from .device import PeakMemory, per_image, placed
 from .distributed import ALONE, World
 from .epoch_meter import EpochMeter, diverged
 from .metrics import Metrics, measure
-from .peak_memory import PeakMemory, per_image
-from .statistics import measure_statistics
+from .norm_statistics import measure_norm_statistics
 from .step import Step
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
@@ -85,11 +84,11 @@ def fit(
                 if group.get("scheduled", True):  # gates, if any, have a rate of their own
                     group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            told = torch.zeros(3, dtype=torch.float32, device=device)
+            statistics = torch.zeros(3, dtype=torch.float32, device=device)
             for part in world.parts(network, len(chosen), config.accumulate):
                 x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
-                told += compute(x, y, moment, part.weight)
-            course.take(world.sum_gradients(network, told), len(chosen))
+                statistics += compute(x, y, moment, part.weight)
+            course.update(world.sum_gradients(network, statistics), len(chosen))
             _widen(network, course, compute, display)
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
@@ -99,12 +98,12 @@ def fit(
         if memory is not None:
             peak, memory = memory.bytes(), None
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
-            raise world.told(diverged("a weight is no longer a finite number", epoch, progress.epochs, config))
+            raise world.raised_by_all(diverged("a weight is no longer a finite number", epoch, progress.epochs, config))
         if not looked_at(epoch + 1, config):
             if sparse is not None:
                 sparse.end_epoch(epoch + 1, settled_on)
             continue
-        measure_statistics(network, train, augmentation, config, draw, world)
+        measure_norm_statistics(network, train, augmentation, config, draw, world)
         world.alike(network)  # processors of several kinds may have rounded an update differently
         if sparse is not None:
             sparse.end_epoch(epoch + 1, settled_on)

@@ -9,8 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError, RunError
 from .config import TrainConfig, departures, differences, load_config
-from .fingerprint import config_print
-from .run import RunFolder
+from .run import RunFolder, config_print
 
 _UNNAMED = "none"  # torchrun's own word where no --rdzv-id was given
 

@@ -1,4 +1,7 @@
-"""The folder of a run: configuration, weights, metrics of each epoch, and where it all came from."""
+"""The folder of a run: configuration, weights, metrics of each epoch, and where it all came from.
+
+torch is not needed to read what a run wrote down.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,24 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, FileFormatError, RunError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import parse_object
 from ..io.writing import replace_file
-from .config import TrainConfig, save_config
-from .fingerprint import Print, config_print, departures_from
-from .metrics import Metrics
+from .config import RUNS, TrainConfig, save_config
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
+
+Print = dict[str, Any]  # a part of a fingerprint: plain values by names that a user can read
+SHA = "sha256:"  # begins what stands for larger values
 
 _LONGEST_RECORD, _LONGEST_METRICS = 1 << 20, 1 << 28  # bytes
+_LONGEST = 60  # characters of a value in a message
+_MOST_NAMED = 4  # differences
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ class RunFolder:
         job: str | None,
         fingerprint: Mapping[str, Print],
     ) -> None:
+        import torch  # which whoever trains has; who reads a folder may not
+
         self.note(
             id=secrets.token_hex(8),
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -230,6 +239,28 @@ class RunFolder:
         with guarded(self.metrics, "copy it again, or remove it", unread=RunError):
             content = read_bytes(self.metrics, _LONGEST_METRICS)
         return list(enumerate(content.removesuffix(b"\n").split(b"\n"), 1))
+
+
+def config_print(config: TrainConfig) -> Print:
+    """The options of a training, but for where other runs lie, which may be moved."""
+    return {name: value for name, value in asdict(config).items() if name not in RUNS}
+
+
+def departures_from(held: Mapping[str, Any], found: Mapping[str, Print]) -> list[str]:
+    """In what parts ``found`` depart from those that a run was started with, as "name: value, not value"; parts that
+    are not among ``found`` are not looked at."""
+    changed = []
+    for part, values in found.items():
+        before, now = held.get(part, {}), json.loads(json.dumps(values))  # as JSON keeps them
+        for name in (*before, *(name for name in now if name not in before)):
+            old, new = before.get(name, "none"), now.get(name, "none")
+            if old != new:
+                plain = str(old).startswith(SHA) and str(new).startswith(SHA)
+                said = name if name.isprintable() else ascii(name)
+                values_said = f"{said}: {ascii(old)[:_LONGEST]}, not {ascii(new)[:_LONGEST]}"
+                changed.append((f"other {said}" if plain else values_said)[: 3 * _LONGEST])
+    more = len(changed) - _MOST_NAMED
+    return changed if more < 2 else [*changed[:_MOST_NAMED], f"{more} more differences"]
 
 
 def _unwritable(folder: Path, error: OSError | ValueError) -> RunError:

@@ -1,4 +1,8 @@
-"""One batch forward and backward: what fills the gradients, and what it tells.
+"""One batch forward and backward: the loss, what fills the gradients, and the statistics of the step.
+
+The mean loss asks that the logits averaged over time be right; temporal efficient training (Deng et al., ICLR 2022)
+asks it of every step by itself, so that a sum of few steps answers too. Cross-entropy and divergence are convex in the
+logits, so the average of the steps' is never below that of their average.
 
 A GPU takes the few hundred kernels of a step sooner than a program can launch them. So where a batch is whole and each
 step does the same, the launches are recorded once for each size of a batch, as a CUDA graph, and replayed. A teacher
@@ -11,13 +15,14 @@ import warnings
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .config import TrainConfig
-from .losses import objective
 
+_CENTRE = 1.0  # the threshold that neurons start with: what the regulariser draws logits to, the paper's phi
 _FIRST = 2  # steps of a size that are launched one by one: kernels are compiled and chosen in them
 
 
@@ -29,7 +34,7 @@ class _Recorded:
     x: Tensor
     y: Tensor
     answers: Tensor | None  # of the teacher
-    told: Tensor
+    statistics: Tensor
     gradients: list[Tensor | None]
 
 
@@ -83,7 +88,7 @@ class Step:
         found.graph.replay()
         for parameter, gradient in zip(self._parameters, found.gradients, strict=True):
             parameter.grad = gradient
-        return found.told
+        return found.statistics
 
     def forget(self) -> None:
         """Record again: the network computes otherwise from now on."""
@@ -108,7 +113,7 @@ class Step:
         given = (x.clone(), y.clone(), None if answers is None else answers.clone())
         try:
             with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-                told = self._compute(*given, moment, weight)
+                statistics = self._compute(*given, moment, weight)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             warnings.warn(f"the steps of training are launched kernel by kernel, slower: {reason}", stacklevel=2)
@@ -116,7 +121,9 @@ class Step:
             for parameter in self._parameters:
                 parameter.grad = None
             return None
-        self._recorded[x.shape] = _Recorded(graph, *given, told, [parameter.grad for parameter in self._parameters])
+        self._recorded[x.shape] = _Recorded(
+            graph, *given, statistics, [parameter.grad for parameter in self._parameters]
+        )
         return self._recorded[x.shape]
 
     def _compute(self, x: Tensor, y: Tensor, answers: Tensor | None, moment: float, weight: float) -> Tensor:
@@ -133,3 +140,33 @@ class Step:
         loss.backward()  # type: ignore[no-untyped-call]
         hits = (logits.mean(0).argmax(1) == y).sum()
         return torch.stack((loss.detach(), hits, network.largest_narrow_sum()))
+
+
+def objective(logits: Tensor, labels: Tensor, config: TrainConfig, teacher: Tensor | None) -> Tensor:
+    """The loss of ``config.loss``; with a teacher, mixed with the divergence from its softened answer (Hinton et al.
+    2015).
+
+    Args:
+        logits: of each step, [T, N, classes].
+        labels: [N].
+        teacher: its logits averaged over time, [N, classes]. With "tet" each step imitates this answer of all the
+            teacher's steps, not the teacher's answer at that step: what is wanted of a step is the answer that all
+            steps would give, and a teacher may have another number of them.
+    """
+    each = config.loss == "tet"
+    answers = logits.flatten(0, 1) if each else logits.mean(0)  # [T * N, classes] or [N, classes]
+    repeats = len(logits) if each else 1
+    loss = F.cross_entropy(answers, labels.repeat(repeats), label_smoothing=config.label_smoothing)
+    if each:
+        spread = (logits - _CENTRE).square().mean()
+        loss = (1 - config.tet_weight) * loss + config.tet_weight * spread
+    if teacher is None:
+        return loss
+    heat = config.distill_temperature
+    divergence = F.kl_div(
+        F.log_softmax(answers / heat, 1),
+        F.log_softmax(teacher.float() / heat, 1).repeat(repeats, 1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    return (1 - config.distill_weight) * loss + config.distill_weight * heat**2 * divergence

@@ -9,7 +9,7 @@ from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.quant.stage import Norm
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.distributed import ALONE
-from spquant_snn.train.statistics import measure_statistics
+from spquant_snn.train.norm_statistics import measure_norm_statistics
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def data():
 def measured(network, data, seed=2, **options):
     config = TrainConfig(dataset="digits", **{"batch_size": 16, **options})
     draw = torch.Generator().manual_seed(seed)
-    measure_statistics(network, data, Augmentation(), config, draw, ALONE)
+    measure_norm_statistics(network, data, Augmentation(), config, draw, ALONE)
     return [(m.running_mean.clone(), m.running_var.clone()) for m in network.modules() if isinstance(m, Norm)]
 
 
@@ -67,7 +67,7 @@ def test_what_was_there_before_and_the_momentum_do_not_matter_and_stay(network, 
 
 
 def test_no_more_than_some_batches_are_looked_at(network, data, monkeypatch):
-    monkeypatch.setattr("spquant_snn.train.statistics._BATCHES", 2)
+    monkeypatch.setattr("spquant_snn.train.norm_statistics._BATCHES", 2)
     seen = []
     network.register_forward_hook(lambda module, given, made: seen.append(len(given[0])))
     measured(network, data, batch_size=8)

@@ -1,11 +1,11 @@
-"""The most memory that a stretch of work takes."""
+"""Memory: the most that a stretch of work takes, and what freed blocks become."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from spquant_snn.train.peak_memory import PeakMemory, per_image
+from spquant_snn.train.device import PeakMemory, freed_memory_kept, per_image
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not tell")
 MIB = 2**20
@@ -26,3 +26,19 @@ def test_what_work_takes_is_counted_also_where_memory_lies_free(freed):
 
 def test_it_is_told_in_all_and_an_image():
     assert per_image(64 * MIB, 32) == "memory: 64 MiB at most beside weights and data, 2.00 MiB an image"
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_freed_memory_is_kept_within_and_given_back_afterwards(keep):
+    before = resident()
+    with freed_memory_kept(keep):
+        for _ in range(2):
+            torch.ones(16 * MIB)  # 64 MiB
+        within = resident() - before
+    after = resident() - before
+    assert (within > 48 * MIB) is keep
+    assert after < 16 * MIB

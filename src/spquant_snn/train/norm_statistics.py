@@ -20,7 +20,7 @@ _BATCHES = 20
 
 
 @torch.no_grad()
-def measure_statistics(
+def measure_norm_statistics(
     network: SpikingNetwork,
     train: Labelled,
     augmentation: Augment,
