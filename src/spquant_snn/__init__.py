@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .quant.prepare import prepare
     from .quant.quant_config import QuantConfig
     from .quant.trace import verify
-    from .runtime.load import load
+    from .runtime.native import load
     from .trainer import SpQuantTrainer
 
 __version__ = "0.1.0"
@@ -90,7 +90,7 @@ _HOMES = {
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
     "Verdict": ".integer.compare",
-    "load": ".runtime.load",
+    "load": ".runtime.native",
     "load_graph": ".integer.file",
     "lower": ".quant.lower",
     "prepare": ".quant.prepare",

@@ -9,9 +9,8 @@ import pytest
 from mutations import opened, sealed
 from spquant_snn import FileFormatError, ModelError
 from spquant_snn.integer import reference
-from spquant_snn.integer.block_gate import BlockGate
 from spquant_snn.integer.file import from_bytes, to_bytes
-from spquant_snn.integer.graph import Connection
+from spquant_snn.integer.graph import BlockGate, Connection
 from spquant_snn.integer.pool import Pool
 
 

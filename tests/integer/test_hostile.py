@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from spquant_snn.errors import FileFormatError, ModelError, RunError
-from spquant_snn.integer import memory, reference, repeated
+from spquant_snn.integer import memory, reference
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.file import from_bytes, to_bytes
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.neuron import Neuron, TableStore
-from spquant_snn.integer.pool import Pool
+from spquant_snn.integer.pool import Pool, repeated_sums
 from spquant_snn.integer.program import Program
-from spquant_snn.integer.repeated import repeated_sums
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime import native
 from spquant_snn.runtime.layout import plan_network, plan_synapses
@@ -56,7 +55,7 @@ class Counted:
 
     def __init__(self, monkeypatch):
         self.made = 0
-        real = repeated.repeated_sums
+        real = repeated_sums
 
         def counting(*arguments):
             found = real(*arguments)

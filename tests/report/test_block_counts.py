@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spquant_snn.integer import reference
-from spquant_snn.integer.block_gate import BLOCK
 from spquant_snn.integer.compare import reference_trace
+from spquant_snn.integer.graph import BLOCK
 from spquant_snn.report.counts import count
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.parts import blocks

@@ -16,11 +16,10 @@ from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import ScaledStore, fold_neuron
 from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime import native
-from spquant_snn.runtime.arena import Region
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body, PoolPlan
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body, PoolPlan, Region
 from spquant_snn.runtime.structs import CPlan
 
 GUARD, MARK = 256, 0xA5

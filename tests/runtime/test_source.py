@@ -90,7 +90,7 @@ SANITIZED = """
 import sys
 sys.path.insert(0, {shared!r})
 from graphs import RARE, random_graph, random_images
-from spquant_snn.integer.compare import compare, reference_trace
+from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 
@@ -101,7 +101,7 @@ for seed in (*range(48), *range(RARE, RARE + 30)):
     steps = min(2, run.longest)
     frames = random_images(graph, 2 * steps, seed).reshape(steps, 2, *graph.input_shape)
     for batch in (random_images(graph, 3, seed), frames):
-        difference = compare(reference_trace(graph, batch), run.trace(batch))
+        difference = first_difference(reference_trace(graph, batch), run.trace(batch))
         assert difference is None, str(difference)
         run.logits(batch, threads=2)
     stream = run.stream()

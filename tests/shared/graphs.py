@@ -12,8 +12,7 @@ import numpy as np
 
 from brims import at_the_brim
 from spquant_snn.errors import ModelError
-from spquant_snn.integer.block_gate import BLOCK, BlockGate
-from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Layer, Readout
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.pool import Pool

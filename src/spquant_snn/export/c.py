@@ -20,9 +20,8 @@ from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.reference import check_images
 from ..io.output import in_file, visible
-from ..runtime.arena import Region
 from ..runtime.layout import plan_network, plan_synapses
-from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan
+from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
 from .folder import MANIFEST, write_folder
 from .packaging import PLAIN, Packaging, amalgamated, as_library
 from .render import ConstantTable, Model, identifiers

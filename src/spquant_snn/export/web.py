@@ -21,9 +21,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
-from ..integer.block_gate import BlockGate
 from ..integer.fanout import fanout
-from ..integer.graph import Connection, Graph, Shape
+from ..integer.graph import BlockGate, Connection, Graph, Shape
 from ..integer.reference import check_images
 from ..io.output import in_file
 from ..runtime.plan import LANES

@@ -13,8 +13,7 @@ from typing import cast, get_args
 from ..errors import FileFormatError
 from ..io.fields import Fields
 from .blobs import BlobReader
-from .block_gate import BlockGate, blocks_of
-from .graph import Connection, Graph, Layer, Readout, Shortcut
+from .graph import BlockGate, Connection, Graph, Layer, Readout, Shortcut, blocks_of
 from .grids import STATE_GRIDS, WEIGHT_GRIDS
 from .neuron import Neuron, Reset, ScaledStore, TableStore
 from .pool import Pool

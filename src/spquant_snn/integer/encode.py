@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .blobs import BlobWriter
-from .block_gate import BlockGate
-from .graph import Connection, Graph, Layer, Shortcut
+from .graph import BlockGate, Connection, Graph, Layer, Shortcut
 from .grids import TERNARY
 from .neuron import Neuron, ScaledStore, TableStore
 from .pool import Pool

@@ -8,8 +8,7 @@ import numpy as np
 
 from .graph import Connection, Shape
 from .neuron import Int64
-from .pool import Pool
-from .repeated import repeated_sums
+from .pool import Pool, repeated_sums
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,40 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .block_gate import BLOCK, BlockGate, blocks_of
 from .connection import INT32, Connection, Shape, Shortcut, check, check_size
 from .grids import STATE_GRIDS
 from .neuron import Int32, Neuron, ScaledStore, TableStore
 
-__all__ = ["PIXEL", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut"]
+__all__ = [
+    "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut", "blocks_of",
+]  # fmt: skip
 
 PIXEL = 255
+BLOCK = 32  # channels
+
+
+@dataclass(frozen=True, eq=False)
+class BlockGate:
+    """The rule by which blocks of neurons are skipped: the deployed form of the gates that are trained in space.
+
+    A block is up to 32 neighbouring channels at one place: channels 32 b .. 32 b + 31 are block b of B. Before a step
+    it is computed only if
+
+        count * n + code * m >= least
+
+    where n is the number of inputs behind the pools that are not zero among all that the block's sums look at, and m is
+    the sum of its stored codes: what fires next is told by what came before and by how much comes in. A block that is
+    not computed does nothing in that step: it does not leak, integrate or fire, and what it stores stays.
+    """
+
+    count: NDArray[np.int32]  # [B]
+    code: NDArray[np.int32]  # [B]
+    least: NDArray[np.int32]  # [B]
+
+
+def blocks_of(channels: int) -> int:
+    """Blocks at one place."""
+    return -(-channels // BLOCK)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
-from .block_gate import BLOCK, BlockGate, blocks_of
-from .graph import PIXEL, Connection, Graph, Readout, Shortcut
+from .graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Readout, Shortcut, blocks_of
 from .memory import refuse_beyond_reference
 from .neuron import Int32, Int64, Neuron, TableStore
 from .pool import Pool

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import reference
-from .block_gate import BLOCK, blocks_of
 from .connection import INT32
-from .graph import Layer
+from .graph import BLOCK, Layer, blocks_of
 from .neuron import Int64, Neuron, TableStore
 
 

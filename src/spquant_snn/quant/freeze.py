@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import ModelError
-from ..integer.block_gate import BlockGate
+from ..integer.graph import BlockGate
 from ..integer.grids import Bits
 from ..integer.neuron import Neuron, TableStore, fold_neuron, with_silent
 from ..nn.recurrence import Dynamics, Skip, backpropagate

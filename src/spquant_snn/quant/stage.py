@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..integer.block_gate import BlockGate
+from ..integer.graph import BlockGate
 from ..integer.pool import Pool
 from ..nn.fused_layer import EXACT, LayerForm, layer, takes_layers
 from ..nn.lif import LIF

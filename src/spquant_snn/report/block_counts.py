@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..integer.block_gate import BLOCK, blocks_of
-from ..integer.graph import PIXEL, Connection, Layer, Shape
+from ..integer.graph import BLOCK, PIXEL, Connection, Layer, Shape, blocks_of
 from ..integer.neuron import Int32, Int64
 from ..integer.reference import active_inputs, computed_blocks, connect, pooled
 from ..integer.silent_blocks import quiet_inputs

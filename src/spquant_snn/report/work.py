@@ -18,8 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..integer.block_gate import BLOCK
-from ..integer.graph import PIXEL
+from ..integer.graph import BLOCK, PIXEL
 from ..integer.grids import STATE_GRIDS, WEIGHT_GRIDS
 from .counts import LayerCounts
 from .network_info import FLOAT_BITS, NetworkInfo, stored_bits, wire_bits

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
-from ..integer.pool import Pool
-from ..integer.repeated import repeated_sums
+from ..integer.pool import Pool, repeated_sums
 from .neuron_plan import padded, plan_blocks, plan_neuron
 from .packed import field_bits, plan_packed
 from .plan import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..integer.graph import Graph, Shape
-from .arena import Arena, Region
 from .connection_plan import UnplacedLayer, counts_of, plan_connection, too_large, words_of
 from .neuron_plan import padded
 from .plan import (
+    ALIGNMENT,
     DENSE,
     IDENTITY,
     LANES,
@@ -17,12 +17,31 @@ from .plan import (
     ConnectionPlan,
     LayerPlan,
     NetworkPlan,
+    Region,
     ScratchPlan,
 )
 
 _INT32 = (1 << 31) - 1
 _RUN_BYTES = 12  # of a spq_run, and of a spq_line
 _STEPS = 8  # that a layer takes at a time, at most: its spikes of so many steps are kept
+
+
+class Arena:
+    """Places regions one behind the other.
+
+    Args:
+        guard: bytes at least that stay unused behind each.
+    """
+
+    def __init__(self, guard: int = 0) -> None:
+        self.guard = guard
+        self.size = 0
+
+    def take(self, size: int) -> Region:
+        region = Region(self.size, size)
+        if size:
+            self.size += -(-(size + self.guard) // ALIGNMENT) * ALIGNMENT
+        return region
 
 
 def plan_network(

@@ -9,6 +9,7 @@ import ctypes
 import math
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
@@ -18,11 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, RunError
+from ..errors import DataError, MissingDependencyError, ModelError, RunError
 from ..integer.compare import Trace
+from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
 from ..integer.memory import installed_memory, refuse_beyond_memory
 from ..integer.neuron import Int32, Int64
+from ..integer.program import Program
 from ..integer.reference import check_count, check_images
 from ..integer.stream import Stream, longest
 from .layout import layer_of_most, plan_network, plan_synapses
@@ -264,6 +267,30 @@ class NativeProgram:
                 self._process = os.getpid()
                 self._pool = ThreadPoolExecutor(_MOST_THREADS, "spquant")  # starts as many as there is work for
             return [self._pool.submit(work) for _ in range(threads)]
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a ``.spq`` file, run by the native runtime; where it cannot be built, by the reference, with a
+    warning.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, of another kind or of a newer version.
+
+    Example:
+        >>> program = load("model.spq")
+        >>> program.predict(numpy.zeros((1, 1, 8, 8), numpy.uint8)).shape
+        (1,)
+    """
+    return program(load_graph(path))
+
+
+def program(graph: Graph) -> Program:
+    """The same for a graph."""
+    try:
+        return Program(graph, NativeProgram(graph))
+    except (MissingDependencyError, ModelError) as error:
+        warnings.warn(f"the reference runs this network, slowly: {error}", RuntimeWarning, stacklevel=3)
+        return Program(graph)
 
 
 def plain(c: ConnectionPlan, shape: Shape, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:

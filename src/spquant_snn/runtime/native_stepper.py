@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..integer.neuron import Int32
-from .arena import Region
 from .loaded_plan import ArenaBlock, LoadedPlan, address
+from .plan import Region
 
 
 class Owner(Protocol):

@@ -11,13 +11,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .arena import Region
-
 LAYOUT = 6  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
 UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
 ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY = range(9)
+ALIGNMENT = 64  # bytes, a line of cache and the widest vector
 
 
 class Body(IntEnum):
@@ -44,6 +43,14 @@ _DESCRIPTIONS = {
     Body.AVX512: "16-bit lanes of AVX-512 BW, without bit slices, which take VBMI2",
     Body.AVX512_SLICED: "bit slices on AVX-512 BW and VBMI2",
 }
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an arena, in bytes from its start."""
+
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arena import ALIGNMENT
-from .plan import NetworkPlan
+from .plan import ALIGNMENT, NetworkPlan
 
 
 def aligned(size: int) -> NDArray[np.uint8]:

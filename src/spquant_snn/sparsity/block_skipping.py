@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..integer.block_gate import BLOCK, BlockGate, blocks_of
+from ..integer.graph import BLOCK, BlockGate, blocks_of
 from ..integer.grids import FLOAT, STATE_GRIDS
 from ..nn.recurrence import Skip
 from ..quant.network import SpikingNetwork
