@@ -1,9 +1,9 @@
 """VGG-SNN on CIFAR-10 at every precision, for a GPU: trains, verifies and prints the table of the README.
 
-    python benchmarks/cifar10.py train --device cuda     # teacher, twin and all rows; skips what is finished, resumes
-    python benchmarks/cifar10.py verify                  # torch = native runtime on all test images, on a CPU
-    python benchmarks/cifar10.py files --images 1000     # NumPy = native runtime of the files in examples/cifar10
-    python benchmarks/cifar10.py table                   # what is finished, as Markdown
+    python -m benchmarks cifar10 train --device cuda     # teacher, twin and all rows; skips what is finished, resumes
+    python -m benchmarks cifar10 verify                  # torch = native runtime on all test images, on a CPU
+    python -m benchmarks cifar10 files --images 1000     # NumPy = native runtime of the files in examples/cifar10
+    python -m benchmarks cifar10 table                   # what is finished, as Markdown
 
 The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one full connection). An ordinary residual
 network (cifar10_teacher.py) is trained first; all rows imitate it, and those of few bits start from the
@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cifar10_teacher
 import torch
 
+from benchmarks import cifar10_teacher
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli.commands import verify_run
 from spquant_snn.data import load

@@ -1,6 +1,6 @@
 """Train an ordinary residual network on CIFAR-10 whose answers spiking networks imitate, in plain torch.
 
-    python benchmarks/cifar10_teacher.py --device cuda --out runs/teacher.pt      # 40 epochs, half a minute on a GPU
+    python -m benchmarks cifar10_teacher --device cuda --out runs/teacher.pt      # 40 epochs, half a minute on a GPU
 
 It takes uint8 images, as the spiking networks do, so that it can be given to `SpQuantTrainer(teacher=...)` as it is;
 benchmarks/cifar10.py does so.

@@ -1,8 +1,8 @@
 """How fast recordings are read, and turned into frames, on one thread: events a second, beside what NumPy alone needs
 for the bytes of the same events, ``fromfile`` and masks, without packets, checks and order.
 
-    python benchmarks/events.py                                  # an AEDAT 3.1 file of 5 million events, written first
-    python benchmarks/events.py --data-dir DATA --recordings 2000     # N-MNIST too
+    python -m benchmarks events                                  # an AEDAT 3.1 file of 5 million events, written first
+    python -m benchmarks events --data-dir DATA --recordings 2000     # N-MNIST too
 
 The best of several rounds, in processor time; files are in the system's cache, so that no disk is measured.
 """

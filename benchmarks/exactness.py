@@ -1,9 +1,9 @@
 """Frozen torch against the integers on real MNIST images, by NumPy or by C: every combination of bits, reset, leak and
 time steps.
 
-    python benchmarks/exactness.py                  # 80 combinations, 500 images each
-    python benchmarks/exactness.py --bits 3 --reset zero --leak 0.5 --timesteps 2 --images 10000
-    python benchmarks/exactness.py --backend native --leak 0.5 --timesteps 2 --images 10000
+    python -m benchmarks exactness                  # 80 combinations, 500 images each
+    python -m benchmarks exactness --bits 3 --reset zero --leak 0.5 --timesteps 2 --images 10000
+    python -m benchmarks exactness --backend native --leak 0.5 --timesteps 2 --images 10000
 
 The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and
 equality does not depend on what they have learned.

@@ -1,10 +1,10 @@
 """Damaged files for every reader: each is refused in a sentence, or read; an .spq file that loads runs natively as the
 reference runs it.
 
-    python benchmarks/fuzz.py                                         # 20,000 mutations for each reader: hours
-    python benchmarks/fuzz.py --reader spq --mutations 100000         # one of them
-    python benchmarks/fuzz.py --reader spq --mutations 5000 --sanitize   # the runtime under ASan and UBSan
-    python benchmarks/fuzz.py --reader npz --first 1234 --mutations 1    # one mutation again
+    python -m benchmarks fuzz                                         # 20,000 mutations for each reader: hours
+    python -m benchmarks fuzz --reader spq --mutations 100000         # one of them
+    python -m benchmarks fuzz --reader spq --mutations 5000 --sanitize   # the runtime under ASan and UBSan
+    python -m benchmarks fuzz --reader npz --first 1234 --mutations 1    # one mutation again
 
 Every mutation of a seed is the same each time. A process of its own reads them, so that a crash or a hang is a finding
 too; a finding ends the run of its reader with exit code 1 and the line that repeats it. Ctrl-C ends all with what was
@@ -26,8 +26,6 @@ from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
 import torch
 
@@ -124,7 +122,7 @@ def fuzz(name: str, seed: int, cases: range, sanitize: bool) -> tuple[bool, bool
     print(f"{name}: {outcomes.total():,} mutations{', stopped' if stopped else ''}", flush=True)
     if defect:
         again = f"--reader {name} --seed {seed} --first {case} --mutations 1{' --sanitize' * sanitize}"
-        print(f"{defect}\nmutation {case} of seed {seed} is a defect; again: python benchmarks/fuzz.py {again}")
+        print(f"{defect}\nmutation {case} of seed {seed} is a defect; again: python -m benchmarks fuzz {again}")
     return bool(defect), stopped
 
 
@@ -142,7 +140,7 @@ def main() -> int:
         environment = sanitizers.environment()
         if environment is None:
             parser.error("the compiler has no AddressSanitizer runtime to load into Python")
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks", "fuzz", *sys.argv[1:]], environment)
     cases, found = range(args.first, args.first + args.mutations), False
     for name in args.reader:
         defect, stopped = fuzz(name, args.seed, cases, args.sanitize)

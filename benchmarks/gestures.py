@@ -1,7 +1,7 @@
 """The generated gestures: what they look like, and what is left of them without the order of their frames.
 
-    python benchmarks/gestures.py sheet --out gestures.png            # a row for each class, 16 frames side by side
-    python benchmarks/gestures.py train --model vgg9-snn:0.25         # three trainings, a table
+    python -m benchmarks gestures sheet --out gestures.png            # a row for each class, 16 frames side by side
+    python -m benchmarks gestures train --model vgg9-snn:0.25         # three trainings, a table
 
 Three networks of one configuration are trained and tested: on the frames in their order, on the frames of each
 recording in an order drawn at random, and on the sum of all frames shown at every step.

@@ -1,7 +1,7 @@
 """Instructions and native time of networks on real images, and what exact skipping saves of both.
 
-    python benchmarks/instructions.py runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --images 20
-    python benchmarks/instructions.py runs/mnist/2-2-s0 --verify 10000        # nothing is changed by exact skipping
+    python -m benchmarks instructions runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --images 20
+    python -m benchmarks instructions runs/mnist/2-2-s0 --verify 10000        # nothing is changed by exact skipping
 
 Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
 counts them: of a program that runs the images once, less those of one that runs none. "all blocks" is the same plan
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -23,8 +22,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
 from alone import C_FILES, MAIN, as_c, constants, executable
 from spquant_snn.build import PORTABLE, compiler

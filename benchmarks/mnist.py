@@ -1,8 +1,8 @@
 """LeNet-SNN on MNIST at every precision: trains, verifies and prints the table of the README.
 
-    python benchmarks/mnist.py train                 # all rows and seeds; skips finished runs, resumes stopped ones
-    python benchmarks/mnist.py train --rows 2/2      # one row
-    python benchmarks/mnist.py table                 # what is finished, as Markdown
+    python -m benchmarks mnist train                 # all rows and seeds; skips finished runs, resumes stopped ones
+    python -m benchmarks mnist train --rows 2/2      # one row
+    python -m benchmarks mnist table                 # what is finished, as Markdown
 
 The epoch is chosen on 5,000 held-out training images; the test set is used once for each run, at its end.
 """

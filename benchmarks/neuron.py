@@ -2,9 +2,9 @@
 
 Both run in turn in one process; the fastest of all rounds counts, since other work can only add.
 
-    python benchmarks/neuron.py
-    python benchmarks/neuron.py --threads 2 --rounds 40
-    python benchmarks/neuron.py --device cuda --rounds 100
+    python -m benchmarks neuron
+    python -m benchmarks neuron --threads 2 --rounds 40
+    python -m benchmarks neuron --device cuda --rounds 100
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Whether the fast path trains as the plain one does: LeNet-SNN on MNIST, accuracy on the test images by seed.
 
-    python benchmarks/paths.py                          2/2 bits, three epochs, seeds 0, 1 and 2, float32, one thread
-    python benchmarks/paths.py --precision bf16
+    python -m benchmarks paths                          2/2 bits, three epochs, seeds 0, 1 and 2, float32, one thread
+    python -m benchmarks paths --precision bf16
 
 Runs are kept below --out and not trained again.
 """

@@ -1,7 +1,7 @@
 """What two processes of one thread take for a training step, against one process of two threads, and of one.
 
-    python benchmarks/processes.py                      LeNet-SNN, 2/2 bits, batches of 256 images of noise
-    python benchmarks/processes.py --rounds 5 --steps 20
+    python -m benchmarks processes                      LeNet-SNN, 2/2 bits, batches of 256 images of noise
+    python -m benchmarks processes --rounds 5 --steps 20
 
 Rounds alternate. Wall-clock time is the median over the steps of all rounds; processor time is that of all threads and
 processes together, where threads that wait for one another count as busy; against one thread it tells what was computed
@@ -83,7 +83,7 @@ def main() -> None:
     works: dict[str, list[float]] = {name: [] for name in arms}
     for _ in range(args.rounds):
         for name, (start, threads) in arms.items():
-            call = [*start, __file__, "--worker", *sys.argv[1:]]
+            call = [*start, "-m", "benchmarks", "processes", "--worker", *sys.argv[1:]]
             environment = os.environ | {"OMP_NUM_THREADS": threads}
             said = subprocess.run(call, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
             steps, work = json.loads(said.splitlines()[-1])

@@ -1,8 +1,8 @@
 """Weight quantisers compared: the default, LSQ, the default about the mean of each channel, and plain fp32.
 
-    python benchmarks/quantizers.py                            # brightness, sums, tables, digits: minutes
-    python benchmarks/quantizers.py --tasks mnist --epochs 3   # LeNet-SNN; half an hour of one core
-    python benchmarks/quantizers.py --tasks cifar10 --epochs 6 # VGG-9 with a quarter of its channels; hours
+    python -m benchmarks quantizers                            # brightness, sums, tables, digits: minutes
+    python -m benchmarks quantizers --tasks mnist --epochs 3   # LeNet-SNN; half an hour of one core
+    python -m benchmarks quantizers --tasks cifar10 --epochs 6 # VGG-9 with a quarter of its channels; hours
 
 Prints a table: accuracy in percent on images held out of training, after the last epoch, mean over the seeds. A test
 set is not used. Finished trainings are kept in --out and skipped. The tables (iris, wine, breast cancer) are so small

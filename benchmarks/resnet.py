@@ -1,8 +1,8 @@
 """ResNet-18 in integers against the same network in other engines: frames of 2x64x64, 16 steps, one recording at a
 time, one thread.
 
-    python benchmarks/resnet.py                     # 10 % spikes in every layer, 2-bit weights and state
-    python benchmarks/resnet.py --rates 5 10 20 --bits 1.58
+    python -m benchmarks resnet                     # 10 % spikes in every layer, 2-bit weights and state
+    python -m benchmarks resnet --rates 5 10 20 --bits 1.58
 
 Weights are random: what a network costs depends on its shape, its widths and its spikes. The normalisation of each
 layer is shifted until the wanted share of its neurons spikes. The native runtime is compared with the reference before
@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.harness.host import host
+from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
+from benchmarks.harness.timed_comparison import Contest
 from spquant_snn import QuantConfig, prepare
-from spquant_snn.bench.contest import Contest
-from spquant_snn.bench.host import host
-from spquant_snn.bench.peers import onnxruntime_int8, openvino_int8, torch_eager
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Graph
 from spquant_snn.nn import LIF, build_model

@@ -1,7 +1,7 @@
 """Which shortcut: four ways to build the blocks of ResNet-11, trained alike on the generated gestures.
 
-    python benchmarks/shortcuts.py                      # 2-bit weights and state, a quarter of the channels, 12 epochs
-    python benchmarks/shortcuts.py --seeds 0 1 2 --epochs 20
+    python -m benchmarks shortcuts                      # 2-bit weights and state, a quarter of the channels, 12 epochs
+    python -m benchmarks shortcuts --seeds 0 1 2 --epochs 20
 
 accumulator   what the package has: both branches in one sum with one scale a channel, before one normalisation
 rescaled      a normalisation for each branch: in integers, the sum of one has to be rescaled for every neuron

@@ -1,8 +1,8 @@
 """How long a push into a stream takes, from the call to its logits, by native code and by the reference; and whether
 what is streamed is told as the batch tells it.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/stream.py runs/mnist/2-2-s0/model.spq                      # test images
-    OPENBLAS_NUM_THREADS=1 python benchmarks/stream.py runs/nmnist/model.spq --dataset nmnist --data-dir DATA
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks stream runs/mnist/2-2-s0/model.spq                      # test images
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks stream runs/nmnist/model.spq --dataset nmnist --data-dir DATA
 
 An image is pushed as often as the network has time steps, then the next one begins. A recording is pushed as events, in
 as many stretches of time as there were frames in training; the time to count them into frames is in the figures.

@@ -1,7 +1,7 @@
 """Our counts of synaptic operations against NeuroBench's, on the same images.
 
     pip install --no-deps neurobench==2.3.0
-    python benchmarks/synops.py runs/mnist/2-2-s0 --images 100
+    python -m benchmarks synops runs/mnist/2-2-s0 --images 100
 
 NeuroBench's ``single_layer_MACs`` gets each layer as a torch module with the weight codes as weights, and its inputs
 one image and one step at a time. The image goes in once, as the first layer of a still image is computed once. Pools on

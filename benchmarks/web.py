@@ -1,8 +1,8 @@
 """A page in a headless Chromium: its size, its self-test, its answers on test images, and the time of an inference.
 
     spquant export runs/x --target web --out site/
-    python benchmarks/web.py site/ runs/x/model.spq --images 200
-    python benchmarks/web.py site/ runs/x/model.spq --images 0 --picture docs/web.png     # and a picture of the page
+    python -m benchmarks web site/ runs/x/model.spq --images 200
+    python -m benchmarks web site/ runs/x/model.spq --images 0 --picture docs/web.png     # and a picture of the page
 
 Logits, spikes and stored codes of each image are compared with those of the reference, on the data set that the page
 was made for. The time is what the page itself shows, the median of rounds of inferences of one image; here the median
@@ -19,8 +19,6 @@ from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 
 from chromium import Chromium, Page
 from seeing import CRC, READY, seen_by_reference

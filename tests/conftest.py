@@ -4,6 +4,7 @@ where there is no GPU; the command; networks that fire."""
 import os
 import shutil
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -27,20 +28,21 @@ def pytest_collection_modifyitems(items):
     """C sources are compiled where there is a compiler; their tests need one."""
     if any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         return
-    folders, files = {"runtime", "bench"}, ("test_build", "test_fused", "test_sums", "test_recompute")
+    folders, files = {"runtime", "benchmarks"}, ("test_build", "test_fused", "test_sums", "test_recompute")
     for item in items:
         if folders & set(item.path.parts) or item.path.stem in files or "native" in item.name:
             item.add_marker(pytest.mark.skip(reason="there is no C compiler"))
 
 
 @pytest.fixture
-def spquant(monkeypatch, capsys, tmp_path):
-    """A function: exit code, standard output and standard error of a command, run in an empty folder."""
+def answer_of(monkeypatch, capsys, tmp_path):
+    """A function: exit code, standard output and standard error of a program, given its function, its name and its
+    arguments, run in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["spquant", *map(str, arguments)])
+    def call(main, *arguments):
+        monkeypatch.setattr(sys, "argv", [*map(str, arguments)])
         try:
             code = main()
         except SystemExit as end:
@@ -49,6 +51,12 @@ def spquant(monkeypatch, capsys, tmp_path):
         return code, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def spquant(answer_of):
+    """A function: the same of the command ``spquant``, given its arguments."""
+    return partial(answer_of, main, "spquant")
 
 
 @pytest.fixture(scope="session")

@@ -75,5 +75,5 @@ def test_the_readme_names_a_command_for_its_results():
     results = (ROOT / "README.md").read_text("utf-8").split("## Results")[1].split("## Contributing")[0]
     tables = re.findall(r"(?:^\|.*\n)+", results, re.MULTILINE)
     assert len(tables) >= 2
-    assert "python benchmarks/mnist.py" in results
+    assert "python -m benchmarks mnist" in results
     assert "spquant eval" in results

@@ -19,5 +19,5 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(tmp_path, name):
         try:
             outcomes[outcome(reader, tmp_path, good, f"0/{case}", traced=case % _TRACED == 0)] += 1
         except Exception as error:
-            pytest.fail(f"python benchmarks/fuzz.py --reader {name} --first {case} --mutations 1: {error!r}")
+            pytest.fail(f"python -m benchmarks fuzz --reader {name} --first {case} --mutations 1: {error!r}")
     assert _MUTATIONS - outcomes[READ] > _MUTATIONS // 8

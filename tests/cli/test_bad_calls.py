@@ -7,15 +7,12 @@ from dataclasses import fields
 import pytest
 
 from spquant_snn import ConfigError, SpQuantTrainer
-from spquant_snn.cli.bench import bench_runtime, bench_sparsity, bench_train
 from spquant_snn.cli.commands import export_firmware
 from spquant_snn.cli.main import COMMANDS
 from spquant_snn.export.packaging import Packaging
 from spquant_snn.train.config import TrainOptions
 
 LONG = "x" * 300
-BENCHES = {"bench runtime": bench_runtime, "bench sparsity": bench_sparsity, "bench train": bench_train}
-FUNCTIONS = {name: command for name, command in COMMANDS.items() if name != "bench"} | BENCHES
 POSITIONAL = {"source", "run", "firmware", "file", "sources"}
 BEFORE = {
     "train": ["--dataset=digits", "--model=lenet-snn:0.1"],
@@ -25,7 +22,6 @@ BEFORE = {
     "verify": ["{run}"],
     "report": ["{run}", "--no-html"],
     "sweep": ["{sweep}"],
-    "bench sparsity": ["--dataset=digits"],
 }
 
 
@@ -43,7 +39,7 @@ def options(function):
 
 def cases(wanted):
     """Pairs of a command and an option whose type is wanted."""
-    every = ((name, *option) for name, function in FUNCTIONS.items() for option in options(function).items())
+    every = ((name, *option) for name, function in COMMANDS.items() for option in options(function).items())
     return [(name, option) for name, option, kind in every if wanted(kind)]
 
 
@@ -88,8 +84,8 @@ def refused(answer, *words):
 
 
 def test_the_table_holds_every_command():
-    assert {name for name, _ in NAMES} >= {*COMMANDS} - {"bench"}
-    assert {name for name, _ in NUMBERS} >= {"train", "eval", "run-firmware", "verify", "report", "sweep", *BENCHES}
+    assert {name for name, _ in NAMES} >= {*COMMANDS}
+    assert {name for name, _ in NUMBERS} >= {"train", "eval", "run-firmware", "verify", "report", "sweep"}
     assert len(NAMES) + len(NUMBERS) > 60
 
 

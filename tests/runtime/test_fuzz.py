@@ -26,7 +26,7 @@ def test_mutated_files_are_refused_or_run(cache, files, tmp_path, block):
         try:
             outcomes[judge(path, built)] += 1
         except Exception as error:
-            pytest.fail(f"python benchmarks/fuzz.py --reader spq --first {case} --mutations 1: {error}")
+            pytest.fail(f"python -m benchmarks fuzz --reader spq --first {case} --mutations 1: {error}")
     assert outcomes[RAN] > _BLOCK // 8  # many get past every check
     assert len(outcomes) > 12  # and many checks are reached
 

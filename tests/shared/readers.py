@@ -24,10 +24,10 @@ import torch
 from torch import nn
 
 import recorded
+from benchmarks.harness.variant_results import LayerOutcome
+from benchmarks.harness.variant_results import outcome as outcome_of
 from damage import of_bytes, of_json, of_lines, of_members, of_packed, of_toml
 from mutations import walk
-from spquant_snn.bench.outcome import LayerOutcome
-from spquant_snn.bench.outcome import outcome as outcome_of
 from spquant_snn.data.aedat import read_aedat2, read_aedat3
 from spquant_snn.data.archive import unpack
 from spquant_snn.data.cifar import read_binary, read_python

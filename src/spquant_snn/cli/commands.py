@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..bench.arms import Plan
-from ..bench.runtime import Report as Timings
-from ..bench.runtime import measure as measure_runtime
-from ..bench.sparsity import Report as SparsityReport
-from ..bench.sparsity import measure as measure_sparsity
-from ..bench.training import Plan as TrainingPlan
-from ..bench.training import Report as TrainingReport
-from ..bench.training import measure as measure_training
-from ..bench.training import on_gpu as training_on_gpu
-from ..data import load, of_events
+from ..data import of_events
 from ..errors import ConfigError, ModelError
 from ..export.boards import board_of
 from ..export.c import export_c
@@ -37,7 +27,7 @@ from ..integer.compare import compare_backends as compare_backends
 from ..integer.file import MAGIC, load_graph, save
 from ..integer.graph import Graph
 from ..integer.program import Program
-from ..io.output import say, say_error, visible
+from ..io.output import error_is_seen, say_progress, visible
 from ..io.terminal import to_stderr
 from ..io.writing import refuse_other
 from ..quant.lower import lower
@@ -49,11 +39,10 @@ from ..report.pareto import measure_run
 from ..report.present import Report
 from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
 from ..runtime.native import NativeProgram
-from ..train.config import CUSTOM, TrainConfig, TrainOptions, load_config
+from ..train.config import CUSTOM, load_config
 from ..train.loading import load_network
 from ..train.metrics import measure
 from ..train.run import RunFolder
-from ..trainer import SpQuantTrainer
 from .sources import (
     check_there,
     config_of,
@@ -66,7 +55,6 @@ from .sources import (
     test_images,
 )
 
-_TIMED = 100  # images that are timed one by one
 _VECTORS = 2  # images of a firmware's self-test
 
 
@@ -151,7 +139,7 @@ def run_firmware(
     _refuse_recordings(name, "run-firmware")
     test = test_images(folder, name, images, data_dir, timesteps=1)  # images are shown as the program says
     pixels = np.ascontiguousarray(test.images.numpy())
-    outcome = run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, _say)
+    outcome = run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, say_progress)
     return with_prediction(outcome, folder, pixels) if count else outcome
 
 
@@ -263,47 +251,6 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def bench_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> Timings:
-    """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
-    subject = None
-    if lenet is not None:
-        check_there(lenet)
-        graph = graph_of(lenet)
-        test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
-        subject = graph, np.ascontiguousarray(test.images.numpy())
-    return measure_runtime(subject, rates, rounds, _say)
-
-
-def bench_train(rounds: int, threads: Sequence[int], compiled: bool, device: str) -> TrainingReport:
-    """Time training steps and neurons, and count the bytes that they take."""
-    plan = TrainingPlan(rounds=rounds, threads=tuple(threads), compiled=compiled)
-    return measure_training(training_on_gpu(rounds, compiled) if device == "cuda" else plan, _say)
-
-
-def bench_sparsity(
-    options: TrainOptions,
-    more_seeds: Sequence[int],
-    out: Path,
-    data_dir: Path | None,
-    device: str | None,
-    quiet: bool = False,
-) -> SparsityReport:
-    """Train the arms that are not trained yet, and compare them."""
-    plan = Plan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
-    data = load(options.dataset, data_dir, timesteps=options.timesteps, progress=not quiet)
-
-    def train(config: TrainConfig, folder: Path) -> None:
-        given = asdict(config)
-        places: dict[str, Any] = {"data_dir": data_dir, "device": device, "quiet": quiet}
-        if RunFolder(folder).config.exists():
-            trainer = SpQuantTrainer.resume(folder, **places)
-        else:
-            trainer = SpQuantTrainer(given.pop("model"), given.pop("dataset"), out=folder, **given, **places)
-        trainer.train()
-
-    return measure_sparsity(plan, data, train, _say if quiet else say)
-
-
 def _exported(source: Path, dataset: str | None) -> tuple[str, str]:
     """The data set of what is exported with test images, and a line that says what it is."""
     name = data_of(source, dataset, integer_config_of(source, "export"))
@@ -315,22 +262,11 @@ def _refuse_recordings(name: str, what: str) -> None:
         raise ConfigError(f"{what} shows still images, {name} is of recordings: name images by --dataset")
 
 
-def _seen() -> bool:
-    """Whether a person sees standard error."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _say(doing: str) -> None:
-    """A line on standard error, if that is a terminal; nothing moves beside what is timed."""
-    if _seen():
-        say_error(doing)
-
-
 @contextmanager
 def _progress(total: int, what: str) -> Iterator[Any]:
     """A bar on standard error, if that is a terminal."""
     columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=to_stderr(), transient=True, disable=not _seen()) as bar:
+    with Progress(*columns, console=to_stderr(), transient=True, disable=not error_is_seen()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 

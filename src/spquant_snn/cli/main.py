@@ -22,7 +22,6 @@ from ..errors import ConfigError, DivergedError, RunError, SpQuantError, Unequal
 from ..io.output import finish, say, say_error, say_json
 from ..io.terminal import print_tables
 from ..train.config import TrainOptions
-from .bench import bench
 from .options import OptionalFolder, OptionalName, use_threads
 from .parse import parse
 from .sweep import sweep
@@ -297,20 +296,28 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "run-firmware": run_firmware,
     "verify": verify,
     "report": report,
-    "bench": bench,
     "sweep": sweep,
     "doctor": doctor,
 }
 
 
 def main() -> int:
-    """Answer the command line, whose errors are each one sentence; returns the exit code.
+    """Answer the command line; returns the exit code.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
+    return answer(lambda: parse(COMMANDS, sys.argv[1:])())
+
+
+def answer(command: Callable[[], int]) -> int:
+    """The exit code of a command, whose errors are each one sentence.
 
     Raises:
         KeyboardInterrupt: it was stopped.
     """
     try:
-        code = parse(COMMANDS, sys.argv[1:])()
+        code = command()
         finish()
         return code
     except SpQuantError as error:

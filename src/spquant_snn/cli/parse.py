@@ -32,18 +32,36 @@ def parse(commands: Mapping[str, Callable[..., int]], arguments: Sequence[str]) 
     Raises:
         ConfigError: an argument is empty, or holds what no argument can hold.
     """
+
+    def understand() -> Action:
+        action: Action = tyro.extras.subcommand_cli_from_dict(
+            {name: later(command) for name, command in commands.items()},
+            prog="spquant",
+            description="Spiking networks of a few bits, from training to exact integers.",
+            args=list(arguments),
+        )
+        return action
+
+    return _understood(understand, arguments)
+
+
+def parse_command(command: Callable[..., int], arguments: Sequence[str], prog: str) -> Action:
+    """The same, of a program that is one command.
+
+    Args:
+        prog: how the program is called.
+    """
+    return _understood(lambda: tyro.cli(later(command), prog=prog, args=list(arguments)), arguments)
+
+
+def _understood(understand: Callable[[], Action], arguments: Sequence[str]) -> Action:
+    """What the parser makes of arguments; where it answers itself, its exit code."""
     _refuse_empty(arguments)
     clean = lines if any("\x1b" in argument for argument in arguments) else styled  # no colours but the parser's own
     out, err = Outlet(sys.stdout, clean), Outlet(sys.stderr, clean, lossy=True)
     try:
         with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
-            action: Action = tyro.extras.subcommand_cli_from_dict(
-                {name: later(command) for name, command in commands.items()},
-                prog="spquant",
-                description="Spiking networks of a few bits, from training to exact integers.",
-                args=list(arguments),
-            )
-            return action
+            return understand()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 2
         return lambda: code

@@ -137,6 +137,17 @@ def say_error(text: str) -> None:
     outlet.flush()
 
 
+def error_is_seen() -> bool:
+    """Whether a person sees standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def say_progress(doing: str) -> None:
+    """Print what goes on as a line on standard error, if a person sees it; nothing moves beside what is timed."""
+    if error_is_seen():
+        say_error(doing)
+
+
 def open_streams() -> None:
     """Open what of the standard streams was closed before Python started, to nowhere: a file that is opened later would
     take its number, and what libraries print would go into that file."""
