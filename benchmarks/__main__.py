@@ -6,6 +6,7 @@ import ast
 import importlib
 import sys
 from pathlib import Path
+from textwrap import fill
 
 from spquant_snn.cli.main import answer
 from spquant_snn.cli.stopping import run_as_process, stopped
@@ -14,6 +15,8 @@ from spquant_snn.io.output import say
 
 FOLDER = Path(__file__).parent
 SHARED_WITH_TESTS = FOLDER.parent / "tests" / "shared"
+
+_INDENT = 16
 
 
 def names() -> list[str]:
@@ -29,8 +32,8 @@ def headline(name: str) -> str:
 
 def listing() -> str:
     """A paragraph for each benchmark."""
-    lines = ["usage: python -m benchmarks NAME ..., --help for what each takes", ""]
-    return "\n".join([*lines, *(f"{name:16} {headline(name)}" for name in names())])
+    told = (fill(f"{name:{_INDENT}}{headline(name)}", 80, subsequent_indent=" " * _INDENT) for name in names())
+    return "\n".join(["usage: python -m benchmarks NAME ..., --help for what each takes", "", *told])
 
 
 def run(arguments: list[str]) -> int:
@@ -53,9 +56,10 @@ def run(arguments: list[str]) -> int:
     try:
         return importlib.import_module(f"benchmarks.{name}").main() or 0
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in ("spquant_snn", "benchmarks"):
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "spquant_snn", "benchmarks"):
             raise
-        raise MissingDependencyError(f"this benchmark needs {error.name}: pip install {error.name}") from None
+        raise MissingDependencyError(f"this benchmark needs {package}: pip install {package}") from None
 
 
 def main() -> int:

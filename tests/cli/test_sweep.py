@@ -13,7 +13,7 @@ from spquant_snn import SpQuantTrainer
 from spquant_snn.cli import run_sweep
 from spquant_snn.train.run import RunFolder
 
-DYING = Path(__file__).parent / "shared" / "dying.py"
+DYING = Path(__file__).parents[1] / "shared" / "dying.py"
 FILES = ("config.toml", "model.safetensors", "model.spq", "metrics.jsonl")
 SHARED = {"precision": "fp32", "epochs": 2, "timesteps": 1}
 TEXT = """
