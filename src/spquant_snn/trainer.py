@@ -249,7 +249,7 @@ class SpQuantTrainer:
         path: str | Path,
         images: int = 1000,
         raster: Sequence[int] = RASTERS,
-        twin: SpQuantTrainer | str | Path | None = None,
+        baseline: SpQuantTrainer | str | Path | None = None,
     ) -> Path:
         """Write a page on what the network costs and how its neurons live, measured on its integers and test images.
 
@@ -257,17 +257,17 @@ class SpQuantTrainer:
             path: the HTML file to write.
             images: how many of the test images are counted on; 0 takes all.
             raster: indices of test images that are shown spike by spike.
-            twin: whose firing rates are compared with the network's: another trainer, or the folder of a run.
+            baseline: whose firing rates are compared with the network's: another trainer, or the folder of a run.
 
         Raises:
             ModelError: the network is floating point.
-            ConfigError: an image is not there, or the twin is of other images or layers.
+            ConfigError: an image is not there, or the baseline is of other images or layers.
             RunError: the file cannot be written.
         """
-        if isinstance(twin, SpQuantTrainer):
-            other: Baseline | None = Baseline(run_name(twin.run, twin.config), twin.deployed())
+        if isinstance(baseline, SpQuantTrainer):
+            other: Baseline | None = Baseline(run_name(baseline.run, baseline.config), baseline.deployed())
         else:
-            other = None if twin is None else load_baseline(Path(twin), self.config.dataset)
+            other = None if baseline is None else load_baseline(Path(baseline), self.config.dataset)
         if not self.world.first:
             return Path(path)
         subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)

@@ -25,7 +25,7 @@ from spquant_snn.export import qemu, toolchain, unicorn
 from spquant_snn.export.boards import BOARDS, board_of
 from spquant_snn.export.c import VERSION, export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
-from spquant_snn.export.outcome import as_json, table
+from spquant_snn.export.outcome import outcome_json, outcome_table
 from spquant_snn.export.unicorn import _count
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.neuron import fold_neuron
@@ -109,7 +109,7 @@ def test_counts_are_the_same_each_time_and_by_either_emulator(firmware):
     needs(board)
     given = _given(firmware(16, 1.58, 1.58, "zero"), board)
     first, second = run_firmware(*given), run_firmware(*given)
-    assert as_json(first) == as_json(second)
+    assert outcome_json(first) == outcome_json(second)
     if find_spec("unicorn") is not None:
         other = run_firmware(*given, emulator="unicorn")
         assert other.instructions == pytest.approx(first.instructions, rel=0.01)
@@ -265,11 +265,11 @@ def test_a_missing_compiler_is_named_with_its_package(monkeypatch, name):
         MissingDependencyError,
         match=f"there is no compiler for {name}, .*gcc or .*ziglang.*'apt-get install {board.compilers[1]}'",
     ):
-        toolchain.command(board, "auto")
+        toolchain.compiler_command(board, "auto")
     with pytest.raises(
         MissingDependencyError, match=r"the package ziglang: install it by 'pip install .spquant-snn\[mcu\]"
     ):
-        toolchain.command(board, "zig")
+        toolchain.compiler_command(board, "zig")
 
 
 def test_a_missing_emulator_is_named_with_its_package(monkeypatch, firmware):
@@ -307,8 +307,8 @@ def test_instructions_of_a_block_are_counted_by_their_length():
 
 def test_an_outcome_can_be_read():
     outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40)
-    assert as_json(outcome)["accuracy"] == 90.0
-    assert [len(list(column.cells)) for column in table(outcome).columns] == [8, 8]
+    assert outcome_json(outcome)["accuracy"] == 90.0
+    assert [len(list(column.cells)) for column in outcome_table(outcome).columns] == [8, 8]
 
 
 @pytest.mark.parametrize(
@@ -320,5 +320,5 @@ def test_an_outcome_can_be_read():
 )
 def test_a_prediction_stands_beside_what_was_counted(prediction, shown):
     outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40, **prediction)
-    what, found = (list(column.cells) for column in table(outcome).columns)
+    what, found = (list(column.cells) for column in outcome_table(outcome).columns)
     assert found[what.index("instructions predicted")] == shown

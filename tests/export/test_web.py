@@ -11,7 +11,7 @@ from graphs import EXPORTED, GATED, RARE
 from residual import EXPORTED as RESIDUAL
 from residual import residual_graph
 from seeing import CRC, SEE, seen_by_reference
-from spquant_snn.export.web import choose_samples, describe, export_web
+from spquant_snn.export.web import choose_samples, export_web, page_network
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.report.counts import count
 
@@ -63,7 +63,7 @@ def test_operations_that_gates_leave_out_are_not_counted(
     graph = with_gates(random_graph(seed, 2, 4), seed)
     images = random_images(graph, 2, seed)
     page = open_page(site)
-    about = json.dumps(describe(graph, choose_samples(images, np.zeros(2, np.int64)), "digits"))
+    about = json.dumps(page_network(graph, choose_samples(images, np.zeros(2, np.int64)), "digits"))
     for image in images:
         parts = [
             f"{{spikes: Uint8Array.from({spikes.astype(int).ravel().tolist()}), "

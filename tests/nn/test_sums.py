@@ -207,7 +207,7 @@ def test_whole_numbers_are_kept_in_little_memory(count, largest, seed, plain):
             bytes_, most = spikes.as_bytes(given_x)
             assert torch.equal(bytes_.float(), given_x)
             assert most == int(given_x.max())
-            data, packing = spikes.pack(given_x, bytes_, most)
+            data, packing = spikes.pack_spikes(given_x, bytes_, most)
             assert packing.bits == (most <= 1 and not plain)
             assert data.numel() == (-(-given_x.numel() // 8) if packing.bits else given_x.numel())
             for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
@@ -226,7 +226,7 @@ def test_other_numbers_are_no_bytes(monkeypatch, other, plain):
         x = torch.ones(67)
         x[place] = other
         assert spikes.as_bytes(x) == (None, 0)
-        data, packing = spikes.pack(x, None, 0)
+        data, packing = spikes.pack_spikes(x, None, 0)
         assert packing.unpack(data, torch.float32) is data
 
 

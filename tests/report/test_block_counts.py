@@ -10,7 +10,7 @@ from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.graph import BLOCK
 from spquant_snn.report.counts import count
 from spquant_snn.report.ledger import make_ledger
-from spquant_snn.report.parts import blocks
+from spquant_snn.report.wording import block_table
 from spquant_snn.report.work import work
 
 
@@ -112,7 +112,7 @@ def test_a_gate_that_computes_everything_costs_its_decisions(random_graph, with_
             assert extra == (2 if a.decisions else 0)
             assert ours.traffic == theirs.traffic
         for a, b in zip(ledger.costs[1:], plain.costs[1:], strict=True):
-            assert a == b  # the twins have no gates
+            assert a == b  # baselines have no gates
 
 
 def test_skipped_blocks_are_read_but_not_written(random_graph, with_gates, random_images):
@@ -125,7 +125,7 @@ def test_skipped_blocks_are_read_but_not_written(random_graph, with_gates, rando
                 bits = cost.state * 8 / layer.neurons
                 assert np.isclose(cost.traffic.state, (2 * layer.updates - layer.held) * bits)
                 seen += 1
-        rows = blocks(ledger)
+        rows = block_table(ledger)
         assert rows is None or all(
             abs(sum(map(float, row[2:])) - 100) < 0.2 for row in rows.rows if any(map(float, row[2:]))
         )

@@ -24,12 +24,12 @@ DAY, NIGHT = "--blink-settings=preferredColorScheme=1", "--blink-settings=prefer
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of a run with a twin and closed channels, and that of two runs."""
+    """The page of a run with a baseline and pruned channels, and that of two runs."""
     folder = tmp_path_factory.mktemp("pages")
     small = {"precision": "fp32", "quiet": True, "timesteps": 2, "epochs": 3}
-    twin = SpQuantTrainer("lenet-snn:0.25", "digits", 32, out=folder / "fp32", **small).train()
+    baseline = SpQuantTrainer("lenet-snn:0.25", "digits", 32, out=folder / "fp32", **small).train()
     run = SpQuantTrainer("lenet-snn:0.25", "digits", 2, out=folder / "low", target_ops=0.5, **small).train()
-    run.report(folder / "run.html", twin=twin)
+    run.report(folder / "run.html", baseline=baseline)
     from spquant_snn.cli.commands import report_sources
     from spquant_snn.report.present import as_page
 

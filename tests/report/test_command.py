@@ -69,7 +69,7 @@ def test_closed_channels_are_told(copies, spquant):
     assert not (copies / "cut" / "report.html").exists()
 
 
-def test_drift_from_a_twin_is_on_the_page_and_in_the_table(copies, spquant):
+def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
     code, out, err = spquant("report", "runs/low", "--images", 30, "--twin", "runs/fp32")
     assert (code, err) == (0, "")
     assert "firing rates from fp32 to low" in " ".join(out.split())
@@ -78,22 +78,22 @@ def test_drift_from_a_twin_is_on_the_page_and_in_the_table(copies, spquant):
     assert re.search(r"conv1: [\d.]+ % apart", page)
 
 
-def test_drift_is_that_of_the_twin_s_own_rates(runs, spquant):
+def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
     _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "fp32")
     images = load("digits").test.images[:30].numpy()
-    twin = firing_rates(load_network(runs / "fp32"), images)
+    baseline = firing_rates(load_network(runs / "fp32"), images)
     ours = firing_rates(load_network(runs / "low").freeze(), images)
-    expected = {name: earth_movers_distance(ours[name], twin[name]) for name in twin}
+    expected = {name: earth_movers_distance(ours[name], baseline[name]) for name in baseline}
     assert json.loads(out)["drift"][1]["layers"] == pytest.approx(expected)
     assert all(distance > 0 for distance in expected.values())
 
 
 def test_a_run_is_not_far_from_itself(runs, spquant):
     _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "low")
-    own, twin = json.loads(out)["drift"]
-    assert (own["from"], own["to"], twin["from"], twin["to"]) == ("training form", "integers", "low", "low")
-    assert list(twin["layers"]) == list(own["layers"]) == ["conv1", "conv2", "fc3"]
-    assert set(twin["layers"].values()) == {0}
+    own, baseline = json.loads(out)["drift"]
+    assert (own["from"], own["to"], baseline["from"], baseline["to"]) == ("training form", "integers", "low", "low")
+    assert list(baseline["layers"]) == list(own["layers"]) == ["conv1", "conv2", "fc3"]
+    assert set(baseline["layers"].values()) == {0}
     assert all(0 <= distance < 0.05 for distance in own["layers"].values())
 
 
@@ -176,7 +176,7 @@ def rename(folder, old, new):
         ("runs/low runs/cut --twin runs/fp32", "--raster and --twin are of a report on one run"),
         ("runs/low runs/cut --raster 1", "--raster and --twin are of a report on one run"),
         ("runs/low other", "different folders: say with --out"),
-        ("runs/low --twin runs/mnist", "the twin runs/mnist was trained on mnist, not on digits"),
+        ("runs/low --twin runs/mnist", "the baseline runs/mnist was trained on mnist, not on digits"),
         ("runs/low --twin runs/nowhere", "runs/nowhere is not the folder of a run"),
         ("runs/low --raster 360", "there is no test image 360 for a raster: choose from 0 to 359"),
         ("runs/low --raster -1", "--raster takes numbers of test images, as 0,1,2, or none; not '-1'"),
@@ -253,7 +253,7 @@ def test_a_trainer_writes_the_page_of_any_model(trainer, tmp_path):
 
 
 def test_a_trainer_compares_itself_with_another(trainer, tmp_path):
-    trainer.report(tmp_path / "x.html", images=20, twin=trainer)
+    trainer.report(tmp_path / "x.html", images=20, baseline=trainer)
     page = (tmp_path / "x.html").read_text("utf-8")
     assert "From mine to mine" in page
     assert "0 % apart" in page
@@ -287,25 +287,25 @@ def test_a_floating_point_network_has_no_page(tmp_path):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (Net(), "the twin custom takes images of 1x8x8, not of 2x8x8"),
-        ("lenet-snn:0.1", "the twin lenet-snn:0.1 takes images of 1x8x8"),
+        (Net(), "the baseline custom takes images of 1x8x8, not of 2x8x8"),
+        ("lenet-snn:0.1", "the baseline lenet-snn:0.1 takes images of 1x8x8"),
     ],
 )
-def test_a_twin_of_other_images_is_refused(model, words, trainer, tmp_path):
+def test_a_baseline_of_other_images_is_refused(model, words, trainer, tmp_path):
     if not isinstance(model, str):
         model.add_module("<b>", nn.Conv2d(1, 6, 3, padding=1))
-    twin = SpQuantTrainer(model, "digits", 32, quiet=True)
+    baseline = SpQuantTrainer(model, "digits", 32, quiet=True)
     with pytest.raises(ConfigError, match=words):
-        trainer.report(tmp_path / "x.html", twin=twin)
+        trainer.report(tmp_path / "x.html", baseline=baseline)
 
 
-def test_a_twin_of_other_layers_is_refused(runs, trainer, tmp_path):
+def test_a_baseline_of_other_layers_is_refused(runs, trainer, tmp_path):
     low = SpQuantTrainer.resume(runs / "low", quiet=True)
     model = Net()
     model.add_module("<b>", nn.Conv2d(1, 6, 3, padding=1))
-    twin = SpQuantTrainer(model, "digits", 32, quiet=True)
+    baseline = SpQuantTrainer(model, "digits", 32, quiet=True)
     with pytest.raises(ConfigError, match=r"has no layer of the same name \(<b>; here conv1, conv2, fc3\)"):
-        low.report(tmp_path / "x.html", twin=twin)
+        low.report(tmp_path / "x.html", baseline=baseline)
 
 
 @pytest.mark.parametrize(("images", "words"), [(-1, "images must be at least 0")])

@@ -60,18 +60,18 @@ def test_this_network(ledger):
 
 def test_the_fp32_snn(ledger):
     """The same spikes: 12 MACs, 12 ACs, a leak, an addition and a comparison for each update."""
-    twin = cost(ledger, "fp32 SNN")
-    small = twin.energies[0]
+    baseline = cost(ledger, "fp32 SNN")
+    small = baseline.energies[0]
     assert small.arithmetic == pytest.approx(12 * 4.6 + 12 * 0.9 + 6 * (3.7 + 1.8))
     assert small.weights == pytest.approx((12 * 32 + 3 * 32 * 2 + 12 * 32) * READ)
     assert small.state == pytest.approx(6 * 2 * 32 * READ)
     assert small.activations == pytest.approx(44 * READ)
-    dram = twin.energies[2]
+    dram = baseline.energies[2]
     assert dram.weights == pytest.approx(small.weights * 260)
     assert dram.arithmetic == small.arithmetic
 
 
-def test_the_other_twins(ledger):
+def test_the_other_baselines(ledger):
     weights = {found.network.name: sum(w.traffic.weights for w in found.layers) for found in ledger.costs}
     assert weights["fp32 SNN, dense"] == 32 * (12 + 2 * 6)  # each weight once a step
     assert weights["this network, dense"] == 2 * (12 + 2 * 6)
@@ -92,7 +92,7 @@ def test_the_other_twins(ledger):
     )
 
 
-def test_a_network_of_8_bits_is_its_own_int8_twin(random_graph, random_images):
+def test_a_network_of_8_bits_is_its_own_int8_baseline(random_graph, random_images):
     graph = random_graph(4, weight_bits=8, state_bits=8)
     found = make_ledger(graph, random_images(graph, 3))
     assert found.costs[0].layers == cost(found, "int8 SNN").layers
@@ -100,8 +100,8 @@ def test_a_network_of_8_bits_is_its_own_int8_twin(random_graph, random_images):
 
 
 def test_savings_are_a_range_over_the_scenarios(ledger):
-    ours, twin = ledger.costs[:2]
-    saved = [1 - a.total / b.total for a, b in zip(ours.energies, twin.energies, strict=True)]
+    ours, baseline = ledger.costs[:2]
+    saved = [1 - a.total / b.total for a, b in zip(ours.energies, baseline.energies, strict=True)]
     assert ledger.savings == (min(saved), max(saved))
     assert len({round(part, 6) for part in saved}) == 3  # "as it fits" is "small SRAM" for a network this small
     assert ledger.savings[0] < ledger.savings[1] < 1

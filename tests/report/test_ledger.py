@@ -10,8 +10,8 @@ from rich.console import Console
 from spquant_snn import SpQuantTrainer
 from spquant_snn.integer.file import save
 from spquant_snn.report.ledger import make_ledger
+from spquant_snn.report.ledger_tables import ledger_json, ledger_tables
 from spquant_snn.report.sizes import sizes
-from spquant_snn.report.table import as_json, tables
 from spquant_snn.runtime.layout import plan_network
 
 
@@ -50,11 +50,11 @@ def test_every_ledger_can_be_printed_and_is_plain_data(random_graph, random_imag
     ledger = make_ledger(graph, random_images(graph, 2), title="noise")
     console = Console(width=80, highlight=False)
     with console.capture() as capture:
-        console.print(*tables(ledger), sep="\n")
+        console.print(*ledger_tables(ledger), sep="\n")
     lines = capture.get().splitlines()
     assert max(map(len, lines)) <= 80
     assert all(layer.name in capture.get() for layer in ledger.counts.layers)
-    plain = json.loads(json.dumps(as_json(ledger), allow_nan=False))
+    plain = json.loads(json.dumps(ledger_json(ledger), allow_nan=False))
     assert [network["name"] for network in plain["networks"]][:2] == ["this network", "fp32 SNN"]
     for network in plain["networks"]:
         for found in network["energy"].values():
@@ -70,11 +70,11 @@ def test_both_ends_of_the_range_and_every_assumption_are_printed(two_layers):
     ledger = make_ledger(two_layers, np.ones((1, 1, 2, 2), np.uint8))
     console = Console(width=80, highlight=False)
     with console.capture() as capture:
-        console.print(*tables(ledger), sep="\n")
+        console.print(*ledger_tables(ledger), sep="\n")
     text = " ".join(capture.get().split())
     low, high = (f"{100 * end:.1f}" for end in ledger.savings)
     assert f"memory included: {low} to {high} %" in text
-    assert all(" ".join(line.split()) in text for line in as_json(ledger)["assumptions"])
+    assert all(" ".join(line.split()) in text for line in ledger_json(ledger)["assumptions"])
     assert "ISSCC 2014" in text
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from spquant_snn.errors import ConfigError
-from spquant_snn.report.comparison import compare
+from spquant_snn.report.comparison import make_comparison
 from spquant_snn.report.curves import Epoch
-from spquant_snn.report.page import contest_page, page_place, run_page, write_page
+from spquant_snn.report.page import comparison_page, page_place, run_page, write_page
 from spquant_snn.report.pareto import measure_run
 from spquant_snn.report.run_report import ReportInput, build_report
 from spquant_snn.train.config import TrainConfig
@@ -88,16 +88,16 @@ def page(subject):
 
 
 @pytest.fixture(scope="module")
-def contest(subject):
+def comparison(subject):
     runs = [
         measure_run(f"{NASTY}{i}", subject.graph, subject.images[: 3 + i], subject.labels[: 3 + i]) for i in range(3)
     ]
-    return contest_page(compare(runs, NASTY))
+    return comparison_page(make_comparison(runs, NASTY))
 
 
 @pytest.fixture(params=["run", "runs"])
-def any_page(request, page, contest):
-    return page if request.param == "run" else contest
+def any_page(request, page, comparison):
+    return page if request.param == "run" else comparison
 
 
 def test_it_is_well_formed(any_page):

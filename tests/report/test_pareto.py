@@ -1,4 +1,4 @@
-"""Fronts by their definition; contenders by the ledger; the table of them."""
+"""Fronts by their definition; runs by the ledger; the table of them."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spquant_snn.report.comparison import compare
+from spquant_snn.report.comparison import make_comparison
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.pareto import front, measure_run
 
@@ -55,15 +55,15 @@ def test_those_on_a_front_are_starred(two_layers, firing):
     images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
     busy, idle = firing(two_layers, -(1 << 31)), firing(two_layers, (1 << 31) - 1)
     found = [measure_run(name, graph, images, labels) for name, graph in (("busy", busy), ("idle", idle))]
-    contest = compare(found, "noise")
-    cells = [dict(zip(contest.table.heads, row, strict=True)) for row in contest.table.filled]
+    comparison = make_comparison(found, "noise")
+    cells = [dict(zip(comparison.table.heads, row, strict=True)) for row in comparison.table.filled]
     assert [cell["run"] for cell in cells] == ["busy", "idle"]
     for cost, head in (("stored", "kB"), ("done", "Mops")):
         starred = [cell[head].endswith("*") for cell in cells]
-        assert starred == [i in contest.fronts[cost] for i in range(2)]
-    assert (contest.images, contest.dataset, contest.title) == (4, "noise", "2 runs on noise")
-    assert "on 4 test images" in contest.table.caption
-    against_bits, against_operations = (dict(row[:2] for row in chart.table.rows) for chart in contest.charts)
+        assert starred == [i in comparison.fronts[cost] for i in range(2)]
+    assert (comparison.images, comparison.dataset, comparison.title) == (4, "noise", "2 runs on noise")
+    assert "on 4 test images" in comparison.table.caption
+    against_bits, against_operations = (dict(row[:2] for row in chart.table.rows) for chart in comparison.charts)
     assert against_bits["busy"] == f"{found[0].stored * 8 / 1000:g}"
     assert against_operations["busy"] == f"{found[0].done:g}"
 
@@ -72,15 +72,15 @@ def test_those_on_a_front_are_starred(two_layers, firing):
 def test_what_is_saved_is_against_the_run_in_floating_point(two_layers):
     images, labels = np.ones((4, 1, 2, 2), np.uint8), np.array([1, 1, 1, 0])
     run = measure_run("ours", two_layers, images, labels)
-    assert compare([run, run], "noise").saved is None
-    twin = replace(
+    assert make_comparison([run, run], "noise").saved is None
+    baseline = replace(
         run,
-        name="twin",
+        name="fp32",
         state_bits=32,
         stored=10 * run.stored,
         energies={place: 4 * energy for place, energy in run.energies.items()},
     )
-    grid = compare([run, twin], "noise").saved
+    grid = make_comparison([run, baseline], "noise").saved
     assert grid.rows == (("ours", f"{run.dense / run.done:.1f}", "10.0", *["75.0"] * len(run.energies)),)
     assert list(run.energies) == list(grid.heads[3:])
-    assert "twin" in grid.caption
+    assert "fp32" in grid.caption

@@ -32,7 +32,7 @@ from ..io.terminal import to_stderr
 from ..io.writing import refuse_other
 from ..quant.lower import lower
 from ..quant.trace import frozen_trace
-from ..report.comparison import Comparison, compare
+from ..report.comparison import Comparison, make_comparison
 from ..report.curves import read_epochs
 from ..report.firmware_cost import with_prediction
 from ..report.pareto import measure_run
@@ -234,8 +234,8 @@ def compare_runs(sources: Sequence[Path], dataset: str | None, images: int, data
     inputs, labels = test.inputs().numpy(), test.labels.numpy()
     with _progress(len(sources) * len(test), "counting") as advance:
         named = zip(names, found, strict=True)
-        contenders = [measure_run(name, network, inputs, labels, _by_total(advance)) for name, network in named]
-    return compare(contenders, known[0])
+        runs = [measure_run(name, network, inputs, labels, _by_total(advance)) for name, network in named]
+    return make_comparison(runs, known[0])
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

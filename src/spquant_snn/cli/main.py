@@ -99,8 +99,8 @@ def evaluate(
         as_json: print one JSON object.
     """
     from ..data import of_events
-    from ..report.parts import early_exit_table
-    from ..report.table import with_caption
+    from ..report.ledger_tables import with_caption
+    from ..report.wording import early_exit_table
     from .commands import evaluate_source
     from .early_exit import evaluate_early_exit
 
@@ -189,15 +189,15 @@ def run_firmware(
         count: instructions, loads and stores; unicorn is slow at it.
         as_json: print one JSON object.
     """
-    from ..export.outcome import as_json as plain
-    from ..export.outcome import table
+    from ..export.outcome import outcome_json as plain
+    from ..export.outcome import outcome_table
     from .commands import run_firmware as run_on
 
     outcome = run_on(firmware, board, images, dataset, data_dir, compiler, emulator, count)
     if as_json:
         say_json(plain(outcome))
     else:
-        print_tables([table(outcome)])
+        print_tables([outcome_table(outcome)])
     return 0 if outcome.equal == outcome.images else 1
 
 

@@ -70,9 +70,9 @@ def sweep(
         say(f"stopped; to go on: {shlex.join(['spquant', *sys.argv[1:]])}")
         raise
     good = [place for place in places if place not in failed]
-    for page, contest in compare_points(wanted, good, images).items() if point is None else ():
-        size = write_page(as_page(contest), page)
-        print_tables(as_tables(contest))
+    for page, comparison in compare_points(wanted, good, images).items() if point is None else ():
+        size = write_page(as_page(comparison), page)
+        print_tables(as_tables(comparison))
         say()
         say(f"page: {page} ({size:,} bytes)")
     if failed:

@@ -146,8 +146,8 @@ def _runner(board: Board, emulator: Emulator) -> tuple[Callable[[Board, Built, P
                 f"there is no {board.qemu} to emulate {board.name} with: install it by "
                 f"'apt-get install {board.package}'"
             )
-        return qemu.run, "qemu"
-    return unicorn.run, "unicorn"
+        return qemu.run_in_qemu, "qemu"
+    return unicorn.run_in_unicorn, "unicorn"
 
 
 def _check_images(manifest: dict[str, Any], images: NDArray[np.uint8]) -> None:

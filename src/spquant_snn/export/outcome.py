@@ -45,12 +45,12 @@ class Outcome:
         return 100 * self.correct / self.images
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as plain data."""
     return {**asdict(outcome), "accuracy": outcome.accuracy}
 
 
-def table(outcome: Outcome) -> Table:
+def outcome_table(outcome: Outcome) -> Table:
     """An outcome to be read."""
     shown = Table(title=f"{outcome.board}, emulated by {outcome.emulator}, built with {outcome.compiler}")
     shown.add_column("what")

@@ -36,7 +36,7 @@ def installed(board: Board) -> bool:
     return shutil.which(board.qemu) is not None
 
 
-def run(board: Board, built: Built, work: Path, counted: bool) -> Ended:
+def run_in_qemu(board: Board, built: Built, work: Path, counted: bool) -> Ended:
     """Run a program, whose files lie in the folder ``work``.
 
     Raises:

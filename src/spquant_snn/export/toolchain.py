@@ -51,7 +51,7 @@ class Built:
     bound: int | None
 
 
-def command(board: Board, wanted: Compiler) -> tuple[str, ...]:
+def compiler_command(board: Board, wanted: Compiler) -> tuple[str, ...]:
     """What to call, with the processor's flags.
 
     Raises:
@@ -83,7 +83,7 @@ def build(
         ModelError: the network is too large for the board.
         RunError: the firmware does not compile.
     """
-    call = command(board, compiler)
+    call = compiler_command(board, compiler)
     harness = Path(str(resources(__package__) / "harness"))
     sources = [folder / name for name in named]
     if main != "selftest":

@@ -17,7 +17,7 @@ _MODES = {1: "rb", 5: "wb"}
 _SYSTEM = (0xE0000000, 1 << 20)  # the processor's own registers
 
 
-def run(board: Board, built: Built, work: Path, counted: bool) -> Ended:
+def run_in_unicorn(board: Board, built: Built, work: Path, counted: bool) -> Ended:
     """Run a program, whose files lie in the folder ``work``.
 
     Args:

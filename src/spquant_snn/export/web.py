@@ -172,7 +172,7 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
         f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {csp_digest(style)}; "
         f"script-src {csp_digest(script)} 'wasm-unsafe-eval'"
     )
-    about = describe(graph, samples, dataset)
+    about = page_network(graph, samples, dataset)
     return environment.get_template("index.html.j2").render(
         title=title,
         facts=_facts(graph, len(module)),
@@ -186,7 +186,7 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
     )
 
 
-def describe(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
+def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
     """What the scripts of the page know of a network."""
     shapes: Sequence[Shape] = (graph.input_shape, *graph.shapes)
     classes = _NAMES.get(dataset, ())

@@ -16,7 +16,7 @@ _LARGEST = 255
 
 @dataclass(frozen=True)
 class Packing:
-    """How a tensor was put into less memory by ``pack``.
+    """How a tensor was put into less memory by ``pack_spikes``.
 
     Args:
         like: a tensor without memory of its shape and layout; None if it was not packed.
@@ -69,7 +69,7 @@ def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
     return (None, 0) if largest < 0 else (bytes_, largest)
 
 
-def pack(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor, Packing]:
+def pack_spikes(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor, Packing]:
     """A tensor in less memory, given what ``as_bytes`` says of it: a bit for each number if none is above 1, a byte
     each if all are whole, and as it is otherwise."""
     if bytes_ is None:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .spikes import as_bytes, dense, pack
+from .spikes import as_bytes, dense, pack_spikes
 
 _CODES = (-127, 127)
 
@@ -73,7 +73,7 @@ class _Sums(torch.autograd.Function):
         bytes_, largest = as_bytes(x) if device == "cpu" and x.dtype == torch.float32 else (None, 0)
         low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         ctx.geometry, ctx.dtype = geometry, torch.get_autocast_dtype(device) if low else x.dtype
-        data, ctx.packing = pack(x.to(ctx.dtype) if bytes_ is None else x, bytes_, largest)
+        data, ctx.packing = pack_spikes(x.to(ctx.dtype) if bytes_ is None else x, bytes_, largest)
         ctx.save_for_backward(codes, scale, data)
         with torch.autocast(device, enabled=False) if low else nullcontext():
             if bytes_ is not None and _takes_int8(bytes_, codes, geometry):

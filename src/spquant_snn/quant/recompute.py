@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ..nn.spikes import Packing, as_bytes, pack
+from ..nn.spikes import Packing, as_bytes, pack_spikes
 
 Run = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -41,7 +41,7 @@ class _Recomputed(torch.autograd.Function):
         ctx.autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
         ctx.random = _random(x.device)
         ctx.dtype = x.dtype
-        packed = [pack(part, *as_bytes(part)) for part in (x, source) if part is not None]
+        packed = [pack_spikes(part, *as_bytes(part)) for part in (x, source) if part is not None]
         ctx.packings = [packing for _, packing in packed]
         ctx.shapes = [part.shape for part in (x, source) if part is not None]
         ctx.save_for_backward(*(data for data, _ in packed))

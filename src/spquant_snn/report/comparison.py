@@ -1,14 +1,14 @@
-"""Runs in one picture: what each reaches beside what it costs."""
+"""A comparison of runs on the same images: accuracy against what each costs, as charts and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .draw.axes import short
+from .draw.axes import short_number
 from .draw.scatter import Spot, scatter_chart
 from .draw.svg import Chart
-from .pareto import ComparedRun, compared, front, saved
+from .pareto import ComparedRun, front, runs_table, savings_table
 from .text_table import TextTable
 
 
@@ -18,7 +18,7 @@ class Comparison:
 
     Args:
         dataset: the data set of all of them.
-        contenders: the runs.
+        runs: that are compared.
         fronts: for each cost, "stored" and "done", the places of the runs that no other beats in it and in accuracy.
         charts: accuracy against each cost.
         table: of all of them.
@@ -26,7 +26,7 @@ class Comparison:
     """
 
     dataset: str
-    contenders: tuple[ComparedRun, ...]
+    runs: tuple[ComparedRun, ...]
     fronts: dict[str, list[int]]
     charts: tuple[Chart, ...]
     table: TextTable
@@ -35,34 +35,34 @@ class Comparison:
     @property
     def title(self) -> str:
         """Of the page."""
-        return f"{len(self.contenders)} run{'s' * (len(self.contenders) > 1)} on {self.dataset}"
+        return f"{len(self.runs)} run{'s' * (len(self.runs) > 1)} on {self.dataset}"
 
     @property
     def images(self) -> int:
         """How many test images they were counted on."""
-        return self.contenders[0].counts.images
+        return self.runs[0].counts.images
 
 
-def compare(contenders: Sequence[ComparedRun], dataset: str) -> Comparison:
+def make_comparison(runs: Sequence[ComparedRun], dataset: str) -> Comparison:
     """Compare runs that were counted on the same images of a data set."""
     costs = (
-        ("stored", "Accuracy against bits", "kilobits of weights and state", [run.stored * 8e-3 for run in contenders]),
-        ("done", "Accuracy against operations", "operations done an inference", [run.done for run in contenders]),
+        ("stored", "Accuracy against bits", "kilobits of weights and state", [run.stored * 8e-3 for run in runs]),
+        ("done", "Accuracy against operations", "operations done an inference", [run.done for run in runs]),
     )
     fronts = {
-        which: front([(cost, run.accuracy) for cost, run in zip(held, contenders, strict=True)])
+        which: front([(cost, run.accuracy) for cost, run in zip(held, runs, strict=True)])
         for which, _, _, held in costs
     }
     charts = tuple(
         scatter_chart(
             title,
-            [Spot(run.name, cost, run.accuracy, run.error) for run, cost in zip(contenders, held, strict=True)],
+            [Spot(run.name, cost, run.accuracy, run.error) for run, cost in zip(runs, held, strict=True)],
             fronts[which],
             name,
             "accuracy",
-            short,
+            short_number,
             lambda value: f"{value:.2f} %",
         )
         for which, title, name, held in costs
     )
-    return Comparison(dataset, tuple(contenders), fronts, charts, compared(contenders, fronts), saved(contenders))
+    return Comparison(dataset, tuple(runs), fronts, charts, runs_table(runs, fronts), savings_table(runs))

@@ -3,8 +3,8 @@
 Each neuron of a layer has a firing rate, its spikes per step over all images. The distance between the rates of two
 networks is the least mean amount by which rates have to be moved to turn one distribution into the other; of numbers on
 a line it is the area between their cumulative distributions (Vallender 1974, doi 10.1137/1118101). It asks whether a
-layer fires as much and as unevenly as its twin, not whether neuron i does what neuron i did: twins that were trained
-apart have no common order of neurons.
+layer fires as much and as unevenly as in the other network, not whether neuron i does what neuron i did: networks that
+were trained apart have no common order of neurons.
 """
 
 from __future__ import annotations

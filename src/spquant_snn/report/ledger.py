@@ -13,7 +13,7 @@ from ..integer.compare import Trace
 from ..integer.graph import Graph
 from .counts import Counts, LayerCounts, UInt8, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
-from .network_info import NetworkInfo, twins
+from .network_info import NetworkInfo, compared_networks
 from .sizes import Sizes, sizes
 from .work import Work, work
 
@@ -38,7 +38,7 @@ class Ledger:
         counts, sizes: measured on the integer graph.
         table: of energies.
         scenarios: where data may lie.
-        costs: of this network, the fp32 SNN that it is compared with, and the other twins.
+        costs: of this network, the fp32 SNN that it is compared with, and the other baselines.
     """
 
     title: str
@@ -49,25 +49,25 @@ class Ledger:
     costs: tuple[Cost, ...]
 
     @property
-    def float_twins(self) -> tuple[Cost, ...]:
+    def float_baselines(self) -> tuple[Cost, ...]:
         """The fp32 SNN of the same shape, steps and spikes: driven by events, then dense."""
         return tuple(cost for cost in self.costs if cost.network.floating)
 
-    def saved_against(self, twin: Cost) -> tuple[float, ...]:
-        """1 - E(this network) / E(twin), memory included, for each scenario."""
-        return tuple(1 - a.total / b.total for a, b in zip(self.costs[0].energies, twin.energies, strict=True))
+    def saved_against(self, baseline: Cost) -> tuple[float, ...]:
+        """1 - E(this network) / E(baseline), memory included, for each scenario."""
+        return tuple(1 - a.total / b.total for a, b in zip(self.costs[0].energies, baseline.energies, strict=True))
 
     @property
     def savings(self) -> tuple[float, float]:
         """The least and the most that is saved over the scenarios, against the fp32 SNN that is driven by events as
         this network is."""
-        saved = self.saved_against(self.float_twins[0])
+        saved = self.saved_against(self.float_baselines[0])
         return min(saved), max(saved)
 
     @property
     def field_formula(self) -> tuple[float, float]:
         """pJ of an SNN and of an ANN of this shape by the formula of the field, 4.6 pJ for a MAC and 0.9 pJ for an AC.
-        It knows no widths, so that it gives this network and its fp32 twin the same; for comparison only."""
+        It knows no widths, so that it gives this network and its fp32 baseline the same; for comparison only."""
         layers = self.counts.rows
         spiking = sum(
             FIELD_MAC * (layer.dense if layer.still else layer.done) if layer.multiplies else FIELD_AC * layer.done
@@ -98,7 +98,7 @@ def make_ledger(
     """
     counts = count(graph, images, labels, progress, watch)
     places = scenarios(table)
-    costs = tuple(cost(network, counts.rows, places, table) for network in twins(counts.steps))
+    costs = tuple(cost(network, counts.rows, places, table) for network in compared_networks(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)
 
 

@@ -1,4 +1,4 @@
-"""A network as its costs see it: widths, and how it moves its data. ``twins`` lists those that are compared."""
+"""A network as its costs see it: widths, and how it moves its data; and those that a ledger compares."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def wire_bits(bits: float) -> int:
     return ceil(bits)
 
 
-def twins(steps: int) -> tuple[NetworkInfo, ...]:
+def compared_networks(steps: int) -> tuple[NetworkInfo, ...]:
     """The networks of a ledger of ``steps`` time steps.
 
     First the network that was counted, then the fp32 SNN of the same shape, steps and spikes, driven by events as it

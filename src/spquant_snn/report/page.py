@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..export.web import csp_digest
 from ..io.output import in_file
 from ..io.writing import refuse_other, replace_file
-from . import maps, parts, sections
+from . import maps, page_sections, wording
 from .comparison import Comparison
 from .run_report import RunReport
 
@@ -60,41 +60,54 @@ def write_page(html: str, path: Path) -> int:
     return path.stat().st_size
 
 
-def run_page(story: RunReport) -> str:
+def run_page(report: RunReport) -> str:
     """The page of a report on one network."""
-    subject, ledger = story.subject, story.ledger
-    blocks = parts.blocks(ledger)
+    subject, ledger = report.subject, report.ledger
+    blocks = wording.block_table(ledger)
     return _render(
         "run.html",
         title=subject.name,
-        facts=list(sections.facts(subject)),
-        headline=list(sections.headline(story)),
-        learning=list(sections.learning(subject)),
-        layers=sections.layers(story),
-        codes=[sections.codes(layer) for layer in story.activity],
-        sheets=[maps.sheet(raster) for raster in story.rasters],
-        charts=[sections.energies(ledger), sections.traffic(ledger), sections.operations(ledger)],
-        tables=[
-            parts.operations(ledger),
-            *([blocks] if blocks else []),
-            parts.traffic(ledger),
-            sections.with_micro(parts.energies(ledger)),
-            sections.with_micro(parts.spent(ledger)),
+        facts=list(page_sections.facts(subject)),
+        headline=list(page_sections.headline(report)),
+        learning=list(page_sections.learning_charts(subject)),
+        layers=page_sections.layer_table(report),
+        codes=[page_sections.codes_chart(layer) for layer in report.activity],
+        sheets=[maps.sheet(raster) for raster in report.rasters],
+        charts=[
+            page_sections.energy_chart(ledger),
+            page_sections.traffic_chart(ledger),
+            page_sections.operations_chart(ledger),
         ],
-        said=[parts.sizes(ledger), parts.savings(ledger), parts.field_formula(ledger).replace("uJ", "µJ")],
-        drifts=[(drift, sections.drift_table(drift)) for drift in story.drifts],
+        tables=[
+            wording.operations_table(ledger),
+            *([blocks] if blocks else []),
+            wording.traffic_table(ledger),
+            page_sections.with_micro(wording.energy_table(ledger)),
+            page_sections.with_micro(wording.spent_table(ledger)),
+        ],
+        said=[
+            wording.sizes_text(ledger),
+            wording.savings_text(ledger),
+            wording.field_formula_text(ledger).replace("uJ", "µJ"),
+        ],
+        drifts=[(drift, page_sections.drift_table(drift)) for drift in report.drifts],
         unseen=subject.config is not None and subject.network is None,
-        apart=list(sections.drift_charts(story.drifts[-1])) if story.twin else [],
-        assumptions=parts.assumptions(ledger),
-        backend=parts.BACKENDS[ledger.counts.backend],
+        apart=list(page_sections.drift_charts(report.drifts[-1])) if report.has_baseline else [],
+        assumptions=wording.assumptions(ledger),
+        backend=wording.BACKENDS[ledger.counts.backend],
         origin=_origin(subject.record),
         config={} if subject.config is None else vars(subject.config),
     )
 
 
-def contest_page(contest: Comparison) -> str:
+def comparison_page(comparison: Comparison) -> str:
     """The page of several runs beside one another."""
-    return _render("runs.html", title=contest.title, contest=contest, runs=sections.with_micro(contest.table))
+    return _render(
+        "runs.html",
+        title=comparison.title,
+        comparison=comparison,
+        runs=page_sections.with_micro(comparison.table),
+    )
 
 
 def _origin(record: dict[str, Any]) -> list[tuple[str, str]]:

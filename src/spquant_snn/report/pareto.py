@@ -69,7 +69,7 @@ class ComparedRun:
 
 def measure_run(
     name: str,
-    runs: Graph | SpikingNetwork,
+    model: Graph | SpikingNetwork,
     images: UInt8,
     labels: NDArray[np.integer[Any]],
     progress: Callable[[int], None] = lambda done: None,
@@ -78,7 +78,7 @@ def measure_run(
 
     Args:
         name: that tells it from the others.
-        runs: its integers; or its network, without gates, where it is floating point.
+        model: its integer graph; or its network, without gates, where it is floating point.
         images: uint8 [N, C, H, W] test images.
         labels: [N] their classes.
         progress: called with the number of images done.
@@ -86,12 +86,12 @@ def measure_run(
     Raises:
         DataError: the images are not what the network takes.
     """
-    if isinstance(runs, Graph):
-        ledger = make_ledger(runs, images, labels, progress=progress)
+    if isinstance(model, Graph):
+        ledger = make_ledger(model, images, labels, progress=progress)
         counts, energies, sizes = ledger.counts, ledger.costs[0].energies, ledger.sizes
         stored = sizes.weights + sizes.state
     else:
-        counts = count_floating(runs, images, labels, progress)
+        counts = count_floating(model, images, labels, progress)
         network = NetworkInfo("floating point", "events", floating=True)
         energies = cost(network, counts.rows, scenarios(HOROWITZ), HOROWITZ).energies
         stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.rows)
@@ -111,9 +111,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def compared(contenders: Sequence[ComparedRun], fronts: Mapping[str, Sequence[int]]) -> TextTable:
+def runs_table(runs: Sequence[ComparedRun], fronts: Mapping[str, Sequence[int]]) -> TextTable:
     """The table of the runs; those on the front of a cost, "stored" or "done", are starred."""
-    images = ", ".join(sorted({f"{run.counts.images:,}" for run in contenders}))
+    images = ", ".join(sorted({f"{run.counts.images:,}" for run in runs}))
     rows = tuple(
         (
             str(place + 1),
@@ -126,7 +126,7 @@ def compared(contenders: Sequence[ComparedRun], fronts: Mapping[str, Sequence[in
             f"{run.dense / run.done:.1f}" if run.done else "-",
             f"{run.energy[0] / 1e6:.2f} - {run.energy[1] / 1e6:,.0f}",
         )
-        for place, run in enumerate(contenders)
+        for place, run in enumerate(runs)
     )
     caption = (
         f"runs on {images} test images: bits of weights and state, time steps, accuracy in percent, kilobytes of "
@@ -136,13 +136,13 @@ def compared(contenders: Sequence[ComparedRun], fronts: Mapping[str, Sequence[in
     return TextTable(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)
 
 
-def saved(contenders: Sequence[ComparedRun]) -> TextTable | None:
+def savings_table(runs: Sequence[ComparedRun]) -> TextTable | None:
     """What each run saves against the first one in floating point, each with its own spikes; None where there is none.
 
     Operations are the dense ones of that run over those that are done; energies include memory.
     """
-    baseline = next((run for run in contenders if run.state_bits == FLOAT_BITS), None)
-    others = [run for run in contenders if run is not baseline]
+    baseline = next((run for run in runs if run.state_bits == FLOAT_BITS), None)
+    others = [run for run in runs if run is not baseline]
     if baseline is None or not others:
         return None
     rows = tuple(

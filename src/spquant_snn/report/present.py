@@ -9,30 +9,30 @@ from typing import Any
 from rich.console import RenderableType
 
 from .comparison import Comparison
-from .page import contest_page, run_page
+from .ledger_tables import ledger_json, ledger_tables, with_caption
+from .page import comparison_page, run_page
+from .page_sections import drift_table
 from .run_report import RunReport
-from .sections import drift_table
-from .table import as_json, tables, with_caption
 
 Report = RunReport | Comparison
 
 
 def as_tables(report: Report) -> Iterator[RenderableType]:
-    """For a terminal of 80 columns. Drift is told from a twin, not from the training form."""
+    """For a terminal of 80 columns. Drift is shown from a baseline, not from the training form."""
     if isinstance(report, Comparison):
         yield from with_caption(report.table)
         if report.saved is not None:
             yield from with_caption(report.saved)
         return
-    yield from tables(report.ledger)
-    if report.twin:
+    yield from ledger_tables(report.ledger)
+    if report.has_baseline:
         yield from with_caption(drift_table(report.drifts[-1]))
 
 
 def as_plain(report: Report) -> dict[str, Any]:
     """For a program: one JSON object."""
     if isinstance(report, Comparison):
-        runs = [asdict(run) | {"accuracy": run.accuracy, "error": run.error} for run in report.contenders]
+        runs = [asdict(run) | {"accuracy": run.accuracy, "error": run.error} for run in report.runs]
         return {"dataset": report.dataset, "images": report.images, "runs": runs, "fronts": report.fronts}
     activity = [
         {
@@ -50,9 +50,9 @@ def as_plain(report: Report) -> dict[str, Any]:
         {"from": drift.there, "to": drift.here, "layers": {layer.name: layer.distance for layer in drift.layers}}
         for drift in report.drifts
     ]
-    return as_json(report.ledger) | {"activity": activity, "drift": drifts}
+    return ledger_json(report.ledger) | {"activity": activity, "drift": drifts}
 
 
 def as_page(report: Report) -> str:
     """For a browser: one HTML file."""
-    return contest_page(report) if isinstance(report, Comparison) else run_page(report)
+    return comparison_page(report) if isinstance(report, Comparison) else run_page(report)

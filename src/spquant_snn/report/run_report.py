@@ -68,7 +68,7 @@ class Baseline:
 
 
 def load_baseline(folder: Path, dataset: str) -> Baseline:
-    """The network of a run as a twin of one that knows a data set.
+    """The network of a run as the baseline of one that knows a data set.
 
     Raises:
         RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
@@ -77,7 +77,7 @@ def load_baseline(folder: Path, dataset: str) -> Baseline:
     config = load_config(RunFolder(folder).config)
     if config.dataset != dataset:
         raise ConfigError(
-            f"the twin {folder} was trained on {config.dataset}, not on {dataset}: choose one of the same data set"
+            f"the baseline {folder} was trained on {config.dataset}, not on {dataset}: choose one of the same data set"
         )
     network = load_network(folder).eval()
     return Baseline(folder.resolve().name, network.freeze() if config.quant.integer else network)
@@ -92,8 +92,8 @@ class RunReport:
         ledger: of its integers on the images that were counted on.
         activity: of its layers on the same images.
         rasters: of chosen images.
-        drifts: to its integers, from its own training form and from a twin, if they are there.
-        twin: whether the last of them is from a twin.
+        drifts: to its integers, from its own training form and from a baseline, if they are there.
+        has_baseline: whether the last of them is from a baseline.
     """
 
     subject: ReportInput
@@ -101,7 +101,7 @@ class RunReport:
     activity: tuple[Activity, ...]
     rasters: tuple[Raster, ...]
     drifts: tuple[Drift, ...]
-    twin: bool
+    has_baseline: bool
 
 
 def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, run: RunFolder | None) -> ReportInput:
@@ -134,7 +134,7 @@ def build_report(
     subject: ReportInput,
     images: int = 1000,
     rasters: Sequence[int] = (),
-    twin: Baseline | None = None,
+    baseline: Baseline | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RunReport:
     """Measure everything.
@@ -142,11 +142,11 @@ def build_report(
     Args:
         images: how many of the test images are counted on, the first ones; 0 takes all.
         rasters: indices of test images whose every spike is shown.
-        twin: to compare firing rates with.
+        baseline: to compare firing rates with.
         progress: called with the number of images counted on so far.
 
     Raises:
-        ConfigError: a number of images that does not exist, an image for a raster that is not there, or a twin of
+        ConfigError: a number of images that does not exist, an image for a raster that is not there, or a baseline of
             other images or other layers.
         DataError: the images are not what the network takes.
     """
@@ -154,8 +154,8 @@ def build_report(
         raise ConfigError(f"images must be at least 0, not {images}")
     chosen = slice(images or None)
     pixels = np.ascontiguousarray(subject.images[..., chosen, :, :, :])
-    if twin is not None:
-        _check(subject, twin)
+    if baseline is not None:
+        _check(subject, baseline)
     shown = take_rasters(subject.graph, subject.images, subject.labels, rasters)
     observer = Observer(subject.graph)
     ledger = make_ledger(
@@ -165,23 +165,23 @@ def build_report(
     drifts = []
     if subject.network is not None:
         drifts.append(find_drift("integers", ours, "training form", firing_rates(subject.network, pixels)))
-    if twin is not None:
-        drifts.append(find_drift(subject.name, ours, twin.name, firing_rates(twin.network, pixels)))
-    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), twin is not None)
+    if baseline is not None:
+        drifts.append(find_drift(subject.name, ours, baseline.name, firing_rates(baseline.network, pixels)))
+    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), baseline is not None)
 
 
-def _check(subject: ReportInput, twin: Baseline) -> None:
+def _check(subject: ReportInput, baseline: Baseline) -> None:
     """Raise ConfigError, in words, unless two networks can be compared."""
     graph = subject.graph
     names = [connection.name for connection in graph.connections[:-1]]
-    if twin.network.input_shape != graph.input_shape:
-        ours, theirs = ("x".join(map(str, shape)) for shape in (graph.input_shape, twin.network.input_shape))
+    if baseline.network.input_shape != graph.input_shape:
+        ours, theirs = ("x".join(map(str, shape)) for shape in (graph.input_shape, baseline.network.input_shape))
         raise ConfigError(
-            f"the twin {twin.name} takes images of {theirs}, not of {ours}: choose one of the same data set"
+            f"the baseline {baseline.name} takes images of {theirs}, not of {ours}: choose one of the same data set"
         )
-    others = [stage.name for stage in twin.network.hidden]
+    others = [stage.name for stage in baseline.network.hidden]
     if not set(names) & set(others):
         raise ConfigError(
-            f"the twin {twin.name} has no layer of the same name ({', '.join(others)}; here {', '.join(names)}): "
-            "choose one of the same model"
+            f"the baseline {baseline.name} has no layer of the same name ({', '.join(others)}; here "
+            f"{', '.join(names)}): choose one of the same model"
         )

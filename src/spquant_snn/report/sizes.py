@@ -21,7 +21,7 @@ class Sizes:
         weights: all codes, packed.
         state: the stored codes of all layers, packed: what a stream keeps from frame to frame.
         largest_state: those of the largest layer: enough where a layer takes all its steps before the next one.
-        float_weights, float_state: of the fp32 twin.
+        float_weights, float_state: of the float baseline, the same network in fp32.
         arena: what the portable runtime works in, state, spikes and scratch, for a still image; None if the network is
             too large for it.
         stream_arena: the same for frames that come one by one.
@@ -37,7 +37,7 @@ class Sizes:
 
     @property
     def smaller(self) -> float:
-        """How many times smaller weights and state are than those of the fp32 twin."""
+        """How many times smaller weights and state are than those of the float baseline."""
         return (self.float_weights + self.float_state) / (self.weights + self.state)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spquant_snn.report.draw.axes import Scale, log_ticks, padded, percent, short, spread, ticks
+from spquant_snn.report.draw.axes import Scale, log_ticks, padded_ends, percent, short_number, spread_labels, ticks
 
 numbers = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
 
@@ -62,21 +62,21 @@ def test_a_scale_of_whole_numbers_marks_no_others():
 
 @given(st.lists(numbers, min_size=1, max_size=5))
 def test_the_ends_of_an_axis_hold_all_numbers(values):
-    low, high = padded(values)
+    low, high = padded_ends(values)
     assert low < min(values)
     assert high > max(values)
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=5))
 def test_the_ends_of_a_logarithmic_axis_hold_all_numbers(values):
-    low, high = padded(values, log=True)
+    low, high = padded_ends(values, log=True)
     assert 0 < low < min(values)
     assert high > max(values)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=7))
 def test_labels_keep_apart_in_order_and_within(places):
-    found = spread(places, 10, 0, 100)
+    found = spread_labels(places, 10, 0, 100)
     order = sorted(range(len(places)), key=lambda i: (places[i], i))
     along = [found[i] for i in order]
     assert all(b - a >= 10 - 1e-9 for a, b in pairwise(along))
@@ -87,7 +87,7 @@ def test_labels_keep_apart_in_order_and_within(places):
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=7, unique=True))
 def test_labels_that_have_room_stay_where_they_are(tens):
     places = [10.0 * ten for ten in tens]
-    assert spread(places, 10, 0, 100) == pytest.approx(places)
+    assert spread_labels(places, 10, 0, 100) == pytest.approx(places)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_labels_that_have_room_stay_where_they_are(tens):
     ],
 )
 def test_numbers_are_written_short(value, expected):
-    assert short(value) == expected
+    assert short_number(value) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..text_table import TextTable
-from .axes import Scale, frame, percent, short
+from .axes import Scale, frame, percent, short_number
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
 _LEFT, _HEIGHT, _BOTTOM = 50, 210, 40
@@ -23,7 +23,7 @@ def area_chart(title: str, here: Sequence[float], there: Sequence[float], names:
     most = max(here[-1], there[-1]) or 1.0
     x = Scale(0, most * 1.02, _LEFT, WIDTH - 12)
     y = Scale(0, 1, _HEIGHT - _BOTTOM, TOP + 4)
-    frame(svg, x, y, x_name, "share of the neurons at or below", short, percent)
+    frame(svg, x, y, x_name, "share of the neurons at or below", short_number, percent)
     curves = [[(x(a), y(b)) for a, b in _curve(values, x.high)] for values in (here, there)]
     add(svg, "path", kind="between", d=path([*curves[0], *reversed(curves[1])]) + "Z")
     labels = [brief(name, _NAME) for name in names]
@@ -35,8 +35,11 @@ def area_chart(title: str, here: Sequence[float], there: Sequence[float], names:
     rows = []
     for share in _SHARES:
         a, b = (quantile(values, share) for values in (here, there))
-        rows.append((percent(share), short(a), short(b)))
-        group = mark(svg, f"{percent(share)} of the neurons: at most {short(a)} ({names[0]}), {short(b)} ({names[1]})")
+        rows.append((percent(share), short_number(a), short_number(b)))
+        group = mark(
+            svg,
+            f"{percent(share)} of the neurons: at most {short_number(a)} ({names[0]}), {short_number(b)} ({names[1]})",
+        )
         add(group, "rect", kind="hit", x=x.start, y=y(share) - 7, width=x.end - x.start, height=14)
         add(group, "line", kind="guide", x1=x.start, x2=x.end, y1=y(share), y2=y(share))
         for i, value in enumerate((a, b)):

@@ -55,7 +55,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     return found[:: -(-len(found) // 7)] if len(found) > 1 else ticks(low, high, 4)
 
 
-def padded(values: list[float], log: bool = False, share: float = 0.06) -> tuple[float, float]:
+def padded_ends(values: list[float], log: bool = False, share: float = 0.06) -> tuple[float, float]:
     """The ends of an axis that holds some numbers, with some room around them."""
     low, high = min(values), max(values)
     if log:
@@ -78,7 +78,7 @@ def frame(svg: Element, x: Scale, y: Scale, x_name: str, y_name: str, x_form: Fo
     add(svg, "text", x_name, kind="name", x=min(x.end, WIDTH), y=y.start + 33, text_anchor="end")
 
 
-def spread(places: list[float], apart: float, low: float, high: float) -> list[float]:
+def spread_labels(places: list[float], apart: float, low: float, high: float) -> list[float]:
     """Where to put labels whose marks are at ``places``, so that they are ``apart`` from each other and, if there is
     room, between ``low`` and ``high``; near their marks and in their order."""
     order = sorted(range(len(places)), key=lambda i: (places[i], i))
@@ -106,7 +106,7 @@ def _start(places: list[float], apart: float, low: float, high: float) -> float:
     return max(low, min(middle, high - apart * (len(places) - 1)))
 
 
-def short(value: float) -> str:
+def short_number(value: float) -> str:
     """A number to about three digits: 0.031, 6.29, 159, 1,240, 16.8 M."""
     size = abs(value)
     for least, scale, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):

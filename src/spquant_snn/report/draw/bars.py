@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from ..text_table import TextTable
-from .axes import Form, Scale, percent, short, ticks
+from .axes import Form, Scale, percent, short_number, ticks
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, written
 
 _LEFT, _HEIGHT, _BOTTOM = 44, 180, 38
@@ -44,7 +44,7 @@ def histogram(title: str, codes: Sequence[int], shares: Sequence[float], x_name:
 
 
 def nested_bars(
-    title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short
+    title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short_number
 ) -> Chart:
     """For each row bars from zero, each of the parts inside the one before it, which is no shorter."""
     svg = canvas(title, _KEY + _ROW * len(rows))
@@ -63,7 +63,7 @@ def nested_bars(
 
 
 def stacked_bars(
-    title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short
+    title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short_number
 ) -> Chart:
     """For each row its parts end to end."""
     svg = canvas(title, _KEY + _ROW * len(rows))

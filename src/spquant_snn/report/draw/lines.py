@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..text_table import TextTable
-from .axes import Form, Scale, frame, padded, short, spread
+from .axes import Form, Scale, frame, padded_ends, short_number, spread_labels
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
 _LEFT, _HEIGHT, _BOTTOM = 50, 230, 40
@@ -29,7 +29,7 @@ def line_chart(
     series: Sequence[Series],
     x_name: str,
     y_name: str,
-    form: Form = short,
+    form: Form = short_number,
     log: bool = False,
     noted: tuple[float, str] | None = None,
     floor: float | None = None,
@@ -46,12 +46,12 @@ def line_chart(
     named = [line for line in series if not line.quiet]
     labels = [brief(line.name, _NAME) for line in named]
     right = max(map(len, labels), default=0) * CHARACTER + 12
-    ends = (min(xs), max(xs)) if len(set(xs)) > 1 else padded(list(xs))
+    ends = (min(xs), max(xs)) if len(set(xs)) > 1 else padded_ends(list(xs))
     x = Scale(*ends, _LEFT, WIDTH - right, whole=all(place == round(place) for place in xs))
     values = [value for line in series for value in line.values]
-    low, high = padded(values, log)
+    low, high = padded_ends(values, log)
     y = Scale(low if floor is None or min(values) < floor else floor, high, _HEIGHT - _BOTTOM, TOP + 4, log)
-    frame(svg, x, y, x_name, y_name, short, form)
+    frame(svg, x, y, x_name, y_name, short_number, form)
     if noted is not None:
         add(svg, "line", kind="noted", x1=x(noted[0]), x2=x(noted[0]), y1=y.start, y2=y.end)
         anchor = "end" if x(noted[0]) > (x.start + x.end) / 2 else "start"
@@ -60,19 +60,19 @@ def line_chart(
     for line in series:
         kind = "line quiet" if line.quiet else f"line s{named.index(line) % _LOOKS}"
         add(svg, "path", kind=kind, d=path((x(a), y(b)) for a, b in zip(xs, line.values, strict=True)))
-    places = spread([y(line.values[-1]) for line in named], 14, y.end, y.start)
+    places = spread_labels([y(line.values[-1]) for line in named], 14, y.end, y.start)
     for i, (line, label, place) in enumerate(zip(named, labels, places, strict=True)):
         add(svg, "path", kind=f"leader s{i % _LOOKS}", d=path([(x.end + 1, y(line.values[-1])), (x.end + 8, place)]))
         add(svg, "text", label, kind="label", x=x.end + 11, y=place + 4)
     reach = (x.end - x.start) / max(1, len(xs) - 1) / 2
     for k, a in enumerate(xs):
         said = ", ".join(f"{line.name} {form(line.values[k])}" for line in named)
-        group = mark(svg, f"{x_name} {short(a)}: {said}")
+        group = mark(svg, f"{x_name} {short_number(a)}: {said}")
         add(group, "rect", kind="hit", x=x(a) - reach, y=y.end, width=2 * reach, height=y.start - y.end)
         add(group, "line", kind="guide", x1=x(a), x2=x(a), y1=y.start, y2=y.end)
         for i, line in enumerate(named):
             add(group, "circle", kind=f"dot s{i % _LOOKS}", cx=x(a), cy=y(line.values[k]), r=3.5)
-    rows = tuple((short(a), *(form(line.values[k]) for line in series)) for k, a in enumerate(xs))
+    rows = tuple((short_number(a), *(form(line.values[k]) for line in series)) for k, a in enumerate(xs))
     return Chart(
         title, written(svg), TextTable(f"{title}: {y_name}", (x_name,), tuple(line.name for line in series), rows)
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ..text_table import TextTable
-from .axes import Form, Scale, padded, short
+from .axes import Form, Scale, padded_ends, short_number
 from .svg import CHARACTER, WIDTH, Chart, add, canvas, mark, shape, written
 
 _ROW, _KEY = 38, 20
@@ -14,7 +14,7 @@ _NEAR, _APART = 7, 4  # forms that are nearer than this part by this much
 
 
 def range_chart(
-    title: str, cases: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short
+    title: str, cases: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short_number
 ) -> Chart:
     """For each row a line from its least to its greatest value, with a form at each; values are above zero. The first
     row stands out."""
@@ -22,7 +22,9 @@ def range_chart(
     begin = _KEY * len(lines) + 8
     height = begin + _ROW * len(rows) + 24
     svg = canvas(title, height)
-    x = Scale(*padded([value for _, values in rows for value in values], log=True, share=0.03), 6, WIDTH - 6, log=True)
+    x = Scale(
+        *padded_ends([value for _, values in rows for value in values], log=True, share=0.03), 6, WIDTH - 6, log=True
+    )
     for value in x.ticks:
         add(svg, "line", kind="grid", x1=x(value), x2=x(value), y1=begin, y2=height - 20)
         add(svg, "text", form(value), kind="tick", x=x(value), y=height - 6, text_anchor="middle")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from ..text_table import TextTable
-from .axes import Form, Scale, frame, padded, short
+from .axes import Form, Scale, frame, padded_ends, short_number
 from .svg import CHARACTER, TOP, WIDTH, Chart, add, brief, canvas, mark, path, written
 
 _LEFT, _HEIGHT, _BOTTOM = 58, 320, 40
@@ -38,8 +38,8 @@ def scatter_chart(
     front: Sequence[int],
     x_name: str,
     y_name: str,
-    x_form: Form = short,
-    y_form: Form = short,
+    x_form: Form = short_number,
+    y_form: Form = short_number,
 ) -> Chart:
     """Points, less being better along ``x`` and more along ``y``; where they lie far apart the axis of ``x`` is
     logarithmic.
@@ -50,9 +50,9 @@ def scatter_chart(
     svg = canvas(title, _HEIGHT)
     costs = [spot.x for spot in spots]
     log = min(costs) > 0 and max(costs) / min(costs) > _FAR
-    x = Scale(*padded(costs, log, share=0.12), _LEFT, WIDTH - 6, log)
+    x = Scale(*padded_ends(costs, log, share=0.12), _LEFT, WIDTH - 6, log)
     ends = [spot.y + sign * spot.error for spot in spots for sign in (-1, 1)]
-    y = Scale(*padded(ends), _HEIGHT - _BOTTOM, TOP + 4)
+    y = Scale(*padded_ends(ends), _HEIGHT - _BOTTOM, TOP + 4)
     frame(svg, x, y, x_name, y_name, x_form, y_form)
     places = [(x(spot.x), y(spot.y)) for spot in spots]
     add(svg, "path", kind="front", d=path(_stairs([places[i] for i in front], x.end, y.start)))

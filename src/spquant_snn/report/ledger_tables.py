@@ -10,35 +10,35 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from . import parts
+from . import wording
 from .ledger import Cost, Ledger
 from .text_table import TextTable, printed
 
 _WIDTH = 79
 
 
-def tables(ledger: Ledger) -> Iterator[RenderableType]:
+def ledger_tables(ledger: Ledger) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
     counts = ledger.counts
     right = "" if counts.accuracy is None else f", {counts.accuracy:.2f} % of them right"
-    backend = parts.BACKENDS[counts.backend]
+    backend = wording.BACKENDS[counts.backend]
     headline = f"{ledger.title}: T = {counts.steps}, {counts.images:,} images{right}, counted on the {backend}"
     yield Text(fill(headline, _WIDTH))
-    yield from with_caption(parts.operations(ledger))
-    factor = parts.sparsity(ledger)
+    yield from with_caption(wording.operations_table(ledger))
+    factor = wording.sparsity_text(ledger)
     if factor is not None:
         yield factor
-    blocks = parts.blocks(ledger)
+    blocks = wording.block_table(ledger)
     if blocks is not None:
         yield from with_caption(blocks)
-    yield from with_caption(parts.traffic(ledger))
-    yield said(parts.sizes(ledger))
-    yield from with_caption(parts.energies(ledger))
-    yield from with_caption(parts.spent(ledger))
-    yield said(parts.savings(ledger))
-    yield said(parts.field_formula(ledger))
+    yield from with_caption(wording.traffic_table(ledger))
+    yield said(wording.sizes_text(ledger))
+    yield from with_caption(wording.energy_table(ledger))
+    yield from with_caption(wording.spent_table(ledger))
+    yield said(wording.savings_text(ledger))
+    yield said(wording.field_formula_text(ledger))
     yield "\nassumed:"
-    for line in parts.assumptions(ledger):
+    for line in wording.assumptions(ledger):
         yield Text(fill(line, _WIDTH, initial_indent="- ", subsequent_indent="  "))
 
 
@@ -53,7 +53,7 @@ def said(words: str) -> Text:
     return Text("\n" + fill(words, _WIDTH))
 
 
-def as_json(ledger: Ledger) -> dict[str, Any]:
+def ledger_json(ledger: Ledger) -> dict[str, Any]:
     """The same and all parts, as one JSON object; energies in pJ, traffic in bits, sizes in bytes."""
     counts = asdict(ledger.counts)
     for plain, layer in zip((*counts["layers"], *counts["shortcuts"]), ledger.counts.rows, strict=True):
@@ -68,15 +68,15 @@ def as_json(ledger: Ledger) -> dict[str, Any]:
         "scenarios": [asdict(scenario) for scenario in ledger.scenarios],
         "networks": [_plain(cost, names) for cost in ledger.costs],
         "savings": {
-            "against": ledger.float_twins[0].network.name,
+            "against": ledger.float_baselines[0].network.name,
             "range": ledger.savings,
             "by_scenario": {
                 cost.network.name: dict(zip(names, ledger.saved_against(cost), strict=True))
-                for cost in ledger.float_twins
+                for cost in ledger.float_baselines
             },
         },
         "field_formula": {"snn": spiking, "ann": dense},
-        "assumptions": parts.ASSUMPTIONS,
+        "assumptions": wording.ASSUMPTIONS,
     }
 
 

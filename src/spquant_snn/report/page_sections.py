@@ -12,7 +12,7 @@ from .activity import Activity
 from .counts import LayerCounts
 from .curves import Epoch
 from .draw.areas import area_chart
-from .draw.axes import percent, short
+from .draw.axes import percent, short_number
 from .draw.bars import histogram, nested_bars, stacked_bars
 from .draw.lines import Series, line_chart
 from .draw.ranges import range_chart
@@ -53,16 +53,16 @@ class Figure:
         return re.sub(r"(\d) (?=[kMG%])", "\\1\N{NO-BREAK SPACE}", self.says)
 
 
-def headline(story: RunReport) -> Iterator[Figure]:
+def headline(report: RunReport) -> Iterator[Figure]:
     """What a reader wants to know first."""
-    ledger = story.ledger
+    ledger = report.ledger
     counts, sizes = ledger.counts, ledger.sizes
     if counts.accuracy is not None:
         share = counts.accuracy / 100
         error = 100 * sqrt(share * (1 - share) / counts.images)
         says = f"± {error:.2f} (standard error), on {counts.images:,} test images"
-        recorded, config = story.subject.record.get("test_accuracy"), story.subject.config
-        if isinstance(recorded, int | float) and config is not None and config.dataset == story.subject.dataset:
+        recorded, config = report.subject.record.get("test_accuracy"), report.subject.config
+        if isinstance(recorded, int | float) and config is not None and config.dataset == report.subject.dataset:
             says += f"; {recorded:.2f} % on all of them, as the run recorded"
         yield Figure("Accuracy", f"{counts.accuracy:.2f} %", says)
     layers = counts.rows
@@ -72,23 +72,24 @@ def headline(story: RunReport) -> Iterator[Figure]:
     dense, done, effective = (sum(getattr(x, name) for x in layers) for name in ("dense", "done", "effective"))
     fewer = f"{dense / done:.1f} times fewer" if done else "all fewer"
     says = (
-        f"synaptic operations an inference, of {short(dense)} dense: {fewer}; {short(effective)} with weights not zero"
+        f"synaptic operations an inference, of {short_number(dense)} dense: {fewer}; "
+        f"{short_number(effective)} with weights not zero"
     )
-    left = story.subject.epochs[-1].ops_share if story.subject.epochs else None
+    left = report.subject.epochs[-1].ops_share if report.subject.epochs else None
     if left is not None:
         says += (
             f". Of the operations with all channels, closed ones leave {percent(left)}; these figures are of the rest"
         )
-    yield Figure("Operations done", short(done), says)
+    yield Figure("Operations done", short_number(done), says)
     says = (
         f"weights {sizes.weights:,} bytes, state {sizes.state:,}, packed; "
         f"{sizes.smaller:.1f} times smaller than in fp32"
     )
-    yield Figure("Memory", f"{short((sizes.weights + sizes.state) / 1e3)} kB", says)
+    yield Figure("Memory", f"{short_number((sizes.weights + sizes.state) / 1e3)} kB", says)
     totals = [energy.total / 1e6 for energy in ledger.costs[0].energies]
     names = [scenario.name for scenario in ledger.scenarios]
     says = f"an inference, modelled: {names[totals.index(min(totals))]} to {names[totals.index(max(totals))]}"
-    yield Figure("Energy", f"{short(min(totals))} to {short(max(totals))} µJ", says)
+    yield Figure("Energy", f"{short_number(min(totals))} to {short_number(max(totals))} µJ", says)
     low, high = ledger.savings
     says = "of the energy of the fp32 SNN of this shape, T and spikes, memory included; by where data lie"
     yield Figure("Energy saved", f"{100 * low:.1f} to {100 * high:.1f} %", says)
@@ -111,7 +112,7 @@ def facts(subject: ReportInput) -> Iterator[str]:
         yield f"blocks with {percent(config.target_skip)} of the operations on spikes skipped"
 
 
-def learning(subject: ReportInput) -> Iterator[Chart]:
+def learning_charts(subject: ReportInput) -> Iterator[Chart]:
     """The curves of a training."""
     epochs = subject.epochs
     if not epochs:
@@ -124,7 +125,7 @@ def learning(subject: ReportInput) -> Iterator[Chart]:
     def chart(
         title: str, y_name: str, lines: list[Series], log: bool = False, shares: bool = True, floor: float | None = None
     ) -> Chart:
-        form = percent if shares else short
+        form = percent if shares else short_number
         return line_chart(title, xs, lines, "epoch", y_name, form, log, noted, floor)
 
     loss = [[epoch.train_loss for epoch in epochs], [epoch.val_loss for epoch in epochs]]
@@ -155,9 +156,9 @@ def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
     return [Series(name, [getattr(epoch, what)[name] for epoch in epochs]) for name in epochs[0].rates]
 
 
-def layers(story: RunReport) -> TextTable:
+def layer_table(report: RunReport) -> TextTable:
     """Each layer of neurons: its shape, and how its neurons live."""
-    epochs, counted = story.subject.epochs, story.ledger.counts
+    epochs, counted = report.subject.epochs, report.ledger.counts
     all_channels = {name: total for name, (_, total) in epochs[-1].channels.items()} if epochs else {}
     rows = tuple(
         (
@@ -165,7 +166,7 @@ def layers(story: RunReport) -> TextTable:
             f"{counts.channels} of {all_channels.get(layer.name, counts.channels)}",
             *(cell(layer, counts) for _, cell in _OF_LAYERS),
         )
-        for layer, counts in zip(story.activity, counted.layers, strict=False)
+        for layer, counts in zip(report.activity, counted.layers, strict=False)
     )
     return TextTable(
         f"layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and "
@@ -176,22 +177,22 @@ def layers(story: RunReport) -> TextTable:
     )
 
 
-def codes(layer: Activity) -> Chart:
+def codes_chart(layer: Activity) -> Chart:
     """The histogram of a layer's stored codes."""
     numbers = range(layer.lowest, layer.lowest + len(layer.codes))
     title = f"Stored codes of {layer.name}"
     return histogram(title, list(numbers), layer.shares.tolist(), "code", "share of the codes stored")
 
 
-def operations(ledger: Ledger) -> Chart:
+def operations_chart(ledger: Ledger) -> Chart:
     """Operations of each layer."""
     rows = [(layer.name, (layer.dense, layer.done, layer.effective)) for layer in ledger.counts.rows]
     kinds = ("dense", "done", "with weights not zero")
     return nested_bars("Synaptic operations by layer", kinds, rows, "operations")
 
 
-def traffic(ledger: Ledger) -> Chart:
-    """Bits moved by this network and by its twins."""
+def traffic_chart(ledger: Ledger) -> Chart:
+    """Bits moved by this network and by its baselines."""
     rows = [
         (cost.network.name, [sum(getattr(work.traffic, part) for work in cost.layers) for part in _MOVED])
         for cost in ledger.costs
@@ -199,8 +200,8 @@ def traffic(ledger: Ledger) -> Chart:
     return stacked_bars("Bits read and written, sums left out", _MOVED, rows, "bits")
 
 
-def energies(ledger: Ledger) -> Chart:
-    """Energy of this network and of its twins, in every scenario."""
+def energy_chart(ledger: Ledger) -> Chart:
+    """Energy of this network and of its baselines, in every scenario."""
     rows = [(cost.network.name, [energy.total / 1e6 for energy in cost.energies]) for cost in ledger.costs]
     places = [scenario.name for scenario in ledger.scenarios]
     return range_chart("Energy of an inference by where data lie", places, rows, "µJ")

@@ -33,12 +33,12 @@ ASSUMPTIONS = (
     "of a still image, reads each weight once a pass, that layer once in all. Counts of events are read as spikes are.",
     "State is read and written once per neuron and step, spikes written and read once; words of 64 bits are full.",
     "Sums stay beside the adder, but for the last scenario, in which each operation reads one and writes it back.",
-    "Twins have this shape and, if they spike, these spikes; none of them was trained for this table. The ANN of equal "
-    "bit budget has weights of this width and activations of T bits.",
+    "Baselines have this shape and, if they spike, these spikes; none of them was trained for this table. The ANN of "
+    "equal bit budget has weights of this width and activations of T bits.",
 )
 
 
-def operations(ledger: Ledger) -> TextTable:
+def operations_table(ledger: Ledger) -> TextTable:
     """What each layer does, and all of them."""
     layers = ledger.counts.rows
     unit, title = (1e6, "millions") if max(layer.dense for layer in layers) >= 1e8 else (1e3, "thousands")
@@ -66,14 +66,14 @@ def kind(layer: LayerCounts) -> str:
     return "MAC" if layer.multiplies else "AC"
 
 
-def sparsity(ledger: Ledger) -> str | None:
+def sparsity_text(ledger: Ledger) -> str | None:
     """How many accumulations a dense network does for each that is done; None where none is done."""
     adding = [layer for layer in ledger.counts.rows if not layer.multiplies]
     done = sum(layer.done for layer in adding)
     return f"dense / done accumulations: {sum(layer.dense for layer in adding) / done:.1f}" if done else None
 
 
-def blocks(ledger: Ledger) -> TextTable | None:
+def block_table(ledger: Ledger) -> TextTable | None:
     """What gates skip and a bound proves away; None where blocks are neither."""
     layers = [layer for layer in ledger.counts.layers if layer.decisions or layer.quiet]
     if not layers:
@@ -95,16 +95,16 @@ def _shares(layers: Iterable[LayerCounts]) -> Iterator[str]:
     return (f"{100 * part / (dense or 1.0):.1f}" for part in (skipped, quiet, dense - skipped - quiet))
 
 
-def traffic(ledger: Ledger) -> TextTable:
+def traffic_table(ledger: Ledger) -> TextTable:
     """Bits that move."""
-    ours, baseline = ledger.costs[0], ledger.float_twins[0]
+    ours, baseline = ledger.costs[0], ledger.float_baselines[0]
     rows = [(work.name, *_kilobits([work])) for work in ours.layers]
     rows += [(cost.network.name, *_kilobits(cost.layers)) for cost in (ours, baseline)]
     caption = "kilobits read and written per inference; sums only where they lie in a memory"
     return TextTable(caption, ("layer",), TRAFFIC, tuple(rows))
 
 
-def sizes(ledger: Ledger) -> str:
+def sizes_text(ledger: Ledger) -> str:
     """Bytes that are kept."""
     found = ledger.sizes
     return (
@@ -114,29 +114,29 @@ def sizes(ledger: Ledger) -> str:
     )
 
 
-def energies(ledger: Ledger) -> TextTable:
+def energy_table(ledger: Ledger) -> TextTable:
     """Of every network, and what is saved."""
     rows = [(cost.network.name, *_microjoules(energy.total for energy in cost.energies)) for cost in ledger.costs]
-    for twin in ledger.float_twins:
-        saved = (f"{100 * part:.1f} %" for part in ledger.saved_against(twin))
-        rows.append((f"saved vs {twin.network.name}", *saved))
+    for baseline in ledger.float_baselines:
+        saved = (f"{100 * part:.1f} %" for part in ledger.saved_against(baseline))
+        rows.append((f"saved vs {baseline.network.name}", *saved))
     return TextTable("uJ per inference, by where data lie", ("network",), _places(ledger), tuple(rows))
 
 
-def spent(ledger: Ledger) -> TextTable:
+def spent_table(ledger: Ledger) -> TextTable:
     """What the energy goes into."""
     ours = ledger.costs[0].energies
     rows = tuple((part, *_microjoules(getattr(energy, part) for energy in ours)) for part in SPENT)
     return TextTable("uJ of this network, by what it is spent on", ("",), _places(ledger), rows)
 
 
-def savings(ledger: Ledger) -> str:
+def savings_text(ledger: Ledger) -> str:
     """The least and the most that is saved."""
     low, high = ledger.savings
     return f"energy saved against the fp32 SNN, memory included: {100 * low:.1f} to {100 * high:.1f} %"
 
 
-def field_formula(ledger: Ledger) -> str:
+def field_formula_text(ledger: Ledger) -> str:
     """What the formula of the field says."""
     spiking, dense = ledger.field_formula
     return (
