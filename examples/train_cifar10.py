@@ -1,8 +1,8 @@
 """Train VGG-SNN on CIFAR-10 with low-bit weights and membranes, and write its integers.
 
     python examples/train_cifar10.py                                  # a quarter of VGG-9's channels, without a GPU
-    python examples/train_cifar10.py --bits 32 --out runs/twin        # the floating-point twin
-    python examples/train_cifar10.py --teacher runs/twin --init runs/twin    # starts from it and imitates it
+    python examples/train_cifar10.py --bits 32 --out runs/fp32        # the float baseline
+    python examples/train_cifar10.py --teacher runs/fp32 --init runs/fp32    # starts from it and imitates it
     python examples/train_cifar10.py --bits 2 --weight-bits 4         # membranes of 2 bits, weights of 4
     python examples/train_cifar10.py --model vgg9-snn --epochs 200 --device cuda    # all channels: for a GPU
 

@@ -4,7 +4,7 @@
     python examples/train_dvs_gesture.py --dataset gestures     # generated ones, which need no files
     python examples/train_dvs_gesture.py --dataset gestures:32  # smaller frames: ten minutes on one core
     python examples/train_dvs_gesture.py --model resnet18-snn   # a larger network, for a GPU
-    python examples/train_dvs_gesture.py --bits 32              # the floating-point twin
+    python examples/train_dvs_gesture.py --bits 32              # the float baseline
 
 The folder DvsGesture, as its archive unpacks, is looked for in --data-dir or $SPQUANT_DATA; it is not downloaded.
 Recordings are cut by their label files, and split as trials_to_train.txt and trials_to_test.txt say. Frames are counted

@@ -2,7 +2,7 @@
 
     python examples/train_mnist.py                          # 2 bits, 20 epochs: about 10 minutes on two cores
     python examples/train_mnist.py --bits ternary           # 1.58 bits
-    python examples/train_mnist.py --bits 32                # the floating-point twin
+    python examples/train_mnist.py --bits 32                # the float baseline
     python examples/train_mnist.py --dataset digits         # offline: the 8x8 digits of scikit-learn
 
 MNIST is looked for in --data-dir or $SPQUANT_DATA and downloaded if it is not there. A stopped training goes on with

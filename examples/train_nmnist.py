@@ -2,7 +2,7 @@
 
     python examples/train_nmnist.py                         # 2 bits, half of LeNet's channels, 10 frames a recording
     python examples/train_nmnist.py --bits ternary          # 1.58 bits
-    python examples/train_nmnist.py --bits 32               # the floating-point twin
+    python examples/train_nmnist.py --bits 32               # the float baseline
     python examples/train_nmnist.py --model vgg9-snn:0.25   # another network
     python examples/train_nmnist.py --dataset gestures:32 --timesteps 16     # without any files
 

@@ -147,8 +147,8 @@ def test_recordings_are_trained_evaluated_and_verified_by_the_command_and_native
         assert spquant("eval", "x", "--backend", backend, *where)[:2] == (0, accuracy + "\n")
     code, out, _ = spquant("eval", "x", "--early-exit", *where)
     said = " ".join(out.split())
-    assert "on 8 recordings held out of training and 24 test recordings. With a margin, each recording stops" in said
-    assert (code, "on the recordings held out lies" in said, "image" in said) == (0, True, False)
+    assert "on 8 recordings of the validation set and 24 test recordings. With a margin, each recording stops" in said
+    assert (code, "on the validation set lies" in said, "image" in said) == (0, True, False)
     for backend in ("reference", "native"):
         code, out, _ = spquant("compare_backends", "x", "--backend", backend, "--images", 0, *where)
         assert (code, out[:19]) == (0, "equal on 24 images:")

@@ -1,6 +1,6 @@
 """Trained gates against their controls: what ``python -m benchmarks sparsity`` measures.
 
-Channels closed at random, channels of the smallest magnitude closed, and rates held down with all channels open, each
+Channels pruned at random, channels of the smallest magnitude pruned, and rates held down with all channels kept, each
 at the budget of the trained gates; gates and rates together; and the network of which nothing was taken. Every arm is
 one training of the same length from the same seed. Rates alone are regulated to the operations that the network of the
 trained gates does on held-out images, rates beside gates to the wanted share of those that the dense one does; so those

@@ -34,7 +34,7 @@ def tables(report: Report) -> Iterator[RenderableType]:
     )
     yield _said(
         "accuracy in percent, validation in the best epoch and test of the integers that ship; points lost against "
-        "dense; channels open; share of the operations left by the count of the budget, in percent"
+        "dense; channels kept; share of the operations left by the count of the budget, in percent"
     )
     yield _accuracies(report, dense)
     yield _said(

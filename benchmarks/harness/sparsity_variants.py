@@ -67,7 +67,7 @@ class Plan:
         config = self.config
         if config.target_ops == 1:
             raise ConfigError(
-                "target_ops 1 closes no channels, so there is nothing to compare: give a share below 1, as 0.2"
+                "target_ops 1 prunes no channels, so there is nothing to compare: give a share below 1, as 0.2"
             )
         for name, default in (("channel_choice", "learned"), ("target_rate", 1.0), ("target_synops", 0.0)):
             if getattr(config, name) != default:

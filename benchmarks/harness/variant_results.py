@@ -41,7 +41,7 @@ class Outcome:
         arm, seed, folder: which run it is.
         epoch: the best, counted from one; its weights are what ships.
         validation: accuracy in that epoch on held-out images, in percent.
-        share: of the operations, that closed channels left in that epoch by the count of the budget.
+        share: of the operations, that pruned channels left in that epoch by the count of the budget.
         images: of the test set.
         test: accuracy on them, in percent.
         layers: the readout last.
@@ -154,7 +154,7 @@ def _count(run: RunFolder, data: Labelled) -> Counts:
 
 
 def _share(run: RunFolder, epoch: int) -> float:
-    """The budget's count in an epoch; 1 for a run that closes no channels."""
+    """The budget's count in an epoch; 1 for a run that prunes no channels."""
     with guarded(run.metrics, "train again"):
         for _, line in run.read_metrics():
             fields = Fields(parse_object(line))

@@ -228,7 +228,7 @@ class SpQuantTrainer:
         return measure_early_exit(compact(self.network).eval().freeze(), held_out, self.data.test, given_up)
 
     def deployed(self) -> SpikingNetwork:
-        """A copy of the network in the form that ships: without closed channels, and frozen, where it has an integer
+        """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
         form."""
         network = compact(self.network).eval()
         return network.freeze() if self.config.quant.integer else network

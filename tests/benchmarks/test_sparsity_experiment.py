@@ -265,7 +265,7 @@ def test_the_command_prunes_by_default(benchmark, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--target-ops 1", "target_ops 1 closes no channels, so there is nothing to compare"),
+        ("--target-ops 1", "target_ops 1 prunes no channels, so there is nothing to compare"),
         ("--target-ops 0", "target_ops must be above 0 and at most 1, not 0"),
         ("--target-ops 1.5", "target_ops must be above 0 and at most 1, not 1.5"),
         ("--target-rate 0.1", "target_rate is what the arms differ in, not 0.1: leave it out"),

@@ -142,7 +142,7 @@ def test_eval_with_early_exit_is_a_table_of_80_columns(runs, spquant):
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert max(map(len, lines)) <= 80
-    assert "143 images held out of training and 360 test images" in " ".join(lines)
+    assert "143 images of the validation set and 360 test images" in " ".join(lines)
     assert "recording" not in out
     assert [line.split()[:3] for line in lines if line.startswith("all after")] == [["all", "after", n] for n in "12"]
     assert sum(line.startswith("margin ") for line in lines) == 3

@@ -9,7 +9,7 @@ from spquant_snn.nn.layers import SpikingSequential
 from spquant_snn.nn.models import build_model
 from spquant_snn.sparsity.block_skipping import insert_skipping
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
-from spquant_snn.sparsity.skip_threshold import CutTraining
+from spquant_snn.sparsity.skip_threshold import SkipThresholdTraining
 from spquant_snn.train.device import multiplies_bf16
 
 
@@ -173,21 +173,21 @@ def test_a_second_derivative_is_refused(recompute):
 
 
 def test_blocks_are_skipped_as_without():
-    """The cut moves between forward and backward."""
+    """The threshold moves between forward and backward."""
     found = []
     for recompute in (False, True):
         network = plain(2).train()
         network.recompute = recompute
         insert_skipping(network)
-        cut, losses = CutTraining(network, 0.4, 10), []
+        skipping, losses = SkipThresholdTraining(network, 0.4, 10), []
         draw = torch.Generator().manual_seed(0)
         for step in range(4):
             x = torch.randint(0, 256, (4, 1, 12, 12), dtype=torch.uint8, generator=draw)
             torch.manual_seed(step)
             moment = 6.2 + step / 4  # while predictors learn
-            cut.begin_step(moment)
+            skipping.begin_step(moment)
             loss = network(x).square().mean()
-            loss = loss + cut.penalty(moment, loss)
+            loss = loss + skipping.penalty(moment, loss)
             loss.backward()
             losses.append(loss.item())
         found.append((losses, {name: p.grad for name, p in network.named_parameters() if p.grad is not None}))

@@ -20,7 +20,7 @@ SMALL = {"precision": "fp32", "quiet": True, "timesteps": 2}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Runs on the digits: of 2 bits, of 2 bits with channels closed, and in floating point."""
+    """Runs on the digits: of 2 bits, of 2 bits with channels pruned, and in floating point."""
     folder = tmp_path_factory.mktemp("runs")
     for name, bits, more in (("low", 2, {}), ("cut", 2, {"target_ops": 0.4}), ("fp32", 32, {})):
         SpQuantTrainer(
@@ -46,7 +46,7 @@ def test_a_run_gets_a_page_and_a_table(copies, spquant):
     assert "<h1>low</h1>" in page
     assert page.count('<article class="sheet"') == 3
     assert "From training form to integers" in page
-    assert "What closed channels leave" not in page
+    assert "What pruned channels leave" not in page
 
 
 def test_the_same_call_writes_the_same_page(copies, spquant):
@@ -60,7 +60,7 @@ def test_the_same_call_writes_the_same_page(copies, spquant):
 def test_closed_channels_are_told(copies, spquant):
     spquant("report", "runs/cut", "--images", 30, "--raster", "5,2", "--out", "x/cut.html")
     page = (copies.parent / "x" / "cut.html").read_text("utf-8")
-    assert "What closed channels leave" in page
+    assert "What pruned channels leave" in page
     last = json.loads((copies / "cut" / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
     for opened, total in last["channels"].values():
         assert f'<td class="number">{opened} of {total}</td>' in page

@@ -55,10 +55,10 @@ def test_closed_channels_are_in_the_headline_and_the_table(subject, report):
     epochs = (epoch(1, channels={"one": (4, 12)}, ops_share=0.9), epoch(2, channels={"one": (3, 12)}, ops_share=0.25))
     held = replace(report, subject=replace(subject, epochs=epochs))
     figures = {figure.name: figure.says for figure in page_sections.headline(held)}
-    assert "closed ones leave 25 %" in figures["Operations done"]
+    assert "pruned ones leave 25 %" in figures["Operations done"]
     assert page_sections.layer_table(held).rows[0][1] == "3 of 12"
     charts = {chart.title: chart for chart in page_sections.learning_charts(held.subject)}
-    left = charts["What closed channels leave"].table
+    left = charts["What pruned channels leave"].table
     assert left.numbers == ("operations", "one")
     assert left.rows == (("1", "90 %", "33.3 %"), ("2", "25 %", "25 %"))
 

@@ -1,4 +1,4 @@
-"""Blocks that need no sums: skipped by gates as the reference skips them, and passed over without a trace."""
+"""Blocks that need no sums: skipped by gates as the reference skips them, and silent ones, without a trace."""
 
 import numpy as np
 import pytest

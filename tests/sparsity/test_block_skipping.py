@@ -16,7 +16,7 @@ from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.sparsity.block_skipping import insert_skipping, prediction_loss, skipping_stages
 from spquant_snn.sparsity.compact import compact
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
-from spquant_snn.sparsity.skip_threshold import CutTraining
+from spquant_snn.sparsity.skip_threshold import SkipThresholdTraining
 
 SMALL = {"precision": "fp32", "quiet": True}
 
@@ -44,13 +44,13 @@ def convolutions(bits=2, timesteps=3, widths=(20, 40, 39), gates=True, reset="ze
     return network
 
 
-def cut(network, images, target=0.5):
-    """Predictors drawn at random, cut where they skip that share."""
+def draw_predictors(network, images, target=0.5):
+    """Predictors drawn at random, with the threshold where they skip that share."""
     torch.manual_seed(1)
     for _, skipping in skipping_stages(network):
         with torch.no_grad():
             skipping.weights.copy_(torch.randn_like(skipping.weights) + torch.tensor([[6.0], [1.0], [-1.0]]))
-    training = CutTraining(network, target, 10)
+    training = SkipThresholdTraining(network, target, 10)
     training.end_epoch(training.settles, images)
 
 
@@ -77,13 +77,13 @@ def test_every_form_takes_the_same_decisions(calibrate, noise, bits, reset):
     calibrate(network, images)
     for i, gate in enumerate(channel_gates(network)):  # blocks are made of what is open
         gate.settle(torch.arange(len(gate.mask)) % 7 != i % 3)
-    cut(network, images)
+    draw_predictors(network, images)
     deployed = compact(network).eval().freeze()
     graph = lower(deployed)
     trace = reference_trace(graph, images.numpy())
     assert first_difference(frozen_trace(deployed, images.numpy()), trace) is None
     assert 0.2 < computed_share(graph, images.numpy()) < 0.95
-    whole = frozen_trace(network.eval().freeze(), images.numpy())  # with the closed channels in their places
+    whole = frozen_trace(network.eval().freeze(), images.numpy())  # with the pruned channels in their places
     assert np.array_equal(whole.logits, trace.logits)
     for gate, (_, spikes, codes), (_, fewer, less) in zip(
         channel_gates(network), whole.layers, trace.layers, strict=True
@@ -97,7 +97,7 @@ def test_a_frozen_network_tunes_around_its_gates(calibrate, noise):
     network = convolutions(gates=False)
     images = noise(8, 1, 8, 8)
     calibrate(network, images)
-    cut(network, images)
+    draw_predictors(network, images)
     network.freeze().train()
     network(images).square().sum().backward()
     gradient = network.stages[1].synapse.weight.grad
@@ -109,7 +109,7 @@ def test_closed_channels_must_be_gone_before_lowering(calibrate, noise):
     network = convolutions()
     images = noise(8, 1, 8, 8)
     calibrate(network, images)
-    cut(network, images)
+    draw_predictors(network, images)
     for gate in channel_gates(network):
         gate.settle(torch.arange(len(gate.mask)) % 2 == 0)
     with pytest.raises(ModelError, match=r"call compact\(\) before lower\(\)"):
@@ -146,14 +146,14 @@ def test_the_target_is_met_on_the_images_that_settle_it(calibrate, noise, target
     images = noise(64, 1, 8, 8)
     images[:, :, 5:] = 0
     calibrate(network, images)
-    training = CutTraining(network, target, 10)
+    training = SkipThresholdTraining(network, target, 10)
     assert training.settles == 9
     training.end_epoch(8, images)
     assert not training.settled
-    cut(network, images, target)
+    draw_predictors(network, images, target)
     assert training.settled
-    cuts = {float(skipping.cut) for _, skipping in skipping_stages(network)}
-    assert len(cuts) == 1
+    thresholds = {float(skipping.threshold) for _, skipping in skipping_stages(network)}
+    assert len(thresholds) == 1
     skipped = total = 0.0
     graph = lower(network.eval().freeze())
     trace = reference_trace(graph, images.numpy())

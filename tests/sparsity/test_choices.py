@@ -6,7 +6,7 @@ import torch
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.nn import LeNetSNN
 from spquant_snn.sparsity.budget import Budget
-from spquant_snn.sparsity.choices import close, magnitude_scores, random_scores, rank
+from spquant_snn.sparsity.choices import magnitude_scores, prune, random_scores, rank
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 from spquant_snn.sparsity.goals import Goals
 from spquant_snn.sparsity.training import SparseTraining
@@ -80,7 +80,7 @@ def test_closed_channels_rank_below_open_ones_and_can_be_told_apart(lenet):
     assert all(mask.all() for mask in opened(lenet))
     masks = [score > 0.6 for score in scores]
     masks[2][0] = True  # out of turn, as what fills the budget up
-    close(gates, masks)
+    prune(gates, masks)
     for gate, mask, score in zip(gates, masks, scores, strict=True):
         assert torch.equal(gate.opened(), mask)
         assert not gate.settled
@@ -102,7 +102,7 @@ def test_random_channels_are_closed_before_the_first_step_and_never_opened(lenet
     for stage, mask in zip(lenet.hidden, before, strict=True):
         assert stage.gate.logits.grad is None
         assert stage.synapse.weight.grad[~mask].abs().sum() == 0
-    for gate in sparse.gates:  # layers between closed channels weigh more: there is room, and it stays empty
+    for gate in sparse.gates:  # layers between pruned channels weigh more: there is room, and it stays empty
         gate.density.fill_(1.0)
     assert any(bool((new & ~old).any()) for new, old in zip(sparse.budget.choose(), before, strict=True))
     sparse.end_epoch(6, IMAGES)
@@ -114,7 +114,7 @@ def test_more_random_channels_are_closed_where_the_trained_network_asks_for_it(l
     sparse = SparseTraining(lenet, Goals(ops=0.3, choice="random", seed=1), 10)
     sparse.start(noise(8, 1, 12, 12))
     before = opened(lenet)
-    for gate in sparse.gates:  # pixels, of which closed channels save least, weigh more
+    for gate in sparse.gates:  # pixels, of which pruned channels save least, weigh more
         gate.density.fill_(0.02)
     assert sparse.summary()["ops_share"] > 0.3
     sparse.end_epoch(6, IMAGES)

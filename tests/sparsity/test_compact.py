@@ -15,7 +15,7 @@ from spquant_snn.quant.freeze import fold_stage
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.quant.weight import integer_codes
-from spquant_snn.sparsity.compact import compact, open_channels
+from spquant_snn.sparsity.compact import compact, kept_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
@@ -27,12 +27,12 @@ def close(network, share=0.5, seed=0):
     for gate in channel_gates(network):
         mask = torch.rand(len(gate.logits), generator=draw) >= share
         mask[int(torch.randint(len(mask), (1,), generator=draw))] = True
-        gate.settle(mask if gate.closable else torch.ones_like(mask))
+        gate.settle(mask if gate.prunable else torch.ones_like(mask))
     return network
 
 
 def kept(trace, masks):
-    """A trace of the open channels alone; the others must be silent and hold code zero."""
+    """A trace of the kept channels alone; the others must be silent and hold code zero."""
     smaller = Trace(logits=trace.logits)
     for (name, spikes, codes), mask in zip(trace.layers, masks, strict=True):
         assert not spikes[:, :, ~mask.numpy()].any()
@@ -43,7 +43,7 @@ def kept(trace, masks):
 
 def check_equal(network, images):
     """Compare the frozen network with its compaction in torch and in integers; returns the compaction."""
-    masks, small = open_channels(network), compact(network.freeze())
+    masks, small = kept_channels(network), compact(network.freeze())
     assert [len(stage.synapse.weight) for stage in small.hidden] == [int(mask.sum()) for mask in masks]
     whole = frozen_trace(network, images)
     for trace in (frozen_trace(small, images), reference_trace(lower(small), images)):
@@ -187,7 +187,7 @@ def test_a_network_without_gates_comes_back_as_a_copy(calibrate, noise):
     same = compact(network)
     assert same is not network
     assert same.state_dict().keys() == network.state_dict().keys()
-    assert [mask.all().item() for mask in open_channels(network)] == [True, True, True]
+    assert [mask.all().item() for mask in kept_channels(network)] == [True, True, True]
 
 
 def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noise):

@@ -84,8 +84,8 @@ def test_a_settled_gate_is_zero_or_one_in_training_and_learns_no_more():
 def test_a_layer_is_not_emptied_and_one_that_is_whole_stays_so():
     with pytest.raises(ModelError, match="keeps at least one channel"):
         ChannelGate(3).settle(torch.zeros(3, dtype=torch.bool))
-    with pytest.raises(ModelError, match="cannot be cut keeps all"):
-        ChannelGate(3, closable=False).settle(torch.tensor([True, True, False]))
+    with pytest.raises(ModelError, match="cannot be pruned keeps all"):
+        ChannelGate(3, prunable=False).settle(torch.tensor([True, True, False]))
 
 
 def test_gates_leave_an_open_network_as_it_is(row, noise, calibrate):
@@ -98,11 +98,11 @@ def test_gates_leave_an_open_network_as_it_is(row, noise, calibrate):
 def test_grouped_convolutions_keep_their_layers_whole(row):
     network = row(groups=2, gates=False)
     assert insert_gates(network) == ["0", "4"]
-    assert [gate.closable for gate in channel_gates(network)] == [False, False, True]
+    assert [gate.prunable for gate in channel_gates(network)] == [False, False, True]
     assert not channel_gates(network)[0].logits.requires_grad
-    with pytest.raises(ModelError, match="layer '4' cannot be cut: its own weights join channels in 2 groups"):
+    with pytest.raises(ModelError, match="layer '4' cannot be pruned: its own weights join channels in 2 groups"):
         insert_gates(row(groups=2, gates=False), ["4"])
-    with pytest.raises(ModelError, match="layer '0' cannot be cut: the next layer's, '4', weights join"):
+    with pytest.raises(ModelError, match="layer '0' cannot be pruned: the next layer's, '4', weights join"):
         insert_gates(row(groups=2, gates=False), ["0"])
 
 
@@ -111,5 +111,5 @@ def test_layers_can_be_named(row):
     assert insert_gates(network, ["4"]) == ["0", "9"]
     with pytest.raises(ModelError, match=r"there is no layer 'wing' .* the layers are 0, 4, 9"):
         insert_gates(row(gates=False), ["wing"])
-    with pytest.raises(ModelError, match="no channel of any layer can be cut"):
+    with pytest.raises(ModelError, match="no channel of any layer can be pruned"):
         insert_gates(row(gates=False), [])

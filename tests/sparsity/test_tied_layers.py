@@ -1,4 +1,4 @@
-"""Channels that a shortcut joins are cut together, and what is left computes the same integers."""
+"""Channels that a shortcut joins are pruned together, and what is left computes the same integers."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from spquant_snn.quant.lower import lower
 from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import Budget
-from spquant_snn.sparsity.choices import close, rank
-from spquant_snn.sparsity.compact import compact, open_channels
+from spquant_snn.sparsity.choices import prune, rank
+from spquant_snn.sparsity.compact import compact, kept_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates, tied_layers
 from spquant_snn.train.checkpoint import read_weights, save_weights
 from spquant_snn.train.config import TrainConfig
@@ -29,7 +29,7 @@ def resnet(bits=2, name="resnet18-snn:0.1"):
     return prepare(build_model(name, (2, 16, 16), 4), QuantConfig(bits, bits, 3), (2, 16, 16))
 
 
-def closed(network, seed=0):
+def pruned(network, seed=0):
     """Settle the gates at random, tied layers alike."""
     draw, gates = torch.Generator().manual_seed(seed), channel_gates(network)
     for group in tied_layers(network):
@@ -40,8 +40,8 @@ def closed(network, seed=0):
     return network
 
 
-def check_cut(network, images):
-    masks, small = open_channels(network), compact(network.freeze())
+def check_pruned(network, images):
+    masks, small = kept_channels(network), compact(network.freeze())
     whole = frozen_trace(network, images)
     kept = Trace(logits=whole.logits)
     for (name, spikes, codes), mask in zip(whole.layers, masks, strict=True):
@@ -71,8 +71,8 @@ def test_random_networks_without_their_closed_channels(calibrate, seed):
     network = prepare(nn.Sequential(*layers), config, shape)
     insert_gates(network)
     images = torch.randint(0, 256, (8, *shape), dtype=torch.uint8)
-    calibrate(closed(network, seed), images)
-    small = check_cut(network, images.numpy()[:3])
+    calibrate(pruned(network, seed), images)
+    small = check_pruned(network, images.numpy()[:3])
     assert len(lower(small).shortcuts) == len(lower(network).shortcuts)
 
 
@@ -100,10 +100,10 @@ def test_the_budget_counts_what_the_ledger_counts(calibrate, noise):
     network = resnet()
     insert_gates(network)
     images = noise(12, 2, 16, 16)
-    calibrate(closed(network), images)
+    calibrate(pruned(network), images)
     opened = [float(gate.opened().sum()) for gate in channel_gates(network)]
     budget = Budget(network, 0.5)
-    counts = count(lower(check_cut(network, images.numpy())), images.numpy())
+    counts = count(lower(check_pruned(network, images.numpy())), images.numpy())
     for gate in channel_gates(network):
         gate.density.fill_(1.0)
     assert budget.count(opened) == pytest.approx(sum(row.dense for row in counts.rows), rel=1e-6)
@@ -150,7 +150,7 @@ def test_counts_of_shortcuts(noise, calibrate):
 
 
 @pytest.mark.parametrize("quantizer", ["normalized", "learned"])
-def test_a_strided_shortcut_of_one_weight_a_channel_is_cut(calibrate, noise, quantizer):
+def test_a_strided_shortcut_of_one_weight_a_channel_is_pruned(calibrate, noise, quantizer):
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -166,8 +166,8 @@ def test_a_strided_shortcut_of_one_weight_a_channel_is_cut(calibrate, noise, qua
     network = prepare(Net(), QuantConfig(4, 4, 3, quantizer), (2, 16, 16))
     insert_gates(network)
     images = noise(8, 2, 16, 16)
-    calibrate(closed(network), images)
-    check_cut(network, images.numpy())
+    calibrate(pruned(network), images)
+    check_pruned(network, images.numpy())
 
 
 def test_magnitudes_of_tied_layers_count_alike():
@@ -180,5 +180,5 @@ def test_magnitudes_of_tied_layers_count_alike():
     assert torch.allclose(gates[group[0]].logits, wanted)
     before = gates[group[0]].logits.detach().clone()
     mask = torch.arange(len(before)) > 0
-    close(gates, [mask if i in group else torch.ones(len(g.logits), dtype=torch.bool) for i, g in enumerate(gates)])
+    prune(gates, [mask if i in group else torch.ones(len(g.logits), dtype=torch.bool) for i, g in enumerate(gates)])
     assert torch.allclose(before[0] - gates[group[-1]].logits[0], 1 + before.max())

@@ -251,7 +251,7 @@ def test_commands_see_the_smaller_network(spquant, tmp_path):
     code, out, err = spquant("train", *options, "--target-ops", 0.2, "--out", "x")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    said = [line for line in out.splitlines() if "channels open" in line]
+    said = [line for line in out.splitlines() if "channels kept" in line]
     assert len(said) == 2
     assert "% of the operations left" in said[1]
     accuracy = out.splitlines()[-1]

@@ -23,7 +23,7 @@ _WORDS = {
     "lif.leak": "leak",
     "gate.logits": "channel gates' logits",
     "skipping.weights": "block predictors' weights",
-    "skipping.cut": "block predictors' cut",
+    "skipping.threshold": "block predictors' skip threshold",
 }
 _SHORTCUT = "shortcut."
 
@@ -58,8 +58,8 @@ def _numbers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Floating-point parameters, buffers and settings of a module, with their paths in it."""
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         values = tensor.detach()
-        if name.endswith("skipping.cut") and bool(values.isneginf()):
-            continue  # no block is passed over
+        if name.endswith("skipping.threshold") and bool(values.isneginf()):
+            continue  # no block is skipped
         if values.is_floating_point():
             yield name, values
     for path, part in module.named_modules():

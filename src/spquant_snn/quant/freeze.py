@@ -76,7 +76,7 @@ class FoldedReadout:
 def fold_stage(stage: Stage, bits: Bits, inputs: Tensor | None = None, sources: Tensor | None = None) -> Folded:
     """Integer weights and neuron constants of a stage, from its parameters as they are now.
 
-    Closed channels become silent ones: weights of zero before neurons that never fire. No constant of an open channel
+    Pruned channels become silent ones: weights of zero before neurons that never fire. No constant of a kept channel
     depends on a closed one, so that without them the integers are the same.
 
     Args:

@@ -34,7 +34,7 @@ def lower(network: SpikingNetwork) -> Graph:
     for stage, folded in zip(network.hidden, network.fold(), strict=True):
         if folded.gate is not None and stage.gate is not None and not bool(stage.gate.opened().all()):
             raise ModelError(
-                f"layer {stage.name!r} has closed channels, and blocks that are skipped are made of open ones: "
+                f"layer {stage.name!r} has pruned channels, and blocks that are skipped are made of kept ones: "
                 "call compact() before lower()"
             )
         shortcut = None if folded.shortcut is None else _shortcut(stage, folded.shortcut)

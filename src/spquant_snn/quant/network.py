@@ -166,7 +166,7 @@ class SpikingNetwork(nn.Module):
             run = partial(self._spikes, stage, steps=steps, still=still, probe=probe, whole=whole, low=low)
             whole = stage.gate is None or not self.training
             source = sources.of(stage.shortcut)
-            # What is skipped is decided by a cut that may have moved before the backward pass.
+            # What is skipped is decided by a threshold that may have moved before the backward pass.
             again = self.recompute and probe is None and stage.skipping is None
             h = recomputed(run, stage, h, source) if again else run(h, source)
             sources.keep(i, h)
@@ -290,7 +290,7 @@ class SpikingNetwork(nn.Module):
                     time(stage.current(flat, source)), lif.threshold, v, spikes, computed, lif.dynamics, still
                 )  # type: ignore[no-untyped-call]
                 if stage.gate is not None:
-                    h = stage.gate(h)  # closed channels are silent already; this is for the gradient
+                    h = stage.gate(h)  # pruned channels are silent already; this is for the gradient
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)

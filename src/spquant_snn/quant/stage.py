@@ -60,7 +60,7 @@ class Gate(ShardedModule, ABC):
 
     @abstractmethod
     def forward(self, spikes: Tensor) -> Tensor:
-        """Spikes [T, N, C, ...] of the open channels; those of closed channels are zero."""
+        """Spikes [T, N, C, ...] of the kept channels; those of pruned channels are zero."""
 
     @abstractmethod
     def opened(self) -> Tensor:
@@ -81,7 +81,7 @@ class Skipping(nn.Module, ABC):
 
     @abstractmethod
     def rule(self, channels: int) -> BlockGate | None:
-        """The integers of the decisions for so many open channels; None where all neurons are computed."""
+        """The integers of the decisions for so many kept channels; None where all neurons are computed."""
 
 
 class Stage(ShardedModule):
@@ -96,8 +96,8 @@ class Stage(ShardedModule):
         shortcut: what an earlier layer adds to the sums.
 
     Attributes:
-        gate: closes channels of the neurons; None leaves all open.
-        skipping: passes over blocks of the neurons in some steps; None computes all.
+        gate: prunes channels of the neurons; None leaves all open.
+        skipping: skips blocks of the neurons in some steps; None computes all.
         largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
         narrow: whether sums may be computed in two bytes in training, on GPUs, until one passes what these hold.
         largest: [1] the largest of such sums so far, in absolute value.

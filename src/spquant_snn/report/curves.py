@@ -24,10 +24,10 @@ class Epoch:
     Args:
         number: counted from one.
         train_loss, train_accuracy: over the epoch, in percent, on images as they were changed at random.
-        val_loss, val_accuracy: after it, on the images that were held out.
+        val_loss, val_accuracy: after it, on the validation set.
         rates, saturated, dead: of each layer, as ``train.metrics.LayerActivity`` says.
-        channels: open and all channels of each layer; empty where none are closed.
-        ops_share: of the dense operations, what closed channels leave; None where none are closed.
+        channels: kept and all channels of each layer; empty where none are pruned.
+        ops_share: of the dense operations, what pruned channels leave; None where none are pruned.
     """
 
     number: int

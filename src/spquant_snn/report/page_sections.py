@@ -78,7 +78,7 @@ def headline(report: RunReport) -> Iterator[Figure]:
     left = report.subject.epochs[-1].ops_share if report.subject.epochs else None
     if left is not None:
         says += (
-            f". Of the operations with all channels, closed ones leave {percent(left)}; these figures are of the rest"
+            f". Of the operations with all channels, pruned ones leave {percent(left)}; these figures are of the rest"
         )
     yield Figure("Operations done", short_number(done), says)
     says = (
@@ -107,7 +107,7 @@ def facts(subject: ReportInput) -> Iterator[str]:
     if subject.epochs:
         yield f"{subject.epochs[-1].number} epochs, seed {config.seed}"
     if config.target_ops < 1:
-        yield f"channels closed to {percent(config.target_ops)} of the operations"
+        yield f"channels pruned to {percent(config.target_ops)} of the operations"
     if config.target_skip > 0:
         yield f"blocks with {percent(config.target_skip)} of the operations on spikes skipped"
 
@@ -130,7 +130,7 @@ def learning_charts(subject: ReportInput) -> Iterator[Chart]:
 
     loss = [[epoch.train_loss for epoch in epochs], [epoch.val_loss for epoch in epochs]]
     least, most = min(map(min, loss)), max(map(max, loss))
-    pair = ("training", "held out")
+    pair = ("training", "validation")
     yield chart(
         "Loss",
         "mean cross-entropy",
@@ -149,7 +149,7 @@ def learning_charts(subject: ReportInput) -> Iterator[Chart]:
             Series(name, [epoch.channels[name][0] / epoch.channels[name][1] for epoch in epochs])
             for name in epochs[0].channels
         ]
-        yield chart("What closed channels leave", "share of operations, of channels", [left, *opened], floor=0)
+        yield chart("What pruned channels leave", "share of operations, of channels", [left, *opened], floor=0)
 
 
 def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
@@ -169,10 +169,10 @@ def layer_table(report: RunReport) -> TextTable:
         for layer, counts in zip(report.activity, counted.layers, strict=False)
     )
     return TextTable(
-        f"layers of neurons on {counted.images:,} test images: channels open, firing rate (spikes per neuron and "
+        f"layers of neurons on {counted.images:,} test images: channels kept, firing rate (spikes per neuron and "
         "step), codes stored at an end of the grid, neurons that never fired",
         ("layer",),
-        ("channels open", *(head for head, _ in _OF_LAYERS)),
+        ("channels kept", *(head for head, _ in _OF_LAYERS)),
         rows,
     )
 

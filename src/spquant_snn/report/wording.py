@@ -180,12 +180,12 @@ def early_exit_table(found: EarlyExit, recordings: bool) -> TextTable:
         for row in found.at
     ]
     return TextTable(
-        f"Mean time steps used and share of right answers in percent, of the integers, on {found.held_out:,} {one}s "
-        f"held out of training and {found.test:,} test {one}s. With a margin, each {one} stops where its best summed "
-        f"logit leads the second by so many units (one is {found.unit:.3g}). It is the lowest from which on accuracy "
-        f"on the {one}s held out lies at most so many points below that of all steps.",
+        "Mean time steps used and share of right answers in percent, of the integer model, on "
+        f"{found.held_out:,} {one}s of the validation set and {found.test:,} test {one}s. With a margin, each {one} "
+        f"stops where its best summed logit leads the second by so many units (one is {found.unit:.3g}). It is the "
+        "lowest from which on accuracy on the validation set lies at most so many points below that of all steps.",
         ("stopped",),
-        ("held out: steps", "right", "test: steps", "right"),
+        ("validation: steps", "right", "test: steps", "right"),
         tuple(rows),
     )
 

@@ -2,7 +2,7 @@
 
     weights      with events, each synaptic operation reads one weight; in a dense layer each weight is read once a
                  pass. The first layer of a still image is dense in every network: it reads pixels, and its weights are
-                 few. Frames of event counts are mostly zeros, which are passed over as missing spikes are.
+                 few. Frames of event counts are mostly zeros, which are skipped as missing spikes are.
     constants    of its neurons, once per channel and step
     state        read and written once per neuron update; only read by a gate that skips it
     activations  the image is read once a pass; spikes are written once, a bit per neuron and step, and read once, as

@@ -1,1 +1,1 @@
-"""Work that is never done: gates that close channels, rates held down, and the smaller network that is left."""
+"""Work that is never done: gates that prune channels, rates held down, and the smaller network that is left."""

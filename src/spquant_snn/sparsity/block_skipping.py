@@ -9,9 +9,9 @@ to hold a higher code above zero than they did, which a later step may need to f
 of the number n of its inputs that are not zero and the sum m of its stored codes, which are known before anything is
 computed; N and M are the largest that they can be. It is a logistic regression on what the neurons truly do, or would
 do if they were not skipped, and its gradient reaches nothing else. A block is computed where the prediction reaches a
-cut that is one for the whole network, so that the blocks which promise the least are the ones that are skipped.
+threshold that is one for the whole network, so that the blocks which promise the least are the ones that are skipped.
 
-What decides, in training too, are integers: the three numbers in units of 2^-k and the cut rounded up.
+What decides, in training too, are integers: the three numbers in units of 2^-k and the threshold rounded up.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class BlockSkipping(Skipping):
         largest: absolute value of a stored code.
 
     Attributes:
-        cut: prediction from which on a block is computed, minus infinity where all are.
+        threshold: prediction from which on a block is computed, minus infinity where all are.
         settled: whether nothing is learned any more.
         watching: whether steps are kept in ``seen``.
     """
 
-    cut: Tensor
+    threshold: Tensor
     settled: Tensor
 
     def __init__(self, channels: int, inputs: int, largest: int) -> None:
@@ -71,18 +71,18 @@ class BlockSkipping(Skipping):
         self.weights = nn.Parameter(
             torch.tensor([[1.0], [1.0], [-2.0]], dtype=torch.float32).repeat(1, blocks_of(channels))
         )  # [3, B]
-        self.register_buffer("cut", torch.tensor(-math.inf, dtype=torch.float32))
+        self.register_buffer("threshold", torch.tensor(-math.inf, dtype=torch.float32))
         self.register_buffer("settled", torch.tensor(False))
         self.watching = False
         self.seen: list[Seen] = []
 
     def over(self, active: Tensor, opened: Tensor | None) -> Skip | None:
-        if not self.watching and not bool(self.cut.isfinite()):
+        if not self.watching and not bool(self.threshold.isfinite()):
             return None
         return _Decisions(self, active, opened)
 
     def rule(self, channels: int) -> BlockGate | None:
-        if not bool(self.cut.isfinite()):
+        if not bool(self.threshold.isfinite()):
             return None
         count, code, least = (x[: blocks_of(channels)].cpu().numpy().astype(np.int32) for x in self.integers())
         return BlockGate(count, code, least)
@@ -93,7 +93,7 @@ class BlockSkipping(Skipping):
         count, code, bias = self.weights.double()
         count, code = count / self.inputs, code / self.codes
         unit = torch.ldexp(torch.ones_like(count), _BITS - torch.frexp(torch.maximum(count.abs(), code.abs()))[1])
-        least = torch.ceil((self.cut.double() - bias) * unit).clamp(-_INT32, _INT32)
+        least = torch.ceil((self.threshold.double() - bias) * unit).clamp(-_INT32, _INT32)
         whole = [torch.floor(x * unit + 0.5) for x in (count, code)]
         return whole[0].long(), whole[1].long(), least.long()
 
@@ -102,7 +102,7 @@ class BlockSkipping(Skipping):
         self.weights = nn.Parameter(self.weights.detach()[:, : blocks_of(channels)].clone())
 
     def extra_repr(self) -> str:
-        return f"{self.weights.shape[1]} blocks, cut {self.cut.item():.3g}"
+        return f"{self.weights.shape[1]} blocks, threshold {self.threshold.item():.3g}"
 
 
 class _Decisions:
@@ -110,7 +110,7 @@ class _Decisions:
 
     def __init__(self, skipping: BlockSkipping, active: Tensor, opened: Tensor | None) -> None:
         self.skipping, self.active, self.opened = skipping, active, opened
-        self.integers = skipping.integers() if bool(skipping.cut.isfinite()) else None
+        self.integers = skipping.integers() if bool(skipping.threshold.isfinite()) else None
 
     def __call__(self, t: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:
         active, channels = self.active[t], fired.shape[1]
@@ -185,14 +185,14 @@ def _responses(before: Tensor | None, fired: Tensor, after: Tensor | None) -> Te
 
 
 def block_sizes(channels: int, shape: tuple[int, ...]) -> Tensor:
-    """[B, 1, ...] how many of the open channels are in each of the blocks [B, ...]."""
+    """[B, 1, ...] how many of the kept channels are in each of the blocks [B, ...]."""
     sizes = torch.full((shape[0], *[1] * (len(shape) - 1)), float(BLOCK), dtype=torch.float32)
     sizes[-1] = channels - BLOCK * (shape[0] - 1)
     return sizes
 
 
 def _by_block(x: Tensor, opened: Tensor | None) -> Tensor:
-    """Sums [N, B, ...] over the blocks of open channels of [N, C, ...]."""
+    """Sums [N, B, ...] over the blocks of kept channels of [N, C, ...]."""
     x = x if opened is None or bool(opened.all()) else x[:, opened]
     missing = blocks_of(x.shape[1]) * BLOCK - x.shape[1]
     if missing:
@@ -202,7 +202,7 @@ def _by_block(x: Tensor, opened: Tensor | None) -> Tensor:
 
 
 def _by_channel(blocks: Tensor, channels: int, opened: Tensor | None) -> Tensor:
-    """[N, C, ...] what is said of the block of each channel; of closed ones, of any."""
+    """[N, C, ...] what is said of the block of each channel; of pruned ones, of any."""
     place = torch.arange(channels, device=blocks.device) // BLOCK
     if opened is not None:
         place = (opened.long().cumsum(0) - 1).clamp(min=0) // BLOCK

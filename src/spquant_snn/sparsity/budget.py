@@ -7,8 +7,8 @@ weight and a pixel. Layer l takes, for one image,
 
 where ``taps`` counts the weights between one input and one output channel times the places where they are used,
 without padding, and after the rewrite that folds a sum-pool into the kernel; ``density`` is the measured share of
-these whose input, of an open channel, is not zero (1 for pixels, which are taken densely, and once for a still
-image); ``inputs`` and ``outputs`` are the numbers of open channels. The share of the work that a choice of gates
+these whose input, of a kept channel, is not zero (1 for pixels, which are taken densely, and once for a still
+image); ``inputs`` and ``outputs`` are the numbers of kept channels. The share of the work that a choice of gates
 leaves is the sum over the layers divided by the same sum with all gates open, at the densities of the moment: it says
 what the gates save, and not what a change of the rates does.
 """
@@ -42,10 +42,10 @@ class LayerOps:
         steps: how often its sums are computed.
         inputs, outputs: numbers of channels.
         usage: [H, W] how many places use each place of the input; its sum is ``taps``.
-        source: the layer of neurons whose open channels are its inputs; None where all ``inputs`` are there: the
+        source: the layer of neurons whose kept channels are its inputs; None where all ``inputs`` are there: the
             channels of the image, or the one of an identity.
         met: the layer of neurons whose density of inputs is its own; None for the image.
-        target: the layer whose open channels are its outputs; the readout's are all there.
+        target: the layer whose kept channels are its outputs; the readout's are all there.
     """
 
     name: str
@@ -125,7 +125,7 @@ def operations(work: Sequence[LayerOps], densities: Sequence[Any], opened: Seque
     Args:
         work: of the L layers, the readout last, and of shortcuts.
         densities: of the inputs of each layer, L numbers or scalar tensors.
-        opened: open channels of each layer of neurons, L - 1 numbers or scalar tensors.
+        opened: kept channels of each layer of neurons, L - 1 numbers or scalar tensors.
 
     Returns:
         A number for each, or scalar tensors with the gradient of what went in.
@@ -172,11 +172,11 @@ class Budget:
         return [float(len(gate.logits)) for gate in self.gates]
 
     def count(self, opened: Sequence[float]) -> float:
-        """Operations for one image with so many open channels in each layer of neurons."""
+        """Operations for one image with so many kept channels in each layer of neurons."""
         return float(sum(operations(self.work, self.densities, opened)))
 
     def share(self, opened: Sequence[float]) -> float:
-        """The share of the operations that so many open channels leave."""
+        """The share of the operations that so many kept channels leave."""
         return self.count(opened) / self.count(self.widths)
 
     def expected_share(self) -> Tensor:
@@ -191,16 +191,16 @@ class Budget:
         return _STRENGTH * torch.relu(torch.log(self.expected_share() / allowed)).square()
 
     def least(self) -> tuple[float, str]:
-        """The smallest share that is possible, one channel open in each layer that can be cut, and the name of the
+        """The smallest share that is possible, one channel open in each layer that can be pruned, and the name of the
         layer that takes most of it."""
-        opened = [1.0 if gate.closable else float(len(gate.logits)) for gate in self.gates]
+        opened = [1.0 if gate.prunable else float(len(gate.logits)) for gate in self.gates]
         counts = operations(self.work, self.densities, opened)
         return sum(counts) / self.count(self.widths), self.work[max(range(len(counts)), key=counts.__getitem__)].name
 
     def unmet(self) -> str | None:
-        """The layer that keeps settled gates from the target, though no more channels can be closed; None where the
+        """The layer that keeps settled gates from the target, though no more channels can be pruned; None where the
         target was met or more can be."""
-        last = all(int(gate.opened().sum()) == 1 for gate in self.gates if gate.closable)
+        last = all(int(gate.opened().sum()) == 1 for gate in self.gates if gate.prunable)
         least, name = self.least()
         return name if last and least > self.target else None
 
@@ -214,7 +214,7 @@ class Budget:
         if least > self.target:
             raise ModelError(
                 f"target_ops {self.target:g} cannot be met without emptying layer {name!r}: with one channel left in "
-                f"each layer that can be cut, {least:.3%} of the operations remain; choose at least that"
+                f"each layer that can be pruned, {least:.3%} of the operations remain; choose at least that"
             )
 
     def choose(self) -> list[Tensor]:

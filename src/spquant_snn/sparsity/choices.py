@@ -1,7 +1,7 @@
 """The controls: scores of channels that nothing learned, in place of the parameters of the gates.
 
-Whoever gives the scores, one budget turns them into open and closed channels (``Budget.choose``). Both controls number
-the channels of a layer evenly from 0 to 1: closed in the order of all scores, they are the same share of every layer,
+Whoever gives the scores, one budget turns them into kept and pruned channels (``Budget.choose``). Both controls number
+the channels of a layer evenly from 0 to 1: pruned in the order of all scores, they are the same share of every layer,
 but for the last few, which fill the budget up.
 
 Random: in an order drawn at random.
@@ -48,8 +48,8 @@ def rank(gates: Sequence[ChannelGate], scores: Sequence[Tensor]) -> None:
 
 
 @torch.no_grad()
-def close(gates: Sequence[ChannelGate], masks: Sequence[Tensor]) -> None:
-    """Close channels outside of masks [C], each below all open ones and in the order that they had, but not for
+def prune(gates: Sequence[ChannelGate], masks: Sequence[Tensor]) -> None:
+    """Prune channels outside of masks [C], each below all kept ones and in the order that they had, but not for
     good."""
     # Tied layers share their parameters.
     distinct = {id(gate.logits): (gate, mask) for gate, mask in zip(gates, masks, strict=True)}

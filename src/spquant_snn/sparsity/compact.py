@@ -1,9 +1,9 @@
-"""The smaller network: closed channels removed, and with them the inputs of the next layer that they fed.
+"""The smaller network: pruned channels removed, and with them the inputs of the next layer that they fed.
 
 What is kept computes the same integers. The weights that remain keep their codes: a compacted synapse holds them as
 multiples of a learned step, whatever quantiser they came from, so that no statistic over removed weights is missed. In
-the frozen form a closed channel is silent and no constant of an open one depends on it (``quant.freeze.fold_stage``);
-so every spike and stored code of the open channels and every logit stay as they were.
+the frozen form a pruned channel is silent and no constant of a kept one depends on it (``quant.freeze.fold_stage``);
+so every spike and stored code of the kept channels and every logit stay as they were.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .block_skipping import BlockSkipping
 
 
 def compact(network: SpikingNetwork) -> SpikingNetwork:
-    """A copy of a network without its closed channels and without gates; frozen if the network is.
+    """A copy of a network without its pruned channels and without gates; frozen if the network is.
 
-    Its integers are those of the network, less those of closed channels. With 32-bit weights it computes the same but
+    Its integers are those of the network, less those of pruned channels. With 32-bit weights it computes the same but
     for the order of sums. A network without gates comes back as a copy.
 
     Raises:
@@ -40,14 +40,14 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
     stages = []
     for each, inputs in zip(network.stages, live, strict=True):
         stage = cast(Stage, each)
-        stages.append(_cut(stage, inputs, network.live_sources(stage), network.config))
+        stages.append(_prune(stage, inputs, network.live_sources(stage), network.config))
     config = replace(network.config, weight_quantizer="learned")
     smaller = SpikingNetwork(stages, config, network.input_shape)
     smaller.frozen = network.frozen
     return smaller.train(network.training)
 
 
-def open_channels(network: SpikingNetwork) -> list[Tensor]:
+def kept_channels(network: SpikingNetwork) -> list[Tensor]:
     """[C] bool for each layer of neurons: what ``compact`` keeps of it."""
     return [
         torch.ones(len(stage.synapse.weight), dtype=torch.bool) if stage.gate is None else stage.gate.opened().cpu()
@@ -55,8 +55,8 @@ def open_channels(network: SpikingNetwork) -> list[Tensor]:
     ]
 
 
-def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: QuantConfig) -> Stage:
-    """A copy of a stage with its open channels and the given inputs [I], its shortcut with the given ones, only."""
+def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: QuantConfig) -> Stage:
+    """A copy of a stage with its kept channels and the given inputs [I], its shortcut with the given ones, only."""
     check_finite(stage.name, stage)
     stage = copy.deepcopy(stage)
     synapse, norm = stage.synapse, stage.norm
@@ -69,7 +69,7 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
     def kept(parameter: Tensor) -> nn.Parameter:
         return nn.Parameter(parameter.detach()[outputs], requires_grad=parameter.requires_grad)
 
-    _cut_synapse(synapse, outputs, inputs, config)
+    _prune_synapse(synapse, outputs, inputs, config)
     if stage.shortcut is not None:
         if stage.shortcut.identity:  # tied layers keep the same channels
             beside = stage.shortcut.synapse
@@ -78,7 +78,7 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
             if beside.quantizer is not None:
                 beside.quantizer.keep(outputs)
         else:
-            _cut_synapse(stage.shortcut.synapse, outputs, sources, config)
+            _prune_synapse(stage.shortcut.synapse, outputs, sources, config)
     if synapse.bias is not None:
         synapse.bias = kept(synapse.bias)
     if norm is not None:
@@ -87,7 +87,7 @@ def _cut(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: Qu
     return stage
 
 
-def _cut_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, config: QuantConfig) -> None:
+def _prune_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, config: QuantConfig) -> None:
     """Keep the given outputs and inputs; codes become multiples of a learned step."""
     with torch.no_grad():
         scale, old = synapse.scale(), synapse.quantizer

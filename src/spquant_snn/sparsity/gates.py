@@ -7,14 +7,14 @@ Kingma: Learning sparse neural networks through L0 regularization, ICLR 2018, op
     g = clamp(1.2 s - 0.1, 0, 1)                             exactly 0 or 1 with a probability of its own
     P(g > 0) = sigmoid(a + temperature * log(1.1 / 0.1))
 
-It was preferred to a threshold with a gradient straight through it because the expected number of open channels, and
+It was preferred to a threshold with a gradient straight through it because the expected number of kept channels, and
 with it the expected work, is a differentiable function of ``a`` in closed form; a count of thresholds is not, and its
 channels, which start alike, tend to fall together. Each image draws its own gates, as in dropout, so that a batch
 averages over many choices. In evaluation a gate is open where ``a > 0``, and nothing between; ``settle`` fixes the
 choice for good.
 
-The gate stands behind the neuron, not before it: the loss then tells even a closed channel what its spikes would be
-worth. That closed channels are silent in the integers too is the affair of ``quant.freeze.fold_stage``.
+The gate stands behind the neuron, not before it: the loss then tells even a pruned channel what its spikes would be
+worth. That pruned channels are silent in the integers too is the affair of ``quant.freeze.fold_stage``.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class ChannelGate(Gate):
 
     Args:
         channels: of the layer.
-        closable: whether channels may be closed; a layer that cannot be cut keeps all of them open.
+        prunable: whether channels may be pruned; a layer that cannot be pruned keeps all of them open.
 
     Attributes:
         logits: [C] the parameters ``a``.
         learning: whether training draws gates; where it does not, it sees those of evaluation.
         temperature: of the draws.
         settled, mask: whether the choice is final, and the choice [C].
-        density: share of inputs that are not zero where the spikes of open channels reach the next layer's weights;
+        density: share of inputs that are not zero where the spikes of kept channels reach the next layer's weights;
             a running mean over training batches.
     """
 
@@ -55,13 +55,13 @@ class ChannelGate(Gate):
     mask: Tensor
     density: Tensor
 
-    def __init__(self, channels: int, closable: bool = True) -> None:
+    def __init__(self, channels: int, prunable: bool = True) -> None:
         super().__init__()
-        self.closable = closable
-        self.logits = nn.Parameter(torch.full((channels,), _START, dtype=torch.float32), requires_grad=closable)
+        self.prunable = prunable
+        self.logits = nn.Parameter(torch.full((channels,), _START, dtype=torch.float32), requires_grad=prunable)
         self.learning = False
         self.temperature = WARM
-        self.register_buffer("settled", torch.tensor(not closable))
+        self.register_buffer("settled", torch.tensor(not prunable))
         self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
         self.register_buffer("density", torch.tensor(1.0, dtype=torch.float32))
 
@@ -108,10 +108,10 @@ class ChannelGate(Gate):
         """Make a choice [C] final.
 
         Raises:
-            ModelError: it closes all channels, or one of a layer that cannot be cut.
+            ModelError: it prunes all channels, or one of a layer that cannot be pruned.
         """
-        if not mask.any() or not (self.closable or mask.all()):
-            raise ModelError("a layer keeps at least one channel, and one that cannot be cut keeps all of them")
+        if not mask.any() or not (self.prunable or mask.all()):
+            raise ModelError("a layer keeps at least one channel, and one that cannot be pruned keeps all of them")
         self.mask.copy_(mask)
         self.settled.fill_(True)
         self.logits.grad = None
@@ -125,38 +125,38 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
 
     Args:
         network: in training form; changed in place.
-        layers: names of those whose channels may be closed, and with them those of tied layers; all that can be cut by
-            default.
+        layers: names of those whose channels may be pruned, and with them those of tied layers; all that
+            can be pruned by default.
 
     Returns:
-        The names of the layers whose channels cannot be closed.
+        The names of the layers whose channels cannot be pruned.
 
     Raises:
-        ModelError: a named layer is not there or cannot be cut, or no layer can.
+        ModelError: a named layer is not there or cannot be pruned, or no layer can.
     """
     names = [stage.name for stage in network.hidden]
     for name in layers or []:
         if name not in names:
-            raise ModelError(f"there is no layer {name!r} to close channels of; the layers are {', '.join(names)}")
+            raise ModelError(f"there is no layer {name!r} to prune channels of; the layers are {', '.join(names)}")
     kept = []
     for group in tied_layers(network):
         stages = [network.hidden[i] for i in group]
         reason = next((reason for i in group if (reason := _why_whole(network, i))), None)
         named = [stage.name for stage in stages if layers is not None and stage.name in layers]
         if reason and named:
-            raise ModelError(f"the channels of layer {named[0]!r} cannot be cut: {reason}")
-        closable = not reason and (layers is None or bool(named))
-        if not closable:
+            raise ModelError(f"the channels of layer {named[0]!r} cannot be pruned: {reason}")
+        prunable = not reason and (layers is None or bool(named))
+        if not prunable:
             kept += group
         weight = stages[0].synapse.weight
         for stage in stages:
-            stage.gate = ChannelGate(len(weight), closable).to(weight.device)
+            stage.gate = ChannelGate(len(weight), prunable).to(weight.device)
         first = cast(ChannelGate, stages[0].gate)
         for stage in stages[1:]:
             cast(ChannelGate, stage.gate).logits = first.logits  # one parameter: they open and close together
     if len(kept) == len(names):
         whole = _why_whole(network, 0) or "none was named"
-        raise ModelError(f"no channel of any layer can be cut, not of {names[0]!r} either: {whole}")
+        raise ModelError(f"no channel of any layer can be pruned, not of {names[0]!r} either: {whole}")
     return [names[i] for i in sorted(kept)]
 
 

@@ -13,13 +13,13 @@ class Goals:
     """What is wanted.
 
     Args:
-        ops: share of the operations that closed channels leave; 1 closes none.
+        ops: share of the operations that pruned channels leave; 1 prunes none.
         rate: spikes per neuron and step that no layer should exceed; 1 regulates nothing.
         synops: synaptic operations for one image, those on pixels left out, that should not be exceeded; 0 regulates
             nothing.
         skip: share of the operations of convolutions on spikes that skipped blocks leave out; 0 skips none.
         weight: of the two penalties on rates in the loss.
-        choice: who decides which channels are closed; see ``choices``.
+        choice: who decides which channels are pruned; see ``choices``.
         seed: of channels drawn at random.
     """
 

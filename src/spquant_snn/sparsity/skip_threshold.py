@@ -1,8 +1,10 @@
-"""The cut of a network's predictors: moved while they are learned until blocks of the wanted share of work are skipped.
+"""The skip threshold of a network's predictors: moved while they are learned until blocks of the wanted share of work
+are skipped.
 
     60 .. 75 % of the epochs    the predictors learn what responds, and the share that is skipped rises to the target
-    75 .. 90 %                  the predictors stand still, and the cut follows what the network still learns
-    90 %, at an epoch's end     the cut is set once more, with running statistics, and settled: integers from then on
+    75 .. 90 %                  the predictors are fixed, and the threshold follows what the network still learns
+    90 %, at an epoch's end     the threshold is set once more, with running statistics, and settled: integers from then
+                                on
 
 All of it comes when the channels that are left are known. The share is of the operations of the layers that have
 predictors, all inputs counted: one block weighs as much as its sums take. It is reached on training images, of the
@@ -21,12 +23,12 @@ from .block_skipping import block_sizes, prediction_loss, skipping_stages
 
 _BEGIN, _LEARNED, _END = 0.6, 0.75, 0.9  # of the epochs
 _MOMENTUM = 0.1  # of the running mean
-_LOOKED_AT = 16  # images of a batch, at most, by which the cut is moved
+_LOOKED_AT = 16  # images of a batch, at most, by which the threshold is moved
 _HALVINGS = 12  # by which it is settled
 PREDICTOR_RATE = 0.02  # learning rate
 
 
-class CutTraining:
+class SkipThresholdTraining:
     """The predictors of one training.
 
     Args:
@@ -56,10 +58,10 @@ class CutTraining:
     @property
     def least_expected(self) -> float:
         """Share of its neurons that must be expected to respond for a block to be computed."""
-        return float(torch.sigmoid(self.layers[0][1].cut))
+        return float(torch.sigmoid(self.layers[0][1].threshold))
 
     def penalty(self, moment: float, nothing: Tensor) -> Tensor:
-        """What is added to the loss of the step, ``nothing`` where nothing is learned; moves the cut."""
+        """What is added to the loss of the step, ``nothing`` where nothing is learned; moves the threshold."""
         if not self._moves(moment):
             return nothing.new_zeros(())
         progress = min(1.0, (moment - self._begins) / (self._learned - self._begins))
@@ -82,8 +84,8 @@ class CutTraining:
 
     @torch.no_grad()
     def _calibrate(self, images: Tensor) -> None:
-        """Set the cut of the network in evaluation, whose sums are normalised otherwise than a batch's, by halving:
-        what is skipped changes what comes after."""
+        """Set the threshold of the network in evaluation, whose sums are normalised otherwise than a batch's, by
+        halving: what is skipped changes what comes after."""
         training = self.network.training
         self.network.eval()
         self._watch(True)
@@ -92,25 +94,25 @@ class CutTraining:
             for part in torch.split(images, _LOOKED_AT):
                 self.network(part)
             predictions, work = self._seen(_LOOKED_AT)
-            cut = self.layers[0][1].cut
-            skipped = float(work[predictions < cut].sum() / work.sum())
-            best = min(best, (abs(skipped - self.target), float(cut)))
-            low, high = (float(cut), high) if skipped < self.target else (low, float(cut))
+            threshold = self.layers[0][1].threshold
+            skipped = float(work[predictions < threshold].sum() / work.sum())
+            best = min(best, (abs(skipped - self.target), float(threshold)))
+            low, high = (float(threshold), high) if skipped < self.target else (low, float(threshold))
             ends = (max(low, float(predictions.min()) - 1e-3), min(high, float(predictions.max()) + 1e-3))
-            self._set(cut.new_tensor(sum(ends) / 2))
-        self._set(cut.new_tensor(best[1]))
+            self._set(threshold.new_tensor(sum(ends) / 2))
+        self._set(threshold.new_tensor(best[1]))
         self._watch(False)
         self.network.train(training)
 
     @torch.no_grad()
     def _move(self, share: float) -> None:
-        """Move the cut towards the prediction below which blocks of that share of the work lie."""
+        """Move the threshold towards the prediction below which blocks of that share of the work lie."""
         predictions, work = self._seen(_LOOKED_AT)
         predictions, order = predictions.sort()
         below = work[order].cumsum(0)
         place = int(torch.searchsorted(below, share * below[-1]))
-        cut, old = predictions[min(place, len(predictions) - 1)], self.layers[0][1].cut
-        self._set(cut if math.isinf(old.item()) else old.lerp(cut, _MOMENTUM))
+        new, old = predictions[min(place, len(predictions) - 1)], self.layers[0][1].threshold
+        self._set(new if math.isinf(old.item()) else old.lerp(new, _MOMENTUM))
 
     def _seen(self, images: int) -> tuple[Tensor, Tensor]:
         """The predictions for all blocks of so many images of each step that was watched, and the operations that a
@@ -126,9 +128,9 @@ class CutTraining:
             skipping.seen.clear()
         return torch.cat(predictions), torch.cat(work)
 
-    def _set(self, cut: Tensor) -> None:
+    def _set(self, threshold: Tensor) -> None:
         for _, skipping in self.layers:
-            skipping.cut.copy_(cut)
+            skipping.threshold.copy_(threshold)
 
     def _watch(self, watching: bool) -> None:
         for _, skipping in self.layers:

@@ -13,8 +13,8 @@ the target, so that one weight suits any.
 
 So it is with learned gates. Of the controls (``choices``) nothing is learned and nothing added to the loss:
 
-    random      closed before the first step, within the target at the densities of the untrained network, and never
-                opened again; those of the trained network may ask for more, so at 60 % further channels are closed, in
+    random      pruned before the first step, within the target at the densities of the untrained network, and never
+                opened again; those of the trained network may ask for more, so at 60 % further channels are pruned, in
                 the order drawn, where more than the target is left. Less than the target can be left, then.
     magnitude   all gates open until 60 %, then settled as learned ones are
 
@@ -35,10 +35,10 @@ from torch import Tensor
 
 from ..quant.network import SpikingNetwork
 from .budget import Budget, layer_work, measure_density, operations, shortcut_work
-from .choices import close, magnitude_scores, random_scores, rank
+from .choices import magnitude_scores, prune, random_scores, rank
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
-from .skip_threshold import CutTraining
+from .skip_threshold import SkipThresholdTraining
 
 _BEGIN, _END = 0.2, 0.6  # of the epochs
 _RISE = 0.2  # of the epochs, in which the weight of the penalties on rates rises
@@ -51,7 +51,7 @@ class SparseTraining:
     """The sparsity of one training.
 
     Args:
-        network: with gates, if channels are to be closed.
+        network: with gates, if channels are to be pruned.
         goals: of the training.
         epochs: of the training, in training form.
         still: whether images stand still.
@@ -69,9 +69,9 @@ class SparseTraining:
         self.work = layer_work(network, still)
         self.beside = shortcut_work(network)
         self.settles = 0 if self.settled else max(1, round(_END * epochs))
-        self.cut = CutTraining(network, goals.skip, epochs) if goals.skip > 0 else None
+        self.skipping = SkipThresholdTraining(network, goals.skip, epochs) if goals.skip > 0 else None
         lowered = round(_END * epochs) if (goals.rate < 1 or goals.synops > 0) and epochs > 1 else 0
-        self.fixed = max(self.settles, self.cut.settles if self.cut else 0, lowered)
+        self.fixed = max(self.settles, self.skipping.settles if self.skipping else 0, lowered)
         self._rates: list[Tensor] = []
         self._densities: list[Tensor] = []
 
@@ -82,7 +82,7 @@ class SparseTraining:
 
     def start(self, images: Tensor) -> None:
         """Measure the densities of an untrained network on a batch of images, refuse a target that they show to be out
-        of reach, and close channels that are drawn at random.
+        of reach, and prune channels that are drawn at random.
 
         Raises:
             ModelError: the target cannot be met without emptying a layer.
@@ -97,13 +97,13 @@ class SparseTraining:
         self.budget.check()
         if self.goals.choice == "random":
             rank(self.gates, random_scores(self.gates, self.goals.seed))
-            close(self.gates, self.budget.choose())
+            prune(self.gates, self.budget.choose())
 
     def begin_step(self, moment: float) -> None:
         """Prepare the gates for a step at a moment, in epochs."""
         self._rates, self._densities = [], []
-        if self.cut is not None:
-            self.cut.begin_step(moment)
+        if self.skipping is not None:
+            self.skipping.begin_step(moment)
         progress = self._progress(moment)
         for gate in self.gates:
             gate.learning = progress is not None
@@ -130,7 +130,7 @@ class SparseTraining:
             loss = loss + weight * rate_penalty(self._open_rates(), goals.rate)
         if goals.synops > 0:
             loss = loss + weight * synops_penalty(self._synops(), goals.synops)
-        return loss if self.cut is None else loss + self.cut.penalty(moment, loss)
+        return loss if self.skipping is None else loss + self.skipping.penalty(moment, loss)
 
     def end_epoch(self, epoch: int, images: Tensor) -> None:
         """Settle gates and predictors at the end of the epoch, counted from one, at which they are due.
@@ -138,8 +138,8 @@ class SparseTraining:
         Args:
             images: of the training set, on the device of the network, as many as there may be.
         """
-        if self.cut is not None:
-            self.cut.end_epoch(epoch, images)
+        if self.skipping is not None:
+            self.skipping.end_epoch(epoch, images)
         if self.budget is None or epoch != self.settles:
             return
         if self.goals.choice == "magnitude":
@@ -148,9 +148,9 @@ class SparseTraining:
             gate.settle(mask & gate.opened() if self.goals.choice == "random" else mask)
 
     def summary(self) -> dict[str, Any]:
-        """Open and all channels of each layer, the operations for one image, and the share of all of them that closed
-        channels leave, where there are gates; the cut of blocks, where there are predictors."""
-        skipped = {} if self.cut is None else {"least_expected": self.cut.least_expected}
+        """Kept and all channels of each layer, the operations for one image, and the share of all of them that closed
+        channels leave, where there are gates; the threshold of blocks, where there are predictors."""
+        skipped = {} if self.skipping is None else {"least_expected": self.skipping.least_expected}
         if self.budget is None:
             return skipped
         opened = [float(gate.opened().sum()) for gate in self.gates]
@@ -168,7 +168,7 @@ class SparseTraining:
         summary, lines = self.summary(), []
         if self.budget is not None:
             opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
-            lines.append(f"{opened} of {total} channels open, {summary['ops_share']:.1%} of the operations left")
+            lines.append(f"{opened} of {total} channels kept, {summary['ops_share']:.1%} of the operations left")
             if self.settled and self.budget.unmet() is not None:
                 lines.append(f"fewer would empty layer {self.budget.unmet()!r}")
         if summary.get("least_expected"):

@@ -72,13 +72,13 @@ class TrainOptions:
         teacher: folder of a run whose network is imitated; none by default. In Python, a module as well.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
-        target_ops: share of the operations that is left when channels are closed, above 0; 1 closes none.
+        target_ops: share of the operations that is left when channels are pruned, above 0; 1 prunes none.
         target_rate: spikes per neuron and step that no layer should exceed; 1 lets all fire.
         target_synops: synaptic operations for an image that should not be exceeded; 0 lets all be done.
         rate_weight: of the last two in the loss.
         target_skip: share of the operations of convolutions on spikes that is left out where few neurons are expected
             to fire, below 1; 0 leaves none out.
-        channel_choice: which channels target_ops closes: learned by gates, or, as a control, random ones from the
+        channel_choice: which channels target_ops prunes: learned by gates, or, as a control, random ones from the
             first step on, or those whose batch normalisation has the smallest scale once 60 % of the epochs are
             done.
     """

@@ -28,7 +28,7 @@ _LARGEST = 1 << 20
 def build_network(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255
 ) -> SpikingNetwork:
-    """The untrained network of a configuration whose model has a name; with gates, if channels are to be closed."""
+    """The untrained network of a configuration whose model has a name; with gates, if channels are to be pruned."""
 
     def neuron() -> LIF:
         return LIF(
@@ -54,7 +54,7 @@ def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork
 
 
 def load_network(folder: Path) -> SpikingNetwork:
-    """The network of a run at its best epoch, in training form, without the channels that were closed.
+    """The network of a run at its best epoch, in training form, without the channels that were pruned.
 
     Raises:
         RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.

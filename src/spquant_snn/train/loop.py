@@ -55,7 +55,7 @@ def fit(
         report: called after each epoch that is looked at, with the progress before it, training loss, training
             accuracy and validation metrics; saves what is to be saved and returns the progress after it.
         teacher: its logits are imitated, if given.
-        sparse: closes channels and holds rates down, if given.
+        sparse: prunes channels and holds rates down, if given.
         world: the processes that train together, each its part of every batch.
 
     Raises:
@@ -122,7 +122,7 @@ def fit(
 def make_optimizer(network: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW over what is trained; gates and predictors learn at rates of their own, without decay."""
     # Tied layers share one parameter.
-    gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.closable))
+    gates = list(dict.fromkeys(gate.logits for gate in channel_gates(network) if gate.prunable))
     predictors = [skipping.weights for _, skipping in skipping_stages(network)]
     others = {id(p) for p in (*gates, *predictors)}
     steps = [p for module in network.modules() if isinstance(module, WeightQuantizer) for p in module.parameters()]

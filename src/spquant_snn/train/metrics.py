@@ -18,7 +18,7 @@ _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """How the neurons of a layer behave on a sample, those of closed channels left out.
+    """How the neurons of a layer behave on a sample, those of pruned channels left out.
 
     Args:
         name: of the layer.

@@ -30,7 +30,7 @@ def start_from(folder: Path, network: SpikingNetwork) -> None:
     Raises:
         RunError: the folder is not a run's, or has no weights yet.
         FileFormatError: it is damaged.
-        ConfigError: its network has other layers or closed channels.
+        ConfigError: its network has other layers or pruned channels.
     """
     _check_there(folder, "init")
     run = RunFolder(folder)

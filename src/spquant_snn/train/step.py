@@ -43,7 +43,7 @@ class Step:
 
     Args:
         teacher: its logits are imitated, if given.
-        sparse: closes channels and holds rates down, if given.
+        sparse: prunes channels and holds rates down, if given.
         whole: whether each call is of a whole batch, computed by this process alone.
     """
 
