@@ -109,7 +109,7 @@ def test_without_torch_its_names_say_what_to_install(name):
 def test_without_torch_a_file_is_loaded_and_run(tmp_path):
     trainer = SpQuantTrainer("lenet-snn:0.1", "digits", 2, quiet=True)
     trainer.export(tmp_path / "model.spq")
-    images = trainer.data.test.images[:5].numpy()
+    images = trainer.data.test.images[:5]
     expected = spquant_snn.load(tmp_path / "model.spq").predict(images).tolist()
     program = f"{WITHOUT_TORCH}\nimport json, sys, numpy\nimages = numpy.array(json.loads(sys.argv[1]), numpy.uint8)\n"
     program += "print(spquant_snn.load('model.spq').predict(images).tolist(), 'torch' in sys.modules)"

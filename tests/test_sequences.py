@@ -17,6 +17,7 @@ from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.metrics import measure
+from spquant_snn.train.tensors import as_tensors
 
 SMALL = {"batch_size": 16, "precision": "fp32", "quiet": True, "epochs": 3}
 
@@ -29,7 +30,7 @@ def moving(count, steps=6, seed=0):
     for n, (label, start) in enumerate(zip(labels, starts, strict=True)):
         for t in range(steps):
             frames[n, t, draw.integers(0, 2), 2:6, (start + (1 - 2 * label) * t) % 8] = draw.integers(1, 6)
-    return torch.from_numpy(frames), torch.from_numpy(labels)
+    return frames, labels
 
 
 DATA = (moving(240), moving(100, seed=1))
@@ -66,7 +67,7 @@ def test_a_sequence_keeps_its_time_when_some_are_held_out():
 
 def test_what_is_measured_does_not_depend_on_the_size_of_batches():
     trainer = SpQuantTrainer("lenet-snn:0.1", DATA, 2, timesteps=6, **SMALL)
-    network, test = trainer.deployed(), trainer.data.test
+    network, test = trainer.deployed(), as_tensors(trainer.data.test)
     first, again = measure(network, test, batch_size=600), measure(network, test, batch_size=7)
     assert first.accuracy == again.accuracy
     assert first.loss == pytest.approx(again.loss)
@@ -77,7 +78,7 @@ def test_what_is_measured_does_not_depend_on_the_size_of_batches():
 def test_every_backend_native_too_gives_the_same_integers_on_sequences(bits):
     trainer = SpQuantTrainer("lenet-snn:0.2", DATA, bits, timesteps=6, **SMALL | {"epochs": 1})
     trainer.train()
-    network, inputs = trainer.deployed(), trainer.data.test.inputs().numpy()
+    network, inputs = trainer.deployed(), trainer.data.test.inputs()
     graph = lower(network)
     found = compare_backends(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs, batch=33)
     assert found.equal, str(found)
@@ -85,13 +86,13 @@ def test_every_backend_native_too_gives_the_same_integers_on_sequences(bits):
     program = spquant_snn.load(trainer.run.integers)
     expected = network.integer_logits(torch.from_numpy(inputs)).numpy()
     assert np.array_equal(program.logits(inputs), expected)
-    correct = (program.predict(inputs) == trainer.data.test.labels.numpy()).mean()
+    correct = (program.predict(inputs) == trainer.data.test.labels).mean()
     assert trainer.evaluate() == pytest.approx(100 * correct)
 
 
 def test_a_native_stream_of_frames_ends_where_the_sequence_does():
     trainer = SpQuantTrainer("lenet-snn:0.2", DATA, 2, timesteps=6, **SMALL)
-    graph, inputs = lower(trainer.deployed()), trainer.data.test.inputs(slice(5)).numpy()
+    graph, inputs = lower(trainer.deployed()), trainer.data.test.inputs(slice(5))
     with NativeProgram(graph) as program:
         expected = program.logits(inputs)
         for n in range(5):
@@ -104,10 +105,10 @@ def test_a_native_stream_of_frames_ends_where_the_sequence_does():
 def test_order_is_learnt_and_lost_with_the_order():
     trained = SpQuantTrainer("lenet-snn:0.5", DATA, 4, timesteps=6, learning_rate=0.01, **SMALL | {"epochs": 15})
     assert trained.train().evaluate() > 85
-    order = torch.argsort(torch.rand(100, 6, generator=torch.Generator().manual_seed(0)), 1)
+    order = np.random.default_rng(0).random((100, 6)).argsort(1)
     images, labels = DATA[1]
-    shuffled = Labelled(images[torch.arange(100)[:, None], order], labels)
-    assert measure(trained.deployed(), shuffled).accuracy < 70
+    shuffled = Labelled(images[np.arange(100)[:, None], order], labels)
+    assert measure(trained.deployed(), as_tensors(shuffled)).accuracy < 70
 
 
 def test_counts_are_scaled_as_counts_and_a_run_remembers_it():
@@ -117,7 +118,7 @@ def test_counts_are_scaled_as_counts_and_a_run_remembers_it():
     assert (record["full_scale"], record["input_shape"]) == (4, [2, 8, 8])
     again = load_network(trainer.run.path)
     assert again.hidden[0].divisor == trainer.network.hidden[0].divisor == 4 * 4  # a count of 4, a pool of 4
-    inputs = trainer.data.test.inputs()
+    inputs = torch.from_numpy(trainer.data.test.inputs())
     assert torch.equal(again.eval().freeze().integer_logits(inputs), trainer.deployed().integer_logits(inputs))
 
 
@@ -129,7 +130,7 @@ def test_sequences_of_another_length_are_refused_in_words():
 def test_gates_and_blocks_are_trained_on_sequences():
     options = SMALL | {"epochs": 5, "target_ops": 0.5, "target_skip": 0.3}
     trainer = SpQuantTrainer("lenet-snn:0.25", DATA, 2, timesteps=6, **options).train()
-    network, inputs = trainer.deployed(), trainer.data.test.inputs().numpy()
+    network, inputs = trainer.deployed(), trainer.data.test.inputs()
     graph = spquant_snn.load(trainer.run.integers).graph
     assert compare_backends(lambda x: frozen_trace(network, x), lambda x: reference_trace(graph, x), inputs).equal
     last = json.loads(trainer.run.metrics.read_text().splitlines()[-1])

@@ -150,7 +150,7 @@ def synops(run: RunFolder, images: Labelled) -> int:
 
 
 def _count(run: RunFolder, data: Labelled) -> Counts:
-    return count(load_graph(run.integers), data.inputs().numpy(), data.labels.numpy())
+    return count(load_graph(run.integers), data.inputs(), data.labels)
 
 
 def _share(run: RunFolder, epoch: int) -> float:

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import MissingDependencyError, RunError
-from .io.writing import replace_file
+from .io.writing import cache_folder, replace_file
 
 Command = tuple[str, ...]
 
@@ -223,12 +223,6 @@ class Library:
 def _understood(cc: Command, *choices: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Without the flags that a clang refuses: it would be asked in vain at every start."""
     return [flags for flags in choices if _UNJAMMED not in flags or "clang" not in _version(cc)]
-
-
-def cache_folder() -> Path:
-    """Where built libraries are kept: below $XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache") / "spquant_snn"
 
 
 def _kept(key: str) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .data import Augmentation, Splits, as_splits, default_augmentation, hold_out
+from .data import Splits, as_splits, hold_out
 from .errors import ConfigError, ModelError, RunError
 from .integer.file import save
 from .integer.grids import FLOAT, Bits, describe
@@ -25,6 +25,7 @@ from .report.page import run_page, write_page
 from .report.run_report import RASTERS, Baseline, build_report, in_training, load_baseline, run_name
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
+from .train.augment import Augmentation, default_augmentation
 from .train.best_checkpoint import BestCheckpoint
 from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
 from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, refuse_neuron_options, with_options
@@ -40,6 +41,7 @@ from .train.resolve import resolve
 from .train.restart import begun_before, launch, resumable
 from .train.run import Print, RunFolder, free_folder, numbered
 from .train.start import as_teacher, load_teacher, start_from
+from .train.tensors import LabelledTensors, as_tensors
 
 
 class SpQuantTrainer:
@@ -171,7 +173,7 @@ class SpQuantTrainer:
         """
         world = self.world
         config = world.together(lambda: self._resolve(epochs))
-        train, validation = hold_out(self.data.train, config.validation, config.seed)
+        train, validation = self._parts(config)
         teacher = world.together(lambda: self._taught_by(train.inputs(slice(2))))
         self.run, goes_on = world.from_first(self._held)
         if goes_on and (begun := self.run) is not None:
@@ -211,7 +213,7 @@ class SpQuantTrainer:
     def evaluate(self) -> float:
         """Accuracy on the test set, in percent, of the form that ships: integers, or floating point where the network
         has no integer form. Where several processes train, all of them call it and get the same."""
-        accuracy = measure(self.deployed(), self.data.test, world=self.world).accuracy
+        accuracy = measure(self.deployed(), as_tensors(self.data.test), world=self.world).accuracy
         if self.run is not None:
             self.world.from_first(partial(self.run.note, test_accuracy=accuracy))
         return accuracy
@@ -224,8 +226,8 @@ class SpQuantTrainer:
             ModelError: the network is floating point.
             ConfigError: ``given_up`` holds something that is no number of points.
         """
-        _, held_out = hold_out(self.data.train, self._resolve(None).validation, self.config.seed)
-        return measure_early_exit(compact(self.network).eval().freeze(), held_out, self.data.test, given_up)
+        _, held_out = self._parts(self._resolve(None))
+        return measure_early_exit(compact(self.network).eval().freeze(), held_out, as_tensors(self.data.test), given_up)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
@@ -273,6 +275,11 @@ class SpQuantTrainer:
         subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
         write_page(run_page(build_report(subject, images, raster, other)), Path(path))
         return Path(path)
+
+    def _parts(self, config: TrainConfig) -> tuple[LabelledTensors, LabelledTensors]:
+        """The images that are trained on, and those held out of them."""
+        train, validation = hold_out(self.data.train, config.validation, config.seed)
+        return as_tensors(train), as_tensors(validation)
 
     def _resolve(self, epochs: int | None) -> TrainConfig:
         """Settle what the configuration leaves open, on this data set and this machine."""

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.harness import runtime_speed as runtime
 from benchmarks.harness.runtime_speed import Shape, measure
@@ -77,7 +76,7 @@ def test_json_holds_times_ratios_and_targets(benchmark):
 def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypatch):
     graph, images = small(weight_bits=2)
     save(graph, tmp_path / "model.spq")
-    test = Labelled(torch.from_numpy(images), torch.zeros(len(images), dtype=torch.int64))
+    test = Labelled(images, np.zeros(len(images), np.int64))
     splits = {"mnist": Splits("mnist", test, test, 10)}
     monkeypatch.setattr("spquant_snn.cli.sources.load", lambda name, *args, **given: splits[name])
     call = ["runtime", "--lenet", "model.spq", "--rates", 5, 10, "--rounds", 1, "--json"]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.harness import variant_results as outcomes
 from benchmarks.harness.sparsity_experiment import measure
@@ -80,12 +81,14 @@ def test_rates_are_regulated_to_what_others_do_on_held_out_images(whole):
     images = hold_out(data.train, config.validation, config.seed)[1].images
     network = load_network(out / "gates").eval().freeze()
     work, densities, opened = layer_work(network), [1.0], [float(len(s.synapse.weight)) for s in network.hidden]
-    network(images, watch=lambda i, spikes: densities.append(measure_density(network, work, i, spikes)))
+    network(
+        torch.from_numpy(images), watch=lambda i, spikes: densities.append(measure_density(network, work, i, spikes))
+    )
     asked, found = report.budgets["rates"][0]
     assert asked == pytest.approx(sum(operations(work, densities, opened)[1:]), abs=1)
-    rates = count(load_graph(out / "rates" / "model.spq"), images.numpy())
+    rates = count(load_graph(out / "rates" / "model.spq"), images)
     assert found == pytest.approx(sum(layer.folded for layer in rates.layers[1:]), abs=1)
-    dense = count(load_graph(out / "dense" / "model.spq"), images.numpy())
+    dense = count(load_graph(out / "dense" / "model.spq"), images)
     asked, _ = report.budgets["both"][0]
     assert asked == pytest.approx(0.3 * sum(layer.folded for layer in dense.layers[1:]), abs=1)
 
@@ -182,7 +185,7 @@ def test_the_figures_are_those_of_the_runs(whole, spquant, benchmark, monkeypatc
     for arm in found["arms"]:
         (run,) = arm["runs"]
         folder = RunFolder(Path(run["folder"]))
-        counts = count(load_graph(folder.integers), test.images.numpy(), test.labels.numpy())
+        counts = count(load_graph(folder.integers), test.images, test.labels)
         assert run["test"] == arm["test"]["mean"] == counts.accuracy
         assert json.loads(spquant("eval", folder.path, "--json")[1])["accuracy"] == pytest.approx(counts.accuracy)
         assert folder.read_record()["test_accuracy"] == counts.accuracy

@@ -1,31 +1,38 @@
 """Labelled images and splits: what they refuse, and that holding out loses nothing."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spquant_snn.data import Labelled, Splits, hold_out
+from spquant_snn.data.arrays import permutation
 from spquant_snn.errors import ConfigError, DataError
 
 
 def labelled(count, shape=(1, 4, 4), classes=3):
-    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, *shape).clone()
-    return Labelled(images, torch.arange(count) % classes)
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None] + np.zeros(shape, np.uint8)
+    return Labelled(images, np.arange(count) % classes)
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"not uint8 \[2, 4, 4\]"),
-        (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "not float32"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int32), "not int32"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, 1, dtype=torch.int64), r"not int64 \[2, 1\]"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "2 images have 3 labels"),
-        (torch.zeros(0, 1, 4, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), "is empty"),
-        (torch.zeros(2, 1, 0, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "is empty"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, -1]), "found -1"),
-        ([[0]], torch.zeros(1, dtype=torch.int64), "images must be a torch tensor, not list"),
+        (np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64), r"not uint8 \[2, 4, 4\]"),
+        (np.zeros((2, 1, 4, 4), np.float32), np.zeros(2, np.int64), "not float32"),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros(2, np.int32), "not int32"),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros((2, 1), np.int64), r"not int64 \[2, 1\]"),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros(3, np.int64), "2 images have 3 labels"),
+        (np.zeros((0, 1, 4, 4), np.uint8), np.zeros(0, np.int64), "is empty"),
+        (np.zeros((2, 1, 0, 4), np.uint8), np.zeros(2, np.int64), "is empty"),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.array([0, -1]), "found -1"),
+        ([[0]], np.zeros(1, np.int64), "images must be a NumPy array, not list"),
+        (
+            np.zeros((1, 1, 4, 4), np.uint8),
+            torch.zeros(1, dtype=torch.int64),
+            "labels must be a NumPy array, not Tensor",
+        ),
     ],
 )
 def test_malformed_data_are_refused_in_words(images, labels, message):
@@ -58,19 +65,26 @@ def test_holding_out_parts_the_data_without_loss(count, seed, data):
     whole = labelled(count, (1, 1, 1))
     rest, held = hold_out(whole, held_count, seed)
     assert (len(rest), len(held)) == (count - held_count, held_count)
-    images = torch.cat([rest.images, held.images]).flatten()
-    labels = torch.cat([rest.labels, held.labels])
+    images = np.concatenate([rest.images, held.images]).ravel()
+    labels = np.concatenate([rest.labels, held.labels])
     assert sorted(images.tolist()) == list(range(count))
-    assert torch.equal(labels, images.long() % 3)
+    assert np.array_equal(labels, images.astype(int) % 3)
     again, _ = hold_out(whole, held_count, seed)
-    assert torch.equal(again.images, rest.images)
+    assert np.array_equal(again.images, rest.images)
 
 
 def test_another_seed_holds_out_other_images():
-    assert not torch.equal(hold_out(labelled(100), 50, 0)[1].images, hold_out(labelled(100), 50, 1)[1].images)
+    assert not np.array_equal(hold_out(labelled(100), 50, 0)[1].images, hold_out(labelled(100), 50, 1)[1].images)
 
 
 @pytest.mark.parametrize("count", [-1, 0, 5, 6])
 def test_holding_out_everything_or_nothing_is_refused(count):
     with pytest.raises(ConfigError, match=f"cannot hold out {count} of 5 images: choose 1 to 4"):
         hold_out(labelled(5), count, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 1000, 60_000])
+@pytest.mark.parametrize("seed", [0, 1, 20, 2**31, 2**32 - 1, 2**32 + 5])
+def test_a_permutation_is_that_of_torch(count, seed):
+    expected = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    assert permutation(count, seed).tolist() == expected.tolist()

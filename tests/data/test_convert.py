@@ -42,7 +42,7 @@ def channels_last(images):
 
 
 MEMBERS = {
-    "labelled": Labelled(IMAGES, LABELS),
+    "labelled": Labelled(IMAGES.numpy(), LABELS.numpy()),
     "tensors": (IMAGES, LABELS),
     "a list of tensors": [IMAGES, LABELS],
     "int32 labels": (IMAGES, LABELS.int()),
@@ -68,16 +68,17 @@ MEMBERS = {
 def test_every_form_gives_the_same_images(member):
     splits = as_splits((member, TEST))
     assert (splits.name, splits.shape, splits.classes) == ("custom", (3, 9, 7), 3)
-    assert torch.equal(splits.train.images, IMAGES)
-    assert torch.equal(splits.train.labels, LABELS)
-    assert torch.equal(splits.test.images, TEST[0])
+    assert np.array_equal(splits.train.images, IMAGES)
+    assert np.array_equal(splits.train.labels, LABELS)
+    assert np.array_equal(splits.test.images, TEST[0])
+    assert all(part.images.flags.c_contiguous for part in (splits.train, splits.test))
 
 
 @pytest.mark.parametrize("grey", [IMAGES[:, 0], IMAGES[:, 0].numpy(), IMAGES[:, :1].numpy(), IMAGES[:, :1]])
 def test_a_missing_channel_is_added(grey):
     splits = as_splits(((grey, LABELS), list(zip(grey, LABELS, strict=True))))
-    assert torch.equal(splits.train.images, IMAGES[:, :1])
-    assert torch.equal(splits.test.images, IMAGES[:, :1])
+    assert np.array_equal(splits.train.images, IMAGES[:, :1])
+    assert np.array_equal(splits.test.images, IMAGES[:, :1])
 
 
 @settings(derandomize=True, deadline=None)
@@ -85,14 +86,14 @@ def test_a_missing_channel_is_added(grey):
 def test_to_tensor_and_back_is_exact(values, dtype):
     pixels = torch.tensor(values, dtype=torch.uint8).reshape(1, 1, -1)
     pair = (pixels.to(dtype) / 255, [0])
-    assert torch.equal(as_splits((pair, pair)).train.images[0], pixels)
+    assert np.array_equal(as_splits((pair, pair)).train.images[0], pixels)
 
 
 def test_half_precision_still_finds_the_pixels():
     pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, -1)
     for dtype in (torch.float16, torch.float32):
         pair = ((pixels / 255).to(dtype), [0])
-        assert torch.equal(as_splits((pair, pair)).train.images[0], pixels)
+        assert np.array_equal(as_splits((pair, pair)).train.images[0], pixels)
 
 
 def test_splits_are_taken_as_they_are_and_names_are_loaded():
@@ -157,7 +158,7 @@ class Liar(Items):
         ((IMAGES.float(), LABELS), "are float32 from 0 to 255: give float from 0 to 1"),
         ((IMAGES / 255 - 0.5, LABELS), "without normalisation"),
         ((torch.full((6, 1, 9, 7), torch.nan), LABELS), "are float32 from nan to nan"),
-        ((IMAGES * 1j, LABELS), "are complex64"),
+        ((IMAGES * 1j, LABELS), "are of Tensor, dtype complex64"),
         ((np.full((6, 9, 7), "x"), LABELS), "dtype <U1"),
         ((np.full((6, 9, 7), None), LABELS), "dtype object"),
         ((np.zeros((6, 3, 4, 4), np.uint8), LABELS), "channels could stand first or last"),
@@ -191,4 +192,30 @@ def test_the_given_tensors_are_not_changed_by_later_writes_to_an_array():
     array = IMAGES.numpy().copy()
     splits = as_splits(((array, LABELS), TEST))
     array[:] = 0
-    assert torch.equal(splits.train.images, IMAGES)
+    assert np.array_equal(splits.train.images, IMAGES)
+
+
+def test_tensors_of_bytes_are_not_copied():
+    splits = as_splits(((IMAGES, LABELS), TEST))
+    assert np.shares_memory(splits.train.images, IMAGES.numpy())
+
+
+def test_tensors_that_numpy_does_not_know_are_taken_or_refused_in_words():
+    pair = (torch.tensor([0.0, 0.5, 1.0], dtype=torch.bfloat16).reshape(1, 1, 3), [0])
+    assert as_splits((pair, pair)).train.images.tolist() == [[[[0, 128, 255]]]]
+    with pytest.raises(DataError, match="training images cannot be made an array"):
+        as_splits(((torch.empty(2, 1, 4, 4, device="meta"), [0, 1]), TEST))
+    with pytest.raises(DataError, match="training images cannot be made an array"):
+        as_splits(((IMAGES.to_sparse(), LABELS), TEST))
+
+
+def test_an_array_that_a_dataset_uses_again_is_copied():
+    shared = np.zeros((1, 8, 8), np.uint8)
+
+    class Reusing(Items):
+        def __getitem__(self, index):
+            shared[:] = index
+            return shared, 0
+
+    part = Reusing([0, 1, 2])
+    assert as_splits((part, part)).train.images[:, 0, 0, 0].tolist() == [0, 1, 2]

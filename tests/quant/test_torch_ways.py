@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, QuantConfig, SpQuantTrainer, lower, prepare
-from spquant_snn.data.augment import Augmentation
 from spquant_snn.integer import reference
 from spquant_snn.nn.models import build_model
 from spquant_snn.sparsity.block_skipping import block_sizes, insert_skipping
 from spquant_snn.sparsity.budget import layer_work
 from spquant_snn.sparsity.choices import magnitude_scores, random_scores
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
+from spquant_snn.train.augment import Augmentation
 
 FORMS = [(2, False), (2, True), (8, True), (32, False)]  # bits, frozen
 MODELS = {"row": ("6C3-8C3-P2-FC20-FC10", (1, 8, 8)), "residual": ("resnet11-snn:0.0625", (1, 16, 16))}

@@ -80,7 +80,7 @@ def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
 
 def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
     _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "fp32")
-    images = load("digits").test.images[:30].numpy()
+    images = load("digits").test.images[:30]
     baseline = firing_rates(load_network(runs / "fp32"), images)
     ours = firing_rates(load_network(runs / "low").freeze(), images)
     expected = {name: earth_movers_distance(ours[name], baseline[name]) for name in baseline}

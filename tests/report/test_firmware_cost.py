@@ -159,7 +159,7 @@ def test_the_device_network_on_digits(tmp_path, small):
         test = load("mnist", download=False, progress=False).test
     except DataError:
         pytest.skip("MNIST's files are not here: name their folder by SPQUANT_DATA")
-    images = np.ascontiguousarray(test.images[:100].numpy())
+    images = np.ascontiguousarray(test.images[:100])
     assert abs(error(load_graph(NETWORK), images, tmp_path / "x", small)) < 3
 
 

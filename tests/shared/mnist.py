@@ -2,7 +2,6 @@
 
 import os
 
-import numpy as np
 import pytest
 
 from spquant_snn.data import load
@@ -17,7 +16,7 @@ def mnist_test():
         test = load("mnist", download=False, progress=False).test
     except DataError:
         return None
-    return np.ascontiguousarray(test.images.numpy()), test.labels.numpy()
+    return test.images, test.labels
 
 
 def mnist_test_or_skip():

@@ -17,16 +17,17 @@ from rich.console import Console
 
 from spquant_snn import DataError, RunError, SpQuantError, SpQuantTrainer
 from spquant_snn.__main__ import main
-from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.sparsity.training import SparseTraining
 from spquant_snn.train import best_checkpoint as keep
+from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.distributed import ALONE, World, join
 from spquant_snn.train.loop import fit, make_optimizer
 from spquant_snn.train.resolve import resolve
+from spquant_snn.train.tensors import LabelledTensors
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Job:
     """A training of few steps."""
 
     network: SpikingNetwork
-    train: Labelled
-    validation: Labelled
+    train: LabelledTensors
+    validation: LabelledTensors
     config: TrainConfig
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -124,7 +124,7 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
     if bits != 32:
         program, test = load(tmp_path / "x" / "model.spq"), made.data.test
         assert [len(layer.connection.codes) for layer in program.graph.layers] == list(widths.values())
-        correct = (program.predict(test.images.numpy()) == test.labels.numpy()).mean()
+        correct = (program.predict(test.images) == test.labels).mean()
         assert 100 * correct == pytest.approx(made.evaluate())
 
 

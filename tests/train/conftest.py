@@ -6,15 +6,15 @@ from torch import nn
 
 from quarters import images
 from spquant_snn import QuantConfig, prepare
-from spquant_snn.data import Labelled
 from spquant_snn.nn import LIF
+from spquant_snn.train.tensors import LabelledTensors
 
 
 @pytest.fixture(scope="session")
 def quadrants():
     """A function: ``count`` noisy 8x8 images, labelled by which of their quarters is bright."""
 
-    return lambda count, seed=0: Labelled(*images(count, seed))
+    return lambda count, seed=0: LabelledTensors(*images(count, seed))
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import torch
 
 import processes
 from spquant_snn import ConfigError, DataError, RunError, SpQuantTrainer
-from spquant_snn.data import Augmentation
 from spquant_snn.quant.sharded_batch import BatchShard, batch_norm
 from spquant_snn.quant.stage import Norm
 from spquant_snn.sparsity.gates import channel_gates, insert_gates
+from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.device import usable_device
 from spquant_snn.train.distributed import World, join

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spquant_snn import LIF, ConfigError, ModelError, Program, QuantConfig, prepare
-from spquant_snn.data import Labelled
 from spquant_snn.quant.lower import lower
 from spquant_snn.train.early_exit import ExitCurve, choose_margin, follow, measure_early_exit
 from spquant_snn.train.metrics import measure
+from spquant_snn.train.tensors import LabelledTensors
 
 INFINITY = float("inf")
 
@@ -110,7 +110,7 @@ def test_margins_do_not_depend_on_the_test_images(network, quadrants):
 
 def test_sequences_are_followed_frame_by_frame(network, quadrants):
     still = quadrants(12)
-    frames = Labelled(still.images[:, None].repeat(1, 3, 1, 1, 1), still.labels)
+    frames = LabelledTensors(still.images[:, None].repeat(1, 3, 1, 1, 1), still.labels)
     course, whole = follow(network, frames, batch_size=8), follow(network, still)
     assert torch.equal(course.right, whole.right[:3])
     assert torch.equal(course.lead, whole.lead[:3])

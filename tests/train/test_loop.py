@@ -11,11 +11,12 @@ from rich.console import Console
 from torch import nn
 
 from spquant_snn import LIF, DivergedError, QuantConfig, prepare
-from spquant_snn.data import Augmentation, Labelled
+from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.checkpoint import Best, Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.loop import fit, learning_rate
+from spquant_snn.train.tensors import LabelledTensors
 
 CONFIG = TrainConfig(
     model="custom",
@@ -211,5 +212,5 @@ def test_learns_to_tell_quadrants(loss, tiny, quadrants):
 
 def test_one_image_is_enough_to_validate_on(tiny, quadrants):
     one = quadrants(1)
-    end, _ = run(tiny(), quadrants(20), Labelled(one.images, one.labels))
+    end, _ = run(tiny(), quadrants(20), LabelledTensors(one.images, one.labels))
     assert end.best.accuracy in (0.0, 100.0)

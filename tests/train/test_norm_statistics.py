@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, QuantConfig, prepare
-from spquant_snn.data import Augmentation, Labelled
 from spquant_snn.quant.stage import Norm
+from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.distributed import ALONE
 from spquant_snn.train.norm_statistics import measure_norm_statistics
+from spquant_snn.train.tensors import LabelledTensors
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def network():
 def data():
     draw = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=draw)
-    return Labelled(images, torch.zeros(50, dtype=torch.int64))
+    return LabelledTensors(images, torch.zeros(50, dtype=torch.int64))
 
 
 def measured(network, data, seed=2, **options):

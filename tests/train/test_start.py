@@ -57,7 +57,7 @@ def test_at_other_widths_the_function_of_the_run_is_kept(first, source, bits, qu
         run = trainer.train(epochs=1).run.path
     trainer = SpQuantTrainer(*MODEL, bits, state_bits=32, seed=9, weight_quantizer=quantizer, **OPTIONS)
     start_from(run, trainer.network)
-    images = trainer.data.test.images
+    images = torch.from_numpy(trainer.data.test.images)
     there, here = logits(load_network(run), images), logits(trainer.network, images)
     assert float((there.argmax(1) == here.argmax(1)).float().mean()) > 0.8
     assert float(torch.corrcoef(torch.stack([there.flatten(), here.flatten()]))[0, 1]) > 0.9

@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from spquant_snn import ModelError, RunError, SpQuantTrainer
 from spquant_snn.data import Labelled, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
+from spquant_snn.train.tensors import as_tensors
 
 
 class Items(torch.utils.data.Dataset):
@@ -98,7 +100,7 @@ def test_training_does_not_touch_the_test_images_nor_learn_from_those_held_out(m
 
     monkeypatch.setattr(type(trainer.network), "forward", spy)
     test = trainer.data.test
-    black = Labelled(torch.zeros_like(test.images), test.labels)  # would be seen among those looked at
+    black = Labelled(np.zeros_like(test.images), test.labels)  # would be seen among those looked at
     object.__setattr__(trainer.data, "test", black)
     trainer.train(epochs=2)
     rest, held = hold_out(trainer.data.train, 20, 0)
@@ -179,7 +181,7 @@ def test_early_exit_is_measured_on_the_images_held_out_and_the_test_set():
     _, validation = hold_out(trainer.data.train, 20, 0)
     assert (found.held_out, found.test) == (20, 101)
     assert found.after[-1].test.accuracy == trainer.evaluate()
-    assert found.after[-1].held_out.accuracy == measure(trainer.deployed(), validation).accuracy
+    assert found.after[-1].held_out.accuracy == measure(trainer.deployed(), as_tensors(validation)).accuracy
     assert found.at[0].test.steps <= 3
     assert (found.at[1].margin, found.at[1].test) == (0, found.after[0].test)
     with pytest.raises(ModelError, match="no integer form"):
@@ -193,7 +195,7 @@ def test_fine_tuning_ends_with_the_integers_that_were_trained(tmp_path):
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
     best = trainer.run.read_record()["best"]
     _, validation = hold_out(trainer.data.train, 20, 0)
-    assert measure(trainer.deployed(), validation).accuracy == best["val_accuracy"]
+    assert measure(trainer.deployed(), as_tensors(validation)).accuracy == best["val_accuracy"]
     assert same(weights(trainer), weights(SpQuantTrainer.resume("tuned", Net(), DATA, quiet=True)))
 
 

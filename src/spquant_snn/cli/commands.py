@@ -43,6 +43,7 @@ from ..train.config import CUSTOM, load_config
 from ..train.loading import load_network
 from ..train.metrics import measure
 from ..train.run import RunFolder
+from ..train.tensors import as_tensors
 from .sources import (
     check_there,
     config_of,
@@ -73,7 +74,8 @@ def evaluate_source(
     if backend == "torch":
         network = load_network(source).eval()
         test = test_images(source, name, images, data_dir, network.config.timesteps)
-        accuracy = measure(network.freeze() if network.config.integer else network, test, sample=0).accuracy
+        shipped = network.freeze() if network.config.integer else network
+        accuracy = measure(shipped, as_tensors(test), sample=0).accuracy
     else:
         graph = graph_of(source)
         test = test_images(source, name, images, data_dir, graph.timesteps)
@@ -83,8 +85,8 @@ def evaluate_source(
         with _progress(len(test), backend) as advance:
             for start in range(0, len(test), 250):
                 part = slice(start, start + 250)
-                found = program.predict(test.inputs(part).numpy(), threads=threads)
-                correct += int((found == test.labels[part].numpy()).sum())
+                found = program.predict(test.inputs(part), threads=threads)
+                correct += int((found == test.labels[part]).sum())
                 advance(len(found))
         accuracy = 100 * correct / len(test)
     return {
@@ -109,7 +111,7 @@ def export_firmware(
     """Write the integers of a run, or of an .spq file, as C."""
     (name, title), graph = _exported(source, dataset), graph_of(source)
     test = test_images(source, name, _VECTORS, data_dir, graph.timesteps)
-    images = np.ascontiguousarray(test.images[:, 0].numpy() if test.frames else test.images.numpy())
+    images = np.ascontiguousarray(test.images[:, 0] if test.frames else test.images)
     export_c(graph, images, out, title, name, force, small, shape)
 
 
@@ -119,7 +121,7 @@ def export_page(source: Path, out: Path, dataset: str | None, data_dir: Path | N
     _refuse_recordings(name, "a page")
     graph = graph_of(source)
     test = test_images(source, name, 0, data_dir, graph.timesteps)
-    return export_web(graph, test.images.numpy(), test.labels.numpy(), out, title, name, force)
+    return export_web(graph, test.images, test.labels, out, title, name, force)
 
 
 def run_firmware(
@@ -138,8 +140,8 @@ def run_firmware(
         raise ConfigError(f"{folder} does not say what it was trained on: add --dataset")
     _refuse_recordings(name, "run-firmware")
     test = test_images(folder, name, images, data_dir, timesteps=1)  # images are shown as the program says
-    pixels = np.ascontiguousarray(test.images.numpy())
-    outcome = run_on_board(folder, chosen, pixels, test.labels.numpy(), compiler, emulator, count, say_progress)
+    pixels = np.ascontiguousarray(test.images)
+    outcome = run_on_board(folder, chosen, pixels, test.labels, compiler, emulator, count, say_progress)
     return with_prediction(outcome, folder, pixels) if count else outcome
 
 
@@ -154,7 +156,7 @@ def verify_run(run: Path, backend: str, dataset: str | None, images: int, data_d
         return compare_backends(
             lambda x: frozen_trace(network, x),
             NativeProgram(graph).trace if backend == "native" else lambda x: reference_trace(graph, x),
-            test.inputs().numpy(),
+            test.inputs(),
             progress=_by_total(advance),
         )
 
@@ -194,8 +196,8 @@ def _report_on(
         visible(f"{source} on {name}"),
         name,
         graph,
-        test.inputs().numpy(),
-        test.labels.numpy(),
+        test.inputs(),
+        test.labels,
     )
     if config is not None:
         run = RunFolder(source)
@@ -231,7 +233,7 @@ def compare_runs(sources: Sequence[Path], dataset: str | None, images: int, data
     if of_events(known[0]) and len(steps) > 1:
         raise ConfigError(f"recordings of {known[0]} have as many frames as a network has steps: compare runs of one T")
     test = test_images(sources[0], known[0], images, data_dir, max(steps))
-    inputs, labels = test.inputs().numpy(), test.labels.numpy()
+    inputs, labels = test.inputs(), test.labels
     with _progress(len(sources) * len(test), "counting") as advance:
         named = zip(names, found, strict=True)
         runs = [measure_run(name, network, inputs, labels, _by_total(advance)) for name, network in named]

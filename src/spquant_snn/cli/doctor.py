@@ -56,7 +56,7 @@ def _version() -> str:
 def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
     try:
         from ..data import NAMES, find_recordings, load, of_events
-        from ..data.folders import data_folder
+        from ..data.catalog import data_folder
     except ImportError:
         yield "data sets", "unknown without torch", "data", ""
         return

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..train.early_exit import EarlyExit, measure_early_exit
 from ..train.loading import load_network
+from ..train.tensors import as_tensors
 from .sources import data_of, held_out_images, integer_config_of, test_images
 
 
@@ -29,7 +30,7 @@ def evaluate_early_exit(
             "leave out --dataset, or use SpQuantTrainer.early_exit"
         )
     test = test_images(source, name, images, data_dir, config.timesteps)
-    held_out = held_out_images(source, config, data_dir)
-    found = measure_early_exit(load_network(source).eval().freeze(), held_out, test)
+    held_out = as_tensors(held_out_images(source, config, data_dir))
+    found = measure_early_exit(load_network(source).eval().freeze(), held_out, as_tensors(test))
     said = {"accuracy": found.after[-1].test.accuracy, "backend": backend, "dataset": name, "images": len(test)}
     return {**said, "source": str(source)}, found

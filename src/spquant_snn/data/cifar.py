@@ -1,27 +1,34 @@
 """The files of CIFAR-10 (A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009), in both versions.
 
-Six batches of 10,000 images of 3x32x32, planar red, green, blue. The python version is pickled: it is read as data,
-nothing in it is run.
+Six batches of 10,000 images of 3x32x32, planar red, green, blue. The python version is pickled: the unpickler
+finds nothing but records that stand for arrays, so nothing in it is run.
 """
 
 from __future__ import annotations
 
+import io
+import pickle
+import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 
 from ..errors import DataError, FileFormatError
-from ..io.reading import guarded, open_file, read_up_to
+from ..io.reading import Flaw, guarded, open_file, read_up_to
 from .arrays import Labelled
-from .pickles import ENCODE, Call, read_pickle
 
 RECORDS = 10_000
 
 _PIXELS = 3 * 32 * 32
 _MOST_PYTHON = 64 << 20  # bytes; the official batches have 31 MB
-_RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+_MOST_OPCODES, _MOST_TUPLES = 200_000, 1_000  # a batch has about 30,000 and a dozen
+_OPCODES = """PROTO FRAME MARK STOP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 SHORT_BINSTRING BINSTRING
+    SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 BINPUT LONG_BINPUT BINGET LONG_BINGET MEMOIZE GLOBAL STACK_GLOBAL REDUCE
+    BUILD"""  # of plain data and arrays
 
 
 def read_binary(path: Path, records: int = RECORDS) -> Labelled:
@@ -35,8 +42,8 @@ def read_binary(path: Path, records: int = RECORDS) -> Labelled:
     content = _read(path, size)
     if len(content) != size:
         raise FileFormatError(f"{path} does not have the {size} bytes of {records} CIFAR-10 images: fetch it again")
-    rows = torch.frombuffer(content, dtype=torch.uint8).reshape(records, 1 + _PIXELS)
-    return Labelled(rows[:, 1:].reshape(records, 3, 32, 32), rows[:, 0].to(torch.int64))
+    rows = np.frombuffer(content, np.uint8).reshape(records, 1 + _PIXELS)
+    return Labelled(rows[:, 1:].reshape(records, 3, 32, 32), rows[:, 0].astype(np.int64))
 
 
 def read_python(path: Path, records: int = RECORDS) -> Labelled:
@@ -51,9 +58,8 @@ def read_python(path: Path, records: int = RECORDS) -> Labelled:
         raise FileFormatError(
             f"{path} has more than {_MOST_PYTHON} bytes, too many for CIFAR-10: use the official file"
         )
-    with guarded(path, "fetch it again"):
-        batch = read_pickle(content)
-        entries = batch if isinstance(batch, dict) else {}
+    with guarded(path, "fetch it again", wrong="is a damaged pickle"):
+        entries = _entries(content)
         pixels, labels = _pixels(entries.get("data"), records), entries.get("labels")
     if pixels is None:
         raise FileFormatError(f"{path} has no 'data' of {records} x {_PIXELS} unsigned bytes: use the official file")
@@ -61,8 +67,7 @@ def read_python(path: Path, records: int = RECORDS) -> Labelled:
         raise FileFormatError(f"{path} has no list of {records} 'labels': use the official file")
     if not all(type(label) is int and 0 <= label <= 9 for label in labels):
         raise FileFormatError(f"{path} has labels that are not 0 to 9: use the official file")
-    images = torch.frombuffer(pixels, dtype=torch.uint8).reshape(records, 3, 32, 32)
-    return Labelled(images, torch.tensor(labels, dtype=torch.int64))
+    return Labelled(np.frombuffer(pixels, np.uint8).reshape(records, 3, 32, 32), np.array(labels, np.int64))
 
 
 @dataclass(frozen=True)
@@ -92,20 +97,80 @@ def _read(path: Path, most: int) -> bytearray:
         return read_up_to(file, most + 1)
 
 
-def _pixels(data: object, records: int) -> bytearray | None:
+class _Pickled:
+    """What stands for an array or its type: the arguments of its making and its state, for a reader to judge. NumPy
+    itself would make room for whatever these claim."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments, self.state = arguments, None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Array(_Pickled):
+    pass
+
+
+class _ElementType(_Pickled):
+    pass
+
+
+class _Bytes(bytes):
+    """What stands for ``_codecs.encode``, by which Python 3 writes bytes in protocol 2."""
+
+    def __new__(cls, text: str, encoding: str) -> _Bytes:
+        if encoding != "latin1":
+            raise Flaw(f"it holds bytes in the encoding {encoding!r}")
+        return super().__new__(cls, text, encoding)
+
+    def __setstate__(self, state: object) -> None:
+        raise Flaw("it sets a state on bytes")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds what NumPy's arrays name, in these forms, and nothing else."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        found = {
+            "numpy.core.multiarray._reconstruct": _Array,
+            "numpy._core.multiarray._reconstruct": _Array,
+            "numpy.ndarray": _Array,
+            "numpy.dtype": _ElementType,
+            "_codecs.encode": _Bytes,
+        }.get(f"{module}.{name}")
+        if found is None:
+            raise Flaw(f"it names {module}.{name}, which no array needs")
+        return found
+
+
+def _entries(content: bytes | bytearray) -> dict[object, object]:
+    """The pickled dict, keys of bytes as text; empty where the pickle is of something else."""
+    _check_opcodes(content)
+    batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    pairs = batch.items() if isinstance(batch, dict) else ()
+    return {key.decode("latin-1") if isinstance(key, bytes) else key: value for key, value in pairs}
+
+
+def _check_opcodes(content: bytes | bytearray) -> None:
+    """Refuse a pickle for which the unpickler would make room that its bytes do not fill, or nest without end."""
+    known, tuples = frozenset(_OPCODES.split()), 0
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        tuples += opcode.name.startswith("TUPLE")
+        if opcode.name not in known:
+            raise Flaw(f"plain data have no opcode {opcode.name}")
+        if number >= _MOST_OPCODES or tuples > _MOST_TUPLES:
+            raise Flaw("it has more parts than a batch of images")
+        if opcode.name == "LONG_BINPUT" and isinstance(argument, int) and argument >= _MOST_OPCODES:
+            raise Flaw(f"it keeps a part at the place {argument}")
+
+
+def _pixels(data: object, records: int) -> bytes | None:
     """The bytes of a pickled C-ordered uint8 array [records, 3072], or None where ``data`` is anything else."""
-    if not isinstance(data, Call) or data.function not in _RECONSTRUCT:
+    if not isinstance(data, _Array) or not isinstance(data.state, tuple) or len(data.state) != 5:
         return None
-    if not isinstance(data.state, tuple) or len(data.state) != 5:
-        return None
-    _, shape, dtype, fortran, raw = data.state
-    unsigned = (
-        isinstance(dtype, Call) and dtype.function == "numpy dtype" and dtype.arguments[:1] in (("u1",), (b"u1",))
-    )
+    _, shape, kind, fortran, raw = data.state
+    unsigned = isinstance(kind, _ElementType) and kind.arguments[:1] in (("u1",), (b"u1",))
     if shape != (records, _PIXELS) or not unsigned or fortran is not False:
         return None
-    if isinstance(raw, Call) and raw.function == ENCODE and raw.arguments[1:] == ("latin1",):
-        raw = raw.arguments[0]
-    if isinstance(raw, str):
-        raw = raw.encode("latin-1", errors="ignore")
-    return bytearray(raw) if isinstance(raw, bytes) and len(raw) == records * _PIXELS else None
+    return raw if isinstance(raw, bytes) and len(raw) == records * _PIXELS else None

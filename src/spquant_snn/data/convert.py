@@ -2,18 +2,19 @@
 sequences in memory.
 
 Datasets are recognised by what they do (``len`` and indexing), torchvision's included; PIL images by ``numpy.asarray``.
+Tensors are those of torch, where the user has imported it; uint8 tensors are not copied.
 """
 
 from __future__ import annotations
 
 import operator
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from ..dtypes import Array, Int64, UInt8
 from ..errors import DataError
 from .arrays import Labelled, Splits
 from .catalog import load
@@ -75,7 +76,7 @@ def _labelled(member: object, what: str) -> Labelled:
     if isinstance(member, Labelled):
         return member
     if isinstance(member, (tuple, list)) and len(member) == 2 and _is_array(member[0]):
-        return Labelled(_stack(member[0], what), _labels(member[1], what))
+        return Labelled(_pixels(member[0], 4, f"{what} images"), _labels(member[1], what))
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
         return _from_items(member, what)
     raise DataError(
@@ -85,7 +86,7 @@ def _labelled(member: object, what: str) -> Labelled:
 
 
 def _from_items(items: Any, what: str) -> Labelled:
-    images: list[Tensor] = []
+    images: list[UInt8] = []
     labels: list[int] = []
     for index in range(len(items)):
         where = f"{what} item {index}"
@@ -109,44 +110,62 @@ def _from_items(items: Any, what: str) -> Labelled:
             raise DataError(f"{where} has the label {labels[-1]}: number the classes from 0")
     if not images:
         raise DataError(f"the {what} data are empty: give at least one image")
-    return Labelled(torch.stack(images), torch.tensor(labels))
+    return Labelled(np.stack(images), np.array(labels, np.int64))
 
 
-def _image(image: object, where: str) -> Tensor:
+def _image(image: object, where: str) -> UInt8:
     """One image as uint8 [C, H, W], or a sequence [T, C, H, W]."""
     if getattr(image, "mode", None) in ("P", "1"):
         raise DataError(f'{where} is a palette or bit image: call convert("RGB") or convert("L") on it first')
-    return _bytes(_channels_first(_as_tensor(image, where), image, 3, where), where, 4)
+    return _pixels(image, 3, where)
 
 
-def _stack(images: object, what: str) -> Tensor:
-    """Images as uint8 [N, C, H, W], or sequences [N, T, C, H, W]."""
-    where = f"{what} images"
-    return _bytes(_channels_first(_as_tensor(images, where), images, 4, where), where, 5)
+def _pixels(given: object, axes: int, where: str) -> UInt8:
+    """Images of so many axes, or sequences of one more, as uint8 with channels in front of rows; not the memory of an
+    array, in which its owner may go on to write."""
+    values = _as_array(given, where)
+    pixels = _bytes(_channels_first(values, given, axes, where), where, axes + 1)
+    shared = not _is_tensor(given) and np.may_share_memory(pixels, values)
+    return pixels.copy() if shared else pixels
 
 
-def _as_tensor(value: object, where: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach()
+def _as_array(value: object, where: str) -> Array:
+    """Numbers as an array, in the memory of the tensor or array that is given where it can be."""
     try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{where} cannot be made an array ({error}): bring them to one shape") from error
+        array = _of_tensor(value) if _is_tensor(value) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{where} cannot be made an array ({reason}): bring them to one shape") from error
     if array.dtype.kind not in "uifb" or array.dtype.itemsize > 8:
         raise DataError(f"{where} are of {_kind(value)}, dtype {array.dtype}: give uint8, or float from 0 to 1")
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    return array
 
 
-def _channels_first(values: Tensor, given: object, axes: int, where: str) -> Tensor:
+def _is_tensor(value: object) -> bool:
+    """Whether it is one of torch, which is asked only where the user has imported it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _of_tensor(tensor: Any) -> Array:
+    held = tensor.detach().cpu()
+    try:
+        array: Array = held.numpy()
+    except (TypeError, RuntimeError):  # of bfloat16, which NumPy does not know, as of some others
+        array = held.float().numpy()
+    return array
+
+
+def _channels_first(values: Array, given: object, axes: int, where: str) -> Array:
     """``axes`` axes: the missing channel axis is added, the channels of an array are brought to the front."""
     if values.ndim == axes - 1:
-        return values.unsqueeze(-3)
+        return np.expand_dims(values, -3)
     if values.ndim == axes + 1:
         return values  # a sequence
     if values.ndim != axes:
         form = "[N, C, H, W]" if axes == 4 else "[C, H, W]"
         raise DataError(f"{where} must be {form} or without C, not {list(values.shape)}: reshape them")
-    if isinstance(given, Tensor):
+    if _is_tensor(given):
         return values
     first, last = values.shape[-3] <= _MOST_CHANNELS, values.shape[-1] <= _MOST_CHANNELS
     if first == last:
@@ -154,36 +173,36 @@ def _channels_first(values: Tensor, given: object, axes: int, where: str) -> Ten
             f"{where} are {list(values.shape)}, where the channels could stand first or last: "
             "give a torch tensor with the channels first"
         )
-    return values.movedim(-1, -3) if last else values
+    return np.moveaxis(values, -1, -3) if last else values
 
 
-def _bytes(values: Tensor, where: str, sequence: int) -> Tensor:
+def _bytes(values: Array, where: str, sequence: int) -> UInt8:
     """As uint8; ``sequence`` is the number of axes of sequences, whose counts are not scaled."""
-    if values.dtype == torch.uint8:
-        return values.cpu().contiguous()
-    dtype = str(values.dtype).removeprefix("torch.")
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    dtype = values.dtype.name
     if values.ndim == sequence:
         raise DataError(
             f"{where} are sequences of {dtype}: give counts or pixels as uint8, 0 to 255, [T, C, H, W] each"
         )
-    if not values.is_floating_point():
+    if values.dtype.kind != "f":
         raise DataError(f"{where} are {dtype}: give uint8 from 0 to 255, or float from 0 to 1")
-    if values.numel() and not (values.min() >= 0 and values.max() <= 1):
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
         low, high = float(values.min()), float(values.max())
         raise DataError(
             f"{where} are {dtype} from {low:g} to {high:g}: give float from 0 to 1 without normalisation, or uint8"
         )
-    wide = values if values.dtype == torch.float64 else values.float()
-    return (wide * 255).round().to(torch.uint8).cpu().contiguous()
+    scaled = np.multiply(values, 255, dtype=np.float64 if values.dtype.itemsize == 8 else np.float32)
+    return np.ascontiguousarray(np.rint(scaled, out=scaled).astype(np.uint8))
 
 
-def _labels(labels: object, what: str) -> Tensor:
+def _labels(labels: object, what: str) -> Int64:
     where = f"{what} labels"
-    values = labels.detach() if isinstance(labels, Tensor) else _as_tensor(labels, where)
-    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool or values.ndim != 1:
-        dtype = str(values.dtype).removeprefix("torch.")
-        raise DataError(f"{where} are {dtype} {list(values.shape)}: give one class index per image, whole numbers [N]")
-    return values.to(torch.int64).cpu()
+    values = _as_array(labels, where)
+    if values.dtype.kind not in "ui" or values.ndim != 1:
+        found = f"{values.dtype.name} {list(values.shape)}"
+        raise DataError(f"{where} are {found}: give one class index per image, whole numbers [N]")
+    return np.ascontiguousarray(values, np.int64)
 
 
 def _is_array(value: object) -> bool:

@@ -5,10 +5,10 @@ Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UC
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 from ..errors import MissingDependencyError
-from .arrays import Labelled, Splits
+from .arrays import Labelled, Splits, permutation
 
 _TEST = 360
 
@@ -28,13 +28,12 @@ def load_digits() -> Splits:
             "the digits come with scikit-learn, which is not installed: pip install scikit-learn"
         ) from error
     values, classes = datasets.load_digits(return_X_y=True)
-    levels = torch.from_numpy(values).to(torch.int64)
-    images = (levels * 255 // 16).to(torch.uint8).reshape(-1, 1, 8, 8)
-    labels = torch.from_numpy(classes).to(torch.int64)
+    images = (values.astype(np.int64) * 255 // 16).astype(np.uint8).reshape(-1, 1, 8, 8)
+    labels = classes.astype(np.int64)
 
     count = len(labels)
-    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    by_class = shuffled[labels[shuffled].argsort(stable=True)]
-    test = torch.zeros(count, dtype=torch.bool)
-    test[by_class[torch.arange(_TEST) * count // _TEST]] = True  # evenly spaced, hence every class by its share
+    shuffled = permutation(count, seed=0)
+    by_class = shuffled[labels[shuffled].argsort(kind="stable")]
+    test = np.zeros(count, np.bool_)
+    test[by_class[np.arange(_TEST) * count // _TEST]] = True  # evenly spaced, hence every class by its share
     return Splits("digits", Labelled(images[~test], labels[~test]), Labelled(images[test], labels[test]), classes=10)

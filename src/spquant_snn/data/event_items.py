@@ -10,7 +10,6 @@ import operator
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import DataError
@@ -78,7 +77,7 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
             if progress and len(labels) < len(member):
                 left = len(member) - len(labels)
                 console.print(f"{left:,} of {len(member):,} {what} items hold no events, left out")
-            parts.append(Labelled(torch.from_numpy(frames[: len(labels)]), torch.tensor(labels, dtype=torch.int64)))
+            parts.append(Labelled(frames[: len(labels)], np.array(labels, np.int64)))
     return parts[0], parts[1]
 
 

@@ -11,9 +11,9 @@ import math
 import struct
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from ..dtypes import UInt8
 from ..errors import DataError, FileFormatError
 from ..io.reading import Readable, guarded, open_file, read_up_to
 
@@ -21,7 +21,7 @@ _UNSIGNED_BYTE = 8
 _DEFLATE_RATIO = 1032  # zlib cannot pack tighter than this
 
 
-def read_idx(path: Path, item: tuple[int, ...]) -> Tensor:
+def read_idx(path: Path, item: tuple[int, ...]) -> UInt8:
     """Read an idx file of unsigned bytes, gzipped or not (its first bytes tell, not its name).
 
     Args:
@@ -44,7 +44,7 @@ def read_idx(path: Path, item: tuple[int, ...]) -> Tensor:
             return _parse(path, unpacked, item, None, most=size * _DEFLATE_RATIO)
 
 
-def _parse(path: Path, stream: Readable, item: tuple[int, ...], size: int | None, most: int | None = None) -> Tensor:
+def _parse(path: Path, stream: Readable, item: tuple[int, ...], size: int | None, most: int | None = None) -> UInt8:
     axes = 1 + len(item)
     header = stream.read(4 + 4 * axes)
     if len(header) < 4 or header[:2] != b"\0\0":
@@ -68,6 +68,4 @@ def _parse(path: Path, stream: Readable, item: tuple[int, ...], size: int | None
     if len(content) < need or stream.read(1):
         more = "fewer" if len(content) < need else "more"
         raise FileFormatError(f"{path} holds {more} than the {need} bytes that its header says: fetch it again")
-    if not need:
-        return torch.empty(count, *item, dtype=torch.uint8)
-    return torch.frombuffer(content, dtype=torch.uint8).reshape(count, *item)
+    return np.frombuffer(content, np.uint8).reshape(count, *item)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..dtypes import UInt8
@@ -205,8 +204,8 @@ def _map(folder: Path, key: dict[str, Any]) -> Labelled:
         size = about.integer("bytes", 1, 1 << 53)
         if (folder / _COUNTS).stat().st_size != size:
             raise Flaw(f"{_COUNTS} does not have {size} bytes")
-        counts: UInt8 = map_npy(folder / _COUNTS, "c")  # read only: torch would warn
-        classes = torch.tensor([label for n, label in enumerate(labels) if n not in empty], dtype=torch.int64)
+        counts: UInt8 = map_npy(folder / _COUNTS, "c")  # what a user writes into them stays in memory
+        classes = np.array([label for n, label in enumerate(labels) if n not in empty], np.int64)
         if counts.dtype != np.uint8 or counts.ndim != 5 or len(counts) != len(classes):
             raise Flaw(f"{_COUNTS} is {counts.dtype} {list(counts.shape)}")
-    return Labelled(torch.from_numpy(counts), classes)
+    return Labelled(counts, classes)

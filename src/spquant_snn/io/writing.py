@@ -26,6 +26,12 @@ def folder_named(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     return Path(path)
 
 
+def cache_folder() -> Path:
+    """``spquant_snn`` in the user's cache: below $XDG_CACHE_HOME, if that is an absolute path, or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache") / "spquant_snn"
+
+
 def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: bool = True) -> None:
     """Write ``data`` as the whole content of a file: text as UTF-8, in which surrogates, as names of files may hold
     them, are escaped.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from ..data import Labelled
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .checkpoint import NONE, Best, Progress, load_weights, save_checkpoint, save_weights
@@ -14,6 +13,7 @@ from .config import TrainConfig
 from .distributed import World
 from .metrics import Metrics, measure
 from .run import RunFolder
+from .tensors import LabelledTensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class BestCheckpoint:
     network: SpikingNetwork
     optimizer: torch.optim.Optimizer
     config: TrainConfig
-    validation: Labelled
+    validation: LabelledTensors
     sparse: SparseTraining | None
     world: World
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from ..data import Labelled
 from ..errors import ConfigError
 from .distributed import ALONE, World
 
@@ -23,14 +22,6 @@ def multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
-
-
-def placed(data: Labelled, device: torch.device) -> Labelled:
-    """The images in the memory of a GPU that trains on them, if they take no more than a quarter of what is free there;
-    else where they are."""
-    if device.type != "cuda" or data.images.is_cuda or data.images.nbytes > torch.cuda.mem_get_info(device)[0] // 4:
-        return data
-    return Labelled(data.images.to(device), data.labels.to(device))
 
 
 def usable_device(device: str | torch.device | None, world: World = ALONE) -> torch.device:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..data import Labelled
 from ..errors import ConfigError, ModelError
 from ..quant.freeze import fold_readout
 from ..quant.network import SpikingNetwork
+from .tensors import LabelledTensors
 
 GIVEN_UP = (0.0, 0.5, 2.0)
 
@@ -95,7 +95,7 @@ class EarlyExit:
 
 
 def measure_early_exit(
-    network: SpikingNetwork, held_out: Labelled, test: Labelled, given_up: Sequence[float] = GIVEN_UP
+    network: SpikingNetwork, held_out: LabelledTensors, test: LabelledTensors, given_up: Sequence[float] = GIVEN_UP
 ) -> EarlyExit:
     """Stop a network early, on images that it was not trained on.
 
@@ -125,7 +125,7 @@ def measure_early_exit(
 
 
 @torch.no_grad()
-def follow(network: SpikingNetwork, data: Labelled, batch_size: int = 500) -> ExitCurve:
+def follow(network: SpikingNetwork, data: LabelledTensors, batch_size: int = 500) -> ExitCurve:
     """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
 
     Raises:

@@ -13,22 +13,23 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..data import Augment, Labelled, as_inputs
 from ..quant.network import SpikingNetwork
 from ..quant.weight import WeightQuantizer
 from ..sparsity.block_skipping import skipping_stages
 from ..sparsity.gates import channel_gates
 from ..sparsity.skip_threshold import PREDICTOR_RATE
 from ..sparsity.training import GATE_RATE, SparseTraining
+from .augment import Augment
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
-from .device import PeakMemory, per_image, placed
+from .device import PeakMemory, per_image
 from .distributed import ALONE, World
 from .epoch_meter import EpochMeter, diverged
 from .metrics import Metrics, measure
 from .norm_statistics import measure_norm_statistics
 from .step import Step
+from .tensors import LabelledTensors, as_inputs
 
 _SETTLED_ON = 512  # images or frames, at most, by which what is learned for sparsity is settled
 
@@ -38,8 +39,8 @@ Report = Callable[[Progress, float, float, Metrics], Progress]
 def fit(
     network: SpikingNetwork,
     optimizer: torch.optim.Optimizer,
-    train: Labelled,
-    validation: Labelled,
+    train: LabelledTensors,
+    validation: LabelledTensors,
     augmentation: Augment,
     config: TrainConfig,
     progress: Progress,
@@ -62,7 +63,7 @@ def fit(
         DivergedError: the loss is no longer a finite number.
     """
     device = next(network.parameters()).device
-    train, validation = placed(train, device), placed(validation, device)
+    train, validation = train.on(device), validation.on(device)
     steps = math.ceil(len(train) / config.batch_size)
     network.recompute = config.checkpoint_time
     settled_on = train.inputs(slice(_SETTLED_ON // (train.frames or 1) or 1)).to(device)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data import Labelled
 from ..quant.network import SpikingNetwork
 from .distributed import ALONE, World
+from .tensors import LabelledTensors
 
 Tally = dict[str, list[Tensor]]
 _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
@@ -55,7 +55,7 @@ class Metrics:
 
 @torch.no_grad()
 def measure(
-    network: SpikingNetwork, data: Labelled, batch_size: int = 500, sample: int = 1000, world: World = ALONE
+    network: SpikingNetwork, data: LabelledTensors, batch_size: int = 500, sample: int = 1000, world: World = ALONE
 ) -> Metrics:
     """Evaluate a network in the form that it is in.
 

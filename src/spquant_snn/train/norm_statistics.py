@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import torch
 
-from ..data import Augment, Labelled, as_inputs
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Norm
+from .augment import Augment
 from .config import TrainConfig
 from .distributed import World
+from .tensors import LabelledTensors, as_inputs
 
 _BATCHES = 20
 
@@ -22,7 +23,7 @@ _BATCHES = 20
 @torch.no_grad()
 def measure_norm_statistics(
     network: SpikingNetwork,
-    train: Labelled,
+    train: LabelledTensors,
     augmentation: Augment,
     config: TrainConfig,
     draw: torch.Generator,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spquant_snn.data import Augmentation
 from spquant_snn.errors import ConfigError, DataError
+from spquant_snn.train.augment import Augmentation
 
 
 def sequences(count=6, steps=5):

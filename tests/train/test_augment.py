@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spquant_snn.data import NAMES, Augmentation, default_augmentation
+from spquant_snn.data import NAMES
 from spquant_snn.errors import ConfigError, DataError
+from spquant_snn.train.augment import Augmentation, default_augmentation
 
 
 def generator(seed=0):
@@ -235,3 +236,10 @@ def test_every_named_set_has_a_default_that_fits_it_and_no_other_has():
         assert default_augmentation(name)(images, generator()).shape == images.shape
     assert default_augmentation("custom") == Augmentation()
     assert default_augmentation("mnist") == Augmentation(rotate=12.0, scale=0.12, shear=0.12, translate=2.0)
+
+
+def test_recordings_are_not_mirrored():
+    assert not default_augmentation("nmnist").flip
+    assert not default_augmentation("dvs-gesture:32").flip
+    assert not default_augmentation("gestures").flip
+    assert default_augmentation("gestures:32") == default_augmentation("gestures")
