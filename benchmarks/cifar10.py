@@ -115,7 +115,7 @@ def check(args: argparse.Namespace, row: str) -> None:
 
 def compare_files(args: argparse.Namespace) -> None:
     """The files that ship, by the reference and by C."""
-    images = load("cifar10", args.data_dir).test.images[: args.images].numpy()
+    images = load("cifar10", args.data_dir).test.images[: args.images]
     for path in sorted((Path(__file__).parents[1] / "examples/cifar10").glob("*.spq")):
         graph = load_graph(path)
         verdict = compare(partial(reference_trace, graph), NativeProgram(graph).trace, images)

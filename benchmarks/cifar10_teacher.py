@@ -17,8 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spquant_snn.data import Labelled, default_augmentation, hold_out, load
+from spquant_snn.data import Labelled, hold_out, load
 from spquant_snn.io.writing import replace_file
+from spquant_snn.train.augment import default_augmentation
+from spquant_snn.train.tensors import LabelledTensors, as_tensors
 
 SEEN = 5000  # training images held out, the same as the spiking networks hold out
 
@@ -65,7 +67,7 @@ def _block(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:
 def train(data: Labelled, device: str, epochs: int, seed: int, batch: int = 512) -> Teacher:
     """Nesterov's gradient descent along one cycle of the learning rate, with the augmentation that students see."""
     torch.manual_seed(seed)
-    rest, held_out = hold_out(data, SEEN, seed)
+    rest, held_out = map(as_tensors, hold_out(data, SEEN, seed))
     images, labels = rest.images.to(device), rest.labels.to(device)
     network = Teacher().to(device, memory_format=torch.channels_last)
     steps = -(-len(images) // batch)
@@ -95,7 +97,7 @@ def train(data: Labelled, device: str, epochs: int, seed: int, batch: int = 512)
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, data: Labelled) -> float:
+def accuracy(network: nn.Module, data: LabelledTensors) -> float:
     """In percent."""
     network.eval()
     device = next(network.parameters()).device

@@ -48,11 +48,11 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     data = load("mnist", args.data_dir)
-    images = data.test.images[: args.images].numpy()
+    images = data.test.images[: args.images]
     combinations = list(itertools.product(args.bits, args.reset, args.leak, args.timesteps))
     equal, spikes = 0, 0
     for bits, reset, leak, timesteps in combinations:
-        network = settled(bits, reset, leak, timesteps, data.train.images[:3840])
+        network = settled(bits, reset, leak, timesteps, torch.from_numpy(data.train.images[:3840]))
         graph = lower(network)
         integers = NativeProgram(graph).trace if args.backend == "native" else partial(reference_trace, graph)
         verdict = compare_backends(partial(frozen_trace, network), integers, images)

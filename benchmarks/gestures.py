@@ -77,9 +77,9 @@ def alter(data: Labelled, arm: str, seed: int) -> Labelled:
         return data
     if arm == "shuffle":
         draws = torch.rand(data.images.shape[:2], generator=torch.Generator().manual_seed(seed))
-        return replace(data, images=data.images[torch.arange(len(data))[:, None], draws.argsort(1)])
-    sums = data.images.sum(1, keepdim=True).clamp(0, 255).to(torch.uint8)
-    return replace(data, images=sums.expand_as(data.images).contiguous())
+        return replace(data, images=data.images[np.arange(len(data))[:, None], draws.argsort(1).numpy()])
+    sums = np.minimum(data.images.sum(1, keepdims=True), 255).astype(np.uint8)
+    return replace(data, images=np.repeat(sums, data.images.shape[1], axis=1))
 
 
 def draw_sheet(subject: int, trial: int, steps: int) -> bytes:

@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--verify", type=int, default=0, help="on so many images")
     args = parser.parse_args()
-    test = load(args.dataset, args.data_dir).test.images.numpy()
+    test = load(args.dataset, args.data_dir).test.images
     graphs = [load_graph(path / "model.spq" if path.is_dir() else path) for path in args.networks]
     for path, graph in zip(args.networks, graphs, strict=True):
         if args.verify:

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import torch
 
-from spquant_snn.data import Labelled, default_augmentation
+from spquant_snn.train.augment import default_augmentation
 from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
@@ -27,6 +27,7 @@ from spquant_snn.train.distributed import join
 from spquant_snn.train.loading import build_network
 from spquant_snn.train.loop import fit, make_optimizer
 from spquant_snn.train.metrics import Metrics
+from spquant_snn.train.tensors import LabelledTensors
 
 BATCH, WARM = 256, 3
 
@@ -52,10 +53,10 @@ def train(args: argparse.Namespace) -> None:
     world, count = join(), BATCH * (args.steps + WARM)
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=draw)
-    data = Labelled(images, torch.randint(10, (count,), generator=draw))
+    data = LabelledTensors(images, torch.randint(10, (count,), generator=draw))
     config = TrainConfig(model=args.model, epochs=1, batch_size=BATCH, precision=args.precision, validation=1)
     network, clock = build_network(config, (1, 28, 28), 10), Clock()
-    few = Labelled(data.images[:1], data.labels[:1])
+    few = LabelledTensors(data.images[:1], data.labels[:1])
     more = (default_augmentation("mnist"), config, Progress(), clock, keep, None, None, world)
     fit(network, make_optimizer(network, config), data, few, *more)
     wall, work = zip(*clock.times[WARM - 1 :], strict=True)

@@ -47,7 +47,7 @@ def measure_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, dat
         check_there(lenet)
         graph = graph_of(lenet)
         test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
-        subject = graph, np.ascontiguousarray(test.images.numpy())
+        subject = graph, np.ascontiguousarray(test.images)
     return measure(subject, rates, rounds, say_progress)
 
 

@@ -32,6 +32,7 @@ from spquant_snn.nn.recurrence import Levels
 from spquant_snn.quant.shortcut import TrainableShortcut
 from spquant_snn.quant.stage import Norm
 from spquant_snn.quant.synapse import Synapse
+from spquant_snn.train.tensors import as_tensors
 
 ARMS = ("accumulator", "rescaled", "added", "none")
 _WIDTHS = (64, 128, 256, 512)
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     data = load(args.dataset, timesteps=args.timesteps)
+    train, test = as_tensors(data.train), as_tensors(data.test)
     config = QuantConfig(args.bits, args.bits, args.timesteps)
     table = Table(title=f"ResNet-11 x {args.width:g}, {args.dataset}, {args.bits:g} bits, {args.epochs} epochs")
     for head in ("shortcut", "seed", "test accuracy, %", "largest value passed on", "s an epoch"):
@@ -59,9 +61,9 @@ def main() -> None:
             torch.manual_seed(seed)
             network = Network(arm, config, args.width, classes=11)
             began = time.monotonic()
-            fit(network, data.train.inputs(), data.train.labels, args.epochs, seed)
+            fit(network, train.inputs(), train.labels, args.epochs, seed)
             seconds = (time.monotonic() - began) / args.epochs
-            found = accuracy(network, data.test.inputs(), data.test.labels)
+            found = accuracy(network, test.inputs(), test.labels)
             table.add_row(arm, str(seed), f"{found:.2f}", f"{network.largest:g}", f"{seconds:.0f}")
             print(f"{arm}, seed {seed}: {found:.2f} %", flush=True)
     Console().print(table)

@@ -21,8 +21,8 @@ import numpy as np
 import spquant_snn
 from spquant_snn import Program, Stream
 from spquant_snn.data import find_recordings, load, of_events
+from spquant_snn.data.catalog import data_folder
 from spquant_snn.data.events import Events
-from spquant_snn.data.folders import data_folder
 
 _SEQUENCES = {"native": 500, "reference": 50}  # latency is of the last 1,000 pushes
 
@@ -38,7 +38,7 @@ def main() -> None:
     for name, program in (("native", native), ("reference", Program(native.graph))):
         count = _SEQUENCES[name]
         test = load(args.dataset, args.data_dir, timesteps=program.timesteps).test
-        expected = native.predict(test.inputs(slice(count)).numpy())
+        expected = native.predict(test.inputs(slice(count)))
         net, sequences = streamed(program, args.dataset, args.data_dir, test)
         found = np.array([told(net, sequence) for sequence in islice(sequences, count)])
         print(f"{name:9} {net.latency}; {(found == expected).sum()} of {len(expected)} answers as the batch's")
@@ -47,7 +47,7 @@ def main() -> None:
 def streamed(program: Program, dataset: str, data_dir: Path | None, test: Any) -> tuple[Stream, Iterator[list[Any]]]:
     """A stream, and what is pushed into it for each item of the test set."""
     if not of_events(dataset):
-        return program.stream(), ([image] * program.timesteps for image in test.images.numpy())
+        return program.stream(), ([image] * program.timesteps for image in test.images)
     recordings = find_recordings(dataset, data_folder(data_dir))[1]
     there = (events for events in recordings.read() if events is not None)
     return program.stream(recordings.sensor), (parts(events, program.timesteps) for events in there)

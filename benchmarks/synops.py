@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     graph = load_graph(args.run / "model.spq")
-    images = np.ascontiguousarray(load(args.dataset, args.data_dir).test.images[: args.images].numpy())
+    images = load(args.dataset, args.data_dir).test.images[: args.images]
     equal = True
     print(f"{'layer':12}{'dense':>16}{'NeuroBench':>16}{'effective':>16}{'NeuroBench':>16}  kind")
     for ours, (dense, effective, spiking) in zip(count(graph, images).layers, neurobench(graph, images), strict=True):

@@ -61,8 +61,8 @@ def main() -> int:
     print(f"folder: {sum(path.stat().st_size for path in options.site.iterdir()):,} bytes")
     graph, name = load_graph(options.network), json.loads((options.site / "web.json").read_text("utf-8"))["dataset"]
     test = load(name).test
-    images = np.ascontiguousarray(test.images.numpy()[: options.images or None])
-    labels = test.labels.numpy()[: len(images)]
+    images = test.images[: options.images or None]
+    labels = test.labels[: len(images)]
     with Chromium() as browser:
         address = (options.site / "index.html").resolve().as_uri()
         page = browser.open(address, width=options.width, height=options.height, dark=options.dark)

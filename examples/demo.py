@@ -43,7 +43,7 @@ def main() -> int:
             verdict = verify(network, load_graph(folder / "model.spq"), images)
             answer = "yes" if verdict.equal else "NO"
         sizes = f"{network.weight_bytes:,.0f} B", f"{network.state_bytes:,.0f} B"
-        table.add_row(name, f"{accuracy:.2f} %", *sizes, spike_rates(network, images), answer)
+        table.add_row(name, f"{accuracy:.2f} %", *sizes, spike_rates(network, torch.from_numpy(images)), answer)
     console = Console()
     console.print(table)
     console.print(str(verdict))

@@ -41,7 +41,7 @@ def main() -> None:
     if trainer.config.quant.integer:
         program = load(trainer.run.integers)  # its integers alone
         test = trainer.data.test
-        correct = (program.predict(test.images.numpy()) == test.labels.numpy()).mean()
+        correct = (program.predict(test.images) == test.labels).mean()
         size = trainer.run.integers.stat().st_size
         print(f"{trainer.run.integers}: {size:,} bytes, {100 * correct:.2f}% by these integers")
 

@@ -47,7 +47,7 @@ def main() -> None:
     if trainer.config.quant.integer:
         program = load(trainer.run.integers)  # its integers alone
         test = trainer.data.test
-        correct = (program.predict(test.inputs().numpy()) == test.labels.numpy()).mean()  # [T, N, 2, H, W]
+        correct = (program.predict(test.inputs()) == test.labels).mean()  # [T, N, 2, H, W]
         size = trainer.run.integers.stat().st_size
         print(f"{trainer.run.integers}: {size:,} bytes, {100 * correct:.2f}% by these integers")
 

@@ -52,7 +52,7 @@ def test_the_promise(model, dataset, epochs, least, capsys):
     assert sorted(os.listdir(trainer.run.path)) == files
     program = spquant_snn.load(trainer.run.integers)
     test = trainer.data.test
-    correct = (program.predict(test.images) == test.labels.numpy()).mean()
+    correct = (program.predict(test.images) == test.labels).mean()
     assert 100 * correct == pytest.approx(accuracy)
 
 
