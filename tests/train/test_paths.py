@@ -19,7 +19,7 @@ from spquant_snn.train.loop import make_optimizer
 @pytest.fixture(scope="module")
 def digits():
     data = load("digits", None).train
-    return data.images[:640], data.labels[:640].long()
+    return torch.from_numpy(data.images[:640]), torch.from_numpy(data.labels[:640])
 
 
 def losses(network, digits, steps=20, low=False):
