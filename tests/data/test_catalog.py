@@ -4,12 +4,15 @@ import gzip
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from spquant_snn.data import NAMES, load
 from spquant_snn.data.catalog import CIFAR10, FASHION_MNIST, MNIST, data_folder, load_cifar10, load_idx
@@ -236,3 +239,31 @@ def test_the_real_mnist_has_its_published_counts():
     assert (len(splits.train), len(splits.test)) == (60_000, 10_000)
     assert np.bincount(splits.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert splits.train.labels[:10].tolist() == list(MNIST.opening)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from spquant_snn.data import as_splits, hold_out, load
+data = load("mnist", Path(sys.argv[1]), download=False)
+rest, held = hold_out(data.train, 2, 0)
+again = as_splits(((rest.images / 255, rest.labels), list(zip(held.images[:, 0], held.labels))))
+print(again.shape, len(again.train), (again.train.images == rest.images).all(), again.test.inputs().shape)
+"""
+
+
+def test_data_are_loaded_and_converted_without_torch(tmp_path, mnist_files):
+    write(tmp_path, mnist_files)
+    call = [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)]
+    ended = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert ended.stdout == "(1, 28, 28) 10 True (2, 1, 28, 28)\n", ended.stderr
+
+
+def test_a_split_of_digits_is_that_of_every_run_before():
+    datasets = pytest.importorskip("sklearn.datasets")
+    labels = torch.from_numpy(datasets.load_digits().target).long()
+    shuffled = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    chosen = by_class[torch.arange(360) * 1797 // 360].sort().values
+    assert load("digits").test.labels.tolist() == labels[chosen].tolist()

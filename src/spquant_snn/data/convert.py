@@ -144,7 +144,7 @@ def _as_array(value: object, where: str) -> Array:
 def _is_tensor(value: object) -> bool:
     """Whether it is one of torch, which is asked only where the user has imported it."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+    return isinstance(value, getattr(torch, "Tensor", ()))
 
 
 def _of_tensor(tensor: Any) -> Array:
