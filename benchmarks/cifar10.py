@@ -24,7 +24,8 @@ import torch
 
 from benchmarks import cifar10_teacher
 from spquant_snn import SpQuantTrainer
-from spquant_snn.cli.commands import verify_run
+from spquant_snn.cli.test_set import TestSet
+from spquant_snn.cli.verify import verify_run
 from spquant_snn.data import load
 from spquant_snn.integer.compare import compare_backends as compare
 from spquant_snn.integer.compare import reference_trace
@@ -108,7 +109,7 @@ def check(args: argparse.Namespace, row: str) -> None:
     record = json.loads((out / "run.json").read_text()) if (out / "run.json").exists() else {}
     if row == TWIN or "test_accuracy" not in record or "verified" in record:
         return
-    verdict = verify_run(out, "native", None, 0, args.data_dir)
+    verdict = verify_run(out, TestSet(data_dir=args.data_dir), "native")
     print(f"{row}: {verdict}", flush=True)
     RunFolder(out).note(verified=str(verdict))
 

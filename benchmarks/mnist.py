@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.cli.commands import verify_run
+from spquant_snn.cli.test_set import TestSet
+from spquant_snn.cli.verify import verify_run
 from spquant_snn.train.loading import load_network
 
 ROWS: dict[str, dict[str, float]] = {
@@ -51,7 +52,7 @@ def run(parent: Path, row: str, seed: int, epochs: int, data_dir: Path | None) -
     trainer.train()
     minutes = (time.monotonic() - began) / 60
     print(f"{row}, seed {seed}: Test Accuracy: {trainer.evaluate():.2f}%, {minutes:.1f} minutes", flush=True)
-    verdict = None if row == "fp32" else verify_run(out, "reference", None, 0, data_dir)
+    verdict = None if row == "fp32" else verify_run(out, TestSet(data_dir=data_dir), "reference")
     assert trainer.run is not None
     trainer.run.note(minutes=minutes, verified=str(verdict))
     print(verdict, flush=True)

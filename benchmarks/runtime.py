@@ -13,18 +13,19 @@ from benchmarks.harness.command_line import call_with_arguments, print_report
 from benchmarks.harness.runtime_speed import RATES, Report, measure
 from benchmarks.harness.runtime_tables import as_json as plain
 from benchmarks.harness.runtime_tables import tables
-from spquant_snn.cli.options import OptionalFolder, OptionalSource
-from spquant_snn.cli.sources import check_there, graph_of, test_images
+from spquant_snn.cli.options import DataDir
+from spquant_snn.cli.source import open_source
+from spquant_snn.cli.test_set import TestSet
 from spquant_snn.io.output import say_progress
 
 _TIMED = 100  # images that are timed one by one
 
 
 def runtime(
-    lenet: OptionalSource = None,
+    lenet: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")] = None,
     rates: tuple[float, ...] = RATES,
     rounds: int = 15,
-    data_dir: OptionalFolder = None,
+    data_dir: DataDir = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
     """Time the native runtime against ONNX Runtime, OpenVINO, torch and NumPy.
@@ -33,7 +34,6 @@ def runtime(
         lenet: a LeNet-SNN of 4 time steps trained on MNIST, its run or its .spq file.
         rates: percent of spikes whose times are measured and fitted.
         rounds: of all candidates in turn; the medians count.
-        data_dir: where the data sets lie; $SPQUANT_DATA by default.
         as_json: print one JSON object.
     """
     print_report(measure_runtime(lenet, rates, rounds, data_dir), as_json, plain, tables)
@@ -44,9 +44,8 @@ def measure_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, dat
     """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
     subject = None
     if lenet is not None:
-        check_there(lenet)
-        graph = graph_of(lenet)
-        test = test_images(lenet, "mnist", _TIMED, data_dir, graph.timesteps)
+        graph = open_source(lenet).graph()
+        test = TestSet("mnist", _TIMED, data_dir).load("mnist", graph.timesteps)
         subject = graph, np.ascontiguousarray(test.images)
     return measure(subject, rates, rounds, say_progress)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from spquant_snn.cli.parse import parse_command
+from spquant_snn.cli.parse import parse
 from spquant_snn.io.output import say_json
 from spquant_snn.io.terminal import print_tables
 
@@ -19,7 +19,7 @@ def call_with_arguments(command: Callable[..., int]) -> int:
     Raises:
         SpQuantError: as the function does; or an argument is empty.
     """
-    return parse_command(command, sys.argv[1:], sys.argv[0])()
+    return parse(command, sys.argv[1:], sys.argv[0])()
 
 
 def print_report(

@@ -78,7 +78,7 @@ def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypat
     save(graph, tmp_path / "model.spq")
     test = Labelled(images, np.zeros(len(images), np.int64))
     splits = {"mnist": Splits("mnist", test, test, 10)}
-    monkeypatch.setattr("spquant_snn.cli.sources.load", lambda name, *args, **given: splits[name])
+    monkeypatch.setattr("spquant_snn.data.catalog.load", lambda name, *args, **given: splits[name])
     call = ["runtime", "--lenet", "model.spq", "--rates", 5, 10, "--rounds", 1, "--json"]
     code, out, err = benchmark(*call)
     assert (code, err) == (0, "")

@@ -2,15 +2,14 @@
 
 import os
 import typing
-from dataclasses import fields
+from dataclasses import is_dataclass
 
 import pytest
 
 from spquant_snn import ConfigError, SpQuantTrainer
-from spquant_snn.cli.commands import export_firmware
-from spquant_snn.cli.main import COMMANDS
-from spquant_snn.export.packaging import Packaging
-from spquant_snn.train.config import TrainOptions
+from spquant_snn.cli.export import write_firmware
+from spquant_snn.cli.main import COMMANDS, command_of
+from spquant_snn.cli.test_set import TestSet as Images
 
 LONG = "x" * 300
 POSITIONAL = {"source", "run", "firmware", "file", "sources"}
@@ -27,19 +26,20 @@ BEFORE = {
 
 def options(function):
     """Names and types of what a command takes, flags and choices left out."""
-    found = {name: str(kind) for name, kind in typing.get_type_hints(function).items() if name != "return"}
-    if found.pop("config", None):
-        found |= {field.name: str(field.type) for field in fields(TrainOptions)}
+    found = typing.get_type_hints(function)
+    del found["return"]
+    for name in [name for name, kind in found.items() if is_dataclass(kind)]:
+        found |= typing.get_type_hints(found.pop(name))
     return {
-        ("" if name in POSITIONAL else "--") + name.replace("_", "-"): kind
+        ("" if name in POSITIONAL else "--") + name.replace("_", "-"): str(kind)
         for name, kind in found.items()
-        if "bool" not in kind and "Literal" not in kind
+        if "bool" not in str(kind) and "Literal" not in str(kind)
     }
 
 
 def cases(wanted):
     """Pairs of a command and an option whose type is wanted."""
-    every = ((name, *option) for name, function in COMMANDS.items() for option in options(function).items())
+    every = ((name, *option) for name in COMMANDS for option in options(command_of(name)).items())
     return [(name, option) for name, option, kind in every if wanted(kind)]
 
 
@@ -55,7 +55,7 @@ def places(tmp_path_factory):
     quiet = {"quiet": True, "epochs": 1, "precision": "fp32"}
     SpQuantTrainer("lenet-snn:0.1", "digits", 2, out=folder / "run", **quiet).train().evaluate()
     (folder / "sweep.toml").write_text('dataset = "digits"\n[cross]\nweight_bits = [2, 3]\n', "utf-8")
-    export_firmware(folder / "run", folder / "firmware", None, None, False, False, Packaging())
+    write_firmware(folder / "run", folder / "firmware", Images(images=2), False, False, False, "plain")
     return {"run": folder / "run", "firmware": folder / "firmware", "sweep": folder / "sweep.toml"}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli import doctor
-from spquant_snn.cli.main import COMMANDS
+from spquant_snn.cli.main import COMMANDS, command_of
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.file import load_graph, save
 from spquant_snn.train.console import Display
@@ -22,7 +22,7 @@ SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with a run of 2 bits and its floating-point twin on the digits."""
+    """A folder with a run of 2 bits and its floating-point baseline on the digits."""
     folder = tmp_path_factory.mktemp("runs")
     for name, bits in (("low", 2), ("fp32", 32)):
         SpQuantTrainer("lenet-snn:0.25", "digits", bits, out=folder / name, **SMALL).train().evaluate()
@@ -57,9 +57,22 @@ def refused(answer, *words):
 def test_help_fits_80_columns(command, spquant):
     code, out, err = spquant(*filter(None, [command]), "--help")
     assert (code, err) == (0, "")
-    usage, *lines = out.splitlines()
-    assert max(map(len, lines if command is None else [usage, *lines])) <= 80  # tyro never breaks the list of commands
-    assert usage.startswith("usage: spquant")
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("usage: spquant")
+
+
+def test_each_command_is_one_line_of_the_help_and_says_the_same_of_itself(spquant):
+    out = spquant("--help")[1]
+    for name, line in COMMANDS.items():
+        assert f"{name}  " in out
+        assert f"  {line}\n" in out
+        assert command_of(name).__doc__.splitlines()[0] == line
+
+
+def test_a_command_that_is_not_there_is_answered_in_one_sentence(spquant):
+    assert refused(spquant("fly"), "there is no command 'fly': choose one of train, eval,")
+    assert refused(spquant(), "name a command: train, eval,")
+    assert refused(spquant(""), "there is no command '': choose one of train")
 
 
 def test_help_and_wrong_options_are_the_same_from_a_shell(tmp_path):
@@ -121,7 +134,7 @@ def test_torch_reference_and_native_agree(runs, spquant):
     assert answers.count(answers[0]) == 5
 
 
-def test_the_twin_is_evaluated_in_floating_point(runs, spquant):
+def test_the_baseline_is_evaluated_in_floating_point(runs, spquant):
     code, out, _ = spquant("eval", runs / "fp32")
     assert code == 0
     assert out.startswith("Test Accuracy: ")
@@ -356,33 +369,35 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(spquant, monk
     def missing(*args):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr("spquant_snn.cli.commands.evaluate_source", missing)
+    monkeypatch.setattr("spquant_snn.cli.eval.open_source", missing)
     assert refused(spquant("eval", "x"), "this command needs torch: pip install torch")
 
 
 @pytest.mark.usefixtures("no_data")
 def test_doctor_says_what_is_there_and_what_is_not(spquant):
     code, out, err = spquant("doctor")
+    table, _, hints = out.partition("\n\n")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    rows = {
-        row[0]: row[1] for row in ([cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()) if row
-    }
+    rows = dict([cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "│" in line)
     assert rows["digits"] == "1,437 + 360 images"
     assert rows["mnist"] == "not found"
     assert rows["numpy"] == np.__version__
+    assert "mnist, fashion-mnist, cifar10: downloaded when first used" in " ".join(hints.split())
+    assert "nmnist: there is no" in hints
 
 
 @pytest.mark.parametrize(
-    ("compiler", "gpu", "triton", "found", "remedy"),
+    ("compiler", "gpu", "triton", "found", "hints"),
     [
-        (True, False, False, "on the CPU: C, built with cc; on CUDA: no GPU here", ""),
-        (True, True, True, "on the CPU: C, built with cc; on CUDA: Triton", ""),
-        (True, True, False, "on the CPU: C, built with cc; on CUDA: plain, slower", "no triton"),
-        (False, True, False, "on the CPU: plain, slower; on CUDA: plain, slower", "no cc; no triton"),
+        (True, False, False, ["none", "C"], []),
+        (True, True, True, ["H100", "C", "Triton", "float16, exact"], []),
+        (True, True, False, ["H100", "C", "plain, slower"], ["no triton"]),
+        (False, True, False, ["H100", "plain, slower", "plain, slower"], ["no cc", "no triton"]),
     ],
 )
-def test_doctor_says_which_neuron_runs_where(monkeypatch, compiler, gpu, triton, found, remedy):
+@pytest.mark.parametrize("reason", [None, "this CPU has no int8 dot products, and others saturate"])
+def test_doctor_says_what_a_training_computes_with(monkeypatch, compiler, gpu, triton, found, hints, reason):
     def there(is_there, words):
         def ask(*args):
             if not is_there:
@@ -391,18 +406,22 @@ def test_doctor_says_which_neuron_runs_where(monkeypatch, compiler, gpu, triton,
         return ask
 
     monkeypatch.setattr("spquant_snn.build.Library.load", there(compiler, "no cc"))
-    monkeypatch.setattr("spquant_snn.cli.doctor.command", lambda: ("cc",))
     monkeypatch.setattr("spquant_snn.nn.fused.in_triton", there(triton, "no triton"))
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    assert doctor._fused() == (found, "faster training", remedy)
-
-
-@pytest.mark.parametrize("reason", [None, "this CPU has no int8 dot products, and others saturate"])
-def test_doctor_says_in_what_sums_are_computed(monkeypatch, reason):
     monkeypatch.setattr("spquant_snn.nn.sums.no_int8", lambda: reason)
-    found, _, remedy = doctor._sums()
-    assert ("int8" in found) == (reason is None)
-    assert remedy == (reason or "")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H100")
+    findings = list(doctor._training())
+    sums = findings.pop(2)
+    assert [finding.found for finding in findings] == found
+    assert [finding.hint for finding in findings if finding.hint] == hints
+    assert (sums.what, sums.hint) == ("sums on CPU", reason or "")
+    assert ("int8" in sums.found) == (reason is None)
+
+
+def test_doctor_says_a_hint_once_and_shows_names_as_they_are():
+    findings = [doctor.Finding("a", "missing", "do [b]this[/b]"), doctor.Finding("b", "missing", "do [b]this[/b]")]
+    _, empty, hint = doctor.as_tables(findings)
+    assert (empty, str(hint)) == ("", "a, b: do [b]this[/b]")
 
 
 def test_a_training_says_once_that_sums_are_slower(monkeypatch, spquant):

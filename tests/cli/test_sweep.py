@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spquant_snn import SpQuantTrainer
-from spquant_snn.cli import run_sweep
+from spquant_snn.cli import sweep as sweeping
 from spquant_snn.train.run import RunFolder
 
 DYING = Path(__file__).parents[1] / "shared" / "dying.py"
@@ -48,7 +48,7 @@ def started(monkeypatch):
         calls.extend(list(command(place, place.standing())) for place in places)
         return tuple(places)
 
-    monkeypatch.setattr(run_sweep, "train_all", train_all)
+    monkeypatch.setattr("spquant_snn.sweep.processes.train_all", train_all)
     return calls
 
 
@@ -101,7 +101,7 @@ def test_the_list_has_the_command_of_each_point_and_trains_nothing(sweep, starte
 
 
 def test_a_point_alone_is_trained_as_the_list_says_and_nothing_is_compared(sweep, started, monkeypatch):
-    monkeypatch.setattr(run_sweep, "compare_runs", lambda *args: pytest.fail("compared"))
+    monkeypatch.setattr("spquant_snn.cli.report.compare_runs", lambda *args: pytest.fail("compared"))
     code, out, err = sweep(TWO, "--point", 1, "--launcher", "torchrun --nproc-per-node 2")
     assert (code, out, err) == (1, "", "spquant: 1 of 1 points failed: w4s4\n")
     (call,) = started
@@ -179,7 +179,7 @@ def test_a_stopped_sweep_says_how_to_go_on(sweep, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_sweep, "train_all", stop)
+    monkeypatch.setattr("spquant_snn.sweep.processes.train_all", stop)
     code, out, err = sweep(TWO, "--out", "a b", "--jobs", 2)
     assert (code, err) == (130, "spquant: stopped\n")
     assert out.splitlines()[-1] == "stopped; to go on: spquant sweep x.toml --out 'a b' --jobs 2"
@@ -190,13 +190,13 @@ def test_only_what_can_be_compared_is(sweep, monkeypatch, tmp_path):
     (tmp_path / "x.toml").write_text(
         '[cross]\ndataset = ["digits", "gestures:32"]\ntimesteps = [2, 4]\nweight_bits = [2, 4]', "utf-8"
     )
-    monkeypatch.setattr(run_sweep, "compare_runs", lambda runs, dataset, images, data_dir: [run.name for run in runs])
-    wanted = run_sweep.Sweep(tmp_path / "x.toml", tmp_path / "out")
-    pages = run_sweep.compare_points(wanted, wanted.places().points, 0)
+    monkeypatch.setattr("spquant_snn.cli.report.compare_runs", lambda runs, test_set: [run.name for run in runs])
+    wanted = sweeping.Sweep(tmp_path / "x.toml", tmp_path / "out")
+    pages = sweeping.compare_points(wanted, wanted.places().points, 0)
     assert {page.name: names for page, names in pages.items()} == {
         "report-digits.html": ["w2-digits-T2", "w4-digits-T2", "w2-digits-T4", "w4-digits-T4"],
         "report-gesturesx32-T2.html": ["w2-gesturesx32-T2", "w4-gesturesx32-T2"],
         "report-gesturesx32-T4.html": ["w2-gesturesx32-T4", "w4-gesturesx32-T4"],
     }
-    assert run_sweep.compare_points(wanted, [], 0) == {}
+    assert sweeping.compare_points(wanted, [], 0) == {}
     assert os.listdir(tmp_path) == ["x.toml"]

@@ -70,7 +70,7 @@ def test_closed_channels_are_told(copies, spquant):
 
 
 def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
-    code, out, err = spquant("report", "runs/low", "--images", 30, "--twin", "runs/fp32")
+    code, out, err = spquant("report", "runs/low", "--images", 30, "--baseline", "runs/fp32")
     assert (code, err) == (0, "")
     assert "firing rates from fp32 to low" in " ".join(out.split())
     page = (copies / "low" / "report.html").read_text("utf-8")
@@ -79,7 +79,7 @@ def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
 
 
 def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
-    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "fp32")
+    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--baseline", runs / "fp32")
     images = load("digits").test.images[:30]
     baseline = firing_rates(load_network(runs / "fp32"), images)
     ours = firing_rates(load_network(runs / "low").freeze(), images)
@@ -89,7 +89,7 @@ def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
 
 
 def test_a_run_is_not_far_from_itself(runs, spquant):
-    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--twin", runs / "low")
+    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--baseline", runs / "low")
     own, baseline = json.loads(out)["drift"]
     assert (own["from"], own["to"], baseline["from"], baseline["to"]) == ("training form", "integers", "low", "low")
     assert list(baseline["layers"]) == list(own["layers"]) == ["conv1", "conv2", "fc3"]
@@ -173,11 +173,11 @@ def rename(folder, old, new):
         ("runs/low runs/notes.txt --dataset digits", "runs/notes.txt"),
         ("runs/low runs/low/model.spq --out x.html", "model.spq does not say what it was trained on: add --dataset"),
         ("runs/low runs/nowhere", "there is no runs/nowhere"),
-        ("runs/low runs/cut --twin runs/fp32", "--raster and --twin are of a report on one run"),
-        ("runs/low runs/cut --raster 1", "--raster and --twin are of a report on one run"),
+        ("runs/low runs/cut --baseline runs/fp32", "--raster and --baseline are of a report on one run"),
+        ("runs/low runs/cut --raster 1", "--raster and --baseline are of a report on one run"),
         ("runs/low other", "different folders: say with --out"),
-        ("runs/low --twin runs/mnist", "the baseline runs/mnist was trained on mnist, not on digits"),
-        ("runs/low --twin runs/nowhere", "runs/nowhere is not the folder of a run"),
+        ("runs/low --baseline runs/mnist", "the baseline runs/mnist was trained on mnist, not on digits"),
+        ("runs/low --baseline runs/nowhere", "runs/nowhere is not the folder of a run"),
         ("runs/low --raster 360", "there is no test image 360 for a raster: choose from 0 to 359"),
         ("runs/low --raster -1", "--raster takes numbers of test images, as 0,1,2, or none; not '-1'"),
         ("runs/low --raster one", "not 'one'"),

@@ -8,7 +8,7 @@ import pytest
 import tyro
 
 from spquant_snn import ConfigError
-from spquant_snn.cli.run_sweep import _flags
+from spquant_snn.cli.sweep import _flags
 from spquant_snn.sweep import points as plan
 from spquant_snn.train.config import TrainConfig, TrainOptions
 

@@ -1,49 +1,81 @@
-"""What this machine has for the package to work with."""
+"""``spquant doctor``: what this machine has for the package to work with; torch is not needed to say so."""
 
 from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from ..build import command
+from ..build import command as compiler
 from ..errors import DataError, MissingDependencyError, SpQuantError
-from ..runtime.library import library
-from ..runtime.native import body_of
+from ..io.terminal import print_tables
+from .options import DataDir
 
 _PACKAGES = (
-    ("torch", "training", "pip install torch"),
-    ("numpy", "the reference", "pip install numpy"),
-    ("safetensors", "weights on disk", "pip install safetensors"),
-    ("scikit-learn", "the bundled digits", "pip install scikit-learn"),
-    ("ziglang", "web pages; firmware too", "pip install ziglang"),
+    ("torch", "for training: pip install torch"),
+    ("numpy", "for everything: pip install numpy"),
+    ("safetensors", "for weights on disk: pip install safetensors"),
+    ("scikit-learn", "for the bundled digits: pip install scikit-learn"),
+    ("ziglang", "for web pages, and firmware without a cross compiler: pip install ziglang"),
 )
+_UNKNOWN = "unknown without torch"
+_DOWNLOADED = "downloaded when first used; or name the folder that has them by SPQUANT_DATA"
 
 
-def examine(data_dir: Path | None = None) -> Table:
-    """A table of what is there and what is not."""
-    table = Table(
-        title=f"spquant-snn {_version()}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    )
-    for title in ("what", "found", "for", "if missing"):
-        table.add_column(title, overflow="fold")
-    for package, purpose, line in _PACKAGES:
+@dataclass(frozen=True)
+class Finding:
+    """What was looked for, what was found, and what to do where it is missed."""
+
+    what: str
+    found: str
+    hint: str = ""
+
+
+def command(data_dir: DataDir = None) -> int:
+    """Say what is installed, what is missing, and which data are found."""
+    print_tables(as_tables(list(examine(data_dir))))
+    return 0
+
+
+def examine(data_dir: Path | None = None) -> Iterator[Finding]:
+    """Look at everything."""
+    for package, hint in _PACKAGES:
         try:
-            table.add_row(package, version(package), purpose, "")
+            yield Finding(package, version(package))
         except PackageNotFoundError:
-            table.add_row(package, "missing", purpose, line)
-    table.add_row("GPU", _gpu(), "faster training", "optional")
-    table.add_row("native runtime", *_native())
-    table.add_row("fused neuron", *_fused())
-    table.add_row("training sums", *_sums())
-    table.add_row("git", shutil.which("git") or "missing", "the commit in run.json", "optional")
-    for row in _data_sets(data_dir):
-        table.add_row(*row)
-    return table
+            yield Finding(package, "missing", hint)
+    git = shutil.which("git")
+    yield Finding(
+        "git", git or "missing", "" if git else "optional: run.json then names the commit of the working folder"
+    )
+    yield _compiler()
+    yield _runtime()
+    yield from _training()
+    yield from _data_sets(data_dir)
+
+
+def as_tables(findings: Iterable[Finding]) -> Iterator[RenderableType]:
+    """A table of what was found, and below it each hint once, behind all that it is for."""
+    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    table = Table(title=f"spquant-snn {_version()}, {system}")
+    for title in ("what", "found"):
+        table.add_column(title, overflow="fold")
+    missed: dict[str, list[str]] = {}
+    for finding in findings:
+        table.add_row(Text(finding.what), Text(finding.found))
+        if finding.hint:
+            missed.setdefault(finding.hint, []).append(finding.what)
+    yield table
+    for hint, names in missed.items():
+        yield ""
+        yield Text(f"{', '.join(names)}: {hint}")
 
 
 def _version() -> str:
@@ -53,78 +85,89 @@ def _version() -> str:
         return "not installed"
 
 
-def _data_sets(data_dir: Path | None) -> Iterator[tuple[str, str, str, str]]:
+def _compiler() -> Finding:
+    try:
+        return Finding("C compiler", compiler()[0])
+    except MissingDependencyError as error:
+        return Finding("C compiler", "missing", str(error))
+
+
+def _runtime() -> Finding:
+    from ..runtime.library import library
+    from ..runtime.native import body_of
+
+    try:
+        return Finding("native runtime", body_of(library()).description)
+    except MissingDependencyError as error:
+        return Finding("native runtime", "missing", str(error))
+
+
+def _training() -> Iterator[Finding]:
+    """In what form a training computes where; of what is missing, the plain form takes the place."""
+    try:
+        import torch
+    except ImportError:
+        yield Finding("GPU", _UNKNOWN)
+        return
+    is_there = torch.cuda.is_available()
+    yield Finding("GPU", torch.cuda.get_device_name() if is_there else "none")
+    yield _neuron_on_cpu()
+    yield _sums_on_cpu()
+    if is_there:
+        yield from _layers_on_cuda()
+
+
+def _neuron_on_cpu() -> Finding:
+    from ..nn.fused import NEURON
+
+    try:
+        NEURON.load()
+        return Finding("neurons on CPU", "C")
+    except MissingDependencyError as error:
+        return Finding("neurons on CPU", "plain, slower", str(error))
+
+
+def _sums_on_cpu() -> Finding:
+    """In what the codes of a few bits are summed over spikes."""
+    from ..nn.sums import no_int8
+
+    reason = no_int8()
+    return Finding("sums on CPU", "float32, slower" if reason else "int8, exact", reason or "")
+
+
+def _layers_on_cuda() -> Iterator[Finding]:
+    import torch
+
+    from ..nn.fused import in_triton
+
+    try:
+        in_triton(torch.device("cuda"))
+    except MissingDependencyError as error:
+        yield Finding("neurons on CUDA", "plain, slower", str(error))
+    else:
+        yield Finding("neurons on CUDA", "Triton")
+        yield Finding("sums on CUDA", "float16, exact")
+
+
+def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
     try:
         from ..data import NAMES, find_recordings, load, of_events
         from ..data.catalog import data_folder
     except ImportError:
-        yield "data sets", "unknown without torch", "data", ""
+        yield Finding("data sets", _UNKNOWN)
         return
     for name in NAMES:
         try:
             if of_events(name):
-                train, test = (len(part) for part in find_recordings(name, data_folder(data_dir)))
-                yield name, f"{train:,} + {test:,} recordings", "data", ""
-                continue
-            splits = load(name, data_dir, download=False, progress=False)
-            yield name, f"{len(splits.train):,} + {len(splits.test):,} images", "data", ""
+                train, test = map(len, find_recordings(name, data_folder(data_dir)))
+                yield Finding(name, f"{train:,} + {test:,} recordings")
+            else:
+                splits = load(name, data_dir, download=False, progress=False)
+                yield Finding(name, f"{len(splits.train):,} + {len(splits.test):,} images")
         except DataError as error:
-            remedy = str(error) if of_events(name) else "is downloaded when used; or set SPQUANT_DATA"
-            yield name, "not found", "data", remedy
+            hint = str(error).removeprefix(f"{name}: ")
+            yield Finding(name, "not found", hint if of_events(name) else _DOWNLOADED)
+        except MissingDependencyError:  # of a package that is among the packages above
+            yield Finding(name, "not installed")
         except SpQuantError as error:
-            yield name, "cannot be read", "data", str(error)
-
-
-def _native() -> tuple[str, str, str]:
-    try:
-        body = body_of(library())
-    except MissingDependencyError as error:
-        return "missing", "fast inference", str(error)
-    return f"{body.description}; built with {command()[0]}", "fast inference", ""
-
-
-def _fused() -> tuple[str, str, str]:
-    """Which form runs where: of what is missing, the plain form takes the place."""
-    try:
-        import torch
-
-        from ..nn.fused import NEURON, in_triton
-    except ImportError:
-        return "unknown without torch", "faster training", ""
-    found, missing = [], []
-    try:
-        NEURON.load()
-        found.append(f"on the CPU: C, built with {command()[0]}")
-    except MissingDependencyError as error:
-        found.append("on the CPU: plain, slower")
-        missing.append(str(error))
-    if torch.cuda.is_available():
-        try:
-            in_triton(torch.device("cuda"))
-            found.append("on CUDA: Triton")
-        except MissingDependencyError as error:
-            found.append("on CUDA: plain, slower")
-            missing.append(str(error))
-    else:
-        found.append("on CUDA: no GPU here")
-    return "; ".join(found), "faster training", "; ".join(missing)
-
-
-def _sums() -> tuple[str, str, str]:
-    """In what the codes of a few bits are summed over spikes."""
-    try:
-        from ..nn.sums import no_int8
-    except ImportError:
-        return "unknown without torch", "faster training", ""
-    reason = no_int8()
-    if reason is None:
-        return "on the CPU: int8, exact; on CUDA, with Triton: float16", "faster training", ""
-    return "float32, slower on the CPU; on CUDA, with Triton: float16", "faster training", reason
-
-
-def _gpu() -> str:
-    try:
-        import torch
-    except ImportError:
-        return "unknown without torch"
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+            yield Finding(name, "cannot be read", str(error))

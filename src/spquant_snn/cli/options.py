@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, each declared once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ import tyro
 
 from ..errors import ConfigError
 
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+FolderOrFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
-OptionalSource = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
-
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+AsJson = Annotated[Flag, tyro.conf.arg(name="json", help="print one JSON object.")]
+DataDir = Annotated[
+    Path | None, tyro.conf.arg(metavar="FOLDER", help="where the data sets lie; $SPQUANT_DATA by default.")
+]
+Device = Annotated[
+    str | None, tyro.conf.arg(metavar="NAME", help="cpu, cuda ...; a GPU where there is one by default.")
+]
+Threads = Annotated[int, tyro.conf.arg(help="threads of the processor; 0 takes all.")]
 
 _MOST_THREADS = 4096
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial, wraps
 from typing import Any, TextIO, cast
@@ -26,42 +26,22 @@ def later(command: Callable[..., int]) -> Callable[..., Action]:
     return bind
 
 
-def parse(commands: Mapping[str, Callable[..., int]], arguments: Sequence[str]) -> Action:
-    """What a command line asks for; of one that cannot be understood, or asks for help, its exit code.
+def parse(command: Callable[..., int], arguments: Sequence[str], prog: str) -> Action:
+    """What a command does with its arguments; of arguments that cannot be understood, or ask for help, the exit code.
+
+    Args:
+        prog: how the command is called.
 
     Raises:
         ConfigError: an argument is empty, or holds what no argument can hold.
     """
-
-    def understand() -> Action:
-        action: Action = tyro.extras.subcommand_cli_from_dict(
-            {name: later(command) for name, command in commands.items()},
-            prog="spquant",
-            description="Spiking networks of a few bits, from training to exact integers.",
-            args=list(arguments),
-        )
-        return action
-
-    return _understood(understand, arguments)
-
-
-def parse_command(command: Callable[..., int], arguments: Sequence[str], prog: str) -> Action:
-    """The same, of a program that is one command.
-
-    Args:
-        prog: how the program is called.
-    """
-    return _understood(lambda: tyro.cli(later(command), prog=prog, args=list(arguments)), arguments)
-
-
-def _understood(understand: Callable[[], Action], arguments: Sequence[str]) -> Action:
-    """What the parser makes of arguments; where it answers itself, its exit code."""
     _refuse_empty(arguments)
     clean = lines if any("\x1b" in argument for argument in arguments) else styled  # no colours but the parser's own
     out, err = Outlet(sys.stdout, clean), Outlet(sys.stderr, clean, lossy=True)
     try:
         with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
-            return understand()
+            action: Action = tyro.cli(later(command), prog=prog, args=list(arguments))
+            return action
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 2
         return lambda: code

@@ -1,24 +1,30 @@
-"""The command ``spquant sweep``: parse and call, nothing else."""
+"""``spquant sweep``: many trainings, each in a process of its own, and then a comparison."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from ..errors import ConfigError
 from ..io.output import say, say_error
-from ..io.terminal import print_tables
-from .options import OptionalFolder, OptionalName, check_threads
+from ..train.config import TrainOptions
+from .options import DataDir, Device, Flag, OptionalFolder, check_threads
+from .test_set import TestSet
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+if TYPE_CHECKING:
+    from ..report.comparison import Comparison
+    from ..sweep.points import Point
+    from ..sweep.status import PointRun, Status, SweepRuns
 
 
-def sweep(
+def command(
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
     out: OptionalFolder = None,
     jobs: int = 1,
@@ -26,11 +32,11 @@ def sweep(
     point: Annotated[int | None, tyro.conf.arg(metavar="K")] = None,
     launcher: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None,
     images: int = 0,
-    data_dir: OptionalFolder = None,
-    device: OptionalName = None,
+    data_dir: DataDir = None,
+    device: Device = None,
     threads: int = 0,
 ) -> int:
-    """Train the points of a sweep in processes of their own, and compare them.
+    """Train the points of a sweep, each in a process, and compare them.
 
     Args:
         file: TOML: options that all points share, lists below [cross], points below [[point]], seeds.
@@ -41,14 +47,8 @@ def sweep(
         launcher: what runs "-m spquant_snn train ..." for a point, as "torchrun --nproc-per-node 2"; this Python by
             default.
         images: how many of the test images points are compared on in the end; 0 takes all.
-        data_dir: where the data sets lie; $SPQUANT_DATA by default.
-        device: cpu, cuda ...; a GPU where there is one by default.
         threads: of the processor, for all points that run at a time; all by default.
     """
-    from ..report.page import write_page
-    from ..report.present import as_page, as_tables
-    from .run_sweep import Sweep, compare_points, one_of, train_points
-
     wanted = Sweep(file, Path("runs") / file.stem if out is None else out, data_dir, device, _share(threads, jobs))
     if images < 0:
         raise ConfigError(f"images must be at least 0, not {images}")
@@ -69,16 +69,144 @@ def sweep(
     except KeyboardInterrupt:
         say(f"stopped; to go on: {shlex.join(['spquant', *sys.argv[1:]])}")
         raise
-    good = [place for place in places if place not in failed]
-    for page, comparison in compare_points(wanted, good, images).items() if point is None else ():
-        size = write_page(as_page(comparison), page)
-        print_tables(as_tables(comparison))
-        say()
-        say(f"page: {page} ({size:,} bytes)")
+    if point is None:
+        _print_comparisons(wanted, [place for place in places if place not in failed], images)
     if failed:
         names = ", ".join(place.name for place in failed)
         say_error(f"spquant: {len(failed)} of {len(places)} points failed: {names}")
     return 1 if failed else 0
+
+
+def _print_comparisons(wanted: Sweep, places: Sequence[PointRun], images: int) -> None:
+    """Finished points beside one another, as tables and pages."""
+    from ..io.terminal import print_tables
+    from ..report.page import write_page
+    from ..report.present import as_page, as_tables
+
+    for page, comparison in compare_points(wanted, places, images).items():
+        size = write_page(as_page(comparison), page)
+        print_tables(as_tables(comparison))
+        say()
+        say(f"page: {page} ({size:,} bytes)")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as the command line asks for it.
+
+    Args:
+        file: that lists the points.
+        out: folder of their runs.
+        data_dir, device, threads: of every training, as ``spquant train`` takes them; None and 0 leave it to that.
+    """
+
+    file: Path
+    out: Path
+    data_dir: Path | None = None
+    device: str | None = None
+    threads: int = 0
+
+    def places(self) -> SweepRuns:
+        """Its points, checked, and where they stand."""
+        from ..sweep.points import read_sweep
+        from ..sweep.status import find_runs
+
+        return find_runs(read_sweep(self.file), self.out)
+
+    def arguments(self, place: PointRun, standing: Status) -> list[str]:
+        """What follows ``spquant`` to train a point to its end; of a finished one, what trained it."""
+        if standing == "begun":
+            words = ["train", "--resume", str(place.run.path)]
+        else:
+            words = ["train", *_flags(place.point), "--out", str(place.run.path)]
+        words += [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+        words += [] if self.device is None else ["--device", self.device]
+        return words + ([] if not self.threads else ["--threads", str(self.threads)])
+
+
+def one_of(places: Sequence[PointRun], index: int | None) -> Sequence[PointRun]:
+    """The place of that number; all of them, if none is given.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if index is None:
+        return places
+    if not 0 <= index < len(places):
+        raise ConfigError(f"there is no point {index}: the sweep has {len(places)}, from 0 to {len(places) - 1}")
+    return [places[index]]
+
+
+def train_points(
+    sweep: Sweep, places: Sequence[PointRun], jobs: int, launcher: str | None, tell: Callable[[str], None]
+) -> tuple[PointRun, ...]:
+    """Train what is not finished; returns the points that failed.
+
+    Args:
+        jobs: how many at a time.
+        launcher: a command line that runs a Python module, up to ``-m``; this Python by default.
+
+    Raises:
+        ConfigError, DataError, RunError: what is asked for does not exist; nothing was trained then.
+        KeyboardInterrupt: it was stopped.
+    """
+    from ..sweep.processes import train_all
+
+    try:
+        start = [sys.executable] if launcher is None else shlex.split(launcher)
+    except ValueError as error:
+        raise ConfigError(f"--launcher is no command line ({error}): quote it as a shell does") from None
+    if not start:
+        raise ConfigError("--launcher is empty: name a command that runs a Python module, or leave it out")
+    _try([place.point for place in places if place.standing() != "finished"], sweep.data_dir)
+    return train_all(places, lambda *which: [*start, "-m", "spquant_snn", *sweep.arguments(*which)], jobs, tell)
+
+
+def compare_points(sweep: Sweep, places: Sequence[PointRun], images: int) -> dict[Path, Comparison]:
+    """Finished points beside one another, by the page that they go on: report.html; or one for each data set, and for
+    recordings one for each number of time steps, since only those of one can be compared."""
+    from ..data import of_events
+    from .report import compare_runs
+
+    groups: dict[str, list[Path]] = {}
+    for place in places:
+        name, steps = place.point.config.dataset, place.point.config.timesteps
+        title = f"{name}-T{steps}" if of_events(name) else name
+        groups.setdefault(title.replace(":", "x"), []).append(place.run.path)
+    return {
+        sweep.out / ("report.html" if len(groups) == 1 else f"report-{title}.html"): compare_runs(
+            runs, TestSet(None, images, sweep.data_dir)
+        )
+        for title, runs in groups.items()
+    }
+
+
+def _flags(point: Point) -> list[str]:
+    words: list[str] = []
+    for name, value in point.options.items():
+        if value == "" == getattr(TrainOptions, name):
+            continue  # none, as by default; on a command line nothing is empty
+        flag = name.replace("_", "-")
+        words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    return words
+
+
+def _try(points: Sequence[Point], data_dir: Path | None) -> None:
+    """Read each data set once and lay out each model for it, so that a wrong name shows before anything is trained."""
+    import torch
+
+    from ..data import load, of_events
+    from ..nn.models import build_model
+
+    needed: dict[tuple[str, int], set[str]] = {}
+    for config in (point.config for point in points):
+        key = config.dataset, config.timesteps if of_events(config.dataset) else 1
+        needed.setdefault(key, set()).add(config.model)
+    for (dataset, timesteps), models in needed.items():
+        data = load(dataset, data_dir, timesteps=timesteps)
+        with torch.device("meta"):
+            for model in sorted(models):
+                build_model(model, data.shape, data.classes)
 
 
 def _share(threads: int, jobs: int) -> int:

@@ -1,0 +1,149 @@
+"""``spquant eval``: the accuracy of a network on the test set."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from ..errors import ConfigError, RunError
+from ..io.output import say, say_json
+from .options import AsJson, Flag, FolderOrFile, Threads, check_threads, use_threads
+from .source import Source, open_source
+from .test_set import TestSet
+
+if TYPE_CHECKING:
+    from ..data import Labelled
+    from ..train.early_exit import EarlyExit
+
+Backend = Literal["torch", "reference", "native"]
+_PART = 250  # images between two moves of the bar
+
+
+def command(
+    source: FolderOrFile,
+    test_set: tyro.conf.OmitArgPrefixes[TestSet],
+    backend: Backend = "torch",
+    threads: Threads = 0,
+    early_exit: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Accuracy of a run, or of an .spq file, on the test set.
+
+    Args:
+        source: folder of a run, or an .spq file (then with --dataset, and not by torch).
+        test_set: what it is measured on.
+        backend: the frozen network (torch), or its .spq file run by NumPy (reference) or by C (native).
+        early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
+    """
+    check_threads(threads)
+    found = open_source(source)
+    if early_exit:
+        result = _with_early_exit(found, test_set, backend, threads, as_json)
+    elif backend == "torch":
+        result = _by_torch(found, test_set, threads)
+    else:
+        result = _by_integers(found, test_set, backend, threads)
+    if as_json:
+        say_json(result)
+    else:
+        say(f"Test Accuracy: {result['accuracy']:.2f}%")
+    return 0
+
+
+def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
+    """The accuracy of an integer model; torch is not needed."""
+    from ..integer.program import Program
+    from ..runtime.native import NativeProgram
+    from .progress import progress
+
+    source.need_integers("use --backend torch")
+    name, graph = test_set.name_for(source.path, source.dataset), source.graph()
+    test = test_set.load(name, graph.timesteps)
+    program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
+    threads, correct = threads or os.cpu_count() or 1, 0
+    with progress(len(test), backend) as report:
+        for start in range(0, len(test), _PART):
+            part = slice(start, start + _PART)
+            found = program.predict(test.inputs(part), threads=threads)
+            correct += int((found == test.labels[part]).sum())
+            report(start + len(found))
+    return _result(100 * correct / len(test), backend, name, test, source)
+
+
+def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]:
+    """The accuracy of a run's network, frozen where it has integers."""
+    if source.config is None:
+        raise ConfigError(f"{source.path} is no run folder, and torch needs one: use --backend reference")
+    from ..train.loading import load_network
+    from ..train.metrics import measure
+    from ..train.tensors import as_tensors
+
+    use_threads(threads)
+    name = test_set.name_for(source.path, source.dataset)
+    network = load_network(source.path).eval()
+    test = test_set.load(name, network.config.timesteps)
+    accuracy = measure(network if source.floating else network.freeze(), as_tensors(test), sample=0).accuracy
+    return _result(accuracy, "torch", name, test, source)
+
+
+def _with_early_exit(
+    source: Source, test_set: TestSet, backend: Backend, threads: int, as_json: bool
+) -> dict[str, Any]:
+    """The accuracy by torch, and against time steps; that is printed as a table, or else it is in the result."""
+    config, path = source.config, source.path
+    if config is None:
+        raise ConfigError(
+            f"{path} is no run folder, and --early-exit needs one, for the validation set of its training"
+        )
+    source.need_integers("use --early-exit on a run of 1.58 to 8 bits")
+    if backend != "torch":
+        raise ConfigError(
+            f"--early-exit is measured by torch, whose integers are those of {backend}: leave out --backend"
+        )
+    name = test_set.name_for(path, config.dataset)
+    if name != config.dataset:
+        raise ConfigError(
+            f"--early-exit chooses its margins on what the run was trained on, {config.dataset}, not on {name}: "
+            "leave out --dataset, or use SpQuantTrainer.early_exit"
+        )
+    from ..data import of_events
+    from ..io.terminal import print_tables
+    from ..report.ledger_tables import with_caption
+    from ..report.wording import early_exit_table
+    from ..train.early_exit import measure_early_exit
+    from ..train.loading import load_network
+    from ..train.tensors import as_tensors
+
+    use_threads(threads)
+    test, validation = test_set.load(name, config.timesteps), _validation_set(source, test_set)
+    found: EarlyExit = measure_early_exit(load_network(path).eval().freeze(), as_tensors(validation), as_tensors(test))
+    if not as_json:
+        print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])
+    return _result(found.after[-1].test.accuracy, backend, name, test, source) | {"early_exit": asdict(found)}
+
+
+def _validation_set(source: Source, test_set: TestSet) -> Labelled:
+    """The training images that a run was not trained on, by which it chose its best epoch."""
+    from ..data import hold_out, load
+
+    config = source.config
+    assert config is not None
+    train = load(config.dataset, test_set.data_dir, timesteps=config.timesteps).train
+    try:
+        return hold_out(train, config.validation, config.seed)[1]
+    except ConfigError as error:
+        raise RunError(f"{source.path} was trained on other images than {config.dataset} has here ({error})") from None
+
+
+def _result(accuracy: float, backend: Backend, dataset: str, test: Labelled, source: Source) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "accuracy": accuracy,
+        "backend": backend,
+        "dataset": dataset,
+        "images": len(test),
+        "source": str(source.path),
+    }

@@ -1,0 +1,181 @@
+"""``spquant report``: what an inference costs and what neurons do; of several runs, accuracy against cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ..errors import ConfigError, RunError
+from ..io.output import say, say_error, say_json, visible
+from .options import AsJson, OptionalFolder
+from .source import Source, open_source
+from .test_set import TestSet
+
+if TYPE_CHECKING:
+    from ..integer.graph import Graph
+    from ..quant.network import SpikingNetwork
+    from ..report.comparison import Comparison
+    from ..report.pareto import ComparedRun
+    from ..report.present import Report
+
+_FIRST = TestSet(images=1000)
+
+
+def command(
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN-FOLDER|SPQ-FILE ...")],
+    test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    html: bool = True,
+    raster: Annotated[str | None, tyro.conf.arg(metavar="INDICES")] = None,
+    baseline: OptionalFolder = None,
+    as_json: AsJson = False,
+) -> int:
+    """What an inference costs and what neurons do: tables, and a page.
+
+    Args:
+        sources: folder of a run, or an .spq file (then with --dataset); of several, accuracy against cost.
+        test_set: what is counted on.
+        out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default. With
+            --json it is written only if it is named here.
+        html: write the page.
+        raster: which test images are shown spike by spike, their numbers with commas, or none; the first three by
+            default.
+        baseline: run whose firing rates are compared with those of this one, such as the same network in fp32.
+    """
+    if out is not None and not html:
+        raise ConfigError("give either --out, for the page, or --no-html")
+    indices = _indices(raster)
+    from ..io.terminal import print_tables
+    from ..report.page import page_place, write_page
+    from ..report.present import as_page, as_plain, as_tables
+
+    place = page_place(sources, out) if html and (out is not None or not as_json) else None
+    found = report_on(sources, test_set, indices, baseline)
+    size = write_page(as_page(found), place) if place is not None else 0  # first: a reader may have seen enough
+    if as_json:
+        say_json(as_plain(found))
+    else:
+        print_tables(as_tables(found))
+    if place is not None:
+        tell = say_error if as_json else say
+        tell("")
+        tell(f"page: {place} ({size:,} bytes)")
+    return 0
+
+
+def report_on(
+    sources: Sequence[Path], test_set: TestSet, rasters: Sequence[int] | None = None, baseline: Path | None = None
+) -> Report:
+    """A report on a run or an .spq file, or on several beside one another. A page among several, as ``runs/*`` finds
+    last time's, is passed over.
+
+    Args:
+        rasters: numbers of the test images that are shown spike by spike; None: the first three.
+        baseline: run whose firing rates are compared with those of the one.
+    """
+    if len(sources) > 1:
+        sources = [source for source in sources if source.suffix != ".html" or os.path.isdir(source)]
+    if not sources:
+        raise ConfigError("there is nothing to report on: give the folder of a run, or several")
+    if len(sources) == 1:
+        return _report_on_one(open_source(sources[0]), test_set, rasters, baseline)
+    if rasters is not None or baseline is not None:
+        raise ConfigError(f"--raster and --baseline are of a report on one run, not on {len(sources)}: leave them out")
+    return compare_runs(sources, test_set)
+
+
+def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | None, baseline: Path | None) -> Report:
+    from ..report.curves import read_epochs
+    from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
+    from ..train.config import CUSTOM
+    from ..train.loading import load_network
+    from ..train.run import RunFolder
+    from .progress import progress
+    from .verify import refuse_other_network
+
+    path, config = source.path, source.config
+    source.need_integers("report on a run of 1.58 to 8 bits")
+    name, graph = test_set.name_for(path, source.dataset), source.graph()
+    network = None if config is None or config.model == CUSTOM else load_network(path).eval()
+    if network is not None:
+        refuse_other_network(path, graph, network)
+    test = replace(test_set, images=0).load(name, graph.timesteps)
+    images, labels = test.inputs(), test.labels
+    subject = ReportInput(
+        visible(path.resolve().name), visible(f"{path} on {name}"), name, graph, images, labels, network, config
+    )
+    if config is not None:
+        run = RunFolder(path)
+        subject = replace(subject, epochs=read_epochs(run), record=run.read_record())
+    other = None if baseline is None else load_baseline(baseline, name)
+    shown = RASTERS if rasters is None else rasters
+    with progress(min(test_set.images or len(test), len(test)), "counting") as report:
+        return build_report(subject, test_set.images, shown, other, report)
+
+
+def compare_runs(paths: Sequence[Path], test_set: TestSet) -> Comparison:
+    """Runs or .spq files beside one another, one or more, on test images of one data set."""
+    from ..data import of_events
+    from ..report.comparison import make_comparison
+    from ..report.pareto import measure_run
+    from .progress import progress
+
+    sources = [open_source(path) for path in paths]
+    known = [test_set.name_for(source.path, source.dataset) for source in sources]
+    trained = [source.dataset or name for source, name in zip(sources, known, strict=True)]
+    for source, name in zip(sources, trained, strict=True):
+        if name != trained[0]:
+            raise ConfigError(
+                f"{paths[0]} is of {trained[0]} and {source.path} of {name}: only runs of one data set can be compared"
+            )
+    plain = len({path.resolve().name for path in paths}) == len(paths)
+    names = [visible(path.resolve().name if plain else str(path)) for path in paths]
+    found = [_finished_network(source.path) if source.floating else source.graph() for source in sources]
+    steps = {_timesteps(network) for network in found}
+    if of_events(known[0]) and len(steps) > 1:
+        raise ConfigError(f"recordings of {known[0]} have as many frames as a network has steps: compare runs of one T")
+    test = test_set.load(known[0], max(steps))
+    images, labels = test.inputs(), test.labels
+    runs: list[ComparedRun] = []
+    with progress(len(sources) * len(test), "counting") as report:
+        for name, network in zip(names, found, strict=True):
+            before = len(runs) * len(test)
+            runs.append(measure_run(name, network, images, labels, partial(_add, report, before)))
+    return make_comparison(runs, known[0])
+
+
+def _add(report: Callable[[int], None], before: int, done: int) -> None:
+    """Say that so many images are done, beside those of the runs before."""
+    report(before + done)
+
+
+def _finished_network(run: Path) -> SpikingNetwork:
+    """The network of a floating-point run that came to its end."""
+    from ..train.loading import load_network
+    from ..train.run import RunFolder
+
+    if "best" not in RunFolder(run).read_record():
+        raise RunError(f"{run} is not finished: resume it")
+    return load_network(run).eval()
+
+
+def _timesteps(network: Graph | SpikingNetwork) -> int:
+    from ..integer.graph import Graph
+
+    return network.timesteps if isinstance(network, Graph) else network.config.timesteps
+
+
+def _indices(raster: str | None) -> tuple[int, ...] | None:
+    """The images of --raster."""
+    if raster is None:
+        return None
+    parts = [] if raster == "none" else raster.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise ConfigError(f"--raster takes numbers of test images, as 0,1,2, or none; not {raster!r}")
+    return tuple(map(int, parts))

@@ -1,0 +1,93 @@
+"""``spquant verify``: torch and the integer model of a run, compared."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from ..errors import RunError
+from ..io.output import say, say_json
+from .options import AsJson, Folder, Threads, use_threads
+from .source import open_run
+from .test_set import TestSet
+
+if TYPE_CHECKING:
+    from ..integer.compare import Verdict
+    from ..integer.graph import Graph
+    from ..quant.network import SpikingNetwork
+
+IntegerBackend = Literal["reference", "native"]
+_FIRST = TestSet(images=1000)
+
+
+def command(
+    run: Folder,
+    test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
+    backend: IntegerBackend = "reference",
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Compare torch and integer model in every spike, code and logit.
+
+    Args:
+        run: folder of a run.
+        test_set: what they are compared on.
+        backend: what runs the .spq file: NumPy (reference) or C (native).
+    """
+    use_threads(threads)
+    verdict = verify_run(run, test_set, backend)
+    if as_json:
+        say_json(_plain(verdict))
+    else:
+        say(str(verdict))
+    return 0 if verdict.equal else 1
+
+
+def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict:
+    """The frozen network of a run against its .spq file."""
+    from ..quant.trace import verify
+    from ..train.loading import load_network
+    from .progress import progress
+
+    source = open_run(run)
+    network = load_network(run).eval().freeze()
+    graph = source.graph()
+    refuse_other_network(run, graph, network)
+    test = test_set.load(test_set.name_for(run, source.dataset), graph.timesteps)
+    with progress(len(test), "verifying") as report:
+        return verify(network, graph, test.inputs(), backend, report)
+
+
+def refuse_other_network(run: Path, graph: Graph, network: SpikingNetwork) -> None:
+    """Refuse the .spq file of a run that holds another network than the run's.
+
+    Raises:
+        RunError: it does.
+    """
+    from ..quant.lower import lower
+    from ..train.run import RunFolder
+
+    if _form(graph) != _form(lower(copy.deepcopy(network).eval().freeze())):
+        raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
+
+
+def _form(graph: Graph) -> tuple[object, ...]:
+    """What two graphs of one network share."""
+    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
+    return graph.input_shape, graph.timesteps, connections
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    """What --json prints."""
+    first = verdict.difference
+    return {
+        "equal": verdict.equal,
+        "images": verdict.images,
+        "spikes": verdict.spikes,
+        "codes": verdict.codes,
+        "logits": verdict.logits,
+        "difference": None if first is None else {**vars(first), "index": list(first.index)},
+    }
