@@ -98,7 +98,7 @@ def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypat
         ("--rates 10 100", "below 100"),
         ("--rounds 0", "rounds must be at least 1"),
         ("--lenet nowhere", "there is no nowhere"),
-        ("--lenet .", "is not finished"),
+        ("--lenet .", "is not the folder of a run"),
     ],
 )
 def test_a_wrong_call_is_answered_in_one_sentence(arguments, words, benchmark):
