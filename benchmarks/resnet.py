@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness.host import host
 from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
-from benchmarks.harness.timed_comparison import Contest
+from benchmarks.harness.timed_comparison import TimedComparison
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Graph
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    contest, spikes = Contest(), {}
+    comparison, spikes = TimedComparison(), {}
     for rate in args.rates:
         graph, recordings = network_of_rate(args.model, args.bits, rate / 100)
         program = NativeProgram(graph)
@@ -59,16 +59,18 @@ def main() -> None:
             raise SystemExit(f"the native runtime is wrong and was not timed, {difference}: report this")
         spikes[f"{rate:g} %"] = float(np.mean([layer.mean() for _, layer, _ in trace.layers]))
         parts = [np.ascontiguousarray(recordings[:, k : k + 1]) for k in range(recordings.shape[1])]
-        contest.enter(f"{rate:g} %", "native", lambda k, p=program, x=parts: p.logits(x[k % len(x)]))
+        comparison.add(f"{rate:g} %", "native", lambda k, p=program, x=parts: p.logits(x[k % len(x)]))
     inputs = recordings.transpose(1, 0, 2, 3, 4).reshape(_RECORDINGS, -1, *SHAPE[1:]).astype(np.float32)
-    forms = {form: FloatTwin(args.model, batched) for form, batched in (("all steps", True), ("step by step", False))}
+    forms = {
+        form: ResNetBaseline(args.model, batched) for form, batched in (("all steps", True), ("step by step", False))
+    }
     for engine, make in (
         ("OpenVINO int8", openvino_int8),
         ("ONNX Runtime int8", onnxruntime_int8),
         ("torch eager fp32", torch_eager),
     ):
-        contest.enter_peer("peers", engine, make, forms, inputs)
-    outcome = contest.run(args.rounds)
+        comparison.add_engine("peers", engine, make, forms, inputs)
+    outcome = comparison.run(args.rounds)
     table = Table(title=f"{args.model}, {args.bits:g} bits, T = {STEPS}, {host()['cpu']}, 1 thread")
     for head in ("spikes", "engine", "ms", "native / engine"):
         table.add_column(head, justify="left" if head == "engine" else "right")
@@ -119,7 +121,7 @@ def settle(network: SpikingNetwork, h: Tensor, rate: float) -> None:
         kept[i] = spikes.flatten(0, 1)
 
 
-class FloatTwin(nn.Module):
+class ResNetBaseline(nn.Module):
     """The same network of float weights and states, as other engines take it: [N, T * C, H, W] -> logits [N, classes].
 
     Args:

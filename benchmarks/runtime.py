@@ -10,9 +10,8 @@ import numpy as np
 import tyro
 
 from benchmarks.harness.command_line import call_with_arguments, print_report
-from benchmarks.harness.runtime_speed import RATES, Report, measure
-from benchmarks.harness.runtime_tables import as_json as plain
-from benchmarks.harness.runtime_tables import tables
+from benchmarks.harness.runtime_speed import RATES, RuntimeReport, measure_runtime_speed
+from benchmarks.harness.runtime_tables import runtime_json, runtime_tables
 from spquant_snn.cli.options import DataDir
 from spquant_snn.cli.source import open_source
 from spquant_snn.cli.test_set import TestSet
@@ -36,18 +35,18 @@ def runtime(
         rounds: of all candidates in turn; the medians count.
         as_json: print one JSON object.
     """
-    print_report(measure_runtime(lenet, rates, rounds, data_dir), as_json, plain, tables)
+    print_report(measure_runtime(lenet, rates, rounds, data_dir), as_json, runtime_json, runtime_tables)
     return 0
 
 
-def measure_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> Report:
+def measure_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, data_dir: Path | None) -> RuntimeReport:
     """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
-    subject = None
+    network = None
     if lenet is not None:
         graph = open_source(lenet).graph()
         test = TestSet("mnist", _TIMED, data_dir).load("mnist", graph.timesteps)
-        subject = graph, np.ascontiguousarray(test.images)
-    return measure(subject, rates, rounds, say_progress)
+        network = graph, np.ascontiguousarray(test.images)
+    return measure_runtime_speed(network, rates, rounds, say_progress)
 
 
 def main() -> int:

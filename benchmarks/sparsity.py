@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import tyro
 
 from benchmarks.harness.command_line import call_with_arguments, print_report
-from benchmarks.harness.sparsity_experiment import Report, measure
-from benchmarks.harness.sparsity_tables import as_json as plain
-from benchmarks.harness.sparsity_tables import tables
-from benchmarks.harness.sparsity_variants import Plan
+from benchmarks.harness.sparsity_experiment import SparsityReport, run_sparsity_experiment
+from benchmarks.harness.sparsity_tables import sparsity_json, sparsity_tables
+from benchmarks.harness.sparsity_variants import SparsityPlan
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli.options import OptionalFolder, OptionalName, use_threads
 from spquant_snn.data import load
@@ -36,9 +35,9 @@ def sparsity(
     """Compare trained gates with random masks, magnitude pruning and rate regulation.
 
     Args:
-        config: of the training with gates; the other arms differ from it in what is done for sparsity.
+        config: of the training with gates; the other variants differ from it in what is done for sparsity.
         more_seeds: to repeat everything with.
-        out: folder of the runs, one for each arm; those that are finished are not trained again.
+        out: folder of the runs, one for each variant; those that are finished are not trained again.
         data_dir: where the data sets lie; $SPQUANT_DATA by default.
         device: cpu, cuda ...; a GPU where there is one by default.
         threads: of the processor; all by default.
@@ -46,7 +45,7 @@ def sparsity(
     """
     use_threads(threads)
     report = measure_sparsity(config, more_seeds, out, data_dir, device, quiet=as_json)
-    print_report(report, as_json, plain, tables)
+    print_report(report, as_json, sparsity_json, sparsity_tables)
     return 0
 
 
@@ -57,9 +56,9 @@ def measure_sparsity(
     data_dir: Path | None,
     device: str | None,
     quiet: bool = False,
-) -> Report:
-    """Train the arms that are not trained yet, and compare them."""
-    plan = Plan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
+) -> SparsityReport:
+    """Train the variants that are not trained yet, and compare them."""
+    plan = SparsityPlan(TrainConfig(**asdict(options)), tuple(more_seeds), out)
     data = load(options.dataset, data_dir, timesteps=options.timesteps, progress=not quiet)
 
     def train(config: TrainConfig, folder: Path) -> None:
@@ -71,7 +70,7 @@ def measure_sparsity(
             trainer = SpQuantTrainer(given.pop("model"), given.pop("dataset"), out=folder, **given, **places)
         trainer.train()
 
-    return measure(plan, data, train, say_progress if quiet else say)
+    return run_sparsity_experiment(plan, data, train, say_progress if quiet else say)
 
 
 def main() -> int:

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.harness.command_line import call_with_arguments, print_report
-from benchmarks.harness.training_speed import Plan, measure, on_gpu
-from benchmarks.harness.training_tables import as_json as plain
-from benchmarks.harness.training_tables import tables
+from benchmarks.harness.training_speed import TrainingPlan, gpu_plan, measure_training_speed
+from benchmarks.harness.training_tables import training_json, training_tables
 from spquant_snn.cli.options import check_threads
 from spquant_snn.io.output import say_progress
 from spquant_snn.train.device import keep_freed_memory
@@ -34,9 +33,9 @@ def train(
     for each in threads:
         check_threads(each)
     keep_freed_memory()
-    plan = Plan(rounds=rounds, threads=threads, compiled=compiled)
-    report = measure(on_gpu(rounds, compiled) if device == "cuda" else plan, say_progress)
-    print_report(report, as_json, plain, tables)
+    plan = TrainingPlan(rounds=rounds, threads=threads, compiled=compiled)
+    report = measure_training_speed(gpu_plan(rounds, compiled) if device == "cuda" else plan, say_progress)
+    print_report(report, as_json, training_json, training_tables)
     return 0
 
 

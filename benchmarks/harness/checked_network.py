@@ -16,7 +16,7 @@ _CHECKED = 2  # images compared in full
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class CheckedNetwork:
     """A graph, the images that it is timed on, and what they make it do.
 
     Args:
@@ -45,7 +45,7 @@ class Subject:
         return lambda k: self.native.logits(images, threads)
 
 
-def subject(name: str, graph: Graph, images: UInt8) -> Subject:
+def check_network(name: str, graph: Graph, images: UInt8) -> CheckedNetwork:
     """A network, ready to be timed.
 
     Raises:
@@ -58,7 +58,7 @@ def subject(name: str, graph: Graph, images: UInt8) -> Subject:
     if difference is not None:
         raise UnequalError(f"{name}: the native runtime is wrong and was not timed, {difference}: report this")
     layers = [spikes for _, spikes, _ in native.trace(images).layers]
-    return Subject(
+    return CheckedNetwork(
         name,
         graph,
         images,

@@ -1,8 +1,8 @@
 """What a user of another engine would run: the network of an integer graph in plain floating-point torch.
 
-A twin has the graph's weights, pools, thresholds and leak, and keeps its state in floating point, which costs other
-engines less than a grid would. Thresholds are scaled to 1, so that the codes times one scale per channel are the
-weights; pixels go in as 0 to 1. The first drive, the same at every step of a still image, is computed once.
+A float baseline has the graph's weights, pools, thresholds and leak, and keeps its state in floating point, which
+costs other engines less than a grid would. Thresholds are scaled to 1, so that the codes times one scale per channel
+are the weights; pixels go in as 0 to 1. The first drive, the same at every step of a still image, is computed once.
 
 Pools stand behind their convolutions, where other engines leave them. Folded into the kernels, as the native runtime
 does by itself, they make other engines faster too: ``folded`` does so for them.
@@ -28,7 +28,7 @@ Floats = NDArray[np.floating[Any]]
 _LEAK = 0.5
 
 
-class Synapse(nn.Module):
+class FloatConnection(nn.Module):
     """A connection of the graph, its codes times a scale per output plus a bias: [N, ...] -> [N, ...]."""
 
     def __init__(self, connection: Connection, scale: Floats, bias: Floats, folded: bool) -> None:
@@ -54,60 +54,62 @@ class Synapse(nn.Module):
         return F.avg_pool2d(x, self.pool.kernel, self.pool.stride) if self.pool else x
 
 
-class SpikingTwin(nn.Module):
+class SpikingBaseline(nn.Module):
     """The network itself: images [N, C, H, W] of 0 to 1 -> logits [N, classes], summed over time.
 
     Args:
         graph: the network.
-        timesteps_in_batch: run each synapse once on all steps, as one batch; else all layers step by step.
+        timesteps_in_batch: run each connection once on all steps, as one batch; else all layers step by step.
         folded: put pools into kernels.
     """
 
     def __init__(self, graph: Graph, timesteps_in_batch: bool = False, folded: bool = False) -> None:
         super().__init__()
         self.timesteps, self.timesteps_in_batch = graph.timesteps, timesteps_in_batch
-        self.synapses = _synapses(graph, folded)
+        self.connections = _connections(graph, folded)
 
     def forward(self, x: Tensor) -> Tensor:
-        first, *hidden, readout = self.synapses
+        first, *hidden, readout = self.connections
         drives: tuple[Tensor, ...] = (first(x),) * self.timesteps
         if self.timesteps_in_batch:
-            for synapse in hidden:
-                drives = synapse(torch.cat(_spikes(drives))).chunk(self.timesteps)
+            for connection in hidden:
+                drives = connection(torch.cat(_spikes(drives))).chunk(self.timesteps)
             return torch.stack(readout(torch.cat(_spikes(drives))).chunk(self.timesteps)).sum(0)
         states: list[Tensor | None] = [None] * (len(hidden) + 1)
         logits = torch.zeros((), dtype=torch.float32)
         for drive in drives:
             spikes, states[0] = _step(drive, states[0])
-            for i, synapse in enumerate(hidden, 1):
-                spikes, states[i] = _step(synapse(spikes), states[i])
+            for i, connection in enumerate(hidden, 1):
+                spikes, states[i] = _step(connection(spikes), states[i])
             logits = logits + readout(spikes)
         return logits
 
 
-class DenseTwin(nn.Module):
+class AnnBaseline(nn.Module):
     """The conventional network of the same shape: rectifiers in place of neurons, and one step."""
 
     def __init__(self, graph: Graph, folded: bool = False) -> None:
         super().__init__()
-        self.synapses = _synapses(graph, folded)
+        self.connections = _connections(graph, folded)
 
     def forward(self, x: Tensor) -> Tensor:
-        *hidden, readout = self.synapses
-        for synapse in hidden:
-            x = F.relu(synapse(x))
+        *hidden, readout = self.connections
+        for connection in hidden:
+            x = F.relu(connection(x))
         logits: Tensor = readout(x)
         return logits
 
 
-def _synapses(graph: Graph, folded: bool) -> nn.ModuleList:
-    synapses = []
+def _connections(graph: Graph, folded: bool) -> nn.ModuleList:
+    connections = []
     for i, layer in enumerate(graph.layers):
         unit, offset = _affine(layer.neuron)
-        synapses.append(Synapse(layer.connection, (PIXEL if i == 0 else 1) / unit, offset, folded))
+        connections.append(FloatConnection(layer.connection, (PIXEL if i == 0 else 1) / unit, offset, folded))
     readout = graph.readout
     scale = np.full(len(readout.bias), readout.scale * 2**readout.fraction)
-    return nn.ModuleList([*synapses, Synapse(readout.connection, scale, readout.bias * readout.scale, folded)])
+    return nn.ModuleList(
+        [*connections, FloatConnection(readout.connection, scale, readout.bias * readout.scale, folded)]
+    )
 
 
 def _affine(neuron: Neuron) -> tuple[Floats, Floats]:

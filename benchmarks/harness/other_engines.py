@@ -2,7 +2,7 @@
 thread.
 
 The package does not need them. They are imported when they are asked for, and what stands in their way, be it that one
-is not installed, is told in a sentence.
+is not installed, is said in a sentence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.harness.suppress_output import silence
+from benchmarks.harness.suppress_output import suppress_output
 from benchmarks.harness.timing import Call
 from spquant_snn.errors import MissingDependencyError, RunError
 
@@ -61,7 +61,7 @@ def openvino_int8(module: nn.Module, images: Float32) -> Call:
 
 def _prepared(engine: str, prepare: Callable[[Path, Float32], Call], module: nn.Module, images: Float32) -> Call:
     try:
-        with silence(), tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder:
+        with suppress_output(), tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder:
             path = Path(folder) / "network.onnx"
             _export(module, images[:1], path)
             call = prepare(path, images)

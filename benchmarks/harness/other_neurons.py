@@ -17,10 +17,10 @@ from torch.autograd.function import once_differentiable
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.nn.topology import Neuron
 
-Make = Callable[[], Neuron]
+MakeNeuron = Callable[[], Neuron]
 
 
-class Stateful(nn.Module):
+class StatefulNeuron(nn.Module):
     """Neurons over [T, N, ...] that keep their potential from call to call."""
 
     def reset(self) -> None:
@@ -31,7 +31,7 @@ class Stateful(nn.Module):
         return x
 
 
-class Loop(Stateful):
+class LoopNeuron(StatefulNeuron):
     """The loop over time that everyone writes first, left to autograd."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class _Spike(torch.autograd.Function):
         return gradient * slope
 
 
-class _SpikingJelly(Stateful):
+class _SpikingJelly(StatefulNeuron):
     def __init__(self) -> None:
         super().__init__()
         package = _imported("spikingjelly.activation_based.neuron")
@@ -88,7 +88,7 @@ class _SpikingJelly(Stateful):
         return spikes
 
 
-class _SnnTorch(Stateful):
+class _SnnTorch(StatefulNeuron):
     def __init__(self) -> None:
         super().__init__()
         package, surrogates = _imported("snntorch"), _imported("snntorch.surrogate")
@@ -109,9 +109,9 @@ class _SnnTorch(Stateful):
         return torch.stack(spikes)
 
 
-def loop() -> Neuron:
-    """Makes ``Loop``."""
-    return Loop
+def loop_neuron() -> Neuron:
+    """Makes ``LoopNeuron``."""
+    return LoopNeuron
 
 
 def spikingjelly() -> Neuron:

@@ -30,7 +30,7 @@ _CLOSE, _FAR = 0.02, 0.1  # from a rate, relative: good enough, and too far
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkSpec:
     """What a network is made of beside its shape.
 
     Args:
@@ -52,7 +52,7 @@ def noise(shape: tuple[int, int, int], count: int, seed: int = 0) -> UInt8:
     return np.random.default_rng(seed).integers(0, PIXEL + 1, (count, *shape), np.uint8)
 
 
-def random_network(model: SpikingSequential, images: UInt8, plan: Plan) -> Graph:
+def random_network(model: SpikingSequential, images: UInt8, plan: NetworkSpec) -> Graph:
     """A graph of the model's shape with random codes, whose rates hold on the images given, and on no others for sure.
 
     Codes are normally distributed on the grid of their width. Drives are centred and scaled per channel, as batch
@@ -122,7 +122,7 @@ def _normalisation(connection: Connection, x: Int32) -> tuple[Float64, Float64]:
 
 
 def _neuron_of_rate(
-    drives: Sequence[Int32], gain: Float64, centre: Float64, reach: NDArray[np.int64], plan: Plan
+    drives: Sequence[Int32], gain: Float64, centre: Float64, reach: NDArray[np.int64], plan: NetworkSpec
 ) -> Neuron:
     """The neuron whose shift, found by bisection, makes the drives [N, C, ...] of T steps spike at the rate."""
     low, high, nearest = -_FURTHEST, _FURTHEST, np.inf

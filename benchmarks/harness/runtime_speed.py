@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.harness.checked_network import Subject, subject
-from benchmarks.harness.float_baseline import DenseTwin, SpikingTwin
+from benchmarks.harness.checked_network import CheckedNetwork, check_network
+from benchmarks.harness.float_baseline import AnnBaseline, SpikingBaseline
 from benchmarks.harness.host import host
-from benchmarks.harness.linear_fit import Line, fit
+from benchmarks.harness.linear_fit import LinearFit, fit_line
 from benchmarks.harness.other_engines import Float32, onnxruntime_int8, openvino_int8, torch_eager
-from benchmarks.harness.random_networks import Plan, UInt8, noise, random_network
-from benchmarks.harness.timed_comparison import Contest, Entry, Row
+from benchmarks.harness.random_networks import NetworkSpec, UInt8, noise, random_network
+from benchmarks.harness.timed_comparison import Candidate, TimedComparison, TimeRatio
 from benchmarks.harness.timing import SEVERAL_THREADS, Times
 from spquant_snn.errors import ConfigError
 from spquant_snn.integer.graph import PIXEL, Graph
@@ -47,7 +47,7 @@ Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """The network of noise: how it is called, its model and its images."""
 
     name: str = "VGG-9"
@@ -56,19 +56,19 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Density:
+class RateTimes:
     """Times over the rate of spikes, for one width of weights: (wanted percent, spikes per image, microseconds)."""
 
     bits: float
     points: tuple[tuple[float, float, float], ...]
-    line: Line  # over spikes
+    line: LinearFit  # over spikes
 
 
 @dataclass(frozen=True)
-class Threads:
+class ThreadSpeedup:
     """A batch on one thread and on two, wall time in microseconds."""
 
-    work: str
+    workload: str
     batch: int
     one: float
     two: float
@@ -79,32 +79,32 @@ class Threads:
 
 
 @dataclass(eq=False)
-class Report:
+class RuntimeReport:
     """Everything that was measured in one run."""
 
     host: dict[str, Any]
     rounds: int
-    subjects: list[Subject] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    density: list[Density] = field(default_factory=list)
-    threads: Threads | None = None
-    times: dict[Entry, Times] = field(default_factory=dict)
+    networks: list[CheckedNetwork] = field(default_factory=list)
+    rows: list[TimeRatio] = field(default_factory=list)
+    density: list[RateTimes] = field(default_factory=list)
+    threads: ThreadSpeedup | None = None
+    times: dict[Candidate, Times] = field(default_factory=dict)
 
 
-def measure(
+def measure_runtime_speed(
     lenet: tuple[Graph, UInt8] | None,
     rates: Sequence[float] = RATES,
     rounds: int = 15,
     notify: Notify = lambda doing: None,
-    shape: Shape | None = None,
-) -> Report:
+    shape: ModelShape | None = None,
+) -> RuntimeReport:
     """Build, check and time everything.
 
     Args:
         lenet: a trained LeNet-SNN and test images; its rows are missing without.
         rates: percent of spikes whose times are measured and fitted.
         rounds: of all candidates in turn.
-        notify: is told what goes on.
+        notify: called with what goes on.
         shape: of the network of noise; VGG-9 on 32x32 by default.
 
     Raises:
@@ -121,46 +121,46 @@ def measure(
             f"the LeNet-SNN to measure takes {TIMESTEPS} time steps, this one takes {lenet[0].timesteps}: "
             f"train one with --timesteps {TIMESTEPS}"
         )
-    report = Report(host(), rounds)
+    report = RuntimeReport(host(), rounds)
     with _one_thread():
-        _measure_noise(report, shape or Shape(), rates, notify)
+        _measure_noise(report, shape or ModelShape(), rates, notify)
         _measure_lenet(report, lenet, notify)
     return report
 
 
-def _measure_noise(report: Report, shape: Shape, rates: Sequence[float], notify: Notify) -> None:
+def _measure_noise(report: RuntimeReport, shape: ModelShape, rates: Sequence[float], notify: Notify) -> None:
     model, images = build_model(shape.model, shape.images, 10), noise(shape.images, _IMAGES)
     wanted = {(bits, float(rate)) for bits in _WIDTHS for rate in rates}
-    subjects = {}
+    networks = {}
     for bits, rate in sorted(wanted | {(1.58, 5.0), (1.58, 10.0), (4, 10.0), (8, 10.0)}):
         name = f"{shape.name} {bits:g} bits {rate:g} %"
         notify(f"building {name}")
-        graph = random_network(model, images, Plan(rate / 100, bits, timesteps=TIMESTEPS))
-        subjects[bits, rate] = subject(name, graph, images)
-    contest = Contest()
-    for found in subjects.values():
-        contest.enter(found.name, NATIVE, found.run_native)
+        graph = random_network(model, images, NetworkSpec(rate / 100, bits, timesteps=TIMESTEPS))
+        networks[bits, rate] = check_network(name, graph, images)
+    comparison = TimedComparison()
+    for found in networks.values():
+        comparison.add(found.name, NATIVE, found.run_native)
     pixels = _pixels(images)
     for bits in (1.58, 4, 8):
-        found = subjects[bits, 10.0]
+        found = networks[bits, 10.0]
         notify(f"preparing the peers of {found.name}")
-        contest.enter_peer(found.name, OPENVINO_SNN, openvino_int8, _forms(found.graph), pixels)
-    main, sparse = subjects[1.58, 10.0], subjects[1.58, 5.0]
-    contest.enter_peer(main.name, OPENVINO_ANN, openvino_int8, {"": DenseTwin(main.graph)}, pixels)
-    contest.enter_peer(main.name, OPENVINO_SNN + FOLDED, openvino_int8, _forms(main.graph, True), pixels)
-    contest.enter_peer(main.name, OPENVINO_ANN + FOLDED, openvino_int8, {"": DenseTwin(main.graph, True)}, pixels)
-    contest.enter_peer(main.name, TORCH, torch_eager, _forms(main.graph), pixels)
-    contest.enter(main.name, REFERENCE, main.run_reference)
+        comparison.add_engine(found.name, OPENVINO_SNN, openvino_int8, _forms(found.graph), pixels)
+    main, sparse = networks[1.58, 10.0], networks[1.58, 5.0]
+    comparison.add_engine(main.name, OPENVINO_ANN, openvino_int8, {"": AnnBaseline(main.graph)}, pixels)
+    comparison.add_engine(main.name, OPENVINO_SNN + FOLDED, openvino_int8, _forms(main.graph, True), pixels)
+    comparison.add_engine(main.name, OPENVINO_ANN + FOLDED, openvino_int8, {"": AnnBaseline(main.graph, True)}, pixels)
+    comparison.add_engine(main.name, TORCH, torch_eager, _forms(main.graph), pixels)
+    comparison.add(main.name, REFERENCE, main.run_reference)
     notify(f"timing {shape.name}")
-    outcome = contest.run(report.rounds)
-    report.subjects += subjects.values()
+    outcome = comparison.run(report.rounds)
+    report.networks += networks.values()
     report.times |= outcome.times
     report.rows += [
         outcome.row(main.name, OPENVINO_SNN, 0.12, NATIVE),
         outcome.row(main.name, OPENVINO_ANN, 0.65, NATIVE),
         outcome.row(sparse.name, OPENVINO_ANN, 0.45, NATIVE, of=main.name),
-        outcome.row(subjects[4, 10.0].name, OPENVINO_SNN, 0.20, NATIVE),
-        outcome.row(subjects[8, 10.0].name, OPENVINO_SNN, 0.25, NATIVE),
+        outcome.row(networks[4, 10.0].name, OPENVINO_SNN, 0.20, NATIVE),
+        outcome.row(networks[8, 10.0].name, OPENVINO_SNN, 0.25, NATIVE),
         outcome.row(main.name, TORCH, 0.06, NATIVE),
         outcome.row(main.name, REFERENCE, 0.01, NATIVE),
         outcome.row(main.name, OPENVINO_SNN + FOLDED, None, NATIVE),
@@ -169,27 +169,27 @@ def _measure_noise(report: Report, shape: Shape, rates: Sequence[float], notify:
     for bits in _WIDTHS:
         points = []
         for rate in sorted(set(rates)):
-            found = subjects[bits, rate]
-            points.append((rate, found.spikes, outcome.times[Entry(found.name, NATIVE)].median))
-        line = fit([spikes for _, spikes, _ in points], [time for _, _, time in points])
-        report.density.append(Density(bits, tuple(points), line))
+            found = networks[bits, rate]
+            points.append((rate, found.spikes, outcome.times[Candidate(found.name, NATIVE)].median))
+        line = fit_line([spikes for _, spikes, _ in points], [time for _, _, time in points])
+        report.density.append(RateTimes(bits, tuple(points), line))
     notify("timing two threads")
     report.threads = _measure_threads(main, report)
 
 
-def _measure_threads(found: Subject, report: Report) -> Threads:
+def _measure_threads(found: CheckedNetwork, report: RuntimeReport) -> ThreadSpeedup:
     batch = np.resize(found.images, (_BATCH, *found.images.shape[1:]))
-    work = f"{found.name} batch {_BATCH}"
-    contest = Contest()
+    workload = f"{found.name} batch {_BATCH}"
+    comparison = TimedComparison()
     for threads in (1, 2):
-        contest.enter(work, NATIVE, found.run_batch(batch, threads), f"on {threads}")
-    times = contest.run(report.rounds, SEVERAL_THREADS).times
+        comparison.add(workload, NATIVE, found.run_batch(batch, threads), f"on {threads}")
+    times = comparison.run(report.rounds, SEVERAL_THREADS).times
     report.times |= times
     one, two = (values.median for values in times.values())
-    return Threads(work, _BATCH, one, two)
+    return ThreadSpeedup(workload, _BATCH, one, two)
 
 
-def _measure_lenet(report: Report, lenet: tuple[Graph, UInt8] | None, notify: Notify) -> None:
+def _measure_lenet(report: RuntimeReport, lenet: tuple[Graph, UInt8] | None, notify: Notify) -> None:
     goals: tuple[tuple[str, float | None], ...] = (
         (ONNX_SNN, 0.12),
         (ONNX_ANN, 0.7),
@@ -202,30 +202,30 @@ def _measure_lenet(report: Report, lenet: tuple[Graph, UInt8] | None, notify: No
         reason = (
             f"give --lenet FOLDER|FILE, a LeNet-SNN trained with spquant train --dataset mnist --timesteps {TIMESTEPS}"
         )
-        report.rows += [Row("LeNet", against, "LeNet", target, missing=reason) for against, target in goals]
+        report.rows += [TimeRatio("LeNet", against, "LeNet", target, missing=reason) for against, target in goals]
         return
     graph, images = lenet
-    found = subject(f"LeNet {graph.layers[0].connection.bits:g} bits MNIST", graph, images)
+    found = check_network(f"LeNet {graph.layers[0].connection.bits:g} bits MNIST", graph, images)
     notify(f"preparing the peers of {found.name}")
-    contest, pixels = Contest(), _pixels(images[:_CALIBRATION])
-    contest.enter(found.name, NATIVE, found.run_native)
-    contest.enter_peer(found.name, ONNX_SNN, onnxruntime_int8, _forms(graph), pixels)
-    contest.enter_peer(found.name, ONNX_ANN, onnxruntime_int8, {"": DenseTwin(graph)}, pixels)
-    contest.enter_peer(found.name, ONNX_SNN + FOLDED, onnxruntime_int8, _forms(graph, True), pixels)
-    contest.enter_peer(found.name, ONNX_ANN + FOLDED, onnxruntime_int8, {"": DenseTwin(graph, True)}, pixels)
-    contest.enter_peer(found.name, TORCH, torch_eager, _forms(graph), pixels)
-    contest.enter(found.name, REFERENCE, found.run_reference)
+    comparison, pixels = TimedComparison(), _pixels(images[:_CALIBRATION])
+    comparison.add(found.name, NATIVE, found.run_native)
+    comparison.add_engine(found.name, ONNX_SNN, onnxruntime_int8, _forms(graph), pixels)
+    comparison.add_engine(found.name, ONNX_ANN, onnxruntime_int8, {"": AnnBaseline(graph)}, pixels)
+    comparison.add_engine(found.name, ONNX_SNN + FOLDED, onnxruntime_int8, _forms(graph, True), pixels)
+    comparison.add_engine(found.name, ONNX_ANN + FOLDED, onnxruntime_int8, {"": AnnBaseline(graph, True)}, pixels)
+    comparison.add_engine(found.name, TORCH, torch_eager, _forms(graph), pixels)
+    comparison.add(found.name, REFERENCE, found.run_reference)
     notify(f"timing {found.name}")
-    outcome = contest.run(report.rounds)
-    report.subjects.append(found)
+    outcome = comparison.run(report.rounds)
+    report.networks.append(found)
     report.times |= outcome.times
     report.rows += [outcome.row(found.name, against, target, NATIVE) for against, target in goals]
 
 
 def _forms(graph: Graph, folded: bool = False) -> dict[str, nn.Module]:
     return {
-        "step by step": SpikingTwin(graph, False, folded),
-        "steps in the batch": SpikingTwin(graph, True, folded),
+        "step by step": SpikingBaseline(graph, False, folded),
+        "steps in the batch": SpikingBaseline(graph, True, folded),
     }
 
 

@@ -9,21 +9,18 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from benchmarks.harness.runtime_speed import FOLDED, SPEEDUP, TIMESTEPS, Density, Report
+from benchmarks.harness.ratio_tables import in_a_word, machine_lines, not_measured, ratio_json, ratio_table
+from benchmarks.harness.runtime_speed import FOLDED, SPEEDUP, TIMESTEPS, RateTimes, RuntimeReport
 from spquant_snn.report.text_table import columns
 
 
-def tables(report: Report) -> Iterator[RenderableType]:
+def runtime_tables(report: RuntimeReport) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
-    facts = report.host
-    load = "" if facts["load"] is None else f" (load {facts['load']:.1f})"
-    yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}, {facts['body']}"
-    yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
+    yield from machine_lines(report.host, report.host["body"])
     yield f"\nms per image, T = {TIMESTEPS}, batch 1, one thread"
-    yield _ratios(report)
+    yield ratio_table("native", report.rows, digits=3)
     yield f"{FOLDED} its pools folded into kernels for it, which its own tools do not do"
-    for reason in dict.fromkeys(row.missing for row in report.rows if row.missing):
-        yield f"not measured: {reason}"
+    yield from not_measured(row.missing for row in report.rows)
     for found in report.density:
         line, nanoseconds = found.line, 1000 * found.line.slope
         yield f"\n{found.bits:g}-bit weights: {line.fixed:.0f} us + {nanoseconds:.2f} ns a spike, r2 = {line.r2:.4f}"
@@ -31,21 +28,21 @@ def tables(report: Report) -> Iterator[RenderableType]:
     if report.threads is not None:
         t = report.threads
         yield (
-            f"\n{t.work}, wall time: 1 thread {t.one / 1000:.2f} ms, 2 threads {t.two / 1000:.2f} ms, "
-            f"{t.speedup:.2f} times as fast (goal: at least {SPEEDUP}, {met(t.speedup >= SPEEDUP)})"
+            f"\n{t.workload}, wall time: 1 thread {t.one / 1000:.2f} ms, 2 threads {t.two / 1000:.2f} ms, "
+            f"{t.speedup:.2f} times as fast (goal: at least {SPEEDUP}, {in_a_word(t.speedup >= SPEEDUP)})"
         )
     yield "\nspikes in each hidden layer, in percent"
-    yield _subjects(report)
+    yield _spike_rates(report)
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def runtime_json(report: RuntimeReport) -> dict[str, Any]:
     """The same and all times, as one JSON object; times in microseconds."""
     threads = report.threads
     return {
         "host": report.host,
         "rounds": report.rounds,
         "timesteps": TIMESTEPS,
-        "rows": [{**asdict(row), "ratio": row.ratio, "met": row.met} for row in report.rows],
+        "rows": [ratio_json(row) for row in report.rows],
         "density": [
             {
                 "bits": found.bits,
@@ -66,7 +63,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 "spikes": found.spikes,
                 "arena_bytes": found.native.plan.arena_size,
             }
-            for found in report.subjects
+            for found in report.networks
         ],
         "times": [
             {**asdict(entry), "median_us": times.median, "least_us": times.least}
@@ -75,21 +72,7 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _ratios(report: Report) -> Table:
-    table = columns("native", "against")
-    for title in ("ours", "theirs", "ratio", "goal", "met"):
-        table.add_column(title, justify="right")
-    for row in report.rows:
-        if row.ours is None or row.theirs is None or row.ratio is None:
-            cells = ["-", "-", "-"]
-        else:
-            cells = [f"{row.ours / 1000:.3f}", f"{row.theirs / 1000:.3f}", f"{row.ratio:.3f}"]
-        target = "" if row.target is None else f"{row.target:.2f}"
-        table.add_row(row.work, row.against, *cells, target, "" if row.target is None else met(row.met))
-    return table
-
-
-def _density(found: Density) -> Table:
+def _density(found: RateTimes) -> Table:
     table = columns()
     for rate, _, _ in found.points:
         table.add_column(f"{rate:g} %", justify="right")
@@ -98,13 +81,8 @@ def _density(found: Density) -> Table:
     return table
 
 
-def _subjects(report: Report) -> Table:
+def _spike_rates(report: RuntimeReport) -> Table:
     table = columns("network", "measured")
-    for found in report.subjects:
+    for found in report.networks:
         table.add_row(found.name, " ".join(f"{100 * rate:.1f}" for rate in found.rates))
     return table
-
-
-def met(reached: bool | None) -> str:
-    """A goal, in a word."""
-    return "-" if reached is None else "yes" if reached else "no"

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.harness.suppress_output import silence
+from benchmarks.harness.suppress_output import suppress_output
 from benchmarks.harness.timing import Call
 from spquant_snn.train.device import PeakMemory
 
 
-def kept_for_backward(forward: Callable[[], Tensor]) -> int:
+def saved_for_backward(forward: Callable[[], Tensor]) -> int:
     """Bytes of all tensors that a forward pass keeps for the backward pass, each memory once."""
     kept: dict[int, Tensor] = {}
 
@@ -31,7 +31,7 @@ def kept_for_backward(forward: Callable[[], Tensor]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def peak(call: Call, device: str = "cpu") -> int:
+def peak_bytes(call: Call, device: str = "cpu") -> int:
     """Most bytes that a call holds at once on a device, beside what was held before. Gradients count, weights do not,
     if the call frees the former first."""
     call(0)
@@ -39,9 +39,12 @@ def peak(call: Call, device: str = "cpu") -> int:
         memory = PeakMemory(torch.device(device))
         call(1)
         return memory.bytes() or 0
-    with silence(), profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
+    with (
+        suppress_output(),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded,
+    ):
         call(1)
-    with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder, silence():
+    with tempfile.TemporaryDirectory(prefix="spquant_snn-") as folder, suppress_output():
         path = Path(folder) / "trace.json"
         recorded.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]

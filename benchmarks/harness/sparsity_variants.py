@@ -1,6 +1,6 @@
-"""The arms of an experiment on sparsity: trainings that differ in what is done for sparsity, and in nothing else.
+"""The variants of an experiment on sparsity: trainings that differ in what is done for sparsity, and in nothing else.
 
-Each arm of each seed is one ordinary run, in a folder of its own.
+Each variant of each seed is one ordinary run, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BY_CHANNELS = 0.5  # of the way to target_ops, in its logarithm, that channels 
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """One way to come to a sparse network.
 
     Args:
@@ -32,27 +32,27 @@ class Arm:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-DENSE = Arm("dense", "dense", {"target_ops": 1.0, "target_skip": 0.0})
-GATES = Arm("gates", "trained gates")  # of channels; and of blocks, where a share to skip is given
-BOTH = Arm("both", "gates and rates")  # half of the way by each, of the operations of the dense arm
-RANDOM = Arm("random", "random masks", {"channel_choice": "random", "target_skip": 0.0})
-MAGNITUDE = Arm("magnitude", "magnitude pruning", {"channel_choice": "magnitude", "target_skip": 0.0})
-RATES = Arm(
+DENSE = Variant("dense", "dense", {"target_ops": 1.0, "target_skip": 0.0})
+GATES = Variant("gates", "trained gates")  # of channels; and of blocks, where a share to skip is given
+BOTH = Variant("both", "gates and rates")  # half of the way by each, of the operations of the dense variant
+RANDOM = Variant("random", "random masks", {"channel_choice": "random", "target_skip": 0.0})
+MAGNITUDE = Variant("magnitude", "magnitude pruning", {"channel_choice": "magnitude", "target_skip": 0.0})
+RATES = Variant(
     "rates", "rate regulation", {"target_ops": 1.0, "target_skip": 0.0}
 )  # with the target_synops that the gates come to
-ARMS = (DENSE, GATES, BOTH, RANDOM, MAGNITUDE, RATES)
+VARIANTS = (DENSE, GATES, BOTH, RANDOM, MAGNITUDE, RATES)
 OURS = (GATES, BOTH)
 CONTROLS = (RANDOM, MAGNITUDE, RATES)
-REGULATED = (BOTH, RATES)  # have a target_synops, which is known when another arm has been trained
+REGULATED = (BOTH, RATES)  # have a target_synops, which is known when another variant has been trained
 
 
 @dataclass(frozen=True)
-class Plan:
+class SparsityPlan:
     """What is to be trained.
 
     Args:
-        config: of the arm of trained gates, at the first seed.
-        more_seeds: that all arms are trained with as well.
+        config: of the variant of trained gates, at the first seed.
+        more_seeds: that all variants are trained with as well.
         out: the folder of the runs' folders.
 
     Raises:
@@ -71,7 +71,7 @@ class Plan:
             )
         for name, default in (("channel_choice", "learned"), ("target_rate", 1.0), ("target_synops", 0.0)):
             if getattr(config, name) != default:
-                raise ConfigError(f"{name} is what the arms differ in, not {getattr(config, name)!r}: leave it out")
+                raise ConfigError(f"{name} is what the variants differ in, not {getattr(config, name)!r}: leave it out")
         if not config.quant.integer:
             raise ConfigError("operations are counted on integers, not floating point: choose 1.58 to 8 bits")
         if len(set(self.seeds)) < len(self.seeds):
@@ -83,12 +83,12 @@ class Plan:
     def seeds(self) -> tuple[int, ...]:
         return (self.config.seed, *self.more_seeds)
 
-    def folder(self, arm: Arm, seed: int) -> RunFolder:
-        """OUT/<arm> for the first seed, OUT/<arm>-s<seed> for others."""
-        return RunFolder(self.out / (arm.name if seed == self.config.seed else f"{arm.name}-s{seed}"))
+    def folder(self, variant: Variant, seed: int) -> RunFolder:
+        """OUT/<variant> for the first seed, OUT/<variant>-s<seed> for others."""
+        return RunFolder(self.out / (variant.name if seed == self.config.seed else f"{variant.name}-s{seed}"))
 
-    def training(self, arm: Arm, seed: int, synops: float | None = None) -> TrainConfig:
-        """The configuration of an arm's run; that of one which is there already, if it is this one.
+    def training(self, variant: Variant, seed: int, synops: float | None = None) -> TrainConfig:
+        """The configuration of a variant's run; that of one which is there already, if it is this one.
 
         Args:
             synops: operations that rates are to be regulated to, as far as they are known.
@@ -97,19 +97,19 @@ class Plan:
             ConfigError: there is no such training.
             RunError: the folder holds a run of another configuration.
         """
-        wanted = replace(self.config, seed=seed, **arm.options)
-        if arm is BOTH:
+        wanted = replace(self.config, seed=seed, **variant.options)
+        if variant is BOTH:
             wanted = replace(wanted, target_ops=self.config.target_ops**_BY_CHANNELS)
-        if arm not in REGULATED:  # for others it means nothing, and must not keep their runs from being taken over
+        if variant not in REGULATED:  # for others it means nothing, and must not keep their runs from being taken over
             wanted = replace(wanted, rate_weight=TrainOptions.rate_weight)
         elif synops is not None:
             wanted = replace(wanted, target_synops=float(synops))
-        run = self.folder(arm, seed)
+        run = self.folder(variant, seed)
         if not run.config.exists():
             return wanted
         held = load_config(run.config)
         asked = asdict(wanted)
-        if arm in REGULATED and (synops is None or abs(held.target_synops - synops) <= _NEAR * synops):
+        if variant in REGULATED and (synops is None or abs(held.target_synops - synops) <= _NEAR * synops):
             del asked["target_synops"]
         changed = departures(held, asked)
         if changed:
@@ -124,7 +124,7 @@ class Plan:
         Raises:
             ConfigError, RunError: as ``training`` does; or the folder is itself a run, or a file.
         """
-        refuse_as_parent(self.out, "arms")
+        refuse_as_parent(self.out, "variants")
         for seed in self.seeds:
-            for arm in ARMS:
-                self.training(arm, seed)
+            for variant in VARIANTS:
+                self.training(variant, seed)

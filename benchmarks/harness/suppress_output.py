@@ -13,7 +13,7 @@ from spquant_snn.io.output import finish
 
 
 @contextmanager
-def silence() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Nothing that is printed, logged or warned inside is seen, be it by Python or by C; exceptions pass."""
     finish()
     level = logging.root.manager.disable

@@ -19,22 +19,22 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness.host import host
-from benchmarks.harness.other_neurons import Loop, snntorch, spikingjelly
-from benchmarks.harness.saved_bytes import kept_for_backward, peak
-from benchmarks.harness.suppress_output import silence
-from benchmarks.harness.timed_comparison import Contest, Row
+from benchmarks.harness.other_neurons import LoopNeuron, snntorch, spikingjelly
+from benchmarks.harness.saved_bytes import peak_bytes, saved_for_backward
+from benchmarks.harness.suppress_output import suppress_output
+from benchmarks.harness.timed_comparison import TimedComparison, TimeRatio
 from benchmarks.harness.timing import SEVERAL_THREADS, SINGLE_THREAD, Call
 from benchmarks.harness.training_steps import (
     LOOP,
     OURS,
-    OURS_AGAIN,
     OURS_BF16,
+    OURS_RECOMPUTED,
     PLAIN,
     SNNTORCH,
     SPIKINGJELLY,
-    Work,
-    step_of,
-    ways,
+    TrainingWorkload,
+    forms_of,
+    training_step,
 )
 from spquant_snn.errors import ConfigError, MissingDependencyError
 from spquant_snn.integer.grids import STATE_GRIDS
@@ -44,29 +44,29 @@ from spquant_snn.train.device import multiplies_bf16
 
 COMPILED = "torch.compile of it"
 FLOAT, TWO_BITS = "float", "2-bit"
-VGG9, LENET = Work("VGG-9", "vgg9-snn", (3, 32, 32)), Work("LeNet", "lenet-snn", (1, 28, 28))
+VGG9, LENET = TrainingWorkload("VGG-9", "vgg9-snn", (3, 32, 32)), TrainingWorkload("LeNet", "lenet-snn", (1, 28, 28))
 VGG9_256 = replace(VGG9, batch=256)
-RESNET18 = Work("ResNet-18", "resnet18-snn", (2, 64, 64), 16, 4)
+RESNET18 = TrainingWorkload("ResNet-18", "resnet18-snn", (2, 64, 64), 16, 4)
 SLACK = 0.05  # bytes that a neuron may keep beside its input, in units of that
 
 _NEURONS = (32, 128, 16, 16)
 _STEPS = (4, 16)
 
 Notify = Callable[[str], None]
-Works = tuple[tuple[Work, float, float | None], ...]
+Workloads = tuple[tuple[TrainingWorkload, float, float | None], ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is measured.
 
     Args:
         device: where: cpu, or cuda.
         neurons: shape of the currents of one time step.
         steps: numbers of time steps of the neurons alone.
-        works: networks to be trained, and what a step may take at most of SpikingJelly's and snnTorch's time and of the
-            plain path's.
-        held: networks of whose steps the bytes are counted.
+        workloads: networks to be trained, and what a step may take at most of SpikingJelly's and snnTorch's time and of
+            the plain path's.
+        counted: networks of whose steps the bytes are counted.
         rounds: of all candidates in turn.
         threads: numbers of them.
         compiled: whether torch.compile takes part, whose start takes a minute.
@@ -75,21 +75,21 @@ class Plan:
     device: str = "cpu"
     neurons: tuple[int, ...] = _NEURONS
     steps: tuple[int, ...] = _STEPS
-    works: Works = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
-    held: tuple[Work, ...] = (VGG9, RESNET18)
+    workloads: Workloads = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
+    counted: tuple[TrainingWorkload, ...] = (VGG9, RESNET18)
     rounds: int = 7
     threads: tuple[int, ...] = (1, 2)
     compiled: bool = True
 
 
-def on_gpu(rounds: int, compiled: bool) -> Plan:
+def gpu_plan(rounds: int, compiled: bool) -> TrainingPlan:
     """What is measured on a GPU, which larger batches fill; there no number of threads matters, and 0 stands for it."""
-    works = ((VGG9_256, 0.7, None),)
-    return Plan("cuda", (256, *_NEURONS[1:]), _STEPS[:1], works, (VGG9_256,), rounds, (0,), compiled)
+    workloads = ((VGG9_256, 0.7, None),)
+    return TrainingPlan("cuda", (256, *_NEURONS[1:]), _STEPS[:1], workloads, (VGG9_256,), rounds, (0,), compiled)
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedBytes:
     """Bytes that neurons keep for the backward pass, in units of their input."""
 
     engine: str
@@ -98,28 +98,28 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Peak:
-    """Bytes that a training step of a work holds at once."""
+class PeakBytes:
+    """Bytes that a training step of a workload holds at once."""
 
-    work: str
+    workload: str
     engine: str
     bytes: int | None
     missing: str = ""
 
 
 @dataclass(eq=False)
-class Report:
+class TrainingReport:
     """Everything that was measured in one run; rows by number of threads, 0 on a GPU."""
 
     host: dict[str, Any]
     rounds: int
-    rows: dict[int, list[Row]] = field(default_factory=dict)
-    kept: list[Kept] = field(default_factory=list)
-    peaks: list[Peak] = field(default_factory=list)
+    rows: dict[int, list[TimeRatio]] = field(default_factory=dict)
+    saved: list[SavedBytes] = field(default_factory=list)
+    peaks: list[PeakBytes] = field(default_factory=list)
     on: str | None = None  # the GPU's name
 
 
-def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
+def measure_training_speed(plan: TrainingPlan, notify: Notify = lambda doing: None) -> TrainingReport:
     """Build and time everything.
 
     Raises:
@@ -132,62 +132,68 @@ def measure(plan: Plan, notify: Notify = lambda doing: None) -> Report:
         raise ConfigError("threads are numbers from 1, as in --threads 1 2")
     if plan.device != "cpu" and not torch.cuda.is_available():
         raise ConfigError("there is no GPU here: leave --device out, or choose cpu")
-    report = Report(host(), plan.rounds, on=None if plan.device == "cpu" else torch.cuda.get_device_name())
+    report = TrainingReport(host(), plan.rounds, on=None if plan.device == "cpu" else torch.cuda.get_device_name())
     for threads in plan.threads:
         with _threads(threads):
             report.rows[threads] = [
                 *(row for steps in plan.steps for row in _neurons(plan, steps, threads, notify)),
-                *(row for work, goal, plain in plan.works for row in _steps(plan, work, goal, plain, threads, notify)),
+                *(
+                    row
+                    for workload, goal, plain in plan.workloads
+                    for row in _steps(plan, workload, goal, plain, threads, notify)
+                ),
             ]
     notify("counting bytes")
-    report.kept += _kept(plan)
+    report.saved += _saved(plan)
     with _threads(1):
-        report.peaks += [found for work in plan.held for found in _peaks(work, plan.device)]
+        report.peaks += [found for workload in plan.counted for found in _peaks(workload, plan.device)]
     return report
 
 
-def _neurons(plan: Plan, steps: int, threads: int, notify: Notify) -> Iterator[Row]:
+def _neurons(plan: TrainingPlan, steps: int, threads: int, notify: Notify) -> Iterator[TimeRatio]:
     """Forward and backward of neurons alone."""
     notify(f"timing neurons, T = {steps}{_where(threads)}")
     shape = (steps, *plan.neurons)
-    work = f"neuron {list(shape)}"
+    workload = f"neuron {list(shape)}"
     current, pull = (torch.randn(shape, dtype=torch.float32, device=plan.device) for _ in range(2))
     current.requires_grad_()
-    contest = Contest()
+    comparison = TimedComparison()
     for name, ours in _ours().items():
-        contest.enter(f"{work} {name}", OURS, _turning(ours.to(plan.device), current, pull))
+        comparison.add(f"{workload} {name}", OURS, _turning(ours.to(plan.device), current, pull))
     for engine, make in _others(plan.compiled).items():
-        contest.enter_made(work, engine, {"": lambda make=make: _turning(make().to(plan.device), current, pull)})  # type: ignore[misc]
-    outcome = contest.run(plan.rounds, _clocks(threads))
+        comparison.add_forms(workload, engine, {"": lambda make=make: _turning(make().to(plan.device), current, pull)})  # type: ignore[misc]
+    outcome = comparison.run(plan.rounds, _clocks(threads))
     for name in _ours():
         for engine, goal in ((LOOP, 0.15), (COMPILED, 1.0), (SPIKINGJELLY, None), (SNNTORCH, None)):
             if engine != COMPILED or plan.compiled:
-                yield outcome.row(f"{work} {name}", engine, goal, OURS, of=work)
+                yield outcome.row(f"{workload} {name}", engine, goal, OURS, of=workload)
 
 
-def _steps(plan: Plan, work: Work, goal: float, plain: float | None, threads: int, notify: Notify) -> Iterator[Row]:
+def _steps(
+    plan: TrainingPlan, workload: TrainingWorkload, goal: float, plain: float | None, threads: int, notify: Notify
+) -> Iterator[TimeRatio]:
     """Training steps of a network."""
-    notify(f"timing training steps of {work.name}{_where(threads)}")
+    notify(f"timing training steps of {workload.name}{_where(threads)}")
     ours = (OURS, OURS_BF16) if multiplies_bf16(torch.device(plan.device)) else (OURS,)
-    contest = Contest()
+    comparison = TimedComparison()
     for engine in (*ours, PLAIN, SPIKINGJELLY, SNNTORCH):
-        contest.enter_made(
-            work.name,
+        comparison.add_forms(
+            workload.name,
             engine,
             {
-                form: lambda engine=engine, form=form: step_of(work, engine, form, plan.device)  # type: ignore[misc]
-                for form in ways(engine, plan.device)
+                form: lambda engine=engine, form=form: training_step(workload, engine, form, plan.device)  # type: ignore[misc]
+                for form in forms_of(engine, plan.device)
             },
         )
-    outcome = contest.run(plan.rounds, _clocks(threads))
+    outcome = comparison.run(plan.rounds, _clocks(threads))
     for engine in ours:
-        name = work.name if engine == OURS else f"{work.name}, bf16"
+        name = workload.name if engine == OURS else f"{workload.name}, bf16"
         for against, most in ((PLAIN, plain), (SPIKINGJELLY, goal), (SNNTORCH, goal)):
-            row = outcome.row(work.name, against, most, engine)
-            yield Row(name, against, work.name, most, row.ours, row.theirs, row.form, row.missing)
+            row = outcome.row(workload.name, against, most, engine)
+            yield TimeRatio(name, against, workload.name, most, row.ours, row.theirs, row.form, row.missing)
 
 
-def _kept(plan: Plan) -> Iterator[Kept]:
+def _saved(plan: TrainingPlan) -> Iterator[SavedBytes]:
     current = torch.randn((plan.steps[0], *plan.neurons), dtype=torch.float32, device=plan.device, requires_grad=True)
     makes: dict[str, Callable[[], nn.Module]] = {
         **{f"{OURS}, {name}": lambda ours=ours: ours.to(plan.device) for name, ours in _ours().items()},  # type: ignore[misc]
@@ -197,20 +203,22 @@ def _kept(plan: Plan) -> Iterator[Kept]:
         try:
             layer = make().to(plan.device)
         except MissingDependencyError as error:
-            yield Kept(engine, None, str(error))
+            yield SavedBytes(engine, None, str(error))
             continue
-        with silence():
-            held = kept_for_backward(lambda layer=layer: layer(current))  # type: ignore[misc]
-        yield Kept(engine, held / (current.numel() * current.element_size()))
+        with suppress_output():
+            counted = saved_for_backward(lambda layer=layer: layer(current))  # type: ignore[misc]
+        yield SavedBytes(engine, counted / (current.numel() * current.element_size()))
 
 
-def _peaks(work: Work, device: str) -> Iterator[Peak]:
-    for engine in (OURS, OURS_AGAIN, PLAIN, SPIKINGJELLY, SNNTORCH):
+def _peaks(workload: TrainingWorkload, device: str) -> Iterator[PeakBytes]:
+    for engine in (OURS, OURS_RECOMPUTED, PLAIN, SPIKINGJELLY, SNNTORCH):
         try:
-            held = (peak(step_of(work, engine, form, device), device) for form in ways(engine, device))
-            yield Peak(work.name, engine, min(held))
+            counted = (
+                peak_bytes(training_step(workload, engine, form, device), device) for form in forms_of(engine, device)
+            )
+            yield PeakBytes(workload.name, engine, min(counted))
         except MissingDependencyError as error:
-            yield Peak(work.name, engine, None, str(error))
+            yield PeakBytes(workload.name, engine, None, str(error))
 
 
 def _ours() -> dict[str, LIF]:
@@ -224,7 +232,7 @@ def _ours() -> dict[str, LIF]:
 def _others(compiled: bool) -> dict[str, Callable[[], nn.Module]]:
     """Those of others, in floating point."""
     others: dict[str, Callable[[], nn.Module]] = {
-        LOOP: Loop,
+        LOOP: LoopNeuron,
         SPIKINGJELLY: lambda: spikingjelly()(),
         SNNTORCH: lambda: snntorch()(),
     }
@@ -238,8 +246,8 @@ def _compiled() -> nn.Module:
         MissingDependencyError: it does not work.
     """
     try:
-        layer: nn.Module = torch.compile(Loop(), dynamic=False)  # type: ignore[assignment]
-        with silence():
+        layer: nn.Module = torch.compile(LoopNeuron(), dynamic=False)  # type: ignore[assignment]
+        with suppress_output():
             layer(torch.zeros(1, 1, dtype=torch.float32))
     except Exception as error:  # of many types: compilers, headers, versions of Python
         said = (str(error).strip() or type(error).__name__).splitlines()[0]

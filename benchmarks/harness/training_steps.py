@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness.other_neurons import Make, Stateful, loop, snntorch, spikingjelly
+from benchmarks.harness.other_neurons import MakeNeuron, StatefulNeuron, loop_neuron, snntorch, spikingjelly
 from benchmarks.harness.timing import Call
 from spquant_snn.nn.models import build_model
 from spquant_snn.quant.prepare import prepare
@@ -18,15 +18,15 @@ from spquant_snn.quant.quant_config import QuantConfig
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.step import Step
 
-OURS, OURS_BF16, OURS_AGAIN, PLAIN = "this package", "this package, bf16", "with --checkpoint-time", "plain path"
+OURS, OURS_BF16, OURS_RECOMPUTED, PLAIN = "this package", "this package, bf16", "with --checkpoint-time", "plain path"
 SPIKINGJELLY, SNNTORCH, LOOP = "SpikingJelly", "snnTorch", "loop over time"
 FOLDED, OUTERMOST, LAST = "steps in the batch", "time outermost", "channels last"
 
-_PEERS: dict[str, Make] = {SPIKINGJELLY: spikingjelly, SNNTORCH: snntorch, LOOP: loop}
+_PEERS: dict[str, MakeNeuron] = {SPIKINGJELLY: spikingjelly, SNNTORCH: snntorch, LOOP: loop_neuron}
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingWorkload:
     """What is trained.
 
     Args:
@@ -45,45 +45,45 @@ class Work:
     bits: float = 2
 
 
-def ways(engine: str, device: str = "cpu") -> tuple[str, ...]:
+def forms_of(engine: str, device: str = "cpu") -> tuple[str, ...]:
     """The forms in which an engine trains; the fastest counts."""
     if engine not in _PEERS:
         return ("",)
     return (FOLDED, OUTERMOST) if device == "cpu" else (FOLDED, LAST, OUTERMOST)
 
 
-def step_of(work: Work, engine: str, form: str = "", device: str = "cpu") -> Call:
+def training_step(workload: TrainingWorkload, engine: str, form: str = "", device: str = "cpu") -> Call:
     """A step of training, on the same images of noise each time.
 
     Raises:
         MissingDependencyError: a package is not installed.
     """
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (work.batch, *work.images), dtype=torch.uint8).to(device)
-    labels = torch.randint(0, 10, (work.batch,)).to(device)
+    images = torch.randint(0, 256, (workload.batch, *workload.images), dtype=torch.uint8).to(device)
+    labels = torch.randint(0, 10, (workload.batch,)).to(device)
     if engine in _PEERS:
-        return _peer(work, _PEERS[engine], form, images.float() / 255, labels)
-    config = QuantConfig(work.bits, work.bits, work.timesteps)
-    network = prepare(build_model(work.model, work.images, 10), config, work.images).to(device)
-    network.recompute = engine == OURS_AGAIN
+        return _peer(workload, _PEERS[engine], form, images.float() / 255, labels)
+    config = QuantConfig(workload.bits, workload.bits, workload.timesteps)
+    network = prepare(build_model(workload.model, workload.images, 10), config, workload.images).to(device)
+    network.recompute = engine == OURS_RECOMPUTED
     if engine == PLAIN:
         network.use_plain_path()
     else:
         precision: Literal["bf16", "fp32"] = "bf16" if engine == OURS_BF16 else "fp32"
-        options = TrainConfig(precision=precision, checkpoint_time=network.recompute, timesteps=work.timesteps)
+        options = TrainConfig(precision=precision, checkpoint_time=network.recompute, timesteps=workload.timesteps)
         step = Step(network, options, None, None, whole=True)
         return _updating(network, lambda: step(images, labels, 0.0, 1.0))
     return _stepping(network, lambda: network(images).mean(0), labels)
 
 
-def _peer(work: Work, make: Make, form: str, images: Tensor, labels: Tensor) -> Call:
-    network = build_model(work.model, work.images, 10, make()).to(images.device)
-    neurons = [module for module in network.modules() if isinstance(module, Stateful)]
+def _peer(workload: TrainingWorkload, make: MakeNeuron, form: str, images: Tensor, labels: Tensor) -> Call:
+    network = build_model(workload.model, workload.images, 10, make()).to(images.device)
+    neurons = [module for module in network.modules() if isinstance(module, StatefulNeuron)]
     if form == LAST:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images = images.contiguous(memory_format=torch.channels_last)
-    inputs = images.expand(work.timesteps, *images.shape)
-    parts = [inputs[t : t + 1] for t in range(work.timesteps)] if form == OUTERMOST else [inputs]
+    inputs = images.expand(workload.timesteps, *images.shape)
+    parts = [inputs[t : t + 1] for t in range(workload.timesteps)] if form == OUTERMOST else [inputs]
 
     def forward() -> Tensor:
         for layer in neurons:

@@ -8,49 +8,39 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
-from benchmarks.harness.runtime_tables import met
-from benchmarks.harness.timed_comparison import Row
-from benchmarks.harness.training_speed import SLACK, Report
+from benchmarks.harness.ratio_tables import in_a_word, machine_lines, not_measured, ratio_json, ratio_table
+from benchmarks.harness.training_speed import SLACK, TrainingReport
 from benchmarks.harness.training_steps import OURS, SPIKINGJELLY
 from spquant_snn.report.text_table import columns
 
 PEAK = 0.5  # of SpikingJelly's bytes
 
 
-def tables(report: Report) -> Iterator[RenderableType]:
+def training_tables(report: TrainingReport) -> Iterator[RenderableType]:
     """Everything that a reader wants to see, part by part."""
-    facts = report.host
-    load = "" if facts["load"] is None else f" (load {facts['load']:.1f})"
     if report.on is not None:
         yield report.on
-    yield f"{facts['cpu']}, {facts['cores']} cores{load}, {facts['compiler']}"
-    yield ", ".join(f"{name} {found}" for name, found in facts["versions"].items() if found)
+    yield from machine_lines(report.host)
     for threads, rows in report.rows.items():
         yield f"\nms, {_measured_in(threads)}"
-        yield _ratios(rows)
+        yield ratio_table("this package", rows, digits=1)
     reasons = [row.missing for rows in report.rows.values() for row in rows]
-    for reason in dict.fromkeys(filter(None, (*reasons, *(found.missing for found in report.kept)))):
-        yield f"not measured: {reason}"
+    yield from not_measured([*reasons, *(found.missing for found in report.saved)])
     yield "\nkept by neurons for the backward pass, in units of their input"
-    yield _kept(report)
+    yield _saved(report)
     yield "\nmost that a training step holds at once, beside weights"
     yield _peaks(report)
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def training_json(report: TrainingReport) -> dict[str, Any]:
     """The same as one JSON object; times in microseconds."""
     return {
         "host": report.host,
         "gpu": report.on,
         "rounds": report.rounds,
-        "rows": [
-            {"threads": threads, **asdict(row), "ratio": row.ratio, "met": row.met}
-            for threads, rows in report.rows.items()
-            for row in rows
-        ],
-        "kept": [{**asdict(found), "met": _keeps_little(found.engine, found.units)} for found in report.kept],
+        "rows": [{"threads": threads, **ratio_json(row)} for threads, rows in report.rows.items() for row in rows],
+        "saved": [{**asdict(found), "met": _keeps_little(found.engine, found.units)} for found in report.saved],
         "peaks": [
             {**asdict(found), "ratio": ratio, "met": None if ratio is None else ratio <= PEAK}
             for found, ratio in zip(report.peaks, _shares(report), strict=True)
@@ -64,43 +54,34 @@ def _measured_in(threads: int) -> str:
     return "1 thread, processor time" if threads == 1 else f"{threads} threads, wall time"
 
 
-def _ratios(rows: list[Row]) -> Table:
-    table = columns("this package", "against", right=("ours", "theirs", "ratio", "goal", "met"))
-    for row in rows:
-        cells = ["-", "-", "-"]
-        if row.ours is not None and row.theirs is not None and row.ratio is not None:
-            cells = [f"{row.ours / 1000:.1f}", f"{row.theirs / 1000:.1f}", f"{row.ratio:.2f}"]
-        goal = ("", "") if row.target is None else (f"{row.target:.2f}", met(row.met))
-        table.add_row(*map(Text, (row.work, row.against, *cells, *goal)))
-    return table
-
-
-def _kept(report: Report) -> Table:
-    table = columns("neuron", right=("kept", "goal", "met"))
-    for found in report.kept:
+def _saved(report: TrainingReport) -> Table:
+    table = columns("neuron", right=("saved", "goal", "met"))
+    for found in report.saved:
         kept = "-" if found.units is None else f"{found.units:.2f}"
         ours = found.engine.startswith(OURS)
-        goal = (f"{1 + SLACK:.2f}", met(_keeps_little(found.engine, found.units))) if ours else ("", "")
+        goal = (f"{1 + SLACK:.2f}", in_a_word(_keeps_little(found.engine, found.units))) if ours else ("", "")
         table.add_row(found.engine, kept, *goal)
     return table
 
 
-def _peaks(report: Report) -> Table:
+def _peaks(report: TrainingReport) -> Table:
     table = columns("step", "by", right=("MiB", f"of {SPIKINGJELLY}", "goal", "met"))
     for found, ratio in zip(report.peaks, _shares(report), strict=True):
         size = "-" if found.bytes is None else f"{found.bytes / 2**20:.0f}"
         cells = ("-" if ratio is None else f"{ratio:.2f}",)
-        goal = (f"{PEAK:.2f}", met(None if ratio is None else ratio <= PEAK)) if found.engine == OURS else ("", "")
-        table.add_row(found.work, found.engine, size, *cells, *goal)
+        goal = (
+            (f"{PEAK:.2f}", in_a_word(None if ratio is None else ratio <= PEAK)) if found.engine == OURS else ("", "")
+        )
+        table.add_row(found.workload, found.engine, size, *cells, *goal)
     return table
 
 
-def _shares(report: Report) -> list[float | None]:
-    """Of SpikingJelly's bytes for the same work."""
-    theirs = {found.work: found.bytes for found in report.peaks if found.engine == SPIKINGJELLY}
+def _shares(report: TrainingReport) -> list[float | None]:
+    """Of SpikingJelly's bytes for the same workload."""
+    theirs = {found.workload: found.bytes for found in report.peaks if found.engine == SPIKINGJELLY}
     shares: list[float | None] = []
     for found in report.peaks:
-        other = theirs.get(found.work)
+        other = theirs.get(found.workload)
         shares.append(None if found.bytes is None or not other else found.bytes / other)
     return shares
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from benchmarks.harness.variant_results import Outcome
+from benchmarks.harness.variant_results import VariantResult
 
 _ALIKE = 0.02  # numbers of operations that differ by less, relatively, are called equal
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A comparison of two arms.
+class VariantComparison:
+    """A comparison of two variants.
 
     Args:
-        ours, theirs: titles of the arms.
+        ours, theirs: titles of the variants.
         points: by which our accuracy on the test set is higher, in percent; the mean over the seeds.
         noise: two standard errors of that, from the number of test images and the spread over the seeds; one seed
             has none.
@@ -47,8 +47,10 @@ class Verdict:
         return f"{found}, with {_amount(self.operations)} operations done ({_amount(self.folded)} with pools folded)"
 
 
-def compare(ours: str, a: Sequence[Outcome], theirs: str, b: Sequence[Outcome]) -> Verdict:
-    """Compare two arms, of the same seeds.
+def compare_variants(
+    ours: str, a: Sequence[VariantResult], theirs: str, b: Sequence[VariantResult]
+) -> VariantComparison:
+    """Compare two variants, of the same seeds.
 
     The standard error takes the two accuracies for draws of their own, though the images are the same: that is
     cautious.
@@ -57,7 +59,7 @@ def compare(ours: str, a: Sequence[Outcome], theirs: str, b: Sequence[Outcome]) 
     variance = sum(_variance(runs) for runs in (a, b))
     operations = fmean(run.done for run in a) / fmean(run.done for run in b)
     folded = fmean(run.folded for run in a) / fmean(run.folded for run in b)
-    return Verdict(ours, theirs, points, 2 * math.sqrt(variance), operations, folded)
+    return VariantComparison(ours, theirs, points, 2 * math.sqrt(variance), operations, folded)
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -65,7 +67,7 @@ def spread(values: Sequence[float]) -> float | None:
     return stdev(values) if len(values) > 1 else None
 
 
-def _variance(runs: Sequence[Outcome]) -> float:
+def _variance(runs: Sequence[VariantResult]) -> float:
     """Of the mean accuracy in percent: that of a proportion of so many images, which are the same for all seeds, and
     that of the seeds."""
     accuracy = fmean(run.test for run in runs)

@@ -20,7 +20,7 @@ _NOTE, _HELD_OUT = "deployed", "held_out_synops"
 
 
 @dataclass(frozen=True)
-class LayerOutcome:
+class LayerResult:
     """Of one layer, the mean over the test images: synaptic operations as ``report.counts`` defines them, spikes, and
     how many there could be; the readout has none."""
 
@@ -34,20 +34,20 @@ class LayerOutcome:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VariantResult:
     """Of a run.
 
     Args:
-        arm, seed, folder: which run it is.
+        variant, seed, folder: which run it is.
         epoch: the best, counted from one; its weights are what ships.
-        validation: accuracy in that epoch on held-out images, in percent.
+        validation: accuracy in that epoch on the validation set, in percent.
         share: of the operations, that pruned channels left in that epoch by the count of the budget.
         images: of the test set.
         test: accuracy on them, in percent.
         layers: the readout last.
     """
 
-    arm: str
+    variant: str
     seed: int
     folder: str
     epoch: int
@@ -55,7 +55,7 @@ class Outcome:
     share: float
     images: int
     test: float
-    layers: tuple[LayerOutcome, ...]
+    layers: tuple[LayerResult, ...]
 
     @property
     def channels(self) -> int:
@@ -90,7 +90,7 @@ def counted(run: RunFolder) -> bool:
     return _NOTE in run.read_record()
 
 
-def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
+def variant_result(variant: str, seed: int, run: RunFolder, test: Labelled) -> VariantResult:
     """What became of a finished run; counted on the test images, if it has not been.
 
     Raises:
@@ -99,7 +99,7 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
     if not counted(run):
         found = _count(run, test)
         layers = [
-            LayerOutcome(
+            LayerResult(
                 layer.name,
                 layer.channels if layer.neurons else 0,
                 layer.dense,
@@ -117,8 +117,8 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
         record = Fields(run.read_record())
         best, deployed = record.inner("best"), record.inner(_NOTE)
         epoch = best.integer("epoch", 0, 1 << 31)
-        return Outcome(
-            arm,
+        return VariantResult(
+            variant,
             seed,
             str(run.path),
             epoch,
@@ -130,10 +130,10 @@ def outcome(arm: str, seed: int, run: RunFolder, test: Labelled) -> Outcome:
         )
 
 
-def _layer(fields: Fields) -> LayerOutcome:
+def _layer(fields: Fields) -> LayerResult:
     dense, done, folded, spikes = (fields.number(name, 0, _MOST) for name in ("dense", "done", "folded", "spikes"))
     channels, updates = (fields.integer(name, 0, 1 << 53) for name in ("channels", "updates"))
-    return LayerOutcome(fields.text("name", 256), channels, dense, done, folded, spikes, updates)
+    return LayerResult(fields.text("name", 256), channels, dense, done, folded, spikes, updates)
 
 
 def synops(run: RunFolder, images: Labelled) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.harness.random_networks import Plan, noise, random_network
+from benchmarks.harness.random_networks import NetworkSpec, noise, random_network
 from spquant_snn.nn.models import build_model
 
 PEERS = ("onnx", "onnxruntime", "openvino", "nncf")
@@ -25,7 +25,7 @@ def small():
     def build(rate=0.1, weight_bits=1.58, state_bits=2, timesteps=4):
         images = noise((3, 8, 8), 16)
         model = build_model("vgg9-snn:0.1", (3, 8, 8), 10)
-        return random_network(model, images, Plan(rate, weight_bits, state_bits, timesteps)), images
+        return random_network(model, images, NetworkSpec(rate, weight_bits, state_bits, timesteps)), images
 
     return build
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.harness.float_baseline import DenseTwin, SpikingTwin
+from benchmarks.harness.float_baseline import AnnBaseline, SpikingBaseline
 from spquant_snn.integer import reference
 
 
@@ -17,28 +17,28 @@ def network(request, small):
 
 def test_all_forms_compute_the_same(network):
     graph, _, pixels = network
-    expected = SpikingTwin(graph)(pixels)
+    expected = SpikingBaseline(graph)(pixels)
     assert expected.shape == (16, 10)
     assert expected.abs().max() > 1
-    for form in (SpikingTwin(graph, True), SpikingTwin(graph, False, True), SpikingTwin(graph, True, True)):
+    for form in (SpikingBaseline(graph, True), SpikingBaseline(graph, False, True), SpikingBaseline(graph, True, True)):
         assert torch.isclose(form(pixels), expected).float().mean() > 0.98  # a rounding may move a spike
 
 
 def test_one_step_without_a_past_is_that_of_the_graph(small):
     """Then no state was rounded."""
     graph, images = small(timesteps=1)
-    found = SpikingTwin(graph)(torch.from_numpy(images).float() / 255).numpy()
+    found = SpikingBaseline(graph)(torch.from_numpy(images).float() / 255).numpy()
     np.testing.assert_array_equal(found, reference.run(graph, images))
 
 
 def test_the_conventional_network_has_the_same_layers(network):
     graph, _, pixels = network
-    dense, spiking = DenseTwin(graph), SpikingTwin(graph)
+    dense, spiking = AnnBaseline(graph), SpikingBaseline(graph)
     assert [w.shape for w in dense.parameters()] == [w.shape for w in spiking.parameters()]
     x = pixels
-    for synapse in dense.synapses[:-1]:
-        x = synapse(x).relu()
-    assert torch.equal(dense(pixels), dense.synapses[-1](x))
-    folded = DenseTwin(graph, folded=True)
+    for connection in dense.connections[:-1]:
+        x = connection(x).relu()
+    assert torch.equal(dense(pixels), dense.connections[-1](x))
+    folded = AnnBaseline(graph, folded=True)
     assert torch.allclose(folded(pixels), dense(pixels), rtol=1e-3, atol=1e-3)
-    assert [s.weight.shape[-1] for s in folded.synapses[:4]] == [3, 4, 3, 4]
+    assert [s.weight.shape[-1] for s in folded.connections[:4]] == [3, 4, 3, 4]

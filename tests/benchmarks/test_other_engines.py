@@ -1,4 +1,4 @@
-"""Other engines: one sentence where they are missing or fail, silence where they are not."""
+"""Other engines: one sentence where they are missing or fail, suppress_output where they are not."""
 
 import logging
 import os
@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.harness.float_baseline import DenseTwin, SpikingTwin
+from benchmarks.harness.float_baseline import AnnBaseline, SpikingBaseline
 from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
-from benchmarks.harness.suppress_output import silence
+from benchmarks.harness.suppress_output import suppress_output
 from spquant_snn.errors import MissingDependencyError, RunError
 
 PREPARE = {"onnxruntime": onnxruntime_int8, "openvino": openvino_int8}
@@ -20,13 +20,13 @@ PREPARE = {"onnxruntime": onnxruntime_int8, "openvino": openvino_int8}
 
 @pytest.mark.usefixtures("no_peers")
 @pytest.mark.parametrize("engine", PREPARE)
-def test_a_missing_engine_is_told_in_a_sentence(engine):
+def test_a_missing_engine_is_named_in_a_sentence(engine):
     with pytest.raises(MissingDependencyError, match="onnx is not installed: make a second environment"):
         PREPARE[engine](nn.Linear(2, 2), np.zeros((1, 2), np.float32))
 
 
 @pytest.mark.parametrize("engine", PREPARE)
-def test_an_engine_that_fails_is_told_in_a_sentence(engine, monkeypatch):
+def test_an_engine_that_fails_is_named_in_a_sentence(engine, monkeypatch):
     def fail(*args):
         print("noise")
         raise ValueError("this cannot be exported\nand more")
@@ -37,7 +37,7 @@ def test_an_engine_that_fails_is_told_in_a_sentence(engine, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", PREPARE)
-@pytest.mark.parametrize("kind", [SpikingTwin, DenseTwin])
+@pytest.mark.parametrize("kind", [SpikingBaseline, AnnBaseline])
 def test_an_engine_that_is_there_runs_the_network(engine, kind, small, capfd):
     for name in ("onnx", engine, *(["nncf"] if engine == "openvino" else [])):
         pytest.importorskip(name)
@@ -55,9 +55,9 @@ def test_torch_needs_nothing():
     assert not found.requires_grad
 
 
-def test_silence_keeps_everything_and_gives_the_streams_back(capfd):
+def test_output_is_suppressed_and_gives_the_streams_back(capfd):
     log = logging.getLogger("noisy")
-    with silence():
+    with suppress_output():
         print("printed")
         print("printed", file=sys.stderr)
         os.write(1, b"written by C")
@@ -68,5 +68,5 @@ def test_silence_keeps_everything_and_gives_the_streams_back(capfd):
     assert log.isEnabledFor(logging.ERROR)
     os.write(1, b"back")
     assert capfd.readouterr().out == "back"
-    with pytest.raises(KeyError), silence():
+    with pytest.raises(KeyError), suppress_output():
         raise KeyError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.harness.random_networks import Plan, noise, random_network
+from benchmarks.harness.random_networks import NetworkSpec, noise, random_network
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
@@ -23,7 +23,7 @@ def test_every_hidden_layer_spikes_at_the_rate(rate, weight_bits, state_bits, sm
 
 def test_it_has_the_shape_of_the_model():
     images = noise((3, 32, 32), 2)
-    graph = random_network(build_model("vgg9-snn", (3, 32, 32), 10), images, Plan(0.1))
+    graph = random_network(build_model("vgg9-snn", (3, 32, 32), 10), images, NetworkSpec(0.1))
     outputs = [64, 64, 128, 128, 256, 256, 256, 1024, 10]
     assert [len(connection.codes) for connection in graph.connections] == outputs
     pooled = [connection.sum_pool == Pool("sum", 2, 2) for connection in graph.connections]
@@ -57,4 +57,4 @@ def test_a_rate_is_a_share(rate, small):
 def test_a_rate_that_cannot_be_had_is_refused():
     model = build_model("lenet-snn:0.01", (1, 4, 4), 2)
     with pytest.raises(ModelError, match=r"layer 'conv1': .* spikes cannot be had"):
-        random_network(model, noise((1, 4, 4), 1), Plan(0.01, timesteps=1))
+        random_network(model, noise((1, 4, 4), 1), NetworkSpec(0.01, timesteps=1))

@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import runtime_speed as runtime
-from benchmarks.harness.runtime_speed import Shape, measure
+from benchmarks.harness.runtime_speed import ModelShape, measure_runtime_speed
 from spquant_snn.data import Labelled, Splits
 from spquant_snn.errors import ConfigError, UnequalError
 from spquant_snn.integer.file import save
 from spquant_snn.runtime.native import NativeProgram
 
-SMALL = Shape("small", "vgg9-snn:0.1", (3, 8, 8))
+SMALL = ModelShape("small", "vgg9-snn:0.1", (3, 8, 8))
 
 
 @pytest.fixture(autouse=True)
 def in_small(monkeypatch, no_peers):
-    monkeypatch.setattr("benchmarks.runtime.measure", functools.partial(measure, shape=SMALL))
+    monkeypatch.setattr(
+        "benchmarks.runtime.measure_runtime_speed", functools.partial(measure_runtime_speed, shape=SMALL)
+    )
     monkeypatch.setattr("benchmarks.harness.timing._BLOCK", 100_000)
 
 
@@ -54,12 +56,12 @@ def test_json_holds_times_ratios_and_targets(benchmark):
     assert (code, err) == (0, "")
     assert set(result) == {"host", "rounds", "timesteps", "rows", "density", "threads", "networks", "times"}
     assert {"cpu", "cores", "compiler", "instructions", "versions"} <= set(result["host"])
-    medians = {(t["work"], t["engine"], t["form"]): t["median_us"] for t in result["times"]}
+    medians = {(t["workload"], t["engine"], t["form"]): t["median_us"] for t in result["times"]}
     measured = {row["against"]: row for row in result["rows"] if row["ratio"] is not None}
     assert set(measured) == {"torch eager SNN", "NumPy reference"}
     for row in measured.values():
         theirs = medians[row["of"], row["against"], row["form"]]
-        assert row["ratio"] == pytest.approx(medians[row["work"], "native", ""] / theirs)
+        assert row["ratio"] == pytest.approx(medians[row["workload"], "native", ""] / theirs)
         assert row["met"] == (row["ratio"] <= row["target"])
     missing = [row for row in result["rows"] if row["ratio"] is None]
     assert len(missing) == 13
@@ -83,7 +85,7 @@ def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypat
     code, out, err = benchmark(*call)
     assert (code, err) == (0, "")
     result = json.loads(out)
-    named = [row for row in result["rows"] if row["work"] == "LeNet 2 bits MNIST"]
+    named = [row for row in result["rows"] if row["workload"] == "LeNet 2 bits MNIST"]
     assert [row["target"] for row in named] == [0.12, 0.7, 0.06, 0.01, None, None]
     assert [row["ratio"] is None for row in named] == [True, True, False, False, True, True]
     neurons = sum(map(np.prod, graph.shapes))
@@ -110,7 +112,7 @@ def test_a_wrong_call_is_answered_in_one_sentence(arguments, words, benchmark):
 
 def test_a_trained_network_takes_four_steps(small):
     with pytest.raises(ConfigError, match="takes 4 time steps, this one takes 2"):
-        measure(small(timesteps=2))
+        measure_runtime_speed(small(timesteps=2))
 
 
 def test_a_native_runtime_that_is_wrong_is_not_timed(benchmark, monkeypatch):
@@ -126,7 +128,7 @@ def test_a_native_runtime_that_is_wrong_is_not_timed(benchmark, monkeypatch):
     assert (code, out) == (1, "")
     assert "the native runtime is wrong and was not timed, logit of layer 'logits'" in err
     with pytest.raises(UnequalError):
-        measure(None, shape=SMALL)
+        measure_runtime_speed(None, shape=SMALL)
 
 
 @pytest.mark.parametrize("command", ["runtime", "train"])
@@ -138,7 +140,9 @@ def test_help_fits_80_columns(command, benchmark):
 
 def test_the_defaults_of_the_command_are_those_of_the_function(benchmark, monkeypatch):
     given = []
-    monkeypatch.setattr("benchmarks.runtime.measure_runtime", lambda *args: given.append(args) or measure(*SHORT))
+    monkeypatch.setattr(
+        "benchmarks.runtime.measure_runtime", lambda *args: given.append(args) or measure_runtime_speed(*SHORT)
+    )
     assert benchmark("runtime")[0] == 0
     assert given == [(None, runtime.RATES, 15, None)]
 

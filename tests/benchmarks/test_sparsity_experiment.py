@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.harness import variant_results as outcomes
-from benchmarks.harness.sparsity_experiment import measure
-from benchmarks.harness.sparsity_variants import ARMS, Plan
+from benchmarks.harness import variant_results
+from benchmarks.harness.sparsity_experiment import run_sparsity_experiment
+from benchmarks.harness.sparsity_variants import VARIANTS, SparsityPlan
 from benchmarks.sparsity import PRUNED, measure_sparsity
 from spquant_snn.data import hold_out, load
 from spquant_snn.integer.file import load_graph
@@ -52,7 +52,7 @@ def untrained(monkeypatch):
         raise AssertionError("this was done before")
 
     monkeypatch.setattr("spquant_snn.trainer.fit", refuse)
-    monkeypatch.setattr(outcomes, "count", refuse)
+    monkeypatch.setattr(variant_results, "count", refuse)
 
 
 # What is trained.
@@ -75,7 +75,7 @@ def test_each_arm_is_a_run_that_differs_in_what_it_is_for(whole):
         assert {path.name for path in (out / name).iterdir()} == {*FILES, "checkpoint.pt", "run.json"}
 
 
-def test_rates_are_regulated_to_what_others_do_on_held_out_images(whole):
+def test_rates_are_regulated_to_what_others_do_on_the_validation_set(whole):
     out, report = whole
     config, data = load_config(out / "gates" / "config.toml"), load("digits")
     images = hold_out(data.train, config.validation, config.seed)[1].images
@@ -96,7 +96,7 @@ def test_rates_are_regulated_to_what_others_do_on_held_out_images(whole):
 def test_what_is_finished_is_neither_trained_nor_counted_again(whole, out, untrained):
     again = report_of(out)
     for name in NAMES:
-        a, b = asdict(whole[1].outcomes[name][0]), asdict(again.outcomes[name][0])
+        a, b = asdict(whole[1].results[name][0]), asdict(again.results[name][0])
         assert a.pop("folder") != b.pop("folder")
         assert a == b
     assert again.budgets == whole[1].budgets
@@ -110,11 +110,11 @@ def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(monkeypatch
         return count(graph, images, *args)
 
     data, trained = load("digits"), []
-    monkeypatch.setattr(outcomes, "count", counting)
+    monkeypatch.setattr(variant_results, "count", counting)
     monkeypatch.setattr("spquant_snn.trainer.SpQuantTrainer.evaluate", lambda self: pytest.fail("met in a training"))
     monkeypatch.setattr(
-        "benchmarks.sparsity.measure",
-        lambda plan, data, train, notify: measure(
+        "benchmarks.sparsity.run_sparsity_experiment",
+        lambda plan, data, train, notify: run_sparsity_experiment(
             plan, data, lambda *args: (trained.append(len(seen)), train(*args)), notify
         ),
     )
@@ -129,7 +129,7 @@ def test_a_stopped_benchmark_goes_on_to_the_same_end(whole, monkeypatch, tmp_pat
 
     def interrupted(*args):
         steps.append(1)
-        if len(steps) == 150:  # in the second arm; an epoch has 41 steps
+        if len(steps) == 150:  # in the second variant; an epoch has 41 steps
             raise KeyboardInterrupt
         return objective(*args)
 
@@ -172,21 +172,21 @@ def test_a_rate_regulated_to_something_else_is_refused(out, untrained):
         report_of(out)
 
 
-# What is told.
+# What is reported.
 
 
 def test_the_figures_are_those_of_the_runs(whole, spquant, benchmark, monkeypatch, out):
     answer = benchmark("sparsity", *COMMAND, "--out", "out", "--json")
     assert (answer[0], answer[2]) == (0, "")
     found = json.loads(answer[1])
-    assert set(found) == {"config", "seeds", "out", "spiking_operations", "arms", "verdicts"}
-    assert [arm["arm"] for arm in found["arms"]] == NAMES
-    test, dense = load("digits").test, found["arms"][0]["runs"][0]
-    for arm in found["arms"]:
-        (run,) = arm["runs"]
+    assert set(found) == {"config", "seeds", "out", "spiking_operations", "variants", "comparisons"}
+    assert [variant["variant"] for variant in found["variants"]] == NAMES
+    test, dense = load("digits").test, found["variants"][0]["runs"][0]
+    for variant in found["variants"]:
+        (run,) = variant["runs"]
         folder = RunFolder(Path(run["folder"]))
         counts = count(load_graph(folder.integers), test.images, test.labels)
-        assert run["test"] == arm["test"]["mean"] == counts.accuracy
+        assert run["test"] == variant["test"]["mean"] == counts.accuracy
         assert json.loads(spquant("eval", folder.path, "--json")[1])["accuracy"] == pytest.approx(counts.accuracy)
         assert folder.read_record()["test_accuracy"] == counts.accuracy
         assert run["validation"] == folder.read_record()["best"]["val_accuracy"]
@@ -196,20 +196,20 @@ def test_the_figures_are_those_of_the_runs(whole, spquant, benchmark, monkeypatc
         assert run["rate"] == pytest.approx(
             sum(layer.spikes for layer in counts.layers) / sum(layer.updates for layer in counts.layers)
         )
-        assert arm["points_lost"]["mean"] == dense["test"] - run["test"]
-        assert arm["fewer_dense"]["mean"] == dense["dense"] / run["dense"]
-        assert arm["fewer_done"]["mean"] == dense["done"] / run["done"]
-        assert arm["dense_over_done"]["mean"] == dense["dense"] / run["done"]
-        assert arm["test"]["spread"] is None
-        pruned = arm["arm"] in ("gates", "both", "random", "magnitude")
-        assert (run["share"] < (0.6 if arm["arm"] == "both" else 0.35)) == pruned
+        assert variant["points_lost"]["mean"] == dense["test"] - run["test"]
+        assert variant["fewer_dense"]["mean"] == dense["dense"] / run["dense"]
+        assert variant["fewer_done"]["mean"] == dense["done"] / run["done"]
+        assert variant["dense_over_done"]["mean"] == dense["dense"] / run["done"]
+        assert variant["test"]["spread"] is None
+        pruned = variant["variant"] in ("gates", "both", "random", "magnitude")
+        assert (run["share"] < (0.6 if variant["variant"] == "both" else 0.35)) == pruned
         assert (run["channels"] < dense["channels"]) == pruned
         if pruned:
             lines = folder.metrics.read_text("utf-8").splitlines()
             line = json.loads(lines[run["epoch"] - 1])
             assert run["share"] == line["ops_share"]
             assert run["channels"] == sum(opened for opened, _ in line["channels"].values())
-    assert [(verdict["ours"], verdict["theirs"]) for verdict in found["verdicts"]] == [
+    assert [(comparison["ours"], comparison["theirs"]) for comparison in found["comparisons"]] == [
         (ours, theirs)
         for ours in ("trained gates", "gates and rates")
         for theirs in ("random masks", "magnitude pruning", "rate regulation")
@@ -220,8 +220,8 @@ def test_the_tables_fit_80_columns(benchmark, out, untrained):
     code, said, err = benchmark("sparsity", *COMMAND, "--out", "out")
     assert (code, err) == (0, "")
     assert max(map(len, said.splitlines())) <= 80
-    rows = [line for line in said.splitlines() if line.startswith(tuple(arm.title for arm in ARMS))]
-    assert [sum(row.startswith(f"{arm.title}  ") for row in rows) for arm in ARMS] == [2] * 6  # two tables
+    rows = [line for line in said.splitlines() if line.startswith(tuple(variant.title for variant in VARIANTS))]
+    assert [sum(row.startswith(f"{variant.title}  ") for row in rows) for variant in VARIANTS] == [2] * 6  # two tables
     plain = " ".join(said.split())
     for title in ("random masks", "magnitude pruning", "rate regulation"):
         assert f" {title}: " in plain
@@ -238,9 +238,9 @@ def test_seeds_have_folders_of_their_own_and_a_spread(benchmark, out):
     assert said.count(" ± ") > 15
     assert "one seed" not in said
     found = json.loads(benchmark("sparsity", *COMMAND, "--more-seeds", 7, "--out", "out", "--json")[1])
-    for arm in found["arms"]:
-        a, b = (run["test"] for run in arm["runs"])
-        assert arm["test"] == {"mean": pytest.approx((a + b) / 2), "spread": pytest.approx(abs(a - b) / 2**0.5)}
+    for variant in found["variants"]:
+        a, b = (run["test"] for run in variant["runs"])
+        assert variant["test"] == {"mean": pytest.approx((a + b) / 2), "spread": pytest.approx(abs(a - b) / 2**0.5)}
 
 
 def test_help_fits_80_columns(benchmark):
@@ -256,9 +256,9 @@ def test_the_command_prunes_by_default(benchmark, monkeypatch):
         given.append(plan)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmarks.sparsity.measure", stop)
+    monkeypatch.setattr("benchmarks.sparsity.run_sparsity_experiment", stop)
     assert benchmark("sparsity", "--dataset", "digits")[0] == 130
-    assert given == [Plan(TrainConfig(dataset="digits", target_ops=0.2), (), Path("runs/sparsity"))]
+    assert given == [SparsityPlan(TrainConfig(dataset="digits", target_ops=0.2), (), Path("runs/sparsity"))]
     assert TrainOptions(target_ops=0.2) == PRUNED
 
 
@@ -271,9 +271,9 @@ def test_the_command_prunes_by_default(benchmark, monkeypatch):
         ("--target-ops 1", "target_ops 1 prunes no channels, so there is nothing to compare"),
         ("--target-ops 0", "target_ops must be above 0 and at most 1, not 0"),
         ("--target-ops 1.5", "target_ops must be above 0 and at most 1, not 1.5"),
-        ("--target-rate 0.1", "target_rate is what the arms differ in, not 0.1: leave it out"),
-        ("--target-synops 100", "target_synops is what the arms differ in"),
-        ("--channel-choice random", "channel_choice is what the arms differ in, not 'random'"),
+        ("--target-rate 0.1", "target_rate is what the variants differ in, not 0.1: leave it out"),
+        ("--target-synops 100", "target_synops is what the variants differ in"),
+        ("--channel-choice random", "channel_choice is what the variants differ in, not 'random'"),
         ("--weight-bits 32 --state-bits 32", "counted on integers, not floating point"),
         ("--more-seeds 1 0", "seeds must differ, not 0, 1, 0"),
         ("--more-seeds -1", "seed must be from 0"),
@@ -311,12 +311,12 @@ def test_runs_of_another_configuration_are_refused(option, value, words, benchma
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def test_a_run_or_a_file_cannot_hold_the_arms(benchmark, out, tmp_path):
+def test_a_run_or_a_file_cannot_hold_the_variants(benchmark, out, tmp_path):
     (tmp_path / "file").write_text("", "utf-8")
     for path, what in (("out/dense", "the folder of a run"), ("file", "a file")):
         code, _, err = benchmark("sparsity", *COMMAND, "--out", path)
         assert code == 2
-        assert f"{path} is {what}, and not a folder to hold the runs of all arms" in err
+        assert f"{path} is {what}, and not a folder to hold the runs of all variants" in err
 
 
 def test_a_damaged_note_is_named(out, untrained):
@@ -327,8 +327,8 @@ def test_a_damaged_note_is_named(out, untrained):
 
 
 def test_blocks_are_skipped_by_the_trained_gates_alone():
-    plan = Plan(TrainConfig(dataset="digits", target_ops=0.2, target_skip=0.3), (), Path("nowhere"))
-    skips = {arm.name: plan.training(arm, 0).target_skip for arm in ARMS}
+    plan = SparsityPlan(TrainConfig(dataset="digits", target_ops=0.2, target_skip=0.3), (), Path("nowhere"))
+    skips = {variant.name: plan.training(variant, 0).target_skip for variant in VARIANTS}
     assert skips == {"dense": 0, "gates": 0.3, "both": 0.3, "random": 0, "magnitude": 0, "rates": 0}
 
 
@@ -337,4 +337,4 @@ def test_the_budget_s_count_is_that_of_the_epoch(tmp_path):
     run = RunFolder(tmp_path)
     lines = ({"epoch": 2, "ops_share": 0.9}, {"epoch": 4, "ops_share": 0.5}, {"epoch": 5})
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    assert [outcomes._share(run, epoch) for epoch in (2, 4, 5)] == [0.9, 0.5, 1.0]
+    assert [variant_results._share(run, epoch) for epoch in (2, 4, 5)] == [0.9, 0.5, 1.0]

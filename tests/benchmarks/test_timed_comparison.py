@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.harness.timed_comparison import Contest, Entry, Outcome, Row
+from benchmarks.harness.timed_comparison import Candidate, ComparedTimes, TimedComparison, TimeRatio
 from benchmarks.harness.timing import Times
 from spquant_snn.errors import MissingDependencyError, RunError
 
@@ -10,12 +10,12 @@ from spquant_snn.errors import MissingDependencyError, RunError
 @pytest.fixture
 def outcome():
     times = {
-        Entry("net", "native"): Times((9.0, 10.0, 80.0)),
-        Entry("other", "native"): Times((30.0,)),
-        Entry("net", "engine", "slow"): Times((200.0, 200.0, 20.0)),
-        Entry("net", "engine", "fast"): Times((100.0, 100.0, 300.0)),
+        Candidate("net", "native"): Times((9.0, 10.0, 80.0)),
+        Candidate("other", "native"): Times((30.0,)),
+        Candidate("net", "engine", "slow"): Times((200.0, 200.0, 20.0)),
+        Candidate("net", "engine", "fast"): Times((100.0, 100.0, 300.0)),
     }
-    return Outcome(times, {("net", "absent"): "it is not here"})
+    return ComparedTimes(times, {("net", "absent"): "it is not here"})
 
 
 def test_a_ratio_is_that_of_medians_with_the_fastest_form(outcome):
@@ -33,7 +33,7 @@ def test_another_work_can_be_the_measure(outcome):
 def test_what_is_missing_says_why(outcome):
     row = outcome.row("net", "absent", 0.5, "native")
     assert (row.ratio, row.met, row.missing) == (None, None, "it is not here")
-    assert row == Row("net", "absent", "net", 0.5, missing="it is not here")
+    assert row == TimeRatio("net", "absent", "net", 0.5, missing="it is not here")
     assert outcome.row("net", "unknown", 0.5, "native").missing == "it did not take part"
 
 
@@ -45,9 +45,9 @@ def test_a_peer_is_missing_only_if_all_its_forms_are():
             raise MissingDependencyError("engine is not installed")
         return lambda k: module
 
-    contest = Contest()
-    contest.enter_peer("net", "half", prepare, {"a": "bad", "b": "good"}, None)
-    contest.enter_peer("net", "none", prepare, {"a": "absent", "b": "bad"}, None)
-    outcome = contest.run(1)
-    assert set(outcome.times) == {Entry("net", "half", "b")}
+    comparison = TimedComparison()
+    comparison.add_engine("net", "half", prepare, {"a": "bad", "b": "good"}, None)
+    comparison.add_engine("net", "none", prepare, {"a": "absent", "b": "bad"}, None)
+    outcome = comparison.run(1)
+    assert set(outcome.times) == {Candidate("net", "half", "b")}
     assert outcome.missing == {("net", "none"): "engine is not installed"}

@@ -1,16 +1,16 @@
-"""Verdicts: who beat whom, by how much of noise, in words that follow from the numbers."""
+"""Comparisons: who beat whom, by how much of noise, in words that follow from the numbers."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.harness.variant_comparison import compare, spread
-from benchmarks.harness.variant_results import LayerOutcome, Outcome
+from benchmarks.harness.variant_comparison import compare_variants, spread
+from benchmarks.harness.variant_results import LayerResult, VariantResult
 
 
 def runs(*accuracies, done=100.0, folded=40.0, images=10_000):
-    layers = (LayerOutcome("a", 4, 500.0, done, folded, 10.0, 100), LayerOutcome("b", 10, 50.0, 0.0, 0.0, 0.0, 0))
-    return [Outcome("x", i, "x", 1, 90.0, 0.2, images, accuracy, layers) for i, accuracy in enumerate(accuracies)]
+    layers = (LayerResult("a", 4, 500.0, done, folded, 10.0, 100), LayerResult("b", 10, 50.0, 0.0, 0.0, 0.0, 0))
+    return [VariantResult("x", i, "x", 1, 90.0, 0.2, images, accuracy, layers) for i, accuracy in enumerate(accuracies)]
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def runs(*accuracies, done=100.0, folded=40.0, images=10_000):
     ],
 )
 def test_the_words_follow_from_the_numbers(ours, theirs, words):
-    assert words in str(compare("a", ours, "b", theirs))
+    assert words in str(compare_variants("a", ours, "b", theirs))
 
 
 def test_seeds_that_differ_widen_the_noise():
-    steady = compare("a", runs(90.0, 90.0, 90.0), "b", runs(88.0, 88.0, 88.0))
-    wild = compare("a", runs(86.0, 90.0, 94.0), "b", runs(88.0, 88.0, 88.0))
+    steady = compare_variants("a", runs(90.0, 90.0, 90.0), "b", runs(88.0, 88.0, 88.0))
+    wild = compare_variants("a", runs(86.0, 90.0, 94.0), "b", runs(88.0, 88.0, 88.0))
     assert steady.beats
     assert not wild.beats
     assert steady.points == wild.points == pytest.approx(2)
@@ -42,7 +42,7 @@ def test_seeds_that_differ_widen_the_noise():
 
 @given(a=st.lists(st.floats(1, 99), min_size=3, max_size=3), b=st.lists(st.floats(1, 99), min_size=3, max_size=3))
 def test_a_verdict_turns_round_with_its_sides(a, b):
-    there, back = compare("a", runs(*a), "b", runs(*b)), compare("b", runs(*b), "a", runs(*a))
+    there, back = compare_variants("a", runs(*a), "b", runs(*b)), compare_variants("b", runs(*b), "a", runs(*a))
     assert there.points == pytest.approx(-back.points)
     assert there.noise == pytest.approx(back.noise)
     assert not (there.beats and back.beats)

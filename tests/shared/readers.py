@@ -24,8 +24,7 @@ import torch
 from torch import nn
 
 import recorded
-from benchmarks.harness.variant_results import LayerOutcome
-from benchmarks.harness.variant_results import outcome as outcome_of
+from benchmarks.harness.variant_results import LayerResult, variant_result
 from damage import of_bytes, of_json, of_lines, of_members, of_packed, of_toml
 from mutations import walk
 from spquant_snn.data.aedat import read_aedat2, read_aedat3
@@ -122,7 +121,7 @@ def _run(folder):
     for epoch in (1, 2):
         _log(run, epoch)
     save_weights(run.weights, network)
-    layer = asdict(LayerOutcome("conv1", 4, 10.0, 5.0, 5.0, 1.0, 3))
+    layer = asdict(LayerResult("conv1", 4, 10.0, 5.0, 5.0, 1.0, 3))
     note = {"images": 3, "accuracy": 90.0, "layers": [layer, layer]}
     run.note(best={"epoch": 2, "val_accuracy": 90.0, "val_loss": 0.5}, test_accuracy=90.0, deployed=note)
 
@@ -135,7 +134,7 @@ def _read_record(path):
     """All that is taken from a record; what is written into it stays out."""
     run = RunFolder(path.parent)
     _origin(run.read_record())
-    for take in (lambda: PointRun(None, run).accuracy, lambda: outcome_of("dense", 0, run, None)):
+    for take in (lambda: PointRun(None, run).accuracy, lambda: variant_result("dense", 0, run, None)):
         with suppress(SpQuantError):
             take()
     _read_run(path)
