@@ -33,7 +33,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-WITHOUT_TORCH = ("errors", "dtypes", "lazy", "io", "build", "data", "integer", "runtime", "export")
+WITHOUT_TORCH = ("errors", "dtypes", "lazy", "io", "build", "data", "integer", "runtime", "export", "cli", "__main__")
 LONGEST = 500  # lines that a reader can hold
 
 

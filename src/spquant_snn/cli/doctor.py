@@ -25,7 +25,6 @@ _PACKAGES = (
     ("scikit-learn", "for the bundled digits: pip install scikit-learn"),
     ("ziglang", "for web pages, and firmware without a cross compiler: pip install ziglang"),
 )
-_UNKNOWN = "unknown without torch"
 _DOWNLOADED = "downloaded when first used; or name the folder that has them by SPQUANT_DATA"
 
 
@@ -107,7 +106,7 @@ def _training() -> Iterator[Finding]:
     try:
         import torch
     except ImportError:
-        yield Finding("GPU", _UNKNOWN)
+        yield Finding("GPU", "unknown without torch")
         return
     is_there = torch.cuda.is_available()
     yield Finding("GPU", torch.cuda.get_device_name() if is_there else "none")
@@ -150,12 +149,9 @@ def _layers_on_cuda() -> Iterator[Finding]:
 
 
 def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
-    try:
-        from ..data import NAMES, find_recordings, load, of_events
-        from ..data.catalog import data_folder
-    except ImportError:
-        yield Finding("data sets", _UNKNOWN)
-        return
+    from ..data import NAMES, find_recordings, load, of_events
+    from ..data.catalog import data_folder
+
     for name in NAMES:
         try:
             if of_events(name):
