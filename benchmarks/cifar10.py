@@ -1,6 +1,6 @@
 """VGG-SNN on CIFAR-10 at every precision, for a GPU: trains, verifies and prints the table of the README.
 
-    python -m benchmarks cifar10 train --device cuda     # teacher, twin and all rows; skips what is finished, resumes
+    python -m benchmarks cifar10 train --device cuda     # teacher and all rows; skips what is finished, resumes
     python -m benchmarks cifar10 verify                  # torch = native runtime on all test images, on a CPU
     python -m benchmarks cifar10 files --images 1000     # NumPy = native runtime of the files in examples/cifar10
     python -m benchmarks cifar10 table                   # what is finished, as Markdown
@@ -34,11 +34,12 @@ from spquant_snn.io.writing import replace_file
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.run import RunFolder
+from spquant_snn.train.tensors import as_tensors
 
 MODEL = "64C3-128C3-P2-256C3-256C3-P2-512C3-512C3-P2-512C3-512C3-P2-FC10"
-TWIN = "fp32"
-ROWS: dict[str, dict[str, float]] = {
-    TWIN: {"weight_bits": 32, "state_bits": 32},
+BASELINE = "fp32"
+ROWS: dict[str, dict[str, Any]] = {
+    BASELINE: {"weight_bits": 32, "state_bits": 32},
     "4/2": {"weight_bits": 4, "state_bits": 2},
     "2/2": {"weight_bits": 2, "state_bits": 2},
     "1.58/1.58": {"weight_bits": 1.58, "state_bits": 1.58},
@@ -63,7 +64,7 @@ def teach(args: argparse.Namespace) -> cifar10_teacher.Teacher:
     if not path.exists():
         began, data = time.monotonic(), load("cifar10", args.data_dir)
         network = cifar10_teacher.train(data.train, args.device, args.teacher_epochs, args.seed)
-        score, minutes = cifar10_teacher.accuracy(network, data.test), (time.monotonic() - began) / 60
+        score, minutes = cifar10_teacher.accuracy(network, as_tensors(data.test)), (time.monotonic() - began) / 60
         replace_file(args.out / "teacher.json", json.dumps({"test_accuracy": score, "minutes": minutes}) + "\n")
         cifar10_teacher.save(network, path)
         print(f"teacher: Test Accuracy: {score:.2f}%, {minutes:.1f} minutes", flush=True)
@@ -76,8 +77,8 @@ def run(args: argparse.Namespace, row: str) -> None:
     if record.exists() and "test_accuracy" in json.loads(record.read_text()):
         return
     began = time.monotonic()
-    teacher, first = teach(args), row == TWIN
-    epochs = args.twin_epochs if first else args.epochs
+    teacher, first = teach(args), row == BASELINE
+    epochs = args.baseline_epochs if first else args.epochs
     if (out / "config.toml").exists():
         places = {"data_dir": args.data_dir, "device": args.device}
         trainer = SpQuantTrainer.resume(out, teacher=teacher, options={"epochs": epochs}, **places)
@@ -90,9 +91,9 @@ def run(args: argparse.Namespace, row: str) -> None:
             device=args.device,
             seed=args.seed,
             teacher=teacher,
-            init="" if first else str(folder(args.out, TWIN)),
+            init="" if first else str(folder(args.out, BASELINE)),
             epochs=epochs,
-            learning_rate=args.twin_rate if first else args.rate,
+            learning_rate=args.baseline_rate if first else args.rate,
             schedule="onecycle" if first else "cosine",
             **ROWS[row],
             **(RECIPE | {"timesteps": args.timesteps}),
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace, row: str) -> None:
 def check(args: argparse.Namespace, row: str) -> None:
     out = folder(args.out, row)
     record = json.loads((out / "run.json").read_text()) if (out / "run.json").exists() else {}
-    if row == TWIN or "test_accuracy" not in record or "verified" in record:
+    if row == BASELINE or "test_accuracy" not in record or "verified" in record:
         return
     verdict = verify_run(out, TestSet(data_dir=args.data_dir), "native")
     print(f"{row}: {verdict}", flush=True)
@@ -150,7 +151,7 @@ def table(parent: Path) -> str:
             f"{network.state_bytes:,.0f}",
             " / ".join(f"{100 * layer['rate']:.0f}" for layer in layers) + " %",
             f"{record['minutes']:.1f}",
-            record.get("verified", "-" if row == TWIN else "not yet compared"),
+            record.get("verified", "-" if row == BASELINE else "not yet compared"),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -165,8 +166,8 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--teacher-epochs", type=int, default=40)
-    parser.add_argument("--twin-epochs", type=int, default=60)
-    parser.add_argument("--twin-rate", type=float, default=2e-3)
+    parser.add_argument("--baseline-epochs", type=int, default=60)
+    parser.add_argument("--baseline-rate", type=float, default=2e-3)
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))

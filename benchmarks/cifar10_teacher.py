@@ -69,7 +69,7 @@ def train(data: Labelled, device: str, epochs: int, seed: int, batch: int = 512)
     torch.manual_seed(seed)
     rest, held_out = map(as_tensors, hold_out(data, SEEN, seed))
     images, labels = rest.images.to(device), rest.labels.to(device)
-    network = Teacher().to(device, memory_format=torch.channels_last)
+    network = Teacher().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = -(-len(images) // batch)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -129,7 +129,9 @@ def main() -> None:
     began, data = time.monotonic(), load("cifar10", args.data_dir)
     network = train(data.train, args.device, args.epochs, args.seed)
     save(network, args.out)
-    print(f"Test Accuracy: {accuracy(network, data.test):.2f}%, {(time.monotonic() - began) / 60:.1f} minutes")
+    print(
+        f"Test Accuracy: {accuracy(network, as_tensors(data.test)):.2f}%, {(time.monotonic() - began) / 60:.1f} minutes"
+    )
 
 
 if __name__ == "__main__":

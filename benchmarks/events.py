@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def main() -> None:
         tell("AEDAT 3.1", args.events, ours, numpy)
         recording = read_aedat3(path)
         for framing in (Framing(steps=16, shrink=2), Framing(window=10_000, shrink=2), Framing(events=20_000)):
-            seconds = best(lambda framing=framing: to_frames(recording, framing), args.rounds)
+            seconds = best(partial(to_frames, recording, framing), args.rounds)
             print(f"{'frames':10} {args.events / seconds / 1e6:6.1f} million events/s  {framing}")
     if args.data_dir is not None:
         train, _ = find_nmnist(args.data_dir)

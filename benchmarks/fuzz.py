@@ -25,6 +25,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -79,7 +80,7 @@ def work(pipe: Connection, name: str, seed: int, cases: range, sanitize: bool) -
                 outcomes = Counter()
 
 
-def follow(pipe: Connection, child: multiprocessing.Process, outcomes: Counter[str], cases: range) -> tuple[int, str]:
+def follow(pipe: Connection, child: BaseProcess, outcomes: Counter[str], cases: range) -> tuple[int, str]:
     """Read what the child says to its end; the case that it ended with, and the defect there, empty if none."""
     case, start = cases[0], time.monotonic()
     while True:

@@ -24,7 +24,7 @@ from spquant_snn.data.frames import Framing, to_frames
 from spquant_snn.data.gestures import CLASSES, Studio
 from spquant_snn.report.draw.png import indexed
 
-ARMS = {"in their order": "order", "shuffled": "shuffle", "summed": "sum"}
+VARIANTS = {"in their order": "order", "shuffled": "shuffle", "summed": "sum"}
 _SHADES = 4  # of each polarity
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     sheet.add_argument("--subject", type=int, default=0)
     sheet.add_argument("--trial", type=int, default=0)
     sheet.add_argument("--timesteps", type=int, default=16)
-    train = commands.add_parser("train", help="train the three arms")
+    train = commands.add_parser("train", help="train the three variants")
     train.add_argument("--dataset", default="gestures:32")
     train.add_argument("--model", default="lenet-snn:0.5")
     train.add_argument("--bits", default="2")
@@ -49,33 +49,33 @@ def main() -> None:
         args.out.write_bytes(draw_sheet(args.subject, args.trial, args.timesteps))
         print(f"{args.out}: from top to bottom {', '.join(CLASSES)}")
     else:
-        train_arms(args)
+        train_variants(args)
 
 
-def train_arms(args: argparse.Namespace) -> None:
+def train_variants(args: argparse.Namespace) -> None:
     data = load(args.dataset, timesteps=args.timesteps)
     table = Table(title=f"{args.model} on {args.dataset}, {args.bits} bits, T = {args.timesteps}, seed {args.seed}")
     table.add_column("frames")
     table.add_column("test accuracy, %", justify="right")
-    for name, arm in ARMS.items():
-        altered = Splits(data.name, *(alter(part, arm, i) for i, part in enumerate((data.train, data.test))), 11)
+    for name, variant in VARIANTS.items():
+        altered = Splits(data.name, alter(data.train, variant, 0), alter(data.test, variant, 1), 11)
         trainer = SpQuantTrainer(
             args.model,
             altered,
             args.bits,
             timesteps=args.timesteps,
             seed=args.seed,
-            out=args.out / f"{arm}-{args.model.replace(':', 'x')}-{args.bits}-s{args.seed}",
+            out=args.out / f"{variant}-{args.model.replace(':', 'x')}-{args.bits}-s{args.seed}",
         )
         table.add_row(name, f"{trainer.train(epochs=args.epochs).evaluate():.2f}")
     Console().print(table)
 
 
-def alter(data: Labelled, arm: str, seed: int) -> Labelled:
+def alter(data: Labelled, variant: str, seed: int) -> Labelled:
     """The sequences in their order, in an order drawn for each, or as their sum at every step."""
-    if arm == "order":
+    if variant == "order":
         return data
-    if arm == "shuffle":
+    if variant == "shuffle":
         draws = torch.rand(data.images.shape[:2], generator=torch.Generator().manual_seed(seed))
         return replace(data, images=data.images[np.arange(len(data))[:, None], draws.argsort(1).numpy()])
     sums = np.minimum(data.images.sum(1, keepdims=True), 255).astype(np.uint8)

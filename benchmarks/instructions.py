@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def main() -> None:
         if args.verify:
             portable = NativeProgram(graph, library(PORTABLE))
             assert portable.body == Body.PORTABLE
-            verdict = compare_backends(lambda x, g=graph: reference_trace(g, x), portable.trace, test[: args.verify])
+            verdict = compare_backends(partial(reference_trace, graph), portable.trace, test[: args.verify])
             print(f"{path}: {verdict}")
     micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.images], args.rounds)
     print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")

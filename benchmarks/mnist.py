@@ -23,7 +23,7 @@ from spquant_snn.cli.test_set import TestSet
 from spquant_snn.cli.verify import verify_run
 from spquant_snn.train.loading import load_network
 
-ROWS: dict[str, dict[str, float]] = {
+ROWS: dict[str, dict[str, Any]] = {
     "fp32": {"weight_bits": 32, "state_bits": 32},
     "8/8": {"weight_bits": 8, "state_bits": 8},
     "3/3": {"weight_bits": 3, "state_bits": 3},

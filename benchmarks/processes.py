@@ -79,11 +79,15 @@ def main() -> None:
     one = [sys.executable]
     two = [*one, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
     two += ["--rdzv-endpoint", "localhost:0"]
-    arms = {"1 process, 2 threads": (one, "2"), "1 process, 1 thread": (one, "1"), "2 processes, 1 thread": (two, "1")}
-    walls: dict[str, list[float]] = {name: [] for name in arms}
-    works: dict[str, list[float]] = {name: [] for name in arms}
+    variants = {
+        "1 process, 2 threads": (one, "2"),
+        "1 process, 1 thread": (one, "1"),
+        "2 processes, 1 thread": (two, "1"),
+    }
+    walls: dict[str, list[float]] = {name: [] for name in variants}
+    works: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(args.rounds):
-        for name, (start, threads) in arms.items():
+        for name, (start, threads) in variants.items():
             call = [*start, "-m", "benchmarks", "processes", "--worker", *sys.argv[1:]]
             environment = os.environ | {"OMP_NUM_THREADS": threads}
             said = subprocess.run(call, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -92,9 +96,9 @@ def main() -> None:
             works[name].append(work)
     wall = {name: statistics.median(times) for name, times in walls.items()}
     work = {name: statistics.median(times) for name, times in works.items()}
-    for name in arms:
+    for name in variants:
         print(f"{name:22} {1000 * wall[name]:8.1f} ms a step, {1000 * work[name]:8.1f} ms of processors")
-    *others, last = arms
+    *others, last = variants
     for name in others:
         print(f"against {name:21} {wall[last] / wall[name]:5.2f} {work[last] / work[name]:20.2f}")
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from benchmarks.harness.host import host
 from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
 from benchmarks.harness.timed_comparison import TimedComparison
+from benchmarks.harness.timing import Call
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Graph
@@ -59,7 +60,7 @@ def main() -> None:
             raise SystemExit(f"the native runtime is wrong and was not timed, {difference}: report this")
         spikes[f"{rate:g} %"] = float(np.mean([layer.mean() for _, layer, _ in trace.layers]))
         parts = [np.ascontiguousarray(recordings[:, k : k + 1]) for k in range(recordings.shape[1])]
-        comparison.add(f"{rate:g} %", "native", lambda k, p=program, x=parts: p.logits(x[k % len(x)]))
+        comparison.add(f"{rate:g} %", "native", in_turn(program, parts))
     inputs = recordings.transpose(1, 0, 2, 3, 4).reshape(_RECORDINGS, -1, *SHAPE[1:]).astype(np.float32)
     forms = {
         form: ResNetBaseline(args.model, batched) for form, batched in (("all steps", True), ("step by step", False))
@@ -87,6 +88,11 @@ def main() -> None:
     Console().print(table)
 
 
+def in_turn(program: NativeProgram, recordings: list[NDArray[np.uint8]]) -> Call:
+    """Runs one recording after the other."""
+    return lambda k: program.logits(recordings[k % len(recordings)])
+
+
 def network_of_rate(name: str, bits: float, rate: float) -> tuple[Graph, NDArray[np.uint8]]:
     """A graph of random weights whose layers spike at a rate on recordings [T, N, 2, H, W], and these."""
     torch.manual_seed(0)
@@ -100,7 +106,7 @@ def network_of_rate(name: str, bits: float, rate: float) -> tuple[Graph, NDArray
 
 def settle(network: SpikingNetwork, h: Tensor, rate: float) -> None:
     """Give the normalisation of each layer the statistics of its sums, and a bias by which it spikes at the rate."""
-    kept = {}
+    kept: dict[int, Tensor] = {}
     for i, stage in enumerate(network.hidden):
         norm, lif = cast(Norm, stage.norm), cast(LIF, stage.lif)
         source = None if stage.shortcut is None else kept[stage.shortcut.source]

@@ -8,8 +8,8 @@ rescaled      a normalisation for each branch: in integers, the sum of one has t
 added         spikes are added to spikes (spike-element-wise, Fang et al. 2021): what travels on is 0, 1, 2 ...
 none          no shortcuts
 
-All arms share the order of the recordings and the learning rate; a seed gives each first weights of its own. They are
-compared in training form, in which all of them exist, on recordings of subjects that none was trained on.
+All variants share the order of the recordings and the learning rate; a seed gives each first weights of its own. They
+are compared in training form, in which all of them exist, on recordings of subjects that none was trained on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from spquant_snn.quant.stage import Norm
 from spquant_snn.quant.synapse import Synapse
 from spquant_snn.train.tensors import as_tensors
 
-ARMS = ("accumulator", "rescaled", "added", "none")
+VARIANTS = ("accumulator", "rescaled", "added", "none")
 _WIDTHS = (64, 128, 256, 512)
 _FULL_SCALE = 4  # counts that stand for one
 _BATCH, _RATE = 22, 4e-3
@@ -42,7 +42,7 @@ _BATCH, _RATE = 22, 4e-3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--dataset", default="gestures:32")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--bits", type=float, default=2, help="of weights and state")
@@ -56,16 +56,16 @@ def main() -> None:
     table = Table(title=f"ResNet-11 x {args.width:g}, {args.dataset}, {args.bits:g} bits, {args.epochs} epochs")
     for head in ("shortcut", "seed", "test accuracy, %", "largest value passed on", "s an epoch"):
         table.add_column(head, justify="left" if head == "shortcut" else "right")
-    for arm in args.arms:
+    for variant in args.variants:
         for seed in args.seeds:
             torch.manual_seed(seed)
-            network = Network(arm, config, args.width, classes=11)
+            network = Network(variant, config, args.width, classes=11)
             began = time.monotonic()
             fit(network, train.inputs(), train.labels, args.epochs, seed)
             seconds = (time.monotonic() - began) / args.epochs
             found = accuracy(network, test.inputs(), test.labels)
-            table.add_row(arm, str(seed), f"{found:.2f}", f"{network.largest:g}", f"{seconds:.0f}")
-            print(f"{arm}, seed {seed}: {found:.2f} %", flush=True)
+            table.add_row(variant, str(seed), f"{found:.2f}", f"{network.largest:g}", f"{seconds:.0f}")
+            print(f"{variant}, seed {seed}: {found:.2f} %", flush=True)
     Console().print(table)
 
 
@@ -114,47 +114,47 @@ class Fire(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, arm: str, inputs: int, outputs: int, stride: int, config: QuantConfig) -> None:
+    def __init__(self, variant: str, inputs: int, outputs: int, stride: int, config: QuantConfig) -> None:
         super().__init__()
-        self.arm, changes = arm, stride != 1 or inputs != outputs
+        self.variant, changes = variant, stride != 1 or inputs != outputs
         self.conv1, self.fire1 = Sums(inputs, outputs, 3, stride, config), Fire(outputs, config)
         self.conv2, self.fire2 = Sums(outputs, outputs, 3, 1, config), Fire(outputs, config)
-        if arm == "accumulator":
+        if variant == "accumulator":
             layer = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
             self.shortcut = TrainableShortcut("shortcut", 0, layer, self.conv2.synapse.weight, config)
-        elif arm != "none" and changes:
+        elif variant != "none" and changes:
             self.way = Sums(inputs, outputs, 1, stride, config)
             self.way_norm, self.way_fire = Norm(nn.BatchNorm2d(outputs)), Fire(outputs, config)
-        elif arm == "rescaled":
+        elif variant == "rescaled":
             self.strength = nn.Parameter(torch.ones(outputs, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         sums = self.conv2(self.fire1(self.conv1(x)))
-        if self.arm == "accumulator":
+        if self.variant == "accumulator":
             added = _Call(lambda h: self.shortcut.sums(h, self.conv2.factor))
-            return self.fire2(sums + fold_time(added, x))  # type: ignore[no-any-return]
-        if self.arm == "rescaled":
+            return self.fire2(sums + fold_time(added, x))
+        if self.variant == "rescaled":
             aside = fold_time(self.way_norm, self.way(x)) if hasattr(self, "way") else x * self.strength
-            return self.fire2(sums, aside)  # type: ignore[no-any-return]
+            return self.fire2(sums, aside)
         spikes: Tensor = self.fire2(sums)
-        if self.arm == "none":
+        if self.variant == "none":
             return spikes
         return spikes + (self.way_fire(self.way(x)) if hasattr(self, "way") else x)
 
 
 class Network(nn.Module):
-    """ResNet-11 of blocks of an arm: recordings uint8 [T, N, 2, H, W] -> logits [N, classes].
+    """ResNet-11 of blocks of a variant: recordings uint8 [T, N, 2, H, W] -> logits [N, classes].
 
     Attributes:
         largest: value that travelled from one block to the next.
     """
 
-    def __init__(self, arm: str, config: QuantConfig, width: float, classes: int) -> None:
+    def __init__(self, variant: str, config: QuantConfig, width: float, classes: int) -> None:
         super().__init__()
         widths = [round(channels * width) for channels in _WIDTHS]
         self.stem, self.stem_fire = Sums(2, widths[0], 3, 1, config), Fire(widths[0], config)
         pairs = zip([widths[0], *widths], widths, strict=False)
-        self.blocks = nn.ModuleList(Block(arm, a, b, 1 if i == 0 else 2, config) for i, (a, b) in enumerate(pairs))
+        self.blocks = nn.ModuleList(Block(variant, a, b, 1 if i == 0 else 2, config) for i, (a, b) in enumerate(pairs))
         self.readout = nn.Linear(widths[-1], classes)
         self.largest = 0.0
 
@@ -177,7 +177,7 @@ def fit(network: Network, images: Tensor, labels: Tensor, epochs: int, seed: int
         for chosen in torch.tensor_split(torch.randperm(images.shape[1], generator=draw), steps):
             loss = F.cross_entropy(network(images[:, chosen]), labels[chosen])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
 

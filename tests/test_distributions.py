@@ -40,6 +40,8 @@ def test_the_source_distribution_holds_what_is_tested_in_under_3_mb(built):
     path = built("sdist", ".tar.gz")
     with tarfile.open(path) as file:
         names = [name.partition("/")[2] for name in file.getnames()]
-    assert {"benchmarks/runtime.py", "tests/test_distributions.py", "examples/device-lenet.spq", "README.md"} <= {*names}
+    assert {"benchmarks/runtime.py", "tests/test_distributions.py", "examples/device-lenet.spq", "README.md"} <= {
+        *names
+    }
     assert [name for name in names if name.startswith("examples/cifar10/") and name.endswith(".spq")] == []
     assert path.stat().st_size < 3_000_000

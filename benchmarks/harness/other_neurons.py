@@ -45,7 +45,7 @@ class LoopNeuron(StatefulNeuron):
         spikes = []
         for current in x.unbind(0):
             v = current if self.potential is None else 0.5 * self.potential + current
-            s: Tensor = _Spike.apply(v - 1.0)  # type: ignore[no-untyped-call]
+            s: Tensor = _Spike.apply(v - 1.0)
             self.potential = v * (1.0 - s)
             spikes.append(s)
         return torch.stack(spikes)

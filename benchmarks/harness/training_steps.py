@@ -94,7 +94,7 @@ def _peer(workload: TrainingWorkload, make: MakeNeuron, form: str, images: Tenso
 
 
 def _stepping(network: nn.Module, forward: Callable[[], Tensor], labels: Tensor) -> Call:
-    return _updating(network, lambda: F.cross_entropy(forward(), labels).backward())  # type: ignore[no-untyped-call]
+    return _updating(network, lambda: F.cross_entropy(forward(), labels).backward())
 
 
 def _updating(network: nn.Module, turn: Callable[[], object]) -> Call:

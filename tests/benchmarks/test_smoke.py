@@ -1,0 +1,75 @@
+"""Every benchmark starts, and runs at a small size where that takes seconds; those of ``runtime``, ``train`` and
+``sparsity`` have tests of their own."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import exactness, neuron
+from benchmarks.__main__ import names
+from spquant_snn import SpQuantTrainer
+from spquant_snn.data import Labelled, Splits
+
+NEEDS = {"synops": "neurobench"}  # packages that a benchmark cannot even start without
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished training on the digits."""
+    folder = tmp_path_factory.mktemp("smoke") / "run"
+    SpQuantTrainer("lenet-snn:0.1", "digits", 2, out=folder, quiet=True, epochs=1, precision="fp32").train().evaluate()
+    return folder
+
+
+@pytest.mark.parametrize("name", names())
+def test_it_says_what_it_takes(name, benchmark):
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    code, out, err = benchmark(name, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: python -m benchmarks {name} ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("cifar10 table --out nowhere", "| weights / state | test accuracy, % | "),
+        ("mnist table --out nowhere", "| weights / state | test accuracy, % (seeds) | "),
+        ("events --events 20000 --rounds 1", "AEDAT 3.1: "),
+        ("fuzz --reader idx --mutations 3", "idx: 3 mutations"),
+        ("quantizers --tasks iris --widths 2 --variants normalized --seeds 0 --epochs 1", "| iris | "),
+        ("resnet --model resnet11-snn:0.05 --rounds 1", "native / engine"),
+        ("stream {run}/model.spq --dataset digits", "50 of 50 answers as the batch's"),
+    ],
+)
+def test_it_runs(words, said, benchmark, run):
+    code, out, _ = benchmark(*words.format(run=run).split())
+    assert code == 0
+    assert said in out
+
+
+def test_exactness_runs(benchmark, monkeypatch):
+    draw = np.random.default_rng(0)
+    noise = Labelled(draw.integers(0, 256, (64, 1, 28, 28), np.uint8), draw.integers(0, 10, 64))
+    monkeypatch.setattr(exactness, "load", lambda name, folder: Splits(name, noise, noise, 10))
+    words = ["--images", 4, "--bits", 2, "--reset", "zero", "--leak", 0.5, "--timesteps", 2]
+    code, out, err = benchmark("exactness", *words)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("1 of 1 combinations equal, ")
+
+
+def test_the_neuron_is_timed(benchmark, monkeypatch):
+    monkeypatch.setattr(neuron, "_SHAPE", (2, 3, 4, 4))
+    code, out, err = benchmark("neuron", "--rounds", 1)
+    assert (code, err) == (0, "")
+    assert [line.split(" | ")[:2] for line in out.splitlines()[2:]] == [
+        [f"| [{steps}, 2, 3, 4, 4]", kind] for steps in (4, 16) for kind in ("float", "2-bit")
+    ]
+
+
+def test_gestures_are_drawn(benchmark, tmp_path):
+    code, _, err = benchmark("gestures", "sheet", "--out", "sheet.png", "--timesteps", 2)
+    assert (code, err) == (0, "")
+    assert Path(tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
