@@ -25,8 +25,9 @@ from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.distributed import join
 from spquant_snn.train.loading import build_network
-from spquant_snn.train.loop import fit, make_optimizer
+from spquant_snn.train.loop import Training, fit
 from spquant_snn.train.metrics import Metrics
+from spquant_snn.train.optimizer import make_optimizer
 from spquant_snn.train.tensors import LabelledTensors
 
 BATCH, WARM = 256, 3
@@ -57,8 +58,9 @@ def train(args: argparse.Namespace) -> None:
     config = TrainConfig(model=args.model, epochs=1, batch_size=BATCH, precision=args.precision, validation=1)
     network, clock = build_network(config, (1, 28, 28), 10), Clock()
     few = LabelledTensors(data.images[:1], data.labels[:1])
-    more = (default_augmentation("mnist"), config, Progress(), clock, keep, None, None, world)
-    fit(network, make_optimizer(network, config), data, few, *more)
+    optimizer, augmentation = make_optimizer(network, config), default_augmentation("mnist")
+    training = Training(network, optimizer, config, augmentation, world=world)
+    fit(training, data, few, start=Progress(), keep=keep, display=clock)
     wall, work = zip(*clock.times[WARM - 1 :], strict=True)
     used = world.gather((work[-1] - work[0]) / args.steps)
     if world.first:

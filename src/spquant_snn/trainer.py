@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .data import Splits, as_splits, hold_out
-from .errors import ConfigError, ModelError, RunError
-from .integer.file import save
+from .data import hold_out
+from .errors import ConfigError, RunError
+from .export.packaging import Layout
+from .export.targets import ExportOptions, Prefer, Target, export_graph
+from .integer.compare import IntegerBackend, Verdict
+from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
+from .io.output import visible
 from .io.writing import folder_named
 from .nn.sums import no_int8
 from .quant.lower import lower
 from .quant.network import SpikingNetwork
-from .quant.prepare import prepare
+from .quant.trace import verify
 from .report.page import run_page, write_page
 from .report.run_report import RASTERS, Baseline, build_report, in_training, load_baseline, run_name
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.augment import Augmentation, default_augmentation
-from .train.best_checkpoint import BestCheckpoint
-from .train.checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint
-from .train.config import CUSTOM, NEURON_OPTIONS, TrainConfig, anchored, refuse_neuron_options, with_options
+from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options
 from .train.console import Display
-from .train.device import freed_memory_kept, usable_device
-from .train.distributed import join
+from .train.device import freed_memory_kept
+from .train.distributed import World, join, together
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import fingerprint
-from .train.loading import add_sparsity, build_network
-from .train.loop import fit, make_optimizer
+from .train.loop import Training, fit
 from .train.metrics import measure
-from .train.resolve import resolve
-from .train.restart import begun_before, launch, resumable
-from .train.run import Print, RunFolder, free_folder, numbered
+from .train.optimizer import make_optimizer
+from .train.resolve import resolve, set_up
+from .train.run import Print, RunFolder
+from .train.run_owner import BestCheckpoint, RunOwner
 from .train.start import as_teacher, load_teacher, start_from
 from .train.tensors import LabelledTensors, as_tensors
 
@@ -96,23 +97,22 @@ class SpQuantTrainer:
             "weight_bits": quantization_bits if weight_bits is None else weight_bits,
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
+        self._owner = RunOwner(join(), folder_named("out", out))
         self._teacher: nn.Module | None = None
         if isinstance(options.get("teacher"), nn.Module):
             self._teacher = options["teacher"]
             options["teacher"] = CUSTOM
-        self.world = world = join()
-        self.config = world.together(lambda: with_options(anchored(options)))
-        self.device = world.together(lambda: usable_device(device, world))
-        folder, show = folder_named("data_dir", data_dir), not quiet and world.first
-        self.data: Splits = world.in_turn(
-            lambda: as_splits(dataset, folder, timesteps=self.config.timesteps, progress=show)
+        setup = set_up(
+            self._owner.world,
+            model,
+            dataset,
+            options,
+            device=device,
+            data_dir=folder_named("data_dir", data_dir),
+            quiet=quiet,
         )
-        self.quiet = quiet or not world.first
-        self.run: RunFolder | None = None
-        self._out = folder_named("out", out)
-        self._finished = False
-        self.network = world.together(lambda: self._build(model))
-        world.alike(self.network)
+        self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
+        self.quiet = quiet
 
     @classmethod
     def resume(
@@ -136,8 +136,8 @@ class SpQuantTrainer:
             RunError: the folder is not a run's, or its configuration differs from ``options``.
             FileFormatError: a file of the run is damaged.
         """
-        run, world = RunFolder(Path(folder)), join()
-        config = world.from_first(lambda: resumable(run, options or {}))
+        owner = RunOwner(join())
+        config = owner.resume(Path(folder), options or {})
         for what, given in (("model", model), ("dataset", dataset)):
             if getattr(config, what) == CUSTOM and given is None:
                 raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
@@ -152,16 +152,26 @@ class SpQuantTrainer:
             **{name: value for name, value in asdict(config).items() if name not in skipped},
             **places,
         )
-        world.from_first(lambda: run.hold_to(trainer._fingerprint()))
-        trainer.run, trainer._out = run, run.path
-        world.from_first(lambda: load_weights(run.weights, trainer.network) if run.weights.exists() else None)
-        world.alike(trainer.network)
+        trainer._owner = owner
+        owner.hold_to(trainer._fingerprint)
+        owner.load_best(trainer.network, if_any=True)
         return trainer
 
+    @property
+    def run(self) -> RunFolder | None:
+        """The folder of the run; None before ``train``."""
+        return self._owner.run
+
+    @property
+    def world(self) -> World:
+        """The processes that train together."""
+        return self._owner.world
+
     def train(self, epochs: int | None = None) -> SpQuantTrainer:
-        """Train, keep the best epoch by the accuracy on images held out of the training set, and return the trainer.
+        """Train, keep the best epoch by the accuracy on the validation set, and return the trainer.
 
         Called again, it trains on from the best weights, through a whole schedule, as a new run in the next folder.
+        Meanwhile the process keeps memory that it frees, for the next step; see ``train.device.freed_memory_kept``.
 
         Args:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
@@ -171,80 +181,104 @@ class SpQuantTrainer:
             ModelError: target_ops cannot be met without emptying a layer.
             RunError: the folder cannot be written or is gone, or the loss is no longer finite.
         """
-        world = self.world
-        config = world.together(lambda: self._resolve(epochs))
-        train, validation = self._parts(config)
-        teacher = world.together(lambda: self._taught_by(train.inputs(slice(2))))
-        self.run, goes_on = world.from_first(self._held)
-        if goes_on and (begun := self.run) is not None:
-            world.from_first(lambda: begun.hold_to(self._fingerprint()))
+        train, validation, teacher = self._prepare(epochs)
+        owner, config, network = self._owner, self.config, self.network
+        goes_on = owner.goes_on(config, self._fingerprint)
         if not goes_on:
-            world.together(lambda: self._begin(train.inputs(slice(config.batch_size))))
-        network, run = self.network, world.from_first(self._open_run)
-        self.run, self._finished = run, False
-        to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
-        display = Display(config.epochs + config.finetune_epochs, quiet=self.quiet, to_go_on=to_go_on)
-        with display, freed_memory_kept(not config.checkpoint_time):
-            optimizer = make_optimizer(network, config)
-            if not goes_on:  # where the training began: a stop in its first epoch comes back to it
-                world.from_first(lambda: save_checkpoint(run.checkpoint, network, optimizer, Progress()))
-            start = world.together(lambda: load_checkpoint(run.checkpoint, network, optimizer, world))
-            sparse = SparseTraining(network, config.goals, config.epochs, self._still) if config.goals.any else None
-            network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
-            keeper = BestCheckpoint(run, network, optimizer, config, validation, sparse, world)
-            bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
-            display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
-            what = "images" if self._still else "recordings"
-            display.say(f"{len(train):,} {what}, {len(validation):,} more held out; run folder {run.path}")
-            if self.device.type == "cpu" and config.weight_bits != FLOAT and no_int8() is not None:
-                display.say(f"sums are computed in float32, slower: {no_int8()}")
+            self._begin(train)
+        run = owner.open(config, self.data, self._fingerprint)
+        with self._display(run) as display, freed_memory_kept(not config.checkpoint_time):
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
-            more = (augmentation, config, start, display, keeper.keep, teacher, sparse, world)
-            end = fit(network, optimizer, train, validation, *more)
-            world.from_first(run.check_held)
-            keeper.take_best()
-            best = {"epoch": end.best.epoch, "val_accuracy": end.best.accuracy, "val_loss": end.best.loss}
-            world.from_first(lambda: run.note(best=best))
-            if config.quant.integer:
-                world.from_first(lambda: self.export(run.integers))
-        self._finished = True
+            optimizer = make_optimizer(network, config)
+            start = owner.start(network, optimizer, new=not goes_on)
+            network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
+            sparse = self._sparse_training()  # which looks at what was loaded
+            training = Training(network, optimizer, config, augmentation, teacher, sparse, owner.world)
+            self._introduce(display, len(train), len(validation), run)
+            keep = BestCheckpoint(owner, run, training, validation).keep
+            end = fit(training, train, validation, start=start, keep=keep, display=display)
+            owner.finish(network, end.best, self.export if config.quant.integer else None)
         return self
 
     def evaluate(self) -> float:
         """Accuracy on the test set, in percent, of the form that ships: integers, or floating point where the network
         has no integer form. Where several processes train, all of them call it and get the same."""
-        accuracy = measure(self.deployed(), as_tensors(self.data.test), world=self.world).accuracy
-        if self.run is not None:
-            self.world.from_first(partial(self.run.note, test_accuracy=accuracy))
+        accuracy = measure(self.deployed(), as_tensors(self.data.test), world=self._owner.world).accuracy
+        self._owner.note(test_accuracy=accuracy)
         return accuracy
 
     def early_exit(self, given_up: Sequence[float] = GIVEN_UP) -> EarlyExit:
-        """Accuracy on the test set against the time steps used; margins are chosen on the images held out of training,
-        to give up at most so many points of accuracy there.
+        """Accuracy on the test set against the time steps used; margins are chosen on the validation set, to give up at
+        most so many points of accuracy there.
 
         Raises:
             ModelError: the network is floating point.
             ConfigError: ``given_up`` holds something that is no number of points.
         """
-        _, held_out = self._parts(self._resolve(None))
-        return measure_early_exit(compact(self.network).eval().freeze(), held_out, as_tensors(self.data.test), given_up)
+        self._resolve(None)
+        _, validation = self._split()
+        return measure_early_exit(self._frozen(), validation, as_tensors(self.data.test), given_up)
+
+    def verify(self, images: int = 1000, backend: IntegerBackend = "reference") -> Verdict:
+        """Compare the frozen network in torch with its integers in every spike, every stored code and every logit, on
+        test images.
+
+        Args:
+            images: how many of the test images, the first ones; 0 takes all.
+            backend: what runs the integers: NumPy ("reference") or C ("native").
+
+        Returns:
+            A verdict: ``verdict.equal``, how much was compared, and the first difference, if there is one.
+
+        Raises:
+            ConfigError: there is no such backend, or a negative number of images.
+            ModelError: the network is floating point.
+        """
+        if images < 0:
+            raise ConfigError(f"images must be at least 0, not {images}")
+        network = self._frozen()
+        return verify(network, lower(network), self.data.test.inputs(slice(images or None)), backend)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
         form."""
-        network = compact(self.network).eval()
-        return network.freeze() if self.config.quant.integer else network
+        return self._frozen() if self.config.quant.integer else compact(self.network).eval()
 
-    def export(self, path: str | Path) -> Path:
-        """Write the network's integers as an ``.spq`` file, which ``spquant_snn.load`` runs without torch.
+    def export(
+        self,
+        path: str | Path,
+        target: Target = "spq",
+        *,
+        force: bool = False,
+        prefer: Prefer = "speed",
+        amalgamate: bool = False,
+        layout: Layout = "plain",
+    ) -> Path:
+        """Write the network's integers: as an ``.spq`` file, which ``spquant_snn.load`` runs without torch, as C
+        firmware with its own self-test, or as a web page that runs it. Test images for the self-test and the page are
+        those of the trainer's data set.
+
+        Args:
+            path: the file, or the folder of the firmware or the page.
+            target: "spq", "c" or "web".
+            force: replace an earlier export of the same kind in the same folder.
+            prefer: of firmware, few instructions ("speed") or few bytes ("flash").
+            amalgamate: firmware as one header and one source.
+            layout: of the folder of firmware: all files side by side ("plain"), or as a library of PlatformIO and the
+                Arduino IDE ("platformio").
 
         Raises:
-            ModelError: the network is floating point.
-            RunError: the file cannot be written.
+            ConfigError: there is no such choice, or an option is of firmware and the target is not.
+            DataError: a page is asked for, and the data set holds recordings.
+            MissingDependencyError: a page needs ziglang.
+            ModelError: the network is floating point, or too large for the target.
+            RunError: something else is there, or it cannot be written.
         """
-        if self.world.first:
-            save(lower(compact(self.network).eval().freeze()), Path(path))
-        return Path(path)
+        options, graph = ExportOptions(target, force, prefer, amalgamate, layout), self._graph()
+        name = visible(run_name(self.run, self.config))
+        known = None if self.config.dataset == CUSTOM else self.config.dataset
+        title = f"{name}, trained on {known or 'data given in Python'}"
+        return self._write(path, lambda out: export_graph(graph, out, options, title, known, lambda: self.data.test))
 
     def report(
         self,
@@ -259,7 +293,8 @@ class SpQuantTrainer:
             path: the HTML file to write.
             images: how many of the test images are counted on; 0 takes all.
             raster: indices of test images that are shown spike by spike.
-            baseline: whose firing rates are compared with the network's: another trainer, or the folder of a run.
+            baseline: whose firing rates are compared with the network's: another trainer, or the folder of a run, such
+                as of the same network in fp32.
 
         Raises:
             ModelError: the network is floating point.
@@ -270,86 +305,89 @@ class SpQuantTrainer:
             other: Baseline | None = Baseline(run_name(baseline.run, baseline.config), baseline.deployed())
         else:
             other = None if baseline is None else load_baseline(Path(baseline), self.config.dataset)
-        if not self.world.first:
-            return Path(path)
-        subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
-        write_page(run_page(build_report(subject, images, raster, other)), Path(path))
-        return Path(path)
 
-    def _parts(self, config: TrainConfig) -> tuple[LabelledTensors, LabelledTensors]:
-        """The images that are trained on, and those held out of them."""
-        train, validation = hold_out(self.data.train, config.validation, config.seed)
-        return as_tensors(train), as_tensors(validation)
+        def write(out: Path) -> None:
+            subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
+            write_page(run_page(build_report(subject, images, raster, other)), out)
 
-    def _resolve(self, epochs: int | None) -> TrainConfig:
-        """Settle what the configuration leaves open, on this data set and this machine."""
-        if epochs is not None and self.run is not None and not self._finished and epochs != self.config.epochs:
+        return self._write(path, write)
+
+    @together
+    def _prepare(self, epochs: int | None) -> tuple[LabelledTensors, LabelledTensors, nn.Module | None]:
+        """The training set, the validation set, and the teacher, if there is one, tried on some images."""
+        self._resolve(epochs)
+        train, validation = self._split()
+        return train, validation, self._taught_by(train)
+
+    def _resolve(self, epochs: int | None) -> None:
+        """Resolve what the configuration leaves open, on this data set and this machine."""
+        begun = self._owner.unfinished
+        if epochs is not None and begun is not None and epochs != self.config.epochs:
             raise RunError(
-                f"{self.run.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
+                f"{begun.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
             )
         config = self.config if epochs is None else replace(self.config, epochs=epochs)
-        self.config = resolve(config, len(self.data.train), self.network, self.device, self.world)
-        return self.config
+        self.config = resolve(config, len(self.data.train), self.network, self.device, self._owner.world)
 
-    def _build(self, model: str | nn.Module) -> SpikingNetwork:
-        """The untrained network, checked against the data set."""
-        if self.data.frames not in (None, self.config.timesteps):
-            raise ConfigError(
-                f"the sequences of the data set have {self.data.frames} frames, timesteps is {self.config.timesteps}: "
-                f"set timesteps to {self.data.frames}"
-            )
-        if isinstance(model, str):
-            network = build_network(self.config, self.data.shape, self.data.classes, self.data.full_scale)
-        else:
-            torch.manual_seed(self.config.seed)
-            quant = replace(self.config.quant, full_scale=self.data.full_scale)
-            network = add_sparsity(prepare(model, quant, self.data.shape), self.config)
-        if network.outputs < self.data.classes:
-            raise ModelError(
-                f"the model has {network.outputs} outputs, the data set {self.data.classes} classes: "
-                "widen its last layer"
-            )
-        return network.to(self.device)
+    def _split(self) -> tuple[LabelledTensors, LabelledTensors]:
+        """The images that are trained on, and the validation set."""
+        train, validation = hold_out(self.data.train, self.config.validation, self.config.seed)
+        return as_tensors(train), as_tensors(validation)
 
-    def _taught_by(self, images: Tensor) -> nn.Module | None:
-        """The teacher, if there is one; tried on the images."""
+    def _taught_by(self, train: LabelledTensors) -> nn.Module | None:
         if self._teacher is not None:
-            return as_teacher(self._teacher, self.network, images)
+            return as_teacher(self._teacher, self.network, train.inputs(slice(2)))
         if self.config.teacher == CUSTOM:
             raise RunError("the teacher of this run was given in Python: give it again, as resume(..., teacher=...)")
         return load_teacher(Path(self.config.teacher), self.network) if self.config.teacher else None
 
-    def _held(self) -> tuple[RunFolder | None, bool]:
-        """The run that was resumed, or that is over, or that torchrun starts again, and whether it is to go on."""
-        run = begun_before(self._out, self.config) if self.run is None else self.run
-        return run, run is not None and not self._finished and run.checkpoint.exists()
-
-    def _begin(self, images: Tensor) -> None:
-        """Take the first weights from another run, if one is named, and refuse a target that some of the training
-        images show to be out of reach, before anything is written."""
-        if self.config.init and not self._finished:
+    @together
+    def _begin(self, train: LabelledTensors) -> None:
+        """Take the first weights from another run, if one is named, and refuse a target that a batch of the training
+        images shows to be out of reach, before anything is written."""
+        if self.config.init and not self._owner.finished:
             start_from(Path(self.config.init), self.network)
-        if self.config.goals.any:
-            sparse = SparseTraining(self.network, self.config.goals, self.config.epochs, self._still)
-            sparse.start(images.to(self.device))
+        if (sparse := self._sparse_training()) is not None:
+            sparse.start(train.inputs(slice(self.config.batch_size)).to(self.device))
 
-    def _open_run(self) -> RunFolder:
-        """The run that goes on, or the folder of a new one."""
-        if self.run is not None and not self._finished:
-            return self.run.hold()
-        if self._out is None:
-            run = RunFolder(free_folder(self.config))
-        else:
-            run = RunFolder(self._out if self.run is None else numbered(self._out))
-        data = self.data
-        run.create(self.config, data.shape, data.classes, data.full_scale, launch(), self._fingerprint())
-        return run.hold()
+    def _sparse_training(self) -> SparseTraining | None:
+        if not self.config.goals.any:
+            return None
+        return SparseTraining(self.network, self.config.goals, self.config.epochs, self._static_input)
+
+    def _display(self, run: RunFolder) -> Display:
+        to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
+        quiet = self.quiet or not self._owner.first
+        return Display(self.config.epochs + self.config.finetune_epochs, quiet=quiet, to_go_on=to_go_on)
+
+    def _introduce(self, display: Display, train: int, validation: int, run: RunFolder) -> None:
+        """Say what is trained, on how many images, and where to."""
+        config, what = self.config, "images" if self._static_input else "recordings"
+        bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
+        display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
+        display.say(f"{train:,} training {what}, {validation:,} for validation; run folder {run.path}")
+        if self.device.type == "cpu" and config.weight_bits != FLOAT and (reason := no_int8()) is not None:
+            display.say(f"sums are computed in float32, slower: {reason}")
+
+    def _frozen(self) -> SpikingNetwork:
+        """A frozen copy, without pruned channels."""
+        return compact(self.network).eval().freeze()
+
+    def _graph(self) -> Graph:
+        """The integers."""
+        return lower(self._frozen())
+
+    def _write(self, path: str | Path, write: Callable[[Path], object]) -> Path:
+        """Let the first process write a file or a folder; returns its path."""
+        if self._owner.first:
+            write(Path(path))
+        return Path(path)
 
     def _fingerprint(self) -> dict[str, Print]:
         """What a run of this trainer is held to."""
         return fingerprint(self.config, self.network, self.data, self._teacher)
 
     @property
-    def _still(self) -> bool:
-        """Whether the data set is of images, not of sequences."""
+    def _static_input(self) -> bool:
+        """Whether an input is one image shown at all steps, not a sequence."""
         return self.data.frames is None

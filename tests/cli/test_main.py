@@ -328,7 +328,7 @@ def test_ctrl_c_after_the_last_epoch_says_how_to_go_on_too(spquant, monkeypatch,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        {"load_weights": "spquant_snn.train.best_checkpoint.load_weights"}.get(place, "spquant_snn.trainer.save"), stop
+        {"load_weights": "spquant_snn.train.run_owner.load_weights"}.get(place, "spquant_snn.export.targets.save"), stop
     )
     call = ("train", "--model", "lenet-snn:0.1", "--dataset", "digits", "--epochs", 1, "--out", "a b")
     code, out, err = spquant(*call)

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 from spquant_snn.__main__ import main
-from spquant_snn.train import best_checkpoint as keep
+from spquant_snn.train.run_owner import BestCheckpoint
 
 if __name__ == "__main__":
     name, kept = sys.argv[1], []
     sys.argv[1:] = sys.argv[4:]
     if "--out" in sys.argv and Path(sys.argv[sys.argv.index("--out") + 1]).name == name:
-        whole = keep.BestCheckpoint.keep
+        whole = BestCheckpoint.keep
 
         def dying(self, *args):
             kept.append(1)
@@ -23,5 +23,5 @@ if __name__ == "__main__":
                 os.kill(os.getpid(), signal.SIGKILL)
             return whole(self, *args)
 
-        keep.BestCheckpoint.keep = dying
+        BestCheckpoint.keep = dying
     sys.exit(main())

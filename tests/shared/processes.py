@@ -19,14 +19,15 @@ from spquant_snn import DataError, RunError, SpQuantError, SpQuantTrainer
 from spquant_snn.__main__ import main
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.sparsity.training import SparseTraining
-from spquant_snn.train import best_checkpoint as keep
 from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
 from spquant_snn.train.distributed import ALONE, World, join
-from spquant_snn.train.loop import fit, make_optimizer
+from spquant_snn.train.loop import Training, fit
+from spquant_snn.train.optimizer import make_optimizer
 from spquant_snn.train.resolve import resolve
+from spquant_snn.train.run_owner import BestCheckpoint
 from spquant_snn.train.tensors import LabelledTensors
 
 
@@ -56,14 +57,14 @@ def run(job: Job, world: World = ALONE):
     """Loss and accuracy of the epoch after each step, metrics of each epoch, and the weights in the end."""
     network, metrics, seen = copy.deepcopy(job.network), [], Recorder()
 
-    def report(progress, loss, accuracy, found):
+    def keep(progress, loss, accuracy, found):
         metrics.append(found)
         return Progress(progress.epochs + 1)
 
     sparse = SparseTraining(network, job.config.goals, job.config.epochs) if job.config.goals.any else None
-    optimizer, start = make_optimizer(network, job.config), Progress()
-    more = (job.augmentation, job.config, start, seen, report, None, sparse, world)
-    fit(network, optimizer, job.train, job.validation, *more)
+    optimizer = make_optimizer(network, job.config)
+    training = Training(network, optimizer, job.config, job.augmentation, None, sparse, world)
+    fit(training, job.train, job.validation, start=Progress(), keep=keep, display=seen)
     return seen.steps, metrics, network.state_dict()
 
 
@@ -82,16 +83,16 @@ def refuse(error):
 
 def stop_after(epochs: int) -> None:
     """Let the next training stop once so many epochs are kept."""
-    whole, done = keep.BestCheckpoint.keep, []
+    whole, done = BestCheckpoint.keep, []
 
     def stopping(self, *args):
         if len(done) == epochs:
-            keep.BestCheckpoint.keep = whole
+            BestCheckpoint.keep = whole
             raise KeyboardInterrupt
         done.append(1)
         return whole(self, *args)
 
-    keep.BestCheckpoint.keep = stopping
+    BestCheckpoint.keep = stopping
 
 
 def jobs(folder: Path) -> None:
@@ -125,7 +126,7 @@ def jobs(folder: Path) -> None:
 
 
 def dies() -> int:
-    whole, kept = keep.BestCheckpoint.keep, []
+    whole, kept = BestCheckpoint.keep, []
 
     def dying(self, *args):
         kept.append(1)
@@ -133,7 +134,7 @@ def dies() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(self, *args)
 
-    keep.BestCheckpoint.keep = dying
+    BestCheckpoint.keep = dying
     sys.argv[1:] = sys.argv[2:]
     return main()
 

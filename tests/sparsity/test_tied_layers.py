@@ -19,7 +19,7 @@ from spquant_snn.sparsity.compact import compact, kept_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates, tied_layers
 from spquant_snn.train.checkpoint import read_weights, save_weights
 from spquant_snn.train.config import TrainConfig
-from spquant_snn.train.loop import make_optimizer
+from spquant_snn.train.optimizer import make_optimizer
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 

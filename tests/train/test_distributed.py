@@ -17,8 +17,8 @@ from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.device import usable_device
 from spquant_snn.train.distributed import World, join
-from spquant_snn.train.restart import begun_before
 from spquant_snn.train.run import RunFolder
+from spquant_snn.train.run_owner import begun_before
 
 CONFIG = TrainConfig(model="custom", dataset="custom", epochs=2, batch_size=16, precision="fp32", validation=1)
 DIGITS = {"model": "lenet-snn:0.1", "dataset": "digits", "quantization_bits": 2, "precision": "fp32", "quiet": True}

@@ -15,7 +15,8 @@ from spquant_snn.train.augment import Augmentation
 from spquant_snn.train.checkpoint import Best, Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
-from spquant_snn.train.loop import fit, learning_rate
+from spquant_snn.train.loop import Training, fit
+from spquant_snn.train.optimizer import learning_rate
 from spquant_snn.train.tensors import LabelledTensors
 
 CONFIG = TrainConfig(
@@ -39,7 +40,8 @@ def run(network, train, validation, config=CONFIG, progress=Progress(), report=N
 
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad])
     display = Display(config.epochs, Console(file=io.StringIO()), quiet=True)
-    end = fit(network, optimizer, train, validation, Augmentation(), config, progress, display, report or keep, teacher)
+    training = Training(network, optimizer, config, Augmentation(), teacher)
+    end = fit(training, train, validation, start=progress, keep=report or keep, display=display)
     return end, reports
 
 

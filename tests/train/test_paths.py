@@ -13,7 +13,7 @@ from spquant_snn.nn import sums
 from spquant_snn.nn.models import build_model
 from spquant_snn.nn.sums import no_int8
 from spquant_snn.train.config import TrainConfig
-from spquant_snn.train.loop import make_optimizer
+from spquant_snn.train.optimizer import make_optimizer
 
 
 @pytest.fixture(scope="module")

@@ -94,14 +94,14 @@ def test_a_stopped_training_goes_on_without_the_run_it_started_from(first, tmp_p
         (copy / name).write_bytes((first / name).read_bytes())
     trainer = SpQuantTrainer(*MODEL, 2, init=copy, out="stopped", epochs=2, **OPTIONS)
     with pytest.MonkeyPatch.context() as patch:
-        log = trainer.train.__func__.__globals__["RunFolder"].log_epoch
+        log = RunFolder.log_epoch
 
         def stop(run, epoch, *rest):
             if epoch == 2:
                 raise KeyboardInterrupt
             log(run, epoch, *rest)
 
-        patch.setattr("spquant_snn.trainer.RunFolder.log_epoch", stop)
+        patch.setattr(RunFolder, "log_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             trainer.train()
     for path in copy.iterdir():

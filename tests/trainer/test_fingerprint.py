@@ -197,7 +197,7 @@ def test_a_folder_of_data_with_other_content_is_refused(monkeypatch):
     SpQuantTrainer("8C3-P2-FC10", "digits", 2, out="run", **small).train()
     data = as_splits("digits")
     object.__setattr__(data.train, "images", data.train.images[..., ::-1])
-    monkeypatch.setattr("spquant_snn.trainer.as_splits", lambda *args, **options: data)
+    monkeypatch.setattr("spquant_snn.train.resolve.as_splits", lambda *args, **options: data)
     with pytest.raises(RunError, match="run was started with other training images"):
         SpQuantTrainer.resume("run", quiet=True)
 

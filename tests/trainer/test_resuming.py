@@ -63,9 +63,10 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, every, monkeypatch, tmp
     shutil.copytree(tmp_path / "stopped", tmp_path / "copy")
     SpQuantTrainer.resume("stopped", Net(), DATA, quiet=True).train()
     assert result(tmp_path / "stopped") == result(tmp_path / "whole")
-    stopped.run = type(stopped.run)(tmp_path / "copy")
+    shutil.rmtree(tmp_path / "stopped")
+    shutil.move(tmp_path / "copy", tmp_path / "stopped")
     stopped.train()  # the same trainer can go on as well
-    assert result(tmp_path / "copy") == result(tmp_path / "whole")
+    assert result(tmp_path / "stopped") == result(tmp_path / "whole")
 
 
 def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, tmp_path):
@@ -79,7 +80,7 @@ def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, t
 
     stopped = trainer("stopped")
     with monkeypatch.context() as patch:
-        patch.setattr("spquant_snn.train.best_checkpoint.measure", interrupted)  # of the best epoch, frozen
+        patch.setattr("spquant_snn.train.run_owner.measure", interrupted)  # of the best epoch, frozen
         with pytest.raises(KeyboardInterrupt):
             stopped.train(epochs=2)
     stopped.train()

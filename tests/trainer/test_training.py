@@ -139,9 +139,10 @@ def test_training_again_goes_on_from_the_best_as_a_new_run():
     starts = []
     fit = loop.fit
 
-    def spy(network, *args):
+    def spy(training, *args, **named):
+        network = training.network
         starts.append(({name: tensor.clone() for name, tensor in network.state_dict().items()}, network.frozen))
-        return fit(network, *args)
+        return fit(training, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("spquant_snn.trainer.fit", spy)

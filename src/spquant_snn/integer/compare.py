@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import reference
 from .graph import Graph
+
+IntegerBackend = Literal["reference", "native"]  # what runs a graph: NumPy, or C
 
 
 @dataclass

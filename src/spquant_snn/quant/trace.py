@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import DataError, ModelError
-from ..integer.compare import Trace, Tracer, Verdict, compare_backends, reference_trace
+from ..errors import ConfigError, DataError, ModelError
+from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.graph import Graph
 from ..integer.pixels import as_pixels
 from ..runtime.native import NativeProgram
@@ -40,7 +40,7 @@ def verify(
     network: SpikingNetwork,
     graph: Graph,
     images: Any,
-    backend: Literal["reference", "native"] = "reference",
+    backend: IntegerBackend = "reference",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Verdict:
     """Compare a frozen torch network with its integer graph in every spike, every stored code and every logit.
@@ -57,6 +57,7 @@ def verify(
         sentence.
 
     Raises:
+        ConfigError: there is no such backend.
         ModelError: the network is not frozen, or is another than the graph's.
         DataError: the images have another dtype or shape.
 
@@ -66,6 +67,8 @@ def verify(
         >>> print(verify(network, lower(network), images))
         equal on 5 images: 8,960 spikes, 8,960 stored codes, 50 logits
     """
+    if backend not in get_args(IntegerBackend):
+        raise ConfigError(f"backend must be one of {', '.join(get_args(IntegerBackend))}, not {backend!r}")
     array = as_pixels(images, "images")
     if array.ndim not in (4, 5) or array.shape[-3:] != graph.input_shape or 0 in array.shape:
         wanted = "x".join(map(str, graph.input_shape))

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from ..errors import ConfigError, RunError, SpQuantError
 from ..quant.sharded_batch import BatchShard, assign
 
 T = TypeVar("T")
+P = ParamSpec("P")
 _PATIENCE = 300  # seconds for all to come
 _LETTING_GO = 0.1  # seconds
 _NUMBERS, _PLACE = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), ("MASTER_ADDR", "MASTER_PORT")
@@ -166,6 +168,25 @@ class World:
 
 
 ALONE = World()
+
+
+class _OfWorld(Protocol):
+    @property
+    def world(self) -> World: ...
+
+
+Owner = TypeVar("Owner", bound=_OfWorld)
+
+
+def together(method: Callable[Concatenate[Owner, P], T]) -> Callable[Concatenate[Owner, P], T]:
+    """A method, of what has a ``world``, that all processes call and that succeeded once it did in all of them; see
+    ``World.together``."""
+
+    @wraps(method)
+    def in_all(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return owner.world.together(lambda: method(owner, *args, **kwargs))
+
+    return in_all
 
 
 class _Share(BatchShard):

@@ -1,17 +1,85 @@
-"""What a configuration leaves open, settled on a data set, a machine and the processes that train."""
+"""What a training works with, resolved from what a user names: device, data and untrained network, and the parts of its
+configuration that were left open.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from ..errors import ConfigError
+from ..data import Splits, as_splits
+from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
-from .config import TrainConfig
-from .device import multiplies_bf16
+from ..quant.prepare import prepare
+from .config import TrainConfig, anchored, with_options
+from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
+from .loading import add_sparsity, build_network
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a trainer has before it trains; ``network`` is the same in all processes."""
+
+    config: TrainConfig
+    device: torch.device
+    data: Splits
+    network: SpikingNetwork
+
+
+def set_up(
+    world: World,
+    model: str | nn.Module,
+    dataset: object,
+    options: dict[str, Any],
+    *,
+    device: str | torch.device | None,
+    data_dir: Path | None,
+    quiet: bool,
+) -> Setup:
+    """Check the options, find the device, read the data set and build the network, in all processes.
+
+    Args:
+        world: the processes that train together; the first of each machine reads the data set first.
+        options: fields of ``TrainConfig``.
+        quiet: show no progress of a download.
+
+    Raises:
+        ConfigError, DataError, ModelError: an argument is not possible; the message says which.
+    """
+    config = world.together(lambda: with_options(anchored(options)))
+    place = world.together(lambda: usable_device(device, world))
+    data = world.in_turn(
+        lambda: as_splits(dataset, data_dir, timesteps=config.timesteps, progress=not quiet and world.first)
+    )
+    network = world.together(lambda: _build(config, model, data).to(place))
+    world.alike(network)
+    return Setup(config, place, data, network)
+
+
+def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> SpikingNetwork:
+    """The untrained network, checked against the data set."""
+    if data.frames not in (None, config.timesteps):
+        raise ConfigError(
+            f"the sequences of the data set have {data.frames} frames, timesteps is {config.timesteps}: "
+            f"set timesteps to {data.frames}"
+        )
+    if isinstance(model, str):
+        network = build_network(config, data.shape, data.classes, data.full_scale)
+    else:
+        torch.manual_seed(config.seed)
+        quant = replace(config.quant, full_scale=data.full_scale)
+        network = add_sparsity(prepare(model, quant, data.shape), config)
+    if network.outputs < data.classes:
+        raise ModelError(
+            f"the model has {network.outputs} outputs, the data set {data.classes} classes: widen its last layer"
+        )
+    return network
 
 
 def resolve(
@@ -20,7 +88,7 @@ def resolve(
     """The configuration with a batch size, a number of validation images and a precision.
 
     Args:
-        count: training images, those held out included.
+        count: training images, those for validation included.
 
     Raises:
         ConfigError: a batch is left with too few images, or several processes cannot train what was asked for.

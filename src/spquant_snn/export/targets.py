@@ -1,0 +1,96 @@
+"""An integer graph in the form that a target takes: an .spq file, a folder of C, or a folder with a web page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from ..data import Labelled
+from ..errors import ConfigError, DataError
+from ..integer.file import MAGIC, save
+from ..integer.graph import Graph
+from ..io.texts import short
+from ..io.writing import refuse_other
+from .c import export_c
+from .packaging import Layout, Packaging
+from .web import export_web
+
+Target = Literal["spq", "c", "web"]
+Prefer = Literal["speed", "flash"]
+
+_VECTORS = 2  # images of a firmware's self-test
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a graph is written.
+
+    Args:
+        target: "spq", a file; "c", a folder of C99 with its own self-test; "web", a folder with a page that runs it.
+        force: replace an earlier export of the same kind in the same folder.
+        prefer: of C, few instructions ("speed") or few bytes ("flash").
+        amalgamate: C as one header and one source.
+        layout: of the folder of C: all files side by side ("plain"), or as a library of PlatformIO and the Arduino IDE
+            ("platformio").
+
+    Raises:
+        ConfigError: there is no such choice, or an option is of another target.
+    """
+
+    target: Target = "spq"
+    force: bool = False
+    prefer: Prefer = "speed"
+    amalgamate: bool = False
+    layout: Layout = "plain"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("target", Target), ("prefer", Prefer), ("layout", Layout)):
+            if getattr(self, name) not in get_args(choices):
+                found = short(getattr(self, name))
+                raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {found}")
+        of_c = {"prefer": self.prefer != "speed", "amalgamate": self.amalgamate, "layout": self.layout != "plain"}
+        for name, given in of_c.items():
+            if given and self.target != "c":
+                raise ConfigError(
+                    f"{name} is for firmware, not for target {self.target}: take target c, or leave it out"
+                )
+
+
+def export_graph(
+    graph: Graph, out: Path, options: ExportOptions, title: str, dataset: str | None, test: Callable[[], Labelled]
+) -> int:
+    """Write a graph.
+
+    Args:
+        out: the file, or the folder.
+        title: a line that says what it is, for C and pages.
+        dataset: name of what it was trained on; None where it has none.
+        test: gives test images, for the self-test of C and for the page; not asked for by an .spq file.
+
+    Returns:
+        The bytes of the file, or of all files in the folder.
+
+    Raises:
+        DataError: the images do not fit the graph, or are recordings, which a page does not show.
+        MissingDependencyError: a page needs ziglang.
+        ModelError: the graph is too large for the target.
+        RunError: something else is there, or it cannot be written.
+    """
+    if options.target == "spq":
+        refuse_other(out, MAGIC, "an .spq file")
+        save(graph, out)
+        return out.stat().st_size
+    data = test()
+    images, labels = np.asarray(data.images), np.asarray(data.labels)
+    if options.target == "c":
+        first = np.ascontiguousarray(images[:_VECTORS, 0] if data.frames else images[:_VECTORS])
+        packaging = Packaging(options.amalgamate, options.layout)
+        export_c(graph, first, out, title, dataset, options.force, options.prefer == "flash", packaging)
+        return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    if data.frames:
+        raise DataError("a page shows images, and these are recordings: export to C, or give a page images")
+    return export_web(graph, images, labels, out, title, dataset or "custom", options.force)
