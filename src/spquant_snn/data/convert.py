@@ -171,7 +171,7 @@ def _channels_first(values: Array, given: object, axes: int, where: str) -> Arra
     if first == last:
         raise DataError(
             f"{where} are {list(values.shape)}, where the channels could stand first or last: "
-            "give a torch tensor with the channels first"
+            "give a torch tensor, or all of them as Labelled, with the channels first"
         )
     return np.moveaxis(values, -1, -3) if last else values
 

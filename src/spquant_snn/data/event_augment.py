@@ -1,6 +1,6 @@
 """Augmentation of recordings before they become frames: every event is moved or left out, no count is rounded.
 
-Frames are changed by ``train.augment.Augmentation``, which trainings use, because frames are kept and recordings are not.
+Trainings change frames, by ``train.augment.Augmentation``, because frames are kept and recordings are not.
 """
 
 from __future__ import annotations
