@@ -31,7 +31,7 @@ from pathlib import Path
 import torch
 
 import sanitizers
-from judging import judge
+from file_verdict import verdict_of
 from mutations import mutation, seed_files
 from readers import READERS, outcome
 from spquant_snn.runtime.library import library
@@ -55,7 +55,7 @@ def judge_of(name: str, folder: Path, sanitize: bool) -> Judge:
 
     def of_spq(case: str) -> str:
         path.write_bytes(mutation(files, case))
-        return judge(path, built)
+        return verdict_of(path, built)
 
     return of_spq
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alone import C_FILES, MAIN, as_c, constants, executable
+from c_programs import C_FILES, MAIN, as_c, constants, executable
 from spquant_snn.build import PORTABLE, compiler
 from spquant_snn.data import load
 from spquant_snn.integer import reference

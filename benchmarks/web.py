@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from chromium import Chromium, Page
-from seeing import CRC, READY, seen_by_reference
+from page_trace import CRC, READY, seen_by_reference
 from spquant_snn.data import load
 from spquant_snn.integer.file import load_graph
 from strokes import DIGITS

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import nn
 
-import graphs
+import random_graphs
 from spquant_snn.__main__ import main
 from spquant_snn.nn import LIF
 
@@ -62,19 +62,19 @@ def spquant(answer_of):
 @pytest.fixture(scope="session")
 def random_graph():
     """``random_graph(seed, weight_bits=None, state_bits=None, reset=None)``, as ``shared/graphs`` says."""
-    return graphs.random_graph
+    return random_graphs.random_graph
 
 
 @pytest.fixture(scope="session")
 def with_gates():
     """``with_gates(graph, seed)``, as ``shared/graphs`` says."""
-    return graphs.with_gates
+    return random_graphs.with_gates
 
 
 @pytest.fixture(scope="session")
 def random_images():
     """``random_images(graph, count, seed=0)``, as ``shared/graphs`` says."""
-    return graphs.random_images
+    return random_graphs.random_images
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +91,7 @@ def by_hand():
 
 
 @pytest.fixture(scope="session")
-def settle(by_hand):
+def fit_norms(by_hand):
     """A function: give every batch normalisation in a row the statistics of the images, so that neurons fire."""
 
     def run(layers, images):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import graphs
+import random_graphs
 import recorded
 from spquant_snn.data.frames import Framing, to_frames
 from spquant_snn.integer import reference
@@ -40,7 +40,7 @@ def test_the_model_of_the_readme_is_lowered(tmp_path):
 def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sizes = {(2, side, side): shrink for shrink, side in ((1, 34), (2, 17), (3, 12), (4, 9), (5, 7), (6, 6))}
-    graph = next(graph for graph in map(graphs.random_graph, range(300)) if graph.input_shape in sizes)
+    graph = next(graph for graph in map(random_graphs.random_graph, range(300)) if graph.input_shape in sizes)
     save(graph, Path("model.spq"))
     draw = np.random.default_rng(0)
     events = [(30_000 * (n // 9) + n, *draw.integers(0, (34, 34, 2)).tolist()) for n in range(90)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist import mnist_test_or_skip
+from real_mnist import mnist_test_or_skip
 from spquant_snn.integer.file import load_graph
 from spquant_snn.runtime.native import NativeProgram
 

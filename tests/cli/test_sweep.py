@@ -13,7 +13,7 @@ from spquant_snn import SpQuantTrainer
 from spquant_snn.cli import sweep as sweeping
 from spquant_snn.train.run import RunFolder
 
-DYING = Path(__file__).parents[1] / "shared" / "dying.py"
+KILLED = Path(__file__).parents[1] / "shared" / "killed_training.py"
 FILES = ("config.toml", "model.safetensors", "model.spq", "metrics.jsonl")
 SHARED = {"precision": "fp32", "epochs": 2, "timesteps": 1}
 TEXT = """
@@ -54,7 +54,7 @@ def started(monkeypatch):
 
 def test_a_killed_point_is_told_and_goes_on_to_the_same_end(sweep, tmp_path):
     """With a point that always fails, so that it is seen to stop no other."""
-    text, launcher = TEXT + '[[point]]\ninit = "nowhere"', shlex.join([sys.executable, str(DYING), "w2s2"])
+    text, launcher = TEXT + '[[point]]\ninit = "nowhere"', shlex.join([sys.executable, str(KILLED), "w2s2"])
     code, out, err = sweep(text, "--jobs", 2, "--threads", 2, "--launcher", launcher)
     assert code == 1
     assert err == "spquant: 2 of 3 points failed: w2s2, init-nowhere\n"

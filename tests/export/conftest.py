@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from chromium import Chromium
-from mnist import mnist_test_or_skip
-from residual import residual_graph
-from seeing import READY
+from page_trace import READY
+from real_mnist import mnist_test_or_skip
+from residual_graphs import residual_graph
 from spquant_snn.data import load
 from spquant_snn.export.c import export_c
 from spquant_snn.export.packaging import PLAIN

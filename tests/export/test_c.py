@@ -9,9 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from graphs import EXPORTED, GATED
-from residual import EXPORTED as RESIDUAL
-from residual import residual_graph
+from random_graphs import EXPORTED, GATED
+from residual_graphs import EXPORTED as RESIDUAL
+from residual_graphs import residual_graph
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.firmware import load_manifest

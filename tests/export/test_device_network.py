@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist import mnist_test, mnist_test_or_skip
+from real_mnist import mnist_test, mnist_test_or_skip
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import run_firmware

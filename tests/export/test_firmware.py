@@ -9,8 +9,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from graphs import EXPORTED, GATED
-from residual import EXPORTED as RESIDUAL
+from random_graphs import EXPORTED, GATED
+from residual_graphs import EXPORTED as RESIDUAL
 from spquant_snn.errors import (
     ConfigError,
     DataError,

@@ -6,14 +6,14 @@ from base64 import b64encode
 import numpy as np
 import pytest
 
-from browsing import NEEDS_A_BROWSER
-from graphs import EXPORTED, GATED, RARE
-from residual import EXPORTED as RESIDUAL
-from residual import residual_graph
-from seeing import CRC, SEE, seen_by_reference
+from page_trace import CRC, SEE, seen_by_reference
+from random_graphs import EXPORTED, GATED, RARE
+from residual_graphs import EXPORTED as RESIDUAL
+from residual_graphs import residual_graph
 from spquant_snn.export.web import choose_samples, export_web, page_network
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.report.counts import count
+from toolchains import NEEDS_A_BROWSER
 
 pytestmark = NEEDS_A_BROWSER
 

@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from browsing import NEEDS_A_BROWSER
 from spquant_snn.export.web import export_web
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.neuron import fold_neuron
 from strokes import DIGITS
+from toolchains import NEEDS_A_BROWSER
 
 pytestmark = NEEDS_A_BROWSER
 

@@ -14,13 +14,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from browsing import NEEDS_A_BROWSER
 from contrast import WORST
-from seeing import READY
+from page_trace import READY
 from spquant_snn.export.c import Plans
 from spquant_snn.export.render import Model, identifiers
 from spquant_snn.export.web import export_web
 from strokes import DIGITS
+from toolchains import NEEDS_A_BROWSER
 
 pytestmark = NEEDS_A_BROWSER
 

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mnist import mnist_test_or_skip
-from shaken import shake
+from random_params import randomize
+from real_mnist import mnist_test_or_skip
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
@@ -89,7 +89,7 @@ def layers_and_shape(draw):
 def test_random_networks(calibrate, drawn, bits, quantizer, steps, batch, moving, seed):
     layers, shape = drawn
     torch.manual_seed(seed)
-    shake(layers, 0.5)
+    randomize(layers, 0.5)
     network = prepare(nn.Sequential(*layers), QuantConfig(*bits, steps, quantizer), shape)
     images = torch.randint(0, 256, ((steps, batch) if moving else (batch,)) + shape, dtype=torch.uint8)
     calibrate(network, torch.randint(0, 256, (8, *shape), dtype=torch.uint8))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graphs import RARE
+from random_graphs import RARE
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.pool import Pool

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graphs import RARE
+from random_graphs import RARE
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.reference import run

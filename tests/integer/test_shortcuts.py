@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from graphs import random_images
 from mutations import opened, sealed
-from residual import residual_graph
+from random_graphs import random_images
+from residual_graphs import residual_graph
 from spquant_snn import FileFormatError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace

@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import given
 
-import neurons
-from neurons import LEVELS, both
+import fused_checks
+from fused_checks import LEVELS, both
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.nn import fused
 from spquant_snn.nn.fused import FusedRecurrence, fuses
@@ -21,35 +21,35 @@ from spquant_snn.nn.recurrence import Dynamics, Recurrence
 from spquant_snn.nn.surrogate import SURROGATES
 
 
-@given(**neurons.DRAWS)
+@given(**fused_checks.DRAWS)
 def test_spikes_are_equal_and_gradients_within_rounding(**drawn):
-    neurons.agrees("cpu", **drawn)
+    fused_checks.agrees("cpu", **drawn)
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_ties_are_decided_alike(reset):
-    neurons.decides_ties_alike("cpu", reset)
+    fused_checks.decides_ties_alike("cpu", reset)
 
 
 def test_a_surrogate_known_in_closed_form():
-    neurons.knows_the_triangle("cpu")
+    fused_checks.knows_the_triangle("cpu")
 
 
 def test_any_layout_of_the_currents_is_read_right():
-    neurons.reads_any_layout("cpu")
+    fused_checks.reads_any_layout("cpu")
 
 
 def test_it_keeps_nothing_but_its_input():
-    neurons.keeps_nothing_but_its_input("cpu")
+    fused_checks.keeps_nothing_but_its_input("cpu")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_number_fires_as_in_the_plain_form(value):
-    neurons.fires_as_the_plain_form_on(value, "cpu")
+    fused_checks.fires_as_the_plain_form_on(value, "cpu")
 
 
 def test_no_neurons_at_all_are_no_trouble():
-    neurons.takes_no_neurons_at_all("cpu")
+    fused_checks.takes_no_neurons_at_all("cpu")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 
-import neurons
+import fused_checks
 from spquant_snn.nn import fused
 from spquant_snn.nn.fused import FusedRecurrence
 from spquant_snn.nn.recurrence import Dynamics, Recurrence
@@ -30,43 +30,43 @@ def form():
         yield triton_neuron
 
 
-@given(**neurons.DRAWS)
+@given(**fused_checks.DRAWS)
 def test_spikes_are_equal_and_gradients_within_rounding(**drawn):
-    neurons.agrees(DEVICE, **drawn)
+    fused_checks.agrees(DEVICE, **drawn)
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
-@pytest.mark.parametrize("levels", neurons.LEVELS, ids=lambda x: "float" if x is None else f"{x.low}..{x.high}")
+@pytest.mark.parametrize("levels", fused_checks.LEVELS, ids=lambda x: "float" if x is None else f"{x.low}..{x.high}")
 def test_every_membrane_reset_and_surrogate(levels, reset, surrogate):
-    neurons.agrees(DEVICE, levels, reset, surrogate, 0.5, 0.9, 4, 700, False, 0)
+    fused_checks.agrees(DEVICE, levels, reset, surrogate, 0.5, 0.9, 4, 700, False, 0)
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_ties_are_decided_alike(reset):
-    neurons.decides_ties_alike(DEVICE, reset)
+    fused_checks.decides_ties_alike(DEVICE, reset)
 
 
 def test_a_surrogate_known_in_closed_form():
-    neurons.knows_the_triangle(DEVICE)
+    fused_checks.knows_the_triangle(DEVICE)
 
 
 def test_any_layout_of_the_currents_is_read_right():
-    neurons.reads_any_layout(DEVICE)
+    fused_checks.reads_any_layout(DEVICE)
 
 
 def test_it_keeps_nothing_but_its_input():
-    neurons.keeps_nothing_but_its_input(DEVICE)
+    fused_checks.keeps_nothing_but_its_input(DEVICE)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the interpreter's arithmetic
 def test_what_is_no_number_fires_as_in_the_plain_form(value):
-    neurons.fires_as_the_plain_form_on(value, DEVICE)
+    fused_checks.fires_as_the_plain_form_on(value, DEVICE)
 
 
 def test_no_neurons_at_all_are_no_trouble():
-    neurons.takes_no_neurons_at_all(DEVICE)
+    fused_checks.takes_no_neurons_at_all(DEVICE)
 
 
 def _rounds_twice():
@@ -92,7 +92,7 @@ def test_a_potential_is_rounded_once():
 
 def test_the_gradient_of_the_threshold_is_the_same_every_time():
     current = torch.randn(4, 5000, generator=torch.Generator().manual_seed(0)).to(DEVICE)
-    dynamics = Dynamics(0.5, "subtract", SURROGATES["sigmoid"], neurons.LEVELS[3])
+    dynamics = Dynamics(0.5, "subtract", SURROGATES["sigmoid"], fused_checks.LEVELS[3])
     found = set()
     for _ in range(3):
         threshold = torch.tensor(0.9, device=DEVICE, requires_grad=True)

@@ -114,7 +114,7 @@ def no_normalisation_at_all():
 
 
 @pytest.fixture(params=CASES, ids=str)
-def ready(request, settle, noise):
+def ready(request, fit_norms, noise):
     """Layers with settled statistics, half of their normalisations turned negative, images, and the shape."""
     torch.manual_seed(3)
     shape, make = CASES[request.param]
@@ -125,7 +125,7 @@ def ready(request, settle, noise):
             with torch.no_grad():
                 layer.weight.uniform_(0.6, 1.4).mul_(torch.where(torch.arange(len(layer.weight)) % 2 == 0, 1.0, -1.0))
                 layer.bias.normal_(0.1, 0.3)
-    return settle(layers, images), images, shape
+    return fit_norms(layers, images), images, shape
 
 
 def rates(network, images):
@@ -179,10 +179,10 @@ def test_a_slope_that_is_negative_is_turned_with_its_weights(ready):
         assert offset.isfinite().all()
 
 
-def test_nested_rows_are_one_row(settle, noise):
+def test_nested_rows_are_one_row(fit_norms, noise):
     torch.manual_seed(0)
     images = noise(4, 1, 12, 12)
-    layers = settle(the_lenet_of_the_house(), images)
+    layers = fit_norms(the_lenet_of_the_house(), images)
     flat = prepare(nn.Sequential(*layers), FLOAT, (1, 12, 12)).eval()
     for inner in (nn.Sequential, SpikingSequential):
         for outer in (nn.Sequential, SpikingSequential):
@@ -213,10 +213,10 @@ class Written(nn.Module):
         nn.Flatten(),
     ],
 )
-def test_a_forward_method_is_read(flatten, noise, settle):
+def test_a_forward_method_is_read(flatten, noise, fit_norms):
     torch.manual_seed(0)
     images, model = noise(4, 1, 6, 6), Written(flatten)
-    settle(list(model.features), images)
+    fit_norms(list(model.features), images)
     expected = prepare(nn.Sequential(model.features, nn.Flatten(), model.head), FLOAT, (1, 6, 6)).eval()
     network = prepare(model, FLOAT, (1, 6, 6)).eval()
     assert torch.equal(network(images), expected(images))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from shaken import shake
-from shortcuts import residual_model
+from random_params import randomize
+from residual_models import residual_model
 from spquant_snn import ModelError, QuantConfig, prepare
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, ResidualBlock, build_model
@@ -42,7 +42,7 @@ def prepared(body, bits=2, **layers):
 @pytest.mark.parametrize("seed", range(40))
 def test_random_networks_have_the_same_integers_in_torch_and_in_the_graph(calibrate, seed):
     layers, shape = residual_model(seed)
-    shake(layers, 0.8)
+    randomize(layers, 0.8)
     config = QuantConfig(BITS[seed % 8], BITS[seed // 8 % 8], 1 + seed % 5, ("normalized", "learned")[seed % 2])
     network = prepare(nn.Sequential(*layers), config, shape)
     images = torch.randint(0, 256, (8, *shape), dtype=torch.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graphs import RARE
+from random_graphs import RARE
 from spquant_snn.errors import DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace

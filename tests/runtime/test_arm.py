@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alone import C_FILES, CLEAN, as_c, constants, executable
-from graphs import RARE
+from c_programs import C_FILES, CLEAN, as_c, constants, executable
+from random_graphs import RARE
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime.layout import plan_network

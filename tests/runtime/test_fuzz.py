@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from judging import RAN, judge
+from file_verdict import RAN, verdict_of
 from mutations import mutation, seed_files
 from spquant_snn.build import PORTABLE
 from spquant_snn.runtime.library import library
@@ -24,7 +24,7 @@ def test_mutated_files_are_refused_or_run(cache, files, tmp_path, block):
     for case in range(block, block + _BLOCK):
         path.write_bytes(mutation(files, f"0/{case}"))
         try:
-            outcomes[judge(path, built)] += 1
+            outcomes[verdict_of(path, built)] += 1
         except Exception as error:
             pytest.fail(f"python -m benchmarks fuzz --reader spq --first {case} --mutations 1: {error}")
     assert outcomes[RAN] > _BLOCK // 8  # many get past every check

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnist import mnist_test_or_skip
+from real_mnist import mnist_test_or_skip
 from spquant_snn.integer.compare import compare_backends, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.lower import lower

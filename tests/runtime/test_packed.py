@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from graphs import RARE
+from random_graphs import RARE
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.neuron import TableStore
 from spquant_snn.runtime.layout import plan_network

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from residual import residual_graph
+from residual_graphs import residual_graph
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import IDENTITY, PACKED, SLICED, Body

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sanitizers
-from alone import C_FILES, CLEAN, MAIN, as_c, constants, executable
+from c_programs import C_FILES, CLEAN, MAIN, as_c, constants, executable
 from spquant_snn.build import NATIVE, PORTABLE, compiler
 from spquant_snn.integer import reference
 from spquant_snn.runtime.layout import plan_network
@@ -89,7 +89,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
 SANITIZED = """
 import sys
 sys.path.insert(0, {shared!r})
-from graphs import RARE, random_graph, random_images
+from random_graphs import RARE, random_graph, random_images
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram

@@ -11,8 +11,8 @@ import zlib
 
 import numpy as np
 
-from graphs import RARE, random_graph, with_gates
-from residual import residual_graph
+from random_graphs import RARE, random_graph, with_gates
+from residual_graphs import residual_graph
 from spquant_snn.integer.file import to_bytes
 
 START = 20  # of the header

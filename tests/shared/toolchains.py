@@ -1,11 +1,18 @@
-"""What the tests of emulated boards need beside Python."""
+"""What tests need beside Python: the tools of emulated boards, a browser."""
 
 import shutil
 from importlib.util import find_spec
 
 import pytest
 
+from chromium import BROWSER
 from spquant_snn.export import qemu
+
+NEEDS_A_BROWSER = [
+    pytest.mark.web,
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
+    pytest.mark.skipif(find_spec("ziglang") is None, reason="the extra web is not installed"),
+]
 
 
 def needs(board, compiler="gcc", emulator="qemu"):

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shaken import shake
+from random_params import randomize
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
@@ -103,7 +103,7 @@ def layers_and_shape(draw):
 def test_random_networks(calibrate, drawn, bits, quantizer, steps, share, seed):
     layers, shape = drawn
     torch.manual_seed(seed)
-    shake(layers, 0.8)
+    randomize(layers, 0.8)
     network = prepare(nn.Sequential(*layers), QuantConfig(*bits, steps, quantizer), shape)
     insert_gates(network)
     images = torch.randint(0, 256, (3, *shape), dtype=torch.uint8).numpy()

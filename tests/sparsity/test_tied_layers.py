@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from shaken import shake
-from shortcuts import residual_model
+from random_params import randomize
+from residual_models import residual_model
 from spquant_snn import ModelError, QuantConfig, prepare
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, build_model
@@ -66,7 +66,7 @@ def test_tied_layers_are_what_identities_join():
 @pytest.mark.parametrize("seed", range(24))
 def test_random_networks_without_their_closed_channels(calibrate, seed):
     layers, shape = residual_model(seed)
-    shake(layers, 0.8)
+    randomize(layers, 0.8)
     config = QuantConfig(BITS[seed % 8], BITS[seed // 2 % 8], 1 + seed % 4, ("normalized", "learned")[seed % 2])
     network = prepare(nn.Sequential(*layers), config, shape)
     insert_gates(network)

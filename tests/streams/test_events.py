@@ -8,12 +8,12 @@ import textwrap
 import numpy as np
 import pytest
 
-from graphs import random_graph
+from random_graphs import random_graph
 from spquant_snn import ConfigError, DataError
 from spquant_snn.data.frames import Framing, to_frames
 from spquant_snn.integer.file import save
 from spquant_snn.integer.program import Program
-from streaming import OF_EVENTS, batch, pushed, recording
+from stream_inputs import OF_EVENTS, batch, pushed, recording
 
 
 @pytest.mark.parametrize("left_over", [0, 1])

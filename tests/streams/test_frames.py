@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphs import RARE, WIDTHS, random_graph, random_images, with_gates
+from random_graphs import RARE, WIDTHS, random_graph, random_images, with_gates
 from spquant_snn import DataError
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.neuron import fold_neuron
-from streaming import batch, random_frames
+from stream_inputs import batch, random_frames
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

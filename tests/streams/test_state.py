@@ -9,12 +9,12 @@ import threading
 import numpy as np
 import pytest
 
-from graphs import RARE, random_graph
+from random_graphs import RARE, random_graph
 from spquant_snn import DataError, ModelError, RunError, Stream
 from spquant_snn.integer import stream
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.native import NativeProgram
-from streaming import batch, random_frames
+from stream_inputs import batch, random_frames
 
 
 def test_a_stream_ends_before_its_logits_could_leave_32_bits(program):

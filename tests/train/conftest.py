@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from quarters import images
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.nn import LIF
 from spquant_snn.train.tensors import LabelledTensors
+from toy_task import images
 
 
 @pytest.fixture(scope="session")

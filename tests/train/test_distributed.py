@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-import processes
+import torchrun_jobs
 from spquant_snn import ConfigError, DataError, RunError, SpQuantTrainer
 from spquant_snn.quant.sharded_batch import BatchShard, batch_norm
 from spquant_snn.quant.stage import Norm
@@ -49,18 +49,18 @@ def jobs(tiny, quadrants):
         "distant": (tiny(), replace(CONFIG, target_synops=100.0, epochs=3)),
         "float": (tiny(bits=32), replace(CONFIG, precision="bf16")),
     }
-    return {name: processes.Job(net, train, validation, config, CHANGED) for name, (net, config) in made.items()}
+    return {name: torchrun_jobs.Job(net, train, validation, config, CHANGED) for name, (net, config) in made.items()}
 
 
 @pytest.fixture(scope="module")
 def together(jobs, tmp_path_factory):
     """What two processes found, and their folder."""
     folder = tmp_path_factory.mktemp("together")
-    processes.stop_after(1)
+    torchrun_jobs.stop_after(1)
     with pytest.raises(KeyboardInterrupt):
         SpQuantTrainer(**DIGITS, out=folder / "one").train()
     torch.save({"jobs": jobs, "refused": REFUSED, "trainer": DIGITS}, folder / "jobs.pt")
-    ended = torchrun(processes.__file__, "jobs", folder, cwd=folder)
+    ended = torchrun(torchrun_jobs.__file__, "jobs", folder, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     return torch.load(folder / "outcome.pt", weights_only=False), folder
 
@@ -83,7 +83,7 @@ def losses(run):
 @pytest.mark.parametrize("name", ["plain", "dropout", "parts", "again", "gates", "distant", "float"])
 def test_two_processes_train_as_one(jobs, together, name):
     steps, metrics, state = together[0][name]
-    expected_steps, expected_metrics, expected = processes.run(jobs[name])
+    expected_steps, expected_metrics, expected = torchrun_jobs.run(jobs[name])
     tight = 1e-5 if name != "float" else 1e-3  # products of bf16 are rounded by the shape that they are taken in
     assert len(steps) == len(expected_steps) == 3 * jobs[name].config.epochs
     for (loss, accuracy), (expected_loss, expected_accuracy) in zip(steps, expected_steps, strict=True):
@@ -100,7 +100,7 @@ def test_two_processes_train_as_one(jobs, together, name):
 def test_the_jobs_use_what_they_are_for(jobs):
     assert jobs["dropout"].network.readout.drop_spikes or any(s.drop_spikes for s in jobs["dropout"].network.hidden)
     assert channel_gates(jobs["gates"].network)
-    plain, dropped = (processes.run(jobs[name])[0][-1][0] for name in ("plain", "dropout"))
+    plain, dropped = (torchrun_jobs.run(jobs[name])[0][-1][0] for name in ("plain", "dropout"))
     assert plain != pytest.approx(dropped, rel=1e-3)
 
 
@@ -201,7 +201,7 @@ def test_a_run_of_two_goes_on_with_one(alone, together):
 def test_a_worker_that_dies_is_started_again_and_the_first_alone_speaks(alone, tmp_path):
     options = [f"--{name.replace('_', '-')}={DIGITS[name]}" for name in ("model", "dataset", "precision", "epochs")]
     command = ["train", *options, f"--batch-size={DIGITS['batch_size']}", "--weight-bits=2", "--state-bits=2"]
-    ended = torchrun("--max-restarts", 1, processes.__file__, "dies", *command, "--out", "run", cwd=tmp_path)
+    ended = torchrun("--max-restarts", 1, torchrun_jobs.__file__, "dies", *command, "--out", "run", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "exitcode: -9" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from quarters import DATA, SMALL, images
 from spquant_snn import LIF, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.data import as_splits
 from spquant_snn.train import fingerprint, step
 from spquant_snn.train.run import departures_from
+from toy_task import DATA, SMALL, images
 
 STEPS = 20  # of which an epoch has 12
 

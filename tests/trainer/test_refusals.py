@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from quarters import DATA, SMALL, Net, result, weights
 from spquant_snn import LIF, ConfigError, DataError, DivergedError, ModelError, RunError, SpQuantError, SpQuantTrainer
+from toy_task import DATA, SMALL, Net, result, weights
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "cannot hold out 1 of 1 images"), (2, "a batch of one image")])

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from quarters import DATA, SMALL, Net, result, same, weights
 from spquant_snn import DivergedError, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.cli.main import main
 from spquant_snn.train import step
 from spquant_snn.train.console import Display
+from toy_task import DATA, SMALL, Net, result, same, weights
 
 
 def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):

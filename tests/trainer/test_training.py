@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import spquant_snn
-from quarters import DATA, SMALL, Net, same, weights
 from spquant_snn import ModelError, RunError, SpQuantTrainer
 from spquant_snn.data import Labelled, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
 from spquant_snn.train.tensors import as_tensors
+from toy_task import DATA, SMALL, Net, same, weights
 
 
 class Items(torch.utils.data.Dataset):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from graphs import WIDTHS, plain, random_codes, random_neuron, with_gates
+from random_graphs import WIDTHS, plain, random_codes, random_neuron, with_gates
 from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout, Shortcut
 
 # Those that exports are tried on, small enough for every board: few bits, a reset to zero, gates, wide states, 8 bits.

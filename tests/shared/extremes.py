@@ -10,7 +10,7 @@ _INT32 = (1 << 31) - 1
 _ENDS = (126, 127, 128, 129, 255, 256, 32766, 32767, 32768)  # of int8, uint8 and int16
 
 
-def at_the_brim(rng, weight_bits, state_bits, reset):
+def extreme_graph(rng, weight_bits, state_bits, reset):
     """A graph of one of two kinds: spikes whose sums end where a narrow lane does, or pixels whose potentials end
     where int32 does. The logits of either end where int32 does."""
     first = _spiking(rng, weight_bits, state_bits, reset) if rng.random() < 0.7 else _bright(rng, weight_bits)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-def shake(layers, spread):
+def randomize(layers, spread):
     """Give layers random parameters and statistics; with a large ``spread`` of the biases some neurons fire without any
     input."""
     with torch.no_grad():

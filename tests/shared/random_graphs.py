@@ -2,7 +2,7 @@
 
 Seeds below ``RARE`` give small graphs of every kind. Those from ``RARE`` on go in turn through what chance seldom
 makes: many channels, weights that are all alike, layers that never or always spike (here), and sums that lie at the
-ends of the integers that hold them (``brims``).
+ends of the integers that hold them (``extremes``).
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from brims import at_the_brim
+from extremes import extreme_graph
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Layer, Readout
 from spquant_snn.integer.grids import WEIGHT_GRIDS
@@ -36,7 +36,7 @@ GATED = ((5, 4, 4, "subtract"), (7, 2, 2, "zero"), (24, 8, 8))
 _MANY = (31, 32, 33, 37, 61, 64, 67, 96, 97, 127, 128, 129)
 _WORK = 2_000_000  # additions of a step, at most, in a connection of many channels
 _INT32 = (1 << 31) - 1
-_BRIMS = 6  # of the graphs in a turn
+_EXTREMES = 6  # of the graphs in a turn
 _STYLES = tuple(itertools.product((True, False), (None, "zero", "largest", "least"), (None, "never", "always")))
 
 
@@ -55,8 +55,8 @@ def random_graph(seed, weight_bits=None, state_bits=None, reset=None):
     reset = str(rng.choice(["zero", "subtract"])) if reset is None else reset
     if seed < RARE:
         return _drawn(rng, bits, reset)
-    turn = (seed - RARE) % (len(_STYLES) + _BRIMS)
-    return _drawn(rng, bits, reset, *_STYLES[turn], 9) if turn < len(_STYLES) else at_the_brim(rng, *bits, reset)
+    turn = (seed - RARE) % (len(_STYLES) + _EXTREMES)
+    return _drawn(rng, bits, reset, *_STYLES[turn], 9) if turn < len(_STYLES) else extreme_graph(rng, *bits, reset)
 
 
 def with_gates(graph, seed):

@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 
-from graphs import random_images
+from random_graphs import random_images
 from spquant_snn.errors import FileFormatError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import from_bytes, load_graph, to_bytes
@@ -36,7 +36,7 @@ _WORDS = (  # what makes one message of all that a check can say
 )
 
 
-def judge(path, built):
+def verdict_of(path, built):
     """What becomes of the file at ``path``: ``RAN``, ``TOO_LARGE`` or the check that refused it.
 
     Args:

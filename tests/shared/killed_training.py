@@ -1,6 +1,6 @@
-"""What runs a training for test_sweep.py and kills it.
+"""What runs a training for tests/cli/test_sweep.py and kills it.
 
-python dying.py NAME -m spquant_snn ...    the command line; a new run in a folder NAME dies by SIGKILL in epoch 2
+python killed_training.py NAME -m spquant_snn ...   runs the command; a new run in a folder NAME dies in epoch 2
 """
 
 import os

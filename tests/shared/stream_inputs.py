@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from graphs import random_graph, random_images
+from random_graphs import random_graph, random_images
 from spquant_snn.data.events import Events
 from spquant_snn.integer import reference
 

@@ -1,7 +1,7 @@
 """What each of several processes does for test_distributed.py, and one alone for comparison.
 
-torchrun ... processes.py jobs FOLDER      run the jobs of FOLDER/jobs.pt, write what came out into FOLDER
-torchrun ... processes.py dies COMMAND     the command line, of which process 1 dies by SIGKILL once, in epoch 3
+torchrun ... torchrun_jobs.py jobs FOLDER      run the jobs of FOLDER/jobs.pt, write what came out into FOLDER
+torchrun ... torchrun_jobs.py dies COMMAND     the command line, of which process 1 dies by SIGKILL once, in epoch 3
 """
 
 import copy
