@@ -99,7 +99,7 @@ def test_layers_take_it_for_whole_sequences(taken):
     assert torch.equal(
         layer(current), Recurrence.apply(current, layer.threshold, None, layer.dynamics, None, False, None)[0]
     )
-    layer.still(current[0], 3)
+    layer.forward_static(current[0], 3)
     assert len(taken) == 2
 
 

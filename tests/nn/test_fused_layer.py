@@ -124,7 +124,7 @@ def form_of(**changes):
         "short": True,
         "dynamics": Dynamics(0.5, "zero", SURROGATES["triangle"], Levels(-2, 1, 1.0)),
         "steps": 4,
-        "still": False,
+        "static_input": False,
         "training": True,
         "momentum": 0.1,
         "eps": 1e-5,
@@ -298,10 +298,10 @@ def build(kernel, arch, sums="*fp16", pull="*bf16", **constants):
 tile = dict(block_p=16, block_c=64)
 for arch in (80, 90):
     for sums in ("*fp16", "*fp32"):
-        for low, high, steps, still in ((0, 0, 1, False), (-2, 1, 4, False), (-8, 7, 8, True)):
-            common = dict(steps=steps, still=still, low=low, high=high, subtract=still, **tile)
+        for low, high, steps, static_input in ((0, 0, 1, False), (-2, 1, 4, False), (-8, 7, 8, True)):
+            common = dict(steps=steps, static_input=static_input, low=low, high=high, subtract=static_input, **tile)
             forward = build(triton_layer._forward, arch, sums, **common)
-            backward = build(triton_layer._backward, arch, sums, surrogate="atan", learned=still, **common)
+            backward = build(triton_layer._backward, arch, sums, surrogate="atan", learned=static_input, **common)
             for ptx in (forward, backward):
                 assert "ld.global.v4" in ptx and "st.global.v4" in ptx, "narrow accesses"
             assert ".local" not in backward, "potentials do not stay in registers"

@@ -60,7 +60,7 @@ def test_every_forward_starts_fresh():
 
 def test_a_still_current_equals_its_repetition():
     lif, x = neuron(LEVELS[1]), current(2, 3, 4, 4)
-    assert torch.equal(lif.still(x, 5), lif(x.expand(5, *x.shape)))
+    assert torch.equal(lif.forward_static(x, 5), lif(x.expand(5, *x.shape)))
 
 
 def test_the_input_is_left_as_it_was():

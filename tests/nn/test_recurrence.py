@@ -78,8 +78,8 @@ def random_current(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 0.8 + 0.3
 
 
-def run(current, threshold, state, dynamics, still_steps=None, keep_state=True, skip=None):
-    return Recurrence.apply(current, threshold, state, dynamics, still_steps, keep_state, skip)
+def run(current, threshold, state, dynamics, static_steps=None, keep_state=True, skip=None):
+    return Recurrence.apply(current, threshold, state, dynamics, static_steps, keep_state, skip)
 
 
 @given(
@@ -159,15 +159,15 @@ def test_skipped_neurons_keep_what_they_hold(reset, bits):
 def test_a_still_current_is_the_same_current_at_every_step(reset, bits):
     dynamics = Dynamics(0.75, reset, SURROGATES["triangle"], LEVELS.get(bits))
     threshold = torch.tensor(1.0, dtype=torch.float64)
-    still, moving = random_current(2, 9).requires_grad_(), random_current(2, 9).requires_grad_()
+    static_input, moving = random_current(2, 9).requires_grad_(), random_current(2, 9).requires_grad_()
     weights = random_current(4, 2, 9, seed=5)
-    first, none = run(still, threshold, None, dynamics, 4, False)
+    first, none = run(static_input, threshold, None, dynamics, 4, False)
     second, _ = run(moving.expand(4, 2, 9), threshold, None, dynamics)
     assert none is None
     assert torch.equal(first, second)
     (first * weights).sum().backward()
     (second * weights).sum().backward()
-    torch.testing.assert_close(still.grad, moving.grad)
+    torch.testing.assert_close(static_input.grad, moving.grad)
 
 
 def test_no_state_is_a_state_of_zero():

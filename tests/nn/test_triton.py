@@ -123,8 +123,8 @@ def build(kernel, arch, **constants):
     return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=dict(triton_neuron.OPTIONS))
 
 for arch in (80, 90):
-    for low, high, steps, still in ((0, 0, 1, False), (-2, 1, 4, False), (-128, 127, 100, True)):
-        common = dict(steps=steps, still=still, low=low, high=high, subtract=still, block=triton_neuron._BLOCK)
+    for low, high, steps, static_input in ((0, 0, 1, False), (-2, 1, 4, False), (-128, 127, 100, True)):
+        common = dict(steps=steps, static_input=static_input, low=low, high=high, subtract=static_input, block=triton_neuron._BLOCK)
         forward = build(triton_neuron._forward, arch, **common).asm
         backward = build(triton_neuron._backward, arch, surrogate="sigmoid", learned=True, **common).asm
         assert "barrier" in backward["ttgir"], "a thread may read what no other has written yet"

@@ -155,7 +155,7 @@ def test_running_statistics_stay_where_they_were_if_the_second_time_fails(monkey
     def fails(*given):
         raise MemoryError
 
-    monkeypatch.setattr(network.hidden[0].lif, "still", fails)
+    monkeypatch.setattr(network.hidden[0].lif, "forward_static", fails)
     with pytest.raises(MemoryError):
         loss.backward()
     for name, buffer in network.named_buffers():

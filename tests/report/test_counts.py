@@ -116,9 +116,9 @@ def test_a_sum_of_spikes_is_no_spike(pair):
 
 @pytest.mark.usefixtures("by_reference")
 def test_frames_are_summed_at_every_step(two_layers):
-    still = np.full((2, 1, 2, 2), 3, np.uint8)
-    one = count(two_layers, still).layers[0]
-    frames = count(two_layers, np.stack([still] * 5))
+    static_input = np.full((2, 1, 2, 2), 3, np.uint8)
+    one = count(two_layers, static_input).layers[0]
+    frames = count(two_layers, np.stack([static_input] * 5))
     assert (one.passes, one.dense) == (1, 12)
     assert (frames.steps, frames.images) == (5, 2)
     assert (frames.layers[0].passes, frames.layers[0].dense, frames.layers[0].updates) == (5, 60, 15)

@@ -26,33 +26,35 @@ DRAWS = {
     "threshold": st.sampled_from((0.25, 0.9, 1.0, 3.3)),
     "steps": st.integers(1, 6),
     "neurons": st.sampled_from((1, 7, 16, 511, 512, 513, 1500)),
-    "still": st.booleans(),
+    "static_input": st.booleans(),
     "seed": st.integers(0, 1000),
 }
 
 
-def both(current, threshold, dynamics, still_steps, weights):
+def both(current, threshold, dynamics, static_steps, weights):
     """Spikes, gradient of the currents and of the threshold: fused in float32, plain in float32 and in float64."""
     found = []
     for run, dtype in (("fused", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
         x = current.detach().to(dtype).requires_grad_()
         theta = torch.tensor(threshold, dtype=dtype, device=current.device, requires_grad=True)
         if run == "fused":
-            spikes = FusedRecurrence.apply(x, theta, dynamics, still_steps)
+            spikes = FusedRecurrence.apply(x, theta, dynamics, static_steps)
         else:
-            spikes, _ = Recurrence.apply(x, theta, None, dynamics, still_steps, False, None)
+            spikes, _ = Recurrence.apply(x, theta, None, dynamics, static_steps, False, None)
         found.append((spikes.detach(), *torch.autograd.grad((spikes * weights.to(dtype)).sum(), (x, theta))))
     return found
 
 
-def agrees(device, levels, reset, surrogate, leak, threshold, steps, neurons, still, seed):
+def agrees(device, levels, reset, surrogate, leak, threshold, steps, neurons, static_input, seed):
     """Spikes are equal and gradients within rounding."""
     draw = torch.Generator().manual_seed(seed)
     dynamics = Dynamics(leak, reset, SURROGATES[surrogate], levels)
-    shape = (neurons,) if still else (steps, neurons)
+    shape = (neurons,) if static_input else (steps, neurons)
     current = threshold * (torch.randn(shape, generator=draw) + 0.3)
     weights = torch.randn(steps, neurons, generator=draw)
-    fast, plain, exact = both(current.to(device), threshold, dynamics, steps if still else None, weights.to(device))
+    fast, plain, exact = both(
+        current.to(device), threshold, dynamics, steps if static_input else None, weights.to(device)
+    )
     assert torch.equal(fast[0], plain[0])
     if not torch.equal(plain[0].double(), exact[0]):  # float32 fell on the other side of a threshold or a code
         return
@@ -96,8 +98,8 @@ def reads_any_layout(device):
     dynamics = Dynamics(0.5, "zero", SURROGATES["atan"], LEVELS[2])
     for current in layouts:
         for weights in layouts[:3]:
-            for still in (False, True):
-                given = (current[0], 1.0, dynamics, 3) if still else (current, 1.0, dynamics, None)
+            for static_input in (False, True):
+                given = (current[0], 1.0, dynamics, 3) if static_input else (current, 1.0, dynamics, None)
                 fast, plain, _ = both(*given, weights)
                 assert torch.equal(fast[0], plain[0])
                 torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5, check_stride=False)

@@ -30,7 +30,7 @@ def test_work_is_what_the_layers_do(row):
         ("12", 3, 1),
     ]
     assert [(layer.inputs, layer.outputs) for layer in work] == [(1, 6), (6, 8), (8, 10), (10, 4)]
-    assert layer_work(row(timesteps=3), still=False)[0].steps == 3
+    assert layer_work(row(timesteps=3), static_input=False)[0].steps == 3
 
 
 def test_grouped_convolutions_do_less(row):

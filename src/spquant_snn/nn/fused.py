@@ -54,7 +54,7 @@ class _Constants(ctypes.Structure):
         ("subtract", ctypes.c_int32),
         ("surrogate", ctypes.c_int32),
         ("steps", ctypes.c_int32),
-        ("still", ctypes.c_int32),
+        ("static_input", ctypes.c_int32),
     )
 
 
@@ -75,11 +75,13 @@ def kernels() -> ctypes.CDLL | None:
 
 
 class Form(Protocol):
-    """What computes whole sequences [T, ...] of float32 currents on its device, or [...] of ``still`` ones, without
+    """What computes whole sequences [T, ...] of float32 currents on its device, or [...] of static ones, without
     gaps, in whatever order the neurons of a step lie; that of spikes and gradients is the same. The threshold is a
     scalar."""
 
-    def forward(self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
+    def forward(
+        self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, static_input: bool
+    ) -> None:
         """Fill the spikes [T, ...]."""
 
     def backward(
@@ -89,7 +91,7 @@ class Form(Protocol):
         dynamics: Dynamics,
         grad_spikes: Tensor,
         gradient: Tensor,
-        still: bool,
+        static_input: bool,
         learned: bool,
     ) -> Tensor | None:
         """Fill the gradient of the currents; return that of the threshold where it is learned."""
@@ -152,18 +154,23 @@ def fuses(current: Tensor, dynamics: Dynamics) -> bool:
 
 
 class FusedRecurrence(torch.autograd.Function):
-    """``apply(current, threshold, dynamics, still steps or None) -> spikes [T, N, ...]``, from a zero state."""
+    """``apply(current, threshold, dynamics, static steps or None) -> spikes [T, N, ...]``, from a zero state."""
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, threshold: Tensor, dynamics: Dynamics, still_steps: int | None) -> Tensor:
-        still = still_steps is not None
-        current = _step_after_step(current, still)
-        step = current if still else current[0]
-        steps = current.shape[0] if still_steps is None else still_steps
+    def forward(ctx: Any, current: Tensor, threshold: Tensor, dynamics: Dynamics, static_steps: int | None) -> Tensor:
+        static_input = static_steps is not None
+        current = _step_after_step(current, static_input)
+        step = current if static_input else current[0]
+        steps = current.shape[0] if static_steps is None else static_steps
         spikes = current.new_empty_strided((steps, *step.shape), (step.numel(), *step.stride()))
-        ctx.form, ctx.dynamics, ctx.still, ctx.strides = _form_of(current), dynamics, still, spikes.stride()
+        ctx.form, ctx.dynamics, ctx.static_input, ctx.strides = (
+            _form_of(current),
+            dynamics,
+            static_input,
+            spikes.stride(),
+        )
         if spikes.numel():
-            ctx.form.forward(current, threshold, dynamics, spikes, still)
+            ctx.form.forward(current, threshold, dynamics, spikes, static_input)
         ctx.save_for_backward(current, threshold)
         return spikes
 
@@ -177,7 +184,7 @@ class FusedRecurrence(torch.autograd.Function):
         if grad_spikes.stride() != ctx.strides:  # neurons lie in the order of the currents
             grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(current)
-        found = ctx.form.backward(current, threshold, ctx.dynamics, grad_spikes, gradient, ctx.still, learned)
+        found = ctx.form.backward(current, threshold, ctx.dynamics, grad_spikes, gradient, ctx.static_input, learned)
         return gradient, found, None, None
 
 
@@ -194,9 +201,11 @@ class _InC:
 
     library: ctypes.CDLL
 
-    def forward(self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
+    def forward(
+        self, current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, static_input: bool
+    ) -> None:
         neurons = spikes[0].numel()
-        constants = _constants(threshold, dynamics, len(spikes), still)
+        constants = _constants(threshold, dynamics, len(spikes), static_input)
 
         def forward(begin: int, end: int) -> None:
             self.library.neuron_forward(constants, neurons, begin, end, current.data_ptr(), spikes.data_ptr())
@@ -210,11 +219,11 @@ class _InC:
         dynamics: Dynamics,
         grad_spikes: Tensor,
         gradient: Tensor,
-        still: bool,
+        static_input: bool,
         learned: bool,
     ) -> Tensor | None:
         neurons = grad_spikes[0].numel()
-        constants = _constants(threshold, dynamics, len(grad_spikes), still)
+        constants = _constants(threshold, dynamics, len(grad_spikes), static_input)
 
         def backward(begin: int, end: int) -> float:
             found = ctypes.c_double(0)
@@ -236,17 +245,17 @@ class _InC:
         return gradient.new_tensor(total) if learned else None
 
 
-def _step_after_step(current: Tensor, still: bool) -> Tensor:
+def _step_after_step(current: Tensor, static_input: bool) -> Tensor:
     """The currents without gaps, one time step behind the other, in whatever order the neurons lie within one:
     contiguous, or channels last, is left as it is."""
-    step = current if still else current[0]
+    step = current if static_input else current[0]
     dense = step.is_contiguous() or (step.dim() == 4 and step.is_contiguous(memory_format=torch.channels_last))
-    if dense and (still or len(current) == 1 or current.stride(0) == step.numel()):
+    if dense and (static_input or len(current) == 1 or current.stride(0) == step.numel()):
         return current
     return current.contiguous()
 
 
-def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, still: bool) -> _Constants:
+def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, static_input: bool) -> _Constants:
     levels = dynamics.levels
     kind = name_of(dynamics.surrogate)
     assert kind is not None
@@ -261,7 +270,7 @@ def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, still: bool) -
         dynamics.reset == "subtract",
         _KINDS.index(kind),
         steps,
-        still,
+        static_input,
     )
 
 

@@ -40,7 +40,7 @@ class LayerForm:
         narrow: whether sums may be tried in float16.
         short: whether inputs and weights, where they are whole, have at most eleven bits, as TF32 and float16 hold.
         steps: time steps.
-        still: whether the inputs are the same at every step and come once.
+        static_input: whether the inputs are the same at every step and come once.
         training: whether normalisation takes the statistics of the batch.
         momentum, eps: of batch normalisation.
         spikes: type of the spikes.
@@ -52,7 +52,7 @@ class LayerForm:
     short: bool
     dynamics: Dynamics
     steps: int
-    still: bool
+    static_input: bool
     training: bool
     momentum: float
     eps: float
@@ -116,11 +116,11 @@ class _Layer(torch.autograd.Function):
         norm = norms.Normalisation(scale, weight, bias, *statistics[:2], form.momentum, form.eps, form.training)
         unproven = form.whole is not None and y.dtype == torch.float16
         line = norms.line_of(y, channels, norm, statistics[2] if unproven else None)
-        step = y if form.still else y[: len(y) // form.steps]
+        step = y if form.static_input else y[: len(y) // form.steps]
         spikes = torch.empty_strided(
             (form.steps, *step.shape), (step.numel(), *step.stride()), dtype=form.spikes, device=y.device
         )
-        kernels.fire(y, line, threshold, form.dynamics, spikes, form.still)
+        kernels.fire(y, line, threshold, form.dynamics, spikes, form.static_input)
         ctx.strides = spikes.stride()
         ctx.save_for_backward(x, kernel, weight, threshold, y, line)
         return spikes
@@ -134,7 +134,16 @@ class _Layer(torch.autograd.Function):
             grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(y, dtype=ctx.dtype)
         grads, of_threshold = _kernels()[0].turn_back(
-            y, line, weight, threshold, form.dynamics, grad_spikes, gradient, form.still, form.training, wanted[4]
+            y,
+            line,
+            weight,
+            threshold,
+            form.dynamics,
+            grad_spikes,
+            gradient,
+            form.static_input,
+            form.training,
+            wanted[4],
         )
         of_x, of_kernel = turned(gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1])
         return (

@@ -88,7 +88,7 @@ class LIF(nn.Module):
         spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, None, False, skip)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)  # [T, N, ...]
 
-    def still(self, current: Tensor, timesteps: int) -> Tensor:
+    def forward_static(self, current: Tensor, timesteps: int) -> Tensor:
         """Spikes [T, N, ...] under the same current [N, ...] at each of T steps."""
         dynamics = self.dynamics
         if not self.plain and fuses(current, dynamics):

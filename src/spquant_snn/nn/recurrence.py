@@ -76,14 +76,14 @@ def unroll(
     state: Tensor | None,
     dynamics: Dynamics,
     steps: int,
-    still: bool,
+    static_input: bool,
     keep_state: bool,
     skip: Skip | None = None,
 ) -> tuple[list[Tensor], list[Tensor], Tensor | None, list[Tensor]]:
     """Run the recurrence.
 
     Args:
-        current: [T, N, ...] input currents, or [N, ...] if ``still``: the same current at every step.
+        current: [T, N, ...] input currents, or [N, ...] if ``static_input``: the same current at every step.
         threshold: scalar.
         state: [N, ...] potential stored before the first step; None is zero.
         keep_state: whether to compute what is stored after the last step.
@@ -93,7 +93,7 @@ def unroll(
         Potentials v, and spikes as booleans, T tensors of [N, ...] each; the last stored state or None; where neurons
         may be skipped, which were computed, as booleans, T tensors.
     """
-    inputs = [current] * steps if still else list(current.unbind(0))
+    inputs = [current] * steps if static_input else list(current.unbind(0))
     potentials, spikes, computed = [], [], []
     u = state
     held = None  # codes of u
@@ -182,7 +182,7 @@ def backpropagate(
 
 
 class Recurrence(torch.autograd.Function):
-    """``apply(current, threshold, state or None, dynamics, still steps or None, keep state, skip or None) -> spikes
+    """``apply(current, threshold, state or None, dynamics, static steps or None, keep state, skip or None) -> spikes
     [T, N, ...], state or None``."""
 
     @staticmethod
@@ -192,15 +192,17 @@ class Recurrence(torch.autograd.Function):
         threshold: Tensor,
         state: Tensor | None,
         dynamics: Dynamics,
-        still_steps: int | None,
+        static_steps: int | None,
         keep_state: bool,
         skip: Skip | None,
     ) -> tuple[Tensor, Tensor | None]:
-        still = still_steps is not None
-        steps = still_steps if still_steps is not None else current.shape[0]
-        potentials, spikes, last, computed = unroll(current, threshold, state, dynamics, steps, still, keep_state, skip)
+        static_input = static_steps is not None
+        steps = static_steps if static_steps is not None else current.shape[0]
+        potentials, spikes, last, computed = unroll(
+            current, threshold, state, dynamics, steps, static_input, keep_state, skip
+        )
         ctx.save_for_backward(threshold, *potentials, *computed)
-        ctx.steps, ctx.dynamics, ctx.still, ctx.stateful = steps, dynamics, still, state is not None
+        ctx.steps, ctx.dynamics, ctx.static_input, ctx.stateful = steps, dynamics, static_input, state is not None
         ctx.set_materialize_grads(False)
         out = torch.empty((steps, *potentials[0].shape), dtype=current.dtype, device=current.device)
         for t, s in enumerate(spikes):
@@ -217,5 +219,5 @@ class Recurrence(torch.autograd.Function):
         grads, grad_first, grad_threshold = backpropagate(
             potentials, threshold, ctx.dynamics, grad_spikes, grad_state, ctx.needs_input_grad[1], computed
         )
-        grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
+        grad_current = sum(grads[1:], grads[0]) if ctx.static_input else torch.stack(grads)
         return grad_current, grad_threshold, grad_first if ctx.stateful else None, None, None, None, None

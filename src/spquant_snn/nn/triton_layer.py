@@ -31,7 +31,7 @@ def _forward(
     channels,
     size,
     steps: tl.constexpr,
-    still: tl.constexpr,
+    static_input: tl.constexpr,
     low: tl.constexpr,
     high: tl.constexpr,
     subtract: tl.constexpr,
@@ -54,7 +54,7 @@ def _forward(
         tl.store(spikes + at, tl.where(v >= theta, 1.0, 0.0).to(spikes.dtype.element_ty), mask=inside)
         u = stored(v, theta, delta, inverse, low, high, subtract)
         spikes += size
-        if not still:
+        if not static_input:
             y += size
 
 
@@ -74,7 +74,7 @@ def _backward(
     size,
     blocks,
     steps: tl.constexpr,
-    still: tl.constexpr,
+    static_input: tl.constexpr,
     low: tl.constexpr,
     high: tl.constexpr,
     subtract: tl.constexpr,
@@ -106,7 +106,7 @@ def _backward(
         u = tl.zeros((block_p, block_c), tl.float32)
         x = tl.zeros((block_p, block_c), tl.float32)
         for t in tl.static_range(steps):
-            if t == 0 or not still:
+            if t == 0 or not static_input:
                 x = tl.load(y + at + t * apart, mask=inside, other=0.0).to(tl.float32)
             v = tl.fma(u, leak, tl.fma(x, gain, offset))
             sums = sums + (x,)  # noqa: RUF005 - Triton knows no stars
@@ -132,13 +132,13 @@ def _backward(
                 surrogate,
                 learned,
             )
-            if still:
+            if static_input:
                 total += grad
             else:
                 tl.store(gradient + at + t * apart, grad.to(gradient.dtype.element_ty), mask=inside)
                 direct += grad
                 slanted += grad * (sums[t] - mean)
-        if still:
+        if static_input:
             tl.store(gradient + at, total.to(gradient.dtype.element_ty), mask=inside)
             direct += total
             slanted += total * (sums[0] - mean)
@@ -150,8 +150,8 @@ def _backward(
         tl.store(thresholds + number, tl.sum(tl.sum(found, axis=1), axis=0))
 
 
-def fire(y: Tensor, line: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
-    """Fill the spikes [T, M, C] of sums [T, M, C], or [M, C] of ``still`` ones."""
+def fire(y: Tensor, line: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, static_input: bool) -> None:
+    """Fill the spikes [T, M, C] of sums [T, M, C], or [M, C] of static ones."""
     channels = line.shape[1]
     size = spikes[0].numel()
     rows = size // channels
@@ -169,7 +169,7 @@ def fire(y: Tensor, line: Tensor, threshold: Tensor, dynamics: Dynamics, spikes:
             channels,
             size,
             spikes.shape[0],
-            still,
+            static_input,
             low,
             high,
             dynamics.reset == "subtract",
@@ -187,7 +187,7 @@ def turn_back(
     dynamics: Dynamics,
     grad_spikes: Tensor,
     gradient: Tensor,
-    still: bool,
+    static_input: bool,
     training: bool,
     learned: bool,
 ) -> tuple[Tensor, Tensor | None]:
@@ -216,7 +216,7 @@ def turn_back(
             size,
             tiles.blocks,
             grad_spikes.shape[0],
-            still,
+            static_input,
             low,
             high,
             dynamics.reset == "subtract",

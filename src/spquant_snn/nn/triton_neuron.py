@@ -146,7 +146,7 @@ def _forward(
     step,
     neurons,
     steps: tl.constexpr,
-    still: tl.constexpr,
+    static_input: tl.constexpr,
     low: tl.constexpr,
     high: tl.constexpr,
     subtract: tl.constexpr,
@@ -163,7 +163,7 @@ def _forward(
         tl.store(spikes + at, tl.where(v >= theta, 1.0, 0.0), mask=inside)
         u = stored(v, theta, delta, inverse, low, high, subtract)
         spikes += neurons
-        if not still:
+        if not static_input:
             current += neurons
 
 
@@ -179,7 +179,7 @@ def _backward(
     step,
     neurons,
     steps: tl.constexpr,
-    still: tl.constexpr,
+    static_input: tl.constexpr,
     low: tl.constexpr,
     high: tl.constexpr,
     subtract: tl.constexpr,
@@ -203,7 +203,7 @@ def _backward(
         tl.store(potentials + at, v, mask=inside)
         potentials += neurons
         spikes += neurons
-        if not still:
+        if not static_input:
             current += neurons
         u = stored(v, theta, delta, inverse, low, high, subtract)
         v = tl.fma(u, leak, tl.load(current + at, mask=inside, other=0.0))
@@ -214,7 +214,7 @@ def _backward(
         v, grad_s, grad_s, found, theta, delta, inverse, step, True, low, high, subtract, surrogate, learned
     )
     total = grad
-    if not still:
+    if not static_input:
         tl.store(potentials + at, grad, mask=inside)
     for _ in range(steps - 1):
         potentials -= neurons
@@ -225,17 +225,17 @@ def _backward(
         grad, found = turn(
             v, grad_s, grad_u, found, theta, delta, inverse, step, False, low, high, subtract, surrogate, learned
         )
-        if still:
+        if static_input:
             total += grad
         else:
             tl.store(potentials + at, grad, mask=inside)
-    if still:
+    if static_input:
         tl.store(gradient + at, total, mask=inside)
     if learned:
         tl.store(thresholds + tl.program_id(0), tl.sum(found, axis=0))
 
 
-def forward(current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, still: bool) -> None:
+def forward(current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tensor, static_input: bool) -> None:
     """As ``fused.Form``."""
     neurons = spikes[0].numel()
     low, high, step = grid_of(dynamics)
@@ -248,7 +248,7 @@ def forward(current: Tensor, threshold: Tensor, dynamics: Dynamics, spikes: Tens
             step,
             neurons,
             spikes.shape[0],
-            still,
+            static_input,
             low,
             high,
             dynamics.reset == "subtract",
@@ -263,7 +263,7 @@ def backward(
     dynamics: Dynamics,
     grad_spikes: Tensor,
     gradient: Tensor,
-    still: bool,
+    static_input: bool,
     learned: bool,
 ) -> Tensor | None:
     """As ``fused.Form``."""
@@ -275,7 +275,7 @@ def backward(
         _backward[(blocks,)](
             current,
             grad_spikes,
-            torch.empty_like(grad_spikes) if still else gradient,
+            torch.empty_like(grad_spikes) if static_input else gradient,
             gradient,
             thresholds,
             threshold.to(current),
@@ -283,7 +283,7 @@ def backward(
             step,
             neurons,
             grad_spikes.shape[0],
-            still,
+            static_input,
             low,
             high,
             dynamics.reset == "subtract",

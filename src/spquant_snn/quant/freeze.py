@@ -230,16 +230,16 @@ class IntegerSteps:
 
 
 def integer_unroll(
-    neuron: Neuron, sums: Tensor, timesteps: int, still: bool, skip: Skip | None = None
+    neuron: Neuron, sums: Tensor, timesteps: int, static_input: bool, skip: Skip | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Potentials (int32), spikes (bool) and stored codes (int32), [T, N, C, ...] each, of sums [T, N, C, ...], or [N,
-    C, ...] if ``still``; and which neurons were computed (bool), where some may be skipped."""
-    first = sums if still else sums[0]
+    C, ...] if ``static_input``; and which neurons were computed (bool), where some may be skipped."""
+    first = sums if static_input else sums[0]
     steps = IntegerSteps(neuron, first, 1)
     code = torch.zeros_like(first)
     history, computed = [], []
     for t in range(timesteps):
-        potential, spikes, after = steps.step(sums if still else sums[t], code)
+        potential, spikes, after = steps.step(sums if static_input else sums[t], code)
         if skip is not None:
             computed.append(skip(t, code, spikes, after))
             spikes, after = spikes & computed[-1], torch.where(computed[-1], after, code)
@@ -250,7 +250,7 @@ def integer_unroll(
 
 
 class IntegerRecurrence(torch.autograd.Function):
-    """``apply(current, threshold, potentials, spikes, computed or None, dynamics, still)``: the integers' spikes
+    """``apply(current, threshold, potentials, spikes, computed or None, dynamics, static_input)``: the integers' spikes
     forward, the training form's gradient backward.
 
     ``potentials`` [T, N, ...] are the integer potentials in units of v.
@@ -265,10 +265,10 @@ class IntegerRecurrence(torch.autograd.Function):
         spikes: Tensor,
         computed: Tensor | None,
         dynamics: Dynamics,
-        still: bool,
+        static_input: bool,
     ) -> Tensor:
         ctx.save_for_backward(threshold, potentials, computed)
-        ctx.dynamics, ctx.still = dynamics, still
+        ctx.dynamics, ctx.static_input = dynamics, static_input
         return spikes.to(current.dtype)
 
     @staticmethod
@@ -284,5 +284,5 @@ class IntegerRecurrence(torch.autograd.Function):
             ctx.needs_input_grad[1],
             None if computed is None else list(computed.unbind(0)),
         )
-        grad_current = sum(grads[1:], grads[0]) if ctx.still else torch.stack(grads)
+        grad_current = sum(grads[1:], grads[0]) if ctx.static_input else torch.stack(grads)
         return grad_current, grad_threshold, None, None, None, None, None

@@ -155,15 +155,17 @@ class SpikingNetwork(nn.Module):
             watch: called for each layer of neurons with its index and its spikes [T, N, ...], which carry a gradient.
         """
         self._check(x)
-        still = x.dim() == 4
-        steps = self.config.timesteps if still else x.shape[0]
+        static_input = x.dim() == 4
+        steps = self.config.timesteps if static_input else x.shape[0]
         if self.frozen:
-            return self._frozen_logits(x, steps, still, probe, watch)
+            return self._frozen_logits(x, steps, static_input, probe, watch)
         h, sources = x.float(), ShortcutSpikes([stage.shortcut for stage in self.hidden])
         whole = True  # gates that are being learned make fractions of spikes
         for i, stage in enumerate(self.hidden):
             low = watch is None and stage.gate is None
-            run = partial(self._spikes, stage, steps=steps, still=still, probe=probe, whole=whole, low=low)
+            run = partial(
+                self._spikes, stage, steps=steps, static_input=static_input, probe=probe, whole=whole, low=low
+            )
             whole = stage.gate is None or not self.training
             source = sources.of(stage.shortcut)
             # What is skipped is decided by a threshold that may have moved before the backward pass.
@@ -172,7 +174,7 @@ class SpikingNetwork(nn.Module):
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)
-            still = False
+            static_input = False
         return torch.unflatten(self.readout.current(h.flatten(0, 1)), 0, h.shape[:2])
 
     def mean_logits(self, x: Tensor, probe: Probe | None = None) -> Tensor:
@@ -193,8 +195,8 @@ class SpikingNetwork(nn.Module):
         """
         self._check_integer()
         self._check(x)
-        still = x.dim() == 4
-        h = self._integer_spikes(x, self.config.timesteps if still else x.shape[0], still, probe)
+        static_input = x.dim() == 4
+        h = self._integer_spikes(x, self.config.timesteps if static_input else x.shape[0], static_input, probe)
         return self._readout_integers(h)[0].sum(0)
 
     def live_inputs(self) -> list[Tensor | None]:
@@ -228,22 +230,26 @@ class SpikingNetwork(nn.Module):
         h: Tensor,
         source: Tensor | None,
         steps: int,
-        still: bool,
+        static_input: bool,
         probe: Probe | None,
         whole: bool,
         low: bool,
     ) -> Tensor:
         lif = cast(LIF, stage.lif)
         if probe is None:
-            fired = stage.fire(h if still else h.flatten(0, 1), steps, still, whole, low)
+            fired = stage.fire(h if static_input else h.flatten(0, 1), steps, static_input, whole, low)
             if fired is not None:
                 return fired if stage.gate is None else cast(Tensor, stage.gate(fired))
-        current = stage.current(h) if still else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
+        current = (
+            stage.current(h)
+            if static_input
+            else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
+        )
         if probe is None:
-            spikes = lif.still(current, steps) if still else cast(Tensor, lif(current, stage.skip(h)))
+            spikes = lif.forward_static(current, steps) if static_input else cast(Tensor, lif(current, stage.skip(h)))
             return spikes if stage.gate is None else cast(Tensor, stage.gate(spikes))
-        drives = [current] * steps if still else list(current)
-        skip = None if still else stage.skip(h)
+        drives = [current] * steps if static_input else list(current)
+        skip = None if static_input else stage.skip(h)
         state = lif.initial_state(drives[0])
         history = []
         for t, drive in enumerate(drives):
@@ -257,8 +263,10 @@ class SpikingNetwork(nn.Module):
         return fired
 
     @uncompiled
-    def _frozen_logits(self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None) -> Tensor:
-        h = self._integer_spikes(x, steps, still, probe, watch)
+    def _frozen_logits(
+        self, x: Tensor, steps: int, static_input: bool, probe: Probe | None, watch: Watch | None
+    ) -> Tensor:
+        h = self._integer_spikes(x, steps, static_input, probe, watch)
         integers, scale = self._readout_integers(h.detach())
         exact = integers.double() * scale  # distinct integers stay distinct
         if not h.requires_grad:
@@ -267,18 +275,18 @@ class SpikingNetwork(nn.Module):
         return exact.float() + (free - free.detach())  # the value of the first, the gradient of the second
 
     def _integer_spikes(
-        self, x: Tensor, steps: int, still: bool, probe: Probe | None, watch: Watch | None = None
+        self, x: Tensor, steps: int, static_input: bool, probe: Probe | None, watch: Watch | None = None
     ) -> Tensor:
         """Spikes [T, N, ...] of the last layer of neurons; with the training form's gradient where gradients are asked
         for."""
         h, sources = x.float(), ShortcutSpikes([stage.shortcut for stage in self.hidden])
         for i, (stage, folded) in enumerate(zip(self.hidden, self.fold(), strict=True)):
             lif, source = cast(LIF, stage.lif), sources.of(stage.shortcut)
-            flat = h if still else h.flatten(0, 1)
-            time = (lambda y: y) if still else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
+            flat = h if static_input else h.flatten(0, 1)
+            time = (lambda y: y) if static_input else partial(torch.unflatten, dim=0, sizes=h.shape[:2])
             sums = time(stage_sums(stage, folded, flat.detach(), None if source is None else source.detach()))
-            skip = None if still else stage.skip(h)
-            potentials, spikes, codes, computed = integer_unroll(folded.neuron, sums, steps, still, skip)
+            skip = None if static_input else stage.skip(h)
+            potentials, spikes, codes, computed = integer_unroll(folded.neuron, sums, steps, static_input, skip)
             if probe is not None:
                 probe(stage.name, spikes, codes)
             h = spikes.float()
@@ -287,14 +295,14 @@ class SpikingNetwork(nn.Module):
                 gain, offset = (p.to(h.device, torch.float32).view(shape) for p in stage.affine())
                 v = potentials * (gain * 2.0**-folded.neuron.fraction) + offset
                 h = IntegerRecurrence.apply(
-                    time(stage.current(flat, source)), lif.threshold, v, spikes, computed, lif.dynamics, still
+                    time(stage.current(flat, source)), lif.threshold, v, spikes, computed, lif.dynamics, static_input
                 )  # type: ignore[no-untyped-call]
                 if stage.gate is not None:
                     h = stage.gate(h)  # pruned channels are silent already; this is for the gradient
             sources.keep(i, h)
             if watch is not None:
                 watch(i, h)
-            still = False
+            static_input = False
         return h
 
     def _readout_integers(self, h: Tensor) -> tuple[Tensor, float]:

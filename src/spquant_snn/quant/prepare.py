@@ -106,7 +106,7 @@ def _trains(stage: Stage, timesteps: int) -> bool:
         return True
     current = norm.bias.detach()[None].requires_grad_()  # what batch normalisation gives, whatever the sums
     with torch.enable_grad():
-        spikes = lif.still(current, timesteps)
+        spikes = lif.forward_static(current, timesteps)
     return bool(torch.autograd.grad(spikes.sum(), current)[0].any())
 
 

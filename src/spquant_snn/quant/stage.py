@@ -167,8 +167,8 @@ class Stage(ShardedModule):
             y = self.norm(y)
         return dropout(y, self.drop_current, self.training, self.share)
 
-    def fire(self, x: Tensor, steps: int, still: bool, whole: bool, low: bool) -> Tensor | None:
-        """Spikes [T, N, ...] of pixels or spikes [T * N, ...], or [N, ...] that are ``still``, computed as one
+    def fire(self, x: Tensor, steps: int, static_input: bool, whole: bool, low: bool) -> Tensor | None:
+        """Spikes [T, N, ...] of pixels or spikes [T * N, ...], or [N, ...] that are static, computed as one
         operation; None where the layer or the device needs several.
 
         Args:
@@ -203,7 +203,7 @@ class Stage(ShardedModule):
             max(self.largest_input, synapse.largest_code) <= EXACT,
             lif.dynamics,
             steps,
-            still,
+            static_input,
             norm.training,
             norm.momentum,
             norm.eps,

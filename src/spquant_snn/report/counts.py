@@ -94,7 +94,7 @@ class LayerCounts:
     frames: bool = False
 
     @property
-    def still(self) -> bool:
+    def static_input(self) -> bool:
         """It takes a still image, all pixels of it."""
         return self.pixels and not self.frames
 
@@ -248,9 +248,9 @@ def _add_blocks(blocks: list[BlockCounter], images: UInt8, trace: Trace) -> None
 
 
 def _layer(
-    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, still: bool
+    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, static_input: bool
 ) -> LayerCounts:
-    connection, shape, passes = wiring.connections[index], wiring.inputs[index], 1 if still else steps
+    connection, shape, passes = wiring.connections[index], wiring.inputs[index], 1 if static_input else steps
     reach = fanout(connection, shape)
     hidden = index < len(wiring.state_bits)
     neurons = math.prod(wiring.inputs[index + 1]) if hidden else 0
@@ -283,7 +283,7 @@ def _layer(
         held=skipped.updates / images,
         spikes=tally.spikes / images,
         saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
-        frames=index == 0 and not still,
+        frames=index == 0 and not static_input,
     )
 
 

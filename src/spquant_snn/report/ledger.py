@@ -70,7 +70,9 @@ class Ledger:
         It knows no widths, so that it gives this network and its fp32 baseline the same; for comparison only."""
         layers = self.counts.rows
         spiking = sum(
-            FIELD_MAC * (layer.dense if layer.still else layer.done) if layer.multiplies else FIELD_AC * layer.done
+            FIELD_MAC * (layer.dense if layer.static_input else layer.done)
+            if layer.multiplies
+            else FIELD_AC * layer.done
             for layer in layers
         )
         return spiking, sum(FIELD_MAC * layer.dense / layer.passes for layer in layers)

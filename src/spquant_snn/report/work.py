@@ -73,7 +73,7 @@ class Work:
 def work(layer: LayerCounts, network: NetworkInfo) -> Work:
     """What a layer of those widths does, with the spikes that were counted."""
     steps, passes = (layer.steps, layer.passes) if network.spiking else (1, 1)
-    dense = network.flow == "dense" or layer.still
+    dense = network.flow == "dense" or layer.static_input
     synaptic = layer.dense * passes / layer.passes if dense else layer.done if network.gated else layer.reached
     decisions, left_out = (layer.decisions, layer.held) if network.gated else (0.0, 0.0)
     weight = FLOAT_BITS if network.floating else stored_bits(network.weight_bits or layer.weight_bits)

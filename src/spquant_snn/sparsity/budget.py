@@ -72,11 +72,11 @@ class LayerOps:
         return float(used.sum(dtype=torch.float64)) / (used.shape[0] * self.taps)
 
 
-def layer_work(network: SpikingNetwork, still: bool = True) -> list[LayerOps]:
+def layer_work(network: SpikingNetwork, static_input: bool = True) -> list[LayerOps]:
     """The work of each layer, the readout last.
 
     Args:
-        still: whether images stand still, so that the first layer's sums are computed once.
+        static_input: whether images stand still, so that the first layer's sums are computed once.
     """
     work = []
     shape: tuple[int, ...] = network.input_shape
@@ -84,7 +84,7 @@ def layer_work(network: SpikingNetwork, still: bool = True) -> list[LayerOps]:
         synapse, inputs = stage.synapse, shape[0]
         for pool in stage.pools:
             shape = (shape[0], *pool.size(*shape[1:]))
-        steps = 1 if i == 0 and still else network.config.timesteps
+        steps = 1 if i == 0 and static_input else network.config.timesteps
         flat = shape[1:] if len(shape) == 3 else (1, 1)
         usage = _usage(synapse, shape) if synapse.convolves else torch.ones(flat, dtype=torch.float32)
         before = i - 1 if i else None
@@ -145,21 +145,21 @@ class Budget:
     Args:
         network: with gates on its layers.
         target: share of the operations, in (0, 1].
-        still: as for ``layer_work``.
+        static_input: as for ``layer_work``.
 
     Raises:
         ConfigError: the target lies outside (0, 1].
         ModelError: there are no gates.
     """
 
-    def __init__(self, network: SpikingNetwork, target: float, still: bool = True) -> None:
+    def __init__(self, network: SpikingNetwork, target: float, static_input: bool = True) -> None:
         self.gates = channel_gates(network)
         if len(self.gates) != len(network.hidden):
             raise ModelError("the network has no gates: call insert_gates() before a Budget is made")
         if not 0 < target <= 1:
             raise ConfigError(f"target_ops must be above 0 and at most 1, not {target!r}")
         self.target = target
-        self.work = [*layer_work(network, still), *shortcut_work(network)]
+        self.work = [*layer_work(network, static_input), *shortcut_work(network)]
         self._tied = tied_layers(network)
 
     @property

@@ -54,7 +54,7 @@ class SparseTraining:
         network: with gates, if channels are to be pruned.
         goals: of the training.
         epochs: of the training, in training form.
-        still: whether images stand still.
+        static_input: whether images stand still.
 
     Attributes:
         settles: the epoch, counted from one, at whose end the gates are settled; 0 where there is nothing to settle.
@@ -62,11 +62,11 @@ class SparseTraining:
             still on their way down.
     """
 
-    def __init__(self, network: SpikingNetwork, goals: Goals, epochs: int, still: bool = True) -> None:
+    def __init__(self, network: SpikingNetwork, goals: Goals, epochs: int, static_input: bool = True) -> None:
         self.network, self.goals, self.epochs = network, goals, epochs
         self.gates = channel_gates(network)
-        self.budget = Budget(network, goals.ops, still) if self.gates else None
-        self.work = layer_work(network, still)
+        self.budget = Budget(network, goals.ops, static_input) if self.gates else None
+        self.work = layer_work(network, static_input)
         self.beside = shortcut_work(network)
         self.settles = 0 if self.settled else max(1, round(_END * epochs))
         self.skipping = SkipThresholdTraining(network, goals.skip, epochs) if goals.skip > 0 else None
