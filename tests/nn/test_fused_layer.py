@@ -207,7 +207,7 @@ def test_statistics_measured_anew_are_those_of_all_processes():
     images = torch.zeros(2, 1, 6, 6, device=DEVICE)
     assert stage.fire(images, 2, True, True, True) is not None
     stage.norm.train()
-    stage.norm.share = object()
+    stage.norm.shard = object()
     assert stage.fire(images, 2, True, True, True) is None
 
 

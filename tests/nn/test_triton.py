@@ -124,7 +124,8 @@ def build(kernel, arch, **constants):
 
 for arch in (80, 90):
     for low, high, steps, static_input in ((0, 0, 1, False), (-2, 1, 4, False), (-128, 127, 100, True)):
-        common = dict(steps=steps, static_input=static_input, low=low, high=high, subtract=static_input, block=triton_neuron._BLOCK)
+        common = dict(steps=steps, static_input=static_input, low=low, high=high)
+        common |= dict(subtract=static_input, block=triton_neuron._BLOCK)
         forward = build(triton_neuron._forward, arch, **common).asm
         backward = build(triton_neuron._backward, arch, surrogate="sigmoid", learned=True, **common).asm
         assert "barrier" in backward["ttgir"], "a thread may read what no other has written yet"

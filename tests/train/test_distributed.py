@@ -112,8 +112,8 @@ def test_parts_cover_a_batch_once(tiny, size, count, accumulate):
         for part in World(rank, size).parts(network, count, accumulate):
             rows += range(count)[part.rows]
             weight += part.weight
-            shares.append(network.hidden[0].norm.share.count)
-        assert network.hidden[0].norm.share is None
+            shares.append(network.hidden[0].norm.shard.count)
+        assert network.hidden[0].norm.shard is None
     assert sorted(rows) == list(range(count))
     assert weight == pytest.approx(1)
     assert max(shares) - min(shares) <= 1 + (accumulate > 1)
@@ -124,7 +124,7 @@ def test_alone_a_network_hears_of_no_other(tiny):
     network = tiny()
     for part in World().parts(network, 5, 1):
         assert (part.rows, part.weight) == (slice(0, 5), 1.0)
-        assert network.hidden[0].norm.share is None
+        assert network.hidden[0].norm.shard is None
 
 
 class Whole(BatchShard):
@@ -136,13 +136,13 @@ class Whole(BatchShard):
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5), (12, 3, 2, 2)])
 def test_shared_normalisation_is_that_of_torch(shape):
-    def through(share):
+    def through(shard):
         torch.manual_seed(0)
         norm = Norm(torch.nn.BatchNorm2d(3))
         with torch.no_grad():
             norm.weight.copy_(torch.tensor([0.5, -2.0, 1.0]))
             norm.bias.normal_()
-        norm.share = share
+        norm.shard = shard
         x = (3 * torch.randn(shape) + 2).requires_grad_()
         y = norm(x)
         (y * torch.randn(shape)).sum().backward()

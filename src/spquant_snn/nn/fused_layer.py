@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from .fused import triton_on
 from .recurrence import Dynamics
-from .sums import Geometry, convolutions_in, products, turned
+from .sums import Geometry, convolutions_in, products, products_backward
 from .surrogate import name_of
 
 EXACT = 2048  # float16 holds all whole numbers up to this
@@ -133,7 +133,7 @@ class _Layer(torch.autograd.Function):
         if grad_spikes.stride() != ctx.strides:
             grad_spikes = grad_spikes.new_empty_strided(grad_spikes.shape, ctx.strides).copy_(grad_spikes)
         gradient = torch.empty_like(y, dtype=ctx.dtype)
-        grads, of_threshold = _kernels()[0].turn_back(
+        grads, of_threshold = _kernels()[0].backward(
             y,
             line,
             weight,
@@ -145,7 +145,9 @@ class _Layer(torch.autograd.Function):
             form.training,
             wanted[4],
         )
-        of_x, of_kernel = turned(gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1])
+        of_x, of_kernel = products_backward(
+            gradient, x.to(ctx.dtype), kernel.to(ctx.dtype), form.geometry, wanted[0], wanted[1]
+        )
         return (
             of_x,
             None if of_kernel is None else of_kernel.float(),

@@ -88,7 +88,7 @@ class _Sums(torch.autograd.Function):
         x = ctx.packing.unpack(data, dtype)
         weight = (codes * _column(scale, codes)).to(dtype)
         wanted = ctx.needs_input_grad
-        to_x, to_weight = turned(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
+        to_x, to_weight = products_backward(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
         if to_weight is None:
             return to_x, None, None, None
         to_weight = to_weight.float()
@@ -140,7 +140,7 @@ def products(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
 
 
-def turned(
+def products_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, to_x: bool, to_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of ``products``, in the type of all; to the input and to the weight, where they are wanted."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .recurrence import Dynamics
 from .surrogate import name_of
-from .triton_neuron import OPTIONS, grid_of, stored, turn
+from .triton_neuron import OPTIONS, grid_of, step_backward, stored
 from .triton_norm import Tiles, through_line
 
 MOST_STEPS = 8
@@ -116,7 +116,7 @@ def _backward(
         total = tl.zeros((block_p, block_c), tl.float32)
         for t in tl.static_range(steps - 1, -1, -1):
             grad_s = tl.load(grad_spikes + at + t * apart, mask=inside, other=0.0).to(tl.float32)
-            grad, found = turn(
+            grad, found = step_backward(
                 potentials[t],
                 grad_s,
                 grad * leak,
@@ -179,7 +179,7 @@ def fire(y: Tensor, line: Tensor, threshold: Tensor, dynamics: Dynamics, spikes:
         )
 
 
-def turn_back(
+def backward(
     y: Tensor,
     line: Tensor,
     weight: Tensor,

@@ -94,7 +94,7 @@ def _stacked(x, low: tl.constexpr, high: tl.constexpr):
 
 
 @triton.jit
-def turn(
+def step_backward(
     v,
     grad_s,
     grad_u,
@@ -210,7 +210,7 @@ def _backward(
     tl.debug_barrier()  # a thread may read what another one wrote
     found = tl.zeros((block,), tl.float32)
     grad_s = tl.load(spikes + at, mask=inside, other=0.0)
-    grad, found = turn(
+    grad, found = step_backward(
         v, grad_s, grad_s, found, theta, delta, inverse, step, True, low, high, subtract, surrogate, learned
     )
     total = grad
@@ -222,7 +222,7 @@ def _backward(
         v = tl.load(potentials + at, mask=inside, other=0.0)
         grad_s = tl.load(spikes + at, mask=inside, other=0.0)
         grad_u = grad * leak
-        grad, found = turn(
+        grad, found = step_backward(
             v, grad_s, grad_u, found, theta, delta, inverse, step, False, low, high, subtract, surrogate, learned
         )
         if static_input:

@@ -138,8 +138,8 @@ def _settle_back(
     inverse = tl.load(line + channels + c, mask=real, other=0.0).to(tl.float64)
     along = slanted * inverse
     w = tl.load(weight + c, mask=real, other=0.0)
-    turned = tl.where(w < 0, -along, along)  # at zero as if it were positive, or it would stay there
-    tl.store(grads + c, turned.to(tl.float32), mask=real)
+    signed = tl.where(w < 0, -along, along)  # at zero as if it were positive, or it would stay there
+    tl.store(grads + c, signed.to(tl.float32), mask=real)
     tl.store(grads + channels + c, direct.to(tl.float32), mask=real)
     if training:
         tl.store(slopes + c, (direct / count).to(tl.float32), mask=real)

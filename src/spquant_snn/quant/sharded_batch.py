@@ -60,22 +60,22 @@ class ShardedModule(nn.Module):
     """A module whose training looks at the whole batch, or draws numbers for its images.
 
     Attributes:
-        share: what of the batch it is given; None: all of it.
+        shard: what of the batch it is given; None: all of it.
     """
 
-    share: BatchShard | None = None
+    shard: BatchShard | None = None
 
 
-def assign(network: nn.Module, share: BatchShard | None) -> None:
+def assign(network: nn.Module, shard: BatchShard | None) -> None:
     """Tell the modules of a network which images of the next batch they are given in training."""
     for module in network.modules():
         if isinstance(module, ShardedModule):
-            module.share = share
+            module.shard = shard
 
 
-def dropout(x: Tensor, p: float, training: bool, share: BatchShard | None) -> Tensor:
+def dropout(x: Tensor, p: float, training: bool, shard: BatchShard | None) -> Tensor:
     """torch's, or its part of a batch."""
-    return share.dropout(x, p) if training and share is not None else F.dropout(x, p, training)
+    return shard.dropout(x, p) if training and shard is not None else F.dropout(x, p, training)
 
 
 def magnitude(weight: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def batch_norm(
     bias: Tensor,
     momentum: float,
     eps: float,
-    share: BatchShard,
+    shard: BatchShard,
 ) -> Tensor:
     """Batch normalisation in training of a part of a batch.
 
@@ -100,8 +100,8 @@ def batch_norm(
         x: [k * count, C, ...], k the same for all processes.
         mean, variance: [C] running statistics, which are updated.
     """
-    elements = x.numel() // x.shape[1] // share.count * share.total
-    y, found, spread = _BatchNorm.apply(x, weight, bias, eps, elements, share)  # type: ignore[no-untyped-call]
+    elements = x.numel() // x.shape[1] // shard.count * shard.total
+    y, found, spread = _BatchNorm.apply(x, weight, bias, eps, elements, shard)  # type: ignore[no-untyped-call]
     mean.lerp_(found, momentum)
     variance.lerp_(spread * (elements / (elements - 1)), momentum)
     normalised: Tensor = y
@@ -112,13 +112,13 @@ class _Sum(torch.autograd.Function):
     """The sum over processes, each of which takes the gradient of its part of the loss."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: BatchShard) -> Tensor:
-        ctx.share = share
-        return share.add(x.clone())
+    def forward(ctx: Any, x: Tensor, shard: BatchShard) -> Tensor:
+        ctx.shard = shard
+        return shard.add(x.clone())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.share.add(gradient.clone()), None
+        return ctx.shard.add(gradient.clone()), None
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -127,15 +127,15 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, elements: int, share: BatchShard
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, elements: int, shard: BatchShard
     ) -> tuple[Tensor, Tensor, Tensor]:
         over = [d for d in range(x.dim()) if d != 1]
         local_spread, local = (s.double() for s in torch.var_mean(x, over, correction=0))
-        sums = share.add(torch.stack((local, local_spread + local.square())) * (x.numel() // x.shape[1]))
+        sums = shard.add(torch.stack((local, local_spread + local.square())) * (x.numel() // x.shape[1]))
         centre, square = sums / elements
         mean, spread = centre.to(x.dtype), (square - centre.square()).clamp(min=0).to(x.dtype)
         ctx.save_for_backward(x, weight, mean, spread)
-        ctx.eps, ctx.elements, ctx.share = eps, elements, share
+        ctx.eps, ctx.elements, ctx.shard = eps, elements, shard
         ctx.mark_non_differentiable(mean, spread)
         return F.batch_norm(x, mean, spread, weight, bias, False, 0.0, eps), mean, spread
 
@@ -146,7 +146,7 @@ class _BatchNorm(torch.autograd.Function):
         direct, slope, offset = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, spread, mean, inverse, False, ctx.eps, [True, True, True]
         )  # direct = gradient * weight * inverse: what there is if the statistics are constants
-        sums = ctx.share.add(torch.stack((offset, slope)).double()).to(x.dtype) / ctx.elements
+        sums = ctx.shard.add(torch.stack((offset, slope)).double()).to(x.dtype) / ctx.elements
         factor = weight * inverse
         slant = -factor * inverse * sums[1]
         shape = (1, -1, *[1] * (x.dim() - 2))

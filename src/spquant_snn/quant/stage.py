@@ -50,8 +50,8 @@ class Norm(ShardedModule):
 
     def forward(self, x: Tensor) -> Tensor:
         state = (self.running_mean, self.running_var, magnitude(self.weight), self.bias)
-        if self.training and self.share is not None:
-            return batch_norm(x, *state, self.momentum, self.eps, self.share)
+        if self.training and self.shard is not None:
+            return batch_norm(x, *state, self.momentum, self.eps, self.shard)
         return F.batch_norm(x, *state, self.training, self.momentum, self.eps)
 
 
@@ -155,7 +155,7 @@ class Stage(ShardedModule):
         synapse = self.synapse
         if x.dim() == 4 and not synapse.plain:
             x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions are faster; the rest follows
-        x = dropout(self.pooled(x), self.drop_spikes, self.training, self.share)
+        x = dropout(self.pooled(x), self.drop_spikes, self.training, self.shard)
         factor = synapse.scale() / self.divisor
         y = synapse.sums(x, synapse.codes(), factor).float()
         if self.shortcut is not None:
@@ -165,7 +165,7 @@ class Stage(ShardedModule):
             y = y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
         if self.norm is not None:
             y = self.norm(y)
-        return dropout(y, self.drop_current, self.training, self.share)
+        return dropout(y, self.drop_current, self.training, self.shard)
 
     def fire(self, x: Tensor, steps: int, static_input: bool, whole: bool, low: bool) -> Tensor | None:
         """Spikes [T, N, ...] of pixels or spikes [T * N, ...], or [N, ...] that are static, computed as one
@@ -180,7 +180,7 @@ class Stage(ShardedModule):
             return None
         scale = synapse.scale()
         several = (
-            norm.share is not None and norm.training,  # as when statistics are measured anew
+            norm.shard is not None and norm.training,  # as when statistics are measured anew
             norm.training and len(x) == 1,
             self.training and (self.drop_spikes or self.drop_current),
             synapse.bias is not None,

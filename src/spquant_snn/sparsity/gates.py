@@ -77,11 +77,11 @@ class ChannelGate(Gate):
 
     def draw(self, count: int) -> Tensor:
         """[count, C] gates drawn at random, with a gradient."""
-        size, share = len(self.logits), self.share
-        if share is None:
+        size, shard = len(self.logits), self.shard
+        if shard is None:
             x = torch.rand(count, size, device=self.logits.device, dtype=self.logits.dtype)
         else:
-            x = share.rand(size, like=self.logits)
+            x = shard.rand(size, like=self.logits)
         noise = torch.logit(x, eps=1e-6)
         s = torch.sigmoid((noise + self.logits) / self.temperature)
         low, high = _STRETCH

@@ -111,9 +111,9 @@ class SparseTraining:
 
     def watch(self, index: int, spikes: Tensor) -> None:
         """Take note of a layer's spikes [T, N, ...] in a training step."""
-        rate, share = spikes.float().mean(), self.network.hidden[index].share
-        if share is not None:
-            rate = share.mean(rate)
+        rate, shard = spikes.float().mean(), self.network.hidden[index].shard
+        if shard is not None:
+            rate = shard.mean(rate)
         density = self._measure(self.network, index, spikes, _MOMENTUM)
         per_spike = density / float(rate.detach()) if rate > 0 else 1.0
         self._rates.append(rate)
@@ -184,9 +184,9 @@ class SparseTraining:
         return (moment - begin) / (self.settles - begin)
 
     def _measure(self, network: SpikingNetwork, index: int, spikes: Tensor, momentum: float) -> float:
-        density, share = measure_density(network, self.work, index, spikes), network.hidden[index].share
-        if share is not None:
-            density = float(share.mean(torch.tensor(density, dtype=torch.float64, device=spikes.device)))
+        density, shard = measure_density(network, self.work, index, spikes), network.hidden[index].shard
+        if shard is not None:
+            density = float(shard.mean(torch.tensor(density, dtype=torch.float64, device=spikes.device)))
         for gate in channel_gates(network)[index : index + 1]:
             gate.density.lerp_(gate.density.new_tensor(density), momentum)
         return density
