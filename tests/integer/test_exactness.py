@@ -32,7 +32,7 @@ def check_equal(network, images):
 
 @st.composite
 def layers_and_shape(draw):
-    """Layers in a row and the shape of their images: one or two convolutions, perhaps a hidden full connection."""
+    """Layers in a row and the shape of their images: one or two convolutions, perhaps a hidden linear layer."""
     channels, height, width = (draw(st.integers(a, b)) for a, b in ((1, 5), (4, 10), (4, 10)))
     shape, layers = (channels, height, width), []
 

@@ -76,9 +76,9 @@ CONNECTIONS = {
     "pool kernel": ({"pools": (Pool("max", 0, 2),)}, "there is no Pool"),
     "pool stride": ({"sum_pool": Pool("sum", 2, 0)}, "there is no Pool"),
     "max of sums": ({"sum_pool": Pool("max", 2, 2)}, "sums can only be pooled by summing"),
-    "full with stride": ({"codes": int8(4, 9), "stride": (2, 2)}, "a full connection has no stride"),
-    "full with groups": ({"codes": int8(4, 9), "groups": 2}, "a full connection has no stride, padding, groups"),
-    "full with pool": ({"codes": int8(4, 9), "sum_pool": Pool("sum", 2, 2)}, "a full connection has no"),
+    "full with stride": ({"codes": int8(4, 9), "stride": (2, 2)}, "a linear layer has no stride"),
+    "full with groups": ({"codes": int8(4, 9), "groups": 2}, "a linear layer has no stride, padding, groups"),
+    "full with pool": ({"codes": int8(4, 9), "sum_pool": Pool("sum", 2, 2)}, "a linear layer has no"),
 }
 
 
@@ -146,7 +146,7 @@ def test_a_neuron_that_contradicts_itself_is_refused(what):
 
 
 READOUTS = {
-    "convolution": ({"connection": CONV, "bias": int32(4)}, "the readout is a full connection"),
+    "convolution": ({"connection": CONV, "bias": int32(4)}, "the readout is a linear layer"),
     "bias": ({"bias": int32(4)}, r"the bias is int32 \(4,\), not int32 \(3,\)"),
     "bias dtype": ({"bias": np.zeros(3)}, "the bias is float64"),
     "fraction": ({"fraction": 9}, "a fraction of 9 bits is out of range"),

@@ -15,7 +15,7 @@ from spquant_snn.integer.pool import Pool, repeated_sums
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime import native
-from spquant_snn.runtime.layout import plan_network, plan_synapses
+from spquant_snn.runtime.layout import plan_connections, plan_network
 from spquant_snn.runtime.plan import Body
 
 
@@ -82,14 +82,14 @@ def test_a_kernel_that_would_leave_every_cache_is_not_folded(monkeypatch):
     for channels, window in ((32, 1), (33, 2)):
         codes = np.ones((channels, 1, 5, 5), np.int8)
         graph = network([Connection("a", codes, 2, sum_pool=Pool("sum", 2, 2))], (1, 6, 6))
-        assert plan_synapses(graph, Body.PORTABLE)[0].connection.window == window
+        assert plan_connections(graph, Body.PORTABLE)[0].connection.window == window
 
 
 def test_steps_far_apart_make_no_empty_slices():
     """One column of codes is not spread over as many as lie between two outputs."""
     graph = network([Connection("a", np.ones((8, 1, 1, 1), np.int8), 2),
                      Connection("b", np.ones((32, 8, 1, 1), np.int8), 2, stride=(1, 2000))], (1, 1, 2001))  # fmt: skip
-    assert all(part.connection.slices is None for part in plan_synapses(graph, Body.AVX512_SLICED))
+    assert all(part.connection.slices is None for part in plan_connections(graph, Body.AVX512_SLICED))
 
 
 def test_the_fan_out_of_long_rows_takes_memory_of_a_row(monkeypatch):

@@ -33,7 +33,7 @@ def test_channels_kernels_strides_paddings_and_steps(rare):
     assert {(a, b) for a in range(4) for b in range(4)} <= {c.padding for c in convolutions}
     assert {graph.timesteps for graph in rare} == set(range(1, 10))
     behind = [graph for graph in rare if graph.layers[0].connection.convolves and len(graph.shapes[-1]) == 1]
-    assert len(behind) > 20  # full connections of neurons behind convolutions
+    assert len(behind) > 20  # linear layers of neurons behind convolutions
 
 
 @pytest.mark.parametrize("bits", list(WEIGHT_GRIDS))

@@ -21,7 +21,7 @@ from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.pool import Pool
 from spquant_snn.report.counts import count
 from spquant_snn.report.firmware_cost import FirmwareWork, Rests, predict_instructions, unpredictable, with_prediction
-from spquant_snn.runtime.layout import plan_synapses
+from spquant_snn.runtime.layout import plan_connections
 from spquant_snn.runtime.plan import Body
 from toolchains import needs
 
@@ -72,7 +72,7 @@ def squares(images):
 def works(graph, images):
     rests = Rests(len(graph.layers))
     counted = count(graph, images, watch=rests.add).layers
-    parts = plan_synapses(graph, Body.PACKED)
+    parts = plan_connections(graph, Body.PACKED)
     return [FirmwareWork.of(part.connection, layer, 0.0) for part, layer in zip(parts, counted, strict=True)]
 
 

@@ -103,7 +103,7 @@ def emulated(objects, emulator, tmp_path):
 
 
 def test_random_graphs_on_arm(emulated, random_graph, random_images):
-    forms, cells = set(), set()
+    forms, neurons = set(), set()
     for seed in SEEDS:
         graph = random_graph(seed)
         images = random_images(graph, 3, seed)
@@ -111,10 +111,10 @@ def test_random_graphs_on_arm(emulated, random_graph, random_images):
         assert difference is None, f"seed {seed}: {difference}"
         for layer in plan_network(graph, body=Body.NEON).layers[:-1]:
             forms.add(layer.connection.form)
-            cells.add((layer.connection.wide, layer.neuron.levels, layer.neuron.subtract))
+            neurons.add((layer.connection.wide, layer.neuron.levels, layer.neuron.subtract))
     assert forms == {ADD8, ADD16, MULTIPLY, MULTIPLY16, GROUPED, DENSE}
-    assert {levels for wide, levels, _ in cells if not wide} == {3, 4, 8, 16}
-    assert {subtract for wide, _, subtract in cells if not wide} == {0, 1}
+    assert {levels for wide, levels, _ in neurons if not wide} == {3, 4, 8, 16}
+    assert {subtract for wide, _, subtract in neurons if not wide} == {0, 1}
 
 
 def test_sequences_and_layers_of_several_tiles_on_arm(emulated, wide, random_graph, random_images):

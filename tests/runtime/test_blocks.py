@@ -68,10 +68,10 @@ def test_the_bound_is_what_passes_blocks_over(program, wide, monkeypatch):
     graph = wide()
     images = np.random.default_rng(1).integers(0, 256, (2, *graph.input_shape), dtype=np.uint8)
     built = program(graph)
-    if not any(layer.blocks is not None and layer.blocks.quiet is not None for layer in built.plan.layers):
+    if not any(layer.blocks is not None and layer.blocks.silent is not None for layer in built.plan.layers):
         pytest.skip("this build slices all of these layers")
     monkeypatch.setattr(
-        "spquant_snn.runtime.neuron_plan.quiet_inputs",
+        "spquant_snn.runtime.neuron_plan.silent_inputs",
         lambda layer, largest: np.full(-(-len(layer.connection.codes) // 32), 10_000, np.int32),
     )
     assert first_difference(reference_trace(graph, images), program(graph).trace(images)) is not None

@@ -22,7 +22,7 @@ FORMS = {
 
 @pytest.mark.parametrize("body", list(FORMS))
 def test_random_graphs_take_every_form(random_graph, wide, body):
-    forms, windows, pools, stores, cells, slices = set(), set(), set(), set(), set(), set()
+    forms, windows, pools, stores, neurons, slices = set(), set(), set(), set(), set(), set()
     graphs = [random_graph(seed) for seed in range(400)] + [wide(bits=bits) for bits in (1.58, 4, 8)]
     for graph in graphs:
         for layer in plan_network(graph, body=body).layers:
@@ -30,13 +30,13 @@ def test_random_graphs_take_every_form(random_graph, wide, body):
             windows.add(layer.connection.window)
             pools.add(tuple(pool.largest for pool in layer.connection.pools))
             stores.add(layer.neuron is not None and (layer.neuron.scaled, layer.neuron.levels))
-            cells.add((layer.connection.wide, layer.neuron is not None and layer.neuron.planes is not None))
+            neurons.add((layer.connection.wide, layer.neuron is not None and layer.neuron.planes is not None))
             if layer.connection.slices is not None:
                 slices.add((layer.connection.slices.spread, layer.connection.slices.vectors))
                 slices.add(layer.connection.slices.passes > 1)
     assert forms == FORMS[body]
     sliced = set() if body < Body.AVX512_SLICED else {(0, True), (1, True)}
-    assert cells == {(0, False), (1, False)} | sliced
+    assert neurons == {(0, False), (1, False)} | sliced
     shapes = {(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2), True, False}
     assert slices == (set() if body < Body.AVX512_SLICED else shapes)
     assert {1, 2, 3} <= windows
@@ -66,38 +66,38 @@ def test_the_parts_of_an_arena_do_not_overlap(random_graph, body, streams):
             assert before.spikes != after.spikes  # what is read is not written
 
 
-def synapses(connection, shape, first, body=Body.PORTABLE):
+def planned(connection, shape, first, body=Body.PORTABLE):
     return plan_connection(connection, shape, None, body, first).connection
 
 
 def test_a_pool_is_folded_into_the_kernel_where_that_is_cheaper():
     codes = np.ones((2, 1, 5, 5), np.int8)
     connection = Connection("a", codes, 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
-    plan = synapses(connection, (1, 28, 28), True)
+    plan = planned(connection, (1, 28, 28), True)
     assert (plan.window, plan.kernel_height, plan.kernel_width, plan.step_height) == (1, 6, 6, 2)
     assert plan.codes16[2, 2, 0, :3].tolist() == [4, 4, 0]
-    one = synapses(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
+    one = planned(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
     assert (one.window, one.kernel_height, one.step_height, one.slide_height) == (7, 1, 7, 1)
 
 
 def test_pixels_of_a_row_lie_in_pairs():
     codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
-    plan = synapses(Connection("a", codes, 8), (2, 5, 5), True, Body.AVX2)
+    plan = planned(Connection("a", codes, 8), (2, 5, 5), True, Body.AVX2)
     assert (plan.form, plan.codes16.shape) == (DENSE, (2, 3, 32, 2))
     rows = codes.transpose(2, 3, 1, 0).reshape(2, 3, 2, 4)  # [kh, pairs, 2, O]
     assert (plan.codes16[:, :, :4] == rows.swapaxes(2, 3)).all()
-    odd = synapses(Connection("a", codes[:, :1], 8), (1, 5, 5), True, Body.AVX2)
+    odd = planned(Connection("a", codes[:, :1], 8), (1, 5, 5), True, Body.AVX2)
     assert odd.codes16.shape == (2, 2, 32, 2)
     assert not odd.codes16[:, 1, :, 1].any()
 
 
 def test_codes_lie_by_event():
     codes = np.arange(-24, 24).reshape(4, 2, 2, 3).astype(np.int8)
-    plain = synapses(Connection("a", codes, 8), (2, 5, 5), False)
+    plain = planned(Connection("a", codes, 8), (2, 5, 5), False)
     assert plain.codes16.shape == (2, 3, 2, 16)
     assert (plain.codes16[..., :4] == codes.transpose(2, 3, 1, 0)).all()
     assert not plain.codes16[..., 4:].any()
-    grouped = synapses(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
+    grouped = planned(Connection("a", codes, 8, groups=2), (4, 5, 5), False)
     assert grouped.codes16.shape == (2, 3, 4, 2)
     assert grouped.group_start.tolist() == [0, 0, 2, 2]
     assert (grouped.codes16[1, 2, 3] == codes[2:, 1, 1, 2]).all()
@@ -106,9 +106,9 @@ def test_codes_lie_by_event():
 @pytest.mark.parametrize(("outputs", "units"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (65, 5)])
 def test_rows_are_padded_to_16_outputs_in_plain_c_and_to_32_where_vectors_hold_them(outputs, units):
     connection = Connection("a", np.ones((outputs, 1, 3, 3), np.int8), 2)
-    plan = synapses(connection, (1, 5, 5), False)
+    plan = planned(connection, (1, 5, 5), False)
     assert (plan.units, plan.row, plan.codes8.shape) == (units, 16 * units, (3, 3, 1, 16 * units))
-    assert synapses(connection, (1, 5, 5), False, Body.AVX2).row == 32 * plan.tiles
+    assert planned(connection, (1, 5, 5), False, Body.AVX2).row == 32 * plan.tiles
 
 
 def test_a_network_beyond_31_bits_is_refused_in_words(random_graph):

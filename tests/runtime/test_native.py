@@ -198,9 +198,9 @@ def test_arenas_are_kept_and_images_are_read_where_they_lie(program, random_grap
     run.logits(images)
     second = run.images.borrowed()
     assert first is second
-    turned = np.ascontiguousarray(images[::-1])[::-1]  # not contiguous: copied, and just as good
+    mirrored = np.ascontiguousarray(images[::-1])[::-1]  # not contiguous: copied, and just as good
     images.flags.writeable = False
-    assert (run.logits(turned) == run.logits(images)).all()
+    assert (run.logits(mirrored) == run.logits(images)).all()
 
 
 def test_a_stream_gives_what_a_sequence_gives(program, random_graph, random_images):

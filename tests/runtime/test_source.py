@@ -86,6 +86,45 @@ def test_the_source_includes_and_computes_nothing_but_integers():
         assert re.findall(r"[/%]|\b(?:float|double|malloc)\b", re.sub(r"#include.*", "", code)) == [], path.name
 
 
+def order_of_files():
+    """The names of the files in the order that spq.h draws."""
+    text = next(path for path in sources() if path.name == "spq.h").read_text("utf-8")
+    drawn = text.split("above it alone")[1].split("An export has")[0].splitlines()[2:-2]
+    return [name for line in drawn for name in re.split(r" {2,}", line.strip("* "))[0].split(", ")]
+
+
+def depends_on(defined):
+    """By the name of a file, without its ending: the files that it includes or calls, as where functions are defined
+    says; spq.h is what all of them share."""
+    found = {}
+    for path in sources():
+        text = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
+        included = {Path(name).stem for name in re.findall(r'#include "(\S+)"', text)}
+        called = {defined[name] for name in re.findall(r"\b(spq_\w+)\(", text) if name in defined}
+        stems = included | (called if path.suffix == ".c" else set())
+        found.setdefault(path.stem, set()).update(stems - {path.stem})
+    return found
+
+
+def test_no_file_includes_or_calls_one_that_stands_below_it():
+    defined = {
+        name: path.stem
+        for path in sources()
+        if path.suffix == ".c"
+        for name in re.findall(r"^(?!static)\w[\w *]*?\b(spq_\w+)\([^;{]*\) \{", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert defined["spq_sum"] == "sums"
+    assert defined["spq_step"] == "run"
+    order = order_of_files()
+    assert sorted(order) == sorted({path.stem for path in sources()})
+    upwards = {
+        name: wrong
+        for name, others in depends_on(defined).items()
+        if (wrong := [other for other in others if order.index(other) > order.index(name)])
+    }
+    assert upwards == {}
+
+
 SANITIZED = """
 import sys
 sys.path.insert(0, {shared!r})

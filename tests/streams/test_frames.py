@@ -84,8 +84,8 @@ def test_frames_may_be_anything_that_numpy_takes(program):
     wanted, made = batch(graph, [frame]), program(graph)
     sealed = frame.copy()
     sealed.flags.writeable = False
-    turned = np.ascontiguousarray(frame[:, ::-1])[:, ::-1]
-    for given_as in (frame, frame[0], torch.from_numpy(frame), list(frame), list(frame[0]), sealed, turned):
+    mirrored = np.ascontiguousarray(frame[:, ::-1])[:, ::-1]
+    for given_as in (frame, frame[0], torch.from_numpy(frame), list(frame), list(frame[0]), sealed, mirrored):
         assert np.array_equal(made.stream().push(given_as), wanted)
 
 

@@ -20,7 +20,7 @@ from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.reference import check_images
 from ..io.output import in_file, visible
-from ..runtime.layout import plan_network, plan_synapses
+from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
 from .folder import MANIFEST, write_folder
 from .packaging import PLAIN, Packaging, amalgamated, as_library
@@ -57,11 +57,11 @@ class Plans:
         Raises:
             ModelError: it is too large for the runtime.
         """
-        synapses = plan_synapses(graph, Body.PACKED, small)
-        listed = [c for part in synapses for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
+        layers = plan_connections(graph, Body.PACKED, small)
+        listed = [c for part in layers for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
-        images = plan_network(graph, 0, Body.PACKED, synapses, event=event)
-        frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, synapses, streams=True, event=event)
+        images = plan_network(graph, 0, Body.PACKED, layers, event=event)
+        frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, layers, streams=True, event=event)
         bias = images.bias[: graph.classes]  # which C reads no further
         return cls(replace(images, bias=bias), replace(frames, bias=bias), event)
 

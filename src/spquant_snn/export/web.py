@@ -263,7 +263,7 @@ def _places(shape: Shape) -> int:
 
 def _facts(graph: Graph, size: int) -> list[str]:
     """What the network is, in a few words each."""
-    weights = sorted({f"{connection.bits:g}" for connection in graph.synapses})
+    weights = sorted({f"{connection.bits:g}" for connection in graph.all_connections})
     states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
     shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
     return [

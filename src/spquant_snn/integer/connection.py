@@ -20,11 +20,11 @@ INT32 = (1 << 31) - 1
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """Synapses: pools on what comes in, a convolution or a full connection, a sum-pool on what goes out.
+    """Synapses: pools on what comes in, a convolution or a linear layer, a sum-pool on what goes out.
 
     Args:
         name: path of the layer in the model that it comes from.
-        codes: int8 [O, I/groups, kh, kw], or [O, F] for a full connection over the flattened (C, H, W) input.
+        codes: int8 [O, I/groups, kh, kw], or [O, F] for a linear layer over the flattened (C, H, W) input.
         bits: of the codes, 1.58 or 2 to 8.
         stride, padding: of a convolution, (height, width); padding is with zeros.
         groups: of a convolution's channels.
@@ -63,7 +63,7 @@ class Connection:
         check(
             self.convolves or (self.stride, self.padding, self.groups, self.sum_pool) == ((1, 1), (0, 0), 1, None),
             self.name,
-            "a full connection has no stride, padding, groups or pool",
+            "a linear layer has no stride, padding, groups or pool",
         )
         check(
             codes.shape[0] % self.groups == 0,

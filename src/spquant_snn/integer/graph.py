@@ -49,7 +49,7 @@ def blocks_of(channels: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Synapses and the neurons behind them, one kind of neuron per output channel.
+    """A connection and the neurons behind it, one kind of neuron per output channel.
 
     Args:
         gate: which blocks of neurons are computed in a step; None: all.
@@ -164,7 +164,7 @@ class Readout:
 
     def __post_init__(self) -> None:
         name, bias, outputs = self.connection.name, self.bias, len(self.connection.codes)
-        check(not self.connection.convolves, name, "the readout is a full connection")
+        check(not self.connection.convolves, name, "the readout is a linear layer")
         check(
             bias.dtype == np.int32 and bias.shape == (outputs,),
             name,
@@ -243,8 +243,8 @@ class Graph:
         return tuple(layer.shortcut for layer in self.layers if layer.shortcut is not None)
 
     @property
-    def synapses(self) -> tuple[Connection, ...]:
-        """All connections, those of shortcuts last."""
+    def all_connections(self) -> tuple[Connection, ...]:
+        """Those of the layers and of the readout, then those of shortcuts."""
         return (*self.connections, *(shortcut.connection for shortcut in self.shortcuts))
 
     @property
@@ -267,7 +267,7 @@ class Graph:
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weight codes at their width."""
-        return sum(connection.codes.size * connection.bits for connection in self.synapses) / 8
+        return sum(connection.codes.size * connection.bits for connection in self.all_connections) / 8
 
     @property
     def state_bytes(self) -> float:

@@ -26,7 +26,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """A network in the integers that ship, run by an engine, or by the NumPy reference where there is none.
+    """A network in integers, as it ships, run by an engine, or by the NumPy reference where there is none.
 
     Images are uint8, 0 to 255, in anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
 
@@ -142,7 +142,7 @@ class Program:
 
     def __repr__(self) -> str:
         shape, connections = "x".join(map(str, self.input_shape)), self.graph.connections
-        weights = sum(connection.codes.size for connection in self.graph.synapses)
+        weights = sum(connection.codes.size for connection in self.graph.all_connections)
         return (
             f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
         )

@@ -37,15 +37,15 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
         ModelError: one image alone needs more memory than this machine has, or the logits could leave 32 bits.
     """
     check_images(graph, images)
-    still = images.ndim == 4
-    steps = graph.timesteps if still else len(images)
+    static_input = images.ndim == 4
+    steps = graph.timesteps if static_input else len(images)
     graph.readout.check_bounds(1, steps)
     refuse_beyond_reference(graph, steps)
     x: Int32 = images.astype(np.int32)
     passed = {shortcut.source: x for shortcut in graph.shortcuts}  # spikes that are taken again
     for i, layer in enumerate(graph.layers):
         largest = layer.connection.largest_input(PIXEL if i == 0 else 1)
-        if i == 0 and still:
+        if i == 0 and static_input:
             sums = [connect(layer.connection, x, largest)] * steps  # the same at every step
         else:
             sums = [connect(layer.connection, frame, largest) for frame in x]
@@ -115,7 +115,7 @@ def pool_windows(x: Int32, pool: Pool) -> Int32:
 
 
 def active_inputs(connection: Connection, x: Int32) -> Int32:
-    """[N, 1, H', W'], or [N, 1] of a full connection: how many inputs [N, ...] behind the pools are not zero among
+    """[N, 1, H', W'], or [N, 1] of a linear layer: how many inputs [N, ...] behind the pools are not zero among
     those that the sums of one place look at."""
     active: Int32 = (pooled(connection, x) != 0).astype(np.int32)
     if not connection.convolves:

@@ -3,7 +3,7 @@
 Between two of its constants a potential fires and stores the same. So for each stored code there is a distance that an
 input must bridge to matter; the largest weight bounds what one input adds; and up to
 
-    quiet = min over codes of floor(distance / largest weight)
+    silent = min over codes of floor(distance / largest weight)
 
 inputs that are not zero, whatever they are, the neuron does what it does without input. For a block of channels the
 least of its neurons' bounds holds. Then only the stored codes decide, and the next ones are looked up.
@@ -20,7 +20,7 @@ from .graph import BLOCK, Layer, blocks_of
 from .neuron import Int64, Neuron, TableStore
 
 
-def quiet_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
+def silent_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
     """[B] how many inputs that are not zero a block can meet and still do as if there were none.
 
     Args:
@@ -37,11 +37,11 @@ def quiet_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
     rise, fall = (distance >> neuron.fraction for distance in _distances(neuron, neuron.store))
     often = connection.largest_input(largest) * (connection.sum_pool.area if connection.sum_pool else 1)
     codes = connection.codes.reshape(len(connection.codes), -1).astype(np.int64)
-    quiet: Int64 = np.full(len(codes), INT32, np.int64)
+    silent: Int64 = np.full(len(codes), INT32, np.int64)
     for distance, most in ((rise, codes.max(1)), (fall, -codes.min(1))):
-        quiet = np.where(most > 0, np.minimum(quiet, distance // np.maximum(most * often, 1)), quiet)
+        silent = np.where(most > 0, np.minimum(silent, distance // np.maximum(most * often, 1)), silent)
     filled = np.full(blocks_of(len(codes)) * BLOCK, INT32, np.int64)
-    filled[: len(codes)] = quiet
+    filled[: len(codes)] = silent
     least: NDArray[np.int32] = filled.reshape(-1, BLOCK).min(1).astype(np.int32)
     return least
 

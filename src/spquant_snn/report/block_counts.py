@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..integer.graph import BLOCK, PIXEL, Connection, Layer, Shape, blocks_of
 from ..integer.neuron import Int32, Int64
 from ..integer.reference import active_inputs, computed_blocks, connect, pooled
-from ..integer.silent_blocks import quiet_inputs
+from ..integer.silent_blocks import silent_inputs
 
 _LARGEST = BLOCK  # synapses of an input in a block, at most, at one position
 
@@ -52,7 +52,7 @@ class BlockCounter:
     def __init__(self, layer: Layer, shape: Shape, pixels: bool) -> None:
         self.layer, self.shape = layer, shape
         self.counted = Skipped()
-        quiet = quiet_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
+        quiet = silent_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
         self._quiet = None if quiet is None else quiet.astype(np.int64)
 
     def add(self, inputs: NDArray[np.integer], codes: NDArray[np.integer] | None) -> None:

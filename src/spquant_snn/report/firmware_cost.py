@@ -24,7 +24,7 @@ from ..export.outcome import Outcome
 from ..integer.compare import Trace
 from ..integer.file import load_graph
 from ..integer.graph import Graph
-from ..runtime.layout import plan_synapses
+from ..runtime.layout import plan_connections
 from ..runtime.plan import PACKED, Body, ConnectionPlan, PackedPlan
 from .counts import LayerCounts, UInt8, count
 
@@ -112,7 +112,7 @@ def unpredictable(graph: Graph, small: bool = False) -> str | None:
     Raises:
         ModelError: the network is too large for the runtime.
     """
-    parts = plan_synapses(graph, Body.PACKED, small)
+    parts = plan_connections(graph, Body.PACKED, small)
     for i, (part, source) in enumerate(zip(parts, graph.connections, strict=True)):
         c, p = part.connection, part.connection.packed
         if c.form != PACKED or p is None or (part.neuron is not None and not c.decides):
@@ -141,7 +141,7 @@ def predict_instructions(graph: Graph, images: UInt8, small: bool = False) -> fl
     rests = Rests(len(graph.layers))
     counts = count(graph, images, watch=rests.add)
     at_rest = [*(units / len(images) for units in rests.units), 0.0]  # the readout has no neurons
-    parts = plan_synapses(graph, Body.PACKED, small)
+    parts = plan_connections(graph, Body.PACKED, small)
     works = (
         FirmwareWork.of(part.connection, layer, rest)
         for part, layer, rest in zip(parts, counts.layers, at_rest, strict=True)

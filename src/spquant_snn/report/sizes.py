@@ -46,10 +46,10 @@ def sizes(graph: Graph) -> Sizes:
     neurons = [math.prod(shape) for shape in graph.shapes]
     states = [packed_size(n, layer.neuron.bits) for n, layer in zip(neurons, graph.layers, strict=True)]
     return Sizes(
-        weights=sum(packed_size(connection.codes.size, connection.bits) for connection in graph.synapses),
+        weights=sum(packed_size(connection.codes.size, connection.bits) for connection in graph.all_connections),
         state=sum(states),
         largest_state=max(states),
-        float_weights=_FLOAT * sum(connection.codes.size for connection in graph.synapses),
+        float_weights=_FLOAT * sum(connection.codes.size for connection in graph.all_connections),
         float_state=_FLOAT * sum(neurons),
         arena=_arena(graph, streams=False),
         stream_arena=_arena(graph, streams=True),

@@ -47,7 +47,7 @@ _FOLDED = 1 << 25  # codes of a folded kernel, at most, as they lie in rows: mor
 
 
 @dataclass(frozen=True)
-class UnplacedLayer:
+class LayerParts:
     """A layer without its place in memory."""
 
     connection: ConnectionPlan
@@ -70,7 +70,7 @@ def plan_connection(
     small: bool = False,
     source: Shape = (),
     beside: bool = False,
-) -> UnplacedLayer:
+) -> LayerParts:
     """The synapses of a layer, and its neurons.
 
     Args:
@@ -172,7 +172,7 @@ def plan_connection(
     )
     blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
     shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
-    return UnplacedLayer(plan, neuron, blocks, shortcut)
+    return LayerParts(plan, neuron, blocks, shortcut)
 
 
 def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> ShortcutPlan:

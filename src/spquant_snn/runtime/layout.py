@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..integer.graph import Graph, Shape
-from .connection_plan import UnplacedLayer, counts_of, plan_connection, too_large, words_of
+from .connection_plan import LayerParts, counts_of, plan_connection, too_large, words_of
 from .neuron_plan import padded
 from .plan import (
     ALIGNMENT,
@@ -48,7 +48,7 @@ def plan_network(
     graph: Graph,
     guard: int = 0,
     body: Body = Body.PORTABLE,
-    synapses: tuple[UnplacedLayer, ...] | None = None,
+    parts: tuple[LayerParts, ...] | None = None,
     streams: bool = False,
     event: int = 4,
 ) -> NetworkPlan:
@@ -57,7 +57,7 @@ def plan_network(
     Args:
         guard: bytes left unused behind every part of the arena; tests watch them.
         body: of the runtime that will run it.
-        synapses: of another plan of the same graph and body, to be used again.
+        parts: the layers of another plan of the same graph and body, to be used again.
         streams: for frames that come one by one: each layer's state has a place of its own. Otherwise a network of
             few steps computes all steps of a layer before the next one, and one place holds the state of each in turn.
         event: bytes of a listed event, spq_event.
@@ -65,7 +65,7 @@ def plan_network(
     Raises:
         ModelError: the network is so large that positions in it leave 31 bits.
     """
-    parts = synapses or plan_synapses(graph, body)
+    parts = parts or plan_connections(graph, body)
     steps = min(graph.timesteps, _STEPS)
     shared = steps == graph.timesteps and not streams
     arena = Arena(guard)
@@ -95,7 +95,7 @@ def plan_network(
     )
 
 
-def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[UnplacedLayer, ...]:
+def plan_connections(graph: Graph, body: Body, small: bool = False) -> tuple[LayerParts, ...]:
     """The layers of a graph, without their places.
 
     Args:
@@ -110,7 +110,7 @@ def plan_synapses(graph: Graph, body: Body, small: bool = False) -> tuple[Unplac
     return tuple(parts)
 
 
-def layer_of_most(graph: Graph, parts: tuple[UnplacedLayer, ...]) -> str:
+def layer_of_most(graph: Graph, parts: tuple[LayerParts, ...]) -> str:
     """The name of the layer that takes most of an arena."""
 
     def need(connection: ConnectionPlan) -> int:
@@ -121,7 +121,7 @@ def layer_of_most(graph: Graph, parts: tuple[UnplacedLayer, ...]) -> str:
     return max(needs)[1]
 
 
-def _states(arena: Arena, parts: tuple[UnplacedLayer, ...], shared: bool) -> list[Region]:
+def _states(arena: Arena, parts: tuple[LayerParts, ...], shared: bool) -> list[Region]:
     sizes = [part.connection.words * 4 * part.neuron.bits for part in parts if part.neuron]
     if not shared:
         return [arena.take(size) for size in sizes]
@@ -129,7 +129,7 @@ def _states(arena: Arena, parts: tuple[UnplacedLayer, ...], shared: bool) -> lis
     return [Region(place.offset, size) for size in sizes]
 
 
-def _spikes(arena: Arena, parts: tuple[UnplacedLayer, ...], steps: int) -> list[Region]:
+def _spikes(arena: Arena, parts: tuple[LayerParts, ...], steps: int) -> list[Region]:
     """Where the spikes of each layer lie: a place is taken again when no layer needs what is there; two are enough but
     where shortcuts take spikes later."""
     needed = [i + 1 for i in range(len(parts))]  # the last layer that takes those of layer i
@@ -150,13 +150,13 @@ def _spikes(arena: Arena, parts: tuple[UnplacedLayer, ...], steps: int) -> list[
     return [places[place] for place in chosen]
 
 
-def _beside(parts: tuple[UnplacedLayer, ...]) -> list[ConnectionPlan]:
+def _beside(parts: tuple[LayerParts, ...]) -> list[ConnectionPlan]:
     """The connections of shortcuts that have sums of their own."""
     shortcuts = (part.shortcut for part in parts if part.shortcut is not None)
     return [shortcut.connection for shortcut in shortcuts if shortcut.connection.form != IDENTITY]
 
 
-def _scratch(arena: Arena, parts: tuple[UnplacedLayer, ...], event: int) -> ScratchPlan:
+def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> ScratchPlan:
     everything, beside = [part.connection for part in parts], _beside(parts)
     listed = [c for c in everything if c.form not in (DENSE, SLICED)]
     starts = (

@@ -28,7 +28,7 @@ from ..integer.neuron import Int32, Int64
 from ..integer.program import Program
 from ..integer.reference import check_count, check_images
 from ..integer.stream import Stream, longest
-from .layout import layer_of_most, plan_network, plan_synapses
+from .layout import layer_of_most, plan_connections, plan_network
 from .library import library
 from .loaded_plan import LoadedPlan, address
 from .native_stepper import NativeStepper
@@ -73,9 +73,9 @@ class NativeProgram:
         self.built = _declared(built or library())
         self._asked = body
         self.body = body_of(self.built) if body is None else body
-        self._synapses = plan_synapses(graph, self.body)
-        self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._synapses)
-        refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._synapses))
+        self._layers = plan_connections(graph, self.body)
+        self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._layers)
+        refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._layers))
         self.images = LoadedPlan(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
@@ -133,8 +133,8 @@ class NativeProgram:
     def trace(self, images: UInt8) -> Trace:
         """Spikes and stored codes of every layer and step, and the logits: the same run, written down on its way."""
         batch = self._checked(images)
-        count, still = batch.shape[-4], batch.ndim == 4
-        steps = self.graph.timesteps if still else len(batch)
+        count, static_input = batch.shape[-4], batch.ndim == 4
+        steps = self.graph.timesteps if static_input else len(batch)
         words = [layer.connection.words for layer in self.plan.layers[:-1]]
         logits = np.empty((count, self.graph.classes), np.int32)
         parts = []
@@ -173,9 +173,9 @@ class NativeProgram:
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, None
-            for placed in (self.images, self._frames):
-                if placed is not None:
-                    placed.clear()
+            for loaded in (self.images, self._frames):
+                if loaded is not None:
+                    loaded.clear()
         if pool is not None:
             pool.shutdown(wait=True)
 
@@ -224,16 +224,16 @@ class NativeProgram:
 
     def _run(self, batch: UInt8, start: int, logits: Int32, trace: Any = None) -> None:
         """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted."""
-        still, image = batch.ndim == 4, self._image_size
-        steps, frame = (0, 0) if still else (len(batch), image * batch.shape[1])
-        placed = self.images if still else self.frames()
+        static_input, image = batch.ndim == 4, self._image_size
+        steps, frame = (0, 0) if static_input else (len(batch), image * batch.shape[1])
+        loaded = self.images if static_input else self.frames()
         first = address(batch) + start * image
-        arena = placed.borrowed()
+        arena = loaded.borrowed()
         try:
             code = self.built.spq_batch(
-                placed.at,
+                loaded.at,
                 arena.address,
-                placed.plan.arena_size,
+                loaded.plan.arena_size,
                 first,
                 len(logits),
                 steps,
@@ -244,14 +244,14 @@ class NativeProgram:
             )
         finally:
             if not self._closed:
-                placed.give_back(arena)
+                loaded.give_back(arena)
         _check(code)
 
     def frames(self) -> LoadedPlan:
         """The network laid out for frames that come one by one."""
         with self._lock:
             if self._frames is None:
-                plan = plan_network(self.graph, self._guard, self.body, self._synapses, streams=True)
+                plan = plan_network(self.graph, self._guard, self.body, self._layers, streams=True)
                 self._frames = LoadedPlan(plan, self.images.network.arrays)
             return self._frames
 

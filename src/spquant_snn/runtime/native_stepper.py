@@ -40,20 +40,20 @@ class NativeStepper:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._built = owner.built
-        self._placed = owner.frames()
+        self._loaded = owner.frames()
         self._check_open = owner.check_open
-        self._arena = ArenaBlock.of(self._placed.plan.arena_size)
-        start = self._placed.plan.logits.offset
+        self._arena = ArenaBlock.of(self._loaded.plan.arena_size)
+        start = self._loaded.plan.logits.offset
         self._logits: Int32 = self._arena.block[start : start + 4 * owner.classes].view(np.int32)
         self.reset()
 
     def reset(self) -> None:
         self._check_open()
-        self._built.spq_reset(self._placed.at, self._arena.address)
+        self._built.spq_reset(self._loaded.at, self._arena.address)
 
     def step(self, frame: NDArray[np.uint8]) -> Int32:
         self._check_open()
-        self._built.spq_step(self._placed.at, self._arena.address, address(frame), None, 0)
+        self._built.spq_step(self._loaded.at, self._arena.address, address(frame), None, 0)
         return self._logits.copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -67,7 +67,7 @@ class NativeStepper:
 
     def _lasting(self) -> list[NDArray[np.uint8]]:
         """The parts of the arena that last from one frame to the next; they are alike on every machine."""
-        plan = self._placed.plan
+        plan = self._loaded.plan
         regions = [*(layer.state for layer in plan.layers[:-1]), Region(plan.logits.offset, self._logits.nbytes)]
         return [self._arena.block[region.offset : region.offset + region.size] for region in regions]
 

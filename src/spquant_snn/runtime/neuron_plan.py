@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..integer.graph import Connection, Layer
 from ..integer.neuron import Neuron, ScaledStore, TableStore
-from ..integer.silent_blocks import at_rest, quiet_inputs
+from ..integer.silent_blocks import at_rest, silent_inputs
 from .plan import LANES, BlocksPlan, NeuronPlan
 from .slices import neuron_planes
 
@@ -70,16 +70,16 @@ def plan_blocks(layer: Layer, largest: int) -> BlocksPlan | None:
     Args:
         largest: the largest value of an input.
     """
-    gate, quiet = layer.gate, quiet_inputs(layer, largest)
-    if gate is None and quiet is None:
+    gate, silent = layer.gate, silent_inputs(layer, largest)
+    if gate is None and silent is None:
         return None
     return BlocksPlan(
         channels=len(layer.connection.codes),
         count=gate.count if gate else None,
         code=gate.code if gate else None,
         least=gate.least if gate else None,
-        quiet=quiet,
-        rest=None if quiet is None else _rest(layer.neuron, len(quiet)),
+        silent=silent,
+        rest=None if silent is None else _rest(layer.neuron, len(silent)),
     )
 
 

@@ -198,7 +198,7 @@ class BlocksPlan:
     count: NDArray[np.int32] | None
     code: NDArray[np.int32] | None
     least: NDArray[np.int32] | None
-    quiet: NDArray[np.int32] | None
+    silent: NDArray[np.int32] | None
     rest: NDArray[np.uint32] | None
 
 

@@ -77,7 +77,7 @@ class CNeuron(Structure):
 class CBlocks(Structure):
     _fields_ = [
         ("channels", c_int32),
-        *((name, POINTER(c_int32)) for name in ("count", "code", "least", "quiet")),
+        *((name, POINTER(c_int32)) for name in ("count", "code", "least", "silent")),
         ("rest", POINTER(c_uint32)),
     ]
 

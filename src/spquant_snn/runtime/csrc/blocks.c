@@ -1,4 +1,4 @@
-/* blocks: the decisions are those of integer/reference.py and integer/quiet.py. */
+/* blocks: the decisions are those of integer/reference.py and integer/silent_blocks.py. */
 #include "blocks.h"
 
 static inline int32_t ones(uint32_t word) {
@@ -8,22 +8,22 @@ static inline int32_t ones(uint32_t word) {
 }
 
 /* The sum of the stored codes of a block of so many channels; what lies in lanes beyond them means nothing. */
-static int32_t sum_codes(const spq_neuron *n, const spq_cells *cells, int32_t word, int32_t channels) {
+static int32_t sum_codes(const spq_neuron *n, const spq_neuron_row *neurons, int32_t word, int32_t channels) {
     int32_t sum = n->low * channels;
     if (n->bits == 8) {
-        const uint8_t *bytes = (const uint8_t *)(cells->state + 8 * word);
+        const uint8_t *bytes = (const uint8_t *)(neurons->state + 8 * word);
         for (int32_t c = 0; c < channels; c++) sum += bytes[c];
         return sum;
     }
     const uint32_t there = 0xFFFFFFFFu >> (SPQ_LANES - channels);
-    for (int32_t b = 0; b < n->bits; b++) sum += ones(cells->state[b * cells->pitch + word] & there) << b;
+    for (int32_t b = 0; b < n->bits; b++) sum += ones(neurons->state[b * neurons->pitch + word] & there) << b;
     return sum;
 }
 
-static int32_t held(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, int32_t word, int32_t tile,
-                    int32_t active) {
+static int32_t held(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons, int32_t word,
+                    int32_t tile, int32_t active) {
     const int32_t left = blocks->channels - tile * SPQ_LANES;
-    const int32_t codes = sum_codes(n, cells, word, left < SPQ_LANES ? left : SPQ_LANES);
+    const int32_t codes = sum_codes(n, neurons, word, left < SPQ_LANES ? left : SPQ_LANES);
     return blocks->count[tile] * active + blocks->code[tile] * codes < blocks->least[tile];
 }
 
@@ -33,16 +33,16 @@ void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *n, int32_t w
     for (int32_t i = n->bits * words; i > 0; i -= tiles, end -= tiles) end[-1] &= 0xFFFFFFFFu >> spare;
 }
 
-void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells, const spq_connection *c,
-                  const spq_lists *lists) {
+void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons,
+                  const spq_connection *c, const spq_lists *lists) {
     int32_t word = 0;
     for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
         const int32_t active = spq_active(c, lists, x);
         for (int32_t tile = 0; tile < c->tiles; tile++, word++) {
             uint8_t mark = SPQ_COMPUTED;
-            if (blocks->quiet && active <= blocks->quiet[tile]) mark = SPQ_QUIET;
-            if (blocks->count && held(blocks, n, cells, word, tile, active)) mark = SPQ_HELD;
-            cells->marks[word] = mark;
+            if (blocks->silent && active <= blocks->silent[tile]) mark = SPQ_SILENT;
+            if (blocks->count && held(blocks, n, neurons, word, tile, active)) mark = SPQ_HELD;
+            neurons->marks[word] = mark;
         }
     }
 }
@@ -61,19 +61,19 @@ SPQ_INLINE uint32_t rest(const uint32_t *next, const int32_t bits, int32_t level
     return spikes;
 }
 
-void spq_pass_row(const spq_blocks *blocks, const spq_neuron *n, const spq_cells *cells) {
-    const int32_t words = cells->width * cells->tiles, size = n->levels * (n->bits + 1);
+void spq_pass_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons) {
+    const int32_t words = neurons->width * neurons->tiles, size = n->levels * (n->bits + 1);
     int32_t tile = 0;
-    for (int32_t word = 0; word < words; word++, tile = tile + 1 < cells->tiles ? tile + 1 : 0) {
-        if (cells->marks[word] == SPQ_COMPUTED) continue;
-        if (cells->marks[word] == SPQ_HELD) {
-            cells->spikes[word] = 0;
+    for (int32_t word = 0; word < words; word++, tile = tile + 1 < neurons->tiles ? tile + 1 : 0) {
+        if (neurons->marks[word] == SPQ_COMPUTED) continue;
+        if (neurons->marks[word] == SPQ_HELD) {
+            neurons->spikes[word] = 0;
             continue;
         }
         const uint32_t *next = blocks->rest + tile * size;
-        uint32_t *state = cells->state + word;
-        cells->spikes[word] = n->bits == 2   ? rest(next, 2, n->levels, state, cells->pitch)
-                              : n->bits == 3 ? rest(next, 3, n->levels, state, cells->pitch)
-                                             : rest(next, 4, n->levels, state, cells->pitch);
+        uint32_t *state = neurons->state + word;
+        neurons->spikes[word] = n->bits == 2   ? rest(next, 2, n->levels, state, neurons->pitch)
+                              : n->bits == 3 ? rest(next, 3, n->levels, state, neurons->pitch)
+                                             : rest(next, 4, n->levels, state, neurons->pitch);
     }
 }

@@ -5,18 +5,18 @@
 #ifndef SPQ_BLOCKS_H
 #define SPQ_BLOCKS_H
 
+#include "events.h"
 #include "lanes.h"
 #include "neuron.h"
-#include "sums.h"
 
-enum { SPQ_COMPUTED = 0, SPQ_QUIET, SPQ_HELD };
+enum { SPQ_COMPUTED = 0, SPQ_SILENT, SPQ_HELD };
 
 /* Codes of zero, whose bitmaps of `words` words each end at `end`: where no neuron is, the lowest code instead, as the
  * first step leaves it in every block that is not passed over. */
 void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *neuron, int32_t words, uint32_t *end);
 
 /* Mark the blocks of a row of outputs, in the lists of whose inputs starts have been added. */
-void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells,
+void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
                   const spq_connection *connection, const spq_lists *lists);
 
 /* Whether a pixel, whose marks these are, has a block that needs its sums. */
@@ -27,6 +27,6 @@ static inline int32_t spq_needed(const uint8_t *marks, int32_t tiles) {
 }
 
 /* One time step of the marked blocks of a row. */
-void spq_pass_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_cells *cells);
+void spq_pass_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons);
 
 #endif

@@ -1,9 +1,9 @@
 /* check: what this build can run, whether a network is that, and its arena as large as it needs. */
 #include "dense.h"
+#include "events.h"
 #include "lanes.h"
 #include "packed.h"
 #include "sliced.h"
-#include "sums.h"
 
 /* What counts as too much for any arena, and stays so when such numbers are added. */
 #define TOO_MUCH (UINT64_C(1) << 48)
@@ -203,8 +203,8 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     const spq_blocks *blocks = layer->blocks;
     if (blocks) {
         const int32_t events = c->form != SPQ_DENSE && c->form != SPQ_SLICED;
-        if (!events || blocks->channels != c->outputs || (blocks->quiet && !blocks->rest)) return SPQ_BAD_SHAPE;
-        if (blocks->quiet && (layer->neuron->scaled || bits > 4)) return SPQ_BAD_SHAPE;
+        if (!events || blocks->channels != c->outputs || (blocks->silent && !blocks->rest)) return SPQ_BAD_SHAPE;
+        if (blocks->silent && (layer->neuron->scaled || bits > 4)) return SPQ_BAD_SHAPE;
         if (blocks->count && (index == 0 || !blocks->code || !blocks->least)) return SPQ_BAD_SHAPE;
         if (!fits(s->marks, times(c->out_width, c->tiles), size)) return SPQ_BAD_ARENA;
     }

@@ -1,4 +1,4 @@
-/* events: pools on what comes in, and the lists of what is not zero. */
+/* events: pools on what comes in, the lists of what is not zero, and what of them an output meets. */
 #include "events.h"
 
 /* Index of the lowest set bit. Where a CPU has no instruction for it, a compiler calls a library that is not there. */
@@ -140,4 +140,53 @@ void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height
         n = list_pixels(lists, input->pixels + y * width, height * width, starts, events, values);
     }
     starts[width] = n;
+}
+
+/* ---- what an output meets ---- */
+
+void spq_look(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view) {
+    const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
+    spq_line *line = view->lines;
+    for (int32_t i = 0; i < c->window; i++)
+        for (int32_t ky = 0; ky < c->kernel_height; ky++) {
+            const int32_t down = i * c->slide_height + ky;
+            if (y + down < 0 || y + down >= c->height) continue; /* no event outside */
+            const int32_t place = slot + down < lists->rows ? slot + down : slot + down - lists->rows;
+            line->starts = (uint32_t)place * ((uint32_t)lists->width + 1u);
+            line->events = (uint32_t)place * lists->capacity;
+            line->codes = (uint32_t)ky * kernel_row;
+            line++;
+        }
+    view->line_count = (int32_t)(line - view->lines);
+}
+
+int32_t spq_collect(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x) {
+    const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
+    const spq_line *end = view->lines + view->line_count;
+    spq_run *run = view->runs;
+    for (int32_t j = 0; j < c->window; j++, x += c->slide_width) {
+        const int32_t from = x < 0 ? 0 : x, to = x + c->kernel_width < c->width ? x + c->kernel_width : c->width;
+        const uint32_t shift = (uint32_t)x * pixel;
+        if (from >= to) continue;
+        for (const spq_line *line = view->lines; line < end; line++) {
+            const uint32_t *starts = lists->starts + line->starts;
+            run->first = line->events + starts[from];
+            run->last = line->events + starts[to];
+            run->base = line->codes - shift;
+            run += run->first != run->last;
+        }
+    }
+    return (int32_t)(run - view->runs);
+}
+
+void spq_add_starts(const spq_connection *c, const spq_lists *lists, int32_t y, int32_t slot) {
+    const uint32_t pitch = (uint32_t)lists->width + 1u;
+    uint32_t *all = lists->starts + (uint32_t)lists->rows * pitch;
+    for (uint32_t x = 0; x < pitch; x++) all[x] = 0;
+    for (int32_t i = 0; i < lists->rows; i++) {
+        if (y + i < 0 || y + i >= c->height) continue;
+        const int32_t place = slot + i < lists->rows ? slot + i : slot + i - lists->rows;
+        const uint32_t *starts = lists->starts + (uint32_t)place * pitch;
+        for (uint32_t x = 0; x < pitch; x++) all[x] += starts[x];
+    }
 }

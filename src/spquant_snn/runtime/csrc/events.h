@@ -1,4 +1,4 @@
-/* events: which inputs of a connection are not zero, row by row. */
+/* events: which inputs of a connection are not zero, row by row, and which of them an output meets. */
 #ifndef SPQ_EVENTS_H
 #define SPQ_EVENTS_H
 
@@ -31,5 +31,52 @@ spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratc
 
 /* List the events of row y, of `height`, in a slot. */
 void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height, int32_t y, int32_t slot);
+
+/* A row of the input under a row of outputs: where its starts and its events lie in the lists, and where the codes of
+ * its row of the kernel do. */
+typedef struct {
+    uint32_t starts, events, codes;
+} spq_line;
+
+/* Events that follow one another and whose codes do too. */
+typedef struct {
+    uint32_t first, last; /* in the lists */
+    uint32_t base;        /* codes of an event start at base + event, modulo 2^32 */
+} spq_run;
+
+/* Where a row of outputs looks: its lines, and memory for the runs of one pixel. */
+typedef struct {
+    int32_t line_count;
+    spq_line *lines; /* [window * kernel_height] */
+    spq_run *runs;   /* [window * window * kernel_height] */
+} spq_view;
+
+/* The lists of a connection's input, in memory of its own; values where events have some. */
+static inline spq_lists spq_lists_of(const spq_connection *c, uint32_t *starts, spq_event *events, int32_t *values) {
+    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
+    const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16) ||
+                            (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
+    const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
+    return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
+                       (uint32_t)(c->width * c->channels), starts, events, weighed ? values : 0};
+}
+
+/* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */
+void spq_look(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot, spq_view *view);
+
+/* Runs, in the view, of the output that looks at columns from x on, none of them empty; returns how many. */
+int32_t spq_collect(const spq_connection *connection, const spq_lists *lists, const spq_view *view, int32_t x);
+
+/* Add up where the events of each column start in the rows from y on, the first of which lies in `slot`: from one
+ * column to another there are as many events as these differ by. */
+void spq_add_starts(const spq_connection *connection, const spq_lists *lists, int32_t y, int32_t slot);
+
+/* How many inputs the output that looks at columns from x on meets that are not zero, when starts have been added. */
+static inline int32_t spq_active(const spq_connection *c, const spq_lists *lists, int32_t x) {
+    const uint32_t *all = lists->starts + (uint32_t)lists->rows * ((uint32_t)lists->width + 1u);
+    const int32_t right = x + (c->window - 1) * c->slide_width + c->kernel_width;
+    const int32_t from = x < 0 ? 0 : x, to = right < c->width ? right : c->width;
+    return from < to ? (int32_t)(all[to] - all[from]) : 0;
+}
 
 #endif

@@ -97,14 +97,14 @@ SPQ_INLINE uint32_t fire_tile(const spq_neuron *n, const spq_constants *k, const
 }
 
 SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_t levels, const int32_t simple,
-                           const int16_t *sums, const spq_cells *cells) {
-    const int32_t tiles = cells->tiles, words = cells->width * tiles;
+                           const int16_t *sums, const spq_neuron_row *neurons) {
+    const int32_t tiles = neurons->tiles, words = neurons->width * tiles;
     for (int32_t tile = 0; tile < tiles; tile++) {
         const spq_constants k = constants_of(n, levels, simple, tile * SPQ_LANES, tiles * SPQ_LANES);
         for (int32_t word = tile; word < words; word += tiles) {
-            if (cells->marks && cells->marks[word]) continue;
+            if (neurons->marks && neurons->marks[word]) continue;
             const int16_t *tile_sums = sums + word * SPQ_LANES;
-            cells->spikes[word] = fire_tile(n, &k, bits, levels, tile_sums, cells->state + word, cells->pitch);
+            neurons->spikes[word] = fire_tile(n, &k, bits, levels, tile_sums, neurons->state + word, neurons->pitch);
         }
     }
 }
@@ -132,14 +132,14 @@ SPQ_INLINE uint32_t fire_unit(const spq_neuron *n, const int32_t bits, const int
 }
 
 SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_t levels, const int32_t simple,
-                           const int16_t *sums, const spq_cells *cells) {
-    const int32_t tiles = cells->tiles, words = cells->width * tiles, pitch = cells->pitch;
+                           const int16_t *sums, const spq_neuron_row *neurons) {
+    const int32_t tiles = neurons->tiles, words = neurons->width * tiles, pitch = neurons->pitch;
     for (int32_t word = 0, tile = 0; word < words; word++, tile = tile + 1 < tiles ? tile + 1 : 0) {
-        const int32_t units = cells->units - 2 * tile > 1 ? 2 : 1;
+        const int32_t units = neurons->units - 2 * tile > 1 ? 2 : 1;
         const int16_t *tile_sums = sums;
         sums += units * SPQ_UNIT;
-        if (cells->marks && cells->marks[word]) continue;
-        uint32_t *state = cells->state + word, fired = 0, codes[4] = {0, 0, 0, 0}, stored[4];
+        if (neurons->marks && neurons->marks[word]) continue;
+        uint32_t *state = neurons->state + word, fired = 0, codes[4] = {0, 0, 0, 0}, stored[4];
         for (int32_t u = 0; u < units; u++) {
             const int32_t shift = u * SPQ_UNIT, channel = tile * SPQ_LANES + shift;
             uint32_t code[4] = {0, 0, 0, 0};
@@ -150,16 +150,16 @@ SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_
         }
         store(n, bits, levels, fired, codes, stored);
         for (int32_t b = 0; b < bits; b++) state[b * pitch] = stored[b];
-        cells->spikes[word] = fired;
+        neurons->spikes[word] = fired;
     }
 }
 
 #endif
 
-void spq_fire_narrow(const spq_neuron *n, const int16_t *sums, const spq_cells *cells) {
+void spq_fire_narrow(const spq_neuron *n, const int16_t *sums, const spq_neuron_row *neurons) {
 #define ROW(bits, levels)                                                                                              \
-    if (n->fraction || n->subtract) narrow_row(n, bits, levels, 0, sums, cells);                                       \
-    else narrow_row(n, bits, levels, 1, sums, cells)
+    if (n->fraction || n->subtract) narrow_row(n, bits, levels, 0, sums, neurons);                                     \
+    else narrow_row(n, bits, levels, 1, sums, neurons)
     switch (n->levels) {
     case 3: ROW(2, 3); break;
     case 4: ROW(2, 4); break;

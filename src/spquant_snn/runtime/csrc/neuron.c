@@ -98,21 +98,21 @@ SPQ_INLINE uint32_t fire_tile(const spq_neuron *n, const int32_t bits, const int
 }
 
 SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t levels, const int32_t *sums,
-                         const spq_cells *cells) {
-    const int32_t channels = cells->tiles * SPQ_LANES, step = bits == 8 ? 8 : 1, pitch = cells->pitch;
+                         const spq_neuron_row *neurons) {
+    const int32_t channels = neurons->tiles * SPQ_LANES, step = bits == 8 ? 8 : 1, pitch = neurons->pitch;
     int32_t word = 0;
-    for (int32_t x = 0; x < cells->width; x++, sums += cells->units * SPQ_UNIT)
+    for (int32_t x = 0; x < neurons->width; x++, sums += neurons->units * SPQ_UNIT)
         for (int32_t channel = 0; channel < channels; channel += SPQ_LANES, word++) {
-            if (cells->marks && cells->marks[word]) continue;
-            uint32_t *state = cells->state + word * step;
+            if (neurons->marks && neurons->marks[word]) continue;
+            uint32_t *state = neurons->state + word * step;
             const int32_t *tile = sums + channel;
             if (!SPQ_HOST) {
-                cells->spikes[word] = spq_fire_single(n, bits, levels, channel, channels, tile, state, pitch);
+                neurons->spikes[word] = spq_fire_single(n, bits, levels, channel, channels, tile, state, pitch);
                 continue;
             }
-            const int32_t half = SPQ_HOST && channel + SPQ_UNIT == cells->units * SPQ_UNIT;
-            cells->spikes[word] = half ? fire_tile(n, bits, levels, SPQ_UNIT, tile, channel, channels, state, pitch)
-                                       : fire_tile(n, bits, levels, SPQ_LANES, tile, channel, channels, state, pitch);
+            const int32_t half = SPQ_HOST && channel + SPQ_UNIT == neurons->units * SPQ_UNIT;
+            neurons->spikes[word] = half ? fire_tile(n, bits, levels, SPQ_UNIT, tile, channel, channels, state, pitch)
+                                         : fire_tile(n, bits, levels, SPQ_LANES, tile, channel, channels, state, pitch);
         }
 }
 
@@ -122,11 +122,11 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
 typedef uint16_t __attribute__((may_alias)) spq_half;
 
 /* Up to four codes in registers: the comparisons are masks, and two adders of masks count the edges. */
-static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
-    const int32_t channels = cells->tiles * SPQ_LANES;
+static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_neuron_row *neurons) {
+    const int32_t channels = neurons->tiles * SPQ_LANES;
     const __m128i fraction = _mm_cvtsi32_si128(n->fraction);
     const uint32_t zero0 = 0u - ((uint32_t)-n->low & 1u), zero1 = 0u - ((uint32_t)-n->low >> 1 & 1u);
-    for (int32_t unit = 0; unit < cells->units; unit++) {
+    for (int32_t unit = 0; unit < neurons->units; unit++) {
         const int32_t *decay = n->decay + 16 * unit, *edges = n->edges + 16 * unit, *from = sums + 16 * unit;
         const __m512i threshold = _mm512_loadu_si512(n->fire + 16 * unit);
         const __m512i drop = _mm512_loadu_si512(n->drop + 16 * unit);
@@ -136,11 +136,12 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ce
         const __m512i edge0 = _mm512_loadu_si512(edges), edge1 = _mm512_loadu_si512(edges + channels);
         const __m512i edge2 = n->levels > 3 ? _mm512_loadu_si512(edges + 2 * channels) : edge1;
         const __mmask16 last = n->levels > 3 ? 0xFFFF : 0;
-        for (int32_t x = 0, word = unit >> 1; x < cells->width; x++, word += cells->tiles, from += 16 * cells->units) {
-            if (cells->marks && cells->marks[word]) continue;
-            spq_half *state0 = (spq_half *)(void *)(cells->state + word) + (unit & 1);
-            spq_half *state1 = (spq_half *)(void *)(cells->state + cells->pitch + word) + (unit & 1);
-            spq_half *spikes = (spq_half *)(void *)(cells->spikes + word) + (unit & 1);
+        for (int32_t x = 0, word = unit >> 1; x < neurons->width;
+             x++, word += neurons->tiles, from += 16 * neurons->units) {
+            if (neurons->marks && neurons->marks[word]) continue;
+            spq_half *state0 = (spq_half *)(void *)(neurons->state + word) + (unit & 1);
+            spq_half *state1 = (spq_half *)(void *)(neurons->state + neurons->pitch + word) + (unit & 1);
+            spq_half *spikes = (spq_half *)(void *)(neurons->spikes + word) + (unit & 1);
             const __m512i low = _mm512_mask_blend_epi32(*state0, decay0, decay1);
             const __m512i high = _mm512_mask_blend_epi32(*state0, decay2, decay3);
             __m512i v = _mm512_sll_epi32(_mm512_loadu_si512(from), fraction);
@@ -158,12 +159,13 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ce
 #endif
 
 #define WIDE_ROW(code, bits, levels)                                                                                   \
-    if (SPQ_CODES >> (code) & 1u) wide_row(n, bits, levels, sums, cells)
+    if (SPQ_CODES >> (code) & 1u) wide_row(n, bits, levels, sums, neurons)
 
-static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells *cells) {
+void spq_fire_wide(const spq_neuron *n, const int32_t *sums, const spq_neuron_row *neurons) {
+    if (!(SPQ_DECIDES & 1u)) return;
 #if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
     if (!n->scaled && n->levels <= 4) {
-        few_codes_row(n, sums, cells);
+        few_codes_row(n, sums, neurons);
         return;
     }
 #endif
@@ -179,25 +181,14 @@ static void fire_wide(const spq_neuron *n, const int32_t *sums, const spq_cells 
     }
 }
 
-void spq_fire_row(const spq_neuron *n, const void *sums, int32_t wide, const spq_cells *cells) {
-#if SPQ_HOST
-    if (!wide) {
-        spq_fire_narrow(n, (const int16_t *)sums, cells);
-        return;
-    }
-#endif
-    (void)wide;
-    if (SPQ_DECIDES & 1u) fire_wide(n, (const int32_t *)sums, cells);
-}
-
-void spq_read_codes(const spq_neuron *n, const spq_cells *cells, int8_t *codes) {
+void spq_read_codes(const spq_neuron *n, const spq_neuron_row *neurons, int8_t *codes) {
     int32_t field[SPQ_LANES];
-    for (int32_t word = 0; word < cells->width * cells->tiles; word++) {
-        const uint32_t *state = cells->state + (n->bits == 8 ? 8 * word : word);
-        if (n->bits == 8) unpack(state, cells->pitch, 8, SPQ_LANES, field);
-        else if (n->bits == 4) unpack(state, cells->pitch, 4, SPQ_LANES, field);
-        else if (n->bits == 3) unpack(state, cells->pitch, 3, SPQ_LANES, field);
-        else unpack(state, cells->pitch, 2, SPQ_LANES, field);
+    for (int32_t word = 0; word < neurons->width * neurons->tiles; word++) {
+        const uint32_t *state = neurons->state + (n->bits == 8 ? 8 * word : word);
+        if (n->bits == 8) unpack(state, neurons->pitch, 8, SPQ_LANES, field);
+        else if (n->bits == 4) unpack(state, neurons->pitch, 4, SPQ_LANES, field);
+        else if (n->bits == 3) unpack(state, neurons->pitch, 3, SPQ_LANES, field);
+        else unpack(state, neurons->pitch, 2, SPQ_LANES, field);
         for (int32_t l = 0; l < SPQ_LANES; l++) *codes++ = (int8_t)(field[l] + n->low);
     }
 }

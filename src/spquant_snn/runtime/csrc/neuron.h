@@ -11,7 +11,7 @@ typedef struct {
     int32_t pitch;
     uint32_t *spikes; /* [width][tiles] */
     uint8_t *marks;   /* [width][tiles] blocks that are not 0 are passed over; none: no such block */
-} spq_cells;
+} spq_neuron_row;
 
 /* Word b of the codes of a tile that are all zero. */
 static inline uint32_t spq_zeros(const spq_neuron *neuron, int32_t b) {
@@ -19,14 +19,13 @@ static inline uint32_t spq_zeros(const spq_neuron *neuron, int32_t b) {
     return neuron->bits == 8 ? zero * 0x01010101u : 0u - (zero >> b & 1u);
 }
 
-/* One time step of a row; sums [width][units * 16] are int32 if `wide`, else int16, of a neuron with narrow constants.
- * The codes go from the last step's to this one's. */
-void spq_fire_row(const spq_neuron *neuron, const void *sums, int32_t wide, const spq_cells *cells);
+/* One time step of a row, of sums [width][units * 16]. The codes go from the last step's to this one's. */
+void spq_fire_wide(const spq_neuron *neuron, const int32_t *sums, const spq_neuron_row *neurons);
 
-/* The same in lanes of int16. */
-void spq_fire_narrow(const spq_neuron *neuron, const int16_t *sums, const spq_cells *cells);
+/* The same in lanes of int16, of a neuron with narrow constants; in narrow.c, which hosts alone have. */
+void spq_fire_narrow(const spq_neuron *neuron, const int16_t *sums, const spq_neuron_row *neurons);
 
 /* Write down the codes of a row, 32 to a tile. */
-void spq_read_codes(const spq_neuron *neuron, const spq_cells *cells, int8_t *codes);
+void spq_read_codes(const spq_neuron *neuron, const spq_neuron_row *neurons, int8_t *codes);
 
 #endif

@@ -248,9 +248,9 @@ static void decide_tile(const spq_packed *p, int32_t tile, const spq_tally *tall
     *spikes = word, state[0] = code[0], state[pitch] = code[1];
 }
 
-void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_view *view, const spq_cells *cells,
-                    int32_t steps, int32_t stride) {
-    uint32_t *state = cells->state, *spikes = cells->spikes;
+void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_view *view,
+                    const spq_neuron_row *neurons, int32_t steps, int32_t stride) {
+    uint32_t *state = neurons->state, *spikes = neurons->spikes;
     for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width) {
         const spq_run *end = view->runs + spq_collect(c, lists, view, x);
         for (int32_t tile = 0; tile < c->tiles; tile++, state++, spikes++) {
@@ -259,7 +259,7 @@ void spq_packed_row(const spq_connection *c, const spq_lists *lists, const spq_v
             if (full(c->packed, tile, UNITS)) spq_settle(c->packed, 2, &tally);
             else if (UNITS & 1u) spq_settle(c->packed, 1, &tally);
             for (int32_t t = 0; t < steps; t++)
-                decide_tile(c->packed, tile, &tally, state, cells->pitch, spikes + t * stride);
+                decide_tile(c->packed, tile, &tally, state, neurons->pitch, spikes + t * stride);
         }
     }
 }

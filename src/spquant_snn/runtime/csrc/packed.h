@@ -5,8 +5,8 @@
 #ifndef SPQ_PACKED_H
 #define SPQ_PACKED_H
 
+#include "events.h"
 #include "neuron.h"
-#include "sums.h"
 
 /* Whether the neurons of a connection are computed here too. */
 static inline int32_t spq_decides(const spq_connection *c) {
@@ -16,7 +16,7 @@ static inline int32_t spq_decides(const spq_connection *c) {
 /* Spikes and codes of a row of neurons for `steps` steps that share their sums: the bitmaps of each next step lie
  * `stride` words behind. */
 void spq_packed_row(const spq_connection *connection, const spq_lists *lists, const spq_view *view,
-                    const spq_cells *cells, int32_t steps, int32_t stride);
+                    const spq_neuron_row *neurons, int32_t steps, int32_t stride);
 
 /* Sums [tiles * 32] of one output, int32. */
 void spq_packed_sums(const spq_connection *connection, const spq_lists *lists, const spq_run *runs, int32_t count,

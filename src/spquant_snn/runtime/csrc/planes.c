@@ -61,14 +61,14 @@ SPQ_INLINE __m512i raised_by(const spq_slicing *s, int32_t first, int32_t parts,
 
 /* Sixteen words of neurons: four codes, any of three thresholds between them. */
 SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const int32_t spread, const int32_t passes,
-                           int32_t first, int32_t tile, const spq_cells *cells) {
+                           int32_t first, int32_t tile, const spq_neuron_row *neurons) {
     const spq_neuron *n = s->neuron;
     const spq_counters *counters = s->counters;
     const int32_t rest = s->words - first, pitch = s->tiles + SPQ_WORDS, silent = counters->silent;
     const __mmask16 kept = rest < SPQ_WORDS ? (__mmask16)((1u << rest) - 1u) : (__mmask16)0xFFFF;
     const __m512i ones = _mm512_set1_epi32(-1), zeros = _mm512_setzero_si512();
-    const __m512i code0 = _mm512_maskz_loadu_epi32(kept, cells->state + first);
-    const __m512i code1 = _mm512_maskz_loadu_epi32(kept, cells->state + cells->pitch + first);
+    const __m512i code0 = _mm512_maskz_loadu_epi32(kept, neurons->state + first);
+    const __m512i code1 = _mm512_maskz_loadu_epi32(kept, neurons->state + neurons->pitch + first);
     const __m512i flip = silent ? ones : zeros;
     const __m512i raised = raised_by(s, first, passes * spread, spread);
     const __m512i joined = s->joined ? _mm512_maskz_loadu_epi32(kept, s->joined + first) : zeros;
@@ -121,32 +121,33 @@ SPQ_INLINE void fire_words(const spq_slicing *s, const spq_parting *parts, const
     const __m512i zero0 = -n->low & 1 ? ones : zeros, zero1 = -n->low & 2 ? ones : zeros;
     const __m512i bit0 = CHOOSE(fire, zero0, SUM(edge0, edge1, above));
     const __m512i bit1 = CHOOSE(fire, zero1, CARRY(edge0, edge1, above));
-    _mm512_mask_storeu_epi32(cells->spikes + first, kept, fire);
-    _mm512_mask_storeu_epi32(cells->state + first, kept, bit0);
-    _mm512_mask_storeu_epi32(cells->state + cells->pitch + first, kept, bit1);
+    _mm512_mask_storeu_epi32(neurons->spikes + first, kept, fire);
+    _mm512_mask_storeu_epi32(neurons->state + first, kept, bit0);
+    _mm512_mask_storeu_epi32(neurons->state + neurons->pitch + first, kept, bit1);
 }
 
-SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32_t passes, const spq_cells *cells) {
+SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32_t passes,
+                         const spq_neuron_row *neurons) {
     const spq_parting parts = parting(spread, s->tiles);
     int32_t tile = 0;
     for (int32_t first = 0; first < s->words; first += SPQ_WORDS) {
-        fire_words(s, &parts, spread, passes, first, tile, cells);
+        fire_words(s, &parts, spread, passes, first, tile, neurons);
         tile += SPQ_WORDS;
         while (tile >= s->tiles) tile -= s->tiles;
     }
 }
 
 void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters, int32_t bits,
-                     const uint32_t *joined, const spq_cells *cells) {
+                     const uint32_t *joined, const spq_neuron_row *neurons) {
     const int32_t spread = c->slices->spread, passes = c->slices->passes;
     const spq_slicing s = {neuron, counters, c->tiles, c->out_width * c->tiles, bits, spread * c->slices->vectors,
                            joined};
-    if (passes == 1 && spread == 1) fire_row(&s, 1, 1, cells);
-    else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, cells);
-    else if (passes == 1) fire_row(&s, 4, 1, cells);
-    else if (spread == 1) fire_row(&s, 1, passes, cells);
-    else if (spread == 2) fire_row(&s, 2, passes, cells);
-    else fire_row(&s, 4, passes, cells);
+    if (passes == 1 && spread == 1) fire_row(&s, 1, 1, neurons);
+    else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, neurons);
+    else if (passes == 1) fire_row(&s, 4, 1, neurons);
+    else if (spread == 1) fire_row(&s, 1, passes, neurons);
+    else if (spread == 2) fire_row(&s, 2, passes, neurons);
+    else fire_row(&s, 4, passes, neurons);
 }
 
 int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters) {

@@ -31,26 +31,26 @@ typedef struct {
     int32_t index, first, count;
 } spq_turn;
 
-static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_cells *cells) {
+static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_neuron_row *neurons) {
     if (!SPQ_TRACES) return;
     const spq_layer *layer = &turn->network->layers[turn->index];
     const int32_t words = row_words(&layer->connection);
     const int64_t place = (turn->step + t) * layer_words(&layer->connection) + row * words;
     if (turn->trace->spikes)
-        for (int32_t i = 0; i < words; i++) turn->trace->spikes[turn->index][place + i] = cells->spikes[i];
+        for (int32_t i = 0; i < words; i++) turn->trace->spikes[turn->index][place + i] = neurons->spikes[i];
     if (turn->trace->codes)
-        spq_read_codes(layer->neuron, cells, turn->trace->codes[turn->index] + place * SPQ_LANES);
+        spq_read_codes(layer->neuron, neurons, turn->trace->codes[turn->index] + place * SPQ_LANES);
 }
 
-static spq_cells cells_of(const spq_turn *turn, int32_t t, int32_t row) {
+static spq_neuron_row neurons_of(const spq_turn *turn, int32_t t, int32_t row) {
     const spq_layer *layer = &turn->network->layers[turn->index];
     const spq_connection *c = &layer->connection;
     const int32_t words = row_words(c), all = layer_words(c);
-    spq_cells cells = {c->out_width, c->tiles, c->units, (uint32_t *)at(turn->arena, layer->state), all,
-                       (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
-    if (SPQ_BLOCKS && layer->blocks) cells.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
-    cells.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
-    return cells;
+    spq_neuron_row neurons = {c->out_width, c->tiles, c->units, (uint32_t *)at(turn->arena, layer->state), all,
+                              (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
+    if (SPQ_BLOCKS && layer->blocks) neurons.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
+    neurons.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
+    return neurons;
 }
 
 /* The spikes at the source of a layer's shortcut, of its first step. */
@@ -67,10 +67,14 @@ static void fire_row(const spq_turn *turn, int32_t row, void *sums) {
     if (SPQ_SHORTCUTS && layer->shortcut) /* behind the first layer, which alone takes several steps at once */
         spq_add_shortcut(layer->shortcut, &network->scratch, turn->arena, beside_of(turn), row, sums);
     for (int32_t t = turn->first; t < turn->first + turn->count; t++) {
-        const spq_cells cells = cells_of(turn, t, row);
-        spq_fire_row(layer->neuron, sums, layer->connection.wide, &cells);
-        if (SPQ_BLOCKS && layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &cells);
-        if (turn->trace) trace_row(turn, t, row, &cells);
+        const spq_neuron_row neurons = neurons_of(turn, t, row);
+#if SPQ_HOST
+        if (!layer->connection.wide) spq_fire_narrow(layer->neuron, (const int16_t *)sums, &neurons);
+        else
+#endif
+            spq_fire_wide(layer->neuron, (const int32_t *)sums, &neurons);
+        if (SPQ_BLOCKS && layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &neurons);
+        if (turn->trace) trace_row(turn, t, row, &neurons);
     }
 }
 
@@ -81,9 +85,9 @@ static void fire_packed(const spq_turn *turn, const spq_connection *c, const spq
                         int32_t row) {
     const int32_t at_once = turn->trace ? 1 : turn->count;
     for (int32_t t = turn->first; t < turn->first + turn->count; t += at_once) {
-        const spq_cells cells = cells_of(turn, t, row);
-        spq_packed_row(c, lists, view, &cells, at_once, layer_words(c));
-        if (turn->trace) trace_row(turn, t, row, &cells);
+        const spq_neuron_row neurons = neurons_of(turn, t, row);
+        spq_packed_row(c, lists, view, &neurons, at_once, layer_words(c));
+        if (turn->trace) trace_row(turn, t, row, &neurons);
     }
 }
 
@@ -103,10 +107,10 @@ static const uint8_t *mark_row(const spq_turn *turn, const spq_connection *c, co
                                int32_t top, int32_t slot) {
     const spq_layer *layer = &turn->network->layers[turn->index];
     if (!SPQ_BLOCKS || !layer->blocks) return 0;
-    const spq_cells cells = cells_of(turn, turn->first, row);
+    const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
     spq_add_starts(c, lists, top, slot);
-    spq_mark_row(layer->blocks, layer->neuron, &cells, c, lists);
-    return cells.marks;
+    spq_mark_row(layer->blocks, layer->neuron, &neurons, c, lists);
+    return neurons.marks;
 }
 
 static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
@@ -168,11 +172,11 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
             continue;
         }
         const int32_t bits = spq_potential_bits(c, neuron, &counters);
-        const spq_cells cells = cells_of(turn, turn->first, row);
+        const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
         spq_count_row(&sweep, bits - neuron->fraction, &counters);
         const uint32_t *joined = layer->shortcut ? beside_of(turn) + row * row_words(c) : 0;
-        spq_fire_slices(c, neuron, &counters, bits, joined, &cells);
-        if (turn->trace) trace_row(turn, turn->first, row, &cells);
+        spq_fire_slices(c, neuron, &counters, bits, joined, &neurons);
+        if (turn->trace) trace_row(turn, turn->first, row, &neurons);
     }
 }
 #endif
@@ -214,11 +218,10 @@ void spq_reset(const spq_network *network, void *arena) {
     for (uint32_t i = 0; i < network->logits.size >> 2; i++) logits[i] = 0;
 }
 
-/* Frames, or one that stays. */
-typedef struct {
+typedef struct { /* frames, or one that stays */
     const uint8_t *pixels;
     int64_t pitch;
-    int32_t still;
+    int32_t static_input;
 } spq_frames;
 
 static void add_logits(const spq_network *network, void *arena) {
@@ -237,7 +240,7 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
     for (int32_t i = 0; i < network->layer_count; i++) {
         const spq_layer *layer = &network->layers[i];
         if (network->shared && layer->neuron) reset_layer(network, arena, i);
-        const int32_t at_once = i == 0 && frames->still ? steps : 1;
+        const int32_t at_once = i == 0 && frames->static_input ? steps : 1;
         for (int32_t t = 0; t < steps; t += at_once) {
             const spq_turn turn = {network, arena, layer->neuron ? trace : 0, step, i, t, at_once};
             const uint8_t *pixels = before ? 0 : frames->pixels + t * frames->pitch;
@@ -259,7 +262,7 @@ static void run_frames(const spq_network *network, void *arena, const spq_frames
     for (int32_t t = 0; t < steps; t += network->steps) {
         const int32_t left = steps - t;
         run_steps(network, arena, &rest, left < network->steps ? left : network->steps, trace, step + t);
-        if (!rest.still) rest.pixels += network->steps * rest.pitch;
+        if (!rest.static_input) rest.pixels += network->steps * rest.pitch;
     }
 }
 

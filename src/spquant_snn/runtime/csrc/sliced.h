@@ -84,7 +84,7 @@ void spq_count_row(const spq_sweep *sweep, int32_t bits, spq_counters *counters)
 
 /* Neurons of a row, in bit slices; to their sums the spikes of an identity add, if there are any. */
 void spq_fire_slices(const spq_connection *connection, const spq_neuron *neuron, const spq_counters *counters,
-                     int32_t bits, const uint32_t *joined, const spq_cells *cells);
+                     int32_t bits, const uint32_t *joined, const spq_neuron_row *neurons);
 
 /* The counters as plain sums, int16 or int32 as the connection says. */
 void spq_unslice_row(const spq_connection *connection, const spq_counters *counters, void *sums);

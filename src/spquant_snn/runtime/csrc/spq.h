@@ -9,6 +9,24 @@
  * channel is padded to whole tiles.
  * Stored codes are counted from the lowest. Up to 4 bits wide they lie as spikes do, one bitmap for each bit, the
  * lowest first; wider ones take a byte each.
+ *
+ * The files, each of which includes and calls those above it alone (`sums` stands for sums.h and sums.c):
+ *
+ *     spq_config, spq                  what there is, and what can be called
+ *     lanes_avx512, lanes_avx2, lanes_neon, lanes, lanes_plain     numbers of 16 bits side by side
+ *     scaled                           a product of 64 bits
+ *     events                           pools, lists of the inputs that are not zero, and which of them an output meets
+ *     neuron_single, neuron, narrow    a time step of neurons, one by one, in lanes of 32 bits, in lanes of 16
+ *     packed_mve, packed_words, packed_simd32, packed_plain, packed_lanes, packed     codes in fields of words
+ *     sums                             codes of the inputs that spiked, added up
+ *     shortcut                         what the spikes of an earlier layer add
+ *     blocks                           neurons that need no sums
+ *     dense                            pixels times codes
+ *     sliced, planes                   codes and neurons in bit slices
+ *     check                            whether a network can be run
+ *     run                              the layers of a network
+ *
+ * An export has those that a device needs.
  */
 #ifndef SPQ_H
 #define SPQ_H
@@ -89,7 +107,7 @@ typedef struct {
     const uint32_t *constants; /* [units][2 * levels - 1][lanes / 2], as packed_lanes.h says */
 } spq_packed;
 
-/* Synapses. A full connection is a convolution whose kernel covers its input. */
+/* Synapses. A linear layer is a convolution whose kernel covers its input. */
 typedef struct {
     int32_t source_height, source_width, channels; /* what comes in */
     int32_t pool_count;
@@ -135,7 +153,7 @@ typedef struct {
     int32_t channels;
     /* [tiles] a block is left as it is where count * active inputs + code * sum of its codes < least; none: never */
     const int32_t *count, *code, *least;
-    const int32_t *quiet; /* [tiles] inputs that are not zero up to which none of them matters; none: not looked at */
+    const int32_t *silent; /* [tiles] inputs that are not zero up to which none of them matters; none: not looked at */
     const uint32_t *rest; /* [tiles][levels][bits + 1] bits of the next code, and spikes, of each code without input */
 } spq_blocks;
 
