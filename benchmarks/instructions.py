@@ -59,7 +59,7 @@ def unskipped(plan: NetworkPlan) -> NetworkPlan:
         if layer.blocks is None:
             return layer
         gated = layer.blocks.count is not None
-        return replace(layer, blocks=replace(layer.blocks, quiet=None, rest=None) if gated else None)
+        return replace(layer, blocks=replace(layer.blocks, silent=None, rest=None) if gated else None)
 
     return replace(plan, layers=tuple(computed(layer) for layer in plan.layers))
 
