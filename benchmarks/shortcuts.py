@@ -131,7 +131,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         sums = self.conv2(self.fire1(self.conv1(x)))
         if self.variant == "accumulator":
-            added = _Call(lambda h: self.shortcut.sums(h, self.conv2.factor))
+            added = _Call(lambda h: self.shortcut.sums(h, self.conv2.synapse.scale()))
             return self.fire2(sums + fold_time(added, x))
         if self.variant == "rescaled":
             aside = fold_time(self.way_norm, self.way(x)) if hasattr(self, "way") else x * self.strength

@@ -1,9 +1,13 @@
 """``python -m benchmarks``: the list, and calls that are answered in a sentence."""
 
+import ast
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
+import spquant_snn
 from benchmarks.__main__ import FOLDER, headline, names
 
 
@@ -16,6 +20,16 @@ def test_it_lists_every_benchmark(benchmark):
     plain = " ".join(out.split())
     assert all(f"{name} {headline(name)}" in plain for name in files)
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_no_two_files_and_no_two_public_classes_have_one_name_with_the_package_included():
+    package = Path(spquant_snn.__file__).parent
+    classes, files = Counter(), Counter(path.name for path in FOLDER.rglob("*.py") if path.stem != "__init__")
+    for path in (*FOLDER.rglob("*.py"), *package.rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        found = (node.name for node in tree.body if isinstance(node, ast.ClassDef))
+        classes.update({name for name in found if not name.startswith("_")})
+    assert [name for name, count in (files + classes).items() if count > 1] == []
 
 
 def test_a_benchmark_that_does_not_exist_is_refused(benchmark):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import exactness, neuron
+from benchmarks import exactness, neuron, shortcuts
 from benchmarks.__main__ import names
 from spquant_snn import SpQuantTrainer
 from spquant_snn.data import Labelled, Splits
@@ -58,6 +58,15 @@ def test_exactness_runs(benchmark, monkeypatch):
     code, out, err = benchmark("exactness", *words)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1].startswith("1 of 1 combinations equal, ")
+
+
+def test_shortcuts_of_every_kind_are_trained(benchmark, monkeypatch):
+    draw = np.random.default_rng(0)
+    noise = Labelled(draw.integers(0, 3, (11, 2, 2, 32, 32), np.uint8), np.arange(11))
+    monkeypatch.setattr(shortcuts, "load", lambda name, timesteps: Splits(name, noise, noise, 11))
+    code, out, err = benchmark("shortcuts", "--width", 0.05, "--timesteps", 2, "--epochs", 1)
+    assert (code, err) == (0, "")
+    assert all(f"{variant}, seed 0: " in out for variant in shortcuts.VARIANTS)
 
 
 def test_the_neuron_is_timed(benchmark, monkeypatch):
