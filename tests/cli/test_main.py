@@ -167,7 +167,7 @@ def test_eval_with_early_exit_as_json(runs, spquant):
     result = json.loads(spquant("eval", runs / "low", "--early-exit", "--json")[1])
     found = result.pop("early_exit")
     assert result == plain
-    assert (found["held_out"], found["test"]) == (143, 360)
+    assert (found["validation"], found["test"]) == (143, 360)
     assert found["after"][-1]["test"] == {"steps": 2.0, "accuracy": plain["accuracy"]}
     assert [row["given_up"] for row in found["at"]] == [0.0, 0.5, 2.0]
     few = json.loads(spquant("eval", runs / "low", "--early-exit", "--images", 50, "--json")[1])

@@ -191,6 +191,7 @@ def test_only_what_can_be_compared_is(sweep, monkeypatch, tmp_path):
         '[cross]\ndataset = ["digits", "gestures:32"]\ntimesteps = [2, 4]\nweight_bits = [2, 4]', "utf-8"
     )
     monkeypatch.setattr("spquant_snn.cli.report.compare_runs", lambda runs, test_set: [run.name for run in runs])
+    monkeypatch.setattr("spquant_snn.cli.source.open_run", lambda path: path)
     wanted = sweeping.Sweep(tmp_path / "x.toml", tmp_path / "out")
     pages = sweeping.compare_points(wanted, wanted.places().points, 0)
     assert {page.name: names for page, names in pages.items()} == {

@@ -51,7 +51,9 @@ def test_no_help_imports_what_only_work_needs(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], [], ["eval", "nowhere"], ["eval", ".", "--backend=native"]], ids=" ".join
+    "arguments",
+    [["--help"], [], ["eval", "nowhere"], ["eval", ".", "--backend=native"], ["verify", "x"], ["report", "x", "y"]],
+    ids=" ".join,
 )
 def test_neither_does_an_answer_that_needs_no_work(arguments, tmp_path):
     ended = python(COUNTED, *arguments, cwd=tmp_path)

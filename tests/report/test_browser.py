@@ -30,11 +30,11 @@ def pages(tmp_path_factory):
     baseline = SpQuantTrainer("lenet-snn:0.25", "digits", 32, out=folder / "fp32", **small).train()
     run = SpQuantTrainer("lenet-snn:0.25", "digits", 2, out=folder / "low", target_ops=0.5, **small).train()
     run.report(folder / "run.html", baseline=baseline)
-    from spquant_snn.cli.report import report_on
+    from spquant_snn.cli.report import open_sources, report_on
     from spquant_snn.cli.test_set import TestSet
     from spquant_snn.report.present import as_page
 
-    both = report_on([folder / "low", folder / "fp32"], TestSet(images=60))
+    both = report_on(open_sources([folder / "low", folder / "fp32"]), TestSet(images=60))
     (folder / "runs.html").write_text(as_page(both), "utf-8")
     return folder
 

@@ -97,7 +97,7 @@ def test_all_steps_give_the_plain_accuracy(network, quadrants):
     assert found.after[-1].test.accuracy == accuracy
     assert follow(network, data).measure(INFINITY).accuracy == accuracy
     assert [row.step for row in found.after] == [1, 2, 3, 4]
-    assert (found.held_out, found.test) == (40, 60)
+    assert (found.validation, found.test) == (40, 60)
 
 
 def test_margins_do_not_depend_on_the_test_images(network, quadrants):
@@ -105,7 +105,7 @@ def test_margins_do_not_depend_on_the_test_images(network, quadrants):
     found = [measure_early_exit(network, known, quadrants(20, seed=seed), (0.0, 5.0)) for seed in (6, 7)]
     assert [row.margin for row in found[0].at] == [row.margin for row in found[1].at]
     for row in found[0].at:
-        assert row.held_out.accuracy >= found[0].after[-1].held_out.accuracy - row.given_up
+        assert row.validation.accuracy >= found[0].after[-1].validation.accuracy - row.given_up
 
 
 def test_sequences_are_followed_frame_by_frame(network, quadrants):

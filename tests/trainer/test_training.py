@@ -176,13 +176,13 @@ def test_options_that_learn(options):
     assert trainer.evaluate() > 60
 
 
-def test_early_exit_is_measured_on_the_images_held_out_and_the_test_set():
+def test_early_exit_is_measured_on_the_validation_set_and_the_test_set():
     trainer = SpQuantTrainer(Net(), DATA, 2, timesteps=3, loss="tet", **SMALL).train(epochs=4)
     found = trainer.early_exit((0.0, 100.0))
     _, validation = hold_out(trainer.data.train, 20, 0)
-    assert (found.held_out, found.test) == (20, 101)
+    assert (found.validation, found.test) == (20, 101)
     assert found.after[-1].test.accuracy == trainer.evaluate()
-    assert found.after[-1].held_out.accuracy == measure(trainer.deployed(), as_tensors(validation)).accuracy
+    assert found.after[-1].validation.accuracy == measure(trainer.deployed(), as_tensors(validation)).accuracy
     assert found.at[0].test.steps <= 3
     assert (found.at[1].margin, found.at[1].test) == (0, found.after[0].test)
     with pytest.raises(ModelError, match="no integer form"):

@@ -50,13 +50,13 @@ def command(
     """
     if out is not None and not html:
         raise ConfigError("give either --out, for the page, or --no-html")
-    indices = _indices(raster)
+    indices, opened = _indices(raster), open_sources(sources)
     from ..io.terminal import print_tables
     from ..report.page import page_place, write_page
     from ..report.present import as_page, as_plain, as_tables
 
     place = page_place(sources, out) if html and (out is not None or not as_json) else None
-    found = report_on(sources, test_set, indices, baseline)
+    found = report_on(opened, test_set, indices, baseline)
     size = write_page(as_page(found), place) if place is not None else 0  # first: a reader may have seen enough
     if as_json:
         say_json(as_plain(found))
@@ -69,22 +69,27 @@ def command(
     return 0
 
 
+def open_sources(paths: Sequence[Path]) -> list[Source]:
+    """The runs or files at some paths, at least one. A page among several, as ``runs/*`` finds last time's, is passed
+    over."""
+    if len(paths) > 1:
+        paths = [path for path in paths if path.suffix != ".html" or os.path.isdir(path)]
+    if not paths:
+        raise ConfigError("there is nothing to report on: give the folder of a run, or several")
+    return [open_source(path) for path in paths]
+
+
 def report_on(
-    sources: Sequence[Path], test_set: TestSet, rasters: Sequence[int] | None = None, baseline: Path | None = None
+    sources: Sequence[Source], test_set: TestSet, rasters: Sequence[int] | None = None, baseline: Path | None = None
 ) -> Report:
-    """A report on a run or an .spq file, or on several beside one another. A page among several, as ``runs/*`` finds
-    last time's, is passed over.
+    """A report on a network, or on several beside one another.
 
     Args:
         rasters: numbers of the test images that are shown spike by spike; None: the first three.
         baseline: run whose firing rates are compared with those of the one.
     """
-    if len(sources) > 1:
-        sources = [source for source in sources if source.suffix != ".html" or os.path.isdir(source)]
-    if not sources:
-        raise ConfigError("there is nothing to report on: give the folder of a run, or several")
     if len(sources) == 1:
-        return _report_on_one(open_source(sources[0]), test_set, rasters, baseline)
+        return _report_on_one(sources[0], test_set, rasters, baseline)
     if rasters is not None or baseline is not None:
         raise ConfigError(f"--raster and --baseline are of a report on one run, not on {len(sources)}: leave them out")
     return compare_runs(sources, test_set)
@@ -119,14 +124,14 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
         return build_report(subject, test_set.images, shown, other, report)
 
 
-def compare_runs(paths: Sequence[Path], test_set: TestSet) -> Comparison:
-    """Runs or .spq files beside one another, one or more, on test images of one data set."""
+def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
+    """Networks beside one another, one or more, on test images of one data set."""
     from ..data import of_events
     from ..report.comparison import make_comparison
     from ..report.pareto import measure_run
     from .progress import progress
 
-    sources = [open_source(path) for path in paths]
+    paths = [source.path for source in sources]
     known = [test_set.name_for(source.path, source.dataset) for source in sources]
     trained = [source.dataset or name for source, name in zip(sources, known, strict=True)]
     for source, name in zip(sources, trained, strict=True):

@@ -167,6 +167,7 @@ def compare_points(sweep: Sweep, places: Sequence[PointRun], images: int) -> dic
     recordings one for each number of time steps, since only those of one can be compared."""
     from ..data import of_events
     from .report import compare_runs
+    from .source import open_run
 
     groups: dict[str, list[Path]] = {}
     for place in places:
@@ -175,7 +176,7 @@ def compare_points(sweep: Sweep, places: Sequence[PointRun], images: int) -> dic
         groups.setdefault(title.replace(":", "x"), []).append(place.run.path)
     return {
         sweep.out / ("report.html" if len(groups) == 1 else f"report-{title}.html"): compare_runs(
-            runs, TestSet(None, images, sweep.data_dir)
+            [open_run(run) for run in runs], TestSet(None, images, sweep.data_dir)
         )
         for title, runs in groups.items()
     }

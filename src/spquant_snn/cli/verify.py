@@ -48,11 +48,11 @@ def command(
 
 def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict:
     """The frozen network of a run against its .spq file."""
+    source = open_run(run)
     from ..quant.trace import verify
     from ..train.loading import load_network
     from .progress import progress
 
-    source = open_run(run)
     network = load_network(run).eval().freeze()
     graph = source.graph()
     refuse_other_network(run, graph, network)

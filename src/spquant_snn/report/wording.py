@@ -174,14 +174,14 @@ def _bytes(size: int | None) -> str:
 def early_exit_table(found: EarlyExit, recordings: bool) -> TextTable:
     """A row for each way to stop; its caption speaks of recordings or of images."""
     one = "recording" if recordings else "image"
-    rows = [(f"all after {row.step}", *_cells(row.held_out), *_cells(row.test)) for row in found.after]
+    rows = [(f"all after {row.step}", *_cells(row.validation), *_cells(row.test)) for row in found.after]
     rows += [
-        (f"margin {row.margin:,}, {row.given_up:g} points", *_cells(row.held_out), *_cells(row.test))
+        (f"margin {row.margin:,}, {row.given_up:g} points", *_cells(row.validation), *_cells(row.test))
         for row in found.at
     ]
     return TextTable(
         "Mean time steps used and share of right answers in percent, of the integer model, on "
-        f"{found.held_out:,} {one}s of the validation set and {found.test:,} test {one}s. With a margin, each {one} "
+        f"{found.validation:,} {one}s of the validation set and {found.test:,} test {one}s. With a margin, each {one} "
         f"stops where its best summed logit leads the second by so many units (one is {found.unit:.3g}). It is the "
         "lowest from which on accuracy on the validation set lies at most so many points below that of all steps.",
         ("stopped",),

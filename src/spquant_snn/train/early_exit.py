@@ -61,33 +61,33 @@ class AfterStep:
     """All images stopped after a step, the first being 1."""
 
     step: int
-    held_out: Measured
+    validation: Measured
     test: Measured
 
 
 @dataclass(frozen=True)
 class AtMargin:
     """Each image stopped at a margin, in units of the integer logits; it was chosen to give up at most so many points
-    of the accuracy that all steps have on the images held out."""
+    of the accuracy that all steps have on the validation set."""
 
     margin: int
     given_up: float
-    held_out: Measured
+    validation: Measured
     test: Measured
 
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """Accuracy against time steps, on images held out of training, which margins were chosen on, and on test images.
+    """Accuracy against time steps, on the validation set, which margins were chosen on, and on the test set.
 
     Args:
-        held_out, test: how many images there were of each.
+        validation, test: how many images there were of each.
         unit: what an integer logit of one is worth.
         after: of every step.
         at: of each margin.
     """
 
-    held_out: int
+    validation: int
     test: int
     unit: float
     after: tuple[AfterStep, ...]
@@ -95,25 +95,25 @@ class EarlyExit:
 
 
 def measure_early_exit(
-    network: SpikingNetwork, held_out: LabelledTensors, test: LabelledTensors, given_up: Sequence[float] = GIVEN_UP
+    network: SpikingNetwork, validation: LabelledTensors, test: LabelledTensors, given_up: Sequence[float] = GIVEN_UP
 ) -> EarlyExit:
     """Stop a network early, on images that it was not trained on.
 
     Args:
         network: frozen.
-        held_out: what margins are chosen on.
+        validation: what margins are chosen on.
         test: what is only measured on.
-        given_up: points of accuracy on ``held_out`` that may be lost, a margin for each.
+        given_up: points of accuracy on ``validation`` that may be lost, a margin for each.
 
     Raises:
         ConfigError: as ``choose_margin``.
         ModelError: the network is not frozen, or has a single class.
     """
-    known = follow(network, held_out)
+    known = follow(network, validation)
     margins = [choose_margin(known, points) for points in given_up]
     fresh = follow(network, test)
     return EarlyExit(
-        len(held_out),
+        len(validation),
         len(test),
         _unit(network),
         tuple(AfterStep(t, known.after(t), fresh.after(t)) for t in range(1, len(known.right) + 1)),
