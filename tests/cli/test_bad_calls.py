@@ -7,9 +7,8 @@ from dataclasses import is_dataclass
 import pytest
 
 from spquant_snn import ConfigError, SpQuantTrainer
-from spquant_snn.cli.export import write_firmware
+from spquant_snn.cli.export import command as export
 from spquant_snn.cli.main import COMMANDS, command_of
-from spquant_snn.cli.test_set import TestSet as Images
 
 LONG = "x" * 300
 POSITIONAL = {"source", "run", "firmware", "file", "sources"}
@@ -55,7 +54,7 @@ def places(tmp_path_factory):
     quiet = {"quiet": True, "epochs": 1, "precision": "fp32"}
     SpQuantTrainer("lenet-snn:0.1", "digits", 2, out=folder / "run", **quiet).train().evaluate()
     (folder / "sweep.toml").write_text('dataset = "digits"\n[cross]\nweight_bits = [2, 3]\n', "utf-8")
-    write_firmware(folder / "run", folder / "firmware", Images(images=2), False, False, False, "plain")
+    export(folder / "run", folder / "firmware", "c")
     return {"run": folder / "run", "firmware": folder / "firmware", "sweep": folder / "sweep.toml"}
 
 

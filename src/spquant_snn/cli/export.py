@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from ..errors import ConfigError
 from ..io.output import say, visible
 from .options import DataDir, Flag, FolderOrFile, OptionalName
-from .source import Source, open_source
+from .source import open_run, open_source
 from .test_set import TestSet
+
+if TYPE_CHECKING:
+    from ..data import Labelled
+    from ..integer.graph import Graph
 
 Target = Literal["spq", "c", "web"]
 Prefer = Literal["speed", "flash"]
 FolderLayout = Literal["plain", "platformio"]
-_VECTORS = 2  # images of a firmware's self-test
 
 
 def command(
@@ -45,68 +48,41 @@ def command(
     """
     of_firmware = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
     if target != "c" and any(of_firmware.values()):
-        name = next(name for name, is_given in of_firmware.items() if is_given)
-        raise ConfigError(f"{name} is for firmware, not for --target {target}: add --target c, or leave it out")
-    if target == "spq":
-        size = write_integers(source, out)
-        say(f"{out}: {size:,} bytes")
-    elif target == "web":
-        size = write_page(source, out, TestSet(dataset, 0, data_dir), force)
-        say(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
-    else:
-        small = prefer == "flash"
-        write_firmware(source, out, TestSet(dataset, _VECTORS, data_dir), force, small, amalgamate, layout)
+        option = next(name for name, is_given in of_firmware.items() if is_given)
+        raise ConfigError(f"{option} is for firmware, not for --target {target}: add --target c, or leave it out")
+    graph, name = _lowered(source) if target == "spq" else _read(source, TestSet(dataset), target)
+    from ..export.targets import ExportOptions, export_graph
+
+    def test() -> Labelled:
+        assert name is not None  # where images are asked for
+        return TestSet(name, 0, data_dir).load(name, graph.timesteps)
+
+    title = f"{visible(source.resolve().name)}, trained on {name}"
+    options = ExportOptions(target, force, prefer, amalgamate, layout)
+    size = export_graph(graph, out, options, title, name, test)
+    if target == "c":
         say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+    else:
+        say(f"{out}: {size:,} bytes" + (f"; open {out / 'index.html'} in a browser" if target == "web" else ""))
     return 0
 
 
-def write_integers(run: Path, out: Path) -> int:
-    """Write the integer model of a run, over no file of another kind; returns the file's size in bytes."""
-    from ..integer.file import MAGIC, save
-    from ..io.writing import refuse_other
+def _lowered(run: Path) -> tuple[Graph, str | None]:
+    """The integer model of a run's weights, whether it is finished or not, and its data set."""
+    source = open_run(run)
     from ..quant.lower import lower
     from ..train.loading import load_network
 
-    refuse_other(out, MAGIC, "an .spq file")
-    save(lower(load_network(run).eval().freeze()), out)
-    return out.stat().st_size
+    return lower(load_network(run).eval().freeze()), source.dataset
 
 
-def write_page(path: Path, out: Path, test_set: TestSet, force: bool) -> int:
-    """Write a web page; returns the size of its folder in bytes."""
+def _read(path: Path, test_set: TestSet, target: Target) -> tuple[Graph, str]:
+    """The integer model in an .spq file or in the folder of a run, and the data set whose images go with it."""
     from ..data import of_events
-    from ..export.web import export_web
 
-    source = _integers_of(path)
-    name = test_set.name_for(path, source.dataset)
-    if of_events(name):
-        raise ConfigError(f"a page shows still images, {name} is of recordings: name images by --dataset")
-    graph = source.graph()
-    test = test_set.load(name, graph.timesteps)
-    return export_web(graph, test.images, test.labels, out, _title(path, name), name, force)
-
-
-def write_firmware(
-    path: Path, out: Path, test_set: TestSet, force: bool, small: bool, amalgamate: bool, layout: FolderLayout
-) -> None:
-    """Write a folder of C99."""
-    import numpy as np
-
-    from ..export.c import export_c
-    from ..export.packaging import Packaging
-
-    source = _integers_of(path)
-    name, graph = test_set.name_for(path, source.dataset), source.graph()
-    test = test_set.load(name, graph.timesteps)
-    images = np.ascontiguousarray(test.images[:, 0] if test.frames else test.images)
-    export_c(graph, images, out, _title(path, name), name, force, small, Packaging(amalgamate, layout))
-
-
-def _integers_of(path: Path) -> Source:
     source = open_source(path)
     source.need_integers("export a run of 1.58 to 8 bits")
-    return source
-
-
-def _title(path: Path, dataset: str) -> str:
-    return f"{visible(path.resolve().name)}, trained on {dataset}"
+    name = test_set.name_for(path, source.dataset)
+    if target == "web" and of_events(name):
+        raise ConfigError(f"a page shows still images, {name} is of recordings: name images by --dataset")
+    return source.graph(), name
