@@ -141,7 +141,7 @@ def test_recordings_are_trained_evaluated_and_verified_by_the_command_and_native
     where = ("--data-dir", recordings)
     train = ("--dataset", "nmnist", "--timesteps", 5, "--model", "lenet-snn:0.1", "--epochs", 4, "--batch-size", 8)
     code, out, err = spquant("train", *train, "--precision", "fp32", "--out", "x", *where)
-    assert (code, out.splitlines()[1][:32]) == (0, "72 training recordings, 8 for vali"), err
+    assert (code, out.splitlines()[1][:40]) == (0, "72 training recordings, 8 for validation"), err
     accuracy = out.splitlines()[-1]
     assert re.fullmatch(r"Test Accuracy: \d+\.\d\d%", accuracy)
     for backend in ("torch", "reference", "native"):
