@@ -1,20 +1,27 @@
-# Two commands do everything, set-up included: `make demo` and `make test`. VENV chooses where the environment lies.
+# Set-up is included: `make demo`, `make quick` (what guards everyday work) and `make test` (all of it) begin with nothing.
+# VENV chooses where the environment lies, WORKERS how many processes share the tests.
 VENV ?= .venv
 PYTHON ?= python3
+WORKERS ?= 2
 RUN = $(VENV)/bin/python
+# Whoever has nothing left takes tests of the other: neighbours, which share fixtures, stay together until then.
+PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
 # `make test-device` builds firmware and runs it on emulated boards: on those of QEMU whose tools are installed, as by
 # 'apt-get install gcc-arm-none-eabi qemu-system-arm gcc-riscv64-unknown-elf qemu-system-misc', and by two packages alone.
 # `make test-web` builds web pages and drives them in Chromium: 'apt-get install chromium'.
 ZIGLANG = ziglang==0.17.1
 
-.PHONY: demo test test-device test-web check format clean
+.PHONY: demo quick test test-device test-web check format house clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
 
+quick: $(VENV)/ready
+	$(PYTEST) -m "not slow and not device and not web"
+
 test: $(VENV)/ready
-	$(RUN) -m pytest
+	$(PYTEST)
 
 test-device: $(VENV)/device
 	$(RUN) -m pytest -m device -rs
@@ -30,6 +37,9 @@ check: $(VENV)/ready
 format: $(VENV)/ready
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
+
+house: $(VENV)/ready
+	$(RUN) docs/house.py
 
 $(VENV)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { echo "Python 3.10 or newer is needed: name it with PYTHON=..."; exit 1; }

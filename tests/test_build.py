@@ -91,6 +91,7 @@ def built(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
+@pytest.mark.slow
 def test_it_is_built_once(empty, monkeypatch):
     library(CHEAP)
     names = built(empty)
@@ -100,6 +101,7 @@ def test_it_is_built_once(empty, monkeypatch):
     assert built(empty) == names
 
 
+@pytest.mark.slow
 def test_other_flags_and_another_source_are_built_anew(empty, tmp_path):
     library(CHEAP)
     library((*CHEAP, "-DSPQ_NO_CTZ"))
@@ -110,6 +112,7 @@ def test_other_flags_and_another_source_are_built_anew(empty, tmp_path):
     assert len(built(empty)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -196,6 +199,7 @@ def test_a_library_without_its_functions_is_told_in_a_sentence(empty, tools, tmp
     assert built(empty) == []
 
 
+@pytest.mark.slow
 def test_what_was_built_of_the_other_sources_has_its_functions(empty):
     assert all(hasattr(NEURON.load(CHEAP), name) for name in NEURON.functions)
 
@@ -223,6 +227,7 @@ def test_a_broken_compiler_is_said_in_a_sentence(empty, tools, script, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_does_not_know_this_cpu_builds_for_any(empty, tools):
     real = build.compiler()
     tools(f'case "$*" in *native*) echo "error: bad value (native)" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
@@ -231,6 +236,7 @@ def test_a_compiler_that_does_not_know_this_cpu_builds_for_any(empty, tools):
     assert len(built(empty)) == 1
 
 
+@pytest.mark.slow
 def test_a_compiler_without_the_flags_of_gcc_builds_for_this_cpu_all_the_same(empty, tools):
     real = build.compiler()
     tools(f'case "$*" in *jam*) echo "error: unknown argument" >&2; exit 1;; esac; exec {real} -B/usr/bin "$@"')
@@ -249,6 +255,7 @@ def acting(real, refused):
     )
 
 
+@pytest.mark.slow
 def test_the_package_ziglang_builds_where_there_is_no_compiler(empty, tools, zig, random_graph, random_images):
     zig(acting(build.compiler(), refused="jam"))
     tools(None)
@@ -259,6 +266,7 @@ def test_the_package_ziglang_builds_where_there_is_no_compiler(empty, tools, zig
     assert len(built(empty)) == 1
 
 
+@pytest.mark.slow
 def test_a_clang_is_not_asked_in_vain(empty, tools, zig, monkeypatch):
     zig(acting(build.compiler(), refused="jam"))
     tools(None)
@@ -297,6 +305,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(empty):
         assert library(CHEAP) is not None
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_no_folder_is_done_without(empty, random_graph, random_images):
     empty.parent.mkdir(parents=True)
     empty.write_text("a file")
@@ -314,6 +323,7 @@ def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):
         assert build.cache_folder() == tmp_path / ".cache" / "spquant_snn"
 
 
+@pytest.mark.slow
 def test_processes_that_build_at_once_do_not_meet(empty):
     program = "from spquant_snn.runtime.library import library; library(('-O1',)).spq_check; print('done')"
     processes = [
@@ -326,6 +336,7 @@ def test_processes_that_build_at_once_do_not_meet(empty):
     assert len(built(empty)) == 1
 
 
+@pytest.mark.slow
 def test_it_imports_without_torch(empty):
     program = (
         "import sys; sys.modules['torch'] = None\n"

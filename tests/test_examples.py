@@ -42,6 +42,7 @@ def test_an_example_is_short_and_says_how_to_call_it(path, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_demo_goes_from_training_to_exports(tmp_path):
     ended = run("demo.py", "--epochs", "1", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -56,6 +57,7 @@ def test_the_demo_goes_from_training_to_exports(tmp_path):
         assert command, ended.stdout
 
 
+@pytest.mark.slow
 def test_train_mnist_trains_and_runs_the_integers(tmp_path):
     ended = run("train_mnist.py", "--dataset", "digits", "--epochs", "1", "--out", "x", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -75,6 +77,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_train_cifar10_trains(tmp_path):
     """On noise in place of the 60,000 images, which would take minutes."""
     arguments = [FOLDER / "train_cifar10.py", "--model", "vgg9-snn:0.05", "--epochs", "1", "--out", "x"]

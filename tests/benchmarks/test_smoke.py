@@ -12,6 +12,8 @@ from benchmarks.__main__ import names
 from spquant_snn import SpQuantTrainer
 from spquant_snn.data import Labelled, Splits
 
+pytestmark = pytest.mark.slow
+
 NEEDS = {"synops": "neurobench"}  # packages that a benchmark cannot even start without
 
 

@@ -146,6 +146,7 @@ def test_a_training_takes_no_name_that_is_too_long(option, spquant, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["c", "web"])
 @pytest.mark.parametrize("out", [".", "..", "{run}", "{run}/config.toml", LONG])
 def test_an_export_replaces_nothing_that_is_not_its_own(target, out, spquant, places, tmp_path):

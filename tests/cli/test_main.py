@@ -75,6 +75,7 @@ def test_a_command_that_is_not_there_is_answered_in_one_sentence(spquant):
     assert refused(spquant(""), "there is no command '': choose one of train")
 
 
+@pytest.mark.slow
 def test_help_and_wrong_options_are_the_same_from_a_shell(tmp_path):
     call = [sys.executable, "-m", "spquant_snn"]
     ended = subprocess.run([*call, "--help"], capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -336,6 +337,7 @@ def test_ctrl_c_after_the_last_epoch_says_how_to_go_on_too(spquant, monkeypatch,
     assert out.splitlines()[-1].endswith("to go on: spquant train --resume 'a b'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("another", [False, True], ids=["deleted", "replaced"])
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_run_folder_that_vanishes_ends_the_training_with_2(spquant, monkeypatch, tmp_path, another, epoch):

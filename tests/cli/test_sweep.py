@@ -156,6 +156,7 @@ for option in ("--list", "--jobs=1"):
 """
 
 
+@pytest.mark.slow
 def test_a_system_without_locks_on_files_is_told_to_take_the_list(tmp_path):
     (tmp_path / "x.toml").write_text(TWO, "utf-8")
     call = [sys.executable, "-c", WITHOUT_LOCKS]

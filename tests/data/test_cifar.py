@@ -154,6 +154,7 @@ def test_a_damaged_pickle_is_refused_in_little_memory(tmp_path, content):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["python2", 2, 3, 4])
 def test_random_damage_gives_a_message_or_images_and_never_much_memory(tmp_path, cifar_batches, protocol):
     rng = np.random.default_rng(5)

@@ -164,6 +164,7 @@ print(int(quietly(Counted(), Path(sys.argv[2])).images.sum()))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_agree(tmp_path):
     here = __file__.rpartition("/")[0]
     call = [sys.executable, "-c", PROCESS, here, tmp_path]

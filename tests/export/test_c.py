@@ -74,6 +74,7 @@ def said(target, images):
     return ended.returncode, ended.stdout.decode().split("\n")[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize(
     ("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), *((drawn, True) for drawn in GATED)], ids=str
@@ -82,12 +83,14 @@ def test_exported_source_runs_as_the_reference(firmware, tmp_path, drawn, gated)
     check_runs(firmware(*drawn, gated=gated), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("drawn", RESIDUAL, ids=str)
 def test_residual_networks_run_as_the_reference(firmware, tmp_path, drawn):
     check_runs(firmware(*drawn, residual=True), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_a_layer_may_be_called_like_the_shortcut_of_another(tmp_path, random_images):
     graph = residual_graph(*RESIDUAL[1])
@@ -101,6 +104,7 @@ def test_a_layer_may_be_called_like_the_shortcut_of_another(tmp_path, random_ima
     check_runs((tmp_path / "fw", graph, images, None), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_little_flash_runs_as_the_reference(firmware, tmp_path):
     made = firmware(*POOLED, small=True)
@@ -121,6 +125,7 @@ def check_runs(made, tmp_path):
     assert lines == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
 def test_arenas_need_not_lie_at_more_than_a_word(firmware, tmp_path, drawn, gated):
@@ -167,6 +172,7 @@ int main(void) {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("most", [None, 1, 4])
 def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_images, most):
@@ -179,6 +185,7 @@ def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_im
     assert subprocess.run([target], check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("define", [("-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"), ("-D__ARMEB__",)])
 @pytest.mark.parametrize("shape", [PLAIN, Packaging(amalgamate=True)])
@@ -191,6 +198,7 @@ def test_a_big_endian_processor_is_refused_when_it_is_compiled(firmware, define,
         assert '#error "spq runs on little-endian processors alone' in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_path):
     folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")
@@ -227,6 +235,7 @@ CORES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed")
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("level", ["-O2", "-Os"])

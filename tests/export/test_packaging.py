@@ -41,6 +41,7 @@ def passes(folder, target, *sources):
     return subprocess.run([target], check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("drawn", [DRAWN, (9, 8, 8)], ids=str)
 def test_one_header_and_one_source_test_themselves(firmware, tmp_path, drawn):

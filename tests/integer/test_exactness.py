@@ -76,6 +76,7 @@ def layers_and_shape(draw):
     return [*layers, nn.Linear(features, 3, bias=draw(st.booleans()))], shape
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(
     drawn=layers_and_shape(),
@@ -158,6 +159,7 @@ def test_pools_beyond_float32_stay_exact():
     check_equal(network, images)
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize(
     ("weight_bits", "state_bits", "reset", "timesteps"),

@@ -279,6 +279,7 @@ def test_codes_that_are_no_packed_codes_are_refused_although_the_checksum_holds(
 # Fuzzing: whatever a file holds, the answer is a graph that can be run or a FileFormatError, soon and in little memory.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [garbled, forged])
 def test_damaged_files_give_a_graph_or_one_kind_of_error(random_graph, difference, damage):
     rng = random.Random(0)

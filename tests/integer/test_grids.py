@@ -23,6 +23,7 @@ def test_a_code_is_its_own_nearest_code(grid):
         assert nearest(grid, code * grid.step) == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", ALL, ids=str)
 def test_a_boundary_lies_halfway_and_rounds_up(grid):
     for code, boundary in zip(range(grid.low + 1, grid.high + 1), grid.boundaries, strict=True):

@@ -37,6 +37,7 @@ def test_a_convolution_takes_the_spikes_under_it():
     assert np.array_equal(found[0], 2 * np.einsum("oi,ihw->ohw", weights, spikes[0, :, ::2, ::2]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(0, 200, 40))
 def test_files_hold_them(block, difference):
     for seed in range(block, block + 40):

@@ -184,6 +184,7 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is
 FULL_SAYS = "spquant: standard output cannot be written (No space left on device): make room, or send it elsewhere\n"
 
 
+@pytest.mark.slow
 @needs_full
 @pytest.mark.parametrize(
     ("words", "code", "said"),
@@ -206,6 +207,7 @@ def test_a_process_whose_streams_fail_ends_quietly_with_its_code(tmp_path, words
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
 
 
+@pytest.mark.slow
 def test_a_training_of_any_name_on_an_ascii_console_comes_to_its_end(tmp_path):
     name = r"$'n\xff\x1b[31m\u00e9'"
     options = "--dataset digits --model lenet-snn:0.1 --epochs 1"

@@ -40,6 +40,7 @@ int main(void) {
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_undefined(tmp_path):
     try:
         cc = compiler()

@@ -63,6 +63,7 @@ TAKEN_OUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("name", tensors(NETWORK))
 def test_no_integers_are_taken_from_what_is_not_finite(name, value):

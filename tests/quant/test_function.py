@@ -44,6 +44,7 @@ def model(kind):
     return nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), LIF(), nn.AvgPool2d(2), nn.Flatten(), head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
 def test_what_all_inputs_have_in_common_is_learned(kind, bits):
@@ -53,6 +54,7 @@ def test_what_all_inputs_have_in_common_is_learned(kind, bits):
     assert accuracy(network.freeze(), *brightness(512, 7)) > 97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_the_sum_of_a_few_inputs_is_learned(count, bits):

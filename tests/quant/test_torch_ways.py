@@ -58,6 +58,7 @@ def types(module):
     return {value.dtype for value in module.state_dict().values() if value.is_floating_point()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "frozen"), FORMS)
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_default_type_changes_nothing(kind, bits, frozen, double):
@@ -92,6 +93,7 @@ def test_augmentation_draws_the_same_numbers(double):
     assert torch.equal(found, ways(images, torch.Generator().manual_seed(1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"target_ops": 0.6, "target_rate": 0.2}, {"target_skip": 0.3, "finetune_epochs": 1}], ids=str
 )
@@ -126,6 +128,7 @@ def state_of(network):
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network)), saved, state_of])
 @pytest.mark.parametrize(("bits", "frozen"), FORMS)
 @pytest.mark.parametrize("kind", MODELS)
@@ -140,6 +143,7 @@ def test_a_copy_is_the_same_network(kind, bits, frozen, again):
         assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_frozen_network_is_left_as_it_is_by_the_compiler():
     network = network_of("row", 2, True)
     with torch.no_grad():

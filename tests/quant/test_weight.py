@@ -131,6 +131,7 @@ def test_a_scale_stays_positive_wherever_training_takes_it(value):
     assert quantizer.codes(weights(2, 9)).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["normalized", "learned"])
 @pytest.mark.parametrize("shape", [(64, 3, 5, 5), (10, 40_000), (1, 200_000), (128, 3136)])
 @pytest.mark.parametrize("per_tensor", [False, True])

@@ -16,7 +16,7 @@ from chromium import BROWSER, SWITCHES
 from contrast import WORST
 from spquant_snn import SpQuantTrainer
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
 
 ALONE = (*SWITCHES, "--enable-logging=stderr", "--virtual-time-budget=2000")
 DAY, NIGHT = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"

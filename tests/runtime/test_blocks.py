@@ -9,6 +9,7 @@ from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import SLICED, Body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [*range(40), *range(320, 360)])
 def test_gated_graphs_run_as_the_reference(program, random_graph, with_gates, random_images, seed):
     graph = with_gates(random_graph(seed), seed)

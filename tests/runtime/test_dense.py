@@ -32,6 +32,7 @@ def busy(share, bits, state_bits, reset, kernel, pad, stride, pool=None, channel
     return graph, images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.55, 0.8, 0.97, 1.0])
 @pytest.mark.parametrize(
     ("bits", "state_bits", "reset"), [(1.58, 1.58, "zero"), (2, 2, "zero"), (4, 4, "subtract"), (8, 8, "zero")]

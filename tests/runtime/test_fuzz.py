@@ -17,6 +17,7 @@ def files():
     return seed_files()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(0, _MUTATIONS, _BLOCK))
 def test_mutated_files_are_refused_or_run(cache, files, tmp_path, block):
     built, outcomes = library(PORTABLE), Counter()

@@ -20,6 +20,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", list(FORMS))
 def test_random_graphs_take_every_form(random_graph, wide, body):
     forms, windows, pools, stores, neurons, slices = set(), set(), set(), set(), set(), set()

@@ -11,6 +11,7 @@ from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize(
     ("weight_bits", "state_bits", "reset", "timesteps"),

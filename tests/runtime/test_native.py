@@ -65,6 +65,7 @@ def test_layers_of_any_width(program, wide, with_gates, random_images, outputs):
             agree(program(each, guard=GUARD), each, images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_images_of_one_value(program, random_graph, value):
     for seed in range(40):
@@ -84,6 +85,7 @@ def test_any_number_of_steps(program, random_graph, random_images, timesteps):
         agree(program(graph, guard=GUARD), graph, random_images(graph, 3, seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_sequences_of_frames(program, random_graph, random_images, steps):
     for seed in range(40):
@@ -110,6 +112,7 @@ def extreme(inputs, code, bits, state_bits=4, reset="zero"):
     return Graph((1, 1, 1), 4, (Layer(always, first), Layer(second, neuron)), readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", list(WEIGHT_GRIDS))
 @pytest.mark.parametrize("inputs", [1, 15, 127, 128, 255, 256, 2047])
 def test_codes_that_are_all_the_largest_or_all_the_least(program, bits, inputs):
@@ -304,6 +307,7 @@ def code_of(run, plan):
     return run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_c_refuses_sizes_that_are_too_large_or_wrap_around(program, random_graph, seed):
     """Several at a time: their products are often zero, or small, modulo 2^32 and 2^64."""

@@ -22,6 +22,7 @@ def drawn(random_graph, seed):
     return random_graph(seed, (1.58, 2)[seed % 2], (1.58, 2)[seed // 2 % 2], "zero")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(0, len(SEEDS), 30))
 def test_random_graphs_run_as_the_reference(program, random_graph, random_images, block):
     for seed in SEEDS[block : block + 30]:

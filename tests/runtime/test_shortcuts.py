@@ -13,6 +13,7 @@ from spquant_snn.runtime.plan import IDENTITY, PACKED, SLICED, Body
 SEEDS = range(200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(0, len(SEEDS), 20))
 @pytest.mark.parametrize("body", [None, Body.PACKED], ids=["host", "device"])
 def test_random_residual_graphs_run_as_the_reference(program, random_images, block, body):

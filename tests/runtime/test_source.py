@@ -23,6 +23,7 @@ GCC_ONLY = ("-fno-tree-loop-distribute-patterns",)
 FREESTANDING = ("-ffreestanding", *GCC_ONLY, "-fno-builtin", "-fno-stack-protector")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gcc", "clang"])
 @pytest.mark.parametrize(
     "options", [("-O3",), ("-O3", "-march=native"), ("-O2", "-DSPQ_NO_CTZ", "-DSPQ_PORTABLE"), ("-Os", *FREESTANDING)]
@@ -37,6 +38,7 @@ def test_no_compiler_has_a_word_to_say(name, options, tmp_path):
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_nothing_is_needed_beside_the_source(tmp_path):
     if shutil.which("nm") is None:
         pytest.skip("nm is not installed")
@@ -150,6 +152,7 @@ print("clean")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags", [sanitizers.FLAGS, (*sanitizers.ADDRESS, "-march=native")], ids=["portable", "native"]
 )
@@ -182,6 +185,7 @@ def alone(tmp_path):
     return compile_it
 
 
+@pytest.mark.slow
 def test_a_plan_written_out_as_c_runs_alone(alone, random_graph, random_images):
     built = library(NATIVE)
     fastest = {"flags": ("-O0",), "linked": [built._name], "body": Body(built.spq_body())}
@@ -195,6 +199,7 @@ def test_a_plan_written_out_as_c_runs_alone(alone, random_graph, random_images):
 INSTRUCTIONS = 18_060_000  # two images of the network below, the process in all; gcc 12 on x86-64, portable build
 
 
+@pytest.mark.slow
 def test_instructions_stay_within_their_bound(alone, wide, random_images, tmp_path):
     if shutil.which("valgrind") is None:
         pytest.skip("valgrind is not installed")

@@ -190,6 +190,7 @@ def test_impossible_targets(target, epochs):
         SpQuantTrainer("lenet-snn", "digits", 2, target_skip=target, epochs=epochs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ops", [1.0, 0.4])
 def test_a_training_that_was_stopped_ends_with_the_same_rules(ops, tmp_path, monkeypatch):
     options = SMALL | {"target_skip": 0.4, "target_ops": ops}

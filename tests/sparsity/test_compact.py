@@ -91,6 +91,7 @@ def layers_and_shape(draw):
     return [*layers, nn.Linear(features, 3)], shape
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     drawn=layers_and_shape(),

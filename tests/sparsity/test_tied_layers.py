@@ -63,6 +63,7 @@ def test_tied_layers_are_what_identities_join():
     assert sorted(i for group in tied_layers(network) for i in group) == list(range(len(names)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
 def test_random_networks_without_their_closed_channels(calibrate, seed):
     layers, shape = residual_model(seed)

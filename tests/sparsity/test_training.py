@@ -108,6 +108,7 @@ def test_closed_channels_do_not_count_as_a_low_rate(row, noise, calibrate):
 # Whole trainings.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", ["ternary", 2, 8, 32])
 def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path):
     made = trainer(bits, target_ops=0.3, out="x").train(epochs=5)
@@ -128,6 +129,7 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
         assert 100 * correct == pytest.approx(made.evaluate())
 
 
+@pytest.mark.slow
 def test_controls_meet_the_target_too(tmp_path):
     for choice in ("random", "magnitude"):
         made = trainer(target_ops=0.3, channel_choice=choice, out=choice).train(epochs=5)
@@ -142,6 +144,7 @@ def test_controls_meet_the_target_too(tmp_path):
         assert lines(tmp_path / f"{choice}-2")[0]["channels"] == found[-1]["channels"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", get_args(ChannelChoice))
 def test_a_run_without_its_first_checkpoint_begins_as_it_would_have(choice, tmp_path, monkeypatch):
     options = {"target_ops": 0.3, "channel_choice": choice}
@@ -165,6 +168,7 @@ def test_a_target_of_one_changes_nothing(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", get_args(ChannelChoice))
 def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
     options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1, "channel_choice": choice}
@@ -189,6 +193,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
             assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_training_again_keeps_the_channels(tmp_path):
     made = trainer(target_ops=0.3, out="x").train(epochs=3)
     before = [gate.opened().clone() for gate in channel_gates(made.network)]
@@ -199,6 +204,7 @@ def test_training_again_keeps_the_channels(tmp_path):
     assert made.run.read_record()["best"]["epoch"] == best["epoch"]
 
 
+@pytest.mark.slow
 def test_only_epochs_with_the_channels_asked_for_can_be_the_best(tmp_path, monkeypatch):
     made = trainer(target_ops=0.2, out="x").train(epochs=5)
     found = lines(tmp_path / "x")
@@ -207,6 +213,7 @@ def test_only_epochs_with_the_channels_asked_for_can_be_the_best(tmp_path, monke
     assert all(bool(gate.settled) for gate in channel_gates(made.network))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", [{"target_rate": 0.01}, {"target_synops": 100.0}], ids=["rate", "synops"])
 def test_an_epoch_before_rates_are_down_cannot_be_the_best(tmp_path, goal):
     made = trainer(out="x", learning_rate=1e-12, **goal).train(epochs=5)  # nothing is learned: the first is as good
@@ -231,6 +238,7 @@ def test_a_run_that_was_stopped_early_can_be_evaluated(monkeypatch, tmp_path):
     assert 0 <= made.evaluate() <= 100
 
 
+@pytest.mark.slow
 def test_rates_are_held_down(tmp_path):
     for out, options in (
         ("free", {}),

@@ -15,6 +15,7 @@ from spquant_snn.integer.neuron import fold_neuron
 from stream_inputs import batch, random_frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_each_push_gives_what_the_batch_gives_of_the_frames_so_far(program, bits, reset):
@@ -26,6 +27,7 @@ def test_each_push_gives_what_the_batch_gives_of_the_frames_so_far(program, bits
                     assert np.array_equal(net.push(frame), batch(graph, frames[: t + 1]))
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, RARE + 40),
     gated=st.booleans(),

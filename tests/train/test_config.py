@@ -156,6 +156,7 @@ def test_what_is_no_configuration_is_refused(tmp_path, content):
         load_config(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
 @pytest.mark.parametrize(
     "value",

@@ -80,6 +80,7 @@ def losses(run):
 # Equality.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "dropout", "parts", "again", "gates", "distant", "float"])
 def test_two_processes_train_as_one(jobs, together, name):
     steps, metrics, state = together[0][name]
@@ -198,6 +199,7 @@ def test_a_run_of_two_goes_on_with_one(alone, together):
 # torchrun.
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_started_again_and_the_first_alone_speaks(alone, tmp_path):
     options = [f"--{name.replace('_', '-')}={DIGITS[name]}" for name in ("model", "dataset", "precision", "epochs")]
     command = ["train", *options, f"--batch-size={DIGITS['batch_size']}", "--weight-bits=2", "--state-bits=2"]
@@ -214,6 +216,7 @@ def test_a_worker_that_dies_is_started_again_and_the_first_alone_speaks(alone, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
+@pytest.mark.slow
 def test_a_data_set_that_there_is_not_is_told_of_once(tmp_path):
     ended = torchrun("-m", "spquant_snn", "train", "--dataset=nothing", "--out=run", cwd=tmp_path)
     assert ended.returncode != 0

@@ -46,6 +46,7 @@ def logits(network, images):
         return network.eval().mean_logits(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [32, 8, 4])
 @pytest.mark.parametrize("bits", [32, 8])
 @pytest.mark.parametrize("quantizer", ["normalized", "learned"])

@@ -37,6 +37,7 @@ def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
     assert same(weights(resumed), weights(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop_at", "every"),  # steps, of which an epoch has 12; and epochs that are looked at
     [(3, 1), (18, 1), (40, 1), (58, 1), (30, 2), (40, 2), (58, 3)],
@@ -95,6 +96,7 @@ def test_a_resumed_run_that_trains_again_lies_beside_it():
     assert trainer.train(epochs=1).run.path.name == "x-3"
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
     options = ["--model", "lenet-snn:0.25", "--dataset", "digits", "--epochs", "8", "--threads", "1"]
 

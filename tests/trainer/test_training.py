@@ -56,6 +56,7 @@ def test_the_promise(model, dataset, epochs, least, capsys):
     assert 100 * correct == pytest.approx(accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", ["ternary", 1.58, 2, 8, 32])
 def test_every_width_trains(bits):
     trainer = SpQuantTrainer(Net(), DATA, quantization_bits=bits, **SMALL).train(epochs=8)
@@ -161,6 +162,7 @@ def test_any_number_of_images_will_do(count):
     assert 0 <= trainer.evaluate() <= 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
