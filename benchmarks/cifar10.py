@@ -5,7 +5,7 @@
     python -m benchmarks cifar10 files --images 1000     # NumPy = native runtime of the files in examples/cifar10
     python -m benchmarks cifar10 table                   # what is finished, as Markdown
 
-The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one full connection). An ordinary residual
+The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one linear layer). An ordinary residual
 network (cifar10_teacher.py) is trained first; all rows imitate it, and those of few bits start from the
 weights of the fp32 row. The epoch is chosen on 5,000 held-out training images; the test set is used once for each
 network, at its end.

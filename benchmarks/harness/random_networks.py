@@ -60,7 +60,7 @@ def random_network(model: SpikingSequential, images: UInt8, plan: NetworkSpec) -
     of a layer then brings its rate to the wanted one.
 
     Args:
-        model: convolutions, average pools and full connections in a row; its weights do not matter.
+        model: convolutions, average pools and linear layers in a row; its weights do not matter.
         images: uint8 [N, C, H, W], at least as many as it takes to measure a rate.
 
     Raises:

@@ -45,7 +45,7 @@ def started(monkeypatch):
     calls = []
 
     def train_all(places, command, jobs, tell):
-        calls.extend(list(command(place, place.standing())) for place in places)
+        calls.extend(list(command(place, place.status())) for place in places)
         return tuple(places)
 
     monkeypatch.setattr("spquant_snn.sweep.processes.train_all", train_all)

@@ -152,7 +152,7 @@ def test_a_processor_whose_int8_saturates_is_not_used(monkeypatch):
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_gradients_are_those_of_the_plain_form(geometry, full, fraction):
     if full and geometry != Geometry():
-        pytest.skip("a full connection has no geometry")
+        pytest.skip("a linear layer has no geometry")
     for seed in range(6):
         x, codes, scale = drawn(seed, geometry, 1 if seed % 2 else 4, full=full, channels_last=seed % 3 == 0)
         given = [part.clone().requires_grad_() for part in (x * 0.3 if fraction else x, codes, scale)]

@@ -54,7 +54,7 @@ def test_any_topology_computes_and_is_prepared(plan, hidden, classes):
         ("16C4-FC10", "'16C4' in '16C4-FC10' cannot be centred: choose a kernel of odd size"),
         ("P2-16C5-FC10", "'P2' in 'P2-16C5-FC10' does not stand behind a convolution"),
         ("16C5-P2-P2-FC10", "'P2' in '16C5-P2-P2-FC10' does not stand behind a convolution"),
-        ("FC10-16C5-FC10", "'16C5' in 'FC10-16C5-FC10' comes behind a full connection"),
+        ("FC10-16C5-FC10", "'16C5' in 'FC10-16C5-FC10' comes behind a linear layer"),
         ("16C-FC10", "'16C' in '16C-FC10' is no layer: write it as 32C5-P2-64C5-P2-FC10"),
         ("0C5-FC10", "'0C5' in '0C5-FC10' is no layer"),
         ("-FC10", "'' in '-FC10' is no layer"),

@@ -260,7 +260,7 @@ REFUSED = {
         {},
         "what 'third' joins is spikes, or no Conv2d on the spikes of the LIF layer just before",
     ),
-    "full connection": (
+    "linear layer": (
         lambda n, x: (lambda a: n.lif2(n.way(a) + a))(n.lif(n.conv(x)).flatten(1)),
         {"way": nn.Linear(144, 144)},
         "a shortcut must start at the spikes of a LIF layer, .* adds what comes from the call of 'flatten'",

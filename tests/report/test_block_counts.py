@@ -86,7 +86,7 @@ def test_counts_of_gated_graphs(random_graph, with_gates, random_images, first):
             )
             assert np.isclose(counted.effective, whole / 3 - effective)
             assert 0 <= counted.folded <= counted.done + 1e-9
-            assert counted.skipped + counted.quiet <= counted.dense + 1e-9
+            assert counted.skipped + counted.silent <= counted.dense + 1e-9
     assert gated > 10
 
 

@@ -10,7 +10,7 @@ from spquant_snn.sparsity.gates import insert_gates
 
 @pytest.fixture
 def row():
-    """A function: a network of two convolutions and a hidden full connection over 8x8 images, with gates."""
+    """A function: a network of two convolutions and a hidden linear layer over 8x8 images, with gates."""
 
     def make(bits=2, timesteps=2, seed=0, groups=1, gates=True):
         torch.manual_seed(seed)

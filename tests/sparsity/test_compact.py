@@ -57,7 +57,7 @@ def check_equal(network, images):
 
 @st.composite
 def layers_and_shape(draw):
-    """One to three convolutions with pools of both kinds, and up to two hidden full connections."""
+    """One to three convolutions with pools of both kinds, and up to two hidden linear layers."""
     channels, height, width = (draw(st.integers(a, b)) for a, b in ((1, 3), (4, 9), (4, 9)))
     shape, layers = (channels, height, width), []
 

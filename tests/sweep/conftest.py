@@ -34,14 +34,14 @@ def sweep(tmp_path):
 def written():
     """A function: leaves in a folder what a training leaves there: so much of it."""
 
-    def write(folder, config, standing):
+    def write(folder, config, status):
         run = RunFolder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_config(config, run.config)
-        if standing == "new":
+        if status == "new":
             return run
         run.checkpoint.touch()
-        run.record.write_text(json.dumps({"best": {}} if standing == "begun" else {"best": {}, "test_accuracy": 97.5}))
+        run.record.write_text(json.dumps({"best": {}} if status == "begun" else {"best": {}, "test_accuracy": 97.5}))
         run.integers.touch()
         return run
 

@@ -38,7 +38,7 @@ STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP
 
 
 def python(program):
-    return lambda place, standing: [sys.executable, "-S", "-c", program, str(place.run.path)]
+    return lambda place, status: [sys.executable, "-S", "-c", program, str(place.run.path)]
 
 
 def train(places, program, jobs=1):
@@ -96,12 +96,12 @@ def test_one_that_fails_is_told_and_the_others_go_on(places):
 
 def test_finished_ones_are_skipped_and_others_go_on(places, written):
     made, asked = places(3), []
-    for place, standing in zip(made, ("finished", "begun", "new"), strict=True):
-        written(place.run.path, place.point.config, standing)
+    for place, status in zip(made, ("finished", "begun", "new"), strict=True):
+        written(place.run.path, place.point.config, status)
 
-    def command(place, standing):
-        asked.append((place.name, standing, place.run.config.exists()))
-        return python(FINISH)(place, standing)
+    def command(place, status):
+        asked.append((place.name, status, place.run.config.exists()))
+        return python(FINISH)(place, status)
 
     told = []
     assert train_all(made, command, 1, told.append) == ()

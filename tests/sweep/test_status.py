@@ -9,14 +9,14 @@ from spquant_snn.sweep.status import find_runs
 
 
 def found(places):
-    return [(place.name, place.standing()) for place in places.points]
+    return [(place.name, place.status()) for place in places.points]
 
 
 def test_a_point_is_new_begun_or_finished(sweep, written, tmp_path):
     points = sweep("[cross]\nweight_bits = [2, 3, 4, 5]")
     assert found(find_runs(points, tmp_path / "out")) == [(f"w{bits}", "new") for bits in (2, 3, 4, 5)]
-    for point, standing in zip(points, ("new", "begun", "finished", "finished"), strict=True):
-        run = written(tmp_path / "out" / point.name, point.config, standing)
+    for point, status in zip(points, ("new", "begun", "finished", "finished"), strict=True):
+        run = written(tmp_path / "out" / point.name, point.config, status)
     run.integers.unlink()
     places = find_runs(points, tmp_path / "out")
     assert found(places) == [("w2", "new"), ("w3", "begun"), ("w4", "finished"), ("w5", "begun")]

@@ -58,9 +58,9 @@ def command(
     places = one_of(found.points, point)
     if as_list:
         for place in places:
-            standing = place.standing()
-            say(f"{found.points.index(place)}  {place.name}  {standing}")
-            say(f"    {shlex.join(['spquant', *wanted.arguments(place, standing)])}")
+            status = place.status()
+            say(f"{found.points.index(place)}  {place.name}  {status}")
+            say(f"    {shlex.join(['spquant', *wanted.arguments(place, status)])}")
         return 0
     if found.others:
         say(f"left alone in {wanted.out}, of no point of {file}: {', '.join(found.others)}")
@@ -113,9 +113,9 @@ class Sweep:
 
         return find_runs(read_sweep(self.file), self.out)
 
-    def arguments(self, place: PointRun, standing: Status) -> list[str]:
+    def arguments(self, place: PointRun, status: Status) -> list[str]:
         """What follows ``spquant`` to train a point to its end; of a finished one, what trained it."""
-        if standing == "begun":
+        if status == "begun":
             words = ["train", "--resume", str(place.run.path)]
         else:
             words = ["train", *_flags(place.point), "--out", str(place.run.path)]
@@ -158,7 +158,7 @@ def train_points(
         raise ConfigError(f"--launcher is no command line ({error}): quote it as a shell does") from None
     if not start:
         raise ConfigError("--launcher is empty: name a command that runs a Python module, or leave it out")
-    _try([place.point for place in places if place.standing() != "finished"], sweep.data_dir)
+    _try([place.point for place in places if place.status() != "finished"], sweep.data_dir)
     return train_all(places, lambda *which: [*start, "-m", "spquant_snn", *sweep.arguments(*which)], jobs, tell)
 
 

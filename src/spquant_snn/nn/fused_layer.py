@@ -183,7 +183,7 @@ def _fits(kernel: Tensor, form: LayerForm) -> bool:
 
 
 def _in_float16(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
-    """Products that are added up in float32; a full connection might else add up in float16, in parts or wholly."""
+    """Products that are added up in float32; a linear layer might else add up in float16, in parts or wholly."""
     flags = torch.backends.cuda.matmul
     names = [name for name in _IN_FLOAT16 if hasattr(flags, name)]
     before = {name: getattr(flags, name) for name in names}

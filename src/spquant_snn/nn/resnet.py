@@ -61,7 +61,7 @@ class ResidualBlock(nn.Module):
 
 class ResNetSNN(SpikingSequential):
     """ResNet-11 or ResNet-18 with spiking neurons: a 3x3 convolution, four stages of residual blocks, of which all but
-    the first halve the image, the mean over what is left of it where that is square, and full connections.
+    the first halve the image, the mean over what is left of it where that is square, and linear layers.
 
     Images of 48 pixels a side and more are halved by the first convolution too.
 

@@ -6,7 +6,7 @@ kernels of oneDNN take them as bytes; elsewhere float32 does the same sums, slow
 bit, since the one rounding left is that of the sum times its scale. A few kernels of oneDNN are wrong (3.12: of one
 input channel, if only the columns are strided), so each shape is tried once and left to float32 where they are.
 
-Backward is what it is for a convolution or a full connection in float32, or in the type of autocast, which forward
+Backward is what it is for a convolution or a linear layer in float32, or in the type of autocast, which forward
 does not see: products of spikes and codes need no more bits than they have. For that, spikes are kept as bits.
 """
 
@@ -38,11 +38,11 @@ class Geometry:
 
 
 def sums(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
-    """Convolution or full connection of x [N, I, ...] with ``codes * scale``.
+    """Convolution or linear layer of x [N, I, ...] with ``codes * scale``.
 
     Args:
         x: float32; whole numbers of 0 to 255 where it is to be fast, any others else.
-        codes: [O, I, kh, kw], or [O, I] of a full connection; integers, as float32.
+        codes: [O, I, kh, kw], or [O, I] of a linear layer; integers, as float32.
         scale: [O] or [1], what a code of one is worth.
 
     Returns:
@@ -134,7 +134,7 @@ def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor
 
 
 def products(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Convolution or full connection, in the type of both."""
+    """Convolution or linear layer, in the type of both."""
     if weight.dim() == 2:
         return F.linear(x, weight)
     return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
@@ -170,7 +170,7 @@ def _column(scale: Tensor, codes: Tensor) -> Tensor:
 
 
 def _beside(scale: Tensor, codes: Tensor) -> Tensor:
-    """[O, 1, 1], or [O] of a full connection, to multiply sums [N, O, ...] with."""
+    """[O, 1, 1], or [O] of a linear layer, to multiply sums [N, O, ...] with."""
     return scale.view(-1, *[1] * (codes.dim() - 2))
 
 

@@ -2,7 +2,7 @@
 
 32C5    a convolution of 32 channels, 5x5, padded so that the image keeps its size, with its neurons
 P2      behind a convolution: the mean over 2x2, between its sums and its neurons
-FC128   a full connection to 128 neurons; the last one is the readout, one output for each class
+FC128   a linear (fully connected) layer of 128 neurons; the last one is the readout, one output for each class
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EXAMPLE = "write it as 32C5-P2-64C5-P2-FC10"
 
 
 def is_topology(name: str) -> bool:
-    """Whether a name is meant for a topology: it ends in a full connection."""
+    """Whether a name is meant for a topology: it ends in a linear layer."""
     return re.search(r"(?:\A|-)FC\d+\Z", name) is not None
 
 
@@ -46,7 +46,7 @@ def topology(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuro
         if full:
             sizes.append(full)
         elif sizes:
-            raise ConfigError(f"{token!r} in {name!r} comes behind a full connection: {_EXAMPLE}")
+            raise ConfigError(f"{token!r} in {name!r} comes behind a linear layer: {_EXAMPLE}")
         elif pool:
             if not unpooled:
                 raise ConfigError(f"{token!r} in {name!r} does not stand behind a convolution: {_EXAMPLE}")

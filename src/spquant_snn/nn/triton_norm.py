@@ -1,6 +1,6 @@
 """Batch normalisation of a layer's sums on GPUs, in Triton: one pass takes the statistics, one gives their gradients.
 
-Rows [M, C] are all places of all images and time steps, their C channels side by side: a full connection, or a
+Rows [M, C] are all places of all images and time steps, their C channels side by side: a linear layer, or a
 convolution in channels last. Sums over rows are kept in parts, one for each program, and added up in float64 in the
 same order every time. What is applied to a sum is the line of its channel: ``gain * sum + offset``.
 """

@@ -38,7 +38,7 @@ class Synapse(nn.Module):
         per_tensor: one scale for all outputs.
 
     Attributes:
-        plain: whether sums are left to torch's convolutions and full connections, in floating point.
+        plain: whether sums are left to torch's convolutions and linear layers, in floating point.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Synapse(nn.Module):
         return reach * dy + int(height), reach * dx + int(width)
 
     def active(self, x: Tensor) -> Tensor:
-        """[N, 1, H', W'], or [N, 1] of a full connection: how many inputs are not zero among those that the sums of one
+        """[N, 1, H', W'], or [N, 1] of a linear layer: how many inputs are not zero among those that the sums of one
         place look at; whole numbers as floats."""
         found = (x != 0).float()
         if not self.convolves:

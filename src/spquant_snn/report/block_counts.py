@@ -28,7 +28,7 @@ class Skipped:
         decisions: of gates.
         updates: of neurons, that gates leave out.
         dense, done, effective, folded: synaptic operations that gates leave out.
-        quiet: dense operations of blocks that meet so few inputs that they cannot matter.
+        silent: dense operations of blocks that meet so few inputs that they cannot matter.
     """
 
     decisions: int = 0
@@ -37,7 +37,7 @@ class Skipped:
     done: int = 0
     effective: int = 0
     folded: int = 0
-    quiet: int = 0
+    silent: int = 0
 
 
 class BlockCounter:
@@ -52,8 +52,8 @@ class BlockCounter:
     def __init__(self, layer: Layer, shape: Shape, pixels: bool) -> None:
         self.layer, self.shape = layer, shape
         self.counted = Skipped()
-        quiet = silent_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
-        self._quiet = None if quiet is None else quiet.astype(np.int64)
+        silent = silent_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
+        self._silent = None if silent is None else silent.astype(np.int64)
 
     def add(self, inputs: NDArray[np.integer], codes: NDArray[np.integer] | None) -> None:
         """Add steps.
@@ -63,7 +63,7 @@ class BlockCounter:
             codes: [N, C, ...] that its neurons store before the step; only a gate asks for them.
         """
         gate, connection = self.layer.gate, self.layer.connection
-        if self._quiet is None and gate is None:
+        if self._silent is None and gate is None:
             return
         active = active_inputs(connection, inputs.astype(np.int32))
         shape = (-1, *[1] * (active.ndim - 2))
@@ -71,9 +71,9 @@ class BlockCounter:
         if gate is not None and codes is not None:
             held = ~computed_blocks(gate, active, codes.astype(np.int32))
             self._add_held(held, inputs, active)
-        if self._quiet is not None:
-            quiet = (active <= self._quiet.reshape(shape)) & ~held
-            self.counted.quiet += int((self._positions(quiet) * self._dense).sum())
+        if self._silent is not None:
+            silent = (active <= self._silent.reshape(shape)) & ~held
+            self.counted.silent += int((self._positions(silent) * self._dense).sum())
 
     def _add_held(self, held: NDArray[np.bool_], inputs: NDArray[np.integer], active: Int32) -> None:
         counted, connection = self.counted, self.layer.connection

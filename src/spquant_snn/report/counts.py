@@ -59,7 +59,7 @@ class LayerCounts:
         folded: ``done``, if a sum-pool behind the convolution is folded into its kernel.
         reached: what would be done if a gate skipped no block.
         skipped: dense operations that a gate leaves out.
-        quiet: dense operations of blocks that meet so few inputs that they cannot matter; see ``integer.quiet``.
+        silent: dense operations of blocks that meet so few inputs that they cannot matter (``silent_blocks``).
         decisions: of the gate.
         held: neuron updates that the gate leaves out.
         spikes: that its neurons send.
@@ -86,7 +86,7 @@ class LayerCounts:
     folded: float
     reached: float
     skipped: float
-    quiet: float
+    silent: float
     decisions: float
     held: float
     spikes: float
@@ -278,7 +278,7 @@ def _layer(
         folded=mean(reach.folded, skipped.folded),
         reached=mean(reach.all, 0),
         skipped=skipped.dense / images,
-        quiet=skipped.quiet / images,
+        silent=skipped.silent / images,
         decisions=skipped.decisions / images,
         held=skipped.updates / images,
         spikes=tally.spikes / images,
@@ -313,7 +313,7 @@ def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts
         folded=done,
         reached=done,
         skipped=0.0,
-        quiet=0.0,
+        silent=0.0,
         decisions=0.0,
         held=0.0,
         spikes=0.0,

@@ -75,7 +75,7 @@ def sparsity_text(ledger: Ledger) -> str | None:
 
 def block_table(ledger: Ledger) -> TextTable | None:
     """What gates skip and a bound proves away; None where blocks are neither."""
-    layers = [layer for layer in ledger.counts.layers if layer.decisions or layer.quiet]
+    layers = [layer for layer in ledger.counts.layers if layer.decisions or layer.silent]
     if not layers:
         return None
     rows = [(layer.name, f"{layer.decisions:,.0f}", *_shares([layer])) for layer in layers]
@@ -91,8 +91,8 @@ def block_table(ledger: Ledger) -> TextTable | None:
 
 def _shares(layers: Iterable[LayerCounts]) -> Iterator[str]:
     held = list(layers)
-    skipped, quiet, dense = (sum(getattr(layer, name) for layer in held) for name in ("skipped", "quiet", "dense"))
-    return (f"{100 * part / (dense or 1.0):.1f}" for part in (skipped, quiet, dense - skipped - quiet))
+    skipped, silent, dense = (sum(getattr(layer, name) for layer in held) for name in ("skipped", "silent", "dense"))
+    return (f"{100 * part / (dense or 1.0):.1f}" for part in (skipped, silent, dense - skipped - silent))
 
 
 def traffic_table(ledger: Ledger) -> TextTable:

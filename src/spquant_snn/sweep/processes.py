@@ -28,23 +28,23 @@ _GRACE = 20.0  # seconds for a process that is asked to stop; queues give 30 in 
 
 @dataclass(frozen=True)
 class _Training:
-    place: PointRun
+    run: PointRun
     process: subprocess.Popen[bytes]
     began: float
     said: int  # bytes that were in its log before
 
     def outcome(self) -> tuple[bool, str]:
         """Whether it came to its end, and what is to be told of it."""
-        if self.process.returncode == 0 and self.place.standing() == "finished":
-            return True, f"{self.place.accuracy:.2f} %, {time.monotonic() - self.began:.0f} s"
-        return False, f"failed, {self._reason()}; all of it in {self.place.log}"
+        if self.process.returncode == 0 and self.run.status() == "finished":
+            return True, f"{self.run.accuracy:.2f} %, {time.monotonic() - self.began:.0f} s"
+        return False, f"failed, {self._reason()}; all of it in {self.run.log}"
 
     def _reason(self) -> str:
         code = self.process.returncode
         if code < 0:
             return f"ended by {signal.Signals(-code).name}"
         try:
-            with self.place.log.open("rb") as log:
+            with self.run.log.open("rb") as log:
                 log.seek(max(self.said, os.fstat(log.fileno()).st_size - _LONGEST_END))
                 lines = log.read().decode(errors="replace").split("\n")
         except OSError:
@@ -53,7 +53,7 @@ class _Training:
         return f"exit code {code}: {last.removeprefix('spquant: ')}"
 
 
-def train_all(places: Sequence[PointRun], command: Command, jobs: int, tell: Tell) -> tuple[PointRun, ...]:
+def train_all(runs: Sequence[PointRun], command: Command, jobs: int, tell: Tell) -> tuple[PointRun, ...]:
     """Train what is not finished, some points at a time; returns those that failed.
 
     Stopped by Ctrl-C or SIGTERM it asks its processes to stop and waits for them; a second time kills them.
@@ -67,42 +67,42 @@ def train_all(places: Sequence[PointRun], command: Command, jobs: int, tell: Tel
         RunError: a folder cannot be written or locked, or the system has no such locks.
         KeyboardInterrupt: it was stopped.
     """
-    waiting, running, failed, busy = list(places), list[_Training](), list[PointRun](), set[str]()
+    waiting, running, failed, busy = list(runs), list[_Training](), list[PointRun](), set[str]()
     with _stopped_by_sigterm():
         try:
             while waiting or running:
-                for place in waiting[:]:
+                for point_run in waiting[:]:
                     if len(running) == jobs:
                         break
-                    with _locked(place.run.path) as lock:
+                    with _locked(point_run.run.path) as lock:
                         if lock is not None:
-                            waiting.remove(place)
-                            running += _start(place, command, lock, tell)
-                        elif place.name not in busy:
-                            busy.add(place.name)
-                            tell(f"{place.name}: another process trains it; waiting for that")
+                            waiting.remove(point_run)
+                            running += _start(point_run, command, lock, tell)
+                        elif point_run.name not in busy:
+                            busy.add(point_run.name)
+                            tell(f"{point_run.name}: another process trains it; waiting for that")
                 time.sleep(_POLL)
                 for training in [each for each in running if each.process.poll() is not None]:
                     running.remove(training)
                     good, said = training.outcome()
-                    tell(f"{training.place.name}: {said}")
-                    failed += [] if good else [training.place]
+                    tell(f"{training.run.name}: {said}")
+                    failed += [] if good else [training.run]
         finally:
             _stop(running)
     return tuple(failed)
 
 
-def _start(place: PointRun, command: Command, lock: int, tell: Tell) -> list[_Training]:
+def _start(point_run: PointRun, command: Command, lock: int, tell: Tell) -> list[_Training]:
     """Start a point whose lock is held; nothing, if it is finished."""
-    standing = place.standing()
-    if standing == "finished":
-        tell(f"{place.name}: {place.accuracy:.2f} %, finished before")
+    status = point_run.status()
+    if status == "finished":
+        tell(f"{point_run.name}: {point_run.accuracy:.2f} %, finished before")
         return []
-    if standing == "new":
-        place.run.config.unlink(missing_ok=True)  # of a process that was killed before it had made the folder
-    tell(f"{place.name}: {'goes on' if standing == 'begun' else 'begins'}")
-    call = list(command(place, standing))
-    with place.log.open("ab") as log:
+    if status == "new":
+        point_run.run.config.unlink(missing_ok=True)  # of a process that was killed before it had made the folder
+    tell(f"{point_run.name}: {'goes on' if status == 'begun' else 'begins'}")
+    call = list(command(point_run, status))
+    with point_run.log.open("ab") as log:
         said = log.tell()  # before the process shares the place in the file
         try:
             process = subprocess.Popen(
@@ -116,7 +116,7 @@ def _start(place: PointRun, command: Command, lock: int, tell: Tell) -> list[_Tr
             )
         except OSError as error:
             raise RunError(f"{call[0]} cannot be started ({error.strerror}): name another --launcher") from None
-        return [_Training(place, process, time.monotonic(), said)]
+        return [_Training(point_run, process, time.monotonic(), said)]
 
 
 def _stop(running: Sequence[_Training]) -> None:

@@ -40,7 +40,7 @@ class PointRun:
         with guarded(self.run.record, "train again"):
             return Fields(self.run.read_record()).number("test_accuracy", 0, 100)
 
-    def standing(self) -> Status:
+    def status(self) -> Status:
         """How far it has come; as long as nothing can be gone on with, it is new."""
         run = self.run
         if not _begun(run):
@@ -73,7 +73,7 @@ def find_runs(points: Sequence[Point], out: Path) -> SweepRuns:
     alike: dict[object, list[str]] = {}
     for name, config in free.items():
         alike.setdefault(_decided(config), []).append(name)
-    places = []
+    runs = []
     for point in points:
         name = point.name
         if name not in held or not _is(point, held[name]):
@@ -87,8 +87,8 @@ def find_runs(points: Sequence[Point], out: Path) -> SweepRuns:
             if moved is not None:
                 name = moved
                 del free[moved]
-        places.append(PointRun(point, RunFolder(out / name)))
-    return SweepRuns(tuple(places), tuple(free))
+        runs.append(PointRun(point, RunFolder(out / name)))
+    return SweepRuns(tuple(runs), tuple(free))
 
 
 def _decided(config: TrainConfig) -> object:
