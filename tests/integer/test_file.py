@@ -175,9 +175,12 @@ def test_another_kind_of_file_is_named_as_such(data):
 
 
 @pytest.mark.parametrize("header", [b"", b"{}", b"\xff binary"])
-def test_a_newer_version_asks_for_an_upgrade_whatever_follows(header):
-    with pytest.raises(FileFormatError, match=r"written by a newer version \(format 3.*upgrade spquant-snn"):
-        from_bytes(sealed(header, b"", version=3))
+def test_another_version_is_refused_whatever_follows(header):
+    for version in (0, 2, 3):
+        with pytest.raises(
+            FileFormatError, match=rf"another version \(format {version}, this one reads 1\): export it"
+        ):
+            from_bytes(sealed(header, b"", version=version))
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_a_stream_ends_before_its_logits_overflow(program, random_graph, random_
     graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
     run, frames = program(graph), random_images(graph, 3)
     stream = run.stream()
-    assert run.longest == 2
+    assert graph.readout.longest == 2
     for frame in frames[:2]:
         stream.push(frame)
     with pytest.raises(DataError, match="has taken 2 frames"):
@@ -250,7 +250,7 @@ def test_wrong_input_is_refused_in_words(program, random_graph, random_images):
     with pytest.raises(DataError, match="uint8"):
         run.logits(images.astype(np.int32))
     with pytest.raises(DataError, match="takes images"):
-        run.logits(images[0])
+        run.logits(images[..., :-1])
     with pytest.raises(DataError, match="takes one frame"):
         run.stream().push(images)
     with pytest.raises(DataError, match="takes one frame"):

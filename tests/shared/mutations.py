@@ -65,11 +65,8 @@ def opened(data):
     return json.loads(data[START : START + length]), data[START + length :]
 
 
-def sealed(header, blobs, version=None):
-    """A file of a header, JSON or bytes, with a length and a checksum that hold; of format 2 if it has shortcuts."""
-    if version is None:
-        layers = header.get("layers") if isinstance(header, dict) else None
-        version = 1 + any(isinstance(x, dict) and "shortcut" in x for x in (layers if isinstance(layers, list) else []))
+def sealed(header, blobs, version=1):
+    """A file of a header, JSON or bytes, with a length and a checksum that hold."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return b"\x89SPQ\r\n\x1a\n" + struct.pack("<III", version, len(text), zlib.crc32(text)) + text + blobs
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
-from ..integer.reference import check_images
+from ..integer.inputs import check_images
 from ..io.output import in_file, visible
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
@@ -140,8 +140,6 @@ def firmware_files(
         for kind, plan in (("images", plans.images), ("frames", plans.frames))
     }
     tables = list(model.tables.values())
-    bias = int(np.abs(graph.readout.bias.astype(np.int64)).max())
-    most = (int(graph.readout.connection.reach(1).max()) << graph.readout.fraction) + bias
     values: dict[str, Any] = {
         "title": commentable(title),
         "version": package_version(),
@@ -149,7 +147,7 @@ def firmware_files(
         "pixels": math.prod(graph.input_shape),
         "classes": graph.classes,
         "timesteps": graph.timesteps,
-        "longest": _INT32 // max(most, 1),
+        "longest": graph.readout.longest,
         "names": names,
         "used": Used.by(plans.images, plans.event),
         "traced": traced,

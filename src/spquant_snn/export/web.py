@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, ModelError
 from ..integer.fanout import fanout
 from ..integer.graph import BlockGate, Connection, Graph, Shape
-from ..integer.reference import check_images
+from ..integer.inputs import check_images
 from ..io.output import in_file
 from ..runtime.plan import LANES
 from .c import c_environment, commentable, firmware_files, package_version

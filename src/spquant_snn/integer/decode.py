@@ -22,7 +22,7 @@ _SIZE = (1 << 16) - 1
 _AREA = 1 << 23  # times the largest pixel, below 2**31: the checks of the graph, in 64 bits, cannot overflow
 
 
-def decode(header: Fields, blobs: BlobReader, version: int) -> Callable[[], Graph]:
+def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
     """What makes the graph of a header of a format whose arrays are ``blobs``; it may raise ModelError.
 
     Raises:
@@ -30,20 +30,19 @@ def decode(header: Fields, blobs: BlobReader, version: int) -> Callable[[], Grap
     """
     channels, height, width = header.integers("input_shape", (3,), 1, _SIZE)
     timesteps = header.integer("timesteps", 1, 1024)
-    layers = [_layer(fields, blobs, version) for fields in header.inner_row("layers", 1024)]
+    layers = [_layer(fields, blobs) for fields in header.inner_row("layers", 1024)]
     readout = _readout(header.inner("readout"), blobs)
     header.close()
     blobs.close()
     return lambda: Graph((channels, height, width), timesteps, tuple(layer() for layer in layers), readout())
 
 
-def _layer(fields: Fields, blobs: BlobReader, version: int) -> Callable[[], Layer]:
+def _layer(fields: Fields, blobs: BlobReader) -> Callable[[], Layer]:
     connection, channels = _connection(fields.inner("connection"), blobs)
     neuron = _neuron(fields.inner("neuron"), blobs, channels)
     found = fields.inner_or_null("gate")
     gate = None if found is None else _gate(found, blobs, blocks_of(channels))
-    beside = fields.inner_or_null("shortcut") if version > 1 else None
-    shortcut = None if beside is None else _shortcut(beside, blobs)
+    shortcut = _shortcut(fields.inner("shortcut"), blobs) if fields.has("shortcut") else None
     fields.close()
     return lambda: Layer(
         connection(), neuron(), None if gate is None else gate(), None if shortcut is None else shortcut()

@@ -16,7 +16,7 @@ def encode(graph: Graph, blobs: BlobWriter) -> Part:
     return {
         "input_shape": _row(graph.input_shape),
         "timesteps": int(graph.timesteps),
-        "layers": [_layer(layer, blobs, bool(graph.shortcuts)) for layer in graph.layers],
+        "layers": [_layer(layer, blobs) for layer in graph.layers],
         "readout": {
             "connection": _connection(graph.readout.connection, blobs),
             "fraction": int(graph.readout.fraction),
@@ -26,14 +26,14 @@ def encode(graph: Graph, blobs: BlobWriter) -> Part:
     }
 
 
-def _layer(layer: Layer, blobs: BlobWriter, shortcuts: bool) -> Part:
+def _layer(layer: Layer, blobs: BlobWriter) -> Part:
     part: Part = {
         "connection": _connection(layer.connection, blobs),
         "neuron": _neuron(layer.neuron, blobs),
         "gate": None if layer.gate is None else _gate(layer.gate, blobs),
     }
-    if shortcuts:  # format 2
-        part["shortcut"] = None if layer.shortcut is None else _shortcut(layer.shortcut, blobs)
+    if layer.shortcut is not None:
+        part["shortcut"] = _shortcut(layer.shortcut, blobs)
     return part
 
 

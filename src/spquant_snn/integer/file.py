@@ -1,11 +1,11 @@
-"""The ``.spq`` file, versions 1 and 2: an integer graph in bytes, the same bytes for the same graph on every machine.
+"""The ``.spq`` file, version 1: an integer graph in bytes, the same bytes for the same graph on every machine.
 
 All integers are little-endian. A file is a prefix, a header and a row of blobs, with nothing between or behind them.
 
 **Prefix**, 20 bytes:
 
     0   8  magic   89 53 50 51 0D 0A 1A 0A ("\\x89SPQ\\r\\n\\x1a\\n": a transfer as text or of 7 bits breaks it)
-    8   4  version uint32, 1; 2 for a graph with shortcuts
+    8   4  version uint32, 1
     12  4  length  uint32, bytes of the header, at most 1 MiB
     16  4  crc32   uint32, of the header's bytes (CRC-32 of ISO 3309, as in zlib and PNG)
 
@@ -13,7 +13,7 @@ All integers are little-endian. A file is a prefix, a header and a row of blobs,
 
     header      "input_shape": [C, H, W], "timesteps": 1..1024, "layers": [layer, ...] (1..1024), "readout": readout
     layer       "connection": connection, "neuron": neuron, "gate": gate or null; null in the first layer;
-                in version 2 also "shortcut": shortcut or null
+                and "shortcut": shortcut, in layers that have one
     shortcut    "source": index of an earlier layer, "shift": 0..16, "connection": connection
     readout     "connection": connection, "fraction": 0..8, "bias": blob [O], "scale": number above 0
     connection  "name": text, "bits": 1.58 or 2..8, "stride": [y, x], "padding": [y, x], "groups": g,
@@ -63,7 +63,7 @@ from .encode import encode
 from .graph import Graph
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
-VERSION = 2
+VERSION = 1
 
 _PREFIX = struct.Struct("<8sIII")
 _LONGEST_HEADER = 1 << 20
@@ -116,8 +116,7 @@ def to_bytes(graph: Graph) -> bytes:
     """
     blobs = BlobWriter()
     header = json.dumps(encode(graph, blobs), separators=(",", ":"), allow_nan=False).encode()
-    version = VERSION if graph.shortcuts else 1
-    data = b"".join([_PREFIX.pack(MAGIC, version, len(header), zlib.crc32(header)), header, *blobs.parts])
+    data = b"".join([_PREFIX.pack(MAGIC, VERSION, len(header), zlib.crc32(header)), header, *blobs.parts])
     try:
         _check(data)  # nothing is written that could not be read
     except FileFormatError as error:
@@ -143,20 +142,20 @@ def from_bytes(data: bytes) -> Graph:
 def _check(data: bytes) -> Callable[[], Graph]:
     """Check everything but the values of the arrays; what is returned builds the graph."""
     view = memoryview(data)
-    version, length, checksum = _prefix(data)
+    length, checksum = _prefix(data)
     header, blobs = bytes(view[_PREFIX.size : _PREFIX.size + length]), view[_PREFIX.size + length :]
     try:
         if len(header) < length:
             raise FileFormatError(f"it ends after {len(data)} bytes, within its header")
         if zlib.crc32(header) != checksum:
             raise FileFormatError("the checksum of the header does not hold")
-        return decode(Fields(parse_json(header, _WHOLE), whole=_WHOLE), BlobReader(blobs), version)
+        return decode(Fields(parse_json(header, _WHOLE), whole=_WHOLE), BlobReader(blobs))
     except FileFormatError as error:
         raise _damaged(error) from error
 
 
-def _prefix(data: bytes) -> tuple[int, int, int]:
-    """Version of the format, and length and checksum of the header."""
+def _prefix(data: bytes) -> tuple[int, int]:
+    """Length and checksum of the header."""
     if not data.startswith(MAGIC):
         raise FileFormatError(
             f"it is not a .spq file, it starts with {data[:8].hex() or 'nothing'}: give the path of an exported network"
@@ -164,15 +163,14 @@ def _prefix(data: bytes) -> tuple[int, int, int]:
     if len(data) < _PREFIX.size:
         raise FileFormatError(f"it ends after {len(data)} bytes: copy or export the file again")
     _, version, length, checksum = _PREFIX.unpack(data[: _PREFIX.size])
-    if version > VERSION:
+    if version != VERSION:
         raise FileFormatError(
-            f"it was written by a newer version (format {version}, this one reads {VERSION}): upgrade spquant-snn"
+            f"it was written by another version (format {version}, this one reads {VERSION}): export it again with "
+            "this version of spquant-snn, or read it with that which wrote it"
         )
-    if version < 1 or length > _LONGEST_HEADER:
-        raise FileFormatError(
-            f"format {version} with a header of {length} bytes does not exist: copy or export the file again"
-        )
-    return version, length, checksum
+    if length > _LONGEST_HEADER:
+        raise FileFormatError(f"a header of {length} bytes does not exist: copy or export the file again")
+    return length, checksum
 
 
 def _damaged(error: FileFormatError) -> FileFormatError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,12 +178,11 @@ class Readout:
             f"the scale must be a positive number, not {self.scale!r}",
         )
 
-    def check_bounds(self, largest: int, timesteps: int) -> None:
-        """Prove that the logits of ``timesteps`` steps fit int32."""
-        most = (int(self.connection.reach(largest).max()) << self.fraction) + int(
-            np.abs(self.bias.astype(np.int64)).max()
-        )
-        check(most * timesteps <= INT32, self.connection.name, f"the logits of {timesteps} time steps leave 32 bits")
+    @cached_property
+    def longest(self) -> int:
+        """The most time steps whose logits are proven to fit int32."""
+        most = (int(self.connection.reach(1).max()) << self.fraction) + int(np.abs(self.bias.astype(np.int64)).max())
+        return INT32 // max(most, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,11 @@ class Graph:
             layer.check_bounds(PIXEL if i == 0 else 1)
             shapes.append(shape)
         self.readout.connection.output_shape(shape)
-        self.readout.check_bounds(1, self.timesteps)
+        check(
+            self.timesteps <= self.readout.longest,
+            self.readout.connection.name,
+            f"the logits of {self.timesteps} time steps leave 32 bits",
+        )
 
     @staticmethod
     def _check_shortcut(shortcut: Shortcut, before: list[Shape], shape: Shape) -> None:

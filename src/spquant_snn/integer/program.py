@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import DataError, ModelError, RunError
+from ..dtypes import Int32, Int64, UInt8
+from ..errors import RunError
 from . import reference
 from .graph import Graph
-from .neuron import Int32, Int64
-from .pixels import UInt8, as_pixels
+from .inputs import as_batch, check_count
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
 
@@ -19,7 +19,8 @@ from .stream import Stream
 class Engine(Protocol):
     """What runs a graph; one that is not the reference gives the same integers."""
 
-    def logits(self, images: UInt8, threads: int) -> Int32: ...
+    def run(self, batch: UInt8, threads: int) -> Int32:
+        """Logits of images or sequences that are known to fit."""
 
     def stepper(self) -> Stepper: ...
 
@@ -91,8 +92,8 @@ class Program:
             ConfigError: ``batch_size`` or ``threads`` is not a whole number above zero.
             ModelError, RunError: it takes more memory than there is.
         """
-        batch_size, threads = reference.check_count("batch_size", batch_size), reference.check_count("threads", threads)
-        batch = self._batch(images)
+        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
+        batch = as_batch(self.graph, images)
         try:
             return self._run(batch, batch_size, threads)
         except MemoryError as error:
@@ -114,31 +115,13 @@ class Program:
 
     def _run(self, batch: UInt8, batch_size: int, threads: int) -> Int32:
         if self.engine is not None:
-            return self.engine.logits(batch, threads)
+            return self.engine.run(batch, threads)
         sequences = batch.ndim == 5
         count = batch.shape[-4]
         parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
         return np.concatenate(
             [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
         )
-
-    def _batch(self, images: Any) -> UInt8:
-        """Images [N, C, H, W] or sequences [T, N, C, H, W]."""
-        array = as_pixels(images, "images")
-        if array.ndim == 3:
-            one, grey = array.shape == self.input_shape, (1, *array.shape[1:]) == self.input_shape
-            array = array[None] if one else array[:, None] if grey else array
-        if array.ndim in (4, 5) and array.shape[-3:] == self.input_shape and 0 in array.shape:
-            raise DataError(f"there are no images in an array of shape {list(array.shape)}: give at least one")
-        reference.check_images(self.graph, array)
-        if array.ndim == 5:
-            try:
-                self.graph.readout.check_bounds(1, len(array))
-            except ModelError as error:
-                raise DataError(
-                    f"a sequence of {len(array)} frames is too long, its logits could leave 32 bits: shorten it"
-                ) from error
-        return array
 
     def __repr__(self) -> str:
         shape, connections = "x".join(map(str, self.input_shape)), self.graph.connections

@@ -6,14 +6,13 @@ Each function is one line of the definition: pool, sum, add the shortcut, gate, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
 from .graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Readout, Shortcut, blocks_of
+from .inputs import check_images
 from .memory import refuse_beyond_reference
 from .neuron import Int32, Int64, Neuron, TableStore
 from .pool import Pool
@@ -33,13 +32,12 @@ def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> 
         int32 [N, classes], summed over time; the prediction is the first of the largest.
 
     Raises:
-        DataError: the images have another dtype or shape.
-        ModelError: one image alone needs more memory than this machine has, or the logits could leave 32 bits.
+        DataError: the images have another dtype or shape, or the logits of a sequence could leave 32 bits.
+        ModelError: one image alone needs more memory than this machine has.
     """
     check_images(graph, images)
     static_input = images.ndim == 4
     steps = graph.timesteps if static_input else len(images)
-    graph.readout.check_bounds(1, steps)
     refuse_beyond_reference(graph, steps)
     x: Int32 = images.astype(np.int32)
     passed = {shortcut.source: x for shortcut in graph.shortcuts}  # spikes that are taken again
@@ -211,25 +209,3 @@ def read_out(readout: Readout, x: Int32) -> Int32:
             connect(readout.connection, frame, readout.connection.largest_input(1)) << readout.fraction
         ) + readout.bias
     return logits
-
-
-def check_images(graph: Graph, images: NDArray[np.generic]) -> None:
-    """Raise DataError, in words, unless the images are what the graph takes."""
-    if images.dtype != np.uint8:
-        raise DataError(f"images must be uint8, 0 to 255, not {images.dtype}: scale and round them first")
-    if images.ndim not in (4, 5) or images.shape[-3:] != graph.input_shape or 0 in images.shape:
-        shape = "x".join(map(str, graph.input_shape))
-        raise DataError(
-            f"this network takes images [N, {shape}] or sequences [T, N, {shape}], not {list(images.shape)}"
-        )
-
-
-def check_count(name: str, value: Any) -> int:
-    """A whole number above zero, which the option ``name`` must be.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise ConfigError(f"{name} must be a whole number above zero, not {value!r}")
-    return int(value)

@@ -13,11 +13,10 @@ import numpy as np
 
 from ..data.events import Events, checked, from_array, is_events
 from ..data.frames import one_frame, shrink_to
+from ..dtypes import Int32, UInt8
 from ..errors import ConfigError, DataError, RunError
-from .connection import INT32
 from .graph import Graph
-from .neuron import Int32
-from .pixels import UInt8, as_pixels
+from .inputs import as_pixels
 from .stepper import Stepper
 
 _TIMED = 1000  # pushes whose times are kept
@@ -79,7 +78,7 @@ class Stream:
                 )
         self._lock = threading.Lock()
         self._seconds: deque[float] = deque(maxlen=_TIMED)
-        self.longest = longest(graph)
+        self.longest = graph.readout.longest
         self._begin()
 
     @property
@@ -215,15 +214,6 @@ class Stream:
             events = from_array(value, _PUSHED, self._sensor)
         frames = one_frame(events, self._shrink)
         return frames.counts[0], frames.lost
-
-
-def longest(graph: Graph) -> int:
-    """The most steps after which the logits are proven to fit 32 bits."""
-    readout = graph.readout
-    most = (int(readout.connection.reach(1).max()) << readout.fraction) + int(
-        np.abs(readout.bias.astype(np.int64)).max()
-    )
-    return INT32 // max(most, 1)
 
 
 def _has_fields(value: Any) -> bool:

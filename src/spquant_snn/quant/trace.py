@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.graph import Graph
-from ..integer.pixels import as_pixels
+from ..integer.inputs import as_pixels
 from ..runtime.native import NativeProgram
 from .network import SpikingNetwork
 

@@ -27,8 +27,9 @@ from ..integer.compare import Trace, Tracer, reference_trace
 from ..integer.fanout import fanout
 from ..integer.graph import Graph
 from ..integer.grids import STATE_GRIDS
+from ..integer.inputs import check_images
 from ..integer.neuron import Int64
-from ..integer.reference import check_images, pooled
+from ..integer.reference import pooled
 from ..runtime.native import NativeProgram
 from .block_counts import BlockCounter, Skipped
 from .wiring import Beside, Wiring, wiring_of

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, MissingDependencyError, ModelError, RunError
+from ..errors import MissingDependencyError, ModelError, RunError
 from ..integer.compare import Trace
 from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
+from ..integer.inputs import as_batch, check_count
 from ..integer.memory import installed_memory, refuse_beyond_memory
 from ..integer.neuron import Int32, Int64
 from ..integer.program import Program
-from ..integer.reference import check_count, check_images
-from ..integer.stream import Stream, longest
+from ..integer.stream import Stream
 from .layout import layer_of_most, plan_connections, plan_network
 from .library import library
 from .loaded_plan import LoadedPlan, address
@@ -79,24 +79,22 @@ class NativeProgram:
         self.images = LoadedPlan(self.plan)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(LAYOUT, self.plan.arena_size))
-        self.longest = longest(graph)  # sequence whose logits are proven to fit
 
     @property
     def classes(self) -> int:
         """How many there are to tell apart."""
         return self.graph.classes
 
-    def predict(self, images: UInt8, threads: int = 1) -> Int64:
+    def predict(self, images: Any, threads: int = 1) -> Int64:
         """The class of each image, int64 [N]: the first of the largest logits."""
         classes: Int64 = self.logits(images, threads).argmax(1).astype(np.int64)
         return classes
 
-    def logits(self, images: UInt8, threads: int = 1) -> Int32:
+    def logits(self, images: Any, threads: int = 1) -> Int32:
         """Logits, int32 [N, classes], summed over time.
 
         Args:
-            images: uint8 [N, C, H, W], shown for ``graph.timesteps`` steps, or sequences of frames [T, N, C, H, W];
-                read where they lie if they are contiguous.
+            images: as ``Program`` takes them; read where they lie if they are contiguous.
             threads: that share the batch.
 
         Raises:
@@ -104,8 +102,12 @@ class NativeProgram:
             ConfigError: ``threads`` is not a whole number above zero.
             RunError: the program is closed.
         """
-        threads = check_count("threads", threads)
-        batch = self._checked(images)
+        return self.run(self._checked(images), check_count("threads", threads))
+
+    def run(self, batch: UInt8, threads: int) -> Int32:
+        """The same for images or sequences that are known to fit."""
+        self.check_open()
+        batch = np.ascontiguousarray(batch)
         count = batch.shape[-4]
         found = np.empty((count, self.graph.classes), np.int32)
         threads = min(threads, count, self._most_threads())
@@ -130,9 +132,9 @@ class NativeProgram:
             other.result()  # an error of a thread is raised here
         return found
 
-    def trace(self, images: UInt8) -> Trace:
+    def trace(self, images: Any) -> Trace:
         """Spikes and stored codes of every layer and step, and the logits: the same run, written down on its way."""
-        batch = self._checked(images)
+        batch = np.ascontiguousarray(self._checked(images))
         count, static_input = batch.shape[-4], batch.ndim == 4
         steps = self.graph.timesteps if static_input else len(batch)
         words = [layer.connection.words for layer in self.plan.layers[:-1]]
@@ -204,19 +206,9 @@ class NativeProgram:
         if pool is not None:
             pool.shutdown(wait=False)  # this may be one of its threads
 
-    def _checked(self, images: UInt8) -> UInt8:
+    def _checked(self, images: Any) -> UInt8:
         self.check_open()
-        check_images(self.graph, images)
-        if images.ndim == 5:
-            self._check_length(len(images))
-        return np.ascontiguousarray(images)
-
-    def _check_length(self, steps: int) -> None:
-        """Raise DataError if the logits of that many steps could leave 32 bits."""
-        if steps > self.longest:
-            raise DataError(
-                f"a sequence of {steps} frames is too long, its logits could leave 32 bits: give {self.longest} at most"
-            )
+        return as_batch(self.graph, images)
 
     def check_open(self) -> None:
         if self._closed:
