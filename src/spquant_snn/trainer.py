@@ -13,8 +13,8 @@ from torch import nn
 
 from .data import hold_out
 from .errors import ConfigError, RunError
-from .export.packaging import Layout
-from .export.targets import ExportOptions, Prefer, Target, export_graph
+from .export.packaging import Layout, Prefer, Target
+from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import spquant_snn
-from spquant_snn import ModelError, RunError, SpQuantTrainer
+from spquant_snn import ConfigError, DataError, ModelError, RunError, SpQuantTrainer
 from spquant_snn.data import Labelled, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
@@ -242,3 +242,48 @@ def test_a_module_of_any_kind_teaches_and_is_not_trained(tmp_path):
         SpQuantTrainer.resume("alone", Net(), DATA, teacher=teacher, quiet=True)
     again = SpQuantTrainer.resume("taught", Net(), DATA, quiet=True)
     assert again.evaluate() == taught.evaluate()
+
+
+def test_the_integers_are_verified_and_exported_to_every_target(tmp_path):
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
+    for backend in ("reference", "native"):
+        verdict = trainer.verify(images=30, backend=backend)
+        assert (verdict.equal, verdict.images) == (True, 30)
+    assert trainer.verify(images=0).images == 101
+    trainer.export("again.spq")
+    assert (tmp_path / "again.spq").read_bytes() == trainer.run.integers.read_bytes()
+    trainer.export("firmware", target="c", prefer="flash")
+    manifest = json.loads((tmp_path / "firmware" / "firmware.json").read_text())
+    assert (manifest["dataset"], manifest["title"]) == (None, "x, trained on data given in Python")
+    with pytest.raises(RunError):
+        trainer.export("firmware", target="c")
+    trainer.export("firmware", target="c", force=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda t: t.verify(images=-1), ConfigError, "images must be at least 0, not -1"),
+        (lambda t: t.verify(backend="torch"), ConfigError, "backend must be one of reference, native, not 'torch'"),
+        (lambda t: t.export("x", target="onnx"), ConfigError, "target must be one of spq, c, web"),
+        (lambda t: t.export("x.spq", prefer="flash"), ConfigError, "prefer is for firmware"),
+        (lambda t: t.export("x", "web"), DataError, "a page shows images, and these are recordings"),
+    ],
+    ids=["images", "backend", "target", "option", "recordings"],
+)
+def test_what_cannot_be_verified_or_exported_is_refused_in_a_sentence(call, error, said, tmp_path):
+    data = DATA
+    if error is DataError:
+        data = tuple((images[:, None].expand(-1, 2, -1, -1, -1), labels) for images, labels in DATA)
+    trainer = SpQuantTrainer(Net(), data, 2, timesteps=2, **SMALL)
+    with pytest.raises(error, match=said):
+        call(trainer)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_floating_point_network_has_nothing_to_verify_or_export(tmp_path):
+    trainer = SpQuantTrainer(Net(), DATA, 32, **SMALL)
+    for call in (trainer.verify, lambda: trainer.export("x.spq"), lambda: trainer.report("x.html")):
+        with pytest.raises(ModelError, match="no integer form"):
+            call()
+    assert list(tmp_path.iterdir()) == []

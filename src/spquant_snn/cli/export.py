@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from ..errors import ConfigError
+from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, visible
 from .options import DataDir, Flag, FolderOrFile, OptionalName
 from .source import open_run, open_source
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from ..data import Labelled
     from ..integer.graph import Graph
 
-Target = Literal["spq", "c", "web"]
-Prefer = Literal["speed", "flash"]
-FolderLayout = Literal["plain", "platformio"]
 
 
 def command(
@@ -31,7 +29,7 @@ def command(
     force: Flag = False,
     prefer: Prefer = "speed",
     amalgamate: Flag = False,
-    layout: FolderLayout = "plain",
+    layout: Layout = "plain",
 ) -> int:
     """Write the integer model: an .spq file, C firmware, or a web page.
 

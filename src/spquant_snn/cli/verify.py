@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from ..errors import RunError
+from ..integer.compare import IntegerBackend, Verdict
 from ..io.output import say, say_json
 from .options import AsJson, Folder, Threads, use_threads
 from .source import open_run
 from .test_set import TestSet
 
 if TYPE_CHECKING:
-    from ..integer.compare import Verdict
     from ..integer.graph import Graph
     from ..quant.network import SpikingNetwork
 
-IntegerBackend = Literal["reference", "native"]
 _FIRST = TestSet(images=1000)
 
 

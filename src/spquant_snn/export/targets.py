@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -16,11 +16,8 @@ from ..integer.graph import Graph
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
-from .packaging import Layout, Packaging
+from .packaging import Layout, Packaging, Prefer, Target
 from .web import export_web
-
-Target = Literal["spq", "c", "web"]
-Prefer = Literal["speed", "flash"]
 
 _VECTORS = 2  # images of a firmware's self-test
 

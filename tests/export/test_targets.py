@@ -1,0 +1,67 @@
+"""One function writes every target; options that are no choice, or of another target, are refused in a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spquant_snn import ConfigError, DataError, RunError, load_graph
+from spquant_snn.data import Labelled
+from spquant_snn.export.targets import ExportOptions, export_graph
+
+
+@pytest.fixture
+def network(random_graph, random_images):
+    graph = random_graph(0)
+    images = random_images(graph, 5)
+    return graph, Labelled(images, np.arange(len(images)) % graph.classes)
+
+
+def refuse():
+    pytest.fail("an .spq file holds no images")
+
+
+def test_an_spq_file_needs_no_images_and_replaces_its_own_kind_alone(network, tmp_path):
+    graph, _ = network
+    path = tmp_path / "m.spq"
+    for _ in range(2):
+        assert export_graph(graph, path, ExportOptions(), "", None, refuse) == path.stat().st_size
+    assert load_graph(path).classes == graph.classes
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"is not an \.spq file, so it is kept"):
+        export_graph(graph, tmp_path / "mine.txt", ExportOptions(), "", None, refuse)
+
+
+def test_firmware_holds_the_first_images_and_how_it_was_asked_for(network, tmp_path):
+    graph, test = network
+    options = ExportOptions("c", prefer="flash")
+    size = export_graph(graph, tmp_path / "fw", options, "a title", None, lambda: test)
+    assert size == sum(path.stat().st_size for path in (tmp_path / "fw").iterdir())
+    manifest = json.loads((tmp_path / "fw" / "firmware.json").read_text())
+    assert (manifest["small"], manifest["dataset"], manifest["title"]) == (True, None, "a title")
+    with pytest.raises(RunError):
+        export_graph(graph, tmp_path / "fw", ExportOptions("c"), "a title", None, lambda: test)
+    export_graph(graph, tmp_path / "fw", ExportOptions("c", force=True), "a title", None, lambda: test)
+
+
+def test_a_page_of_recordings_is_refused(network, tmp_path):
+    graph, test = network
+    frames = Labelled(np.stack([test.images] * graph.timesteps, 1), test.labels)
+    with pytest.raises(DataError, match="a page shows images, and these are recordings"):
+        export_graph(graph, tmp_path / "x", ExportOptions("web"), "a title", None, lambda: frames)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target": "onnx"}, "target must be one of spq, c, web, not 'onnx'"),
+        ({"target": "c", "prefer": "size"}, "prefer must be one of speed, flash, not 'size'"),
+        ({"target": "c", "layout": "cmake"}, "layout must be one of plain, platformio, not 'cmake'"),
+        ({"prefer": "flash"}, "prefer is for firmware, not for target spq: take target c, or leave it out"),
+        ({"target": "web", "amalgamate": True}, "amalgamate is for firmware, not for target web"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, said):
+    with pytest.raises(ConfigError, match=said):
+        ExportOptions(**options)
