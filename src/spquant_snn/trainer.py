@@ -69,7 +69,9 @@ class SpQuantTrainer:
         trainer = SpQuantTrainer("lenet-snn", "mnist", quantization_bits=2)
         trainer.train(epochs=20)
         print(f"Test Accuracy: {trainer.evaluate():.2f}%")
+        print(trainer.verify())
         trainer.export("model.spq")
+        trainer.export("firmware", target="c")
         trainer.report("report.html")
     """
 

@@ -112,7 +112,7 @@ def test_train_writes_a_run_and_ends_with_the_accuracy(spquant, tmp_path):
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0] == "lenet-snn:0.1 on digits: weights 1.58 bits, state 3 bits, T = 1"
-    assert "1,294 images" in lines[1]
+    assert "1,294 training images" in lines[1]
     assert "run folder x" in lines[1]
     assert lines[2].startswith("epoch 1/1 ")
     assert re.fullmatch(r"Test Accuracy: \d+\.\d\d%", lines[-1])

@@ -90,7 +90,7 @@ def test_nothing_is_written_before_training(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_does_not_touch_the_test_images_nor_learn_from_those_held_out(monkeypatch):
+def test_training_does_not_touch_the_test_images_nor_learn_from_the_validation_set(monkeypatch):
     trainer = SpQuantTrainer(Net(), DATA, 2, **SMALL)
     learnt, looked_at = [], []
     forward = type(trainer.network).forward

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..integer.graph import Graph
 
 
-
 def command(
     source: FolderOrFile,
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")],

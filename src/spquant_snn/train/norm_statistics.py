@@ -1,7 +1,7 @@
 """The statistics of batch normalisation as they are when a network is used, measured anew at the end of an epoch.
 
 Running means follow the last dozen batches, in training, under weights that were still moving. Neurons of few bits turn
-that noise into spikes: from one epoch to the next accuracy on held-out images went up and down by points. So the
+that noise into spikes: from one epoch to the next validation accuracy went up and down by points. So the
 statistics are measured over some batches that the finished weights are given, as "precise batch normalisation" does (Wu
 and Johnson, Rethinking "Batch" in BatchNorm, 2021), and without dropout or drawn gates: as in evaluation.
 """
