@@ -56,8 +56,8 @@ def command(
 def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
     """The accuracy of an integer model; torch is not needed."""
     from ..integer.program import Program
+    from ..io.terminal import progress
     from ..runtime.native import NativeProgram
-    from .progress import progress
 
     source.need_integers("use --backend torch")
     name, graph = test_set.name_for(source.path, source.dataset), source.graph()

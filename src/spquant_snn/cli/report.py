@@ -96,12 +96,12 @@ def report_on(
 
 
 def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | None, baseline: Path | None) -> Report:
+    from ..io.terminal import progress
     from ..report.curves import read_epochs
     from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
     from ..train.config import CUSTOM
     from ..train.loading import load_network
     from ..train.run import RunFolder
-    from .progress import progress
     from .verify import refuse_other_network
 
     path, config = source.path, source.config
@@ -127,9 +127,9 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
 def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
     """Networks beside one another, one or more, on test images of one data set."""
     from ..data import of_events
+    from ..io.terminal import progress
     from ..report.comparison import make_comparison
     from ..report.pareto import measure_run
-    from .progress import progress
 
     paths = [source.path for source in sources]
     known = [test_set.name_for(source.path, source.dataset) for source in sources]

@@ -48,9 +48,9 @@ def command(
 def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict:
     """The frozen network of a run against its .spq file."""
     source = open_run(run)
+    from ..io.terminal import progress
     from ..quant.trace import verify
     from ..train.loading import load_network
-    from .progress import progress
 
     network = load_network(run).eval().freeze()
     graph = source.graph()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from .output import Outlet, encodable, lines
+from .output import Outlet, encodable, error_is_seen, lines
 
 
 class _SafeConsole(Console):
@@ -44,3 +45,18 @@ def to_stderr() -> Console:
 def print_tables(tables: Iterable[RenderableType]) -> None:
     """Print tables and texts on standard output, one below the other."""
     to_stdout().print(*tables, sep="\n")
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar of ``total`` images on standard error, where a person sees it; gives a function to call with how many are
+    done in all."""
+    if not error_is_seen():
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=to_stderr(), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
