@@ -6,6 +6,7 @@ convolution is folded into its kernel; and the widths in which sums are added fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -61,6 +62,40 @@ class LayerParts:
         return (self.connection,) if self.shortcut is None else (self.connection, self.shortcut.connection)
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What decides on the form of a connection."""
+
+    body: Body
+    first: bool  # its inputs are pixels
+    pooled: bool  # before the weights
+    counts: bool  # its inputs are values, not spikes
+    groups: int
+    window: int  # of a sum-pool that is not folded
+    reach: int  # the largest absolute value of a sum
+    most: int  # the largest absolute value of a code
+    packed: bool  # its codes fit fields of words
+    sliced: bool  # its codes fit bit slices
+
+    @property
+    def short(self) -> bool:
+        """Whether every sum fits 16 bits."""
+        return self.reach < 1 << 15
+
+
+# The forms of ``csrc/spq.h`` with what each asks for: the first that fits is taken. Identities are shortcuts' alone.
+_FORMS: tuple[tuple[int, Callable[[_Facts], bool]], ...] = (
+    (GROUPED, lambda it: it.groups > 1),
+    (PACKED, lambda it: it.packed),
+    (DENSE, lambda it: it.first and it.body >= Body.NEON and it.window == 1 and not it.pooled),
+    (MULTIPLY16, lambda it: it.counts and it.short),
+    (MULTIPLY, lambda it: it.counts),
+    (SLICED, lambda it: it.sliced),
+    (ADD8, lambda it: 127 // it.most >= _FEWEST and it.short),
+    (ADD16, lambda it: True),
+)
+
+
 def plan_connection(
     connection: Connection,
     shape: Shape,
@@ -112,30 +147,21 @@ def plan_connection(
     if body == Body.PACKED and groups == 1 and not gated:
         decides = None if beside_it else layer
         packed = plan_packed(codes, decides, reach, window**2, counts, readout=layer is None and not beside)
-    if groups > 1:
-        form = GROUPED
-    elif packed is not None:
-        form = PACKED
-    elif first and body >= Body.NEON and window == 1 and not pools:
-        form = DENSE
-    elif counts:
-        form = MULTIPLY16 if reach < 1 << 15 else MULTIPLY
-    elif slices is not None:
-        form = SLICED
-    else:
-        form = ADD8 if 127 // most >= _FEWEST and reach < 1 << 15 else ADD16
+    facts = _Facts(
+        body, first, bool(pools), counts, groups, window, reach, most, packed is not None, slices is not None
+    )
+    form = next(form for form, fits in _FORMS if fits(facts))
     in_slices = form == SLICED and (beside_it is None or beside_it.identity)
     neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
     if beside_it is not None:  # two sums are added, neither of which may saturate
         apart = beside_it.identity or beside_it.connection.groups == 1
         narrow = narrow and apart and reach < 1 << 15
-    codes8 = codes16 = None
-    if form == ADD8:
-        codes8 = _by_event(codes.astype(np.int8), groups, row)
-    elif form == DENSE:
+    codes8 = _by_event(codes.astype(np.int8), groups, row) if form == ADD8 else None
+    codes16 = None
+    if form == DENSE:
         codes16 = _by_pair(codes.astype(np.int16), row)
-    elif form not in (SLICED, PACKED):
+    elif form in (GROUPED, MULTIPLY, MULTIPLY16, ADD16):
         codes16 = _by_event(codes.astype(np.int16), groups, row)
     starts = np.arange(channels) // codes.shape[1] * row
     plan = ConnectionPlan(
