@@ -266,7 +266,7 @@ def load(path: str | os.PathLike[str]) -> Program:
     warning.
 
     Raises:
-        FileFormatError: the file is missing, damaged, of another kind or of a newer version.
+        FileFormatError: the file is missing, damaged, of another kind or of another version.
 
     Example:
         >>> program = load("model.spq")
