@@ -21,6 +21,8 @@ from spquant_snn.train.config import TrainConfig, TrainOptions, load_config
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.run import RunFolder
 
+pytestmark = pytest.mark.slow  # they train
+
 OPTIONS = {"model": "lenet-snn:0.25", "dataset": "digits", "precision": "fp32", "epochs": 2, "target_ops": 0.3}
 COMMAND = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", value)]
 NAMES = ["dense", "gates", "both", "random", "magnitude", "rates"]

@@ -27,6 +27,8 @@ from benchmarks.harness.training_steps import (
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn.lif import LIF
 
+pytestmark = pytest.mark.slow  # they train
+
 SMALL = TrainingWorkload("small", "4C3-P2-6C3-FC10", (1, 8, 8), 2, 4)
 
 
