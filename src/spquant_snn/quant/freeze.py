@@ -26,7 +26,7 @@ from ..integer.grids import Bits
 from ..integer.neuron import Neuron, TableStore, fold_neuron, with_silent
 from ..nn.recurrence import Dynamics, Skip, backpropagate
 from ..nn.sums import convolutions_in
-from .finite import check_finite
+from .finite_check import check_finite
 from .stage import Stage
 from .synapse import Synapse
 from .weight import integer_codes

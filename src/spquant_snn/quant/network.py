@@ -14,7 +14,7 @@ from ..errors import DataError, ModelError
 from ..nn.fused_layer import EXACT
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
-from .finite import check_finite
+from .finite_check import check_finite
 from .freeze import (
     Folded,
     IntegerRecurrence,

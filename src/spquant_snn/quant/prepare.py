@@ -26,9 +26,9 @@ from ..integer.grids import FLOAT, STATE_GRIDS
 from ..integer.pool import Pool
 from ..nn.lif import LIF
 from ..nn.recurrence import Levels
-from .finite import check_finite, check_given
+from .finite_check import check_finite, check_given
 from .network import SpikingNetwork
-from .plain_copy import MASK, shared_places, take
+from .plain_parameters import MASK, shared_places, with_plain_parameters
 from .quant_config import QuantConfig
 from .shortcut import TrainableShortcut
 from .stage import Norm, Stage
@@ -63,7 +63,7 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, 
         torch.Size([3, 5, 10])
     """
     channels, height, width = input_shape
-    taken, resolved, tied = take(model, (channels, height, width))
+    taken, resolved, tied = with_plain_parameters(model, (channels, height, width))
     layers = read_layers(taken)
     for path, layer in layers:
         for module in modules_of(layer):

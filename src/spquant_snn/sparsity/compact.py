@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..integer.grids import FLOAT
-from ..quant.finite import check_finite
+from ..quant.finite_check import check_finite
 from ..quant.network import SpikingNetwork
 from ..quant.quant_config import QuantConfig
 from ..quant.stage import Stage

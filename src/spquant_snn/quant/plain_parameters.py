@@ -28,7 +28,9 @@ MASK = "a pruning mask"
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
-def take(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[nn.Module, list[str], list[tuple[str, ...]]]:
+def with_plain_parameters(
+    model: nn.Module, input_shape: tuple[int, int, int]
+) -> tuple[nn.Module, list[str], list[tuple[str, ...]]]:
     """A copy of a model with plain parameters.
 
     Returns:
