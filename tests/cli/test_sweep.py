@@ -52,6 +52,7 @@ def started(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_a_killed_point_is_told_and_goes_on_to_the_same_end(sweep, tmp_path):
     """With a point that always fails, so that it is seen to stop no other."""
     text, launcher = TEXT + '[[point]]\ninit = "nowhere"', shlex.join([sys.executable, str(KILLED), "w2s2"])

@@ -81,7 +81,7 @@ def test_both_ends_of_the_range_and_every_assumption_are_printed(two_layers):
 def test_the_command_on_a_run_and_on_its_file(run, spquant):
     code, out, err = spquant("report", run, "--images", 20)
     assert (code, err) == (0, "")
-    assert max(map(len, out.splitlines())) <= 80
+    assert max(map(len, out.replace(str(run), "run").splitlines())) <= 80  # however long the folder is called
     assert " ".join(out.split()).startswith(f"{run} on digits: T = 2, 20 images,")
     assert re.search(r"memory included: \S+ to \S+\s%", out)
     answers = [spquant("report", run, "--images", 20, "--json")]

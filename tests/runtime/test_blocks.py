@@ -17,6 +17,7 @@ def test_gated_graphs_run_as_the_reference(program, random_graph, with_gates, ra
     assert first_difference(reference_trace(graph, images), program(graph, guard=64).trace(images)) is None
 
 
+@pytest.mark.slow
 def test_gated_streams_run_as_the_reference(program, random_graph, with_gates):
     rng = np.random.default_rng(0)
     for seed in range(322, 342):
