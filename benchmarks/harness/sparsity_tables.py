@@ -33,7 +33,7 @@ def sparsity_tables(report: SparsityReport) -> Iterator[RenderableType]:
         f"{plural} {seeds}; runs in {plan.out}"
     )
     yield _said(
-        "accuracy in percent, validation in the best epoch and test of the integers that ship; points lost against "
+        "accuracy in percent, validation in the best epoch and test of the integer model; points lost against "
         "dense; channels kept; share of the operations left by the count of the budget, in percent"
     )
     yield _accuracies(report, dense)

@@ -1,4 +1,4 @@
-"""What became of a run: accuracy and operations of the integers that ship.
+"""What became of a run: accuracy and operations of the integer model.
 
 The test images are met once, when the run is done; what was found is noted in run.json and read from there afterwards.
 """

@@ -51,7 +51,7 @@ def draw_predictors(network, images, target=0.5):
         with torch.no_grad():
             skipping.weights.copy_(torch.randn_like(skipping.weights) + torch.tensor([[6.0], [1.0], [-1.0]]))
     training = SkipThresholdTraining(network, target, 10)
-    training.end_epoch(training.settles, images)
+    training.end_epoch(training.freezes, images)
 
 
 def computed_share(graph, images):
@@ -76,7 +76,7 @@ def test_every_form_takes_the_same_decisions(calibrate, noise, bits, reset):
     images[:, :, 4:] = 0
     calibrate(network, images)
     for i, gate in enumerate(channel_gates(network)):  # blocks are made of what is open
-        gate.settle(torch.arange(len(gate.mask)) % 7 != i % 3)
+        gate.freeze(torch.arange(len(gate.mask)) % 7 != i % 3)
     draw_predictors(network, images)
     deployed = compact(network).eval().freeze()
     graph = lower(deployed)
@@ -111,7 +111,7 @@ def test_closed_channels_must_be_gone_before_lowering(calibrate, noise):
     calibrate(network, images)
     draw_predictors(network, images)
     for gate in channel_gates(network):
-        gate.settle(torch.arange(len(gate.mask)) % 2 == 0)
+        gate.freeze(torch.arange(len(gate.mask)) % 2 == 0)
     with pytest.raises(ModelError, match=r"call compact\(\) before lower\(\)"):
         lower(network.eval().freeze())
 
@@ -141,17 +141,17 @@ def test_predictors_learn_what_responds(noise):
 
 
 @pytest.mark.parametrize("target", [0.2, 0.5, 0.8])
-def test_the_target_is_met_on_the_images_that_settle_it(calibrate, noise, target):
+def test_the_target_is_met_on_the_images_that_freeze_it(calibrate, noise, target):
     network = convolutions(gates=False)
     images = noise(64, 1, 8, 8)
     images[:, :, 5:] = 0
     calibrate(network, images)
     training = SkipThresholdTraining(network, target, 10)
-    assert training.settles == 9
+    assert training.freezes == 9
     training.end_epoch(8, images)
-    assert not training.settled
+    assert not training.frozen
     draw_predictors(network, images, target)
-    assert training.settled
+    assert training.frozen
     thresholds = {float(skipping.threshold) for _, skipping in skipping_stages(network)}
     assert len(thresholds) == 1
     skipped = total = 0.0

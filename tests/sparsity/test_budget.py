@@ -57,7 +57,7 @@ def test_the_density_is_that_of_open_channels(row):
     spikes = torch.zeros(2, 3, 8, 2, 2)
     spikes[:, :, 0, 0, 0] = 1  # seen by the maximum of its window
     assert measure_density(network, work, 1, spikes) == pytest.approx(1 / 8)
-    channel_gates(network)[1].settle(torch.arange(8) < 2)
+    channel_gates(network)[1].freeze(torch.arange(8) < 2)
     assert measure_density(network, work, 1, spikes) == pytest.approx(1 / 2)
 
 
@@ -66,7 +66,7 @@ def test_the_share_is_a_fraction_of_all_open(row):
     assert budget.share(budget.widths) == 1
     assert budget.share([3, 4, 5]) < 0.5
     for gate in budget.gates:
-        gate.settle(torch.ones_like(gate.mask))
+        gate.freeze(torch.ones_like(gate.mask))
     assert budget.expected_share().item() == pytest.approx(1)
 
 
@@ -158,7 +158,7 @@ def test_a_target_that_would_empty_a_layer_names_it(row):
     assert [int(mask.sum()) for mask in masks] == [1, 1, 1]
     assert budget.unmet() is None
     for gate, mask in zip(budget.gates, masks, strict=True):
-        gate.settle(mask)
+        gate.freeze(mask)
     assert budget.unmet() == "0"
 
 

@@ -83,7 +83,7 @@ def test_closed_channels_rank_below_open_ones_and_can_be_told_apart(lenet):
     prune(gates, masks)
     for gate, mask, score in zip(gates, masks, scores, strict=True):
         assert torch.equal(gate.opened(), mask)
-        assert not gate.settled
+        assert not gate.frozen
         assert gate.logits[mask].min() > 0 > gate.logits[~mask].max()
         assert torch.equal(gate.logits[~mask].argsort(), score[~mask].argsort())
 
@@ -106,7 +106,7 @@ def test_random_channels_are_closed_before_the_first_step_and_never_opened(lenet
         gate.density.fill_(1.0)
     assert any(bool((new & ~old).any()) for new, old in zip(sparse.budget.choose(), before, strict=True))
     sparse.end_epoch(6, IMAGES)
-    assert sparse.settled
+    assert sparse.frozen
     assert all(torch.equal(a, b) for a, b in zip(before, opened(lenet), strict=True))
 
 

@@ -27,7 +27,7 @@ def close(network, share=0.5, seed=0):
     for gate in channel_gates(network):
         mask = torch.rand(len(gate.logits), generator=draw) >= share
         mask[int(torch.randint(len(mask), (1,), generator=draw))] = True
-        gate.settle(mask if gate.prunable else torch.ones_like(mask))
+        gate.freeze(mask if gate.prunable else torch.ones_like(mask))
     return network
 
 
@@ -139,7 +139,7 @@ def test_a_closed_neuron_that_would_fire_without_input_is_silent(calibrate, nois
     assert all(spikes[:, :, 0].all() for _, spikes, _ in always.layers)
     insert_gates(network)
     for gate in channel_gates(network):
-        gate.settle(torch.arange(len(gate.logits)) > 0)
+        gate.freeze(torch.arange(len(gate.logits)) > 0)
     check_equal(network, images.numpy())
     seen = []
     network.frozen = False  # and in training form
@@ -203,7 +203,7 @@ def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noi
     with torch.no_grad():
         stage.norm.weight.mul_((1.2 / 256 / (gain * reach)).float())
     moved = fold_stage(stage, 4).codes.flatten(1).any(1)
-    channel_gates(network)[0].settle(torch.arange(8) < 4)
+    channel_gates(network)[0].freeze(torch.arange(8) < 4)
     still = fold_stage(stage, 4, network.live_inputs()[1]).codes.flatten(1).any(1)
     assert moved.all()
     assert not still.any()

@@ -66,9 +66,9 @@ def test_evaluation_sees_the_likely_gates_and_one_at_the_least():
     assert learning([-3.0, -1.0, -2.0]).opened().tolist() == [False, True, False]
 
 
-def test_a_settled_gate_is_zero_or_one_in_training_and_learns_no_more():
+def test_a_frozen_gate_is_zero_or_one_in_training_and_learns_no_more():
     gate = learning([3.0, 3.0])
-    gate.settle(torch.tensor([True, False]))
+    gate.freeze(torch.tensor([True, False]))
     spikes = torch.ones(1, 5, 2, requires_grad=True)
     out = gate(spikes)
     assert out.unique().tolist() == [0, 1]
@@ -77,15 +77,15 @@ def test_a_settled_gate_is_zero_or_one_in_training_and_learns_no_more():
     assert gate.probability().tolist() == [1, 0]
     fresh = ChannelGate(2)
     fresh.load_state_dict(gate.state_dict())
-    assert fresh.settled
+    assert fresh.frozen
     assert fresh.opened().tolist() == [True, False]
 
 
 def test_a_layer_is_not_emptied_and_one_that_is_whole_stays_so():
     with pytest.raises(ModelError, match="keeps at least one channel"):
-        ChannelGate(3).settle(torch.zeros(3, dtype=torch.bool))
+        ChannelGate(3).freeze(torch.zeros(3, dtype=torch.bool))
     with pytest.raises(ModelError, match="cannot be pruned keeps all"):
-        ChannelGate(3, prunable=False).settle(torch.tensor([True, True, False]))
+        ChannelGate(3, prunable=False).freeze(torch.tensor([True, True, False]))
 
 
 def test_gates_leave_an_open_network_as_it_is(row, noise, calibrate):

@@ -36,7 +36,7 @@ def pruned(network, seed=0):
         mask = torch.rand(len(gates[group[0]].logits), generator=draw) >= 0.4
         mask[int(torch.randint(len(mask), (1,), generator=draw))] = True
         for i in group:
-            gates[i].settle(mask)
+            gates[i].freeze(mask)
     return network
 
 

@@ -48,19 +48,19 @@ def step(sparse, network, images, moment):
 # The schedule.
 
 
-def test_gates_are_open_then_learned_then_settled(row, noise):
+def test_gates_are_open_then_learned_then_frozen(row, noise):
     network, images = row(), noise(8, 1, 8, 8)
     sparse = SparseTraining(network, Goals(ops=0.2), 10)
-    assert sparse.settles == 6
+    assert sparse.freezes == 6
     for moment, learning, temperature in [(0, False, WARM), (1.99, False, WARM), (2, True, WARM), (5.99, True, COLD)]:
         step(sparse, network, images, moment)
         assert {gate.learning for gate in sparse.gates} == {learning}
         assert sparse.gates[0].temperature == pytest.approx(temperature, rel=0.01)
     for epoch in range(1, 6):
         sparse.end_epoch(epoch, IMAGES)
-        assert not sparse.settled
+        assert not sparse.frozen
     sparse.end_epoch(6, IMAGES)
-    assert sparse.settled
+    assert sparse.frozen
     assert sparse.summary()["ops_share"] <= 0.2
     assert step(sparse, network, images, 6.0) == 0
 
@@ -75,10 +75,10 @@ def test_the_allowed_share_falls_to_the_target(row, noise):
 
 
 @pytest.mark.parametrize("epochs", range(1, 30))
-def test_gates_are_learned_before_they_are_settled_and_settled_in_time(row, epochs):
+def test_gates_are_learned_before_they_are_frozen_and_frozen_in_time(row, epochs):
     sparse = SparseTraining(row(), Goals(ops=0.5), epochs)
-    assert 1 <= sparse.settles <= epochs
-    assert sparse.settles > 0.2 * epochs
+    assert 1 <= sparse.freezes <= epochs
+    assert sparse.freezes > 0.2 * epochs
 
 
 def test_rates_weigh_more_and_more_from_the_start(row, noise):
@@ -98,7 +98,7 @@ def test_closed_channels_do_not_count_as_a_low_rate(row, noise, calibrate):
     network = calibrate(row(), images)
     sparse = SparseTraining(network, Goals(rate=0.05), 10)
     for gate in sparse.gates:
-        gate.settle(torch.arange(len(gate.logits)) < 3)
+        gate.freeze(torch.arange(len(gate.logits)) < 3)
     sparse.begin_step(5)
     rates = []
     network.train()(images, watch=lambda i, s: (sparse.watch(i, s), rates.append(s[:, :, :3].mean())))
@@ -115,7 +115,7 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
     assert made.evaluate() > 50
     found = lines(tmp_path / "x")
     assert [line["ops_share"] for line in found[:1]] == [1.0]
-    assert found[2]["ops_share"] <= 0.3  # settled after three of five epochs
+    assert found[2]["ops_share"] <= 0.3  # frozen after three of five epochs
     assert [line["channels"] for line in found[3:]] == [found[2]["channels"]] * 2
     small = load_network(tmp_path / "x")
     widths = {stage.name: len(stage.synapse.weight) for stage in small.hidden}
@@ -174,7 +174,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(choice, monkeypatch, tmp_path):
     options = {"target_ops": 0.3, "target_rate": 0.1, "finetune_epochs": 1, "channel_choice": choice}
     trainer(out="whole", **options).train(epochs=3)
     objective = training_step.objective
-    for stop_at in (5, 60, 100, 140):  # steps; an epoch has 41, and the gates are settled after the second
+    for stop_at in (5, 60, 100, 140):  # steps; an epoch has 41, and the gates are frozen after the second
         steps = []
 
         def interrupted(*args, steps=steps, stop_at=stop_at):
@@ -210,7 +210,7 @@ def test_only_epochs_with_the_channels_asked_for_can_be_the_best(tmp_path, monke
     found = lines(tmp_path / "x")
     best = made.run.read_record()["best"]
     assert best["val_accuracy"] == max(line["val_accuracy"] for line in found[2:])
-    assert all(bool(gate.settled) for gate in channel_gates(made.network))
+    assert all(bool(gate.frozen) for gate in channel_gates(made.network))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Stopping early, against the same decided one image at a time, and on the integers that ship."""
+"""Stopping early, against the same decided one image at a time, and on the integer model."""
 
 import numpy as np
 import pytest

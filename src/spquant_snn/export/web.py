@@ -231,7 +231,7 @@ def _reached(connection: Connection, shape: Shape, source: int, passes: int) -> 
 
 
 def _gate(gate: BlockGate, connection: Connection, shape: Shape) -> dict[str, list[int]]:
-    """A gate's integers by block, and the windows of inputs that it counts; a full connection has one window."""
+    """A gate's integers by block, and the windows of inputs that it counts; a linear layer has one window."""
     _, height, width = _cube(connection.pooled_shape(shape))
     pool = connection.sum_pool
     return {

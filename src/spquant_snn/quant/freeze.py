@@ -1,4 +1,4 @@
-"""The frozen form: the integers that ship, computed by torch, with the gradients of the training form.
+"""The frozen form: the integer model, computed by torch, with the gradients of the training form.
 
 ``freeze`` fixes batch normalisation. From then on a stage sums integer codes, takes the integer time step of ``fold``
 and hands on exact spikes. For fine-tuning, the backward pass is the one of the training form at the potentials that

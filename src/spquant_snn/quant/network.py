@@ -1,4 +1,4 @@
-"""A network in stages, run over time: in training form, or, once frozen, in the integers that ship."""
+"""A network in stages, run over time: in training form, or, once frozen, as the integer model."""
 
 from __future__ import annotations
 

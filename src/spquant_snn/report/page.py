@@ -134,7 +134,7 @@ def _render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (_read(name) for name in ("style.css", "keys.js"))
+    style, script = (_read(name) for name in ("report.css", "keys.js"))
     policy = f"default-src 'none'; img-src data:; style-src {csp_digest(style)}; script-src {csp_digest(script)}"
     return environment.get_template(template).render(style=style, script=script, policy=policy, **content)
 

@@ -58,12 +58,12 @@ class BlockSkipping(Skipping):
 
     Attributes:
         threshold: prediction from which on a block is computed, minus infinity where all are.
-        settled: whether nothing is learned any more.
+        frozen: whether nothing is learned any more.
         watching: whether steps are kept in ``seen``.
     """
 
     threshold: Tensor
-    settled: Tensor
+    frozen: Tensor
 
     def __init__(self, channels: int, inputs: int, largest: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class BlockSkipping(Skipping):
             torch.tensor([[1.0], [1.0], [-2.0]], dtype=torch.float32).repeat(1, blocks_of(channels))
         )  # [3, B]
         self.register_buffer("threshold", torch.tensor(-math.inf, dtype=torch.float32))
-        self.register_buffer("settled", torch.tensor(False))
+        self.register_buffer("frozen", torch.tensor(False))
         self.watching = False
         self.seen: list[Seen] = []
 

@@ -198,7 +198,7 @@ class Budget:
         return sum(counts) / self.count(self.widths), self.work[max(range(len(counts)), key=counts.__getitem__)].name
 
     def unmet(self) -> str | None:
-        """The layer that keeps settled gates from the target, though no more channels can be pruned; None where the
+        """The layer that keeps frozen gates from the target, though no more channels can be pruned; None where the
         target was met or more can be."""
         last = all(int(gate.opened().sum()) == 1 for gate in self.gates if gate.prunable)
         least, name = self.least()
@@ -226,7 +226,7 @@ class Budget:
         ranked = sorted(
             (float(logit), group[0], channel)
             for group in self._tied
-            if not self.gates[group[0]].settled
+            if not self.gates[group[0]].frozen
             for channel, logit in enumerate(self.gates[group[0]].logits.detach())
         )
         together = {group[0]: group for group in self._tied}
@@ -274,5 +274,5 @@ def measure_density(network: SpikingNetwork, work: Sequence[LayerOps], index: in
     found = work[index + 1].density(after.pooled(spikes.flatten(0, 1)))
     if not isinstance(gate, ChannelGate):
         return found
-    drawn = gate.learning and gate.training and not gate.settled
+    drawn = gate.learning and gate.training and not gate.frozen
     return min(1.0, found / float(gate.probability().mean() if drawn else gate.opened().float().mean()))

@@ -10,7 +10,7 @@ Kingma: Learning sparse neural networks through L0 regularization, ICLR 2018, op
 It was preferred to a threshold with a gradient straight through it because the expected number of kept channels, and
 with it the expected work, is a differentiable function of ``a`` in closed form; a count of thresholds is not, and its
 channels, which start alike, tend to fall together. Each image draws its own gates, as in dropout, so that a batch
-averages over many choices. In evaluation a gate is open where ``a > 0``, and nothing between; ``settle`` fixes the
+averages over many choices. In evaluation a gate is open where ``a > 0``, and nothing between; ``freeze`` fixes the
 choice for good.
 
 The gate stands behind the neuron, not before it: the loss then tells even a pruned channel what its spikes would be
@@ -46,12 +46,12 @@ class ChannelGate(Gate):
         logits: [C] the parameters ``a``.
         learning: whether training draws gates; where it does not, it sees those of evaluation.
         temperature: of the draws.
-        settled, mask: whether the choice is final, and the choice [C].
+        frozen, mask: whether the choice is final, and the choice [C].
         density: share of inputs that are not zero where the spikes of kept channels reach the next layer's weights;
             a running mean over training batches.
     """
 
-    settled: Tensor
+    frozen: Tensor
     mask: Tensor
     density: Tensor
 
@@ -61,14 +61,14 @@ class ChannelGate(Gate):
         self.logits = nn.Parameter(torch.full((channels,), _START, dtype=torch.float32), requires_grad=prunable)
         self.learning = False
         self.temperature = WARM
-        self.register_buffer("settled", torch.tensor(not prunable))
+        self.register_buffer("frozen", torch.tensor(not prunable))
         self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
         self.register_buffer("density", torch.tensor(1.0, dtype=torch.float32))
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes [T, N, C, ...] times the gates."""
         shape = (*spikes.shape[1:3], *[1] * (spikes.dim() - 3))
-        if self.training and self.learning and not self.settled:
+        if self.training and self.learning and not self.frozen:
             return spikes * self.draw(spikes.shape[1]).view(shape)
         opened = self.opened()
         if bool(opened.all()):
@@ -88,8 +88,8 @@ class ChannelGate(Gate):
         return (s * (high - low) + low).clamp(0.0, 1.0)
 
     def probability(self) -> Tensor:
-        """[C] probability that each gate is not zero, with a gradient; 0 or 1 once settled."""
-        if self.settled:
+        """[C] probability that each gate is not zero, with a gradient; 0 or 1 once frozen."""
+        if self.frozen:
             return self.mask.to(self.logits.dtype)
         low, high = _STRETCH
         return torch.sigmoid(self.logits - self.temperature * math.log(-low / high))
@@ -97,14 +97,14 @@ class ChannelGate(Gate):
     def opened(self) -> Tensor:
         """[C] bool, as in evaluation: the final choice or, until there is one, the gates that are more likely open;
         one at the least."""
-        if self.settled:
+        if self.frozen:
             return self.mask
         opened = self.logits.detach() > 0
         if not opened.any():
             opened[self.logits.argmax()] = True
         return opened
 
-    def settle(self, mask: Tensor) -> None:
+    def freeze(self, mask: Tensor) -> None:
         """Make a choice [C] final.
 
         Raises:
@@ -113,7 +113,7 @@ class ChannelGate(Gate):
         if not mask.any() or not (self.prunable or mask.all()):
             raise ModelError("a layer keeps at least one channel, and one that cannot be pruned keeps all of them")
         self.mask.copy_(mask)
-        self.settled.fill_(True)
+        self.frozen.fill_(True)
         self.logits.grad = None
 
     def extra_repr(self) -> str:

@@ -3,7 +3,7 @@ are skipped.
 
     60 .. 75 % of the epochs    the predictors learn what responds, and the share that is skipped rises to the target
     75 .. 90 %                  the predictors are fixed, and the threshold follows what the network still learns
-    90 %, at an epoch's end     the threshold is set once more, with running statistics, and settled: integers from then
+    90 %, at an epoch's end     the threshold is set once more, with running statistics, and frozen: integers from then
                                 on
 
 All of it comes when the channels that are left are known. The share is of the operations of the layers that have
@@ -24,7 +24,7 @@ from .block_skipping import block_sizes, prediction_loss, skipping_stages
 _BEGIN, _LEARNED, _END = 0.6, 0.75, 0.9  # of the epochs
 _MOMENTUM = 0.1  # of the running mean
 _LOOKED_AT = 16  # images of a batch, at most, by which the threshold is moved
-_HALVINGS = 12  # by which it is settled
+_HALVINGS = 12  # by which it is frozen
 PREDICTOR_RATE = 0.02  # learning rate
 
 
@@ -37,19 +37,19 @@ class SkipThresholdTraining:
         epochs: of the training, in training form.
 
     Attributes:
-        settles: the epoch, counted from one, at whose end everything is fixed; 0 where it is already.
+        freezes: the epoch, counted from one, at whose end everything is fixed; 0 where it is already.
     """
 
     def __init__(self, network: SpikingNetwork, target: float, epochs: int) -> None:
         self.network, self.layers = network, skipping_stages(network)
         self.target, self.epochs = target, epochs
-        self.settles = 0 if self.settled else max(2, round(_END * epochs))
-        self._begins = min(round(_BEGIN * epochs), self.settles - 1)
+        self.freezes = 0 if self.frozen else max(2, round(_END * epochs))
+        self._begins = min(round(_BEGIN * epochs), self.freezes - 1)
         self._learned = max(_LEARNED * epochs, self._begins + 0.5)
 
     @property
-    def settled(self) -> bool:
-        return all(bool(skipping.settled) for _, skipping in self.layers)
+    def frozen(self) -> bool:
+        return all(bool(skipping.frozen) for _, skipping in self.layers)
 
     def begin_step(self, moment: float) -> None:
         """Prepare for a step at a moment, in epochs."""
@@ -72,15 +72,15 @@ class SkipThresholdTraining:
     def end_epoch(self, epoch: int, images: Tensor) -> None:
         """Settle at the end of the epoch, counted from one, at which it is due, on images of the training set."""
         self._watch(False)
-        if epoch != self.settles:
+        if epoch != self.freezes:
             return
         self._calibrate(images)
         for _, skipping in self.layers:
-            skipping.settled.fill_(True)
+            skipping.frozen.fill_(True)
             skipping.weights.grad = None
 
     def _moves(self, moment: float) -> bool:
-        return not self.settled and self._begins <= moment < self.settles
+        return not self.frozen and self._begins <= moment < self.freezes
 
     @torch.no_grad()
     def _calibrate(self, images: Tensor) -> None:

@@ -4,7 +4,7 @@
     20 .. 60 %                  gates are drawn and learned; the share of the operations that is allowed falls from 1
                                 to the target, evenly in its logarithm, within the first four fifths of this phase,
                                 and the temperature of the draws from 2/3 to 1/10
-    60 %, at an epoch's end     the gates are settled, exactly 0 or 1, within the target
+    60 %, at an epoch's end     the gates are frozen, exactly 0 or 1, within the target
     60 .. 100 %                 the network trains on with fixed gates
 
 The weight of the penalties on rates rises in the first 20 %. They are squares of an excess, zero below their target,
@@ -16,7 +16,7 @@ So it is with learned gates. Of the controls (``choices``) nothing is learned an
     random      pruned before the first step, within the target at the densities of the untrained network, and never
                 opened again; those of the trained network may ask for more, so at 60 % further channels are pruned, in
                 the order drawn, where more than the target is left. Less than the target can be left, then.
-    magnitude   all gates open until 60 %, then settled as learned ones are
+    magnitude   all gates open until 60 %, then frozen as learned ones are
 
 At 60 % each choice is within the target; what rates do afterwards can move the share of all of them.
 
@@ -57,8 +57,8 @@ class SparseTraining:
         static_input: whether images stand still.
 
     Attributes:
-        settles: the epoch, counted from one, at whose end the gates are settled; 0 where there is nothing to settle.
-        fixed: the epoch up to which the network is not yet what was asked for: something is not settled, or rates are
+        freezes: the epoch, counted from one, at whose end the gates are frozen; 0 where there is nothing to freeze.
+        fixed: the epoch up to which the network is not yet what was asked for: something is not frozen, or rates are
             still on their way down.
     """
 
@@ -68,17 +68,17 @@ class SparseTraining:
         self.budget = Budget(network, goals.ops, static_input) if self.gates else None
         self.work = layer_work(network, static_input)
         self.beside = shortcut_work(network)
-        self.settles = 0 if self.settled else max(1, round(_END * epochs))
+        self.freezes = 0 if self.frozen else max(1, round(_END * epochs))
         self.skipping = SkipThresholdTraining(network, goals.skip, epochs) if goals.skip > 0 else None
         lowered = round(_END * epochs) if (goals.rate < 1 or goals.synops > 0) and epochs > 1 else 0
-        self.fixed = max(self.settles, self.skipping.settles if self.skipping else 0, lowered)
+        self.fixed = max(self.freezes, self.skipping.freezes if self.skipping else 0, lowered)
         self._rates: list[Tensor] = []
         self._densities: list[Tensor] = []
 
     @property
-    def settled(self) -> bool:
+    def frozen(self) -> bool:
         """Whether no gate can change any more."""
-        return all(bool(gate.settled) for gate in self.gates)
+        return all(bool(gate.frozen) for gate in self.gates)
 
     def start(self, images: Tensor) -> None:
         """Measure the densities of an untrained network on a batch of images, refuse a target that they show to be out
@@ -87,7 +87,7 @@ class SparseTraining:
         Raises:
             ModelError: the target cannot be met without emptying a layer.
         """
-        if self.budget is None or self.settled:
+        if self.budget is None or self.frozen:
             return
         trial = copy.deepcopy(self.network).train()
         with torch.no_grad():
@@ -140,12 +140,12 @@ class SparseTraining:
         """
         if self.skipping is not None:
             self.skipping.end_epoch(epoch, images)
-        if self.budget is None or epoch != self.settles:
+        if self.budget is None or epoch != self.freezes:
             return
         if self.goals.choice == "magnitude":
             rank(self.gates, magnitude_scores(self.network))
         for gate, mask in zip(self.gates, self.budget.choose(), strict=True):
-            gate.settle(mask & gate.opened() if self.goals.choice == "random" else mask)
+            gate.freeze(mask & gate.opened() if self.goals.choice == "random" else mask)
 
     def summary(self) -> dict[str, Any]:
         """Kept and all channels of each layer, the operations for one image, and the share of all of them that closed
@@ -169,7 +169,7 @@ class SparseTraining:
         if self.budget is not None:
             opened, total = (sum(pair[i] for pair in summary["channels"].values()) for i in (0, 1))
             lines.append(f"{opened} of {total} channels kept, {summary['ops_share']:.1%} of the operations left")
-            if self.settled and self.budget.unmet() is not None:
+            if self.frozen and self.budget.unmet() is not None:
                 lines.append(f"fewer would empty layer {self.budget.unmet()!r}")
         if summary.get("least_expected"):
             lines.append(f"blocks skipped of which less than {summary['least_expected']:.1%} is expected to respond")
@@ -178,10 +178,10 @@ class SparseTraining:
     def _progress(self, moment: float) -> float | None:
         """How far the phase is in which gates are learned, 0 to 1; None outside of it."""
         begin = _BEGIN * self.epochs
-        learned = self.goals.choice == "learned" and self.budget is not None and not self.settled
-        if not learned or not begin <= moment < self.settles:
+        learned = self.goals.choice == "learned" and self.budget is not None and not self.frozen
+        if not learned or not begin <= moment < self.freezes:
             return None
-        return (moment - begin) / (self.settles - begin)
+        return (moment - begin) / (self.freezes - begin)
 
     def _measure(self, network: SpikingNetwork, index: int, spikes: Tensor, momentum: float) -> float:
         density, shard = measure_density(network, self.work, index, spikes), network.hidden[index].shard
@@ -196,7 +196,7 @@ class SparseTraining:
         if not self.gates:
             return [float(layer.outputs) for layer in self.work[:-1]]
         return [
-            (gate.probability() if gate.learning and not gate.settled else gate.opened()).sum().item()
+            (gate.probability() if gate.learning and not gate.frozen else gate.opened()).sum().item()
             for gate in self.gates
         ]
 

@@ -302,7 +302,7 @@ def numbered(path: Path, first: int = 2) -> Path:
 
 
 def refuse_as_parent(folder: Path, what: str) -> None:
-    """Refuse a folder that is to hold the runs of all arms, points ..., ``what`` says which.
+    """Refuse a folder that is to hold the runs of all variants, points ..., ``what`` says which.
 
     Raises:
         RunError: it is a file, or itself the folder of a run.

@@ -12,7 +12,7 @@
 enum { SPQ_COMPUTED = 0, SPQ_SILENT, SPQ_HELD };
 
 /* Codes of zero, whose bitmaps of `words` words each end at `end`: where no neuron is, the lowest code instead, as the
- * first step leaves it in every block that is not passed over. */
+ * first step leaves it in every block that is not skipped. */
 void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *neuron, int32_t words, uint32_t *end);
 
 /* Mark the blocks of a row of outputs, in the lists of whose inputs starts have been added. */

@@ -10,7 +10,7 @@ typedef struct {
     uint32_t *state; /* bitmaps [width][tiles], `pitch` words from one bit to the next, or bytes */
     int32_t pitch;
     uint32_t *spikes; /* [width][tiles] */
-    uint8_t *marks;   /* [width][tiles] blocks that are not 0 are passed over; none: no such block */
+    uint8_t *marks;   /* [width][tiles] blocks that are not 0 are skipped; none: no such block */
 } spq_neuron_row;
 
 /* Word b of the codes of a tile that are all zero. */

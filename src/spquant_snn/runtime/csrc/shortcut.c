@@ -1,5 +1,5 @@
 /* shortcut: an identity adds the codes of the channels that spiked; any other connection is summed into a row of its
- * own, shifted and added. Sums fit their width by proven bounds; those of blocks that are passed over may hold anything
+ * own, shifted and added. Sums fit their width by proven bounds; those of blocks that are skipped may hold anything
  * and wrap. */
 #include "shortcut.h"
 #include "lanes.h"

@@ -133,14 +133,14 @@ static void add_groups(const spq_connection *c, const spq_lists *lists, const sp
 }
 
 #if SPQ_HOST
-/* Units from the first on that are computed together: 8, 4, 2 or 1; 0 where their tile is passed over. */
+/* Units from the first on that are computed together: 8, 4, 2 or 1; 0 where their tile is skipped. */
 static int32_t together(const uint8_t *marks, int32_t unit, int32_t units) {
     int32_t n = 0;
     while (unit + n < units && n < 8 && !(marks && marks[(unit + n) >> 1])) n++;
     return n > 4 && n < 8 ? 4 : n == 3 ? 2 : n;
 }
 
-/* All that are not passed over. */
+/* All that are not skipped. */
 static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
                       const uint8_t *marks, void *sums) {
     for (int32_t unit = 0, n; unit < c->units; unit += n ? n : 2) {
@@ -153,7 +153,7 @@ static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq
 }
 
 #else
-/* Tiles that are not passed over, a few outputs at a time. */
+/* Tiles that are not skipped, a few outputs at a time. */
 static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
                       const uint8_t *marks, void *sums) {
     for (int32_t lane = 0; lane < c->tiles * SPQ_LANES; lane += AT_ONCE)
