@@ -1,7 +1,8 @@
 """Accuracy against the time steps used: all images stopped after so many steps, or each as soon as it is decided.
 
 An image is decided when the best of its logits, summed since the first step, leads the second by a margin. Logits,
-sums and margins are those of the integer model, so that a device that compares the same integers stops at the same step.
+sums and margins are those of the integer model, so that a device that compares the same integers stops at the same
+step.
 """
 
 from __future__ import annotations
