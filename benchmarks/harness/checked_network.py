@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.harness.random_networks import UInt8
 from benchmarks.harness.timing import Call
+from spquant_snn.dtypes import UInt8
 from spquant_snn.errors import UnequalError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.harness.suppress_output import suppress_output
 from benchmarks.harness.timing import Call
+from spquant_snn.dtypes import Float32
 from spquant_snn.errors import MissingDependencyError, RunError
 
-Float32 = NDArray[np.float32]
 Prepare = Callable[[nn.Module, Float32], Call]
 
 _OPSET = 17

@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from spquant_snn.dtypes import Float64, Int32, UInt8
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
 from spquant_snn.integer.grids import WEIGHT_GRIDS
-from spquant_snn.integer.neuron import Float64, Int32, Neuron, fold_neuron
+from spquant_snn.integer.neuron import Neuron, fold_neuron
 from spquant_snn.integer.pool import Pool
 from spquant_snn.integer.reference import connect, integrate
 from spquant_snn.nn.layers import SpikingSequential
-
-UInt8 = NDArray[np.uint8]
 
 _THRESHOLD, _LEAK = 1.0, 0.5
 _HALVINGS = 24

@@ -21,10 +21,11 @@ from benchmarks.harness.checked_network import CheckedNetwork, check_network
 from benchmarks.harness.float_baseline import AnnBaseline, SpikingBaseline
 from benchmarks.harness.host import host
 from benchmarks.harness.linear_fit import LinearFit, fit_line
-from benchmarks.harness.other_engines import Float32, onnxruntime_int8, openvino_int8, torch_eager
-from benchmarks.harness.random_networks import NetworkSpec, UInt8, noise, random_network
+from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
+from benchmarks.harness.random_networks import NetworkSpec, noise, random_network
 from benchmarks.harness.timed_comparison import Candidate, TimedComparison, TimeRatio
 from benchmarks.harness.timing import SEVERAL_THREADS, Times
+from spquant_snn.dtypes import Float32, UInt8
 from spquant_snn.errors import ConfigError
 from spquant_snn.integer.graph import PIXEL, Graph
 from spquant_snn.nn.models import build_model

@@ -8,8 +8,9 @@ from functools import partial
 
 from torch import nn
 
-from benchmarks.harness.other_engines import Float32, Prepare
+from benchmarks.harness.other_engines import Prepare
 from benchmarks.harness.timing import SINGLE_THREAD, Call, Clock, Times, interleave
+from spquant_snn.dtypes import Float32
 from spquant_snn.errors import MissingDependencyError, RunError
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import UInt8
 from ..integer.compare import reference_trace
 from ..integer.graph import Graph
 from ..runtime.plan import LANES, NetworkPlan, NeuronPlan
-
-UInt8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

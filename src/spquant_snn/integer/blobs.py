@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int8, Int32, Int64
 from ..errors import FileFormatError
 from ..io.fields import Fields
 from .grids import TERNARY, WEIGHT_GRIDS
-from .neuron import Int32, Int64
 from .pack import pack, packed_size, unpack
 
 Description = dict[str, object]
@@ -32,7 +32,7 @@ class BlobWriter:
         self.parts: list[bytes] = []
         self._end = 0
 
-    def add_codes(self, codes: NDArray[np.int8], bits: float) -> Description:
+    def add_codes(self, codes: Int8, bits: float) -> Description:
         """Weight codes at their width."""
         encoding = next(name for name, width in CODES.items() if width == bits)
         return self._add(pack(codes, bits), encoding, codes.shape)
@@ -74,7 +74,7 @@ class Blob:
             else count * _little(self.encoding).itemsize
         )
 
-    def codes(self) -> NDArray[np.int8]:
+    def codes(self) -> Int8:
         return unpack(self.data, CODES[self.encoding], math.prod(self.shape)).reshape(self.shape)
 
     def int32(self) -> Int32:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Array, Bools, UInt8
 from . import reference
 from .graph import Graph
 
@@ -20,14 +21,14 @@ class Trace:
     """What a backend computed on a batch: per layer the spikes and the stored codes [T, N, ...], and the logits [N,
     classes]."""
 
-    layers: list[tuple[str, NDArray[np.bool_], NDArray[np.integer[Any]]]] = field(default_factory=list)
+    layers: list[tuple[str, Bools, NDArray[np.integer[Any]]]] = field(default_factory=list)
     logits: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
-    def add(self, name: str, spikes: NDArray[Any], codes: NDArray[Any]) -> None:
+    def add(self, name: str, spikes: Array, codes: Array) -> None:
         self.layers.append((name, spikes != 0, codes))
 
 
-Tracer = Callable[[NDArray[np.uint8]], Trace]
+Tracer = Callable[[UInt8], Trace]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Verdict:
         return f"equal on {self.images:,} images: {compared}"
 
 
-def reference_trace(graph: Graph, images: NDArray[np.uint8]) -> Trace:
+def reference_trace(graph: Graph, images: UInt8) -> Trace:
     """What the reference computes."""
     trace = Trace()
     trace.logits = reference.run(graph, images, trace.add)
@@ -100,7 +101,7 @@ def reference_trace(graph: Graph, images: NDArray[np.uint8]) -> Trace:
 def compare_backends(
     expected: Tracer,
     found: Tracer,
-    images: NDArray[np.uint8],
+    images: UInt8,
     batch: int = 250,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Verdict:
@@ -148,7 +149,7 @@ def first_difference(expected: Trace, found: Trace, offset: int = 0) -> Differen
     )
 
 
-def _first(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, ...] | None:
+def _first(a: Array, b: Array) -> tuple[int, ...] | None:
     if a.shape != b.shape:
         raise ValueError(f"traces of different shapes, {a.shape} and {b.shape}, cannot be compared")
     if np.array_equal(a, b):

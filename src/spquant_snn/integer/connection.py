@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int8, Int64
 from ..errors import ModelError
 from .grids import WEIGHT_GRIDS
 from .pool import Pool
 
-Int8 = NDArray[np.int8]
 Shape = tuple[int, ...]
 
 INT32 = (1 << 31) - 1
@@ -139,13 +138,13 @@ class Connection:
             largest *= pool.area
         return largest
 
-    def reach(self, largest: int) -> NDArray[np.int64]:
+    def reach(self, largest: int) -> Int64:
         """[O] the largest absolute value of a pooled sum, of inputs 0 .. ``largest``."""
         area = (self.sum_pool.area if self.sum_pool else 1) * self.largest_input(largest)
         check(area <= INT32, self.name, f"pools of {area:,} leave 32 bits")
         rows = self.codes.reshape(len(self.codes), -1)
-        up: NDArray[np.int64] = rows.sum(1, dtype=np.int64, where=rows > 0)
-        down: NDArray[np.int64] = rows.sum(1, dtype=np.int64, where=rows < 0)
+        up: Int64 = rows.sum(1, dtype=np.int64, where=rows > 0)
+        down: Int64 = rows.sum(1, dtype=np.int64, where=rows < 0)
         return np.maximum(up, -down) * area
 
 
@@ -182,9 +181,9 @@ class Shortcut:
             and connection.padding == (0, 0)
         )
 
-    def reach(self) -> NDArray[np.int64]:
+    def reach(self) -> Int64:
         """[O] the largest absolute value that it adds."""
-        reach: NDArray[np.int64] = self.connection.reach(1) << self.shift
+        reach: Int64 = self.connection.reach(1) << self.shift
         return reach
 
 

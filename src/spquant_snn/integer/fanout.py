@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dtypes import Int64
 from .graph import Connection, Shape
-from .neuron import Int64
 from .pool import Pool, repeated_sums
 
 

@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int32, Int64
 from .connection import INT32, Connection, Shape, Shortcut, check, check_size
 from .grids import STATE_GRIDS
-from .neuron import Int32, Neuron, ScaledStore, TableStore
+from .neuron import Neuron, ScaledStore, TableStore
 
 __all__ = [
     "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut", "blocks_of",
@@ -38,9 +39,9 @@ class BlockGate:
     not computed does nothing in that step: it does not leak, integrate or fire, and what it stores stays.
     """
 
-    count: NDArray[np.int32]  # [B]
-    code: NDArray[np.int32]  # [B]
-    least: NDArray[np.int32]  # [B]
+    count: Int32  # [B]
+    code: Int32  # [B]
+    least: Int32  # [B]
 
 
 def blocks_of(channels: int) -> int:
@@ -101,7 +102,7 @@ class Layer:
         if self.shortcut is not None:
             check(self.connection.convolves, name, "a shortcut joins a convolution")
 
-    def reach(self, largest: int) -> NDArray[np.int64]:
+    def reach(self, largest: int) -> Int64:
         """[O] the largest absolute value of a sum, the shortcut's part too, of inputs 0 .. ``largest``."""
         reach = self.connection.reach(largest)
         return reach if self.shortcut is None else reach + self.shortcut.reach()

@@ -20,14 +20,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Bools, Float64, Int32, Int64
 from ..errors import ModelError
 from .grids import STATE_GRIDS, TERNARY
 
 Reset = Literal["zero", "subtract"]  # what a neuron that fires does with its potential
 
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Float64 = NDArray[np.float64]
 
 _LIMIT = 1 << 30  # potentials and constants stay below this, so that no sum of two overflows int32
 _LARGEST_TABLE_BITS = 4
@@ -82,7 +80,7 @@ def fold_neuron(
     reset: Reset,
     reach: Int64,
     resolution: int = 16,
-) -> tuple[Neuron, NDArray[np.bool_]]:
+) -> tuple[Neuron, Bools]:
     """Fold the affine ``gain * acc + offset`` and the recurrence of the training form into integer constants.
 
     Args:
@@ -135,7 +133,7 @@ def fold_neuron(
     return Neuron(bits, fraction, reset, _int32(fire), _int32(drop), store), dead
 
 
-def with_silent(neuron: Neuron, live: NDArray[np.bool_]) -> Neuron:
+def with_silent(neuron: Neuron, live: Bools) -> Neuron:
     """The neuron with silent channels put between its own.
 
     A silent channel has weights of zero, so that its sums are zero. Its decay is zero too: the potential is zero at
@@ -146,7 +144,7 @@ def with_silent(neuron: Neuron, live: NDArray[np.bool_]) -> Neuron:
         live: [C] which channels of the result are those.
     """
 
-    def spread(constants: NDArray[np.signedinteger], silent: NDArray[np.int64] | int) -> NDArray[np.signedinteger]:
+    def spread(constants: NDArray[np.signedinteger], silent: Int64 | int) -> NDArray[np.signedinteger]:
         wide = np.empty((*constants.shape[:-1], len(live)), constants.dtype)
         wide[...] = np.reshape(silent, (-1, 1)) if constants.ndim == 2 else silent
         wide[..., live] = constants

@@ -12,8 +12,8 @@ Digits and bits behind the last field are zero. NumPy only.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int8
 from ..errors import FileFormatError, ModelError
 from .grids import TERNARY, WEIGHT_GRIDS
 
@@ -28,7 +28,7 @@ def packed_size(count: int, bits: float) -> int:
     return -(-count // _DIGITS) if bits == TERNARY else -(-count * int(bits) // 8)
 
 
-def pack(codes: NDArray[np.int8], bits: float) -> bytes:
+def pack(codes: Int8, bits: float) -> bytes:
     """The bytes of codes of any shape, read row by row.
 
     Raises:
@@ -50,7 +50,7 @@ def pack(codes: NDArray[np.int8], bits: float) -> bytes:
     return packed
 
 
-def unpack(data: Buffer, bits: float, count: int) -> NDArray[np.int8]:
+def unpack(data: Buffer, bits: float, count: int) -> Int8:
     """The codes of ``pack``, int8 [count]; takes memory of a small multiple of ``data``.
 
     Raises:

@@ -9,19 +9,19 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from ..dtypes import Bools, Int8, Int32, Int64, UInt8
 from .graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Readout, Shortcut, blocks_of
 from .inputs import check_images
 from .memory import refuse_beyond_reference
-from .neuron import Int32, Int64, Neuron, TableStore
+from .neuron import Neuron, TableStore
 from .pool import Pool
 
-Spikes = NDArray[np.bool_]
+Spikes = Bools
 Probe = Callable[[str, Spikes, Int32], None]
 
 
-def run(graph: Graph, images: NDArray[np.uint8], probe: Probe | None = None) -> Int32:
+def run(graph: Graph, images: UInt8, probe: Probe | None = None) -> Int32:
     """Logits of a batch.
 
     Args:
@@ -96,7 +96,7 @@ def convolve(connection: Connection, x: Int32, largest: int) -> Int32:
     return np.ascontiguousarray(np.concatenate(parts, axis=3).transpose(0, 3, 1, 2))
 
 
-def exact_product(x: NDArray[np.int32], codes: NDArray[np.int8], largest: int) -> Int32:
+def exact_product(x: Int32, codes: Int8, largest: int) -> Int32:
     """The integer product [..., K] @ [K, O] of inputs 0 .. ``largest``, by floating point: whole numbers that fit the
     significand add exactly."""
     reach = int(np.abs(codes.astype(np.int64)).sum(0).max()) * largest
@@ -156,14 +156,14 @@ def integrate(
     return spikes, codes
 
 
-def computed_blocks(gate: BlockGate, active: Int32, code: Int32) -> NDArray[np.bool_]:
+def computed_blocks(gate: BlockGate, active: Int32, code: Int32) -> Bools:
     """[N, B, ...] whether each block is computed in a step before which it stores the codes [N, C, ...]."""
     shape, blocks = (-1, *[1] * (code.ndim - 2)), blocks_of(code.shape[1])
     filled = np.zeros((len(code), blocks * BLOCK, *code.shape[2:]), np.int32)
     filled[:, : code.shape[1]] = code
     stored_codes = filled.reshape(len(code), blocks, BLOCK, *code.shape[2:]).sum(2, dtype=np.int32)
     count, weight, least = (x.reshape(shape) for x in (gate.count, gate.code, gate.least))
-    computed: NDArray[np.bool_] = count * active + weight * stored_codes >= least
+    computed: Bools = count * active + weight * stored_codes >= least
     return computed
 
 

@@ -12,15 +12,15 @@ least of its neurons' bounds holds. Then only the stored codes decide, and the n
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Bools, Int32, Int64
 from . import reference
 from .connection import INT32
 from .graph import BLOCK, Layer, blocks_of
-from .neuron import Int64, Neuron, TableStore
+from .neuron import Neuron, TableStore
 
 
-def silent_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
+def silent_inputs(layer: Layer, largest: int) -> Int32 | None:
     """[B] how many inputs that are not zero a block can meet and still do as if there were none.
 
     Args:
@@ -42,11 +42,11 @@ def silent_inputs(layer: Layer, largest: int) -> NDArray[np.int32] | None:
         silent = np.where(most > 0, np.minimum(silent, distance // np.maximum(most * often, 1)), silent)
     filled = np.full(blocks_of(len(codes)) * BLOCK, INT32, np.int64)
     filled[: len(codes)] = silent
-    least: NDArray[np.int32] = filled.reshape(-1, BLOCK).min(1).astype(np.int32)
+    least: Int32 = filled.reshape(-1, BLOCK).min(1).astype(np.int32)
     return least
 
 
-def at_rest(neuron: Neuron) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+def at_rest(neuron: Neuron) -> tuple[Bools, Int32]:
     """[K, C] spikes and next codes, of each stored code from the lowest on, of neurons that meet no input."""
     held = np.repeat(np.arange(neuron.low, neuron.high + 1, dtype=np.int32)[:, None], len(neuron.fire), 1)
     return reference.step(neuron, np.zeros_like(held), held)

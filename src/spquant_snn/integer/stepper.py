@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int8, Int32, UInt8
 from . import reference
 from .graph import PIXEL, Graph
 from .memory import refuse_beyond_reference
-from .neuron import Int32
-
-UInt8 = NDArray[np.uint8]
 
 
 class Stepper(Protocol):
@@ -40,7 +37,7 @@ class ReferenceStepper:
 
     def step(self, frame: UInt8) -> Int32:
         x: Int32 = frame[None].astype(np.int32)
-        stored: list[NDArray[np.int8]] = []
+        stored: list[Int8] = []
         fired: list[Int32] = []
         for i, (layer, codes) in enumerate(zip(self._graph.layers, self._codes, strict=True)):
             sums = reference.connect(layer.connection, x, layer.connection.largest_input(PIXEL if i == 0 else 1))

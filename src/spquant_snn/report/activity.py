@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Float64, Int64
 from ..integer.compare import Trace
 from ..integer.graph import Graph
 from ..integer.grids import STATE_GRIDS
-from ..integer.neuron import Int64
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int32, Int64
 from ..integer.graph import BLOCK, PIXEL, Connection, Layer, Shape, blocks_of
-from ..integer.neuron import Int32, Int64
 from ..integer.reference import active_inputs, computed_blocks, connect, pooled
 from ..integer.silent_blocks import silent_inputs
 

@@ -22,19 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int64, UInt8
 from ..errors import DataError, MissingDependencyError, ModelError
 from ..integer.compare import Trace, Tracer, reference_trace
 from ..integer.fanout import fanout
 from ..integer.graph import Graph
 from ..integer.grids import STATE_GRIDS
 from ..integer.inputs import check_images
-from ..integer.neuron import Int64
 from ..integer.reference import pooled
 from ..runtime.native import NativeProgram
 from .block_counts import BlockCounter, Skipped
 from .wiring import Beside, Wiring, wiring_of
-
-UInt8 = NDArray[np.uint8]
 
 _TRACED = 1 << 24  # neurons times steps of a batch, at most
 _BATCH = 250

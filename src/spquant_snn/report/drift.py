@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .activity import Float64
+from ..dtypes import Float64
 
 
 @dataclass(frozen=True, eq=False)

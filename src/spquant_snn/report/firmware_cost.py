@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..dtypes import UInt8
 from ..errors import ModelError
 from ..export.firmware import load_manifest
 from ..export.outcome import Outcome
@@ -26,7 +27,7 @@ from ..integer.file import load_graph
 from ..integer.graph import Graph
 from ..runtime.layout import plan_connections
 from ..runtime.plan import PACKED, Body, ConnectionPlan, PackedPlan
-from .counts import LayerCounts, UInt8, count
+from .counts import LayerCounts, count
 
 _BOARD, _COMPILER = "cortex-m4", "gcc"
 

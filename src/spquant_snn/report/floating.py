@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..dtypes import Float64, UInt8
 from ..integer.compare import Trace, Tracer
 from ..integer.graph import Connection
 from ..integer.grids import FLOAT
@@ -21,8 +22,7 @@ from ..integer.pool import Pool
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
-from .activity import Float64
-from .counts import Counts, UInt8, count_traces
+from .counts import Counts, count_traces
 from .wiring import Beside, Wiring
 
 _BATCH = 250

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import UInt8
 from ..integer.compare import Trace
 from ..integer.graph import Graph
-from .counts import Counts, LayerCounts, UInt8, count
+from .counts import Counts, LayerCounts, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
 from .network_info import NetworkInfo, compared_networks
 from .sizes import Sizes, sizes

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import UInt8
 from ..integer.graph import Graph
 from ..quant.network import SpikingNetwork
-from .counts import Counts, UInt8
+from .counts import Counts
 from .energy import HOROWITZ, scenarios
 from .floating import count_floating
 from .ledger import cost, make_ledger

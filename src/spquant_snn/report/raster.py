@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int64, UInt8
 from ..errors import ConfigError
 from ..integer.compare import reference_trace
 from ..integer.graph import Graph
-from ..integer.neuron import Int64
 from ..integer.reference import read_out
-from .counts import UInt8
 
 _SHOWN = 1 << 14  # neurons of a map, at most
 

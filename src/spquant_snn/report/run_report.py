@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Labelled
+from ..dtypes import UInt8
 from ..errors import ConfigError
 from ..integer.graph import Graph
 from ..quant.lower import lower
@@ -20,7 +21,6 @@ from ..train.config import TrainConfig, load_config
 from ..train.loading import load_network
 from ..train.run import RunFolder
 from .activity import Activity, Observer
-from .counts import UInt8
 from .curves import Epoch, read_epochs
 from .drift import Drift, find_drift
 from .floating import firing_rates

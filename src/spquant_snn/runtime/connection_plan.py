@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Int16, Int32
 from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
 from ..integer.pool import Pool, repeated_sums
@@ -223,7 +224,7 @@ def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPl
     return tuple(pools)
 
 
-def _fold_pool(codes: NDArray[np.int32], window: int, slide: tuple[int, int]) -> NDArray[np.int32] | None:
+def _fold_pool(codes: Int32, window: int, slide: tuple[int, int]) -> Int32 | None:
     """The kernel [O, I, kh', kw'] that gives pooled sums at once, or None where that costs more than it saves."""
     height, width = codes.shape[2:]
     tall, wide = (window - 1) * slide[0] + height, (window - 1) * slide[1] + width
@@ -243,7 +244,7 @@ def _by_event(codes: NDArray[Narrow], groups: int, row: int) -> NDArray[Narrow]:
     return padded(rows, row, 0)
 
 
-def _by_pair(codes: NDArray[np.int16], row: int) -> NDArray[np.int16]:
+def _by_pair(codes: Int16, row: int) -> Int16:
     """[O, I, kh, kw] -> [kh, pairs, row, 2]: two inputs that lie side by side in a row of pixels, channels last."""
     outputs, inputs, height, width = codes.shape
     rows = codes.transpose(2, 3, 1, 0).reshape(height, width * inputs, outputs)

@@ -6,9 +6,7 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..dtypes import Array, UInt8
 from .plan import NetworkPlan
 from .structs import CPlan, aligned
 
@@ -17,7 +15,7 @@ from .structs import CPlan, aligned
 class ArenaBlock:
     """An arena and where it lies."""
 
-    block: NDArray[np.uint8]
+    block: UInt8
     address: int
 
     @classmethod
@@ -55,7 +53,7 @@ class LoadedPlan:
         self._free.clear()
 
 
-def address(array: NDArray[Any]) -> int:
+def address(array: Array) -> int:
     """Where a contiguous array lies; NumPy's own way takes as long as a small network's layer."""
     if array.flags.writeable:
         return ctypes.addressof(ctypes.c_char.from_buffer(array.data))

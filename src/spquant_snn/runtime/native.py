@@ -17,15 +17,14 @@ from ctypes import POINTER, c_int8, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int8, Int32, Int64, UInt8, UInt32
 from ..errors import MissingDependencyError, ModelError, RunError
 from ..integer.compare import Trace
 from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
 from ..integer.inputs import as_batch, check_count
 from ..integer.memory import installed_memory, refuse_beyond_memory
-from ..integer.neuron import Int32, Int64
 from ..integer.program import Program
 from ..integer.stream import Stream
 from .layout import layer_of_most, plan_connections, plan_network
@@ -34,8 +33,6 @@ from .loaded_plan import LoadedPlan, address
 from .native_stepper import NativeStepper
 from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
 from .structs import CNetwork, CTrace
-
-UInt8 = NDArray[np.uint8]
 
 _SHARES = 4  # parts of a batch per thread, so that an image that takes longer holds up little
 _MOST_THREADS = 256
@@ -285,7 +282,7 @@ def program(graph: Graph) -> Program:
         return Program(graph)
 
 
-def plain(c: ConnectionPlan, shape: Shape, spikes: NDArray[np.uint32], codes: NDArray[np.int8]) -> tuple[Any, Any]:
+def plain(c: ConnectionPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple[Any, Any]:
     """A layer's part of a trace, as C writes it [N, T, words], as [T, N, C, H, W] or [T, N, O]."""
     bits = np.unpackbits(spikes.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
     found = []
@@ -295,7 +292,7 @@ def plain(c: ConnectionPlan, shape: Shape, spikes: NDArray[np.uint32], codes: ND
     return found[0], found[1]
 
 
-def _trace_pointers(spikes: list[NDArray[np.uint32]], codes: list[NDArray[np.int8]]) -> Any:
+def _trace_pointers(spikes: list[UInt32], codes: list[Int8]) -> Any:
     words = (POINTER(c_uint32) * len(spikes))(*(array.ctypes.data_as(POINTER(c_uint32)) for array in spikes))
     fields = (POINTER(c_int8) * len(codes))(*(array.ctypes.data_as(POINTER(c_int8)) for array in codes))
     return ctypes.byref(CTrace(words, fields))

@@ -6,9 +6,8 @@ import ctypes
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..integer.neuron import Int32
+from ..dtypes import Int32, UInt8
 from .loaded_plan import ArenaBlock, LoadedPlan, address
 from .plan import Region
 
@@ -51,7 +50,7 @@ class NativeStepper:
         self._check_open()
         self._built.spq_reset(self._loaded.at, self._arena.address)
 
-    def step(self, frame: NDArray[np.uint8]) -> Int32:
+    def step(self, frame: UInt8) -> Int32:
         self._check_open()
         self._built.spq_step(self._loaded.at, self._arena.address, address(frame), None, 0)
         return self._logits.copy()
@@ -60,19 +59,19 @@ class NativeStepper:
         self._check_open()
         return _resumed, (self._owner, [part.copy() for part in self._lasting()])
 
-    def resume(self, kept: list[NDArray[np.uint8]]) -> None:
+    def resume(self, kept: list[UInt8]) -> None:
         """Go on from what another stepper of the same network kept."""
         for part, values in zip(self._lasting(), kept, strict=True):
             part[:] = values
 
-    def _lasting(self) -> list[NDArray[np.uint8]]:
+    def _lasting(self) -> list[UInt8]:
         """The parts of the arena that last from one frame to the next; they are alike on every machine."""
         plan = self._loaded.plan
         regions = [*(layer.state for layer in plan.layers[:-1]), Region(plan.logits.offset, self._logits.nbytes)]
         return [self._arena.block[region.offset : region.offset + region.size] for region in regions]
 
 
-def _resumed(owner: Owner, kept: list[NDArray[np.uint8]]) -> NativeStepper:
+def _resumed(owner: Owner, kept: list[UInt8]) -> NativeStepper:
     stepper = owner.stepper()
     stepper.resume(kept)
     return stepper

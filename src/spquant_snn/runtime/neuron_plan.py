@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Array, Int16, Int64, UInt32
 from ..integer.graph import Connection, Layer
 from ..integer.neuron import Neuron, ScaledStore, TableStore
 from ..integer.silent_blocks import at_rest, silent_inputs
@@ -56,11 +54,11 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
     )
 
 
-def _joined(layer: Layer) -> NDArray[np.int64] | None:
+def _joined(layer: Layer) -> Int64 | None:
     """[C] what a spike adds to the sum of its channel, of an identity."""
     if layer.shortcut is None:
         return None
-    codes: NDArray[np.int64] = layer.shortcut.connection.codes.ravel().astype(np.int64) << layer.shortcut.shift
+    codes: Int64 = layer.shortcut.connection.codes.ravel().astype(np.int64) << layer.shortcut.shift
     return codes
 
 
@@ -83,7 +81,7 @@ def plan_blocks(layer: Layer, largest: int) -> BlocksPlan | None:
     )
 
 
-def _rest(neuron: Neuron, tiles: int) -> NDArray[np.uint32]:
+def _rest(neuron: Neuron, tiles: int) -> UInt32:
     """[tiles, K, bits + 1] the bits of what each code becomes without input, counted from the lowest, and spikes."""
     spikes, codes = at_rest(neuron)
     bits = (neuron.high - neuron.low).bit_length()
@@ -93,13 +91,13 @@ def _rest(neuron: Neuron, tiles: int) -> NDArray[np.uint32]:
     return np.ascontiguousarray(words.transpose(2, 0, 1).astype(np.uint32))
 
 
-def _totals(connection: Connection) -> NDArray[np.int64]:
+def _totals(connection: Connection) -> Int64:
     """[C] sums of all codes, as often as a sum-pool behind them adds them."""
-    sums: NDArray[np.int64] = connection.codes.reshape(len(connection.codes), -1).sum(1, dtype=np.int64)
+    sums: Int64 = connection.codes.reshape(len(connection.codes), -1).sum(1, dtype=np.int64)
     return sums * (connection.sum_pool.area if connection.sum_pool else 1)
 
 
-def _narrow(neuron: Neuron, table: TableStore, reach: NDArray[np.int64], width: int) -> NDArray[np.int16] | None:
+def _narrow(neuron: Neuron, table: TableStore, reach: Int64, width: int) -> Int16 | None:
     """Constants with which int16 lanes decide as int32 ones do, or None where there are none.
 
     Lanes saturate: a sum beyond them stays beyond every edge if edges keep away from the ends of int16 by what a
@@ -122,7 +120,7 @@ def _narrow(neuron: Neuron, table: TableStore, reach: NDArray[np.int64], width: 
     return out
 
 
-def padded(array: NDArray[Any], width: int, fill: int) -> NDArray[Any]:
+def padded(array: Array, width: int, fill: int) -> Array:
     """The last axis filled up to ``width``."""
     padding = [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])]
     return np.ascontiguousarray(np.pad(array, padding, constant_values=fill))

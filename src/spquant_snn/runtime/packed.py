@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int32, Int64, UInt32
 from ..integer.graph import Layer
 from ..integer.neuron import Neuron, TableStore
 from .plan import PackedPlan
-
-Int32 = NDArray[np.int32]
 
 _UNIT = 16  # outputs
 _INT16 = (1 << 15) - 1
@@ -63,15 +61,15 @@ def field_bits(codes: Int32) -> int:
     return next((bits for bits in (2, 4, 8) if most < 1 << bits), 16)
 
 
-def _channels(units: int) -> NDArray[np.int64]:
+def _channels(units: int) -> Int64:
     """[units, m, l] the output of lane l of part m: a unit that is alone counts through, two share a word."""
     unit, m, lane = np.ogrid[:units, :4, :4]
     alone = (unit == units - 1) & (units % 2 == 1)
-    channels: NDArray[np.int64] = 32 * (unit // 2) + np.where(alone, 4 * lane + m, 8 * lane + 4 * (unit % 2) + m)
+    channels: Int64 = 32 * (unit // 2) + np.where(alone, 4 * lane + m, 8 * lane + 4 * (unit % 2) + m)
     return channels
 
 
-def _words(raised: Int32, nothing: int, bits: int, units: int) -> NDArray[np.uint32]:
+def _words(raised: Int32, nothing: int, bits: int, units: int) -> UInt32:
     """[kh, kw, I, units * bits / 2] fields of a unit, in the order in which masks and shifts part them."""
     rows = raised.transpose(2, 3, 1, 0)
     flat, channels = rows.reshape(-1, len(raised)), _channels(units)
@@ -85,7 +83,7 @@ def _words(raised: Int32, nothing: int, bits: int, units: int) -> NDArray[np.uin
     return words.reshape(*rows.shape[:3], -1)
 
 
-def _fields(fields: NDArray[np.int64], bits: int) -> NDArray[np.uint32]:
+def _fields(fields: Int64, bits: int) -> UInt32:
     """[rows, units, m, l] codes -> [rows, words]."""
     if bits == 2:  # one word: field 4 l + m
         parts = (fields << (8 * np.arange(4) + 2 * np.arange(4)[:, None])).sum((-1, -2))[..., None]
@@ -96,11 +94,11 @@ def _fields(fields: NDArray[np.int64], bits: int) -> NDArray[np.uint32]:
         parts = (fields << 8 * np.arange(4)).sum(-1)
     else:  # words 2 m and 2 m + 1: lanes 0 and 2, and 1 and 3; the upper borrows where the lower is below zero
         parts = (fields[..., :2] + (fields[..., 2:] << 16)).reshape(*fields.shape[:-2], 8)
-    words: NDArray[np.uint32] = (parts.reshape(len(fields), -1) & 0xFFFFFFFF).astype(np.uint32)
+    words: UInt32 = (parts.reshape(len(fields), -1) & 0xFFFFFFFF).astype(np.uint32)
     return words
 
 
-def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
+def _cut(words: UInt32, size: int) -> UInt32:
     """The first bytes of every word one behind the other, and the rest of the two words in which the last one starts
     and the next would."""
     rows = words.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :size].ravel()
@@ -108,7 +106,7 @@ def _cut(words: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
     return np.pad(rows, (0, end - len(rows))).view("<u4").astype(np.uint32)
 
 
-def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, NDArray[np.uint32] | None]:
+def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, UInt32 | None]:
     """Bits of the lanes, and constants [units, 2 * levels - 1, lanes / 2]; (0, None) where no lanes decide alike."""
     store, zero = neuron.store, -neuron.low
     if not isinstance(store, TableStore) or len(store.decay) > 4 or neuron.reset != "zero" or store.decay[zero].any():

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-from numpy.typing import NDArray
+from ..dtypes import Int8, Int16, Int32, Int64, UInt32
 
 LAYOUT = 6  # SPQ_LAYOUT
 LANES = 32  # SPQ_LANES
@@ -74,8 +73,8 @@ class SlicesPlan:
     lift: int
     largest: int
     planes: int
-    rows: NDArray[np.uint32]
-    totals: NDArray[np.int32]
+    rows: UInt32
+    totals: Int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +89,8 @@ class PackedPlan:
     levels: int
     fraction: int
     pitch: int
-    words: NDArray[np.uint32]
-    constants: NDArray[np.uint32] | None
+    words: UInt32
+    constants: UInt32 | None
 
     def row(self, outputs: int) -> int:
         """The codes of an input, in units of ``grain`` bytes."""
@@ -125,9 +124,9 @@ class ConnectionPlan:
     limit: int
     wide: int
     row: int
-    codes8: NDArray[np.int8] | None
-    codes16: NDArray[np.int16] | None
-    group_start: NDArray[np.uint32] | None
+    codes8: Int8 | None
+    codes16: Int16 | None
+    group_start: UInt32 | None
     slices: SlicesPlan | None
     packed: PackedPlan | None
 
@@ -176,16 +175,16 @@ class NeuronPlan:
     fraction: int
     subtract: int
     scaled: int
-    fire: NDArray[np.int32]
-    drop: NDArray[np.int32]
-    decay: NDArray[np.int32]
-    edges: NDArray[np.int32] | None
-    gain: NDArray[np.int32] | None
-    offset: NDArray[np.int64] | None
+    fire: Int32
+    drop: Int32
+    decay: Int32
+    edges: Int32 | None
+    gain: Int32 | None
+    offset: Int64 | None
     decay_shift: int
     shift: int
-    narrow: NDArray[np.int16] | None
-    planes: NDArray[np.uint32] | None
+    narrow: Int16 | None
+    planes: UInt32 | None
     plane_count: int
     plane_rows: int
     plane_decay: int
@@ -195,11 +194,11 @@ class NeuronPlan:
 @dataclass(frozen=True, eq=False)
 class BlocksPlan:
     channels: int
-    count: NDArray[np.int32] | None
-    code: NDArray[np.int32] | None
-    least: NDArray[np.int32] | None
-    silent: NDArray[np.int32] | None
-    rest: NDArray[np.uint32] | None
+    count: Int32 | None
+    code: Int32 | None
+    least: Int32 | None
+    silent: Int32 | None
+    rest: UInt32 | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +248,7 @@ class NetworkPlan:
     layer_count: int
     layers: tuple[LayerPlan, ...]
     fraction: int
-    bias: NDArray[np.int32]
+    bias: Int32
     logits: Region
     scratch: ScratchPlan
     arena_size: int

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import Int32, Int64, UInt32
 from ..integer.neuron import Neuron, TableStore
 from .plan import LANES, WORDS, SlicesPlan
-
-Int32 = NDArray[np.int32]
 
 _MOST_PLANES = 16  # SPQ_MOST_PLANES
 _MOST_PARTS = 24  # SPQ_MOST_PARTS
@@ -81,9 +79,7 @@ def _vectors(count: int, spread: int) -> tuple[int, ...]:
     return (4, 2, 1) if spread < 4 and -(-count // 4) * 4 <= -(-count // 2) * 2 else (2, 1)
 
 
-def _rows(
-    raised: Int32, nothing: int, counts: tuple[int, int, int, int], shape: tuple[int, int, int]
-) -> NDArray[np.uint32]:
+def _rows(raised: Int32, nothing: int, counts: tuple[int, int, int, int], shape: tuple[int, int, int]) -> UInt32:
     """[blocks, passes, kh * stride * I + 1, vectors, 16], the last row of each zeros."""
     (blocks, passes, stride, vectors), (slots, spread, block) = counts, shape
     outputs, inputs, tall, wide = raised.shape
@@ -104,9 +100,7 @@ def _rows(
     return rows
 
 
-def neuron_planes(
-    neuron: Neuron, reach: NDArray[np.int64], totals: NDArray[np.int64], joined: NDArray[np.int64] | None
-) -> tuple[NDArray[np.uint32], int, int] | None:
+def neuron_planes(neuron: Neuron, reach: Int64, totals: Int64, joined: Int64 | None) -> tuple[UInt32, int, int] | None:
     """Constants as bit planes [planes, 9 or 10, tiles + 16], the largest decay and the largest edge; None for a neuron
     that is not computed in slices.
 

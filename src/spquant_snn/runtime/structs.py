@@ -7,12 +7,12 @@ from ctypes import POINTER, Structure, c_int8, c_int16, c_int32, c_int64, c_uint
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dtypes import UInt8
 from .plan import ALIGNMENT, NetworkPlan
 
 
-def aligned(size: int) -> NDArray[np.uint8]:
+def aligned(size: int) -> UInt8:
     """Zeroed bytes that start at a line of cache: a vector of weights then lies in one."""
     block = np.zeros(size + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
