@@ -4,6 +4,7 @@ where there is no GPU; the command; networks that fire."""
 import os
 import shutil
 import sys
+import zlib
 from functools import partial
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import HealthCheck, settings
 from torch import nn
 
 import random_graphs
+from once import locked, of_this_run
 from spquant_snn.__main__ import main
+from spquant_snn.build import Library
 from spquant_snn.nn import LIF
 
 if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
@@ -32,6 +35,28 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if folders & set(item.path.parts) or item.path.stem in files or "native" in item.name:
             item.add_marker(pytest.mark.skip(reason="there is no C compiler"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder that all processes of this test run have in common, for ``made_once``."""
+    return of_this_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build_cache(shared):
+    """A cache folder of the tests' own: each library is built once, from the source as it stands, for all processes."""
+    loaded = Library._loaded
+
+    def in_turn(library, cc, flags):
+        name = zlib.crc32(repr((library, cc, flags)).encode())
+        with locked(shared / f"{name:08x}.lock"):  # who wants what another is building waits for it
+            return loaded(library, cc, flags)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        patch.setattr(Library, "_loaded", in_turn)
+        yield
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spquant_snn.build import NATIVE, PORTABLE, compiler
-from spquant_snn.errors import MissingDependencyError
+from spquant_snn.build import NATIVE, PORTABLE
 from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import fold_neuron
@@ -21,21 +20,13 @@ if _CPU.is_file() and " avx512bw " in _CPU.read_text():
     BUILDS["avx512"] = (*PORTABLE, "-mavx512bw")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """A cache folder of the tests' own: what they build is built from the source as it stands."""
-    try:
-        compiler()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        yield folder
+QUICK = ("native", "plain")  # the widest vectors that there are, and none
 
 
-@pytest.fixture(scope="session", params=BUILDS)
-def program(request, cache):
+@pytest.fixture(
+    scope="session", params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUILDS]
+)
+def program(request):
     """``program(graph, **options)``: a native program, in each build of the source."""
     built = library(BUILDS[request.param])
     return lambda graph, **options: NativeProgram(graph, built, **options)

@@ -19,7 +19,7 @@ def files():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(0, _MUTATIONS, _BLOCK))
-def test_mutated_files_are_refused_or_run(cache, files, tmp_path, block):
+def test_mutated_files_are_refused_or_run(files, tmp_path, block):
     built, outcomes = library(PORTABLE), Counter()
     path = tmp_path / "mutated.spq"
     for case in range(block, block + _BLOCK):

@@ -156,7 +156,7 @@ print("clean")
 @pytest.mark.parametrize(
     "flags", [sanitizers.FLAGS, (*sanitizers.ADDRESS, "-march=native")], ids=["portable", "native"]
 )
-def test_sanitizers_find_nothing(cache, flags):
+def test_sanitizers_find_nothing(flags):
     environment = sanitizers.environment()
     if environment is None:
         pytest.skip("the compiler has no AddressSanitizer runtime to load into Python")

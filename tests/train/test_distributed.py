@@ -165,6 +165,7 @@ def test_the_gradient_of_shared_normalisation_is_that_of_its_function():
 # What they say to one another.
 
 
+@pytest.mark.slow
 def test_an_error_of_one_is_an_error_of_all_and_told_once(together):
     outcome = together[0]
     assert outcome["numbers"] == [(0, 2, 0, 2), (1, 2, 1, 2)]
@@ -175,18 +176,21 @@ def test_an_error_of_one_is_an_error_of_all_and_told_once(together):
     assert outcome["from first"] == ["of 0", "of 0"]
 
 
+@pytest.mark.slow
 def test_what_two_cannot_train_is_refused(together):
     outcome = together[0]
     assert "too few for 2 processes with accumulate 7: choose a larger batch_size" in outcome["too many parts"][0][1]
     assert "target_skip is not trained by several processes, and there are 2" in outcome["skipping"][0][1]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_goes_on_with_two(alone, together, tmp_path):
     outcome, folder = together
     assert losses(RunFolder(folder / "one")) == pytest.approx(losses(alone), rel=1e-3)
     assert outcome["resumed"] == pytest.approx(alone.read_record()["test_accuracy"], abs=2)
 
 
+@pytest.mark.slow
 def test_a_run_of_two_goes_on_with_one(alone, together):
     outcome, folder = together
     assert outcome["stopped"]
