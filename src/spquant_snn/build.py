@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,6 +33,7 @@ PORTABLE = ("-O3", _UNJAMMED, _ROLLED)
 NATIVE = (*PORTABLE, "-march=native")
 PLAIN = ("-O2",)
 
+_ASSERTIONS = "assertions.c"
 _ALWAYS = ("-std=c99", "-fPIC", "-shared")
 _COMPILERS = ("cc", "gcc", "clang")
 _ZIG = ("cc", "-fno-sanitize=undefined")  # zig checks what it builds without optimisation, unless told not to
@@ -91,6 +93,8 @@ class Library:
         instead: what a user may do who cannot build it, in messages.
         functions: that it has.
         options, libraries: for the compiler, whatever it builds for.
+        assertions: gives C source that is compiled too, with ``folder`` to include from; where what it asserts of its
+            headers does not hold, nothing is built.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Library:
     functions: tuple[str, ...]
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    assertions: Callable[[], str] | None = None
 
     def sources(self) -> tuple[Path, ...]:
         """Its files, headers too."""
@@ -200,6 +205,10 @@ class Library:
 
     def _compile(self, cc: Command, flags: tuple[str, ...], target: Path) -> None:
         sources = [str(path) for path in self.sources() if path.suffix == ".c"]
+        if self.assertions is not None:
+            asserted = target.with_name(_ASSERTIONS)
+            asserted.write_text(self.assertions(), encoding="utf-8")
+            sources = ["-I", str(self.folder), str(asserted), *sources]
         ended = _run(cc, [*cc, *_ALWAYS, *self.options, *flags, "-o", str(target), *sources, *self.libraries])
         if ended.returncode != 0 or not target.is_file():
             lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
@@ -208,12 +217,15 @@ class Library:
                 raise _InVainError(
                     f"there is no room to build the {self.name} ({said}): make some, or set TMPDIR to a folder that has"
                 )
+            if _ASSERTIONS in said:
+                raise _InVainError(f"the C source of the {self.name} is not the one that is needed ({said}): repair it")
             raise MissingDependencyError(f"the C compiler {cc[0]} failed to build the {self.name} ({said}): repair it")
 
     def _key(self, cc: Command, flags: tuple[str, ...]) -> str:
         digest = hashlib.sha256()
         parts = [path.read_bytes() for path in self.sources()]
-        texts = (*self.options, *self.libraries, *flags, _version(cc), _cpu())
+        asserted = "" if self.assertions is None else self.assertions()
+        texts = (asserted, *self.options, *self.libraries, *flags, _version(cc), _cpu())
         for part in (*parts, *(text.encode() for text in texts)):
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part)

@@ -20,7 +20,7 @@ from spquant_snn.runtime import native
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
-from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, LAYOUT, SLICED, Body, PoolPlan, Region
+from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, SLICED, Body, PoolPlan, Region
 from spquant_snn.runtime.structs import CPlan
 
 GUARD, MARK = 256, 0xA5
@@ -269,11 +269,10 @@ def test_a_closed_program_says_so(program, random_graph, random_images):
             call(images)
 
 
-def test_c_refuses_another_layout_or_a_smaller_arena(program, random_graph):
+def test_c_refuses_a_smaller_arena(program, random_graph):
     run = program(random_graph(0))
-    assert run.checked(layout=LAYOUT + 1, arena_size=run.plan.arena_size) == 1
-    assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size - 1) == 3
-    assert run.checked(layout=LAYOUT, arena_size=run.plan.arena_size) == 0
+    assert run.checked(run.plan.arena_size - 1) == 2
+    assert run.checked(run.plan.arena_size) == 0
 
 
 HUGE = ((1 << 31) - 1, 1 << 30, (1 << 16) + 1, 1 << 16)
@@ -300,7 +299,7 @@ def with_first(plan, **fields):
 
 
 def code_of(run, plan):
-    return run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
+    return run.built.spq_check(ctypes.byref(CPlan(plan).c), plan.arena_size)
 
 
 @pytest.mark.slow
@@ -332,8 +331,8 @@ def test_c_refuses_half_tiles_of_neurons_whose_vectors_are_whole_tiles(program, 
     first = run.plan.layers[0]
     half = dataclasses.replace(first, connection=dataclasses.replace(first.connection, units=1, row=16))
     plan = dataclasses.replace(run.plan, layers=(half, *run.plan.layers[1:]))
-    found = run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
-    assert found == (0 if run.body == Body.PORTABLE else 2)
+    found = run.built.spq_check(ctypes.byref(CPlan(plan).c), plan.arena_size)
+    assert found == (0 if run.body == Body.PORTABLE else 1)
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -343,20 +342,20 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph
         plan = plan_network(run.graph, body=run.body, streams=streams)
 
         def code(plan, run=run):
-            return run.built.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
+            return run.built.spq_check(ctypes.byref(CPlan(plan).c), plan.arena_size)
 
         assert code(plan) == 0
         for field in dataclasses.fields(plan.scratch):
             region = getattr(plan.scratch, field.name)
             if isinstance(region, Region) and region.size:
                 small = {field.name: dataclasses.replace(region, size=region.size - 4)}
-                assert code(dataclasses.replace(plan, scratch=dataclasses.replace(plan.scratch, **small))) == 3
-        assert code(dataclasses.replace(plan, logits=dataclasses.replace(plan.logits, offset=plan.arena_size))) == 3
+                assert code(dataclasses.replace(plan, scratch=dataclasses.replace(plan.scratch, **small))) == 2
+        assert code(dataclasses.replace(plan, logits=dataclasses.replace(plan.logits, offset=plan.arena_size))) == 2
         for name in ("state", "spikes"):
             first = plan.layers[0]
             region = getattr(first, name)
             small = dataclasses.replace(first, **{name: dataclasses.replace(region, size=0)})
-            assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 3
+            assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 2
 
 
 def test_c_refuses_what_it_was_built_without(random_graph):
@@ -367,7 +366,7 @@ def test_c_refuses_what_it_was_built_without(random_graph):
         for body in (Body.AVX2, Body.AVX512_SLICED):
             plan = plan_network(graph, body=body)
             faster = any(layer.connection.form in (DENSE, SLICED) for layer in plan.layers)
-            found = plain.spq_check(ctypes.byref(CPlan(plan).c), LAYOUT, plan.arena_size)
-            assert found == (5 if faster else 0)
+            found = plain.spq_check(ctypes.byref(CPlan(plan).c), plan.arena_size)
+            assert found == (4 if faster else 0)
             refused.add(found)
-    assert refused == {0, 5}
+    assert refused == {0, 4}

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 
 from spquant_snn.runtime.library import sources
-from spquant_snn.runtime.structs import CNetwork
+from spquant_snn.runtime.structs import STRUCTS
 
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
@@ -16,7 +16,7 @@ MAIN = """
 #include <stdio.h>
 static uint32_t arena[ARENA];
 int main(void) {
-    int32_t wrong = spq_check(&network, SPQ_LAYOUT, sizeof arena);
+    int32_t wrong = spq_check(&network, sizeof arena);
     for (int n = 0; n < COUNT && !wrong; n++) {
         const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
         for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
@@ -53,14 +53,14 @@ def constants(**arrays):
 def as_c(plan):
     """C source that defines ``static const spq_network network``."""
     lines = ['#include "spq.h"']
-    value = _struct(CNetwork, plan, lines)
+    value = _struct(plan, lines)
     return "\n".join([*lines, f"static const spq_network network = {value};", ""])
 
 
-def _struct(kind, plan, lines):
+def _struct(plan, lines):
     """The initialiser of a struct; what its pointers point to is defined in lines before."""
     parts = []
-    for name, field in ((f[0], f[1]) for f in kind._fields_):
+    for name, field in STRUCTS[type(plan)].ctype._fields_:
         value = getattr(plan, name)
         if value is None:
             parts.append("0")
@@ -70,14 +70,14 @@ def _struct(kind, plan, lines):
             text = ", ".join(f"{x}LL" if abs(x) > 1 << 30 else str(x) for x in value.ravel().tolist())
             parts.append(_constant(_C_TYPES[field._type_], f"[] = {{{text}}}", lines))
         elif issubclass(field, ctypes.Array):
-            parts.append("{" + ", ".join(_struct(field._type_, item, lines) for item in value) + "}")
+            parts.append("{" + ", ".join(_struct(item, lines) for item in value) + "}")
         elif isinstance(value, tuple):
-            items = ", ".join(_struct(field._type_, item, lines) for item in value)
-            parts.append(_constant(_name(field._type_), f"[] = {{{items}}}", lines) if value else "0")
+            items = ", ".join(_struct(item, lines) for item in value)
+            parts.append(_constant(field._type_.__name__, f"[] = {{{items}}}", lines) if value else "0")
         elif hasattr(field, "_type_"):
-            parts.append("&" + _constant(_name(field._type_), f" = {_struct(field._type_, value, lines)}", lines))
+            parts.append("&" + _constant(field._type_.__name__, f" = {_struct(value, lines)}", lines))
         else:
-            parts.append(_struct(field, value, lines))
+            parts.append(_struct(value, lines))
     return "{" + ", ".join(parts) + "}"
 
 
@@ -85,10 +85,6 @@ def _constant(kind, rest, lines):
     name = f"constant_{len(lines)}"
     lines.append(f"static const {kind} {name}{rest};")
     return name
-
-
-def _name(struct):
-    return "spq_" + struct.__name__.removeprefix("C").lower()
 
 
 _C_TYPES = {

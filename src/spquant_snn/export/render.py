@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.plan import LayerPlan, NetworkPlan
-from ..runtime.structs import CLayer, CNetwork, CRegion
+from ..runtime.plan import LayerPlan, NetworkPlan, Region
+from ..runtime.structs import STRUCTS
 
-_KINDS = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t", "int64": "int64_t"}
 _ACROSS = {"int8": 24, "int16": 16, "int32": 10, "uint32": 9, "int64": 5}  # numbers of a line
 _TABLES = ("fire", "drop", "decay", "edges", "narrow")  # of a neuron, not read where packed codes decide
 
@@ -29,7 +28,7 @@ class ConstantTable:
 
     @property
     def kind(self) -> str:
-        return _KINDS[self.array.dtype.name]
+        return f"{self.array.dtype.name}_t"
 
     @property
     def lines(self) -> list[str]:
@@ -54,18 +53,14 @@ class Model:
             names: of its layers.
             prefix: of what is this plan's alone.
         """
-        layers = [
-            self._struct(CLayer, _without_unused(layer), i, (prefix, names[i])) for i, layer in enumerate(plan.layers)
-        ]
+        layers = [self._struct(_without_unused(layer), i, (prefix, names[i])) for i, layer in enumerate(plan.layers)]
         body = ",\n".join("    " + layer for layer in layers)
         self.parts.append(f"static const spq_layer {prefix}_layers[] = {{\n{body}\n}};")
-        return self._struct(CNetwork, plan, len(names) - 1, (prefix, names[-1]), {"layers": f"{prefix}_layers"})
+        return self._struct(plan, len(names) - 1, (prefix, names[-1]), {"layers": f"{prefix}_layers"})
 
-    def _struct(
-        self, kind: Any, plan: Any, layer: int, owner: tuple[str, str], given: dict[str, str] | None = None
-    ) -> str:
+    def _struct(self, plan: Any, layer: int, owner: tuple[str, str], given: dict[str, str] | None = None) -> str:
         parts = []
-        for field_name, field_kind in ((f[0], f[1]) for f in kind._fields_):
+        for field_name, field_kind in ((f[0], f[1]) for f in STRUCTS[type(plan)].ctype._fields_):
             value = getattr(plan, field_name)
             text = (given or {}).get(field_name) or self._value(field_kind, value, layer, owner, field_name)
             if text != "0":
@@ -79,19 +74,19 @@ class Model:
             return str(value)
         if isinstance(value, np.ndarray):
             return self._table(value, layer, f"{owner[1]}_{name}")
-        if kind is CRegion:
+        if isinstance(value, Region):
             return f"{{{value.offset}, {value.size}}}" if value.size else "{0, 0}"
         if issubclass(kind, ctypes.Array):
             return "{" + ", ".join(self._value(kind._type_, item, layer, owner, name) for item in value) + "}"
         if issubclass(kind, Structure):
-            return self._struct(kind, value, layer, owner)
+            return self._struct(value, layer, owner)
         items = value if isinstance(value, tuple) else (value,)
         if not items:
             return "0"
-        own = "spq_" + kind._type_.__name__.removeprefix("C").lower()
+        own = STRUCTS[type(items[0])].name
         # A shortcut has tables of the same names; layers are named in lower case, so that none is called like this.
         inner = (owner[0], f"{owner[1]}_Shortcut") if name == "shortcut" else owner
-        structs = ",\n    ".join(self._struct(kind._type_, item, layer, inner) for item in items)
+        structs = ",\n    ".join(self._struct(item, layer, inner) for item in items)
         place = f"{owner[0]}_{owner[1]}_{name}"
         if (own, structs) not in self.places:
             self.places[own, structs] = place

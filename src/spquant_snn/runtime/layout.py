@@ -10,7 +10,6 @@ from .plan import (
     DENSE,
     IDENTITY,
     LANES,
-    LAYOUT,
     SLICED,
     WORDS,
     Body,
@@ -81,7 +80,6 @@ def plan_network(
     if arena.size > _INT32:
         raise too_large(layer_of_most(graph, parts), "what it needs of memory")
     return NetworkPlan(
-        layout=LAYOUT,
         timesteps=graph.timesteps,
         steps=steps,
         shared=int(shared),

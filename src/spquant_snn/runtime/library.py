@@ -7,12 +7,14 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from ..build import Library
+from .structs import assertions
 
 RUNTIME = Library(
     "native runtime",
     Path(str(resources(__package__) / "csrc")),
     "the reference",
     ("spq_body", "spq_check", "spq_reset", "spq_step", "spq_batch"),
+    assertions=assertions,
 )
 
 

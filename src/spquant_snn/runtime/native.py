@@ -31,8 +31,8 @@ from .layout import layer_of_most, plan_connections, plan_network
 from .library import library
 from .loaded_plan import LoadedPlan, address
 from .native_stepper import NativeStepper
-from .plan import LANES, LAYOUT, Body, ConnectionPlan, NetworkPlan
-from .structs import CNetwork, CTrace
+from .plan import LANES, Body, ConnectionPlan, NetworkPlan
+from .structs import STRUCTS, TRACE
 
 _SHARES = 4  # parts of a batch per thread, so that an image that takes longer holds up little
 _MOST_THREADS = 256
@@ -75,7 +75,7 @@ class NativeProgram:
         refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._layers))
         self.images = LoadedPlan(self.plan)
         self._frames = None if self.plan.shared else self.images
-        _check(self.checked(LAYOUT, self.plan.arena_size))
+        _check(self.checked(self.plan.arena_size))
 
     @property
     def classes(self) -> int:
@@ -154,9 +154,9 @@ class NativeProgram:
             )
         return trace
 
-    def checked(self, layout: int, arena_size: int) -> int:
+    def checked(self, arena_size: int) -> int:
         """What C says to this network: 0, or why it will not run it."""
-        return int(self.built.spq_check(self.images.at, layout, arena_size))
+        return int(self.built.spq_check(self.images.at, arena_size))
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
         """The network for frames or events that come one by one; see ``Program.stream``."""
@@ -295,7 +295,7 @@ def plain(c: ConnectionPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple
 def _trace_pointers(spikes: list[UInt32], codes: list[Int8]) -> Any:
     words = (POINTER(c_uint32) * len(spikes))(*(array.ctypes.data_as(POINTER(c_uint32)) for array in spikes))
     fields = (POINTER(c_int8) * len(codes))(*(array.ctypes.data_as(POINTER(c_int8)) for array in codes))
-    return ctypes.byref(CTrace(words, fields))
+    return ctypes.byref(TRACE.ctype(words, fields))
 
 
 def body_of(built: ctypes.CDLL) -> Body:
@@ -304,14 +304,14 @@ def body_of(built: ctypes.CDLL) -> Body:
 
 
 def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
-    network = POINTER(CNetwork)
+    network, trace = POINTER(STRUCTS[NetworkPlan].ctype), POINTER(TRACE.ctype)
     built.spq_body.argtypes = ()
     built.spq_body.restype = c_int32
-    built.spq_check.argtypes = (network, c_uint32, c_uint32)
+    built.spq_check.argtypes = (network, c_uint32)
     built.spq_check.restype = c_int32
     built.spq_reset.argtypes = (network, c_void_p)
     built.spq_reset.restype = None
-    built.spq_step.argtypes = (network, c_void_p, c_void_p, POINTER(CTrace), c_int64)
+    built.spq_step.argtypes = (network, c_void_p, c_void_p, trace, c_int64)
     built.spq_step.restype = POINTER(c_int32)
     built.spq_batch.argtypes = (
         network,
@@ -323,18 +323,17 @@ def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
         c_int64,
         c_int64,
         c_void_p,
-        POINTER(CTrace),
+        trace,
     )
     built.spq_batch.restype = c_int32
     return built
 
 
 _CODES = {
-    1: "another layout",
-    2: "an impossible shape",
-    3: "an arena too small",
-    4: "an impossible number of steps",
-    5: "a form that it was built without",
+    1: "an impossible shape",
+    2: "an arena too small",
+    3: "an impossible number of steps",
+    4: "a form that it was built without",
 }
 
 

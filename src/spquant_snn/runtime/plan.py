@@ -1,16 +1,24 @@
 """The plan of a graph: what ``csrc/spq.h`` asks for, as plain numbers and arrays under the same names.
 
 The native runtime hands a plan to C by pointers, an exporter can write it out as C. ``layout`` makes plans.
+
+``structs`` reads the structs of C off the annotations: an ``int`` is an int32_t, unless annotated with another type; an
+array, a tuple of any length and what may be None lie behind pointers; all else is part of the struct. No plan can be
+run by a C source whose structs are others.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
+
+import numpy as np
 
 from ..dtypes import Int8, Int16, Int32, Int64, UInt32
 
-LAYOUT = 6  # SPQ_LAYOUT
+Unsigned = Annotated[int, np.uint32]
+
 LANES = 32  # SPQ_LANES
 UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
@@ -48,8 +56,8 @@ _DESCRIPTIONS = {
 class Region:
     """A part of an arena, in bytes from its start."""
 
-    offset: int
-    size: int
+    offset: Unsigned
+    size: Unsigned
 
 
 @dataclass(frozen=True)
@@ -241,7 +249,6 @@ class ScratchPlan:
 
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
-    layout: int
     timesteps: int
     steps: int
     shared: int
@@ -251,4 +258,4 @@ class NetworkPlan:
     bias: Int32
     logits: Region
     scratch: ScratchPlan
-    arena_size: int
+    arena_size: Unsigned

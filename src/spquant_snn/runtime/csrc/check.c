@@ -214,8 +214,7 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     return SPQ_OK;
 }
 
-int32_t spq_check(const spq_network *network, uint32_t layout, uint32_t arena_size) {
-    if (layout != SPQ_LAYOUT || network->layout != SPQ_LAYOUT) return SPQ_BAD_LAYOUT;
+int32_t spq_check(const spq_network *network, uint32_t arena_size) {
     if (network->layer_count < 2 || network->timesteps < 1 || network->steps < 1) return SPQ_BAD_SHAPE;
     if (network->shared && network->timesteps > network->steps) return SPQ_BAD_STEPS;
     if (network->layers[network->layer_count - 1].neuron) return SPQ_BAD_SHAPE;

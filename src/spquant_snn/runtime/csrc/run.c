@@ -283,7 +283,7 @@ const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t 
 #if SPQ_HOST
 int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, const uint8_t *images, int64_t count,
                   int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, const spq_trace *trace) {
-    const int32_t code = spq_check(network, SPQ_LAYOUT, arena_size);
+    const int32_t code = spq_check(network, arena_size);
     if (code != SPQ_OK) return code;
     if (steps < 0 || (network->shared && steps > network->steps)) return SPQ_BAD_STEPS;
     const int32_t classes = network->layers[network->layer_count - 1].connection.outputs;

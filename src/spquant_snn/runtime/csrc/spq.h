@@ -39,11 +39,10 @@
 #error "spq runs on little-endian processors alone: on this one the logits would be wrong"
 #endif
 
-#define SPQ_LAYOUT 6u /* raised whenever a struct of this file changes */
 #define SPQ_LANES 32 /* of a tile */
 #define SPQ_UNIT 16  /* outputs, by which rows of sums are padded */
 
-enum { SPQ_OK = 0, SPQ_BAD_LAYOUT, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
+enum { SPQ_OK = 0, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
 
 /* Which of the faster bodies this build has; the portable one is always there. */
 enum { SPQ_PORTABLE_BODY = 0, SPQ_NEON, SPQ_AVX2, SPQ_AVX512, SPQ_AVX512_SLICED };
@@ -191,7 +190,6 @@ typedef struct {
 } spq_scratch;
 
 typedef struct {
-    uint32_t layout;
     int32_t timesteps;   /* of a still image */
     int32_t steps;       /* that a layer takes before the next one does */
     int32_t shared;      /* all states lie in one place: `timesteps` do not exceed `steps` */
@@ -217,7 +215,7 @@ typedef struct {
 int32_t spq_body(void);
 
 /* One of the codes above: whether the arena is as large, and its parts lie as, this network needs them. */
-int32_t spq_check(const spq_network *network, uint32_t layout, uint32_t arena_size);
+int32_t spq_check(const spq_network *network, uint32_t arena_size);
 
 /* Forget what was seen: potentials and logits at zero. */
 void spq_reset(const spq_network *network, void *arena);
