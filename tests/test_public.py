@@ -17,6 +17,7 @@ import torch
 
 import spquant_snn
 import spquant_snn.data
+from cases import case
 from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, prepare, save
 
 ROOT = Path(__file__).parents[1]
@@ -40,35 +41,38 @@ def test_all_is_what_can_be_had_in_order():
     assert spquant_snn.__all__ == sorted({*spquant_snn._HOMES, *raised}, key=kind)
 
 
-@pytest.mark.parametrize("name", spquant_snn.__all__)
-def test_every_name_is_there_and_listed(name):
-    value = getattr(spquant_snn, name)
-    assert value.__name__ == name
-    assert name in dir(spquant_snn)
+def test_every_name_is_there_and_listed():
+    for name in spquant_snn.__all__:
+        with case(name):
+            value = getattr(spquant_snn, name)
+            assert value.__name__ == name
+            assert name in dir(spquant_snn)
 
 
-@pytest.mark.parametrize("name", spquant_snn.__all__)
-def test_every_name_is_documented(name):
-    value, text = getattr(spquant_snn, name), inspect.getdoc(getattr(spquant_snn, name)) or ""
-    assert text
-    if not name.endswith("Error"):
-        assert "Raises:" in text if inspect.isfunction(value) else "Args:" in text
-        assert "Example:" in text
+def test_every_name_is_documented():
+    for name in spquant_snn.__all__:
+        with case(name):
+            value, text = getattr(spquant_snn, name), inspect.getdoc(getattr(spquant_snn, name)) or ""
+            assert text
+            if not name.endswith("Error"):
+                assert "Raises:" in text if inspect.isfunction(value) else "Args:" in text
+                assert "Example:" in text
 
 
-@pytest.mark.parametrize("name", spquant_snn.__all__)
-def test_the_example_of_a_name_runs(name, tmp_path, monkeypatch):
+def test_the_example_of_every_name_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     save(lower(prepare(LeNetSNN((1, 8, 8)), QuantConfig(), (1, 8, 8)).eval().freeze()), "model.spq")
-    given = {name: getattr(spquant_snn, name) for name in spquant_snn.__all__} | {"numpy": numpy, "torch": torch}
-    value = getattr(spquant_snn, name)
-    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
-    for test in finder.find(value, name, globs=given):
-        runner.run(test)
-    result = runner.summarize(verbose=False)
-    assert result.failed == 0
-    assert result.attempted > 0 or name.endswith("Error") or name == "SpQuantTrainer"
+    values = {name: getattr(spquant_snn, name) for name in spquant_snn.__all__}
+    finder = doctest.DocTestFinder(recurse=False)
+    for name, value in values.items():
+        with case(name):
+            runner = doctest.DocTestRunner()
+            for test in finder.find(value, name, globs={**values, "numpy": numpy, "torch": torch}):
+                runner.run(test)
+            result = runner.summarize(verbose=False)
+            assert result.failed == 0
+            assert result.attempted > 0 or name.endswith("Error") or name == "SpQuantTrainer"
 
 
 def test_another_name_is_not_there():

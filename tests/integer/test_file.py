@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import case
 from mutations import descriptions, forged, garbled, opened, sealed
 from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer.file import from_bytes, load_graph, save, to_bytes
@@ -242,17 +243,18 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("place", "value"), [(place, value) for place, values in HOSTILE.items() for value in values])
-def test_a_field_out_of_range_is_refused_although_the_checksum_holds(random_graph, place, value):
-    header, blobs = opened(to_bytes(random_graph(2, 2, 2)))
-    *path, key = [int(x) if x.isdigit() else x for x in place.split(".")]
-    inner = header
-    for step in path:
-        inner = inner[step]
-    assert key in inner
-    inner[key] = value
-    with pytest.raises(FileFormatError):
-        from_bytes(sealed(header, blobs))
+def test_a_field_out_of_range_is_refused_although_the_checksum_holds(random_graph):
+    for place, value in ((place, value) for place, values in HOSTILE.items() for value in values):
+        with case(place, value):
+            header, blobs = opened(to_bytes(random_graph(2, 2, 2)))
+            *path, key = [int(x) if x.isdigit() else x for x in place.split(".")]
+            inner = header
+            for step in path:
+                inner = inner[step]
+            assert key in inner
+            inner[key] = value
+            with pytest.raises(FileFormatError):
+                from_bytes(sealed(header, blobs))
 
 
 @pytest.mark.parametrize("shift", [-1, 1])

@@ -1,8 +1,8 @@
 """Exact skipping: up to so many inputs a block does as if there were none, whichever inputs they are."""
 
 import numpy as np
-import pytest
 
+from cases import case
 from spquant_snn.integer import reference
 from spquant_snn.integer.neuron import ScaledStore
 from spquant_snn.integer.silent_blocks import at_rest, silent_inputs
@@ -18,26 +18,27 @@ def outcome(layer, sums):
     return [x.reshape(shape) for x in reference.step(neuron, np.ascontiguousarray(drive), np.ascontiguousarray(held))]
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_so_few_inputs_cannot_matter(random_graph, seed):
-    for i, layer in enumerate(random_graph(seed).layers):
-        largest = 255 if i == 0 else 1
-        silent = silent_inputs(layer, largest)
-        if silent is None:
-            assert isinstance(layer.neuron.store, ScaledStore)
-            continue
-        assert (silent >= 0).all()
-        spikes, codes = at_rest(layer.neuron)
-        area = layer.connection.sum_pool.area if layer.connection.sum_pool else 1
-        often = layer.connection.largest_input(largest) * area
-        rows = layer.connection.codes.reshape(len(layer.connection.codes), -1).astype(np.int64)
-        limit = np.repeat(silent, 32)[: len(rows)].astype(np.int64)
-        up = np.minimum(rows.max(1).clip(0) * often * limit, layer.connection.reach(largest))
-        down = np.minimum((-rows.min(1)).clip(0) * often * limit, layer.connection.reach(largest))
-        for sums in (up, -down, np.zeros_like(up), up // 2, -(down // 2)):
-            fired, stored = outcome(layer, sums[None])
-            assert np.array_equal(fired[0], spikes)
-            assert np.array_equal(stored[0], codes)
+def test_so_few_inputs_cannot_matter(random_graph):
+    for seed in range(60):
+        with case("seed", seed):
+            for i, layer in enumerate(random_graph(seed).layers):
+                largest = 255 if i == 0 else 1
+                silent = silent_inputs(layer, largest)
+                if silent is None:
+                    assert isinstance(layer.neuron.store, ScaledStore)
+                    continue
+                assert (silent >= 0).all()
+                spikes, codes = at_rest(layer.neuron)
+                area = layer.connection.sum_pool.area if layer.connection.sum_pool else 1
+                often = layer.connection.largest_input(largest) * area
+                rows = layer.connection.codes.reshape(len(layer.connection.codes), -1).astype(np.int64)
+                limit = np.repeat(silent, 32)[: len(rows)].astype(np.int64)
+                up = np.minimum(rows.max(1).clip(0) * often * limit, layer.connection.reach(largest))
+                down = np.minimum((-rows.min(1)).clip(0) * often * limit, layer.connection.reach(largest))
+                for sums in (up, -down, np.zeros_like(up), up // 2, -(down // 2)):
+                    fired, stored = outcome(layer, sums[None])
+                    assert np.array_equal(fired[0], spikes)
+                    assert np.array_equal(stored[0], codes)
 
 
 def test_the_bound_is_the_largest_that_holds(random_graph):

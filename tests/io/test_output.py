@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import spquant_snn
+from cases import case
 from spquant_snn import RunError
 from spquant_snn.io.output import Outlet, encodable, finish, lines, say, say_error, say_json, styled, visible
 from spquant_snn.io.terminal import print_tables, to_stderr, to_stdout
@@ -163,13 +164,14 @@ def test_a_stream_that_is_closed_is_nowhere():
         outlet.fileno()
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_nothing_is_printed_by_another_way(path):
-    if path.stem in ("output", "terminal"):
-        return
-    source = re.sub(r'""".*?"""', "", path.read_text("utf-8"), flags=re.DOTALL)
-    assert not re.search(r"(?<![\w.])print\(|\bConsole\(|std(out|err)\.write", source)
-    assert all("console=" in bar for bar in re.findall(r"Progress\(\*.*", source))
+def test_nothing_is_printed_by_another_way():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        with case(path):
+            if path.stem in ("output", "terminal"):
+                continue
+            source = re.sub(r'""".*?"""', "", path.read_text("utf-8"), flags=re.DOTALL)
+            assert not re.search(r"(?<![\w.])print\(|\bConsole\(|std(out|err)\.write", source)
+            assert all("console=" in bar for bar in re.findall(r"Progress\(\*.*", source))
 
 
 def shell(words, folder, **environment):

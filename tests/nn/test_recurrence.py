@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import case
 from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.nn.recurrence import Dynamics, Levels, Recurrence, stacked_surrogate, store_codes
 from spquant_snn.nn.surrogate import SURROGATES
@@ -105,22 +106,21 @@ def test_forward_equals_the_scalar_loop(currents, form, leak, threshold, state):
     assert stored.item() == u
 
 
-@pytest.mark.parametrize(("reset", "bits"), FORMS)
-@pytest.mark.parametrize("threshold", [1.0, 0.7])
-@pytest.mark.parametrize("shape", ["triangle", "sigmoid"])
-def test_backward_equals_autograd(reset, bits, threshold, shape):
-    dynamics = Dynamics(0.75, reset, SURROGATES[shape], LEVELS.get(bits))
-    ours = [random_current(5, 3, 7), torch.tensor(threshold, dtype=torch.float64), random_current(3, 7, seed=1)]
-    theirs = [x.clone().requires_grad_() for x in ours]
-    ours = [x.requires_grad_() for x in ours]
-    weights, state_weights = random_current(5, 3, 7, seed=2), random_current(3, 7, seed=3)
-    for arguments, function in ((ours, run), (theirs, by_autograd)):
-        spikes, stored = function(*arguments, dynamics)
-        assert 0.1 < spikes.mean() < 0.6
-        ((spikes * weights).sum() + (stored * state_weights).sum()).backward()
-    for mine, reference in zip(ours, theirs, strict=True):
-        assert reference.grad.abs().max() > 1e-3
-        torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-10, atol=1e-12)
+def test_backward_equals_autograd():
+    for (reset, bits), threshold, shape in itertools.product(FORMS, (1.0, 0.7), ("triangle", "sigmoid")):
+        with case(reset, bits, threshold, shape):
+            dynamics = Dynamics(0.75, reset, SURROGATES[shape], LEVELS.get(bits))
+            ours = [random_current(5, 3, 7), torch.tensor(threshold, dtype=torch.float64), random_current(3, 7, seed=1)]
+            theirs = [x.clone().requires_grad_() for x in ours]
+            ours = [x.requires_grad_() for x in ours]
+            weights, state_weights = random_current(5, 3, 7, seed=2), random_current(3, 7, seed=3)
+            for arguments, function in ((ours, run), (theirs, by_autograd)):
+                spikes, stored = function(*arguments, dynamics)
+                assert 0.1 < spikes.mean() < 0.6
+                ((spikes * weights).sum() + (stored * state_weights).sum()).backward()
+            for mine, reference in zip(ours, theirs, strict=True):
+                assert reference.grad.abs().max() > 1e-3
+                torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

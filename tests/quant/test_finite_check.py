@@ -1,11 +1,13 @@
 """Numbers that are not finite are refused, by the layer that holds them, before and after training."""
 
 import copy
+import itertools
 
 import pytest
 import torch
 from torch import nn
 
+from cases import case
 from spquant_snn import LIF, ModelError, QuantConfig, lower, prepare
 from spquant_snn.nn.models import build_model
 from spquant_snn.quant.trace import frozen_trace
@@ -64,21 +66,21 @@ TAKEN_OUT = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", BAD)
-@pytest.mark.parametrize("name", tensors(NETWORK))
-def test_no_integers_are_taken_from_what_is_not_finite(name, value):
-    if name.endswith("skipping.threshold") and value < 0:
-        return  # no block is skipped
-    made = copy.deepcopy(NETWORK)
-    stage = made.stages[int(name.split(".")[1])].name
-    frozen = copy.deepcopy(made).freeze()
-    spoil(made, name, value)
-    spoil(frozen, name, value)
-    words = f"^layer '{stage}': its .* holds {value:g}( .*)?, which is not a finite number: train again"
-    for what, take in TAKEN_OUT.items():
-        with pytest.raises(ModelError, match=words):
-            take(made if what == "freeze" else frozen)
-    assert not made.frozen
+def test_no_integers_are_taken_from_what_is_not_finite():
+    for name, value in itertools.product(tensors(NETWORK), BAD):
+        with case(name, value):
+            if name.endswith("skipping.threshold") and value < 0:
+                continue  # no block is skipped
+            made = copy.deepcopy(NETWORK)
+            stage = made.stages[int(name.split(".")[1])].name
+            frozen = copy.deepcopy(made).freeze()
+            spoil(made, name, value)
+            spoil(frozen, name, value)
+            words = f"^layer '{stage}': its .* holds {value:g}( .*)?, which is not a finite number: train again"
+            for what, take in TAKEN_OUT.items():
+                with pytest.raises(ModelError, match=words):
+                    take(made if what == "freeze" else frozen)
+            assert not made.frozen
 
 
 @pytest.mark.parametrize("name", ["logits", "density"])
@@ -114,19 +116,23 @@ def test_settings_are_numbers_too(part, setting, value):
         made.freeze()
 
 
-@pytest.mark.parametrize("bits", [2, 32])
-@pytest.mark.parametrize("name", tensors(GIVEN))
-def test_what_is_not_finite_is_not_prepared(name, bits):
-    path, _, part = name.partition(".")
-    for value in BAD:
-        model = Model()
-        spoil(model, name, value)
-        with pytest.raises(ModelError, match=f"^layer '{path}': its {part} holds {value:g}( .*)?, which is not"):
-            prepare(model, QuantConfig(bits, bits, 2), SHAPE)
-    large = Model().double()
-    spoil(large, name, 1e300)
-    with pytest.raises(ModelError, match=rf"^layer '{path}': its {part} holds 1e\+300, which is too large for float32"):
-        prepare(large, QuantConfig(bits, bits, 2), SHAPE)
+def test_what_is_not_finite_is_not_prepared():
+    for name, bits in itertools.product(tensors(GIVEN), (2, 32)):
+        with case(name, bits):
+            path, _, part = name.partition(".")
+            for value in BAD:
+                model = Model()
+                spoil(model, name, value)
+                with pytest.raises(
+                    ModelError, match=f"^layer '{path}': its {part} holds {value:g}( .*)?, which is not"
+                ):
+                    prepare(model, QuantConfig(bits, bits, 2), SHAPE)
+            large = Model().double()
+            spoil(large, name, 1e300)
+            with pytest.raises(
+                ModelError, match=rf"^layer '{path}': its {part} holds 1e\+300, which is too large for float32"
+            ):
+                prepare(large, QuantConfig(bits, bits, 2), SHAPE)
 
 
 def test_weights_whose_scale_is_not_finite_are_not_prepared():

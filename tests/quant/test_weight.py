@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cases import case
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.quant.weight import integer_codes, weight_quantizer
 
@@ -62,25 +63,27 @@ def test_codes_that_ship_are_those_of_float64():
     assert torch.equal(integer_codes(quantizer, mixed)[:, order], integer_codes(quantizer, weight))
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_codes_times_scale_come_as_near_as_the_grid_allows(choice, bits, per_tensor):
-    weight = weights(4, 4000, seed=1)
-    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
-    error = weight - quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
-    assert (error.square().mean() / weight.square().mean()).item() < 1.15 * normal_error(WEIGHT_GRIDS[bits])
-    assert quantizer.scale.shape == ((1,) if per_tensor else (4,))
+def test_codes_times_scale_come_as_near_as_the_grid_allows():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            weight = weights(4, 4000, seed=1)
+            quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+            error = weight - quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+            assert (error.square().mean() / weight.square().mean()).item() < 1.15 * normal_error(WEIGHT_GRIDS[bits])
+            assert quantizer.scale.shape == ((1,) if per_tensor else (4,))
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_gradients_reach_weights_and_scale(choice, bits, per_tensor):
-    weight = weights(6, 40).requires_grad_()
-    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
-    target = weights(6, 40, seed=1)
-    scaled = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
-    ((scaled - target) ** 2).sum().backward()
-    assert weight.grad.isfinite().all()
-    assert (weight.grad.abs().sum(1) > 0).all()
-    assert (quantizer.gain.grad.abs() > 0).all()
+def test_gradients_reach_weights_and_scale():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            weight = weights(6, 40).requires_grad_()
+            quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+            target = weights(6, 40, seed=1)
+            scaled = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+            ((scaled - target) ** 2).sum().backward()
+            assert weight.grad.isfinite().all()
+            assert (weight.grad.abs().sum(1) > 0).all()
+            assert (quantizer.gain.grad.abs() > 0).all()
 
 
 def test_the_learned_gradient_passes_only_inside_the_range():
@@ -99,27 +102,29 @@ def test_the_scale_is_trained_only_where_it_matters():
     assert weight_quantizer("learned", weight, 2, False, False).gain.requires_grad
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_a_channel_without_variance_stays_finite(choice, bits, per_tensor):
-    weight = weights(3, 20)
-    weight[1] = 0.25
-    weight[2] = 0.0
-    weight.requires_grad_()
-    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
-    product = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
-    product.sum().backward()
-    assert product.isfinite().all()
-    assert weight.grad.isfinite().all()
-    assert quantizer.gain.grad.isfinite().all()
-    assert (quantizer.positive_scale() > 0).all()
+def test_a_channel_without_variance_stays_finite():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            weight = weights(3, 20)
+            weight[1] = 0.25
+            weight[2] = 0.0
+            weight.requires_grad_()
+            quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+            product = quantizer.positive_scale().view(-1, 1) * quantizer.codes(weight)
+            product.sum().backward()
+            assert product.isfinite().all()
+            assert weight.grad.isfinite().all()
+            assert quantizer.gain.grad.isfinite().all()
+            assert (quantizer.positive_scale() > 0).all()
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_a_channel_of_one_weight_keeps_its_sign(choice, bits, per_tensor):
-    weight = torch.tensor([[0.3], [-0.25], [0.28]])
-    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
-    assert torch.equal(quantizer.codes(weight).sign(), weight.sign())
-    assert quantizer.positive_scale().min() > 1e-3
+def test_a_channel_of_one_weight_keeps_its_sign():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            weight = torch.tensor([[0.3], [-0.25], [0.28]])
+            quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+            assert torch.equal(quantizer.codes(weight).sign(), weight.sign())
+            assert quantizer.positive_scale().min() > 1e-3
 
 
 @pytest.mark.parametrize("value", [-0.3, 0.0])
@@ -146,16 +151,17 @@ def test_codes_do_not_depend_on_the_number_of_threads(choice, shape, per_tensor,
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_pruned_weights_stay_zero_and_the_others_keep_their_values(choice, bits, per_tensor):
-    weight = weights(4, 4000, seed=2)
-    kept = torch.rand(4, 4000, generator=torch.Generator().manual_seed(0)) < 0.1
-    weight = weight * kept
-    quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
-    codes = integer_codes(quantizer, weight)
-    assert not codes[~kept].any()
-    error = weight - quantizer.positive_scale().view(-1, 1) * codes
-    assert (error.square().sum() / weight.square().sum()).item() < 1.25 * normal_error(WEIGHT_GRIDS[bits])
+def test_pruned_weights_stay_zero_and_the_others_keep_their_values():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            weight = weights(4, 4000, seed=2)
+            kept = torch.rand(4, 4000, generator=torch.Generator().manual_seed(0)) < 0.1
+            weight = weight * kept
+            quantizer = weight_quantizer(choice, weight, bits, True, per_tensor)
+            codes = integer_codes(quantizer, weight)
+            assert not codes[~kept].any()
+            error = weight - quantizer.positive_scale().view(-1, 1) * codes
+            assert (error.square().sum() / weight.square().sum()).item() < 1.25 * normal_error(WEIGHT_GRIDS[bits])
 
 
 @given(case=st.sampled_from(CASES), mean=st.floats(-0.5, 0.5), seed=st.integers(0, 99))
@@ -168,19 +174,24 @@ def test_a_channel_keeps_its_mean(case, mean, seed):
     assert (found.mean(1) - weight.mean(1)).abs().max() < 0.04 + 0.1 * abs(mean)
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_a_quantiser_can_begin_anew_at_other_weights(choice, bits, per_tensor):
-    quantizer, weight = weight_quantizer(choice, weights(4, 60), bits, True, per_tensor), 7 * weights(4, 60, seed=1)
-    quantizer.fit(weight)
-    fresh = weight_quantizer(choice, weight, bits, True, per_tensor)
-    for name, value in fresh.state_dict().items():
-        assert torch.equal(quantizer.state_dict()[name], value), name
+def test_a_quantiser_can_begin_anew_at_other_weights():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            quantizer, weight = (
+                weight_quantizer(choice, weights(4, 60), bits, True, per_tensor),
+                7 * weights(4, 60, seed=1),
+            )
+            quantizer.fit(weight)
+            fresh = weight_quantizer(choice, weight, bits, True, per_tensor)
+            for name, value in fresh.state_dict().items():
+                assert torch.equal(quantizer.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize(("choice", "bits", "per_tensor"), CASES)
-def test_weights_that_begin_at_zero_get_the_scale_of_usual_ones(choice, bits, per_tensor):
-    usual = nn.Linear(100, 6, bias=False).weight.detach()
-    fresh = weight_quantizer(choice, usual, bits, True, per_tensor).scale.mean()
-    found = weight_quantizer(choice, torch.zeros(6, 100), bits, True, per_tensor)
-    assert 0.6 < float(found.scale.mean() / fresh) < 1.6
-    assert not integer_codes(found, torch.zeros(6, 100)).any()
+def test_weights_that_begin_at_zero_get_the_scale_of_usual_ones():
+    for choice, bits, per_tensor in CASES:
+        with case(choice, bits, per_tensor):
+            usual = nn.Linear(100, 6, bias=False).weight.detach()
+            fresh = weight_quantizer(choice, usual, bits, True, per_tensor).scale.mean()
+            found = weight_quantizer(choice, torch.zeros(6, 100), bits, True, per_tensor)
+            assert 0.6 < float(found.scale.mean() / fresh) < 1.6
+            assert not integer_codes(found, torch.zeros(6, 100)).any()

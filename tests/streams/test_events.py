@@ -1,6 +1,7 @@
 """Streams of events as they come: each stretch of time is the frame that training makes of it."""
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from cases import case
 from random_graphs import random_graph
 from spquant_snn import ConfigError, DataError
 from spquant_snn.data.frames import Framing, to_frames
@@ -16,23 +18,27 @@ from spquant_snn.integer.program import Program
 from stream_inputs import OF_EVENTS, batch, pushed, recording
 
 
-@pytest.mark.parametrize("left_over", [0, 1])
-@pytest.mark.parametrize("shrink", [1, 2, 3])
-def test_events_of_a_stretch_of_time_are_one_frame_as_in_training(program, shrink, left_over):
-    for seed in OF_EVENTS:
-        graph = random_graph(seed)
-        sensor = tuple(side * shrink - left_over * (shrink > 1) for side in graph.input_shape[1:])
-        events = recording(seed, sensor)
-        first = int(events.t[0])
-        frames = to_frames(events, Framing(window=1000, shrink=shrink)).counts
-        made = program(graph)
-        with made.stream(sensor) as as_events, made.stream(list(sensor)) as as_arrays, made.stream() as as_frames:
-            for t, frame in enumerate(frames[: as_events.longest]):
-                part = events.between(first + 1000 * t, first + 1000 * (t + 1))
-                wanted = as_frames.push(frame)
-                assert np.array_equal(as_events.push(part), wanted)
-                assert np.array_equal(as_arrays.push(part.structured()), wanted)
-        assert np.array_equal(wanted, batch(graph, list(frames[: t + 1])))
+def test_events_of_a_stretch_of_time_are_one_frame_as_in_training(program):
+    for shrink, left_over in itertools.product((1, 2, 3), (0, 1)):
+        with case(shrink, left_over):
+            for seed in OF_EVENTS:
+                graph = random_graph(seed)
+                sensor = tuple(side * shrink - left_over * (shrink > 1) for side in graph.input_shape[1:])
+                events = recording(seed, sensor)
+                first = int(events.t[0])
+                frames = to_frames(events, Framing(window=1000, shrink=shrink)).counts
+                made = program(graph)
+                with (
+                    made.stream(sensor) as as_events,
+                    made.stream(list(sensor)) as as_arrays,
+                    made.stream() as as_frames,
+                ):
+                    for t, frame in enumerate(frames[: as_events.longest]):
+                        part = events.between(first + 1000 * t, first + 1000 * (t + 1))
+                        wanted = as_frames.push(frame)
+                        assert np.array_equal(as_events.push(part), wanted)
+                        assert np.array_equal(as_arrays.push(part.structured()), wanted)
+                assert np.array_equal(wanted, batch(graph, list(frames[: t + 1])))
 
 
 def two_channels(program):

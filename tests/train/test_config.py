@@ -1,5 +1,6 @@
 """The configuration: what it refuses, in words, and that TOML gives back what was written."""
 
+import itertools
 import os
 from dataclasses import FrozenInstanceError, asdict, fields, replace
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import case
 from spquant_snn import ConfigError, FileFormatError, RunError
 from spquant_snn.integer.neuron import Reset
 from spquant_snn.nn.surrogate import SURROGATES
@@ -126,14 +128,15 @@ def test_a_configuration_that_was_cut_is_not_taken_for_another(tmp_path):
             load_config(path)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
-def test_a_configuration_without_a_field_is_refused(tmp_path, name):
-    path = tmp_path / "config.toml"
-    save_config(TrainConfig(epochs=17), path)
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if not line.startswith(f"{name} = ")), "utf-8")
-    with pytest.raises(FileFormatError, match=f"it holds no {name}"):
-        load_config(path)
+def test_a_configuration_without_a_field_is_refused(tmp_path):
+    for name in [field.name for field in fields(TrainConfig)]:
+        with case(name):
+            path = tmp_path / "config.toml"
+            save_config(TrainConfig(epochs=17), path)
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            path.write_text("".join(line for line in lines if not line.startswith(f"{name} = ")), "utf-8")
+            with pytest.raises(FileFormatError, match=f"it holds no {name}"):
+                load_config(path)
 
 
 def test_every_choice_is_checked_and_stands_once():
@@ -156,28 +159,28 @@ def test_what_is_no_configuration_is_refused(tmp_path, content):
         load_config(path)
 
 
+ODD = ["1" * 5000, "0x" + "f" * 5000, "[" * 5000, "'" + "x" * 5000 + "'"]
+ODD += ["nan", "inf", "1979-05-27", "{a = 1}", "1e999"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
-@pytest.mark.parametrize(
-    "value",
-    ["1" * 5000, "0x" + "f" * 5000, "[" * 5000, "'" + "x" * 5000 + "'", "nan", "inf", "1979-05-27", "{a = 1}", "1e999"],
-    ids=lambda value: value[:10],
-)
-def test_no_value_of_a_configuration_breaks_its_reader(tmp_path, name, value):
-    path = tmp_path / "config.toml"
-    save_config(TrainConfig(), path)
-    lines = path.read_text("utf-8").splitlines()
-    path.write_text("\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in lines))
-    try:
-        config = load_config(path)
-    except FileFormatError as error:
-        assert str(error).startswith(f"{path} is not the configuration of a run (")  # noqa: PT017
-        assert len(str(error)) < 1000  # noqa: PT017
-        assert str(error).isprintable()  # noqa: PT017
-    else:  # the model refuses it
-        assert name == "leak"
-        with pytest.raises(ConfigError):
-            build_network(replace(config, model="lenet-snn:0.1"), (1, 8, 8), 10)
+def test_no_value_of_a_configuration_breaks_its_reader(tmp_path):
+    for name, value in itertools.product([field.name for field in fields(TrainConfig)], ODD):
+        with case(name, value[:10]):
+            path = tmp_path / "config.toml"
+            save_config(TrainConfig(), path)
+            lines = path.read_text("utf-8").splitlines()
+            path.write_text("\n".join(f"{name} = {value}" if line.startswith(f"{name} =") else line for line in lines))
+            try:
+                config = load_config(path)
+            except FileFormatError as error:
+                assert str(error).startswith(f"{path} is not the configuration of a run (")  # noqa: PT017
+                assert len(str(error)) < 1000  # noqa: PT017
+                assert str(error).isprintable()  # noqa: PT017
+            else:  # the model refuses it
+                assert name == "leak"
+                with pytest.raises(ConfigError):
+                    build_network(replace(config, model="lenet-snn:0.1"), (1, 8, 8), 10)
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "a\0b", "pipe"])
