@@ -136,6 +136,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train_nmnist.py", "train_dvs_gesture.py"])
 def test_examples_of_event_cameras_train_on_generated_gestures(name, tmp_path):
     """On 44 recordings in place of 1,320."""
@@ -161,6 +162,7 @@ def test_examples_of_event_cameras_train_on_generated_gestures(name, tmp_path):
     assert (tmp_path / "x" / "model.spq").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "folder"), [("train_nmnist.py", "NMNIST"), ("train_dvs_gesture.py", "DvsGesture")])
 def test_without_recordings_an_example_says_what_goes_where(name, folder, tmp_path):
     ended = run(name, cwd=tmp_path, SPQUANT_DATA=str(tmp_path))

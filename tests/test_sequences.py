@@ -102,6 +102,7 @@ def test_a_native_stream_of_frames_ends_where_the_sequence_does():
             assert np.array_equal(logits, expected[n])
 
 
+@pytest.mark.slow
 def test_order_is_learnt_and_lost_with_the_order():
     trained = SpQuantTrainer("lenet-snn:0.5", DATA, 4, timesteps=6, learning_rate=0.01, **SMALL | {"epochs": 15})
     assert trained.train().evaluate() > 85

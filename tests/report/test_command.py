@@ -23,9 +23,7 @@ def runs(tmp_path_factory):
     """Runs on the digits: of 2 bits, of 2 bits with channels pruned, and in floating point."""
     folder = tmp_path_factory.mktemp("runs")
     for name, bits, more in (("low", 2, {}), ("cut", 2, {"target_ops": 0.4}), ("fp32", 32, {})):
-        SpQuantTrainer(
-            "lenet-snn:0.25", "digits", bits, out=folder / name, epochs=3, **SMALL, **more
-        ).train().evaluate()
+        SpQuantTrainer("lenet-snn:0.1", "digits", bits, out=folder / name, epochs=3, **SMALL, **more).train().evaluate()
     return folder
 
 

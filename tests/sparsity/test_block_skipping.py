@@ -68,8 +68,7 @@ def computed_share(graph, images):
     return np.concatenate(found).mean()
 
 
-@pytest.mark.parametrize("bits", [1.58, 2, 4, 8])
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize(("bits", "reset"), [(1.58, "zero"), (2, "subtract"), (4, "zero"), (8, "subtract")])
 def test_every_form_takes_the_same_decisions(calibrate, noise, bits, reset):
     network = convolutions(bits, reset=reset)
     images = noise(12, 1, 8, 8)

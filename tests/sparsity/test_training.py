@@ -163,7 +163,7 @@ def test_a_run_without_its_first_checkpoint_begins_as_it_would_have(choice, tmp_
 def test_a_target_of_one_changes_nothing(tmp_path):
     options = {"target_ops": 1.0, "target_rate": 1.0, "target_synops": 0.0, "channel_choice": "random"}
     for out, given in (("a", {}), ("b", options)):
-        trainer(out=out, **given).train(epochs=2)
+        trainer(out=out, model="lenet-snn:0.1", **given).train(epochs=2)
     for name in ("model.safetensors", "metrics.jsonl", "model.spq"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
