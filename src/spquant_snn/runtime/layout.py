@@ -10,6 +10,7 @@ from .plan import (
     DENSE,
     IDENTITY,
     LANES,
+    RUN_BYTES,
     SLICED,
     WORDS,
     Body,
@@ -21,7 +22,6 @@ from .plan import (
 )
 
 _INT32 = (1 << 31) - 1
-_RUN_BYTES = 12  # of a spq_run, and of a spq_line
 _STEPS = 8  # that a layer takes at a time, at most: its spikes of so many steps are kept
 
 
@@ -184,8 +184,8 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
         starts=arena.take(4 * max(starts, default=0)),
         events=arena.take(event * max((c.events for c in listed), default=0)),
         values=arena.take(4 * max((c.events for c in listed if c.weighed), default=0)),
-        lines=arena.take(_RUN_BYTES * max((c.window * c.kernel_height for c in (*listed, *beside)), default=0)),
-        runs=arena.take(_RUN_BYTES * max((c.window**2 * c.kernel_height for c in (*listed, *beside)), default=0)),
+        lines=arena.take(RUN_BYTES * max((c.window * c.kernel_height for c in (*listed, *beside)), default=0)),
+        runs=arena.take(RUN_BYTES * max((c.window**2 * c.kernel_height for c in (*listed, *beside)), default=0)),
         sums=arena.take(max(c.row_of_sums for c in everything if not c.decides)),
         frame=arena.take(2 * max(frames, default=0)),
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),

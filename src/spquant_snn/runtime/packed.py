@@ -7,9 +7,8 @@ import numpy as np
 from ..dtypes import Int32, Int64, UInt32
 from ..integer.graph import Layer
 from ..integer.neuron import Neuron, TableStore
-from .plan import PackedPlan
+from .plan import UNIT, PackedPlan
 
-_UNIT = 16  # outputs
 _INT16 = (1 << 15) - 1
 _UINT16 = (1 << 16) - 1
 _AT_ONCE = 1 << 20  # codes, that wait in 64 bits for their fields
@@ -34,8 +33,8 @@ def plan_packed(
         return None
     if bits < 8 and codes[0].size * area * (max(0, high) + lift) > _UINT16:
         bits = 8  # there lanes may carry into each other
-    units = -(-len(codes) // _UNIT)
-    few = readout and bits == 2 and len(codes) <= _UNIT - 4  # they leave a byte of each word, and more
+    units = -(-len(codes) // UNIT)
+    few = readout and bits == 2 and len(codes) <= UNIT - 4  # they leave a byte of each word, and more
     words = _words(codes + lift, lift, bits, units)
     lanes, constants = _constants(layer.neuron, reach, units) if layer else (0, None)
     largest = max(1, max(0, high) + lift)

@@ -22,6 +22,9 @@ Unsigned = Annotated[int, np.uint32]
 LANES = 32  # SPQ_LANES
 UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
+MOST_PLANES = 16  # SPQ_MOST_PLANES
+MOST_PARTS = 24  # SPQ_MOST_PARTS
+RUN_BYTES = 12  # of a spq_run, and of a spq_line
 ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY = range(9)
 ALIGNMENT = 64  # bytes, a line of cache and the widest vector
 

@@ -6,10 +6,8 @@ import numpy as np
 
 from ..dtypes import Int32, Int64, UInt32
 from ..integer.neuron import Neuron, TableStore
-from .plan import LANES, WORDS, SlicesPlan
+from .plan import LANES, MOST_PARTS, MOST_PLANES, WORDS, SlicesPlan
 
-_MOST_PLANES = 16  # SPQ_MOST_PLANES
-_MOST_PARTS = 24  # SPQ_MOST_PARTS
 _END = 0xFFFF  # behind the last event
 _GROWTH = 4  # of the columns of a kernel, at most, to as many as its slots have
 
@@ -35,12 +33,12 @@ def plan_slices(codes: Int32, height: int, pad: int, step: int, out_width: int) 
     most = tall * slots * stride * inputs  # events of an output
     for vectors in _vectors(-(-bits // spread), spread):
         planes = (most * sum(1 << v * spread for v in range(vectors))).bit_length()
-        if planes <= _MOST_PLANES:
+        if planes <= MOST_PLANES:
             break
     else:
         return None
     passes = -(-bits // (spread * vectors))
-    if passes * spread > _MOST_PARTS:
+    if passes * spread > MOST_PARTS:
         return None
     blocks = -(-tiles // block)
     totals = np.zeros(tiles * LANES, np.int32)
