@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -67,11 +68,9 @@ def tools(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def sound():
     """The bytes of a good library."""
-    target = tmp_path_factory.mktemp("sound") / "spq.so"
-    RUNTIME._compile(build.command(), CHEAP, target)
-    return target.read_bytes()
+    return Path(library()._name).read_bytes()
 
 
 @pytest.fixture

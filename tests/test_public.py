@@ -122,6 +122,7 @@ def test_without_torch_a_file_is_loaded_and_run(tmp_path):
     assert ended.stdout == f"{expected} False\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_without_torch_the_doctor_works_and_the_others_say_what_to_install(tmp_path):
     program = WITHOUT_TORCH + "from spquant_snn.__main__ import main\nsys.exit(main())"
     call, wide = [sys.executable, "-c", program, "doctor"], os.environ | {"COLUMNS": "200"}

@@ -128,6 +128,7 @@ def test_sequences_of_another_length_are_refused_in_words():
         SpQuantTrainer("lenet-snn:0.1", DATA, 2, quiet=True)
 
 
+@pytest.mark.slow
 def test_gates_and_blocks_are_trained_on_sequences():
     options = SMALL | {"epochs": 5, "target_ops": 0.5, "target_skip": 0.3}
     trainer = SpQuantTrainer("lenet-snn:0.25", DATA, 2, timesteps=6, **options).train()

@@ -75,6 +75,7 @@ def test_json_holds_times_ratios_and_targets(benchmark):
     assert threads["speedup"] == pytest.approx(threads["one"] / threads["two"])
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypatch):
     graph, images = small(weight_bits=2)
     save(graph, tmp_path / "model.spq")

@@ -323,6 +323,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(spquant, monkeypatch):
     assert out.splitlines()[-1].endswith("to go on: spquant train --resume x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["load_weights", "save"])
 def test_ctrl_c_after_the_last_epoch_says_how_to_go_on_too(spquant, monkeypatch, place):
     def stop(*args):
@@ -426,6 +427,7 @@ def test_doctor_says_a_hint_once_and_shows_names_as_they_are():
     assert (empty, str(hint)) == ("", "a, b: do [b]this[/b]")
 
 
+@pytest.mark.slow
 def test_a_training_says_once_that_sums_are_slower(monkeypatch, spquant):
     line = "sums are computed in float32, slower: they are not wanted"
     call = ("train", "--dataset", "digits", "--model", "4C3-P2-FC10", "--epochs", "1", "--out")

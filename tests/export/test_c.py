@@ -217,6 +217,7 @@ def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_pa
         assert (code, lines) == (1, [graph.connections[layer].name])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_a_wrong_computation_fails_the_self_test_by_name(firmware, tmp_path):
     folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")

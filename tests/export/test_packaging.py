@@ -77,6 +77,7 @@ def test_a_header_is_taken_once_and_a_missing_one_is_left():
     assert lines == ['#include "model.h"', '#include "elsewhere.h"', "int b;", "int a;", "int x;", "int y;"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("arm-none-eabi-g++") is None, reason="arm-none-eabi-g++ is not installed")
 @pytest.mark.parametrize("amalgamate", [False, True])
 def test_a_library_compiles_with_its_sketch(firmware, tmp_path, amalgamate):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -30,6 +30,7 @@ def test_it_says_what_the_networks_of_a_name_are(name, other, shape):
     assert described(ours) == described(theirs)
 
 
+@settings(max_examples=25)
 @given(
     plan=st.lists(st.tuples(st.integers(1, 4), st.sampled_from((1, 3, 5)), st.sampled_from((0, 2, 3))), max_size=3),
     hidden=st.lists(st.integers(1, 9), max_size=2),

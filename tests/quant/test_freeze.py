@@ -63,7 +63,7 @@ def test_fine_tuning_sees_gradients_and_lowers_the_loss(lenet, weight_bits, stat
     network.train()
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
-    for _ in range(10):
+    for _ in range(5):
         optimizer.zero_grad()
         loss = loss_of(network, images)
         loss.backward()

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+from random_graphs import RARE
 from spquant_snn.errors import ConfigError, DataError, RunError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
@@ -47,9 +48,17 @@ def unused(plan):
     return mask
 
 
-@pytest.mark.parametrize("block", range(0, 520, 130))
-def test_random_graphs_run_as_the_reference(program, random_graph, random_images, block):
-    for seed in range(block, block + 130):
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        range(130),
+        range(RARE, 450),
+        *(pytest.param(more, marks=pytest.mark.slow) for more in (range(130, RARE), range(450, 520))),
+    ],
+    ids=str,
+)
+def test_random_graphs_run_as_the_reference(program, random_graph, random_images, seeds):
+    for seed in seeds:
         graph = random_graph(seed)
         images = random_images(graph, 3, seed)
         images[-1] = 255  # the largest sums of the first layer
@@ -358,6 +367,7 @@ def test_c_refuses_any_part_of_the_arena_that_is_too_small(program, random_graph
             assert code(dataclasses.replace(plan, layers=(small, *plan.layers[1:]))) == 2
 
 
+@pytest.mark.slow
 def test_c_refuses_what_it_was_built_without(random_graph):
     plain = native._declared(library(("-O1", "-DSPQ_PORTABLE")))
     refused = set()

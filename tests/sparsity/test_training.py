@@ -222,6 +222,7 @@ def test_an_epoch_before_rates_are_down_cannot_be_the_best(tmp_path, goal):
     assert best["val_accuracy"] == max(line["val_accuracy"] for line in lines(tmp_path / "x")[2:])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_early_can_be_evaluated(monkeypatch, tmp_path):
     made = trainer(target_ops=0.2, out="x")
     end = Display.end
@@ -254,6 +255,7 @@ def test_rates_are_held_down(tmp_path):
     assert "channels" not in lines(tmp_path / "held")[-1]
 
 
+@pytest.mark.slow
 def test_commands_see_the_smaller_network(spquant, tmp_path):
     options = ["--model", "lenet-snn:0.25", "--dataset", "digits", "--precision", "fp32", "--epochs", 2]
     code, out, err = spquant("train", *options, "--target-ops", 0.2, "--out", "x")

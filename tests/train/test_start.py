@@ -64,6 +64,7 @@ def test_at_other_widths_the_function_of_the_run_is_kept(first, source, bits, qu
     assert float(torch.corrcoef(torch.stack([there.flatten(), here.flatten()]))[0, 1]) > 0.9
 
 
+@pytest.mark.slow
 def test_identities_of_shortcuts_keep_their_weights_at_other_widths(tmp_path):
     options = {"batch_size": 128, "precision": "fp32", "quiet": True, "timesteps": 2}
     trainer = SpQuantTrainer("resnet11-snn:0.0625", "digits", 4, out=tmp_path / "r", **options).train(epochs=1)
@@ -87,6 +88,7 @@ def test_the_start_shows_in_what_is_learned(first):
     assert trainer.config.init == str(first)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_without_the_run_it_started_from(first, tmp_path):
     whole = SpQuantTrainer(*MODEL, 2, init=first, out="whole", **OPTIONS).train(epochs=2)
     copy = tmp_path / "copy"
@@ -154,6 +156,7 @@ def test_no_run_and_a_damaged_one_are_refused(first, tmp_path):
         SpQuantTrainer(*MODEL, 2, init="cut", **OPTIONS).train(epochs=1)
 
 
+@pytest.mark.slow
 def test_a_run_that_learns_from_another_goes_on_from_any_folder(first, tmp_path, monkeypatch):
     (tmp_path / "teacher").mkdir()
     for path in first.iterdir():

@@ -70,6 +70,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(stop_at, every, monkeypatch, tmp
     assert result(tmp_path / "stopped") == result(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_stop_on_the_way_to_the_frozen_form_goes_on_bit_for_bit(monkeypatch, tmp_path):
     def trainer(out):
         return SpQuantTrainer(Net(), DATA, 2, out=out, finetune_epochs=1, **SMALL)

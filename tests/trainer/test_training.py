@@ -32,7 +32,11 @@ class Items(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize(
     ("model", "dataset", "epochs", "least"),
-    [("lenet-snn:0.25", "digits", 3, 60), ("net", DATA, 6, 85), ("net", tuple(map(Items, DATA)), 6, 85)],
+    [
+        ("lenet-snn:0.25", "digits", 3, 60),
+        ("net", DATA, 6, 85),
+        pytest.param("net", tuple(map(Items, DATA)), 6, 85, marks=pytest.mark.slow),
+    ],
     ids=["names", "tensors", "datasets"],
 )
 def test_the_promise(model, dataset, epochs, least, capsys):
