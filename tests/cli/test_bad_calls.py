@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 import pytest
 
 from cases import case
+from once import made_once
 from spquant_snn import ConfigError, SpQuantTrainer
 from spquant_snn.cli.export import command as export
 from spquant_snn.cli.main import COMMANDS, command_of
@@ -49,13 +50,16 @@ PATHS = cases(lambda kind: "Path" in kind)
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def places(shared):
     """A run, its firmware and a sweep."""
-    folder = tmp_path_factory.mktemp("places")
-    quiet = {"quiet": True, "epochs": 1, "precision": "fp32"}
-    SpQuantTrainer("lenet-snn:0.1", "digits", 2, out=folder / "run", **quiet).train().evaluate()
-    (folder / "sweep.toml").write_text('dataset = "digits"\n[cross]\nweight_bits = [2, 3]\n', "utf-8")
-    export(folder / "run", folder / "firmware", "c")
+
+    def make(folder):
+        quiet = {"quiet": True, "epochs": 1, "precision": "fp32"}
+        SpQuantTrainer("lenet-snn:0.1", "digits", 2, out=folder / "run", **quiet).train().evaluate()
+        (folder / "sweep.toml").write_text('dataset = "digits"\n[cross]\nweight_bits = [2, 3]\n', "utf-8")
+        export(folder / "run", folder / "firmware", "c")
+
+    folder = made_once(shared, "places", make)
     return {"run": folder / "run", "firmware": folder / "firmware", "sweep": folder / "sweep.toml"}
 
 

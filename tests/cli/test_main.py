@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from once import made_once
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli import doctor
 from spquant_snn.cli.main import COMMANDS, command_of
@@ -21,12 +22,14 @@ SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(shared):
     """A folder with a run of 2 bits and its floating-point baseline on the digits."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, bits in (("low", 2), ("fp32", 32)):
-        SpQuantTrainer("lenet-snn:0.25", "digits", bits, out=folder / name, **SMALL).train().evaluate()
-    return folder
+
+    def train(folder):
+        for name, bits in (("low", 2), ("fp32", 32)):
+            SpQuantTrainer("lenet-snn:0.25", "digits", bits, out=folder / name, **SMALL).train().evaluate()
+
+    return made_once(shared, "runs-of-commands", train)
 
 
 @pytest.fixture

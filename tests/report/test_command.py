@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from once import made_once
 from spquant_snn import LIF, SpQuantTrainer
 from spquant_snn.data import load
 from spquant_snn.errors import ConfigError, ModelError
@@ -19,12 +20,15 @@ SMALL = {"precision": "fp32", "quiet": True, "timesteps": 2}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(shared):
     """Runs on the digits: of 2 bits, of 2 bits with channels pruned, and in floating point."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, bits, more in (("low", 2, {}), ("cut", 2, {"target_ops": 0.4}), ("fp32", 32, {})):
-        SpQuantTrainer("lenet-snn:0.1", "digits", bits, out=folder / name, epochs=3, **SMALL, **more).train().evaluate()
-    return folder
+
+    def train(folder):
+        for name, bits, more in (("low", 2, {}), ("cut", 2, {"target_ops": 0.4}), ("fp32", 32, {})):
+            options = {"out": folder / name, "epochs": 3, **SMALL, **more}
+            SpQuantTrainer("lenet-snn:0.1", "digits", bits, **options).train().evaluate()
+
+    return made_once(shared, "runs-of-reports", train)
 
 
 @pytest.fixture

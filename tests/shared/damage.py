@@ -116,7 +116,11 @@ def of_packed(damage):
     """Damage to what a gzip file holds, or, one time in four, to the file."""
 
     def change(data, rng):
-        return of_bytes(data, rng) if rng.random() < 0.25 else gzip.compress(damage(gzip.decompress(data), rng), 1)
+        return (
+            of_bytes(data, rng)
+            if rng.random() < 0.25
+            else gzip.compress(damage(gzip.decompress(data), rng), 1, mtime=0)
+        )
 
     return change
 

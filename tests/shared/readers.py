@@ -359,7 +359,7 @@ DATA = {
     "frames-about": Reader("about.json", _cache("about.json")[0], of_json, _cache("about.json")[1]),
     "frames": Reader("frames.npy", _cache("frames.npy")[0], of_bytes, _cache("frames.npy")[1]),
     "idx": _single("x", _idx(), _read_idx),
-    "idx-gzip": _single("x.gz", gzip.compress(_idx()), _read_idx, of_packed(of_bytes)),
+    "idx-gzip": _single("x.gz", gzip.compress(_idx(), mtime=0), _read_idx, of_packed(of_bytes)),
     "cifar-binary": _single("x.bin", bytes(2 * 3073), lambda path: read_binary(path, 2)),
     "cifar-python": _single("x", _batch(), lambda path: read_python(path, 2)),
     "cifar-archive": _single("x.tar.gz", _tar(), _unpack, of_packed(of_bytes)),

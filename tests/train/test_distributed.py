@@ -1,6 +1,7 @@
 """Two processes that train one network: the same as one, on a machine that may lose one of them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import torchrun_jobs
+from once import made_once
 from spquant_snn import ConfigError, DataError, RunError, SpQuantTrainer
 from spquant_snn.quant.sharded_batch import BatchShard, batch_norm
 from spquant_snn.quant.stage import Norm
@@ -53,24 +55,26 @@ def jobs(tiny, quadrants):
 
 
 @pytest.fixture(scope="module")
-def together(jobs, tmp_path_factory):
+def together(jobs, shared):
     """What two processes found, and their folder."""
-    folder = tmp_path_factory.mktemp("together")
-    torchrun_jobs.stop_after(1)
-    with pytest.raises(KeyboardInterrupt):
-        SpQuantTrainer(**DIGITS, out=folder / "one").train()
-    torch.save({"jobs": jobs, "refused": REFUSED, "trainer": DIGITS}, folder / "jobs.pt")
-    ended = torchrun(torchrun_jobs.__file__, "jobs", folder, cwd=folder)
-    assert ended.returncode == 0, ended.stderr
+
+    def train(folder):
+        torchrun_jobs.stop_after(1)
+        with pytest.raises(KeyboardInterrupt):
+            SpQuantTrainer(**DIGITS, out=folder / "one").train()
+        torch.save({"jobs": jobs, "refused": REFUSED, "trainer": DIGITS}, folder / "jobs.pt")
+        ended = torchrun(torchrun_jobs.__file__, "jobs", folder, cwd=folder)
+        assert ended.returncode == 0, ended.stderr
+
+    folder = made_once(shared, "together", train)
     return torch.load(folder / "outcome.pt", weights_only=False), folder
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def alone(shared):
     """The folder of a training by one process."""
-    folder = tmp_path_factory.mktemp("alone") / "whole"
-    SpQuantTrainer(**DIGITS, out=folder).train().evaluate()
-    return RunFolder(folder)
+    made = made_once(shared, "alone", lambda folder: SpQuantTrainer(**DIGITS, out=folder / "run").train().evaluate())
+    return RunFolder(made / "run")
 
 
 def losses(run):
@@ -191,13 +195,14 @@ def test_a_run_of_one_goes_on_with_two(alone, together, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_of_two_goes_on_with_one(alone, together):
+def test_a_run_of_two_goes_on_with_one(alone, together, tmp_path):
     outcome, folder = together
     assert outcome["stopped"]
-    assert len(losses(RunFolder(folder / "two"))) == 1
-    SpQuantTrainer.resume(folder / "two", quiet=True).train()
-    assert losses(RunFolder(folder / "two")) == pytest.approx(losses(alone), rel=1e-3)
-    assert RunFolder(folder / "two").config.read_text() == alone.config.read_text()
+    run = RunFolder(shutil.copytree(folder / "two", tmp_path / "two"))
+    assert len(losses(run)) == 1
+    SpQuantTrainer.resume(run.path, quiet=True).train()
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-3)
+    assert run.config.read_text() == alone.config.read_text()
 
 
 # torchrun.
