@@ -68,10 +68,10 @@ def test_train_mnist_trains_and_runs_the_integers(tmp_path):
 
 TRAIN_CIFAR10 = """
 import runpy, sys, torch
-from spquant_snn import trainer
+from spquant_snn.train import resolve
 torch.manual_seed(0)
 part = lambda count: (torch.randint(256, (count, 3, 32, 32)).to(torch.uint8), torch.arange(count) % 10)
-trainer.as_splits = lambda name, *args, splits=trainer.as_splits, **kwargs: splits((part(80), part(20)))
+resolve.as_splits = lambda name, *args, splits=resolve.as_splits, **kwargs: splits((part(80), part(20)))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
