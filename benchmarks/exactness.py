@@ -22,7 +22,7 @@ import torch
 from spquant_snn import LIF, LeNetSNN, QuantConfig, SpikingNetwork, lower, prepare
 from spquant_snn.data import load
 from spquant_snn.integer.compare import compare_backends, reference_trace
-from spquant_snn.quant.trace import frozen_trace
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.runtime.native import NativeProgram
 
 

@@ -12,8 +12,8 @@ import spquant_snn
 from spquant_snn import ConfigError, SpQuantTrainer
 from spquant_snn.data import Labelled, Splits, catalog, hold_out
 from spquant_snn.integer.compare import compare_backends, reference_trace
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
-from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.metrics import measure

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from .integer.program import Program
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, LeNetSNN, ResNetSNN
+    from .quant.frozen_trace import verify
     from .quant.lower import lower
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
     from .quant.quant_config import QuantConfig
-    from .quant.trace import verify
     from .runtime.native import load
     from .trainer import SpQuantTrainer
 
@@ -95,7 +95,7 @@ _HOMES = {
     "lower": ".quant.lower",
     "prepare": ".quant.prepare",
     "save": ".integer.file",
-    "verify": ".quant.trace",
+    "verify": ".quant.frozen_trace",
 }
 _find = importer(__name__, _HOMES)
 

@@ -21,9 +21,9 @@ from .integer.grids import FLOAT, Bits, describe
 from .io.output import visible
 from .io.writing import folder_named
 from .nn.sums import no_int8
+from .quant.frozen_trace import verify
 from .quant.lower import lower
 from .quant.network import SpikingNetwork
-from .quant.trace import verify
 from .report.page import run_page, write_page
 from .report.run_report import RASTERS, Baseline, build_report, in_training, load_baseline, run_name
 from .sparsity.compact import compact

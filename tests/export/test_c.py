@@ -14,11 +14,11 @@ from residual_graphs import EXPORTED as RESIDUAL
 from residual_graphs import residual_graph
 from spquant_snn.errors import DataError, RunError
 from spquant_snn.export.c import Plans, export_c
+from spquant_snn.export.feature_flags import SOURCES
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import write_folder
 from spquant_snn.export.packaging import PLAIN, Packaging
 from spquant_snn.export.render import identifiers
-from spquant_snn.export.used import SOURCES
 from spquant_snn.export.vectors import Vector
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, to_bytes

@@ -9,10 +9,10 @@ import torch
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.compare import Difference, Trace, compare_backends, first_difference, reference_trace
 from spquant_snn.nn import LeNetSNN
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
-from spquant_snn.quant.trace import frozen_trace
 
 SHAPE = (1, 12, 12)
 

@@ -13,10 +13,10 @@ from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.freeze import fold_stage, main_sums, stage_sums
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
-from spquant_snn.quant.trace import frozen_trace
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 

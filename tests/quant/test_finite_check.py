@@ -10,7 +10,7 @@ from torch import nn
 from cases import case
 from spquant_snn import LIF, ModelError, QuantConfig, lower, prepare
 from spquant_snn.nn.models import build_model
-from spquant_snn.quant.trace import frozen_trace
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.sparsity.block_skipping import insert_skipping
 from spquant_snn.sparsity.compact import compact
 from spquant_snn.sparsity.gates import insert_gates

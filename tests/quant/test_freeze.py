@@ -11,10 +11,10 @@ from spquant_snn.errors import DataError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.freeze import fold_readout, fold_stage
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
-from spquant_snn.quant.trace import frozen_trace
 
 SHAPE = (1, 12, 12)
 FORMS = [(2, 2, "zero"), (1.58, 4, "subtract"), (4, 8, "zero"), (8, 5, "subtract")]

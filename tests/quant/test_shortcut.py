@@ -12,8 +12,8 @@ from residual_models import residual_model
 from spquant_snn import ModelError, QuantConfig, prepare
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, ResidualBlock, build_model
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
-from spquant_snn.quant.trace import frozen_trace
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 

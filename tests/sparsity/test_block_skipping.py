@@ -11,8 +11,8 @@ from spquant_snn import LIF, ConfigError, ModelError, QuantConfig, SpQuantTraine
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.file import load_graph
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
-from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.sparsity.block_skipping import insert_skipping, prediction_loss, skipping_stages
 from spquant_snn.sparsity.compact import compact
 from spquant_snn.sparsity.gates import channel_gates, insert_gates

@@ -12,8 +12,8 @@ from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
 from spquant_snn.quant.freeze import fold_stage
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
-from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.quant.weight import integer_codes
 from spquant_snn.sparsity.compact import compact, kept_channels
 from spquant_snn.sparsity.gates import channel_gates, insert_gates

@@ -10,8 +10,8 @@ from residual_models import residual_model
 from spquant_snn import ModelError, QuantConfig, prepare
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, build_model
+from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
-from spquant_snn.quant.trace import frozen_trace
 from spquant_snn.report.counts import count
 from spquant_snn.sparsity.budget import Budget
 from spquant_snn.sparsity.choices import prune, rank

@@ -49,7 +49,7 @@ def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict
     """The frozen network of a run against its .spq file."""
     source = open_run(run)
     from ..io.terminal import progress
-    from ..quant.trace import verify
+    from ..quant.frozen_trace import verify
     from ..train.loading import load_network
 
     network = load_network(run).eval().freeze()

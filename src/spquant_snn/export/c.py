@@ -22,10 +22,10 @@ from ..integer.inputs import check_images
 from ..io.output import in_file, visible
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
+from .feature_flags import SOURCES, Used
 from .folder import MANIFEST, write_folder
 from .packaging import PLAIN, Packaging, amalgamated, as_library
 from .render import ConstantTable, Model, identifiers
-from .used import SOURCES, Used
 from .vectors import make_vectors
 
 VERSION = 3  # of the folder

@@ -27,8 +27,8 @@ from ..integer.inputs import check_images
 from ..io.output import in_file
 from ..runtime.plan import LANES
 from .c import c_environment, commentable, firmware_files, package_version
+from .feature_flags import SOURCES
 from .folder import write_folder
-from .used import SOURCES
 from .wasm import compile_module
 
 MARK = "web.json"  # the file by which such a folder is known

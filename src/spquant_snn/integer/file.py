@@ -30,7 +30,7 @@ All integers are little-endian. A file is a prefix, a header and a row of blobs,
 
 C, H, W, strides, paddings, kernels and groups are at most 65535, sizes in shapes 2^31 - 1, names one line of up to 256
 printable characters; the areas of a connection's sum-pools multiply to at most 2^23. What the fields mean is said in
-``graph``, ``quant.fold`` and ``quant.blocks``.
+``graph``, ``connection`` and ``neuron``.
 
 **Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's, then its
 gate's, then its shortcut's codes; of the readout codes, bias. The first is at offset 0, each of the others where the

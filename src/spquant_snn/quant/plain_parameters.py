@@ -21,7 +21,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from ..errors import ModelError
 from ..nn.lif import LIF
-from .tracing import Layer, modules_of, trace
+from .read_module import Layer, modules_of, trace
 
 MASK = "a pruning mask"
 

@@ -30,10 +30,10 @@ from .finite_check import check_finite, check_given
 from .network import SpikingNetwork
 from .plain_parameters import MASK, shared_places, with_plain_parameters
 from .quant_config import QuantConfig
+from .read_module import Join, Layer, modules_of, read_layers
 from .shortcut import TrainableShortcut
 from .stage import Norm, Stage
 from .synapse import Synapse
-from .tracing import Join, Layer, modules_of, read_layers
 
 
 def prepare(model: nn.Module, config: QuantConfig, input_shape: tuple[int, int, int]) -> SpikingNetwork:

@@ -1,7 +1,7 @@
 """Gates in space: which blocks of a layer's neurons are computed in a step, learned, and an integer rule at the end.
 
 SpQuant-SNN takes the membrane potential as the prior of what will fire. Here a block, up to 32 neighbouring channels at
-one place (``quant.blocks``), has a predictor of the share r of its neurons that respond in a step: that fire, or come
+one place (see ``BlockGate``), has a predictor of the share r of its neurons that respond in a step: that fire, or come
 to hold a higher code above zero than they did, which a later step may need to fire.
 
     logit r = count * n / N + code * m / M + bias

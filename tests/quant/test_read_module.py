@@ -7,7 +7,7 @@ from torch import nn
 
 from spquant_snn.errors import ModelError
 from spquant_snn.nn import LIF
-from spquant_snn.quant.tracing import read_layers
+from spquant_snn.quant.read_module import read_layers
 
 
 class Net(nn.Module):
