@@ -78,3 +78,16 @@ def test_the_readme_names_a_command_for_its_results():
     assert len(tables) >= 2
     assert "python -m benchmarks mnist" in results
     assert "spquant eval" in results
+
+
+def test_files_that_documents_and_sources_name_are_there():
+    package = ROOT / "src" / "spquant_snn"
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+    texts += [path for path in package.rglob("*") if path.suffix in {".py", ".c", ".h"}]
+    missing = {
+        f"{text.relative_to(ROOT)}: {named}"
+        for text in texts
+        for named in re.findall(r"(?<![\w/.<>*-])(?:\w+/)+\w+\.(?:py|c|h)\b", text.read_text("utf-8"))
+        if not any((folder / named).exists() for folder in (ROOT, package, package / "runtime", text.parent))
+    }
+    assert missing == set()

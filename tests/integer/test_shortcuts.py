@@ -1,4 +1,4 @@
-"""Shortcuts in integer graphs: what the reference adds, files of format 2, and what is refused."""
+"""Shortcuts in integer graphs: what the reference adds, their files, and what is refused."""
 
 import dataclasses
 

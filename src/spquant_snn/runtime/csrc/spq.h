@@ -128,7 +128,7 @@ typedef struct {
     const spq_packed *packed;    /* for SPQ_PACKED */
 } spq_connection;
 
-/* Constants of quant/fold.py, channels padded to whole tiles; padding never fires. */
+/* Constants of integer/neuron.py, channels padded to whole tiles; padding never fires. */
 typedef struct {
     int32_t bits; /* of a stored code: 2, 3, 4 or 8 */
     int32_t low, high, levels;
