@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,17 +65,11 @@ def refuse_other_network(run: Path, graph: Graph, network: SpikingNetwork) -> No
     Raises:
         RunError: it does.
     """
-    from ..quant.lower import lower
+    from ..quant.frozen_trace import same_layers
     from ..train.run import RunFolder
 
-    if _form(graph) != _form(lower(copy.deepcopy(network).eval().freeze())):
+    if not same_layers(network, graph):
         raise RunError(f"{RunFolder(run).integers} holds another network than this run: export it again")
-
-
-def _form(graph: Graph) -> tuple[object, ...]:
-    """What two graphs of one network share."""
-    connections = tuple((connection.name, connection.codes.shape) for connection in graph.connections)
-    return graph.input_shape, graph.timesteps, connections
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError, ModelError
+from ..errors import ConfigError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.graph import Graph
-from ..integer.inputs import as_pixels
+from ..integer.inputs import as_batch
 from ..runtime.native import NativeProgram
 from .network import SpikingNetwork
 
@@ -36,6 +36,13 @@ def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
     return trace
 
 
+def same_layers(network: SpikingNetwork, graph: Graph) -> bool:
+    """Whether a graph has the input, the time steps and the layers of a network, by their names and sizes."""
+    layers = [(stage.name, tuple(stage.synapse.weight.shape)) for stage in (*network.hidden, network.readout)]
+    found = [(connection.name, connection.codes.shape) for connection in graph.connections]
+    return (network.input_shape, network.config.timesteps, layers) == (graph.input_shape, graph.timesteps, found)
+
+
 def verify(
     network: SpikingNetwork,
     graph: Graph,
@@ -48,7 +55,7 @@ def verify(
     Args:
         network: frozen, in evaluation.
         graph: what ``lower`` made of it, or ``load_graph`` read.
-        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W], in anything that ``numpy.asarray`` takes.
+        images: as ``Program`` takes them: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
         backend: what runs the graph: NumPy ("reference") or C ("native").
         progress: called with the number of images done.
 
@@ -59,7 +66,7 @@ def verify(
     Raises:
         ConfigError: there is no such backend.
         ModelError: the network is not frozen, or is another than the graph's.
-        DataError: the images have another dtype or shape.
+        DataError: the images have another dtype or shape, or there are none.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
@@ -69,11 +76,8 @@ def verify(
     """
     if backend not in get_args(IntegerBackend):
         raise ConfigError(f"backend must be one of {', '.join(get_args(IntegerBackend))}, not {backend!r}")
-    array = as_pixels(images, "images")
-    if array.ndim not in (4, 5) or array.shape[-3:] != graph.input_shape or 0 in array.shape:
-        wanted = "x".join(map(str, graph.input_shape))
-        raise DataError(f"verify takes images [N, {wanted}] or sequences [T, N, {wanted}], not {list(array.shape)}")
-    if network.input_shape != graph.input_shape or network.outputs != graph.classes:
+    if not same_layers(network, graph):
         raise ModelError("the graph is of another network: lower this one again")
+    batch = as_batch(graph, images)
     found: Tracer = NativeProgram(graph).trace if backend == "native" else (lambda x: reference_trace(graph, x))
-    return compare_backends(lambda x: frozen_trace(network, x), found, array, progress=progress)
+    return compare_backends(lambda x: frozen_trace(network, x), found, batch, progress=progress)
