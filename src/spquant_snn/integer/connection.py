@@ -1,4 +1,4 @@
-"""The synapses of a layer of an integer graph. It needs NumPy only."""
+"""The synapses of a term of an integer graph. It needs NumPy only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..dtypes import Int8, Int64
 from ..errors import ModelError
 from .grids import WEIGHT_GRIDS
-from .pool import Pool
+from .pool import NO_SIDES, Pair, Pool, Sides, Upsample, places
 
 Shape = tuple[int, ...]
 
@@ -19,13 +19,17 @@ INT32 = (1 << 31) - 1
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """Synapses: pools on what comes in, a convolution or a linear layer, a sum-pool on what goes out.
+    """Synapses: pools on what comes in, a convolution or a linear layer, a pool on what goes out.
+
+    A transposed convolution is one whose input is ``spread``: its rows and columns lie apart, with zeros between them.
+    Spikes that are added as they are pass a convolution of kernel 1 and one channel a group.
 
     Args:
         name: path of the layer in the model that it comes from.
         codes: int8 [O, I/groups, kh, kw], or [O, F] for a linear layer over the flattened (C, H, W) input.
         bits: of the codes, 1.58 or 2 to 8.
-        stride, padding: of a convolution, (height, width); padding is with zeros.
+        stride, dilation, spread: of a convolution, (height, width).
+        padding: of a convolution, (top, bottom, left, right), zeros.
         groups: of a convolution's channels.
         pools: applied to the input, in order.
         sum_pool: applied to the sums.
@@ -37,10 +41,12 @@ class Connection:
     name: str
     codes: Int8
     bits: float
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    stride: Pair = (1, 1)
+    padding: Sides = NO_SIDES
     groups: int = 1
-    pools: tuple[Pool, ...] = ()
+    dilation: Pair = (1, 1)
+    spread: Pair = (1, 1)
+    pools: tuple[Pool | Upsample, ...] = ()
     sum_pool: Pool | None = None
 
     def __post_init__(self) -> None:
@@ -54,38 +60,41 @@ class Connection:
         grid = WEIGHT_GRIDS[self.bits]
         low, high = int(codes.min()), int(codes.max())
         check(grid.low <= low and high <= grid.high, self.name, f"codes {low}..{high} do not fit {self.bits:g} bits")
+        numbers = (*self.stride, *self.dilation, *self.spread, self.groups)
         check(
-            min(self.stride) >= 1 and min(self.padding) >= 0 and self.groups >= 1,
+            min(numbers) >= 1 and min(self.padding) >= 0 and len(self.padding) == 4,
             self.name,
-            "stride, padding or groups is out of range",
+            "stride, padding, dilation, spread or groups is out of range",
         )
         check(
-            self.convolves or (self.stride, self.padding, self.groups, self.sum_pool) == ((1, 1), (0, 0), 1, None),
+            self.convolves or (set(numbers), self.padding, self.sum_pool) == ({1}, NO_SIDES, None),
             self.name,
-            "a linear layer has no stride, padding, groups or pool",
+            "a linear layer has no stride, padding, dilation, spread, groups or pool over its sums",
         )
         check(
             codes.shape[0] % self.groups == 0,
             self.name,
             f"{codes.shape[0]} outputs do not divide into {self.groups} groups",
         )
-        for pool in (*self.pools, *([self.sum_pool] if self.sum_pool else [])):
-            check(
-                pool.kind in ("sum", "max") and pool.kernel >= 1 and pool.stride >= 1, self.name, f"there is no {pool}"
-            )
-        check(self.sum_pool is None or self.sum_pool.kind == "sum", self.name, "sums can only be pooled by summing")
+        for step in (*self.pools, *([self.sum_pool] if self.sum_pool else [])):
+            _check_step(step, self.name)
+        check(not isinstance(self.sum_pool, Upsample), self.name, "sums cannot be up-sampled")
 
     @property
     def convolves(self) -> bool:
         return self.codes.ndim == 4
 
+    @property
+    def identity(self) -> bool:
+        """Whether each channel goes to the channel of its number alone, place by place."""
+        plain = self.stride == self.spread == (1, 1) and self.padding == NO_SIDES
+        return self.codes.shape == (self.groups, 1, 1, 1) and plain and not self.pools and self.sum_pool is None
+
     def pooled_shape(self, shape: Shape) -> Shape:
         """Shape behind the pools on the input."""
         check_size(shape, self.name)
-        for pool in self.pools:
-            check(len(shape) == 3, self.name, f"a pool cannot work on an input of shape {shape}")
-            shape = (shape[0], *pool.size(*shape[1:]))
-            check(min(shape) >= 1, self.name, f"nothing is left of its input behind {pool}")
+        for step in self.pools:
+            shape = resampled(step, shape, self.name)
         return shape
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -100,91 +109,89 @@ class Connection:
             check(math.prod(shape) == inputs, self.name, f"an input of shape {shape} does not have {inputs} elements")
             return (outputs,)
         check(
-            len(shape) == 3 and shape[0] == inputs * self.groups,
+            image(shape)[0] == inputs * self.groups,
             self.name,
             f"an input of shape {shape} does not have {inputs * self.groups} channels",
         )
-        check_size(self._padded(shape), self.name)
-        height, width = self._places(shape)
-        check_size((outputs, height, width), self.name)
-        if self.sum_pool is not None:
-            height, width = self.sum_pool.size(height, width)
-        check(height >= 1 and width >= 1, self.name, f"nothing is left of an input of shape {shape}")
-        return (outputs, height, width)
+        check_size((shape[0], *self.padded_size(shape)), self.name)
+        found: Shape = (outputs, *self.places(shape))
+        check(min(found) >= 1, self.name, f"nothing is left of an input of shape {shape}")
+        check_size(found, self.name)
+        return found if self.sum_pool is None else resampled(self.sum_pool, found, self.name)
 
     def sums_of(self, shape: Shape) -> int:
         """How many sums there are before they are pooled, for an input of ``shape`` that fits."""
-        return len(self.codes) * (math.prod(self._places(self.pooled_shape(shape))) if self.convolves else 1)
+        return len(self.codes) * (math.prod(self.places(self.pooled_shape(shape))) if self.convolves else 1)
 
     def looked_at(self, shape: Shape) -> int:
         """How many values the sums of one output channel look at, each as often as they do."""
-        places = math.prod(self._places(self.pooled_shape(shape))) if self.convolves else 1
-        return places * (self.codes.size // len(self.codes))
+        seen = math.prod(self.places(self.pooled_shape(shape))) if self.convolves else 1
+        return seen * (self.codes.size // len(self.codes))
 
-    def _padded(self, shape: Shape) -> Shape:
-        return (shape[0], *(size + 2 * pad for size, pad in zip(shape[1:], self.padding, strict=True)))
+    def padded_size(self, shape: Shape) -> Pair:
+        """Height and width of an input behind its pools, spread and between zeros."""
+        top, bottom, left, right = self.padding
+        _, height, width = image(shape)
+        return (height - 1) * self.spread[0] + 1 + top + bottom, (width - 1) * self.spread[1] + 1 + left + right
 
-    def _places(self, shape: Shape) -> tuple[int, int]:
-        """Rows and columns of the sums, of an input behind its pools."""
-        height, width = (
-            (size - kernel) // stride + 1
-            for size, kernel, stride in zip(self._padded(shape)[1:], self.codes.shape[2:], self.stride, strict=True)
+    def places(self, shape: Shape) -> Pair:
+        """Rows and columns of the sums before they are pooled, of an input behind its pools."""
+        rows, columns = (
+            places(size, kernel, stride, 0, 0, dilation)
+            for size, kernel, stride, dilation in zip(
+                self.padded_size(shape), self.codes.shape[2:], self.stride, self.dilation, strict=True
+            )
         )
-        return height, width
+        return rows, columns
 
     def largest_input(self, largest: int) -> int:
-        """The largest value behind the pools, of inputs 0 .. ``largest``."""
-        for pool in self.pools:
-            largest *= pool.area
+        """The largest absolute value behind the pools, of inputs up to ``largest``."""
+        for step in self.pools:
+            largest *= step.area
         return largest
 
-    def reach(self, largest: int) -> Int64:
-        """[O] the largest absolute value of a pooled sum, of inputs 0 .. ``largest``."""
+    def reach(self, largest: int, signed: bool = False) -> Int64:
+        """[O] the largest absolute value of a pooled sum, of inputs 0 .. ``largest``, or down to ``-largest`` where
+        they are ``signed``."""
         area = (self.sum_pool.area if self.sum_pool else 1) * self.largest_input(largest)
         check(area <= INT32, self.name, f"pools of {area:,} leave 32 bits")
         rows = self.codes.reshape(len(self.codes), -1)
         up: Int64 = rows.sum(1, dtype=np.int64, where=rows > 0)
         down: Int64 = rows.sum(1, dtype=np.int64, where=rows < 0)
-        return np.maximum(up, -down) * area
+        return (up - down if signed else np.maximum(up, -down)) * area
 
 
-@dataclass(frozen=True, eq=False)
-class Shortcut:
-    """Synapses from the spikes of an earlier layer than the one before: ``sums += shortcut's sums << shift``.
+def image(shape: Shape) -> tuple[int, int, int]:
+    """A shape as (C, H, W): a vector is an image of one pixel."""
+    channels, height, width = shape if len(shape) == 3 else (*shape, 1, 1)
+    return channels, height, width
 
-    Args:
-        source: index of that layer.
-        connection: a convolution without pools.
-        shift: of its sums, 0 to 16.
+
+def resampled(step: Pool | Upsample, shape: Shape, name: str) -> Shape:
+    """Shape behind a pool or an up-sampling of the layer ``name``.
+
+    Raises:
+        ModelError: nothing is left.
     """
+    channels, height, width = image(shape)
+    rows, columns = step.size(height, width)
+    check(rows >= 1 and columns >= 1, name, f"nothing is left of {shape} behind {step}")
+    check(
+        not (isinstance(step, Pool) and step.kind == "max" and step.misses(height, width)),
+        name,
+        f"a window of {step} sees nothing of an input of shape {shape}",
+    )
+    check_size((channels, rows, columns), name)
+    return channels, rows, columns
 
-    source: int
-    connection: Connection
-    shift: int = 0
 
-    def __post_init__(self) -> None:
-        connection = self.connection
-        check(0 <= self.shift <= 16, connection.name, f"a shortcut shifted by {self.shift} bits is out of range")
-        check(
-            connection.convolves and not connection.pools and connection.sum_pool is None,
-            connection.name,
-            "a shortcut is a convolution without pools",
-        )
-
-    @property
-    def identity(self) -> bool:
-        """Whether each channel goes to the channel of its number alone, place by place."""
-        connection = self.connection
-        return (
-            connection.codes.shape == (connection.groups, 1, 1, 1)
-            and connection.stride == (1, 1)
-            and connection.padding == (0, 0)
-        )
-
-    def reach(self) -> Int64:
-        """[O] the largest absolute value that it adds."""
-        reach: Int64 = self.connection.reach(1) << self.shift
-        return reach
+def _check_step(step: Pool | Upsample, name: str) -> None:
+    if isinstance(step, Upsample):
+        check(min(step.factor) >= 1, name, f"there is no {step}")
+        return
+    numbers = (*step.kernel, *step.stride, *step.dilation)
+    right = step.kind in ("sum", "max") and min(numbers) >= 1 and min(step.padding) >= 0 and len(step.padding) == 4
+    check(right, name, f"there is no {step}")
 
 
 def check_size(shape: Shape, name: str) -> None:

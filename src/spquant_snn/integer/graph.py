@@ -1,4 +1,9 @@
-"""The integer graph: a network as plain data, every number an integer but one.
+"""The integer graph: layers that sum terms, as plain data, every number an integer but the scales of what comes in and
+goes out.
+
+A term takes the spikes of a layer, or an input, now or one step ago, and adds what its synapses make of them:
+
+    sums[c] = sum over the terms of (term's sums[c] * multiplier[c]) >> shift
 
 A graph is checked when it is made: whoever holds one may run it without a further look. It needs NumPy only.
 """
@@ -6,23 +11,51 @@ A graph is checked when it is made: whoever holds one may run it without a furth
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..dtypes import Int32, Int64
-from .connection import INT32, Connection, Shape, Shortcut, check, check_size
-from .grids import STATE_GRIDS
-from .neuron import Neuron, ScaledStore, TableStore
+from .connection import INT32, Connection, Shape, check, check_size, image
+from .neuron import Neuron, check_bounds, check_neuron
 
 __all__ = [
-    "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Layer", "Readout", "Shape", "Shortcut", "blocks_of",
+    "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Input", "Layer", "Readout", "Shape", "Term", "blocks_of",
 ]  # fmt: skip
 
 PIXEL = 255
 BLOCK = 32  # channels
+LONGEST = 1 << 20  # time steps
+
+OverTime = Literal["last", "largest", "sum", "all"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What comes in at each step: numbers of 8 bits.
+
+    Args:
+        shape: (C, H, W); a signal is (C, 1, L), a vector (F, 1, 1).
+        signed: int8 from -127 to 127, not uint8 from 0 to 255.
+        scale: what a one stands for in the units of training.
+    """
+
+    shape: tuple[int, int, int]
+    signed: bool = False
+    scale: float = 1 / PIXEL
+
+    def __post_init__(self) -> None:
+        right = len(self.shape) == 3 and min(self.shape) >= 1
+        check(right, "input", f"an image of shape {self.shape} does not exist")
+        check_size(self.shape, "input")
+        _check_scale(self.scale, "input")
+
+    @property
+    def largest(self) -> int:
+        """The largest absolute value."""
+        return 127 if self.signed else PIXEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +67,10 @@ class BlockGate:
 
         count * n + code * m >= least
 
-    where n is the number of inputs behind the pools that are not zero among all that the block's sums look at, and m is
-    the sum of its stored codes: what fires next is told by what came before and by how much comes in. A block that is
-    not computed does nothing in that step: it does not leak, integrate or fire, and what it stores stays.
+    where n is the number of inputs behind the pools that are not zero among all that the sums of the layer's first term
+    look at, and m is the sum of the block's stored codes: what fires next is told by what came before and by how much
+    comes in. A block that is not computed does nothing in that step: it does not leak, integrate or fire, and what it
+    stores stays.
     """
 
     count: Int32  # [B]
@@ -50,233 +84,340 @@ def blocks_of(channels: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A connection and the neurons behind it, one kind of neuron per output channel.
+class Term:
+    """What a layer or a readout adds up: ``(sums of the connection * multiplier) >> shift``.
 
     Args:
-        gate: which blocks of neurons are computed in a step; None: all.
-        shortcut: what the spikes of an earlier layer add to the sums; None: nothing. A gate does not count them.
+        connection: pools, weights, and a pool on their sums.
+        source: what comes in: input ``source``, or the spikes of layer ``source - I`` of a graph of I inputs.
+        delay: 0: of this step; 1: of the step before, nothing in the first.
+        multiplier: [O]; None: one. A negative one behind a largest value makes it a smallest.
+        shift: to the right, rounding down, after the multiplication.
     """
 
     connection: Connection
-    neuron: Neuron
-    gate: BlockGate | None = None
-    shortcut: Shortcut | None = None
+    source: int
+    delay: Literal[0, 1] = 0
+    multiplier: Int32 | None = None
+    shift: int = 0
 
     def __post_init__(self) -> None:
-        name, neuron, channels = self.connection.name, self.neuron, len(self.connection.codes)
-        check(neuron.bits in STATE_GRIDS, name, f"a state of {neuron.bits!r} bits does not exist")
+        name, factor, outputs = self.connection.name, self.multiplier, len(self.connection.codes)
+        check(self.delay in (0, 1), name, f"a delay of {self.delay} steps is out of range")
+        check(0 <= self.shift <= 31, name, f"a shift by {self.shift} bits is out of range")
         check(
-            0 <= neuron.fraction <= 6 and neuron.reset in ("zero", "subtract"),
+            factor is None or (factor.dtype == np.int32 and factor.shape == (outputs,)),
             name,
-            "the neuron's fraction or reset is out of range",
+            f"the multiplier is not int32 ({outputs},)",
         )
-        store, levels = neuron.store, neuron.high - neuron.low + 1
-        wanted: dict[str, tuple[NDArray[np.signedinteger], tuple[int, ...], type]] = {
-            "fire": (neuron.fire, (channels,), np.int32),
-            "drop": (neuron.drop, (channels,), np.int32),
-        }
-        if isinstance(store, TableStore):
-            check(levels <= 16, name, "a state of more than 4 bits is stored by a table")
-            wanted |= {
-                "decay": (store.decay, (levels, channels), np.int32),
-                "edges": (store.edges, (levels - 1, channels), np.int32),
-            }
-        else:
-            check(
-                0 <= store.decay_shift <= 16 and 0 <= store.shift <= 40, name, "a shift of the neuron is out of range"
-            )
-            wanted |= {
-                "decay": (store.decay, (channels,), np.int32),
-                "gain": (store.gain, (channels,), np.int32),
-                "offset": (store.offset, (channels,), np.int64),
-            }
-        for field, (array, shape, dtype) in wanted.items():
-            check(
-                array.dtype == dtype and array.shape == shape,
-                name,
-                f"the neuron's {field} is {array.dtype} {array.shape}, not {dtype.__name__} {shape}",
-            )
+        pool = self.connection.sum_pool
+        check(
+            factor is None or pool is None or pool.kind == "sum" or bool((factor != 0).all()),
+            name,
+            "a multiplier of zero behind a largest value: make the codes zero",
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether its sums are added as they are, in the step in which they are made."""
+        return self.delay == 0 and self.multiplier is None and self.shift == 0
+
+    @property
+    def left_shift(self) -> int | None:
+        """By how many bits all sums are shifted to the left; None where they are weighted otherwise."""
+        if self.shift:
+            return None
+        if self.multiplier is None:
+            return 0
+        factor = int(self.multiplier[0])
+        power = factor > 0 and factor & (factor - 1) == 0 and bool((self.multiplier == factor).all())
+        return factor.bit_length() - 1 if power else None
+
+    def reach(self, largest: int, signed: bool = False) -> Int64:
+        """[O] the largest absolute value that it adds, of inputs up to ``largest``.
+
+        Raises:
+            ModelError: its sums leave 32 bits.
+        """
+        reach = self.connection.reach(largest, signed)
+        check(int(reach.max()) <= INT32, self.connection.name, "a sum leaves 32 bits")
+        if self.multiplier is not None:
+            reach = reach * np.abs(self.multiplier.astype(np.int64))
+        return (reach >> self.shift) + 1 if self.shift else reach
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Terms and the neurons that their sums reach, one kind of neuron per channel.
+
+    Args:
+        name: path of the layer in the model.
+        terms: all of one shape; the first is the one whose inputs a gate counts.
+        gate: which blocks of neurons are computed in a step; None: all.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    neuron: Neuron
+    gate: BlockGate | None = None
+
+    def __post_init__(self) -> None:
+        check(len(self.terms) > 0, self.name, "it has no term")
+        check_neuron(self.neuron, self.name)
         if self.gate is not None:
             self._check_gate(self.gate)
-        if self.shortcut is not None:
-            check(self.connection.convolves, name, "a shortcut joins a convolution")
 
-    def reach(self, largest: int) -> Int64:
-        """[O] the largest absolute value of a sum, the shortcut's part too, of inputs 0 .. ``largest``."""
-        reach = self.connection.reach(largest)
-        return reach if self.shortcut is None else reach + self.shortcut.reach()
+    @property
+    def channels(self) -> int:
+        return len(self.neuron.fire)
 
     def _check_gate(self, gate: BlockGate) -> None:
-        name, blocks = self.connection.name, blocks_of(len(self.connection.codes))
-        check(self.connection.groups == 1, name, "blocks of a convolution in groups cannot be skipped")
-        for field in ("count", "code", "least"):
-            array = getattr(gate, field)
+        name, blocks, first = self.name, blocks_of(self.channels), self.terms[0]
+        check(first.connection.groups == 1, name, "blocks of a convolution in groups cannot be skipped")
+        check(first.delay == 0, name, "blocks of a layer whose first term is delayed cannot be skipped")
+        for part in ("count", "code", "least"):
+            array = getattr(gate, part)
             check(
                 array.dtype == np.int32 and array.shape == (blocks,),
                 name,
-                f"the gate's {field} is {array.dtype} {array.shape}, not int32 ({blocks},)",
+                f"the gate's {part} is {array.dtype} {array.shape}, not int32 ({blocks},)",
             )
 
     def check_gate_bounds(self, shape: Shape) -> None:
-        """Prove that what the gate adds up fits int32 for inputs of ``shape``."""
+        """Prove that what the gate adds up fits int32 where its first term has inputs of ``shape``."""
         if self.gate is None:
             return
-        inputs = math.prod(self.connection.pooled_shape(shape))
+        inputs = math.prod(self.terms[0].connection.pooled_shape(shape))
         codes = BLOCK * max(-self.neuron.low, self.neuron.high)
         count, code = (np.abs(x.astype(np.int64)).max() for x in (self.gate.count, self.gate.code))
-        check(int(count) * inputs + int(code) * codes <= INT32, self.connection.name, "the gate leaves 32 bits")
-
-    def check_bounds(self, largest: int) -> None:
-        """Prove that no potential leaves int32 (nor its fixed-point form int64) for inputs 0 .. ``largest``.
-
-        Raises:
-            ModelError: one could.
-        """
-        neuron, store, name = self.neuron, self.neuron.store, self.connection.name
-        sums = int(self.reach(largest).max())
-        if isinstance(store, TableStore):
-            remainder = int(np.abs(store.decay.astype(np.int64)).max())
-        else:
-            product = max(-neuron.low, neuron.high) * int(np.abs(store.decay.astype(np.int64)).max()) + (
-                (1 << store.decay_shift) >> 1
-            )
-            check(product <= INT32, name, "the decay of a stored code leaves 32 bits")
-            remainder = product >> store.decay_shift
-        potential = (sums << neuron.fraction) + remainder + 1
-        check(
-            sums <= INT32 and potential + int(np.abs(neuron.drop.astype(np.int64)).max()) <= INT32,
-            name,
-            "a potential leaves 32 bits",
-        )
-        if isinstance(store, ScaledStore):
-            most = INT32 * int(np.abs(store.gain.astype(np.int64)).max()) + max(abs(int(x)) for x in store.offset)
-            check(most < 1 << 63, name, "a scaled potential leaves 64 bits")
+        check(int(count) * inputs + int(code) * codes <= INT32, self.name, "the gate leaves 32 bits")
 
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """The last layer: ``logits += (sums << fraction) + bias`` at every step; a logit of one stands for ``scale`` of
-    the training form."""
+    """What the network says: terms that are summed at every step, and what happens over time. With
 
-    connection: Connection
+        z = (sums << fraction) + bias
+        m = ((m * leak + half) >> leak_shift) + z          half = 2**leak_shift / 2, or 0 without a shift
+
+    the answer is m at the last step, its largest value or its sum over the steps, or m at every step. Without a leak m
+    is the sum of all z, with a leak of zero it is z.
+
+    Args:
+        name: path of the layer in the model.
+        fraction: bits of z below one sum.
+        bias: [O].
+        scale: what an answer of one stands for in the units of training.
+        leak: [O], 0 .. 2**leak_shift; None: one.
+        over_time: "last", "largest", "sum" or "all".
+    """
+
+    name: str
+    terms: tuple[Term, ...]
     fraction: int
-    bias: Int32  # [O]
+    bias: Int32
     scale: float
+    leak: Int32 | None = None
+    leak_shift: int = 0
+    over_time: OverTime = "last"
 
     def __post_init__(self) -> None:
-        name, bias, outputs = self.connection.name, self.bias, len(self.connection.codes)
-        check(not self.connection.convolves, name, "the readout is a linear layer")
-        check(
-            bias.dtype == np.int32 and bias.shape == (outputs,),
-            name,
-            f"the bias is {bias.dtype} {bias.shape}, not int32 ({outputs},)",
-        )
+        name, outputs = self.name, len(self.bias)
+        check(len(self.terms) > 0, name, "it has no term")
+        for part, array in (("bias", self.bias), ("leak", self.leak)):
+            check(
+                array is None or (array.dtype == np.int32 and array.shape == (outputs,)),
+                name,
+                f"the {part} is not int32 ({outputs},)",
+            )
         check(0 <= self.fraction <= 8, name, f"a fraction of {self.fraction} bits is out of range")
+        check(0 <= self.leak_shift <= 16, name, f"a leak shifted by {self.leak_shift} bits is out of range")
         check(
-            bool(np.isfinite(self.scale)) and self.scale > 0,
+            self.leak is None or (int(self.leak.min()) >= 0 and int(self.leak.max()) <= 1 << self.leak_shift),
             name,
-            f"the scale must be a positive number, not {self.scale!r}",
+            "a leak is not between zero and one",
         )
+        check(self.over_time in ("last", "largest", "sum", "all"), name, f"there is no {self.over_time!r} over time")
+        _check_scale(self.scale, name)
 
-    @cached_property
-    def longest(self) -> int:
-        """The most time steps whose logits are proven to fit int32."""
-        most = (int(self.connection.reach(1).max()) << self.fraction) + int(np.abs(self.bias.astype(np.int64)).max())
-        return INT32 // max(most, 1)
+    @property
+    def sums_all(self) -> bool:
+        """Whether the answer is the sum of all steps."""
+        return self.leak is None and self.over_time == "last"
+
+    def longest(self, reach: Int64) -> int:
+        """The most time steps whose answers are proven to fit int32, of sums up to ``reach`` [O]."""
+        twice = 2 * ((reach << self.fraction) + np.abs(self.bias.astype(np.int64))) + 1  # halves, for what is rounded
+        if self.leak is None:
+            most = int(INT32 // max(1, int(twice.max() // 2)))
+            return min(most if self.over_time != "sum" else math.isqrt(most), LONGEST)
+        # A leak below one holds what is kept below a multiple of z, however long it goes on.
+        lost = (1 << self.leak_shift) - self.leak.astype(np.int64)
+        room = 2 * INT32 // twice  # how often z fits
+        kept = np.where(lost > 0, -(-(1 << self.leak_shift) // np.maximum(lost, 1)), LONGEST)
+        ever = int(np.where(kept <= room, LONGEST, np.minimum(room, LONGEST)).min())
+        if self.over_time != "sum":
+            return ever
+        return int(min(ever, (room // np.minimum(kept, np.maximum(room, 1))).min()))
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: layers of neurons in a row, shortcuts around some of them, then the readout.
+    """A network: inputs, layers in the order in which they are computed, readouts.
+
+    Sources are numbered, the inputs first. A term without a delay looks back; one with a delay may look anywhere, at
+    its own layer too.
 
     Args:
-        input_shape: (C, H, W) of an image, pixels 0 .. 255.
-        timesteps: how long a still image is shown.
-        layers: with neurons, in the order in which they are computed.
-        readout: whose sums are the logits.
+        inputs: at least one.
+        timesteps: how long what is still is shown.
+        layers: with neurons.
+        readouts: at least one; the first is the one that predicts.
+
+    Attributes:
+        shapes: of the neurons of each layer.
+        outputs: shape of the answers of each readout at a step.
 
     Raises:
         ModelError: the parts do not fit, or an integer could leave its width.
 
     Example:
         >>> graph = load_graph("model.spq")
-        >>> [connection.name for connection in graph.connections]
-        ['conv1', 'conv2', 'fc3', 'fc4']
+        >>> [layer.name for layer in graph.layers]
+        ['conv1', 'conv2', 'fc3']
     """
 
-    input_shape: tuple[int, int, int]
+    inputs: tuple[Input, ...]
     timesteps: int
     layers: tuple[Layer, ...]
-    readout: Readout
+    readouts: tuple[Readout, ...]
+    shapes: tuple[Shape, ...] = field(init=False)
+    outputs: tuple[Shape, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        check(
-            len(self.input_shape) == 3 and min(self.input_shape) >= 1,
-            "input",
-            f"an image of shape {self.input_shape} does not exist",
-        )
-        check_size(self.input_shape, "input")
-        check(1 <= self.timesteps <= 1024, "input", f"{self.timesteps} time steps are out of range")
-        check(len(self.layers) > 0, "graph", "there is no layer of neurons")
-        shape: Shape = self.input_shape
-        check(self.layers[0].gate is None, "graph", "the first layer, which meets pixels, cannot have a gate")
-        shapes: list[Shape] = []
+        check(len(self.inputs) > 0, "graph", "there is no input")
+        check(1 <= self.timesteps <= LONGEST, "input", f"{self.timesteps} time steps are out of range")
+        check(len(self.readouts) > 0, "graph", "there is no readout")
+        object.__setattr__(self, "shapes", self._find_shapes())
+        for layer, shape in zip(self.layers, self.shapes, strict=True):
+            self._check_terms(layer.name, layer.terms, shape)
+            check(layer.channels == shape[0], layer.name, f"{layer.channels} neurons meet sums of shape {shape}")
+            first = layer.terms[0]
+            meets_pixels = first.source < len(self.inputs)
+            check(layer.gate is None or not meets_pixels, layer.name, "a layer that meets pixels cannot have a gate")
+            layer.check_gate_bounds(self.sources[first.source])
+            check_bounds(layer.neuron, int(self.reach(layer.terms).max()), layer.name)
+        found = tuple(self._shape_of(readout.name, readout.terms) for readout in self.readouts)
+        object.__setattr__(self, "outputs", found)
+        for readout, shape in zip(self.readouts, found, strict=True):
+            self._check_terms(readout.name, readout.terms, shape)
+            check(len(readout.bias) == shape[0], readout.name, f"{len(readout.bias)} biases meet sums of shape {shape}")
+            longest = readout.longest(self.reach(readout.terms))
+            check(
+                self.timesteps <= longest,
+                readout.name,
+                f"the answers of {self.timesteps} time steps leave 32 bits, those of {longest} do not",
+            )
+
+    @property
+    def sources(self) -> tuple[Shape, ...]:
+        """Shape of each input, then of each layer."""
+        return (*(given.shape for given in self.inputs), *self.shapes)
+
+    def largest(self, source: int) -> tuple[int, bool]:
+        """The largest absolute value of a source, and whether it is signed."""
+        given = self.inputs[source] if source < len(self.inputs) else None
+        return (1, False) if given is None else (given.largest, given.signed)
+
+    def reach(self, terms: tuple[Term, ...]) -> Int64:
+        """[O] the largest absolute value of the sum of terms."""
+        total: Int64 = np.sum([term.reach(*self.largest(term.source)) for term in terms], axis=0)
+        return total
+
+    def _find_shapes(self) -> tuple[Shape, ...]:
+        first, known = len(self.inputs), dict(enumerate(given.shape for given in self.inputs))
+        shapes: dict[int, Shape] = dict(known)
         for i, layer in enumerate(self.layers):
-            layer.check_gate_bounds(shape)
-            shape = layer.connection.output_shape(shape)
-            if layer.shortcut is not None:
-                self._check_shortcut(layer.shortcut, shapes, shape)
-            layer.check_bounds(PIXEL if i == 0 else 1)
-            shapes.append(shape)
-        self.readout.connection.output_shape(shape)
-        check(
-            self.timesteps <= self.readout.longest,
-            self.readout.connection.name,
-            f"the logits of {self.timesteps} time steps leave 32 bits",
-        )
+            for term in layer.terms:
+                sources, limit = first + len(self.layers), first + i
+                check(0 <= term.source < sources, layer.name, f"there is no source {term.source}")
+                check(
+                    term.delay == 1 or term.source < limit,
+                    layer.name,
+                    f"it takes, without a delay, what comes of {self._name(term.source)!r}, which is not computed yet: "
+                    "a cycle needs a delay",
+                )
+            start = next((term for term in layer.terms if term.source in shapes), None)
+            if start is None:
+                check(False, layer.name, "all of its terms are delayed ones of later layers")
+            else:
+                shapes[first + i] = start.connection.output_shape(shapes[start.source])
+        return tuple(shapes[first + i] for i in range(len(self.layers)))
 
-    @staticmethod
-    def _check_shortcut(shortcut: Shortcut, before: list[Shape], shape: Shape) -> None:
-        name, source = shortcut.connection.name, shortcut.source
-        check(0 <= source < len(before), name, f"a shortcut cannot start at layer {source}")
-        found = shortcut.connection.output_shape(before[source])
-        check(found == shape, name, f"the shortcut has sums of shape {found}, not {shape}")
+    def _name(self, source: int) -> str:
+        first = len(self.inputs)
+        return f"input {source}" if source < first else self.layers[source - first].name
+
+    def _shape_of(self, name: str, terms: tuple[Term, ...]) -> Shape:
+        for term in terms:
+            check(0 <= term.source < len(self.sources), name, f"there is no source {term.source}")
+        return terms[0].connection.output_shape(self.sources[terms[0].source])
+
+    def _check_terms(self, name: str, terms: tuple[Term, ...], shape: Shape) -> None:
+        for term in terms:
+            found = term.connection.output_shape(self.sources[term.source])
+            check(
+                image(found) == image(shape),
+                name,
+                f"{terms[0].connection.name!r} gives it sums of shape {shape}, {term.connection.name!r} of {found}",
+            )
 
     @property
-    def shortcuts(self) -> tuple[Shortcut, ...]:
-        return tuple(layer.shortcut for layer in self.layers if layer.shortcut is not None)
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the first input."""
+        return self.inputs[0].shape
 
     @property
-    def all_connections(self) -> tuple[Connection, ...]:
-        """Those of the layers and of the readout, then those of shortcuts."""
-        return (*self.connections, *(shortcut.connection for shortcut in self.shortcuts))
+    def readout(self) -> Readout:
+        """The first readout, which predicts."""
+        return self.readouts[0]
+
+    @cached_property
+    def longest(self) -> int:
+        """The most time steps whose answers are proven to fit int32."""
+        return min(readout.longest(self.reach(readout.terms)) for readout in self.readouts)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Those of all layers, then of the readouts."""
+        return tuple(term for part in (*self.layers, *self.readouts) for term in part.terms)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """Those of the layers and of the readout, without shortcuts."""
-        return (*(layer.connection for layer in self.layers), self.readout.connection)
-
-    @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """Shape of the neurons of each layer."""
-        shapes: list[Shape] = []
-        for layer in self.layers:
-            shapes.append(layer.connection.output_shape(shapes[-1] if shapes else self.input_shape))
-        return tuple(shapes)
+        """Those of all terms, each once: terms may share one."""
+        return tuple(dict.fromkeys(term.connection for term in self.terms))
 
     @property
     def classes(self) -> int:
-        return len(self.readout.bias)
+        """Answers of the first readout."""
+        return math.prod(self.outputs[0])
 
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weight codes at their width."""
-        return sum(connection.codes.size * connection.bits for connection in self.all_connections) / 8
+        return sum(connection.codes.size * connection.bits for connection in self.connections) / 8
 
     @property
     def state_bytes(self) -> float:
         """Bytes of all stored codes of one image at their width."""
         return (
-            sum(math.prod(shape) * layer.neuron.bits for shape, layer in zip(self.shapes, self.layers, strict=True)) / 8
+            sum(
+                math.prod(shape) * layer.neuron.stored_bits
+                for shape, layer in zip(self.shapes, self.layers, strict=True)
+            )
+            / 8
         )
+
+
+def _check_scale(scale: float, name: str) -> None:
+    check(bool(np.isfinite(scale)) and scale > 0, name, f"the scale must be a positive number, not {scale!r}")

@@ -1,34 +1,91 @@
-"""Pooling windows, described; torch and NumPy each apply them in their own way. And the sums that a pool behind a
-convolution makes of its kernel."""
+"""Pooling windows and up-sampling, described; torch and NumPy each apply them in their own way. And the sums that a
+pool behind a convolution makes of its kernel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integer = TypeVar("Integer", bound=np.signedinteger)
+Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]  # top, bottom, left, right
+
+NO_SIDES: Sides = (0, 0, 0, 0)
+
+
+def places(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
+    """Along an axis of ``size`` values between ``before`` and ``after`` others: how many windows of ``kernel`` values,
+    ``dilation`` apart, lie ``stride`` apart; below one where none fits."""
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Windows of ``kernel`` x ``kernel``, ``stride`` apart, whole windows only; "sum" also stands for an average,
-    whose divisor is a scale."""
+    """The sum or the largest value of windows of an image; "sum" also stands for an average, whose divisor is a scale.
 
-    kind: str
-    kernel: int
-    stride: int
+    Args:
+        kind: "sum" or "max".
+        kernel, stride, dilation: (height, width) of a window, from one to the next, and between its values.
+        padding: (top, bottom, left, right) of the image; what lies there adds nothing and is never the largest.
+    """
+
+    kind: Literal["sum", "max"]
+    kernel: Pair
+    stride: Pair
+    padding: Sides = NO_SIDES
+    dilation: Pair = (1, 1)
 
     @property
     def area(self) -> int:
         """What pooling can multiply the largest value by."""
-        return self.kernel**2 if self.kind == "sum" else 1
+        return self.kernel[0] * self.kernel[1] if self.kind == "sum" else 1
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width behind the pool."""
-        return (height - self.kernel) // self.stride + 1, (width - self.kernel) // self.stride + 1
+    @property
+    def field(self) -> Pair:
+        """Height and width of a window."""
+        (tall, wide), (down, right) = self.kernel, self.dilation
+        return (tall - 1) * down + 1, (wide - 1) * right + 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether windows are squares of neighbours that lie within the image."""
+        square = self.kernel[0] == self.kernel[1] and self.stride[0] == self.stride[1]
+        return square and self.padding == NO_SIDES and self.dilation == (1, 1)
+
+    def size(self, height: int, width: int) -> Pair:
+        """Height and width behind the pool; below one where nothing is left."""
+        top, bottom, left, right = self.padding
+        return (
+            places(height, self.kernel[0], self.stride[0], top, bottom, self.dilation[0]),
+            places(width, self.kernel[1], self.stride[1], left, right, self.dilation[1]),
+        )
+
+    def misses(self, height: int, width: int) -> bool:
+        """Whether a window of an image of this size may see nothing of it."""
+        top, _, left, _ = self.padding
+        rows, columns = self.size(height, width)
+        tall, wide = self.field
+        below, beyond = (rows - 1) * self.stride[0] >= height + top, (columns - 1) * self.stride[1] >= width + left
+        return top >= tall or left >= wide or below or beyond
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Every value again, ``factor`` (height, width) times: nearest neighbours."""
+
+    factor: Pair
+
+    @property
+    def area(self) -> int:
+        """What it can multiply the largest value by."""
+        return 1
+
+    def size(self, height: int, width: int) -> Pair:
+        """Height and width behind it."""
+        return height * self.factor[0], width * self.factor[1]
 
 
 def repeated_sums(values: NDArray[Integer], axis: int, count: int, stride: int) -> NDArray[Integer]:
