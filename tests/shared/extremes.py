@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
+from rows import Last, Part, row
+from spquant_snn.integer.graph import PIXEL, Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import Neuron, TableStore, fold_neuron
 
@@ -20,7 +21,7 @@ def extreme_graph(rng, weight_bits, state_bits, reset):
     room = _INT32 // timesteps - (int(last.reach(1).max()) << fraction)
     bias = np.array([room, -room, 0], np.int32)
     channels = first[0].connection.codes.shape[1]
-    return Graph((channels, 1, 1), timesteps, first, Readout(last, fraction, bias, 1.0))
+    return row((channels, 1, 1), timesteps, first, Last(last, fraction, bias, 1.0))
 
 
 def _spiking(rng, bits, state_bits, reset):
@@ -35,7 +36,7 @@ def _spiking(rng, bits, state_bits, reset):
     reach = sums.reach(1)
     gain = rng.uniform(0.3, 1.2, 5) / np.maximum(reach, 1)
     neuron, _ = fold_neuron(state_bits, gain, rng.normal(0, 0.3, 5), 1.0, 0.5, reset, reach)
-    return Layer(always, Neuron(2, 0, "zero", least, np.zeros(count, np.int32), store)), Layer(sums, neuron)
+    return Part(always, Neuron(2, 0, "zero", least, np.zeros(count, np.int32), store)), Part(sums, neuron)
 
 
 def _bright(rng, bits):
@@ -49,7 +50,7 @@ def _bright(rng, bits):
     levels = WEIGHT_GRIDS[2].high - WEIGHT_GRIDS[2].low + 1
     edges = fire + np.arange(1 - levels, 0)[:, None]
     store = TableStore(np.zeros((levels, 5), np.int32), np.clip(edges, -_INT32, _INT32).astype(np.int32))
-    return (Layer(connection, Neuron(2, fraction, "zero", fire.astype(np.int32), np.zeros(5, np.int32), store)),)
+    return (Part(connection, Neuron(2, fraction, "zero", fire.astype(np.int32), np.zeros(5, np.int32), store)),)
 
 
 def _summing(count, totals, bits):

@@ -11,11 +11,11 @@ import itertools
 import numpy as np
 
 from extremes import extreme_graph
+from rows import Last, Part, around, row, square
 from spquant_snn.errors import ModelError
-from spquant_snn.integer.graph import BLOCK, PIXEL, BlockGate, Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import BLOCK, PIXEL, BlockGate, Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import fold_neuron
-from spquant_snn.integer.pool import Pool
 
 WIDTHS = tuple(WEIGHT_GRIDS)  # of states too
 RARE = 320
@@ -64,10 +64,10 @@ def with_gates(graph, seed):
     rng = np.random.default_rng(seed)
     shapes, layers = (graph.input_shape, *graph.shapes), [graph.layers[0]]
     for layer, shape in zip(graph.layers[1:], shapes[1:], strict=False):
-        if layer.connection.groups > 1 or rng.random() < 0.2:
+        if layer.terms[0].connection.groups > 1 or rng.random() < 0.2:
             layers.append(layer)
             continue
-        blocks, inputs = -(-len(layer.connection.codes) // BLOCK), np.prod(layer.connection.pooled_shape(shape))
+        blocks, inputs = -(-layer.channels // BLOCK), np.prod(layer.terms[0].connection.pooled_shape(shape))
         count, code = rng.integers(-20, 60, blocks), rng.integers(-90, 91, blocks)
         least = count * rng.uniform(0, 0.5, blocks) * inputs + rng.normal(0, 100, blocks)
         least[rng.random(blocks) < 0.1] = rng.choice([-_INT32, _INT32])
@@ -104,14 +104,14 @@ def _drawn(rng, bits, reset, many=False, weights=None, spikes=None, longest=5):
         kind = (_many if many else _convolution) if i < convolutions else _full
         connection = _alike(rng, _fitting(kind, rng, shape, bits[0], f"layer{i}"), weights)
         neuron = random_neuron(rng, connection, bits[1], reset, PIXEL if i == 0 else 1)
-        layers.append(Layer(connection, _stuck(rng, neuron, spikes)))
+        layers.append(Part(connection, _stuck(rng, neuron, spikes)))
         shape = connection.output_shape(shape)
     last = _alike(rng, _fitting(_full, rng, shape, bits[0], "readout"), weights)
     bias = rng.integers(-500, 500, len(last.codes)).astype(np.int32)
     fraction, scale, timesteps = int(rng.integers(0, 9)), float(rng.uniform(1e-4, 1)), int(rng.integers(1, longest + 1))
     while timesteps * ((int(last.reach(1).max()) << fraction) + 500) > _INT32:
         fraction -= 1
-    return Graph(input_shape, timesteps, tuple(layers), Readout(last, fraction, bias, scale))
+    return row(input_shape, timesteps, tuple(layers), Last(last, fraction, bias, scale))
 
 
 def plain(bits):
@@ -138,7 +138,7 @@ def _pools(rng, shape):
         return ()
     count = rng.choice([0, 0, 1, 2])
     return tuple(
-        Pool(str(rng.choice(["sum", "max"])), int(rng.integers(1, 4)), int(rng.integers(1, 4))) for _ in range(count)
+        square(str(rng.choice(["sum", "max"])), int(rng.integers(1, 4)), int(rng.integers(1, 4))) for _ in range(count)
     )
 
 
@@ -169,10 +169,10 @@ def _convolution(rng, shape, bits, name):
         random_codes(rng, (outputs, channels // groups, *kernel), bits),
         bits,
         stride=tuple(map(int, rng.choice([1, 1, 2, 3], 2))),
-        padding=tuple(map(int, rng.integers(0, 3, 2))),
+        padding=around(*map(int, rng.integers(0, 3, 2))),
         groups=groups,
         pools=_pools(rng, shape),
-        sum_pool=Pool("sum", int(rng.integers(1, 4)), int(rng.integers(1, 4))) if rng.random() < 0.4 else None,
+        sum_pool=square("sum", int(rng.integers(1, 4)), int(rng.integers(1, 4))) if rng.random() < 0.4 else None,
     )
 
 
@@ -186,9 +186,9 @@ def _many(rng, shape, bits, name):
         random_codes(rng, (outputs, channels // groups, *rng.choice([1, 1, 2, 3, 5, 7], 2)), bits),
         bits,
         stride=tuple(map(int, rng.integers(1, 4, 2))),
-        padding=tuple(map(int, rng.integers(0, 4, 2))),
+        padding=around(*map(int, rng.integers(0, 4, 2))),
         groups=groups,
-        sum_pool=Pool("sum", int(rng.integers(2, 4)), int(rng.integers(1, 4))) if rng.random() < 0.3 else None,
+        sum_pool=square("sum", int(rng.integers(2, 4)), int(rng.integers(1, 4))) if rng.random() < 0.3 else None,
     )
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from random_graphs import WIDTHS, plain, random_codes, random_neuron, with_gates
-from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout, Shortcut
+from rows import Last, Part, Shortcut, around, row
+from spquant_snn.integer.graph import PIXEL, Connection
 
 # Those that exports are tried on, small enough for every board: few bits, a reset to zero, gates, wide states, 8 bits.
 EXPORTED = ((0, 1.58, 1.58, "zero"), (50, 2, 2, "zero"), (9, 4, 4, "subtract"), (2, 8, 8), (11, 2, 2, "zero"), (7,))
@@ -28,11 +29,11 @@ def residual_graph(seed, weight_bits=None, state_bits=None, reset=None):
         shape = connection.output_shape(shape)
         shortcut = _shortcut(rng, shapes, shape, bits, i, wanted=i == count - 1 and not any(x.shortcut for x in layers))
         neuron = random_neuron(rng, connection, state, reset, 1 if i else PIXEL, shortcut)
-        layers.append(Layer(connection, neuron, None, shortcut))
+        layers.append(Part(connection, neuron, None, shortcut))
         shapes.append(shape)
     codes = random_codes(rng, (int(rng.integers(1, 12)), int(np.prod(shape))), bits)
-    readout = Readout(Connection("readout", codes, bits), 2, rng.integers(-50, 50, len(codes)).astype(np.int32), 0.1)
-    graph = Graph(input_shape, int(rng.integers(1, 10)), tuple(layers), readout)
+    readout = Last(Connection("readout", codes, bits), 2, rng.integers(-50, 50, len(codes)).astype(np.int32), 0.1)
+    graph = row(input_shape, int(rng.integers(1, 10)), tuple(layers), readout)
     return with_gates(graph, seed) if rng.random() < 0.25 else graph
 
 
@@ -43,7 +44,7 @@ def _convolution(rng, shape, bits, i):
     kernel = int(rng.choice([1, 3]))
     stride = 1 if small else int(rng.choice([1, 1, 2]))
     codes = random_codes(rng, (outputs, shape[0] // groups, kernel, kernel), bits)
-    return Connection(f"layer{i}", codes, bits, (stride, stride), (kernel // 2, kernel // 2), groups)
+    return Connection(f"layer{i}", codes, bits, (stride, stride), around(kernel // 2, kernel // 2), groups)
 
 
 def _shortcut(rng, shapes, shape, bits, i, wanted):
@@ -61,7 +62,7 @@ def _shortcut(rng, shapes, shape, bits, i, wanted):
         kernel, stride, padding = zip(*sides, strict=True)
         groups = start[0] if start[0] == shape[0] and rng.random() < 0.2 else 1
         codes = random_codes(rng, (shape[0], start[0] // groups, *kernel), bits)
-        connection = Connection(f"shortcut{i}", codes, bits, stride, padding, groups)
+        connection = Connection(f"shortcut{i}", codes, bits, stride, around(*padding), groups)
         return Shortcut(int(source), connection, int(rng.integers(0, 3)))
     return None
 

@@ -103,12 +103,9 @@ class BlobReader:
         """The next blob, weight codes of a width."""
         return self._claim(fields, tuple(name for name, width in CODES.items() if width == bits), (2, 4))
 
-    def claim(self, fields: Fields, shape: tuple[int, ...], widest: str = "int32") -> Blob:
-        """The next blob, integers of a shape."""
-        blob = self._claim(fields, INTEGERS[: INTEGERS.index(widest) + 1], (len(shape),))
-        if blob.shape != shape:
-            raise FileFormatError(f"{fields.where} has shape {list(blob.shape)}, not {list(shape)}")
-        return blob
+    def claim(self, fields: Fields, widest: str = "int32") -> Blob:
+        """The next blob, integers of one or two dimensions."""
+        return self._claim(fields, INTEGERS[: INTEGERS.index(widest) + 1], (1, 2))
 
     def close(self) -> None:
         """Refuse bytes that belong to no blob."""

@@ -1,25 +1,32 @@
-"""From the header of a .spq file to a graph, part by part.
+"""From the header of a .spq file to a graph, by the annotations of its dataclasses.
 
-Each function checks its part of the header and returns what builds it, so that the whole header, the extent of every
-array and every checksum are checked before the first array is made.
+Each part of the header is checked and gives what builds it, so that the whole header, the extent of every array and
+every checksum are checked before the first array is made. That the parts fit one another is for the graph to say.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import cast, get_args
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from ..errors import FileFormatError
 from ..io.fields import Fields
 from .blobs import BlobReader
-from .graph import BlockGate, Connection, Graph, Layer, Readout, Shortcut, blocks_of
-from .grids import STATE_GRIDS, WEIGHT_GRIDS
-from .neuron import Neuron, Reset, ScaledStore, TableStore
+from .connection import Connection
+from .graph import Graph
+from .grids import WEIGHT_GRIDS
 from .pool import Pool
 
-_SIZE = (1 << 16) - 1
+_LARGEST = (1 << 31) - 1
+_MOST = 1024  # parts of one kind in a row
 _AREA = 1 << 23  # times the largest pixel, below 2**31: the checks of the graph, in 64 bits, cannot overflow
+_LONGEST_NAME = 256
+
+Build = Callable[[], Any]
 
 
 def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
@@ -28,98 +35,98 @@ def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
     Raises:
         FileFormatError: a field is missing, unknown, of another type or out of range, or does not agree with its array.
     """
-    channels, height, width = header.integers("input_shape", (3,), 1, _SIZE)
-    timesteps = header.integer("timesteps", 1, 1024)
-    layers = [_layer(fields, blobs) for fields in header.inner_row("layers", 1024)]
-    readout = _readout(header.inner("readout"), blobs)
-    header.close()
+    reader = _Reader(blobs)
+    builders = [reader.connection(part) for part in header.inner_row("connections", _MOST)]
+    reader.connections = len(builders)
+    build = reader.fields(header, Graph, without=())
     blobs.close()
-    return lambda: Graph((channels, height, width), timesteps, tuple(layer() for layer in layers), readout())
+
+    def graph() -> Graph:
+        reader.made = [connection() for connection in builders]
+        made: Graph = build()
+        return made
+
+    return graph
 
 
-def _layer(fields: Fields, blobs: BlobReader) -> Callable[[], Layer]:
-    connection, channels = _connection(fields.inner("connection"), blobs)
-    neuron = _neuron(fields.inner("neuron"), blobs, channels)
-    found = fields.inner_or_null("gate")
-    gate = None if found is None else _gate(found, blobs, blocks_of(channels))
-    shortcut = _shortcut(fields.inner("shortcut"), blobs) if fields.has("shortcut") else None
-    fields.close()
-    return lambda: Layer(
-        connection(), neuron(), None if gate is None else gate(), None if shortcut is None else shortcut()
-    )
+class _Reader:
+    """Reads the parts of a header in the order in which their arrays lie.
 
+    Attributes:
+        connections: how many there are.
+        made: those, while a graph is built.
+    """
 
-def _shortcut(fields: Fields, blobs: BlobReader) -> Callable[[], Shortcut]:
-    source = fields.integer("source", 0, 1023)
-    shift = fields.integer("shift", 0, 16)
-    connection, _ = _connection(fields.inner("connection"), blobs)
-    fields.close()
-    return lambda: Shortcut(source, connection(), shift)
+    def __init__(self, blobs: BlobReader) -> None:
+        self._blobs = blobs
+        self.connections = 0
+        self.made: list[Connection] = []
 
+    def connection(self, part: Fields) -> Build:
+        bits = part.choice("bits", tuple(WEIGHT_GRIDS))
+        codes = self._blobs.claim_codes(part.inner("codes"), bits)
+        rest = self.fields(part, Connection, without=("codes", "bits"))
+        return lambda: rest(codes=codes.codes(), bits=bits)
 
-def _readout(fields: Fields, blobs: BlobReader) -> Callable[[], Readout]:
-    connection, outputs = _connection(fields.inner("connection"), blobs)
-    fraction = fields.integer("fraction", 0, 8)
-    bias = blobs.claim(fields.inner("bias"), (outputs,))
-    scale = fields.positive("scale")
-    fields.close()
-    return lambda: Readout(connection(), fraction, bias.int32(), scale)
+    def fields(self, part: Fields, kind: type, without: tuple[str, ...]) -> Callable[..., Any]:
+        """What builds a dataclass, of its fields but some."""
+        hints = get_type_hints(kind)
+        named = [field.name for field in fields(kind) if field.init and field.name not in without]
+        builders = {name: self._value(part, name, hints[name]) for name in named}
+        part.close()
+        return lambda **given: kind(**{name: build() for name, build in builders.items()}, **given)
 
+    def _value(self, part: Fields, name: str, hint: Any) -> Build:
+        """What builds the value of a field."""
+        kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+        if NoneType in kinds:
+            kinds = tuple(kind for kind in kinds if kind is not NoneType)
+            if not part.has(name):
+                part.value(name)  # it is null, or it is missing
+                return lambda: None
+        if all(is_dataclass(kind) for kind in kinds):
+            return self._dataclass_in(part, name, kinds)
+        return self._plain(part, name, kinds[0])
 
-def _connection(fields: Fields, blobs: BlobReader) -> tuple[Callable[[], Connection], int]:
-    """A connection and the number of its outputs."""
-    name = fields.text("name", 256)
-    bits = fields.choice("bits", tuple(WEIGHT_GRIDS))
-    down, right = fields.integers("stride", (2,), 1, _SIZE)
-    top, left = fields.integers("padding", (2,), 0, _SIZE)
-    groups = fields.integer("groups", 1, _SIZE)
-    pools = tuple(_pool(pool) for pool in fields.inner_row("pools", 16))
-    last = fields.inner_or_null("sum_pool")
-    sum_pool = None if last is None else _pool(last)
-    if math.prod(pool.area for pool in (*pools, *([sum_pool] if sum_pool else []))) > _AREA:
-        raise FileFormatError(f"{fields.where} pools windows of more than {_AREA} values")
-    codes = blobs.claim_codes(fields.inner("codes"), bits)
-    fields.close()
-    return lambda: Connection(
-        name, codes.codes(), bits, (down, right), (top, left), groups, pools, sum_pool
-    ), codes.shape[0]
+    def _dataclass_in(self, part: Fields, name: str, kinds: tuple[type, ...]) -> Build:
+        if kinds == (Connection,):
+            index = part.integer(name, 0, max(self.connections - 1, 0))
+            return lambda: self.made[index]
+        return self._dataclass(part.inner(name), kinds)
 
+    def _dataclass(self, part: Fields, kinds: tuple[type, ...]) -> Build:
+        chosen = part.choice("type", tuple(kind.__name__ for kind in kinds))
+        kind = next(kind for kind in kinds if kind.__name__ == chosen)
+        build = self.fields(part, kind, without=())
+        if kind is Pool and build().area > _AREA:
+            raise FileFormatError(f"{part.where} pools windows of more than {_AREA:,} values")
+        return build
 
-def _pool(fields: Fields) -> Pool:
-    pool = Pool(
-        fields.choice("kind", ("sum", "max")), fields.integer("kernel", 1, _SIZE), fields.integer("stride", 1, _SIZE)
-    )
-    fields.close()
-    return pool
+    def _plain(self, part: Fields, name: str, hint: Any) -> Build:
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin is np.ndarray:
+            return self._array(part.inner(name), np.dtype(get_args(inner[1])[0]))
+        if origin is tuple and inner[-1] is not ...:
+            row = part.integers(name, (len(inner),), 0, _LARGEST)
+            return lambda: row
+        if origin is tuple:
+            kinds = get_args(inner[0]) if get_origin(inner[0]) is UnionType else (inner[0],)
+            built = [self._dataclass(item, kinds) for item in part.inner_row(name, _MOST)]
+            return lambda: tuple(build() for build in built)
+        found = self._number(part, name, hint)
+        return lambda: found
 
+    def _number(self, part: Fields, name: str, hint: Any) -> object:
+        if get_origin(hint) is Literal:
+            return part.choice(name, get_args(hint))
+        if hint is bool:
+            return part.flag(name)
+        if hint is int:
+            return part.integer(name, 0, _LARGEST)
+        if hint is float:
+            return part.choice(name, tuple(WEIGHT_GRIDS)) if name == "bits" else part.positive(name)
+        return part.text(name, _LONGEST_NAME)
 
-def _neuron(fields: Fields, blobs: BlobReader, channels: int) -> Callable[[], Neuron]:
-    bits = fields.choice("bits", tuple(STATE_GRIDS))
-    fraction = fields.integer("fraction", 0, 6)
-    reset = cast(Reset, fields.choice("reset", get_args(Reset)))
-    fire = blobs.claim(fields.inner("fire"), (channels,))
-    drop = blobs.claim(fields.inner("drop"), (channels,))
-    store = _store(fields.inner("store"), blobs, STATE_GRIDS[bits].high - STATE_GRIDS[bits].low + 1, channels)
-    fields.close()
-    return lambda: Neuron(bits, fraction, reset, fire.int32(), drop.int32(), store())
-
-
-def _gate(fields: Fields, blobs: BlobReader, blocks: int) -> Callable[[], BlockGate]:
-    count, code, least = (blobs.claim(fields.inner(name), (blocks,)) for name in ("count", "code", "least"))
-    fields.close()
-    return lambda: BlockGate(count.int32(), code.int32(), least.int32())
-
-
-def _store(fields: Fields, blobs: BlobReader, levels: int, channels: int) -> Callable[[], TableStore | ScaledStore]:
-    if fields.choice("kind", ("table", "scaled")) == "table":
-        table = blobs.claim(fields.inner("decay"), (levels, channels))
-        edges = blobs.claim(fields.inner("edges"), (levels - 1, channels))
-        fields.close()
-        return lambda: TableStore(table.int32(), edges.int32())
-    decay = blobs.claim(fields.inner("decay"), (channels,))
-    decay_shift = fields.integer("decay_shift", 0, 16)
-    gain = blobs.claim(fields.inner("gain"), (channels,))
-    offset = blobs.claim(fields.inner("offset"), (channels,), widest="int64")
-    shift = fields.integer("shift", 0, 40)
-    fields.close()
-    return lambda: ScaledStore(decay.int32(), decay_shift, gain.int32(), offset.int64(), shift)
+    def _array(self, part: Fields, dtype: np.dtype[Any]) -> Build:
+        blob = self._blobs.claim(part, widest=dtype.name)
+        return lambda: blob.int64() if dtype == np.int64 else blob.int32()

@@ -175,6 +175,8 @@ class Layer:
         name, blocks, first = self.name, blocks_of(self.channels), self.terms[0]
         check(first.connection.groups == 1, name, "blocks of a convolution in groups cannot be skipped")
         check(first.delay == 0, name, "blocks of a layer whose first term is delayed cannot be skipped")
+        dense = first.connection.dilation == first.connection.spread == (1, 1)
+        check(dense, name, "blocks of a dilated or a transposed convolution cannot be skipped")
         for part in ("count", "code", "least"):
             array = getattr(gate, part)
             check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..dtypes import UInt8
 from ..errors import ConfigError, DataError
@@ -32,6 +33,8 @@ def check_images(graph: Graph, images: UInt8) -> None:
         DataError: they have another dtype or shape, there are none, or a sequence is so long that logits could leave 32
             bits.
     """
+    if len(graph.inputs) > 1 or graph.inputs[0].signed:
+        raise DataError("this network does not take one array of uint8 images: give each of its inputs by itself")
     if images.dtype != np.uint8:
         as_pixels(images, "images")
     if images.ndim not in (4, 5) or images.shape[-3:] != graph.input_shape:
@@ -41,10 +44,37 @@ def check_images(graph: Graph, images: UInt8) -> None:
         )
     if 0 in images.shape:
         raise DataError(f"there are no images in an array of shape {list(images.shape)}: give at least one")
-    longest = graph.readout.longest
-    if images.ndim == 5 and len(images) > longest:
+    _check_length(graph, images)
+
+
+def check_inputs(graph: Graph, given: tuple[NDArray[Any], ...]) -> int:
+    """The time steps of what is given for each input of a graph, images [N, C, H, W] or sequences [T, N, C, H, W].
+
+    Raises:
+        DataError: they are not what the graph takes, or not as many and as long as one another.
+    """
+    if len(given) != len(graph.inputs):
+        raise DataError(f"this network takes {len(graph.inputs)} inputs, not {len(given)}")
+    for i, (wanted, x) in enumerate(zip(graph.inputs, given, strict=True)):
+        dtype = np.dtype(np.int8 if wanted.signed else np.uint8)
+        if x.dtype != dtype or x.ndim not in (4, 5) or x.shape[-3:] != wanted.shape or 0 in x.shape:
+            shape = "x".join(map(str, wanted.shape))
+            raise DataError(
+                f"input {i} takes {dtype} images [N, {shape}] or sequences [T, N, {shape}], not {x.dtype} "
+                f"{list(x.shape)}"
+            )
+        _check_length(graph, x)
+    counts, lengths = {x.shape[-4] for x in given}, {len(x) for x in given if x.ndim == 5}
+    if len(counts) > 1 or len(lengths) > 1:
+        raise DataError(f"inputs must be of one number and length, not {', '.join(str(list(x.shape)) for x in given)}")
+    return lengths.pop() if lengths else graph.timesteps
+
+
+def _check_length(graph: Graph, x: NDArray[Any]) -> None:
+    """Refuse a sequence whose answers could leave 32 bits."""
+    if x.ndim == 5 and len(x) > graph.longest:
         raise DataError(
-            f"a sequence of {len(images)} frames is too long, its logits could leave 32 bits: give {longest} at most"
+            f"a sequence of {len(x)} frames is too long, its logits could leave 32 bits: give {graph.longest} at most"
         )
 
 

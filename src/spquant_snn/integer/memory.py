@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from ..errors import ModelError
-from .connection import Shape
 from .graph import Graph
 
 
@@ -38,9 +38,14 @@ def refuse_beyond_reference(graph: Graph, steps: int) -> None:
     Raises:
         ModelError: a layer needs more memory than this machine has.
     """
-    shapes: list[Shape] = [graph.input_shape, *graph.shapes]
+    neurons = steps * sum(math.prod(shape) for shape in graph.shapes)
     needs = [
-        (8 * connection.looked_at(shape) + 4 * steps * connection.sums_of(shape), connection.name)
-        for connection, shape in zip(graph.connections, shapes, strict=True)
+        (
+            8 * term.connection.looked_at(graph.sources[term.source])
+            + 4 * term.connection.sums_of(graph.sources[term.source])
+            + 4 * neurons,
+            term.connection.name,
+        )
+        for term in graph.terms
     ]
     refuse_beyond_memory(*max(needs))

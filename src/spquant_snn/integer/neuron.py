@@ -15,13 +15,14 @@ here.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import Bools, Float64, Int32, Int64
 from ..errors import ModelError
+from .connection import INT32, check
 from .grids import STATE_GRIDS, TERNARY
 
 Reset = Literal["zero", "subtract"]  # what a neuron that fires does with its potential
@@ -69,6 +70,77 @@ class Neuron:
     @property
     def high(self) -> int:
         return STATE_GRIDS[self.bits].high
+
+    @property
+    def stored_bits(self) -> float:
+        """Bits of all codes that a neuron stores."""
+        return self.bits
+
+
+def check_neuron(neuron: Neuron, name: str) -> None:
+    """Refuse constants of the layer ``name`` that do not fit one another.
+
+    Raises:
+        ModelError: they do not.
+    """
+    channels = len(neuron.fire)
+    check(neuron.bits in STATE_GRIDS, name, f"a state of {neuron.bits!r} bits does not exist")
+    check(
+        0 <= neuron.fraction <= _MOST_FRACTION and neuron.reset in get_args(Reset),
+        name,
+        "the neuron's fraction or reset is out of range",
+    )
+    store, levels = neuron.store, neuron.high - neuron.low + 1
+    wanted: dict[str, tuple[NDArray[np.signedinteger], tuple[int, ...], type]] = {
+        "fire": (neuron.fire, (channels,), np.int32),
+        "drop": (neuron.drop, (channels,), np.int32),
+    }
+    if isinstance(store, TableStore):
+        check(levels <= 16, name, "a state of more than 4 bits is stored by a table")
+        wanted |= {
+            "decay": (store.decay, (levels, channels), np.int32),
+            "edges": (store.edges, (levels - 1, channels), np.int32),
+        }
+    else:
+        check(0 <= store.decay_shift <= 16 and 0 <= store.shift <= 40, name, "a shift of the neuron is out of range")
+        wanted |= {
+            "decay": (store.decay, (channels,), np.int32),
+            "gain": (store.gain, (channels,), np.int32),
+            "offset": (store.offset, (channels,), np.int64),
+        }
+    for field, (array, shape, dtype) in wanted.items():
+        check(
+            array.dtype == dtype and array.shape == shape,
+            name,
+            f"the neuron's {field} is {array.dtype} {array.shape}, not {dtype.__name__} {shape}",
+        )
+
+
+def check_bounds(neuron: Neuron, sums: int, name: str) -> None:
+    """Prove that no potential of the layer ``name`` leaves int32 (nor its fixed-point form int64) for sums up to
+    ``sums``, without their signs.
+
+    Raises:
+        ModelError: one could.
+    """
+    store = neuron.store
+    if isinstance(store, TableStore):
+        remainder = int(np.abs(store.decay.astype(np.int64)).max())
+    else:
+        product = max(-neuron.low, neuron.high) * int(np.abs(store.decay.astype(np.int64)).max()) + (
+            (1 << store.decay_shift) >> 1
+        )
+        check(product <= INT32, name, "the decay of a stored code leaves 32 bits")
+        remainder = product >> store.decay_shift
+    potential = (sums << neuron.fraction) + remainder + 1
+    check(
+        sums <= INT32 and potential + int(np.abs(neuron.drop.astype(np.int64)).max()) <= INT32,
+        name,
+        "a potential leaves 32 bits",
+    )
+    if isinstance(store, ScaledStore):
+        most = INT32 * int(np.abs(store.gain.astype(np.int64)).max()) + max(abs(int(x)) for x in store.offset)
+        check(most < 1 << 63, name, "a scaled potential leaves 64 bits")
 
 
 def fold_neuron(

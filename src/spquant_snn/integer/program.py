@@ -124,8 +124,6 @@ class Program:
         )
 
     def __repr__(self) -> str:
-        shape, connections = "x".join(map(str, self.input_shape)), self.graph.connections
-        weights = sum(connection.codes.size for connection in self.graph.all_connections)
-        return (
-            f"Program({shape} -> {self.classes}, {len(connections)} layers, {weights:,} weights, T = {self.timesteps})"
-        )
+        shape, layers = "x".join(map(str, self.input_shape)), len(self.graph.layers) + len(self.graph.readouts)
+        weights = sum(connection.codes.size for connection in self.graph.connections)
+        return f"Program({shape} -> {self.classes}, {layers} layers, {weights:,} weights, T = {self.timesteps})"

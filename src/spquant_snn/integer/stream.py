@@ -78,7 +78,7 @@ class Stream:
                 )
         self._lock = threading.Lock()
         self._seconds: deque[float] = deque(maxlen=_TIMED)
-        self.longest = graph.readout.longest
+        self.longest = graph.longest
         self._begin()
 
     @property
@@ -181,7 +181,7 @@ class Stream:
 
     def _begin(self) -> None:
         self._steps = self._lost = 0
-        self._logits = np.zeros(self._graph.classes, np.int32)
+        self._logits = np.zeros(self._graph.outputs[0], np.int32)
 
     def _open(self) -> Stepper:
         if self._stepper is None:
