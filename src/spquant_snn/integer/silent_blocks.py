@@ -16,23 +16,22 @@ import numpy as np
 from ..dtypes import Bools, Int32, Int64
 from . import reference
 from .connection import INT32
-from .graph import BLOCK, Layer, blocks_of
+from .graph import BLOCK, Connection, blocks_of
 from .neuron import Neuron, TableStore
 
 
-def silent_inputs(layer: Layer, largest: int) -> Int32 | None:
+def silent_inputs(connection: Connection, neuron: Neuron, largest: int) -> Int32 | None:
     """[B] how many inputs that are not zero a block can meet and still do as if there were none.
 
     Args:
-        layer: whose blocks are 32 neighbouring channels at one place.
+        connection: the only term of a layer, added as it is.
+        neuron: of the layer, whose blocks are 32 neighbouring channels at one place.
         largest: the largest value of an input, 255 for pixels, 1 for spikes.
 
     Returns:
-        At least 0, at most 2^31 - 1 where no input matters; None where codes are too many to be looked up, or where a
-        shortcut adds to what the inputs do.
+        At least 0, at most 2^31 - 1 where no input matters; None where codes are too many to be looked up.
     """
-    neuron, connection = layer.neuron, layer.connection
-    if not isinstance(neuron.store, TableStore) or layer.shortcut is not None:
+    if not isinstance(neuron.store, TableStore):
         return None
     rise, fall = (distance >> neuron.fraction for distance in _distances(neuron, neuron.store))
     often = connection.largest_input(largest) * (connection.sum_pool.area if connection.sum_pool else 1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..dtypes import Int16, Int32
 from ..errors import ModelError
-from ..integer.graph import PIXEL, Connection, Layer, Shape, Shortcut
+from ..integer.graph import PIXEL, Connection, Shape
 from ..integer.pool import Pool, repeated_sums
 from .neuron_plan import padded, plan_blocks, plan_neuron
 from .packed import field_bits, plan_packed
@@ -38,6 +38,7 @@ from .plan import (
     PoolPlan,
     ShortcutPlan,
 )
+from .row import RowLayer, RowShortcut
 from .slices import plan_slices
 
 Narrow = TypeVar("Narrow", np.int8, np.int16)
@@ -100,7 +101,7 @@ _FORMS: tuple[tuple[int, Callable[[_Facts], bool]], ...] = (
 def plan_connection(
     connection: Connection,
     shape: Shape,
-    layer: Layer | None,
+    layer: RowLayer | None,
     body: Body,
     first: bool,
     small: bool = False,
@@ -123,8 +124,8 @@ def plan_connection(
     inner = (pools[-1].height, pools[-1].width) if pools else (height, width)
     codes = connection.codes.astype(np.int32)
     codes = codes if connection.convolves else codes.reshape(len(codes), channels, *inner)
-    slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", 1, 1)
-    step, window = (slide[0] * sum_pool.stride, slide[1] * sum_pool.stride), sum_pool.kernel
+    slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", (1, 1), (1, 1))
+    step, window = (slide[0] * sum_pool.stride[0], slide[1] * sum_pool.stride[1]), sum_pool.kernel[0]
     if window > 1 and (folded := _fold_pool(codes, window, slide)) is not None:
         wider = not first and field_bits(folded) > field_bits(codes)
         codes, window = (codes, window) if small and wider else (folded, 1)
@@ -152,11 +153,11 @@ def plan_connection(
         body, first, bool(pools), counts, groups, window, reach, most, packed is not None, slices is not None
     )
     form = next(form for form, fits in _FORMS if fits(facts))
-    in_slices = form == SLICED and (beside_it is None or beside_it.identity)
+    in_slices = form == SLICED and (beside_it is None or beside_it.connection.identity)
     neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
     if beside_it is not None:  # two sums are added, neither of which may saturate
-        apart = beside_it.identity or beside_it.connection.groups == 1
+        apart = beside_it.connection.identity or beside_it.connection.groups == 1
         narrow = narrow and apart and reach < 1 << 15
     codes8 = _by_event(codes.astype(np.int8), groups, row) if form == ADD8 else None
     codes16 = None
@@ -176,7 +177,7 @@ def plan_connection(
         kernel_height=codes.shape[2],
         kernel_width=codes.shape[3],
         pad_height=connection.padding[0],
-        pad_width=connection.padding[1],
+        pad_width=connection.padding[2],
         step_height=step[0],
         step_width=step[1],
         window=window,
@@ -202,12 +203,12 @@ def plan_connection(
     return LayerParts(plan, neuron, blocks, shortcut)
 
 
-def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> ShortcutPlan:
+def _plan_shortcut(shortcut: RowShortcut, source: Shape, body: Body, wide: int) -> ShortcutPlan:
     """Sums as wide as those that they are added to, from lists of events; of an identity, one code for each channel."""
     plan = plan_connection(shortcut.connection, source, None, body, first=False, beside=True).connection
     plan = replace(plan, wide=wide)
     shift = shortcut.shift
-    if shortcut.identity:
+    if shortcut.connection.identity:
         codes = padded(shortcut.connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0)
         if int(np.abs(codes).max()) << shift < 1 << 15:
             codes, shift = codes << shift, 0
@@ -219,8 +220,9 @@ def _plan_shortcut(shortcut: Shortcut, source: Shape, body: Body, wide: int) -> 
 def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:
     pools = []
     for pool in connection.pools:
+        assert isinstance(pool, Pool)
         height, width = pool.size(height, width)
-        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel, pool.stride, height, width))
+        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel[0], pool.stride[0], height, width))
     return tuple(pools)
 
 

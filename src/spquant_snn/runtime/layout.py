@@ -20,6 +20,7 @@ from .plan import (
     Region,
     ScratchPlan,
 )
+from .row import row_of
 
 _INT32 = (1 << 31) - 1
 _STEPS = 8  # that a layer takes at a time, at most: its spikes of so many steps are kept
@@ -100,9 +101,9 @@ def plan_connections(graph: Graph, body: Body, small: bool = False) -> tuple[Lay
         small: with packed codes as small as they can be, where larger ones would be added faster.
     """
     shapes: list[Shape] = [graph.input_shape, *graph.shapes]
-    layers = (*graph.layers, None)
+    row = row_of(graph)
     parts = []
-    for i, (connection, shape, layer) in enumerate(zip(graph.connections, shapes, layers, strict=True)):
+    for i, (connection, shape, layer) in enumerate(zip(row.connections, shapes, (*row.layers, None), strict=True)):
         source = shapes[layer.shortcut.source + 1] if layer is not None and layer.shortcut is not None else ()
         parts.append(plan_connection(connection, shape, layer, body, i == 0, small, source))
     return tuple(parts)
@@ -115,7 +116,9 @@ def layer_of_most(graph: Graph, parts: tuple[LayerParts, ...]) -> str:
         inputs = connection.source_height * connection.source_width * connection.channels
         return inputs + connection.events + connection.row_of_sums + 4 * connection.words
 
-    needs = [(max(map(need, part.connections)), c.name) for part, c in zip(parts, graph.connections, strict=True)]
+    needs = [
+        (max(map(need, part.connections)), c.name) for part, c in zip(parts, row_of(graph).connections, strict=True)
+    ]
     return max(needs)[1]
 
 

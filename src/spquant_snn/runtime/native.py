@@ -148,7 +148,7 @@ class NativeProgram:
         trace = Trace(logits=logits)
         for i, layer in enumerate(self.graph.layers):
             trace.add(
-                layer.connection.name,
+                layer.name,
                 np.concatenate([part[i][0] for part in parts], 1),
                 np.concatenate([part[i][1] for part in parts], 1),
             )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import Array, Int16, Int64, UInt32
-from ..integer.graph import Connection, Layer
+from ..integer.graph import Connection
 from ..integer.neuron import Neuron, ScaledStore, TableStore
 from ..integer.silent_blocks import at_rest, silent_inputs
 from .plan import LANES, BlocksPlan, NeuronPlan
+from .row import RowLayer
 from .slices import neuron_planes
 
 _INT16 = (1 << 15) - 1
 _INT32 = (1 << 31) - 1
 
 
-def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: bool) -> NeuronPlan:
+def plan_neuron(layer: RowLayer, width: int, largest: int, lanes: bool, sliced: bool) -> NeuronPlan:
     """The constants of a layer, padded to ``width`` channels of which the added ones never fire.
 
     Args:
@@ -54,7 +55,7 @@ def plan_neuron(layer: Layer, width: int, largest: int, lanes: bool, sliced: boo
     )
 
 
-def _joined(layer: Layer) -> Int64 | None:
+def _joined(layer: RowLayer) -> Int64 | None:
     """[C] what a spike adds to the sum of its channel, of an identity."""
     if layer.shortcut is None:
         return None
@@ -62,13 +63,13 @@ def _joined(layer: Layer) -> Int64 | None:
     return codes
 
 
-def plan_blocks(layer: Layer, largest: int) -> BlocksPlan | None:
+def plan_blocks(layer: RowLayer, largest: int) -> BlocksPlan | None:
     """What decides which blocks of a layer need their sums; None where all do.
 
     Args:
         largest: the largest value of an input.
     """
-    gate, silent = layer.gate, silent_inputs(layer, largest)
+    gate, silent = layer.gate, None if layer.shortcut else silent_inputs(layer.connection, layer.neuron, largest)
     if gate is None and silent is None:
         return None
     return BlocksPlan(

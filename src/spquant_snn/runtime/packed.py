@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import Int32, Int64, UInt32
-from ..integer.graph import Layer
 from ..integer.neuron import Neuron, TableStore
 from .plan import UNIT, PackedPlan
+from .row import RowLayer
 
 _INT16 = (1 << 15) - 1
 _UINT16 = (1 << 16) - 1
@@ -15,7 +15,7 @@ _AT_ONCE = 1 << 20  # codes, that wait in 64 bits for their fields
 
 
 def plan_packed(
-    codes: Int32, layer: Layer | None, reach: int, area: int, counts: bool, readout: bool = False
+    codes: Int32, layer: RowLayer | None, reach: int, area: int, counts: bool, readout: bool = False
 ) -> PackedPlan | None:
     """The codes [O, I, kh, kw] of a connection in fields of words, or None where a sum could leave 16 bits.
 
