@@ -1,8 +1,20 @@
 """Spiking layers and networks in training form, time first."""
 
-from .layers import SpikingSequential, fold_time
+from .feedback import Feedback
+from .layers import OneToOne, SpikingSequential, fold_time
 from .lif import LIF
 from .models import VGGSNN, LeNetSNN, build_model
 from .resnet import ResidualBlock, ResNetSNN
 
-__all__ = ["LIF", "VGGSNN", "LeNetSNN", "ResNetSNN", "ResidualBlock", "SpikingSequential", "build_model", "fold_time"]
+__all__ = [
+    "LIF",
+    "VGGSNN",
+    "Feedback",
+    "LeNetSNN",
+    "OneToOne",
+    "ResNetSNN",
+    "ResidualBlock",
+    "SpikingSequential",
+    "build_model",
+    "fold_time",
+]

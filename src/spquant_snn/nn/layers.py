@@ -17,6 +17,25 @@ def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
     return torch.unflatten(layer(x.flatten(0, 1)), 0, (x.shape[0], x.shape[1]))
 
 
+class OneToOne(nn.Module):
+    """Each channel times a weight of its own: [N, C, ...] -> [N, C, ...].
+
+    Args:
+        channels: C.
+        weight: of each at first.
+    """
+
+    def __init__(self, channels: int, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), float(weight)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.view(-1, *[1] * (x.dim() - 2))
+
+    def extra_repr(self) -> str:
+        return str(len(self.weight))
+
+
 @runtime_checkable
 class OverTime(Protocol):
     """A module whose forward method takes ``[T, N, ...]``, and which says what it computes in one instant."""

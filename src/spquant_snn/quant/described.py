@@ -7,12 +7,14 @@ of a signal over one dimension, or (F,). Modules are the user's own, with their 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
 from ..integer.pool import NO_SIDES, Pair, Sides
+from ..nn.layers import OneToOne
 from ..nn.lif import LIF
 
 Shape = tuple[int, ...]
@@ -113,7 +115,7 @@ Signal: TypeAlias = Spikes | Pixels | Pooled | Upsampled | Concatenated | Added 
 
 # ---- drives: what reaches neurons ----
 
-Weights: TypeAlias = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear
+Weights: TypeAlias = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear | OneToOne
 
 
 @dataclass(frozen=True)
@@ -243,3 +245,41 @@ class NetworkDescription:
     layers: tuple[LayerDescription, ...]
     readouts: tuple[ReadoutDescription, ...]
     notes: tuple[str, ...] = ()
+
+
+# ---- going through them ----
+
+
+def parts_in(what: Any) -> Iterator[Any]:
+    """A drive or signal and all that it is made of, from the left."""
+    yield what
+    for name in ("drive", "signal"):
+        if hasattr(what, name):
+            yield from parts_in(getattr(what, name))
+    for name in ("drives", "signals"):
+        for part in getattr(what, name, ()):
+            yield from parts_in(part)
+
+
+def weights_of(drive: Drive) -> Iterator[str]:
+    """Paths of the weights in a drive."""
+    return (part.path for part in parts_in(drive) if isinstance(part, Weighed))
+
+
+def layers_of(drive: Drive) -> Iterator[int]:
+    """Numbers of the layers whose spikes a drive takes."""
+    return (part.layer for part in parts_in(drive) if isinstance(part, Spikes))
+
+
+def with_spikes(what: Any, change: Callable[[Spikes], Signal]) -> Any:
+    """The same with other spikes in it, whatever holds signals or drives."""
+    if isinstance(what, Spikes):
+        return change(what)
+    changed = {}
+    for name in ("signal", "drive", "what"):
+        if hasattr(what, name):
+            changed[name] = with_spikes(getattr(what, name), change)
+    for name in ("signals", "drives"):
+        if hasattr(what, name):
+            changed[name] = tuple(with_spikes(part, change) for part in getattr(what, name))
+    return replace(what, **changed) if changed else what

@@ -1,0 +1,265 @@
+"""What a module computes in one time step, as a graph of calls whose shapes are known.
+
+The forward method is traced symbolically, with sizes that are plain numbers: it may ask for shapes, compute with them
+and branch on them. Nothing is computed with the values of tensors.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from ..errors import ModelError
+from .layers import OneToOne, knows_time
+from .lif import LIF
+
+# Calls that give the values that they were given: numbers are of one kind here, and on no device.
+CONVERSIONS = frozenset(
+    ("float", "double", "half", "bfloat16", "to", "type", "type_as", "cuda", "cpu", "contiguous", "clone", "detach")
+)
+VIEWS = frozenset(("view", "reshape", torch.reshape))
+
+
+def value_of(node: fx.Node) -> Any:
+    """What a node gives: a tensor without numbers, on the device "meta"; or whatever else it is."""
+    return node.meta["value"]
+
+
+def where(node: fx.Node) -> str:
+    """A node, as messages name it."""
+    if node.op == "call_module":
+        return f"layer {str(node.target)!r}"
+    if node.op == "placeholder":
+        return f"the input {str(node.target)!r}"
+    within = f" of {node.meta['within']!r}" if node.meta["within"] else ""
+    if node.op == "get_attr":
+        return f"the use of {str(node.target)!r} in the forward method{within}"
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return f"the call of {name!r} in the forward method{within}"
+
+
+class InstantProxy(fx.Proxy):
+    """A tensor whose shape is known while a forward method is traced."""
+
+    @property
+    def value(self) -> Any:
+        return value_of(self.node)
+
+    @property
+    def shape(self) -> torch.Size:
+        return cast(torch.Size, self.value.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return cast(torch.dtype, self.value.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def numel(self) -> int:
+        return self.shape.numel()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        if isinstance(self.value, Tensor):
+            raise TypeError("a loop over a tensor")
+        return (self[i] for i in range(len(self.value)))  # type: ignore[index]
+
+
+class InstantTracer(fx.Tracer):
+    """Reads a module as what it computes in one time step.
+
+    Args:
+        given: what comes in, [N, ...]; only the shapes are looked at.
+    """
+
+    def __init__(self, given: Sequence[Tensor]) -> None:
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
+        self.given = [torch.empty(x.shape, device="meta") for x in given]
+        self.within = [""]
+        self.evaluating = False
+
+    def read(self, module: nn.Module) -> fx.GraphModule:
+        """The calls of a module and what they are called on; every node has a ``value_of``.
+
+        Raises:
+            ModelError: the forward method cannot be traced.
+        """
+        if self.is_leaf_module(module, "") and not knows_time(module):
+            module = nn.Sequential(OrderedDict({type(module).__name__.lower(): module}))
+        self.traced_func_name = "instant" if knows_time(module) else "forward"
+        modes = {part: part.training for part in module.modules()}
+        try:
+            graph = self.trace(module.eval(), self._defaults(getattr(module, self.traced_func_name)))
+            return fx.GraphModule(module, graph)
+        except ModelError:
+            raise
+        except Exception as error:  # whatever a user's forward method does
+            raise ModelError(
+                f"the forward method of {type(module).__name__} cannot be traced ({_first_line(error)}): "
+                "let it call its layers one after another, without branches that depend on values and without a loop "
+                "over time"
+            ) from error
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
+
+    def _defaults(self, forward: Callable[..., Any]) -> dict[str, Any]:
+        """The arguments that are not given, with their defaults; the others become inputs."""
+        taken = [
+            parameter
+            for parameter in inspect.signature(forward).parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        needed = [parameter.name for parameter in taken if parameter.default is parameter.empty]
+        if not len(needed) <= len(self.given) <= len(taken):
+            raise ModelError(
+                f"the forward method takes {len(needed)} inputs ({', '.join(needed)}), and input_shape is that of "
+                f"{len(self.given)}: give a list with the shape of each"
+            )
+        inputs = [*needed, *(parameter.name for parameter in taken if parameter.name not in needed)][: len(self.given)]
+        self.named = dict(zip(inputs, self.given, strict=True))
+        return {parameter.name: parameter.default for parameter in taken if parameter.name not in inputs}
+
+    # ---- what is called as a whole ----
+
+    def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
+        """Whether a module's forward method is that of one of torch's layers or neurons, not one of its own."""
+        for own in (LIF, OneToOne):
+            if isinstance(m, own):
+                return type(m).forward is own.forward
+        parts = (getattr(type(m), name, None) for name in ("forward", "_conv_forward"))
+        return not isinstance(m, nn.Sequential) and all(
+            part is None or part.__module__.startswith("torch.nn.") for part in parts
+        )
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self.evaluating:
+            return forward(*args, **kwargs)
+        self.within.append(self.path_of_module(m))
+        try:
+            if knows_time(m):
+                return m.instant(*args, **kwargs)
+            return super().call_module(m, forward, args, kwargs)
+        finally:
+            self.within.pop()
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        return attr_val if self.evaluating else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    # ---- shapes ----
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return InstantProxy(node, self)
+
+    def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Node:
+        node = super().create_node(kind, target, args, kwargs, *rest, **named)
+        node.meta["within"] = self.within[-2] if kind == "call_module" else self.within[-1]
+        self.evaluating, before = True, self.evaluating
+        try:
+            node.meta["value"] = self.evaluate(node)
+        except Exception as error:  # whatever torch says of shapes
+            given = ", ".join(f"{_sizes(value_of(x))} of {where(x)}" for x in node.all_input_nodes)
+            raise ModelError(f"{where(node)} does not fit what comes in, {given}: {_first_line(error)}") from error
+        finally:
+            self.evaluating = before
+        return node
+
+    def evaluate(self, node: fx.Node) -> Any:
+        """What a node gives, without numbers."""
+        given: Any = fx.node.map_arg((node.args, node.kwargs), value_of)
+        target: Any = node.target
+        args, kwargs = fx.node.map_aggregate(given, _without_numbers)
+        if node.op == "placeholder":
+            return self.named.get(target)
+        if node.op == "get_attr":
+            return _without_numbers(_attribute(self.root, target))
+        if node.op == "call_module":
+            return _called(self.root.get_submodule(target), args, kwargs)
+        if node.op == "output" or target in CONVERSIONS:
+            return args[0]
+        if target in VIEWS:
+            args = (args[0], *_of_this_batch(args[0], args[1:]))
+        if node.op == "call_method":
+            return getattr(args[0], target)(*args[1:], **kwargs)
+        return target(*args, **kwargs)
+
+    def earlier(self, body: nn.Module, x: InstantProxy) -> fx.Proxy:
+        """What ``body``, called on ``x``, gave one step before."""
+        graph = InstantTracer([x.value]).read(nn.Sequential(body)).graph
+        node = self.create_node("call_function", earlier_spikes, (x.node,), {"like": None})
+        node.meta["value"] = next(value_of(node) for node in graph.nodes if node.op == "output")
+        return self.proxy(node)
+
+
+def earlier_spikes(x: Any, like: Any) -> Any:
+    """In a graph: what a module that takes ``x`` gave one step before, zeros before the first."""
+    if like is None:
+        return x  # its shape is set by whoever makes the node
+    if not isinstance(x, InstantProxy):
+        raise ModelError("what was one step before is known in a graph of one time step only")
+    return cast(InstantTracer, x.tracer).earlier(like, x)
+
+
+def fed_back(spikes: Any, earlier: Any) -> Any:
+    """In a graph: ``spikes``, which the ``earlier`` ones will be one step later."""
+    if isinstance(spikes, InstantProxy):
+        return spikes.tracer.create_proxy("call_function", fed_back, (spikes, earlier), {})
+    return spikes
+
+
+def _called(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    if isinstance(module, LIF):
+        return args[0]
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+        module._infer_parameters(module, args, kwargs)
+    tensors = {
+        name: _without_numbers(tensor) for name, tensor in chain(module.named_parameters(), module.named_buffers())
+    }
+    return torch.func.functional_call(module, tensors, args, kwargs)
+
+
+def _without_numbers(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    dtype = torch.get_default_dtype() if value.is_floating_point() else value.dtype
+    return torch.empty(value.shape, dtype=dtype, device="meta")
+
+
+def _of_this_batch(x: Tensor, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Sizes of a view, where the first is that of the batch that its author had in mind."""
+    listed = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
+    return listed if not listed or listed[0] == -1 else (len(x), *listed[1:])
+
+
+def _attribute(root: nn.Module, path: str) -> Any:
+    owner, _, name = path.rpartition(".")
+    return getattr(root.get_submodule(owner), name)
+
+
+def _sizes(value: Any) -> str:
+    return "x".join(map(str, value.shape[1:])) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

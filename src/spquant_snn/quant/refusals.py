@@ -1,0 +1,113 @@
+"""What has no integer form, and the nearest thing that has."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import nn
+
+from ..errors import ModelError
+from ..nn.lif import LIF
+
+_FORMS = "use convolutions, Linear, BatchNorm, pools, nearest up-sampling, sums, cat, views, Dropout and LIF layers"
+_REASONS: tuple[tuple[str, str], ...] = (
+    (
+        r"relu|elu|gelu|silu|mish|hardswish|hardtanh|sigmoid|tanh|softplus|softsign|clamp|sign|heaviside|prelu|threshold",
+        "has no integer form; LIF is the activation of a spiking network: put spquant_snn.LIF() in its place",
+    ),
+    (
+        r"softmax|softmin",
+        "has no integer form; leave it to the loss, for the largest of the sums is the largest of its outputs",
+    ),
+    (
+        r"layer_?norm|group_?norm|instance_?norm|rms_?norm|local_?response",
+        "has no integer form, for its statistics are those of each input; use BatchNorm, whose statistics are fixed "
+        "after training",
+    ),
+    (
+        r"attention|matmul|bmm|baddbmm|einsum|^mm$|transformer",
+        "has no integer form, for it multiplies activations with each other; only weights are multiplied with spikes: "
+        "use convolutions or Linear instead",
+    ),
+    (
+        r"^i?mul_?$|multiply",
+        "multiplies activations, which has no integer form; add them, or put a LIF layer and weights there",
+    ),
+    (
+        r"^i?sub_?$|subtract|^neg",
+        "subtracts, which has no integer form of its own; add, for weights may be negative",
+    ),
+    (
+        r"lstm|gru|rnn",
+        "has no integer form; a recurrent layer of spikes is Feedback(LIF(), Linear(n, n))",
+    ),
+    (
+        r"chunk|split|unbind|getitem|select|narrow",
+        "takes a part of a tensor, which has no integer form; use a convolution or Linear for each part",
+    ),
+    (r"conv3d|pool3d|convtranspose3d", "has no integer form; images have two dimensions, signals one"),
+    (r"embedding", "has no integer form; give the network what the embedding gives, as numbers of 8 bits"),
+)
+
+_FOREIGN = ("snntorch", "spikingjelly", "norse", "sinabs", "lava", "bindsnet", "rockpool", "slayer")
+_NEURON_NAMES = re.compile(r"LIF|IF|Leaky|Lapicque|Synaptic|Alpha|Spik|Neuron|Cell|IAF|Leak|CUBA|LI\b|Izhikevich|LSTM")
+_THRESHOLDS = ("v_threshold", "v_th", "vth", "thresh", "threshold", "spike_threshold")
+
+
+def refused(where: str, what: Any) -> ModelError:
+    """The error for a call of a layer, function or method that has no integer form."""
+    is_layer = isinstance(what, nn.Module)
+    name = type(what).__name__ if is_layer else str(getattr(what, "__name__", what))
+    reason = next((reason for pattern, reason in _REASONS if re.search(pattern, name.lower())), None)
+    found = f"{where}: {name}" if is_layer else where
+    return ModelError(f"{found} {reason or f'has no integer form; {_FORMS}'}")
+
+
+def refuse_neurons(path: str, module: nn.Module) -> None:
+    """Raise ModelError, if a module is a neuron of another package, or looks like one of the user's own."""
+    package, name = type(module).__module__.partition(".")[0], type(module).__name__
+    if package in _FOREIGN and _NEURON_NAMES.search(name) and not isinstance(module, nn.Sequential):
+        raise ModelError(
+            f"layer {path!r} is a neuron of {package}, {name}, which cannot be traced: put "
+            f"spquant_snn.{_equivalent(package, module)} in its place"
+        )
+    own = {*vars(module), *module._parameters, *module._buffers}
+    if package in ("torch", "spquant_snn") or isinstance(module, LIF) or not own.intersection(_THRESHOLDS):
+        return
+    if not any(isinstance(inner, LIF) for inner in module.modules()):
+        raise ModelError(
+            f"layer {path!r}, {name}, has a threshold and looks like a neuron of your own: use spquant_snn.LIF in its "
+            "place"
+        )
+
+
+def _equivalent(package: str, neuron: nn.Module) -> str:
+    """The LIF layer that does the same, or the nearest."""
+    if package == "snntorch":
+        leak, threshold = _number(neuron, "beta"), _number(neuron, "threshold")
+        hard = getattr(neuron, "reset_mechanism", None) == "zero"
+        return _written(leak, threshold, hard)
+    if package == "spikingjelly":
+        tau, threshold = _number(neuron, "tau"), _number(neuron, "v_threshold")
+        hard = getattr(neuron, "v_reset", 0.0) is not None
+        if tau is None:
+            return _written(1.0 if "LIF" not in type(neuron).__name__ else None, threshold, hard)
+        scale = tau if getattr(neuron, "decay_input", True) else 1.0
+        return _written(1 - 1 / tau, None if threshold is None else threshold * scale, hard)
+    return "LIF(v_threshold=..., leak=..., reset=...)"
+
+
+def _written(leak: float | None, threshold: float | None, hard: bool) -> str:
+    given = [("v_threshold", threshold), ("leak", leak)]
+    listed = [f"{name}={'...' if value is None else f'{value:g}'}" for name, value in given]
+    return f"LIF({', '.join(listed)}, reset={'zero' if hard else 'subtract'!r})"
+
+
+def _number(module: nn.Module, name: str) -> float | None:
+    """A number of a neuron; None where it has several, or none."""
+    value = getattr(module, name, None)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        return None
