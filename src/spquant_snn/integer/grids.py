@@ -41,6 +41,13 @@ STATE_GRIDS: dict[float, Grid] = {
     **{bits: Grid(-(1 << bits - 1), (1 << bits - 1) - 1, Fraction(1, 1 << bits - 2)) for bits in range(3, 9)},
 }
 
+# Of synaptic currents, in units of the threshold. As many codes as of the potential, twice as far apart: a current is
+# not reset by a spike, so what comes in upon what is left of it adds up to several thresholds; and what is lost when it
+# is rounded is less than one input, as a rule, adds.
+CURRENT_GRIDS: dict[float, Grid] = {
+    bits: Grid(grid.low, grid.high, 2 * grid.step) for bits, grid in STATE_GRIDS.items()
+}
+
 # Steps in standard deviations: those of least mean square error on a normal distribution about zero (Max 1960, computed
 # for these codes).
 WEIGHT_GRIDS: dict[float, Grid] = {

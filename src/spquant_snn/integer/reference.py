@@ -17,7 +17,7 @@ from .connection import image
 from .graph import BLOCK, BlockGate, Connection, Graph, Layer, Readout, Term, blocks_of
 from .inputs import check_images, check_inputs
 from .memory import refuse_beyond_reference
-from .neuron import Neuron, TableStore
+from .neuron import Current, Neuron, TableStore
 from .pool import Pool, Upsample
 
 Spikes = Bools
@@ -78,14 +78,17 @@ class State:
     """A network between two steps, for ``count`` images at once.
 
     Attributes:
-        codes: [N, ...] int32, what the neurons of each layer store.
+        codes: [N, ...] int32, what the neurons of each layer store; see ``step``.
         steps: taken so far.
     """
 
     def __init__(self, graph: Graph, count: int) -> None:
         self.graph = graph
         self.steps = 0
-        self.codes = [np.zeros((count, *shape), np.int32) for shape in graph.shapes]
+        self.codes = [
+            np.zeros((count, *layer.neuron.stored_shape(shape)), np.int32)
+            for layer, shape in zip(graph.layers, graph.shapes, strict=True)
+        ]
         self._now = [np.zeros((count, *shape), np.int32) for shape in graph.sources]
         self._integrators = [np.zeros((count, *shape), np.int32) for shape in graph.outputs]
         self._still: dict[Term, Int32] = {}
@@ -272,37 +275,49 @@ def computed_blocks(gate: BlockGate, active: Int32, code: Int32) -> Bools:
 
 
 def step(neuron: Neuron, sums: Int32, code: Int32) -> tuple[Spikes, Int32]:
-    """One time step: leak, integrate, fire, reset, store. All [N, C, ...]."""
-    shape = (-1, *[1] * (sums.ndim - 2))  # per channel
-    potential = (sums << neuron.fraction) + remainder(neuron, code)
-    spike = potential >= neuron.fire.reshape(shape)
+    """One time step: leak, integrate, fire, reset, store. All [N, C, ...]; codes [N, 2, C, ...], of potentials and of
+    currents, where the neuron has a synaptic current."""
+    drive = sums << neuron.fraction
+    if neuron.current is None:
+        return membrane_step(neuron, drive, code)
+    drive = drive + remainder(neuron.current, code[:, 1])
+    spikes, after = membrane_step(neuron, drive, code[:, 0])
+    return spikes, np.stack([after, stored(neuron.current, drive)], 1)
+
+
+def membrane_step(neuron: Neuron, drive: Int32, code: Int32) -> tuple[Spikes, Int32]:
+    """Spikes and next codes of potentials that a ``drive``, in their units, is added to. All [N, C, ...]."""
+    potential = drive + remainder(neuron, code)
+    spike = potential >= per_channel(neuron.fire, potential)
     if neuron.reset == "zero":
         return spike, np.where(spike, np.int32(0), stored(neuron, potential))
-    return spike, stored(neuron, np.where(spike, potential - neuron.drop.reshape(shape), potential))
+    return spike, stored(neuron, np.where(spike, potential - per_channel(neuron.drop, potential), potential))
 
 
-def remainder(neuron: Neuron, code: Int32) -> Int32:
+def remainder(part: Neuron | Current, code: Int32) -> Int32:
     """What the stored codes [N, C, ...] leave after the leak, in units of potential."""
-    store, shape = neuron.store, (-1, *[1] * (code.ndim - 2))
+    store = part.store
     if isinstance(store, TableStore):
-        channel = np.arange(store.decay.shape[1]).reshape(shape)
-        return store.decay[code - neuron.low, channel]
+        channel = np.arange(store.decay.shape[1]).reshape(-1, *[1] * (code.ndim - 2))
+        return store.decay[code - part.low, channel]
     half = np.int32((1 << store.decay_shift) >> 1)
-    return (code * store.decay.reshape(shape) + half) >> np.int32(store.decay_shift)
+    return (code * per_channel(store.decay, code) + half) >> np.int32(store.decay_shift)
 
 
-def stored(neuron: Neuron, potential: Int32) -> Int32:
-    """The codes of potentials [N, C, ...]: the number of boundaries at or below each."""
-    store, shape = neuron.store, (-1, *[1] * (potential.ndim - 2))
+def stored(part: Neuron | Current, potential: Int32) -> Int32:
+    """The codes of potentials, or of currents in their units, [N, C, ...]: the number of boundaries at or below
+    each."""
+    store = part.store
     if isinstance(store, TableStore):
-        code = np.full_like(potential, neuron.low)
+        code = np.full_like(potential, part.low)
         for edge in store.edges:
-            code += potential >= edge.reshape(shape)
+            code += potential >= per_channel(edge, potential)
         return code
+    shape = (-1, *[1] * (potential.ndim - 2))
     scaled: Int64 = (
         potential.astype(np.int64) * store.gain.reshape(shape) + store.offset.reshape(shape)
     ) >> store.shift
-    return scaled.clip(neuron.low, neuron.high).astype(np.int32)
+    return scaled.clip(part.low, part.high).astype(np.int32)
 
 
 def integrate(readout: Readout, sums: Int32, before: Int32) -> Int32:

@@ -31,7 +31,7 @@ def silent_inputs(connection: Connection, neuron: Neuron, largest: int) -> Int32
     Returns:
         At least 0, at most 2^31 - 1 where no input matters; None where codes are too many to be looked up.
     """
-    if not isinstance(neuron.store, TableStore):
+    if not isinstance(neuron.store, TableStore) or neuron.current is not None:
         return None
     rise, fall = (distance >> neuron.fraction for distance in _distances(neuron, neuron.store))
     often = connection.largest_input(largest) * (connection.sum_pool.area if connection.sum_pool else 1)
@@ -58,7 +58,7 @@ def _distances(neuron: Neuron, table: TableStore) -> tuple[Int64, Int64]:
     edges, held = table.edges.astype(np.int64), table.decay.astype(np.int64)
     # A neuron that fires stores zero, or what its lowered potential does: other bounds hold above the threshold.
     bounds = [fire[None], np.where(edges < fire, edges, fire)]
-    if neuron.reset == "subtract":
+    if neuron.reset != "zero":
         bounds.append(np.where(edges + drop > fire, edges + drop, fire))
     all_bounds = np.concatenate(bounds)[None]  # [1, bounds, C]
     reached = held[:, None] >= all_bounds

@@ -36,7 +36,7 @@ def plan_neuron(layer: RowLayer, width: int, largest: int, lanes: bool, sliced: 
         high=neuron.high,
         levels=levels,
         fraction=neuron.fraction,
-        subtract=int(neuron.reset == "subtract"),
+        subtract=int(neuron.reset != "zero"),
         scaled=int(scaled is not None),
         fire=padded(neuron.fire, width, _INT32),
         drop=padded(neuron.drop, width, 0),
