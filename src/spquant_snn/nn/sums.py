@@ -35,6 +35,7 @@ class Geometry:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
 
 def sums(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
@@ -122,13 +123,14 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, threads: 
 
 def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
     """[N, O, H, W] float32, channels last; of uint8 and int8."""
-    stride, padding, apart = list(geometry.stride), list(geometry.padding), [1, 1]
+    stride, padding, apart = list(geometry.stride), list(geometry.padding), list(geometry.dilation)
     ops = torch.ops.onednn
+    scale = scale.float().contiguous()  # one scale for all is an expanded one, of which the kernel would read on
     packed = ops.qconv_prepack(codes, scale, 1.0, 0, stride, padding, apart, geometry.groups, list(x.shape))
     zeros = torch.zeros(len(codes), dtype=torch.int32, device=codes.device)
     shape = (stride, padding, apart, geometry.groups)
     made: Tensor = ops.qconv_pointwise(
-        x, 1.0, 0, packed, scale.float(), zeros, None, *shape, 1.0, 0, torch.float32, "none", [], ""
+        x, 1.0, 0, packed, scale, zeros, None, *shape, 1.0, 0, torch.float32, "none", [], ""
     )
     return made
 
@@ -137,7 +139,7 @@ def products(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Convolution or linear layer, in the type of both."""
     if weight.dim() == 2:
         return F.linear(x, weight)
-    return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
+    return F.conv2d(x, weight, None, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
 
 
 def products_backward(
@@ -155,7 +157,7 @@ def products_backward(
         [0],
         geometry.stride,
         geometry.padding,
-        (1, 1),
+        geometry.dilation,
         False,
         (0, 0),
         geometry.groups,

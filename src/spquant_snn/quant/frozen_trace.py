@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
+from ..integer.connection import image
 from ..integer.graph import Graph
 from ..integer.inputs import as_batch
 from ..runtime.native import NativeProgram
@@ -38,9 +39,17 @@ def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
 
 def same_layers(network: SpikingNetwork, graph: Graph) -> bool:
     """Whether a graph has the input, the time steps and the layers of a network, by their names and sizes."""
-    layers = [(stage.name, tuple(stage.synapse.weight.shape)) for stage in (*network.hidden, network.readout)]
-    found = [(connection.name, connection.codes.shape) for connection in graph.connections]
-    return (network.input_shape, network.config.timesteps, layers) == (graph.input_shape, graph.timesteps, found)
+    layers = [(stage.name, image(shape)) for stage, shape in zip(network.hidden, network.shapes, strict=True)]
+    said = [(stage.name, stage.channels) for stage in network.readouts]
+    found = [(layer.name, image(shape)) for layer, shape in zip(graph.layers, graph.shapes, strict=True)]
+    answers = [(readout.name, len(readout.bias)) for readout in graph.readouts]
+    inputs = [image(shape) for shape in network.input_shapes]
+    return (inputs, network.config.timesteps, layers, said) == (
+        [given.shape for given in graph.inputs],
+        graph.timesteps,
+        found,
+        answers,
+    )
 
 
 def verify(

@@ -1,14 +1,14 @@
 """A user's module as ``prepare`` reads it: a copy whose parameters are plain ones.
 
 Parametrisations, weight normalisation of either style and pruning masks compute a weight from other parameters; the
-copy has the weight that they give. Lazy layers get their shapes from one black image. What runs beside the layers, and
+copy has the weight that they give. What runs beside the layers, and
 may change what they compute, is refused.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -21,16 +21,13 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from ..errors import ModelError
 from ..nn.lif import LIF
-from .read_module import Layer, modules_of, trace
 
 MASK = "a pruning mask"
 
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
-def with_plain_parameters(
-    model: nn.Module, input_shape: tuple[int, int, int]
-) -> tuple[nn.Module, list[str], list[tuple[str, ...]]]:
+def with_plain_parameters(model: nn.Module) -> tuple[nn.Module, list[str], list[tuple[str, ...]]]:
     """A copy of a model with plain parameters.
 
     Returns:
@@ -43,7 +40,6 @@ def with_plain_parameters(
     """
     _refuse_wrapped(model)
     taken = _copied(model)
-    _give_shapes(taken, input_shape)
     resolved = [f"{path!r} ({kind})" for path, module in taken.named_modules() for kind in _resolve(path, module)]
     for path, module in taken.named_modules():
         _refuse_beside(path, module)
@@ -59,9 +55,8 @@ def _refuse_wrapped(model: nn.Module) -> None:
         raise ModelError("the model is on the device 'meta', without numbers: give it with its weights, on the CPU")
 
 
-def shared_places(layers: Iterable[Layer], tied: list[tuple[str, ...]]) -> list[str]:
-    """Groups of layers that share a parameter, as "'one' and 'other'", among the places where a model calls them."""
-    paths = [path for path, layer in layers for _ in modules_of(layer)]
+def shared_places(paths: Sequence[str], tied: list[tuple[str, ...]]) -> list[str]:
+    """Groups of layers that share a parameter, as "'one' and 'other'", among the paths that a model calls."""
     groups = [[path for path in paths if path in group] for group in tied]
     named = [(dict.fromkeys(group), len(group)) for group in groups if len(group) > 1]
     return [" and ".join(map(repr, names)) + f" in {count} places" for names, count in named]
@@ -85,36 +80,6 @@ def _copied(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied ({_first_line(error)}): let its modules hold nothing but "
             "parameters, buffers and plain values"
         ) from error
-
-
-def _give_shapes(model: nn.Module, input_shape: tuple[int, int, int]) -> None:
-    """Run one black image through a model with lazy layers, in evaluation."""
-    lazy = _lazy(model)
-    if not lazy:
-        return
-    modes = {module: module.training for module in model.modules()}
-    image = torch.zeros(1, *input_shape, dtype=torch.float32, device=_device(model))
-    try:
-        with torch.no_grad():
-            fx.Interpreter(model.float().eval(), graph=trace(model)).run(image)
-    except ModelError:
-        raise
-    except Exception as error:  # whatever the layers of a user say of each other
-        raise ModelError(
-            f"layer {lazy[0]!r} is lazy, and an image of {'x'.join(map(str, input_shape))} does not give it its shape "
-            f"({_first_line(error)}): run one through the model first"
-        ) from error
-    for module, mode in modes.items():
-        module.training = mode
-
-
-def _lazy(model: nn.Module) -> list[str]:
-    found = ((path, module) for path, module in model.named_modules() if isinstance(module, LazyModuleMixin))
-    return [path for path, module in found if module.has_uninitialized_params()]  # type: ignore[misc]
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 def _tied(model: nn.Module) -> list[tuple[str, ...]]:

@@ -7,6 +7,7 @@ spikes -> pools -> synapse (codes, sum-pool) -> batch normalisation -> LIF -> sp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,8 @@ from .sharded_batch import ShardedModule, batch_norm, dropout, magnitude
 from .shortcut import TrainableShortcut
 from .synapse import Synapse, apply_pool
 
+Look = Callable[[int, int], Tensor]  # of a source, the inputs first, and a delay: [N, ...]
+
 _HELD = 256  # bf16 holds all whole numbers up to this
 
 
@@ -31,7 +34,7 @@ class Norm(ShardedModule):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    def __init__(self, layer: nn.modules.batchnorm._BatchNorm) -> None:
         super().__init__()
         assert layer.running_mean is not None
         assert layer.running_var is not None
@@ -84,8 +87,53 @@ class Skipping(nn.Module, ABC):
         """The integers of the decisions for so many kept channels; None where all neurons are computed."""
 
 
-class Stage(ShardedModule):
-    """One layer of neurons with its synapses; the readout is the stage without neurons.
+class NeuronStage(ShardedModule):
+    """A layer of neurons and what reaches them.
+
+    Args:
+        name: of the layer, for messages and files.
+        lif: the neurons; None for a readout.
+
+    Attributes:
+        gate: prunes channels of the neurons; None leaves all open.
+        skipping: skips blocks of the neurons in some steps; None computes all.
+        narrow: whether sums may be computed in two bytes in training, on GPUs, until one passes what these hold.
+        largest: [1] the largest of such sums so far, in absolute value.
+    """
+
+    largest: Tensor
+
+    def __init__(self, name: str, lif: LIF | None) -> None:
+        super().__init__()
+        self.name = name
+        self.lif = lif
+        self.gate: Gate | None = None
+        self.skipping: Skipping | None = None
+        self.narrow = True
+        self.register_buffer("largest", torch.zeros(1, dtype=torch.float32), persistent=False)
+
+    @property
+    def sources(self) -> list[tuple[int, int]]:
+        """What it looks at: sources, the inputs first, and their delays."""
+        raise NotImplementedError
+
+    @property
+    def channels(self) -> int:
+        """Of what it gives."""
+        raise NotImplementedError
+
+    @property
+    def normalises(self) -> bool:
+        """Whether it has batch normalisation."""
+        return any(isinstance(module, Norm) for module in self.modules())
+
+    def current_of(self, look: Look) -> Tensor:
+        """Input currents [N, ...] (what is said, for a readout) of what the sources say."""
+        raise NotImplementedError
+
+
+class Stage(NeuronStage):
+    """One layer of neurons with one row of synapses, and a shortcut at most; as a readout it has no neurons.
 
     Args:
         name: path of the synapse in the user's module, for messages and files.
@@ -93,17 +141,13 @@ class Stage(ShardedModule):
         synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
         drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
         full_scale: where the input is of pixels or event counts, 0 .. 255, which of them stands for 1; None of spikes.
+        source: what the synapse looks at, the inputs first.
         shortcut: what an earlier layer adds to the sums.
+        first: how many inputs the network has.
 
     Attributes:
-        gate: prunes channels of the neurons; None leaves all open.
-        skipping: skips blocks of the neurons in some steps; None computes all.
         largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
-        narrow: whether sums may be computed in two bytes in training, on GPUs, until one passes what these hold.
-        largest: [1] the largest of such sums so far, in absolute value.
     """
-
-    largest: Tensor
 
     def __init__(
         self,
@@ -115,24 +159,34 @@ class Stage(ShardedModule):
         drop_spikes: float,
         drop_current: float,
         full_scale: int | None,
+        source: int,
         shortcut: TrainableShortcut | None = None,
+        first: int = 1,
     ) -> None:
-        super().__init__()
-        self.name = name
+        super().__init__(name, lif)
         self.pools = pools
         self.synapse = synapse
         self.norm = norm
-        self.lif = lif
+        self.source, self.first = source, first
         self.shortcut = shortcut
-        self.gate: Gate | None = None
-        self.skipping: Skipping | None = None
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
-        self.narrow = True
-        self.register_buffer("largest", torch.zeros(1, dtype=torch.float32), persistent=False)
         self.full_scale = full_scale
         self.largest_input = 1 if full_scale is None else 255
         for pool in pools:
             self.largest_input *= pool.area
+
+    @property
+    def sources(self) -> list[tuple[int, int]]:
+        beside = [] if self.shortcut is None else [(self.first + self.shortcut.source, 0)]
+        return [(self.source, 0), *beside]
+
+    @property
+    def channels(self) -> int:
+        return len(self.synapse.weight)
+
+    def current_of(self, look: Look) -> Tensor:
+        beside = None if self.shortcut is None else look(self.first + self.shortcut.source, 0)
+        return self.current(look(self.source, 0), beside)
 
     @property
     def divisor(self) -> int:
@@ -212,11 +266,6 @@ class Stage(ShardedModule):
         factor = (scale.detach() / self.divisor).expand(len(kernel)).contiguous()
         statistics = (norm.running_mean, norm.running_var)
         return layer(x, kernel, factor, norm.weight, norm.bias, *statistics, self.largest, lif.threshold, form)
-
-    def reach(self, codes: Tensor, shortcut: Tensor | None) -> Tensor:
-        """[O] int64, the largest absolute value that a sum can take, of integer codes and those of the shortcut."""
-        reach = self.synapse.reach(codes, self.largest_input)
-        return reach if self.shortcut is None or shortcut is None else reach + self.shortcut.reach(shortcut)
 
     def skip(self, h: Tensor) -> Skip | None:
         """The decisions over inputs [T, N, ...]; None where all neurons are computed."""

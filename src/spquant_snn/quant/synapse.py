@@ -3,7 +3,8 @@ follows it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -12,27 +13,48 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..integer.grids import FLOAT
-from ..integer.pool import Pool
-from ..nn.layers import pool_into_kernel
-from ..nn.sums import Geometry
+from ..integer.pool import NO_SIDES, Pair, Pool, Sides, Upsample
+from ..nn.layers import OneToOne, pool_into_kernel
+from ..nn.sums import Geometry, products
 from ..nn.sums import sums as exact_sums
 from .quant_config import QuantConfig
 from .weight import WeightQuantizer, weight_quantizer
 
 
-def apply_pool(pool: Pool, x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, H', W']; a sum is a sum, its divisor is the stage's affair."""
+def apply_pool(pool: Pool | Upsample, x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, H', W']; a sum is a sum, its divisor is somebody else's affair. A vector is an image of
+    one pixel."""
+    if x.dim() == 2:
+        x = x[:, :, None, None]
+    if isinstance(pool, Upsample):
+        return x.repeat_interleave(pool.factor[0], 2).repeat_interleave(pool.factor[1], 3)
+    if pool.padding != NO_SIDES:
+        top, bottom, left, right = pool.padding
+        x = F.pad(x, (left, right, top, bottom), value=-math.inf if pool.kind == "max" else 0.0)
     if pool.kind == "max":
-        return F.max_pool2d(x, pool.kernel, pool.stride)
+        return F.max_pool2d(x, pool.kernel, pool.stride, 0, pool.dilation)
     return F.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)
+
+
+def spread_out(x: Tensor, apart: Pair) -> Tensor:
+    """[N, C, H, W] with its rows and columns that far from one another, zeros between them."""
+    if apart == (1, 1):
+        return x
+    height, width = ((size - 1) * step + 1 for size, step in zip(x.shape[2:], apart, strict=True))
+    wide = x.new_zeros(*x.shape[:2], height, width)
+    wide[:, :, :: apart[0], :: apart[1]] = x
+    return wide
 
 
 class Synapse(nn.Module):
     """Sums of weights, [N, ...] -> [N, ...]; a layer of torch taken over with its parameters.
 
+    Signals are images one pixel high, and a transposed convolution is a plain one, its kernel turned round, over an
+    input whose rows and columns are spread.
+
     Args:
-        layer: Conv2d or Linear.
-        pool: the sum-pool behind it, if any; it becomes part of the kernel where that takes fewer operations.
+        layer: Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear or OneToOne.
+        pool: over the sums, if any; sums become part of the kernel where that takes fewer operations.
         config: precision of the weights.
         free_scale: whether nothing behind undoes the scale of the weights, so that it must be trained.
         per_tensor: one scale for all outputs.
@@ -42,16 +64,17 @@ class Synapse(nn.Module):
     """
 
     def __init__(
-        self, layer: nn.Conv2d | nn.Linear, pool: Pool | None, config: QuantConfig, free_scale: bool, per_tensor: bool
+        self, layer: nn.Module, pool: Pool | None, config: QuantConfig, free_scale: bool, per_tensor: bool
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach().clone())
-        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
+        taken = layout_of(layer)
+        self.weight = nn.Parameter(taken.weight.clone())
+        bias = cast(Tensor | None, getattr(layer, "bias", None))
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.pool = pool
-        self.convolves = isinstance(layer, nn.Conv2d)
-        self.stride = cast(tuple[int, int], layer.stride) if isinstance(layer, nn.Conv2d) else (1, 1)
-        self.padding = _padding(layer) if isinstance(layer, nn.Conv2d) else (0, 0)
-        self.groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+        self.convolves = self.weight.dim() == 4
+        self.stride, self.padding, self.groups = taken.stride, taken.padding, taken.groups
+        self.dilation, self.spread = taken.dilation, taken.spread
         self.plain = False
         self.quantizer: WeightQuantizer | None = None
         if config.weight_bits != FLOAT:
@@ -61,10 +84,13 @@ class Synapse(nn.Module):
     @property
     def folds(self) -> bool:
         """Whether the pool is computed inside the convolution."""
-        if self.pool is None or self.stride != (1, 1) or self.pool.kernel != self.pool.stride:
+        pool = self.pool
+        if pool is None or pool.kind != "sum" or not pool.plain or pool.kernel != pool.stride:
+            return False
+        if self.stride != (1, 1) or self.dilation != (1, 1):
             return False
         height, width = self.weight.shape[2:]
-        p = self.pool.kernel
+        p = pool.kernel[0]
         return int((height + p - 1) * (width + p - 1)) < int(height * width) * p * p
 
     def codes(self) -> Tensor:
@@ -90,39 +116,53 @@ class Synapse(nn.Module):
 
     def sums(self, x: Tensor, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """[N, ...] sums of the codes weighted by x, pooled; times the ``scale`` [O] or [1], if given."""
-        if not self.convolves:
-            x = x.flatten(1)
+        x = self.laid_out(x)
         if self.pool is None or self.folds:
             return self._weigh(x, *self.kernel(codes), scale)
         return apply_pool(self.pool, self._weigh(x, codes, self.geometry, scale))
 
     @property
     def geometry(self) -> Geometry:
-        """How the weights look at the input, without a pool."""
-        return Geometry(self.stride, self.padding, self.groups)
+        """How the weights look at the input, laid out, without a pool."""
+        padding = (self.padding[0], self.padding[2]) if self.even else (0, 0)
+        return Geometry(self.stride, padding, self.groups, self.dilation)
+
+    @property
+    def even(self) -> bool:
+        """Whether padding is the same on opposite sides."""
+        top, bottom, left, right = self.padding
+        return top == bottom and left == right
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """Inputs [N, ...] as a convolution of ``geometry`` or a linear layer takes them."""
+        if not self.convolves:
+            return x.flatten(1)
+        if x.dim() == 2:
+            x = x[:, :, None, None]
+        x = spread_out(x, self.spread)
+        top, bottom, left, right = self.padding
+        return x if self.even else F.pad(x, (left, right, top, bottom))
 
     def kernel(self, codes: Tensor) -> tuple[Tensor, Geometry]:
         """The weights that give the sums in one go, and how they look at the input: the codes, with the pool inside if
         it is to be."""
         if self.pool is None or not self.folds:
             return codes, self.geometry
-        return pool_into_kernel(codes, self.pool.kernel), replace(self.geometry, stride=(self.pool.kernel,) * 2)
+        return pool_into_kernel(codes, self.pool.kernel[0]), replace(self.geometry, stride=self.pool.kernel)
 
     def _weigh(self, x: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None) -> Tensor:
         if scale is not None and self.rounds and not self.plain:
             return exact_sums(x, weight, scale, geometry)
         if scale is not None:
             weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
-        if not self.convolves:
-            return F.linear(x, weight)
-        return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
+        return products(x, weight, geometry)
 
     @property
     def field(self) -> tuple[int, int]:
         """Height and width of the part of the input that a pooled sum of a convolution looks at."""
-        reach = 0 if self.pool is None else self.pool.kernel - 1
-        (dy, dx), (height, width) = self.stride, self.weight.shape[2:]
-        return reach * dy + int(height), reach * dx + int(width)
+        (tall, wide), (dy, dx) = (1, 1) if self.pool is None else self.pool.field, self.stride
+        height, width = self.weight.shape[2:]
+        return (tall - 1) * dy + int(height), (wide - 1) * dx + int(width)
 
     def active(self, x: Tensor) -> Tensor:
         """[N, 1, H', W'], or [N, 1] of a linear layer: how many inputs are not zero among those that the sums of one
@@ -130,11 +170,12 @@ class Synapse(nn.Module):
         found = (x != 0).float()
         if not self.convolves:
             return found.flatten(1).sum(1, keepdim=True)
-        apart = 1 if self.pool is None else self.pool.stride
+        apart = (1, 1) if self.pool is None else self.pool.stride
         with torch.autocast(x.device.type, enabled=False):
-            summed = found.sum(1, keepdim=True)
-            strides = (self.stride[0] * apart, self.stride[1] * apart)
-            return F.conv2d(summed, summed.new_ones(1, 1, *self.field), None, strides, self.padding).round_()
+            summed = self.laid_out(found.sum(1, keepdim=True))
+            strides = (self.stride[0] * apart[0], self.stride[1] * apart[1])
+            ones = summed.new_ones(1, 1, *self.field)
+            return F.conv2d(summed, ones, None, strides, self.geometry.padding).round_()
 
     def reach(self, codes: Tensor, largest_input: int) -> Tensor:
         """[O] int64, the largest absolute value that a pooled sum of integer codes can take."""
@@ -144,14 +185,54 @@ class Synapse(nn.Module):
         return torch.maximum(positive, negative) * (area * largest_input)
 
 
-def _padding(layer: nn.Conv2d) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Layout:
+    """The weight of a layer of torch, and how it looks at images: as ``integer.connection.Connection`` says."""
+
+    weight: Tensor  # [O, I/groups, kh, kw], or [O, F]
+    stride: Pair = (1, 1)
+    padding: Sides = NO_SIDES
+    groups: int = 1
+    dilation: Pair = (1, 1)
+    spread: Pair = (1, 1)
+
+
+def layout_of(layer: nn.Module) -> Layout:
+    """The layout of a layer.
+
+    Raises:
+        ModelError: it cannot be laid out so.
+    """
+    if isinstance(layer, OneToOne):
+        return Layout(layer.weight.detach()[:, None, None, None], groups=len(layer.weight))
+    if isinstance(layer, nn.Linear):
+        return Layout(layer.weight.detach())
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d)
+    weight = layer.weight.detach()
+    weight = weight if weight.dim() == 4 else weight[:, :, None]
+    stride, dilation = _pair(layer.stride, 1), _pair(layer.dilation, 1)
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return Layout(weight, stride, _padding(layer, weight.shape[2:], dilation), layer.groups, dilation)
+    reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
+    padding, more = _pair(cast(tuple[int, ...], layer.padding), 0), _pair(layer.output_padding, 0)
+    before = [r - p for r, p in zip(reach, padding, strict=True)]
+    if min(before) < 0:
+        raise ModelError(f"a transposed convolution whose padding {padding} exceeds its kernel has no integer form")
+    sides = (before[0], before[0] + more[0], before[1], before[1] + more[1])
+    parts = [part.transpose(0, 1) for part in weight.flip(2, 3).chunk(layer.groups)]
+    return Layout(torch.cat(parts), (1, 1), sides, layer.groups, dilation, stride)
+
+
+def _pair(value: tuple[int, ...], beside: int) -> Pair:
+    """(height, width) of what a layer says of both, or of its one direction."""
+    return (beside, value[0]) if len(value) == 1 else (value[0], value[1])
+
+
+def _padding(layer: nn.Conv1d | nn.Conv2d, kernel: tuple[int, ...], dilation: Pair) -> Sides:
     if layer.padding == "valid":
-        return (0, 0)
-    if layer.padding == "same":
-        height, width = layer.kernel_size
-        if height % 2 == 0 or width % 2 == 0:
-            raise ModelError(
-                f"padding='same' needs an odd kernel, not {height}x{width}: pad by hand or change the kernel"
-            )
-        return (height // 2, width // 2)
-    return cast(tuple[int, int], layer.padding)
+        return NO_SIDES
+    if layer.padding == "same":  # what is odd lies behind
+        (down, right) = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+        return down // 2, down - down // 2, right // 2, right - right // 2
+    down, right = _pair(cast(tuple[int, ...], layer.padding), 0)
+    return down, down, right, right

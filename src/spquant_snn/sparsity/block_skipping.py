@@ -153,9 +153,9 @@ def insert_skipping(network: SpikingNetwork) -> list[str]:
     if bits == FLOAT:
         raise ModelError("blocks are skipped by their stored codes: target_skip needs a state of 1.58 to 8 bits")
     grid, names = STATE_GRIDS[float(bits)], []
-    for stage in network.hidden[1:]:
+    for stage in network.in_a_row("target_skip")[1:-1]:
         synapse = stage.synapse
-        if not synapse.convolves or synapse.groups > 1:
+        if not synapse.convolves or synapse.groups > 1 or synapse.dilation != (1, 1):
             continue
         height, width = synapse.field
         inputs = int(synapse.weight.shape[1]) * height * width
@@ -168,7 +168,11 @@ def insert_skipping(network: SpikingNetwork) -> list[str]:
 
 def skipping_stages(network: SpikingNetwork) -> list[tuple[Stage, BlockSkipping]]:
     """The layers with predictors."""
-    return [(stage, stage.skipping) for stage in network.hidden if isinstance(stage.skipping, BlockSkipping)]
+    return [
+        (stage, stage.skipping)
+        for stage in network.hidden
+        if isinstance(stage, Stage) and isinstance(stage.skipping, BlockSkipping)
+    ]
 
 
 def prediction_loss(seen: list[Seen]) -> Tensor:

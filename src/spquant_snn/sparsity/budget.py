@@ -80,7 +80,7 @@ def layer_work(network: SpikingNetwork, static_input: bool = True) -> list[Layer
     """
     work = []
     shape: tuple[int, ...] = network.input_shape
-    for i, stage in enumerate((*network.hidden, network.readout)):
+    for i, stage in enumerate(network.in_a_row("a target of operations")):
         synapse, inputs = stage.synapse, shape[0]
         for pool in stage.pools:
             shape = (shape[0], *pool.size(*shape[1:]))
@@ -96,7 +96,7 @@ def layer_work(network: SpikingNetwork, static_input: bool = True) -> list[Layer
 def shortcut_work(network: SpikingNetwork) -> list[LayerOps]:
     """The work of each shortcut, whose inputs are taken to be as dense as those of the layer behind its source."""
     work = []
-    for i, stage in enumerate(network.hidden):
+    for i, stage in enumerate(network.in_a_row("a target of operations")):
         if stage.shortcut is None:
             continue
         synapse, source = stage.shortcut.synapse, stage.shortcut.source
@@ -259,10 +259,11 @@ def _usage(synapse: Synapse, shape: tuple[int, ...]) -> Tensor:
     """[H, W] how many sums take each place of a convolution's input [C, H, W], in one channel."""
     kernel, stride, pool = tuple(synapse.weight.shape[2:]), synapse.stride, synapse.pool
     if pool is not None and synapse.folds:
-        kernel, stride = tuple(side + pool.kernel - 1 for side in kernel), (pool.kernel, pool.kernel)
+        kernel, stride = tuple(side + pool.kernel[0] - 1 for side in kernel), pool.kernel
+    padding = synapse.geometry.padding
     one, ones = (torch.ones(1, 1, *sides, dtype=torch.float32) for sides in (shape[1:], kernel))
-    sums = F.conv2d(one, ones, None, stride, synapse.padding)
-    used: Tensor = conv2d_input(one.shape, ones, torch.ones_like(sums), stride, synapse.padding)  # type: ignore[no-untyped-call]
+    sums = F.conv2d(one, ones, None, stride, padding, synapse.dilation)
+    used: Tensor = conv2d_input(one.shape, ones, torch.ones_like(sums), stride, padding, synapse.dilation)  # type: ignore[no-untyped-call]
     return used[0, 0]
 
 

@@ -35,7 +35,8 @@ def random_scores(gates: Sequence[ChannelGate], seed: int) -> list[Tensor]:
 def magnitude_scores(network: SpikingNetwork) -> list[Tensor]:
     """[C] for each layer of neurons, in (0, 1]."""
     return [
-        (magnitude.argsort().argsort() + 1).float() / len(magnitude) for magnitude in map(_magnitude, network.hidden)
+        (magnitude.argsort().argsort() + 1).float() / len(magnitude)
+        for magnitude in map(_magnitude, network.in_a_row("pruning channels")[:-1])
     ]
 
 

@@ -2,7 +2,7 @@
 
 What is kept computes the same integers. The weights that remain keep their codes: a compacted synapse holds them as
 multiples of a learned step, whatever quantiser they came from, so that no statistic over removed weights is missed. In
-the frozen form a pruned channel is silent and no constant of a kept one depends on it (``quant.freeze.fold_stage``);
+the frozen form a pruned channel is silent and no constant of a kept one depends on it (``quant.fold.fold_stage``);
 so every spike and stored code of the kept channels and every logit stay as they were.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +37,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
         return copy.deepcopy(network)
     live = network.live_inputs()
     stages = []
-    for each, inputs in zip(network.stages, live, strict=True):
-        stage = cast(Stage, each)
+    for stage, inputs in zip(network.in_a_row("removing channels"), live, strict=True):
         stages.append(_prune(stage, inputs, network.live_sources(stage), network.config))
     config = replace(network.config, weight_quantizer="learned")
     smaller = SpikingNetwork(stages, config, network.input_shape)
@@ -50,7 +48,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
 def kept_channels(network: SpikingNetwork) -> list[Tensor]:
     """[C] bool for each layer of neurons: what ``compact`` keeps of it."""
     return [
-        torch.ones(len(stage.synapse.weight), dtype=torch.bool) if stage.gate is None else stage.gate.opened().cpu()
+        torch.ones(stage.channels, dtype=torch.bool) if stage.gate is None else stage.gate.opened().cpu()
         for stage in network.hidden
     ]
 

@@ -14,7 +14,7 @@ averages over many choices. In evaluation a gate is open where ``a > 0``, and no
 choice for good.
 
 The gate stands behind the neuron, not before it: the loss then tells even a pruned channel what its spikes would be
-worth. That pruned channels are silent in the integers too is the affair of ``quant.freeze.fold_stage``.
+worth. That pruned channels are silent in the integers too is the affair of ``quant.fold.fold_stage``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..quant.network import SpikingNetwork
-from ..quant.stage import Gate, Stage
+from ..quant.stage import Gate
 
 _STRETCH = (-0.1, 1.1)  # ends of the interval that is clipped to 0 .. 1, as published
 _START = 3.0  # of the parameters: all but one in a hundred open
@@ -134,13 +134,14 @@ def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> li
     Raises:
         ModelError: a named layer is not there or cannot be pruned, or no layer can.
     """
-    names = [stage.name for stage in network.hidden]
+    hidden = network.in_a_row("pruning channels")[:-1]
+    names = [stage.name for stage in hidden]
     for name in layers or []:
         if name not in names:
             raise ModelError(f"there is no layer {name!r} to prune channels of; the layers are {', '.join(names)}")
     kept = []
     for group in tied_layers(network):
-        stages = [network.hidden[i] for i in group]
+        stages = [hidden[i] for i in group]
         reason = next((reason for i in group if (reason := _why_whole(network, i))), None)
         named = [stage.name for stage in stages if layers is not None and stage.name in layers]
         if reason and named:
@@ -167,9 +168,10 @@ def channel_gates(network: SpikingNetwork) -> list[ChannelGate]:
 
 def _why_whole(network: SpikingNetwork, index: int) -> str | None:
     """Why the channels of a layer cannot be removed one by one; None where they can."""
-    stage, after = network.hidden[index], cast(Stage, network.stages[index + 1])
+    stages = network.in_a_row("pruning channels")
+    stage, after = stages[index], stages[index + 1]
     joined = [(stage.synapse, "its own"), (after.synapse, f"the next layer's, {after.name!r},")]
-    for i, other in enumerate(network.hidden):
+    for i, other in enumerate(stages):
         shortcut = other.shortcut
         if shortcut is not None and not shortcut.identity and index in (i, shortcut.source):
             joined.append((shortcut.synapse, f"the shortcut's, {shortcut.name!r},"))
@@ -183,7 +185,7 @@ def tied_layers(network: SpikingNetwork) -> list[list[int]]:
     """The layers of neurons in groups, by their indices: those whose channels are one and the same, because a shortcut
     adds the spikes of the one to the sums of the other, are pruned together. Any other layer is a group of its own."""
     group = list(range(len(network.hidden)))
-    for index, stage in enumerate(network.hidden):
+    for index, stage in enumerate(network.in_a_row("pruning channels")[:-1]):
         if stage.shortcut is not None and stage.shortcut.identity:
             old, new = group[index], group[stage.shortcut.source]
             group = [new if each == old else each for each in group]

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ModelError
-from ..quant.freeze import fold_readout
 from ..quant.network import SpikingNetwork
 from .tensors import LabelledTensors
 
@@ -172,7 +171,7 @@ def choose_margin(course: ExitCurve, given_up: float = 0.0) -> int:
 
 def _unit(network: SpikingNetwork) -> float:
     """What an integer logit of one is worth."""
-    return fold_readout(network.readout, network.config.timesteps, network.live_inputs()[-1]).scale
+    return network.fold_readouts()[0].scale
 
 
 def _percent(right: Tensor) -> float:

@@ -19,7 +19,7 @@ from ..dtypes import Array
 from ..nn.lif import LIF
 from ..nn.surrogate import name_of
 from ..quant.network import SpikingNetwork
-from ..quant.stage import Stage
+from ..quant.stage import NeuronStage, Stage
 from ..quant.synapse import Synapse
 from .config import TrainConfig
 from .run import SHA, Print, config_print
@@ -39,8 +39,9 @@ def fingerprint(
 def model_print(network: SpikingNetwork) -> Print:
     """The structure of a network: kinds of layers, shapes, strides, neurons, normalisation, pools, dropout."""
     found: Print = {}
-    for number, stage in enumerate((*network.hidden, network.readout), 1):
-        found |= {f"{name} of layer {number}": value for name, value in _stage_print(stage).items()}
+    for number, stage in enumerate((*network.hidden, *network.readouts), 1):
+        shown = _stage_print(stage) if isinstance(stage, Stage) else _branches_print(stage)
+        found |= {f"{name} of layer {number}": value for name, value in shown.items()}
     return found
 
 
@@ -88,6 +89,20 @@ def _stage_print(stage: Stage) -> Print:
     return found
 
 
+def _branches_print(stage: NeuronStage) -> Print:
+    """Of a layer of several terms: what it looks at, and the structure of its modules."""
+    found: Print = {"name": stage.name, "sources": [list(source) for source in stage.sources]}
+    found |= {
+        f"{name} ({path})": value
+        for path, synapse in stage.named_modules()
+        if isinstance(synapse, Synapse)
+        for name, value in _synapse_print(synapse).items()
+    }
+    kinds = [[path, type(module).__qualname__, _settings(module)] for path, module in stage.named_modules()]
+    found["structure"] = SHA + hashlib.sha256(json.dumps(kinds).encode()).hexdigest()
+    return found if stage.lif is None else found | _neuron_print(stage.lif)
+
+
 def _synapse_print(synapse: Synapse) -> Print:
     pool = synapse.pool
     return {
@@ -96,6 +111,8 @@ def _synapse_print(synapse: Synapse) -> Print:
         "bias": synapse.bias is not None,
         "stride": list(synapse.stride),
         "padding": list(synapse.padding),
+        "dilation": list(synapse.dilation),
+        "spread": list(synapse.spread),
         "groups": synapse.groups,
         "pool behind the weights": None if pool is None else [pool.kind, pool.kernel, pool.stride],
     }

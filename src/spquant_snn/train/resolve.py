@@ -101,7 +101,7 @@ def resolve(
             f"batch_size {batch} leaves a batch of {fewest}, too few for {world.size} processes with accumulate "
             f"{config.accumulate}: choose a larger batch_size, or less of these"
         )
-    if fewest // config.accumulate == 1 and any(stage.norm is not None for stage in network.hidden):
+    if fewest // config.accumulate == 1 and any(stage.normalises for stage in network.hidden):
         what = (
             f"a part of one image by accumulate {config.accumulate}"
             if config.accumulate > 1

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, RunError
 from ..quant.network import SpikingNetwork
+from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
 from .checkpoint import read_weights
@@ -46,7 +47,9 @@ def start_from(folder: Path, network: SpikingNetwork) -> None:
         network.config.weight_bits,
         network.config.weight_quantizer,
     )
-    identities = {id(stage.shortcut.synapse) for stage in network.hidden if stage.shortcut and stage.shortcut.identity}
+    shortcuts = [stage.shortcut for stage in network.hidden if isinstance(stage, Stage) and stage.shortcut]
+    identities = {id(shortcut.synapse) for shortcut in shortcuts if shortcut.identity}
+    of_readouts = {id(module) for stage in network.readouts for module in stage.modules()}
     for name, module in network.named_modules():
         if (
             isinstance(module, Synapse) and id(module) not in identities
@@ -55,7 +58,7 @@ def start_from(folder: Path, network: SpikingNetwork) -> None:
             if module.quantizer is not None and same:
                 module.quantizer.load_state_dict(state)
             else:
-                _refit(module, state, config, per_tensor=module is network.readout.synapse)
+                _refit(module, state, config, per_tensor=id(module) in of_readouts)
 
 
 def _refit(synapse: Synapse, state: dict[str, Tensor], config: TrainConfig, per_tensor: bool) -> None:

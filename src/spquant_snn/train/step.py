@@ -138,7 +138,7 @@ class Step:
             loss = loss + sparse.penalty(moment)
         loss = loss * weight
         loss.backward()  # type: ignore[no-untyped-call]
-        hits = (logits.mean(0).argmax(1) == y).sum()
+        hits = (network.answer(logits).argmax(1) == y).sum()
         return torch.stack((loss.detach(), hits, network.largest_narrow_sum()))
 
 
