@@ -1,20 +1,20 @@
 """What a module computes in one time step, as a graph of calls whose shapes are known.
 
 The forward method is traced symbolically, with sizes that are plain numbers: it may ask for shapes, compute with them
-and branch on them. Nothing is computed with the values of tensors.
+and branch on them, not on the values of tensors. Shapes are found by running layers on zeros.
 """
 
 from __future__ import annotations
 
 import inspect
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 from ..errors import ModelError
 from .layers import OneToOne, knows_time
@@ -28,7 +28,7 @@ VIEWS = frozenset(("view", "reshape", torch.reshape))
 
 
 def value_of(node: fx.Node) -> Any:
-    """What a node gives: a tensor without numbers, on the device "meta"; or whatever else it is."""
+    """What a node gives: zeros of its shape, or whatever else it is."""
     return node.meta["value"]
 
 
@@ -80,6 +80,15 @@ class InstantProxy(fx.Proxy):
     def __len__(self) -> int:
         return len(self.value)
 
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __imul__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
+
     def __iter__(self) -> Iterator[Any]:
         if isinstance(self.value, Tensor):
             raise TypeError("a loop over a tensor")
@@ -95,7 +104,7 @@ class InstantTracer(fx.Tracer):
 
     def __init__(self, given: Sequence[Tensor]) -> None:
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
-        self.given = [torch.empty(x.shape, device="meta") for x in given]
+        self.given = [zeros(x) for x in given]
         self.within = [""]
         self.evaluating = False
 
@@ -110,7 +119,8 @@ class InstantTracer(fx.Tracer):
         self.traced_func_name = "instant" if knows_time(module) else "forward"
         modes = {part: part.training for part in module.modules()}
         try:
-            graph = self.trace(module.eval(), self._defaults(getattr(module, self.traced_func_name)))
+            with torch.no_grad():
+                graph = self.trace(module.eval(), self._defaults(getattr(module, self.traced_func_name)))
             return fx.GraphModule(module, graph)
         except ModelError:
             raise
@@ -186,23 +196,22 @@ class InstantTracer(fx.Tracer):
         return node
 
     def evaluate(self, node: fx.Node) -> Any:
-        """What a node gives, without numbers."""
-        given: Any = fx.node.map_arg((node.args, node.kwargs), value_of)
+        """What a node gives, of zeros."""
+        args: Any = fx.node.map_arg(node.args, _memory_of)
+        kwargs: Any = fx.node.map_arg(node.kwargs, _memory_of)
         target: Any = node.target
-        args, kwargs = fx.node.map_aggregate(given, _without_numbers)
         if node.op == "placeholder":
             return self.named.get(target)
         if node.op == "get_attr":
-            return _without_numbers(_attribute(self.root, target))
-        if node.op == "call_module":
-            return _called(self.root.get_submodule(target), args, kwargs)
+            return zeros(_attribute(self.root, target))
         if node.op == "output" or target in CONVERSIONS:
             return args[0]
+        if node.op == "call_module":
+            return fx.node.map_aggregate(_called(self.root.get_submodule(target), args, kwargs), zeros)
         if target in VIEWS:
             args = (args[0], *_of_this_batch(args[0], args[1:]))
-        if node.op == "call_method":
-            return getattr(args[0], target)(*args[1:], **kwargs)
-        return target(*args, **kwargs)
+        found = getattr(args[0], target)(*args[1:], **kwargs) if node.op == "call_method" else target(*args, **kwargs)
+        return fx.node.map_aggregate(found, zeros)
 
     def earlier(self, body: nn.Module, x: InstantProxy) -> fx.Proxy:
         """What ``body``, called on ``x``, gave one step before."""
@@ -228,22 +237,22 @@ def fed_back(spikes: Any, earlier: Any) -> Any:
     return spikes
 
 
+def zeros(value: Any) -> Any:
+    """Zeros of the shape of a tensor, that take no memory; what else it is, as it is."""
+    return torch.zeros(()).expand(value.shape) if isinstance(value, Tensor) else value
+
+
+def _memory_of(node: fx.Node) -> Any:
+    """What a node gives, to be computed with: functions may change it in place."""
+    value = value_of(node)
+    return value.clone() if isinstance(value, Tensor) else value
+
+
 def _called(module: nn.Module, args: Any, kwargs: Any) -> Any:
     if isinstance(module, LIF):
         return args[0]
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
-        module._infer_parameters(module, args, kwargs)
-    tensors = {
-        name: _without_numbers(tensor) for name, tensor in chain(module.named_parameters(), module.named_buffers())
-    }
-    return torch.func.functional_call(module, tensors, args, kwargs)
-
-
-def _without_numbers(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    dtype = torch.get_default_dtype() if value.is_floating_point() else value.dtype
-    return torch.empty(value.shape, dtype=dtype, device="meta")
+    own = next((tensor for tensor in module.parameters() if not is_lazy(tensor)), torch.zeros(()))
+    return module(*(arg.to(own) if isinstance(arg, Tensor) else arg for arg in args), **kwargs)
 
 
 def _of_this_batch(x: Tensor, sizes: tuple[Any, ...]) -> tuple[Any, ...]:

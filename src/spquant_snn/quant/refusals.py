@@ -11,6 +11,7 @@ from ..errors import ModelError
 from ..nn.lif import LIF
 
 _FORMS = "use convolutions, Linear, BatchNorm, pools, nearest up-sampling, sums, cat, views, Dropout and LIF layers"
+_PRODUCTS = r"attention|matmul|bmm|baddbmm|einsum|^mm$|transformer"
 _REASONS: tuple[tuple[str, str], ...] = (
     (
         r"relu|elu|gelu|silu|mish|hardswish|hardtanh|sigmoid|tanh|softplus|softsign|clamp|sign|heaviside|prelu|threshold",
@@ -26,7 +27,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "after training",
     ),
     (
-        r"attention|matmul|bmm|baddbmm|einsum|^mm$|transformer",
+        _PRODUCTS,
         "has no integer form, for it multiplies activations with each other; only weights are multiplied with spikes: "
         "use convolutions or Linear instead",
     ),
@@ -57,11 +58,19 @@ _THRESHOLDS = ("v_threshold", "v_th", "vth", "thresh", "threshold", "spike_thres
 
 def refused(where: str, what: Any) -> ModelError:
     """The error for a call of a layer, function or method that has no integer form."""
-    is_layer = isinstance(what, nn.Module)
-    name = type(what).__name__ if is_layer else str(getattr(what, "__name__", what))
+    is_layer, name = isinstance(what, nn.Module), _name_of(what)
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, name.lower())), None)
     found = f"{where}: {name}" if is_layer else where
     return ModelError(f"{found} {reason or f'has no integer form; {_FORMS}'}")
+
+
+def multiplies_activations(what: Any) -> bool:
+    """Whether a function or method is a product of two tensors, as in attention."""
+    return re.search(_PRODUCTS, _name_of(what).lower()) is not None
+
+
+def _name_of(what: Any) -> str:
+    return type(what).__name__ if isinstance(what, nn.Module) else str(getattr(what, "__name__", what))
 
 
 def refuse_neurons(path: str, module: nn.Module) -> None:

@@ -33,10 +33,10 @@ from ..nn.layers import OneToOne
 from ..nn.lif import LIF
 from .described import Shape
 from .functional_layers import PARAMETRIC
-from .refusals import refuse_neurons, refused
+from .refusals import multiplies_activations, refuse_neurons, refused
 from .windows import Enlargement, Window, adaptive, average, enlargement, largest, whole
 
-BATCH = 1009  # a prime that is no size of a layer
+BATCH = 3  # not one, whose dimension squeeze() takes away
 
 WEIGHTS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear, OneToOne)
 
@@ -105,11 +105,14 @@ def steps_of(model: nn.Module, input_shapes: Sequence[Shape]) -> list[TracedStep
     Raises:
         ModelError: the forward method cannot be traced, shapes do not fit, or a call has no integer form.
     """
-    traced = _Reader([torch.empty(BATCH, *shape, device="meta") for shape in input_shapes]).read(model)
+    traced = _Reader([torch.zeros(()).expand(BATCH, *shape) for shape in input_shapes]).read(model)
     needed: set[fx.Node] = set()
     for node in reversed(traced.graph.nodes):
         if node.op == "output" or node in needed or any(user in needed for user in node.users):
             needed.add(node)
+    for node in traced.graph.nodes:
+        if node in needed and multiplies_activations(node.target):  # before whatever stands around it
+            raise refused(where(node), node.target)
     return list(_steps(traced, needed, len(input_shapes)))
 
 
@@ -156,6 +159,7 @@ class _Call:
             return (Kind.OUTPUT,), tuple(node.all_input_nodes), "output"
         if self.module is not None:
             return self._of_module(self.module), self._tensors(1), str(target)
+        self._refuse_changed()
         if target is earlier_spikes:
             return (Kind.EARLIER,), (), node.name
         if target is fed_back:
@@ -186,9 +190,9 @@ class _Call:
         if isinstance(layer, nn.MaxPool1d | nn.MaxPool2d):
             return (largest(layer, *self._sizes()),)
         if isinstance(layer, nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d):
-            return adaptive("avg", *self._sizes(), where(self.node))
+            return adaptive("avg", *self._sizes(), where(self.node)) or (Kind.SAME,)
         if isinstance(layer, nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d):
-            return adaptive("max", *self._sizes(), where(self.node))
+            return adaptive("max", *self._sizes(), where(self.node)) or (Kind.SAME,)
         if isinstance(layer, nn.Upsample):
             return (enlargement(layer.mode, *self._sizes(), where(self.node)),)
         if isinstance(layer, _ConstantPadNd) and layer.value == 0:
@@ -263,7 +267,7 @@ class _Call:
     def _reshape(self) -> tuple[Operation, ...]:
         before, after = value_of(self._tensors(1)[0]), value_of(self.node)
         kept = before.shape[0] == after.shape[0] and before.numel() == after.numel()
-        if not kept or (self.node.target in _MOVES and _order(before.shape) != _order(self._moved())):
+        if not kept or (self.node.target in _MOVES and self._moves(before)):
             raise ModelError(
                 f"{where(self.node)} makes {tuple(after.shape[1:])} of {tuple(before.shape[1:])}, or of several images "
                 "together, by moving or leaving out elements, which has no integer form: keep the batch in front and "
@@ -271,12 +275,12 @@ class _Call:
             )
         return (Kind.RESHAPE,)
 
-    def _moved(self) -> tuple[int, ...]:
-        """Places of the dimensions, numbered by a tensor in which each has a size of its own."""
-        before = value_of(self._tensors(1)[0])
-        numbered = torch.empty([10_000 + i if size > 1 else 1 for i, size in enumerate(before.shape)], device="meta")
+    def _moves(self, before: Tensor) -> bool:
+        """Whether dimensions of more than one element change places: tried where each has a size of its own."""
+        numbered = torch.zeros(()).expand([2 + i if size > 1 else 1 for i, size in enumerate(before.shape)])
         moved = getattr(numbered, str(getattr(self.node.target, "__name__", self.node.target)))
-        return tuple(moved(*self.args[1:], **self.kwargs).shape)
+        found = moved(*self.args[1:], **self.kwargs).shape
+        return [size for size in found if size > 1] != [size for size in numbered.shape if size > 1]
 
     def _sum(self) -> Read:
         given = [*self.args, *(value for name, value in self.kwargs.items() if name != "alpha")]
@@ -290,12 +294,12 @@ class _Call:
         if any(not isinstance(number, int | float) or number != 0 for number in numbers):
             raise ModelError(f"{where(self.node)} adds a number: give it to the bias of a layer")
         tensors = self._tensors(2)
-        self._refuse_changed(tensors[0])
         return ((Kind.SAME,) if numbers else (Kind.ADD,)), tensors, self.node.name
 
-    def _refuse_changed(self, first: fx.Node) -> None:
-        """Raise ModelError, if a value that a call changes in place is used after it."""
-        if self.node.target not in (operator.iadd, "add_"):
+    def _refuse_changed(self) -> None:
+        """Raise ModelError, if a value that the call changes in place is used after it."""
+        first = self.args[0] if self.args else None
+        if self.node.target not in _IN_PLACE or not isinstance(first, fx.Node):
             return
         order = {node: i for i, node in enumerate(self.node.graph.nodes)}
         later = [user for user in first.users if order[user] > order[self.node]]
@@ -355,10 +359,6 @@ class _Call:
         return Window("avg", (1, 1), (1, 1), (top, bottom, left, right), (1, 1), 1)
 
 
-def _order(sizes: Sequence[int]) -> list[int]:
-    return [size for size in sizes if size != 1]
-
-
 def _dropped(kind: Callable[[float], nn.Module]) -> Callable[..., nn.Module]:
     return lambda p=0.5, training=True, inplace=False: kind(p)
 
@@ -386,6 +386,7 @@ _RESHAPES = _MOVES | {
     "view", "reshape", "flatten", "unsqueeze", "squeeze", "unflatten", "view_as", "reshape_as", torch.reshape,
     torch.flatten, torch.unsqueeze, torch.squeeze, torch.unflatten, operator.getitem,
 }  # fmt: skip
+_IN_PLACE = frozenset((operator.iadd, operator.imul, operator.itruediv, "add_", "mul_", "div_"))
 _ADDS = frozenset((operator.add, operator.iadd, torch.add, "add", "add_"))
 _CONCATENATIONS = frozenset((torch.cat, torch.concat, torch.concatenate, torch.stack))
 _DIVISIONS = frozenset((operator.truediv, operator.itruediv, torch.div, torch.true_divide, "div", "div_"))
