@@ -162,7 +162,9 @@ class Connection:
 
 
 def image(shape: Shape) -> tuple[int, int, int]:
-    """A shape as (C, H, W): a vector is an image of one pixel."""
+    """A shape as (C, H, W): a vector is an image of one pixel, a signal (C, L) one of one row."""
+    if len(shape) == 2:
+        return shape[0], 1, shape[1]
     channels, height, width = shape if len(shape) == 3 else (*shape, 1, 1)
     return channels, height, width
 

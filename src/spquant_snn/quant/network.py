@@ -38,9 +38,11 @@ class SpikingNetwork(nn.Module):
     """What ``prepare`` returns: a network over images or sequences of frames.
 
     Args:
-        stages: the last one is the readout.
+        stages: with neurons, in the order in which they are computed; then those that are read out.
         config: precision and time steps.
-        input_shape: (C, H, W) of an image.
+        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; or that of each input.
+        shapes: of the neurons of each layer; None: found by trying, in a row of stages.
+        readouts: how many stages are read out.
 
     Attributes:
         shapes: shape of the neurons of each layer.
@@ -51,8 +53,9 @@ class SpikingNetwork(nn.Module):
         ModelError: layers do not fit one another.
 
     Shape:
-        input uint8 [N, C, H, W], shown for ``config.timesteps`` steps, or [T, N, C, H, W]; output [T, N, classes], the
-        logits of each step. The prediction is the largest of their sums over time.
+        input uint8 [N, C, H, W], shown for ``config.timesteps`` steps, or [T, N, C, H, W], and alike for signals and
+        vectors, of several inputs a list; output [T, N, classes], the logits of each step. The prediction is the
+        largest of their sums over time.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(state_bits=4, timesteps=3), input_shape=(1, 8, 8))
@@ -74,8 +77,9 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.config = config
-        several = bool(input_shape) and not isinstance(input_shape[0], int)
-        self.input_shapes = tuple(cast(Sequence[Shape], input_shape)) if several else (cast(Shape, input_shape),)
+        single = all(isinstance(size, int) for size in input_shape)
+        given = [cast(Shape, input_shape)] if single else cast(Sequence[Shape], input_shape)
+        self.input_shapes = tuple(tuple(shape) for shape in given)
         self.frozen = False
         self.recompute = False
         self.readout_count = readouts

@@ -54,8 +54,7 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
     for stage in stages:
         check_finite(stage.name, stage)
     shapes = [layer.shape for layer in described.layers]
-    inputs = described.inputs if len(described.inputs) > 1 else described.inputs[0]
-    network = SpikingNetwork(stages, config, inputs, shapes, len(described.readouts))
+    network = SpikingNetwork(stages, config, input_shape, shapes, len(described.readouts))
     shared = shared_places([path for path, _ in _modules_of(described)], tied)
     for said in (*_said(resolved, shared, network), *described.notes):
         warnings.warn(said, stacklevel=2)
