@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from .instant import InstantTracer, earlier_spikes, fed_back
+from .instant import each_step, earlier_spikes, fed_back
 from .layers import knows_time
-from .lif import LIF
 
 
 class Feedback(nn.Module):
@@ -34,50 +31,11 @@ class Feedback(nn.Module):
         self.body, self.layer = body, layer
 
     def forward(self, x: Tensor) -> Tensor:
-        graph = InstantTracer([x[0]]).read(self)
-        state: dict[str, Tensor] = {}
-        steps = []
-        for current in x:
-            stepper = _Stepper(graph, state)
-            steps.append(stepper.run(current))
-            state = stepper.after
-        return torch.stack(steps)
+        return torch.stack(list(each_step(self, x)))
 
     def instant(self, x: Tensor) -> Tensor:
         """One time step, in a graph: how ``prepare`` reads it."""
         earlier = earlier_spikes(x, self.body)
         current = x + self.layer(earlier)
         spikes: Tensor = fed_back(self.body.instant(current) if knows_time(self.body) else self.body(current), earlier)
-        return spikes
-
-
-class _Stepper(fx.Interpreter):
-    """One time step of a graph.
-
-    Args:
-        before: by the names of nodes, potentials that were stored and spikes that come back.
-
-    Attributes:
-        after: the same behind the step.
-    """
-
-    def __init__(self, graph: fx.GraphModule, before: dict[str, Tensor]) -> None:
-        super().__init__(graph)
-        self.before = before
-        self.after: dict[str, Tensor] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        if n.target is earlier_spikes:
-            x = self.env[n.all_input_nodes[0]]
-            return self.before.get(n.name, x.new_zeros(n.meta["value"].shape))
-        if n.target is fed_back:
-            given, earlier = n.all_input_nodes
-            self.after[earlier.name] = self.env[given]
-            return self.env[given]
-        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
-        if not isinstance(module, LIF):
-            return super().run_node(n)
-        current = self.env[n.all_input_nodes[0]]
-        state = self.before[n.name] if n.name in self.before else module.initial_state(current)
-        spikes, self.after[n.name] = module.step(current, state)
         return spikes

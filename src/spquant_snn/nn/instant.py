@@ -237,6 +237,57 @@ def fed_back(spikes: Any, earlier: Any) -> Any:
     return spikes
 
 
+def each_step(module: nn.Module, *inputs: Tensor) -> Iterator[Any]:
+    """What a module gives at each time step, from zero state on: LIF layers and what comes back keep their state from
+    step to step, all others are called once a step.
+
+    Args:
+        module: of one time step, with LIF layers anywhere in it.
+        inputs: [T, N, ...] each.
+
+    Raises:
+        ModelError: its forward method cannot be traced.
+    """
+    graph = InstantTracer([x[0] for x in inputs]).read(module)
+    state: dict[str, Tensor] = {}
+    for given in zip(*inputs, strict=True):
+        stepper = _Stepper(graph, state)
+        yield stepper.run(*given)
+        state = stepper.after
+
+
+class _Stepper(fx.Interpreter):
+    """One time step of a graph.
+
+    Args:
+        before: by the names of nodes, potentials that were stored and spikes that come back.
+
+    Attributes:
+        after: the same behind the step.
+    """
+
+    def __init__(self, graph: fx.GraphModule, before: dict[str, Tensor]) -> None:
+        super().__init__(graph)
+        self.before = before
+        self.after: dict[str, Tensor] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.target is earlier_spikes:
+            x = self.env[n.all_input_nodes[0]]
+            return self.before.get(n.name, x.new_zeros(value_of(n).shape))
+        if n.target is fed_back:
+            given, earlier = n.all_input_nodes
+            self.after[earlier.name] = self.env[given]
+            return self.env[given]
+        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        if not isinstance(module, LIF):
+            return super().run_node(n)
+        current = self.env[n.all_input_nodes[0]]
+        state = self.before[n.name] if n.name in self.before else module.initial_state(current)
+        spikes, self.after[n.name] = module.step(current, state)
+        return spikes
+
+
 def zeros(value: Any) -> Any:
     """Zeros of the shape of a tensor, that take no memory; what else it is, as it is."""
     return torch.zeros(()).expand(value.shape) if isinstance(value, Tensor) else value
