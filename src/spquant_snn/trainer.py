@@ -20,6 +20,7 @@ from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
 from .io.output import visible
 from .io.writing import folder_named
+from .nn.lif import plain_path_note
 from .nn.sums import no_int8
 from .quant.frozen_trace import verify
 from .quant.lower import lower
@@ -370,6 +371,8 @@ class SpQuantTrainer:
         display.say(f"{train:,} training {what}, {validation:,} for validation; run folder {run.path}")
         if self.device.type == "cpu" and config.weight_bits != FLOAT and (reason := no_int8()) is not None:
             display.say(f"sums are computed in float32, slower: {reason}")
+        if (note := plain_path_note(self.network)) is not None:
+            display.say(note)
 
     def _frozen(self) -> SpikingNetwork:
         """A frozen copy, without pruned channels."""

@@ -5,6 +5,7 @@ import torch
 
 from spquant_snn.errors import ConfigError, SpQuantError
 from spquant_snn.nn import LIF
+from spquant_snn.nn.lif import plain_path_note
 from spquant_snn.nn.recurrence import Levels
 
 LEVELS = [None, Levels(-1, 1, 1.0), Levels(-8, 7, 0.25)]
@@ -103,15 +104,33 @@ def test_spikes_have_the_type_of_the_current(dtype):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"v_threshold": 0.0}, "v_threshold must be a number from 0.01, not 0.0"),
+        ({"v_threshold": 0.0}, "v_threshold must be a number from 0.01, or one for each channel, not 0.0"),
         ({"v_threshold": float("nan")}, "v_threshold must be .* not nan"),
         ({"v_threshold": float("inf")}, "v_threshold must be .* not inf"),
-        ({"leak": 0.3}, "leak must be k / 256 .* not 0.3"),
-        ({"leak": 1.5}, "leak must be .* between 0 and 1 .* not 1.5"),
+        ({"v_threshold": [1.0, 0.001]}, "v_threshold must be .* not 0.001 of channel 1"),
+        ({"v_threshold": "high"}, "v_threshold must be .* not 'high'"),
+        ({"v_threshold": True}, "v_threshold must be .* not True"),
+        ({"v_threshold": None}, "v_threshold must be .* not None"),
+        ({"v_threshold": []}, r"v_threshold must be .* not \[\]"),
+        (
+            {"v_threshold": torch.ones(2, 2)},
+            "v_threshold must be a number from 0.01, or one for each channel, not tensor",
+        ),
+        ({"leak": 1.5}, "leak must be a number from 0 to 1, or one for each channel, not 1.5"),
         ({"leak": -0.5}, "leak must be .* not -0.5"),
         ({"leak": float("nan")}, "leak must be .* not nan"),
-        ({"leak": 1 / 512}, "leak must be"),
-        ({"reset": "hard"}, "reset must be 'zero' or 'subtract', not 'hard'"),
+        ({"leak": [0.5, [0.5]]}, "leak must be .* not "),
+        ({"leak": [0.5, 2.0]}, "leak must be .* not 2.0 of channel 1"),
+        ({"leak": 1.0, "learn_leak": True}, "learn_leak needs a leak between 0 and 1 to begin with, not 1.0"),
+        ({"leak": [0.5, 0.0], "learn_leak": True}, "learn_leak needs a leak between 0 and 1"),
+        ({"learn_leak": 1}, "learn_leak must be True or False, not 1"),
+        ({"learn_threshold": None}, "learn_threshold must be True or False, not None"),
+        ({"reset": "hard"}, "reset must be 'zero', 'subtract' or 'none', not 'hard'"),
+        ({"reset": None}, "reset must be .* not None"),
+        ({"reset_by": 1.0}, "reset_by is what reset='subtract' subtracts: leave it out with reset='zero'"),
+        ({"reset": "subtract", "reset_by": -1.0}, "reset_by must be a number from 0, .* not -1.0"),
+        ({"synaptic_leak": 1.5}, "synaptic_leak must be a number from 0 to 1, .* not 1.5"),
+        ({"leak": [0.5] * 3, "v_threshold": [1.0] * 4}, "constants are given for 3 and for 4 channels: which?"),
         ({"surrogate": "relu"}, "surrogate must be one of"),
     ],
 )
@@ -121,6 +140,34 @@ def test_a_bad_argument_is_refused_in_words(options, message):
     assert isinstance(caught.value, SpQuantError)
 
 
+def test_constants_of_another_number_of_channels_are_refused():
+    for shape in ((2, 5, 4), (2, 5)):
+        with pytest.raises(ConfigError, match=r"constants of 3 channels meet currents of shape \(5"):
+            LIF(leak=[0.5] * 3)(torch.zeros(*shape))
+
+
+def test_neurons_with_a_synaptic_current_are_not_skipped():
+    with pytest.raises(ConfigError, match="neurons with a synaptic current cannot be skipped"):
+        neuron(LEVELS[2], synaptic_leak=0.5)(current(3, 2, 4), lambda *_: None)
+
+
+def test_a_network_says_once_which_neurons_have_no_kernel():
+    assert plain_path_note(torch.nn.Sequential(LIF(), LIF(leak=0.3), LIF(reset="subtract"))) is None
+    slower = [LIF(reset="none"), LIF(learn_leak=True), LIF(leak=[0.5] * 2), LIF(synaptic_leak=0.5)]
+    slower += [LIF(reset="subtract", reset_by=2.0), LIF(v_threshold=[1.0] * 2)]
+    for lif in slower:
+        assert not lif.has_kernel
+        assert plain_path_note(torch.nn.Sequential(LIF(), lif)).startswith(
+            "a layer of neurons trains by the plain path"
+        )
+    assert plain_path_note(torch.nn.Sequential(LIF(), *slower)).startswith(
+        "6 layers of neurons train by the plain path"
+    )
+
+
 def test_its_print_says_what_is_stored():
+    assert "v_threshold=[2], leak=0.25, reset='subtract', reset_by=2, synaptic_leak=[2], float" in repr(
+        LIF([1.0, 2.0], 0.25, "subtract", learn_leak=True, reset_by=2, synaptic_leak=torch.tensor([0.5, 0.5]))
+    )
     assert "leak=0.5, reset='zero', float state" in repr(LIF())
     assert "codes -8..7" in repr(neuron(LEVELS[2]))

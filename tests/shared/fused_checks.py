@@ -22,7 +22,7 @@ DRAWS = {
     "levels": st.sampled_from(LEVELS),
     "reset": st.sampled_from(("zero", "subtract")),
     "surrogate": st.sampled_from(tuple(SURROGATES)),
-    "leak": st.sampled_from((0.0, 0.5, 0.75, 255 / 256, 1.0)),
+    "leak": st.sampled_from((0.0, 0.3, 0.5, 0.75, 255 / 256, 1.0)),
     "threshold": st.sampled_from((0.25, 0.9, 1.0, 3.3)),
     "steps": st.integers(1, 6),
     "neurons": st.sampled_from((1, 7, 16, 511, 512, 513, 1500)),

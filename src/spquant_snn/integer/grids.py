@@ -44,8 +44,9 @@ STATE_GRIDS: dict[float, Grid] = {
 # Of synaptic currents, in units of the threshold. As many codes as of the potential, twice as far apart: a current is
 # not reset by a spike, so what comes in upon what is left of it adds up to several thresholds; and what is lost when it
 # is rounded is less than one input, as a rule, adds.
+CURRENT_STEP = 2  # steps of the potential's grid
 CURRENT_GRIDS: dict[float, Grid] = {
-    bits: Grid(grid.low, grid.high, 2 * grid.step) for bits, grid in STATE_GRIDS.items()
+    bits: Grid(grid.low, grid.high, CURRENT_STEP * grid.step) for bits, grid in STATE_GRIDS.items()
 }
 
 # Steps in standard deviations: those of least mean square error on a normal distribution about zero (Max 1960, computed

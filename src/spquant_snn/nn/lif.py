@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import cast
+from collections.abc import Sequence
+from itertools import repeat
+from typing import TypeAlias, cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..dtypes import Bools, Float64, Int64
 from ..errors import ConfigError
-from ..integer.neuron import Reset
+from ..integer.grids import CURRENT_STEP
+from ..integer.neuron import Neuron, Reset, fold_neuron
 from .fused import FusedRecurrence, fuses
 from .recurrence import Dynamics, Levels, Recurrence, Skip
 from .surrogate import Surrogate
 from .surrogate import surrogate as surrogate_of
+from .unfused import NeuronValues, unfused
+
+Constant: TypeAlias = float | Sequence[float] | Tensor  # of a layer, or one for each channel
 
 _SMALLEST_THRESHOLD = 1e-2
 
@@ -22,18 +29,25 @@ _SMALLEST_THRESHOLD = 1e-2
 class LIF(nn.Module):
     """Leaky integrate-and-fire neurons, one per element of a time step.
 
-    ``forward`` starts from zero state every time; to carry state from call to call, use ``step``.
+    ``forward`` starts from zero state every time; to carry state from call to call, use ``step``. A constant is a
+    number of the layer, or a sequence or tensor of one for each channel: the axis behind N.
 
     Args:
         v_threshold: potential at which a neuron fires.
-        leak: share of the stored potential that is left one step later; dyadic (k / 2**s, s <= 8), as integers need it.
-        reset: "zero" the potential of a neuron that fired, or "subtract" the threshold from it.
+        leak: share of the stored potential that is left one step later, 0 to 1. One makes integrate-and-fire neurons.
+        reset: "zero" the potential of a neuron that fired, "subtract" ``reset_by`` from it, or leave it: "none".
         surrogate: derivative of the spike: "triangle", "rectangle", "atan", "sigmoid", or a function of v -
             v_threshold.
-        learn_threshold: whether the threshold is trained (one for the layer).
+        learn_threshold: whether the threshold is trained, as one or for each channel, as it is given.
+        learn_leak: whether the leak is trained, likewise, as the sigmoid of a parameter (PLIF, Fang et al. 2021).
+        reset_by: what reset="subtract" subtracts; None: the threshold. Where others subtract before the leak, as
+            snnTorch does, it is v_threshold / leak here.
+        synaptic_leak: share of a synaptic current that is left one step later, 0 to 1, of current-based (CuBa) neurons,
+            in which currents decay by themselves before they reach the potential; None: there is no such current.
 
     Attributes:
-        plain: whether the recurrence is run as it is written in ``recurrence``, slower, wherever it could be fused.
+        levels: what a potential may hold between steps; None: anything.
+        plain: whether the recurrence is run by torch's operations, slower, even where it could be fused.
 
     Shape:
         input [T, N, ...], time first; output the same, of zeros and ones.
@@ -47,41 +61,122 @@ class LIF(nn.Module):
         [0.0, 0.0, 1.0, 0.0]
     """
 
+    fixed_leak: float | Tensor
+    reset_by: float | Tensor | None
+    synaptic_leak: float | Tensor | None
+
     def __init__(
         self,
-        v_threshold: float = 1.0,
-        leak: float = 0.5,
+        v_threshold: Constant = 1.0,
+        leak: Constant = 0.5,
         reset: str = "zero",
         surrogate: str | Surrogate = "triangle",
         learn_threshold: bool = False,
+        learn_leak: bool = False,
+        reset_by: Constant | None = None,
+        synaptic_leak: Constant | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("v_threshold", v_threshold), ("leak", leak)):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ConfigError(f"{name} must be a number, not {value!r}")
-        if not _SMALLEST_THRESHOLD <= v_threshold < math.inf:
-            raise ConfigError(f"v_threshold must be a number from {_SMALLEST_THRESHOLD}, not {v_threshold!r}")
-        if not 0 <= leak <= 1 or 256 % Fraction(leak).denominator:
-            raise ConfigError(f"leak must be k / 256 between 0 and 1 (1/2, 3/4, 7/8 ...), not {leak!r}")
-        if reset not in ("zero", "subtract"):
-            raise ConfigError(f"reset must be 'zero' or 'subtract', not {reset!r}")
-        self.leak = float(leak)
+        if reset not in get_args(Reset):
+            raise ConfigError(f"reset must be 'zero', 'subtract' or 'none', not {reset!r}")
+        if reset_by is not None and reset != "subtract":
+            raise ConfigError(f"reset_by is what reset='subtract' subtracts: leave it out with reset={reset!r}")
+        for name, value in (("learn_threshold", learn_threshold), ("learn_leak", learn_leak)):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{name} must be True or False, not {value!r}")
+        thresholds = _constant("v_threshold", v_threshold, _SMALLEST_THRESHOLD, math.inf)
+        leaks = _constant("leak", leak, 0.0, 1.0)
         self.reset: Reset = cast(Reset, reset)
         self.surrogate = surrogate_of(surrogate)
         self.levels: Levels | None = None
-        self.plain = False
-        self.v_threshold = nn.Parameter(torch.tensor(float(v_threshold)), requires_grad=learn_threshold)
+        self.v_threshold = nn.Parameter(torch.as_tensor(thresholds), requires_grad=learn_threshold)
+        self._keep("fixed_leak", leaks)
+        self.leak_logit: nn.Parameter | None = None
+        if learn_leak:
+            start = torch.as_tensor(leaks)
+            if not bool(((start > 0) & (start < 1)).all()):
+                raise ConfigError(f"learn_leak needs a leak between 0 and 1 to begin with, not {leak!r}")
+            self.leak_logit = nn.Parameter(torch.logit(start.double()).to(start.dtype))
+        self._keep("reset_by", None if reset_by is None else _constant("reset_by", reset_by, 0.0, math.inf))
+        slow = None if synaptic_leak is None else _constant("synaptic_leak", synaptic_leak, 0.0, 1.0)
+        self._keep("synaptic_leak", slow)
+        counts = {len(x) for x in (self.v_threshold, leaks, self.reset_by, slow) if isinstance(x, Tensor) and x.dim()}
+        if len(counts) > 1:
+            raise ConfigError(f"constants are given for {' and for '.join(map(str, sorted(counts)))} channels: which?")
+        self.plain = not self.has_kernel
+
+    def _keep(self, name: str, value: float | Tensor | None) -> None:
+        """A fixed constant: a tensor moves with the module."""
+        if isinstance(value, Tensor):
+            self.register_buffer(name, value)
+        else:
+            setattr(self, name, value)
 
     @property
     def threshold(self) -> Tensor:
-        """The threshold in use: the parameter, kept positive."""
+        """The threshold in use, a scalar or [C]: the parameter, kept positive."""
         return self.v_threshold.clamp(min=_SMALLEST_THRESHOLD)
 
     @property
+    def leak(self) -> float | Tensor:
+        """The leak in use: a number, or a tensor where it is trained or of each channel."""
+        return self.fixed_leak if self.leak_logit is None else torch.sigmoid(self.leak_logit)
+
+    @leak.setter
+    def leak(self, value: float) -> None:
+        self.fixed_leak = float(value)
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether the recurrence is one of those that are written as fused kernels: a threshold and a fixed leak of the
+        layer, reset to zero or by the threshold, no synaptic current. All others train by a plain, slower path."""
+        return (
+            self.v_threshold.dim() == 0
+            and self.leak_logit is None
+            and isinstance(self.fixed_leak, float)
+            and self.reset != "none"
+            and self.reset_by is None
+            and self.synaptic_leak is None
+        )
+
+    @property
     def dynamics(self) -> Dynamics:
-        return Dynamics(self.leak, self.reset, self.surrogate, self.levels)
+        """The constants of a recurrence that has a kernel."""
+        return Dynamics(float(self.leak), self.reset, self.surrogate, self.levels)
+
+    def values(self, current: Tensor) -> NeuronValues:
+        """The constants as they lie beside currents of one step, [N, C, ...].
+
+        Raises:
+            ConfigError: constants are of another number of channels.
+        """
+        threshold, levels = self._beside(self.threshold, current), self.levels
+        slow = self.synaptic_leak
+        return NeuronValues(
+            threshold,
+            self._beside(self.leak, current),
+            self.reset,
+            threshold if self.reset_by is None else self._beside(self.reset_by, current),
+            None if slow is None else self._beside(slow, current),
+            self.surrogate,
+            levels,
+            None if levels is None else Levels(levels.low, levels.high, CURRENT_STEP * levels.step),
+        )
+
+    def _beside(self, constant: float | Tensor, current: Tensor) -> Tensor:
+        value = torch.as_tensor(constant, dtype=current.dtype, device=current.device)
+        if value.dim() == 0:
+            return value
+        if current.dim() < 2 or current.shape[1] != len(value):
+            raise ConfigError(
+                f"neurons with constants of {len(value)} channels meet currents of shape {tuple(current.shape)} in a "
+                f"step: give as many as there are along the axis behind N, or one for all"
+            )
+        return value.view(-1, *[1] * (current.dim() - 2))
 
     def forward(self, current: Tensor, skip: Skip | None = None) -> Tensor:
+        if not self.has_kernel:
+            return self._unfused(list(current), current[0], skip)
         dynamics = self.dynamics
         if skip is None and not self.plain and fuses(current, dynamics):
             return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, None))  # type: ignore[no-untyped-call]
@@ -90,21 +185,120 @@ class LIF(nn.Module):
 
     def forward_static(self, current: Tensor, timesteps: int) -> Tensor:
         """Spikes [T, N, ...] under the same current [N, ...] at each of T steps."""
+        if not self.has_kernel:
+            return self._unfused(list(repeat(current, timesteps)), current, None)
         dynamics = self.dynamics
         if not self.plain and fuses(current, dynamics):
             return cast(Tensor, FusedRecurrence.apply(current, self.threshold, dynamics, timesteps))  # type: ignore[no-untyped-call]
         spikes, _ = Recurrence.apply(current, self.threshold, None, dynamics, timesteps, False, None)  # type: ignore[no-untyped-call]
         return cast(Tensor, spikes)
 
+    def _unfused(self, currents: list[Tensor], first: Tensor, skip: Skip | None) -> Tensor:
+        self._check_skip(skip)
+        return unfused(currents, self.initial_state(first), self.values(first), skip)[0]
+
+    def _check_skip(self, skip: Skip | None) -> None:
+        if skip is not None and self.synaptic_leak is not None:
+            raise ConfigError("neurons with a synaptic current cannot be skipped: train them without block skipping")
+
     def initial_state(self, current: Tensor) -> Tensor:
-        """The stored potential before the first step, for currents of one step, [N, ...]."""
-        return torch.zeros_like(current)
+        """What is stored before the first step, for currents of one step, [N, ...]: potentials of the same shape; with
+        a synaptic current [N, 2, ...], potentials and currents."""
+        zeros = torch.zeros_like(current)
+        return zeros if self.synaptic_leak is None else torch.stack([zeros, zeros], 1)
 
     def step(self, current: Tensor, state: Tensor, skip: Skip | None = None) -> tuple[Tensor, Tensor]:
-        """One time step: currents and stored potentials [N, ...] to spikes and the potentials to store."""
-        spikes, stored = Recurrence.apply(current, self.threshold, state, self.dynamics, 1, True, skip)  # type: ignore[no-untyped-call]
+        """One time step: currents [N, ...] and what was stored, see ``initial_state``, to spikes and what to store."""
+        if not self.has_kernel:
+            self._check_skip(skip)
+            spikes, stored = unfused([current], state, self.values(current), skip)
+        else:
+            spikes, stored = Recurrence.apply(current, self.threshold, state, self.dynamics, 1, True, skip)  # type: ignore[no-untyped-call]
         return spikes[0], stored
 
+    def codes(self, stored: Tensor) -> Tensor:
+        """The codes of what is stored at one step, as floats, of the same shape; what is stored, where that is floating
+        point."""
+        if self.levels is None:
+            return stored
+        potential = stored if self.synaptic_leak is None else stored[:, 0]
+        unit = self.levels.step * self._beside(self.threshold.detach(), potential)
+        if self.synaptic_leak is None:
+            return stored / unit
+        return torch.stack([potential / unit, stored[:, 1] / (CURRENT_STEP * unit)], 1)
+
+    def fold(
+        self, bits: float, gain: Float64, offset: Float64, reach: Int64, live: Bools | None = None
+    ) -> tuple[Neuron, Bools]:
+        """The integer constants, see ``fold_neuron``.
+
+        Args:
+            live: [C] the channels that ``gain``, ``offset`` and ``reach`` are of; None: all.
+        """
+
+        def numbers(constant: float | Tensor) -> float | Float64:
+            if not isinstance(constant, Tensor):
+                return constant
+            value: Float64 = constant.detach().cpu().double().numpy()
+            return float(value) if value.ndim == 0 else value if live is None else value[live]
+
+        exact = self.leak if self.leak_logit is None else torch.sigmoid(self.leak_logit.detach().cpu().double())
+        return fold_neuron(
+            bits,
+            gain,
+            offset,
+            numbers(self.threshold),
+            numbers(exact),
+            self.reset,
+            reach,
+            reset_by=None if self.reset_by is None else numbers(self.reset_by),
+            synaptic_leak=None if self.synaptic_leak is None else numbers(self.synaptic_leak),
+        )
+
     def extra_repr(self) -> str:
+        said = [f"v_threshold={_in_words(self.v_threshold)}", f"leak={_in_words(self.leak)}", f"reset={self.reset!r}"]
+        said += [
+            f"{name}={_in_words(value)}"
+            for name, value in (("reset_by", self.reset_by), ("synaptic_leak", self.synaptic_leak))
+            if value is not None
+        ]
         levels = "float state" if self.levels is None else f"codes {self.levels.low}..{self.levels.high}"
-        return f"v_threshold={self.v_threshold.item():g}, leak={self.leak:g}, reset={self.reset!r}, {levels}"
+        return ", ".join([*said, levels])
+
+
+def plain_path_note(network: nn.Module) -> str | None:
+    """What a user should be told of the neurons of a network that have no fused kernel; None where all have."""
+    slower = sum(isinstance(module, LIF) and not module.has_kernel for module in network.modules())
+    if not slower:
+        return None
+    layers = "a layer of neurons trains" if slower == 1 else f"{slower} layers of neurons train"
+    return (
+        f"{layers} by the plain path, several times slower: fused kernels know one threshold and one fixed leak a "
+        "layer, a reset to zero or by the threshold, and no synaptic current"
+    )
+
+
+def _constant(name: str, value: object, low: float, high: float) -> float | Tensor:
+    """A constant as it was given: a number, or a tensor [C]."""
+    wanted = (
+        f"{name} must be a number from {low:g}{'' if high == math.inf else f' to {high:g}'}, or one for each channel"
+    )
+    try:
+        given = torch.as_tensor(np.asarray(value) if isinstance(value, Sequence) else value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{wanted}, not {value!r}") from None
+    numbers = given.dtype != torch.bool and not given.is_complex() and not isinstance(value, str)
+    if not numbers or given.dim() > 1 or given.numel() == 0:
+        raise ConfigError(f"{wanted}, not {value!r}")
+    given = given.detach().double().clone()
+    wrong = ~((given >= low) & (given <= high) & given.isfinite())
+    if bool(wrong.any()):
+        where = f" of channel {int(wrong.int().argmax())}" if given.dim() else ""
+        raise ConfigError(f"{wanted}, not {float(given[wrong][0])!r}{where}")
+    return given.item() if given.dim() == 0 else given.to(torch.get_default_dtype())
+
+
+def _in_words(constant: float | Tensor) -> str:
+    if isinstance(constant, Tensor):
+        return f"[{len(constant)}]" if constant.dim() else f"{constant.item():g}"
+    return f"{constant:g}"

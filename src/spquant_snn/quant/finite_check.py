@@ -21,6 +21,10 @@ _WORDS = {
     "norm.eps": "batch normalisation's eps",
     "lif.v_threshold": "threshold",
     "lif.leak": "leak",
+    "lif.fixed_leak": "leak",
+    "lif.leak_logit": "leak",
+    "lif.reset_by": "reset_by",
+    "lif.synaptic_leak": "synaptic leak",
     "gate.logits": "channel gates' logits",
     "skipping.weights": "block predictors' weights",
     "skipping.threshold": "block predictors' skip threshold",
@@ -64,7 +68,7 @@ def _numbers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, values
     for path, part in module.named_modules():
         for setting in ("leak", "eps"):
-            value = vars(part).get(setting)
+            value = getattr(part, setting, None)
             if isinstance(value, float):
                 yield f"{path}.{setting}".removeprefix("."), torch.tensor(value, dtype=torch.float64)
 

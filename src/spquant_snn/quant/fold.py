@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..integer.connection import Connection
 from ..integer.graph import PIXEL, Layer, Readout, Term
 from ..integer.grids import Bits
-from ..integer.neuron import fold_neuron, with_silent
+from ..integer.neuron import with_silent
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import FoldedTerm
 from .finite_check import check_finite
@@ -81,15 +81,7 @@ def fold_stage(
     reach = _reach(terms, first)
     live = np.ones(len(gain), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
-        neuron, dead = fold_neuron(
-            float(bits),
-            gain[live],
-            offset[live],
-            lif.threshold.detach().double().item(),
-            lif.leak,
-            lif.reset,
-            reach[live],
-        )
+        neuron, dead = lif.fold(float(bits), gain[live], offset[live], reach[live], live)
     except ModelError as error:
         raise ModelError(f"layer {stage.name!r}: {error}") from None
     unmoved = ~live
@@ -108,9 +100,7 @@ def fold_branches(stage: BranchedStage, first: int, bits: Bits) -> Folded:
     threshold = np.broadcast_to(lif.threshold.detach().double().cpu().numpy(), offset.shape)
     terms, gain, offset = in_units(folded, offset, threshold, first)
     try:
-        neuron, dead = fold_neuron(
-            float(bits), gain, offset, lif.threshold.detach().double().item(), lif.leak, lif.reset, _reach(terms, first)
-        )
+        neuron, dead = lif.fold(float(bits), gain, offset, _reach(terms, first))
     except ModelError as error:
         raise ModelError(f"layer {stage.name!r}: {error}") from None
     return Folded(Layer(stage.name, _without(terms, dead), neuron), gain, offset)

@@ -346,11 +346,11 @@ class SpikingNetwork(nn.Module):
                 spikes, states[k] = lif.step(current, state)
                 sent.put_step(first + group.start + k, spikes)
                 if probe is not None:
-                    stored[k].append(potential_of(states[k]))
+                    stored[k].append(lif.codes(states[k]))
         for k, stage in enumerate(stages):
             spikes = sent.close(first + group.start + k)
             if probe is not None:
-                probe(stage.name, spikes, torch.stack(stored[k]) / _unit(cast(LIF, stage.lif)))
+                probe(stage.name, spikes, torch.stack(stored[k]))
 
     def _spikes(
         self,
@@ -393,11 +393,11 @@ class SpikingNetwork(nn.Module):
         history = []
         for t, drive in enumerate(drives):
             spikes, state = lif.step(drive, state, None if skip is None else partial(_at, skip, t))
-            history.append((spikes, potential_of(state)))
-        fired, stored = (torch.stack(h) for h in zip(*history, strict=True))
+            history.append((spikes, lif.codes(state)))
+        fired, codes = (torch.stack(h) for h in zip(*history, strict=True))
         if stage.gate is not None:
             fired = stage.gate(fired)
-        probe(stage.name, fired, stored / _unit(lif))
+        probe(stage.name, fired, codes)
         return fired
 
     def _integrated(self, stage: NeuronStage, said: Tensor) -> Tensor:
@@ -499,7 +499,7 @@ class SpikingNetwork(nn.Module):
                     free, states[k] = lif.step(current, state)
                     spikes = spikes + (free - free.detach())
                 sent.put_step(first + group.start + k, spikes)
-                stored[k].append(membrane_of(codes[k]))
+                stored[k].append(cast(Tensor, codes[k]))
         for k, stage in enumerate(stages):
             spikes = sent.close(first + group.start + k)
             if probe is not None:
@@ -572,21 +572,6 @@ class SpikingNetwork(nn.Module):
                 )
             return x.float()
         return x.reshape(*x.shape[: -len(shape)], *image(shape)).float()
-
-
-def potential_of(state: Any) -> Tensor:
-    """The stored potential of a state of neurons."""
-    return cast(Tensor, state)
-
-
-def membrane_of(code: Any) -> Tensor:
-    """The stored codes of the potential of integer neurons."""
-    return cast(Tensor, code)
-
-
-def _unit(lif: LIF) -> Tensor | float:
-    """What a stored code of one is worth."""
-    return lif.levels.step * lif.threshold if lif.levels else 1.0
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

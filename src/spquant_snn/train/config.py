@@ -40,7 +40,7 @@ class TrainOptions:
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
         weight_quantizer: codes of the weight at a distance that follows the size of its channel's weights (normalized),
             or at a trained one (learned: LSQ).
-        leak: share of the potential that is left one step later; k / 256.
+        leak: share of the potential that is left one step later, 0 to 1.
         reset: a neuron that fired goes to zero, or loses its threshold.
         surrogate: derivative of the spike.
         learn_threshold: whether each layer's threshold is trained.

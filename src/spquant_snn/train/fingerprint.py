@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..data import Splits
 from ..dtypes import Array
@@ -120,8 +120,23 @@ def _synapse_print(synapse: Synapse) -> Print:
 
 def _neuron_print(lif: LIF) -> Print:
     surrogate = name_of(lif.surrogate) or getattr(lif.surrogate, "__qualname__", type(lif.surrogate).__qualname__)
-    threshold = "trained" if lif.v_threshold.requires_grad else lif.v_threshold.item()
-    return {"leak": lif.leak, "reset": lif.reset, "threshold": threshold, "surrogate": surrogate}
+    found: Print = {"leak": _constant(lif.leak), "reset": lif.reset, "threshold": _constant(lif.v_threshold)}
+    found["surrogate"] = surrogate
+    for name in ("reset_by", "synaptic_leak"):
+        value = getattr(lif, name)
+        if value is not None:
+            found[name.replace("_", " ")] = _constant(value)
+    return found
+
+
+def _constant(value: float | Tensor) -> float | list[float] | str:
+    """A constant of neurons: a number, or one for each channel."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.requires_grad:
+        return "trained" if value.dim() == 0 else f"trained, of {len(value)} channels"
+    found: float | list[float] = value.tolist()
+    return found
 
 
 def _digest(values: Array) -> str:
