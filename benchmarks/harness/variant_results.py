@@ -108,7 +108,7 @@ def variant_result(variant: str, seed: int, run: RunFolder, test: Labelled) -> V
                 layer.spikes,
                 layer.updates,
             )
-            for layer in (*found.layers[:-1], *found.shortcuts, found.layers[-1])
+            for layer in (*found.layers[:-1], *found.others, found.layers[-1])
         ]
         note = {"images": found.images, "accuracy": found.accuracy, "layers": [asdict(layer) for layer in layers]}
         run.note(test_accuracy=found.accuracy, **{_NOTE: note})

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from random_graphs import RARE
+from rows import around, square
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.graph import Connection
-from spquant_snn.integer.pool import Pool
 
 SEEDS = [*range(60), *range(RARE, RARE + 24)]
 
@@ -23,7 +23,7 @@ def brute(connection, shape):
     found = {name: np.zeros((channels, height, width), np.int64) for name in ("all", "nonzero", "folded")}
     inputs = codes.shape[1]
     rows = list(under(height, codes.shape[2], connection.stride[0], connection.padding[0]))
-    columns = list(under(width, codes.shape[3], connection.stride[1], connection.padding[1]))
+    columns = list(under(width, codes.shape[3], connection.stride[1], connection.padding[2]))
     for o in range(len(codes)):
         first = o // (len(codes) // connection.groups) * inputs
         for ys in rows:
@@ -34,8 +34,8 @@ def brute(connection, shape):
                             found["all"][first : first + inputs, y, x] += 1
                             found["nonzero"][first : first + inputs, y, x] += codes[o, :, ky, kx] != 0
         if connection.sum_pool is not None:
-            for ys in pooled(rows, connection.sum_pool):
-                for xs in pooled(columns, connection.sum_pool):
+            for ys in pooled(rows, connection.sum_pool, 0):
+                for xs in pooled(columns, connection.sum_pool, 1):
                     for y in ys:
                         for x in xs:
                             found["folded"][first : first + inputs, y, x] += 1
@@ -44,10 +44,11 @@ def brute(connection, shape):
     return found
 
 
-def pooled(windows, pool):
+def pooled(windows, pool, axis):
     """For each pooled output all inputs under it, each once."""
-    for start in range(0, len(windows) - pool.kernel + 1, pool.stride):
-        yield {i for window in windows[start : start + pool.kernel] for i in window if i is not None}
+    kernel, stride = pool.kernel[axis], pool.stride[axis]
+    for start in range(0, len(windows) - kernel + 1, stride):
+        yield {i for window in windows[start : start + kernel] for i in window if i is not None}
 
 
 @pytest.mark.parametrize("seeds", [SEEDS[i::6] for i in range(6)], ids=str)
@@ -69,14 +70,14 @@ def test_the_fan_out_of_random_graphs(random_graph, seeds):
 def test_the_seeds_cover_what_a_convolution_can_be(random_graph):
     convolutions = [c for seed in SEEDS for c in random_graph(seed).connections if c.convolves and c.codes.size <= 3000]
     assert any(c.groups > 1 for c in convolutions)
-    assert any(c.stride != (1, 1) and c.padding != (0, 0) for c in convolutions)
+    assert any(c.stride != (1, 1) and any(c.padding) for c in convolutions)
     assert any(c.pools for c in convolutions)
     pools = [c.sum_pool for c in convolutions if c.sum_pool]
     assert {(p.kernel > p.stride) - (p.kernel < p.stride) for p in pools} == {-1, 0, 1}  # overlapping, gaps, neither
 
 
 def test_a_convolution_of_5_by_5_and_a_pool_of_2_fold_into_6_by_6():
-    connection = Connection("c", np.ones((1, 1, 5, 5), np.int8), 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+    connection = Connection("c", np.ones((1, 1, 5, 5), np.int8), 2, padding=around(2, 2), sum_pool=square("sum", 2, 2))
     found = fanout(connection, (1, 28, 28))
     assert found.all[0, 14, 14] == 25  # outputs before the pool
     assert found.folded[0, 14, 14] == 9  # pooled outputs: each takes 36 additions instead of 100

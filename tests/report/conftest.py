@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rows import Last, Part, row
 from spquant_snn.errors import MissingDependencyError
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import Neuron, TableStore
 
 NEVER, ALWAYS = (1 << 31) - 1, -(1 << 31)
@@ -48,8 +49,9 @@ def pair():
         neuron = Neuron(
             2, 0, "zero", np.full(channels, ALWAYS, np.int32), constants[0], TableStore(constants, constants[:3])
         )
-        readout = Readout(last, 0, np.zeros(len(last.codes), np.int32), 1.0)
-        return Graph(input_shape, timesteps, (Layer(first, neuron),), readout)
+        return row(
+            input_shape, timesteps, (Part(first, neuron),), Last(last, 0, np.zeros(len(last.codes), np.int32), 1.0)
+        )
 
     return make
 

@@ -30,7 +30,7 @@ def unpooled(connection, held, shape):
         windows = [
             held[:, :, i, j]
             for i, j in np.ndindex(held.shape[2:])
-            if 0 <= y - i * pool.stride < pool.kernel and 0 <= x - j * pool.stride < pool.kernel
+            if 0 <= y - i * pool.stride[0] < pool.kernel[0] and 0 <= x - j * pool.stride[1] < pool.kernel[1]
         ]
         if windows:
             found[:, :, y, x] = np.all(windows, 0)
@@ -39,7 +39,7 @@ def unpooled(connection, held, shape):
 
 def by_neuron(layer, frames, codes):
     """Decisions, and what they leave out: updates, dense, done, effective."""
-    found, connection = np.zeros(5, np.int64), layer.connection
+    found, connection = np.zeros(5, np.int64), layer.terms[0].connection
     before = np.concatenate([np.zeros_like(codes[:1]), codes[:-1]]).astype(np.int32)
     for frame, held_codes in zip(frames, before, strict=True):
         computed = reference.computed_blocks(layer.gate, reference.active_inputs(connection, frame), held_codes)
@@ -73,17 +73,14 @@ def test_counts_of_gated_graphs(random_graph, with_gates, random_images, first):
                 assert (counted.decisions, counted.skipped, counted.held) == (0, 0, 0)
                 assert counted.done == counted.reached
                 continue
-            gated += 1
+            gated, first = gated + 1, layer.terms[0].connection
             frames = [spikes.astype(np.int32) for spikes in trace.layers[i - 1][1]]
             decisions, updates, dense, done, effective = by_neuron(layer, frames, trace.layers[i][2]) / 3
             assert np.isclose(counted.decisions, decisions)
             assert np.isclose(counted.held, updates)
             assert np.isclose(counted.skipped, dense)
             assert np.isclose(counted.reached - counted.done, done)
-            whole = sum(
-                synapses(layer.connection, layer.connection.codes != 0, reference.pooled(layer.connection, x)).sum()
-                for x in frames
-            )
+            whole = sum(synapses(first, first.codes != 0, reference.pooled(first, x)).sum() for x in frames)
             assert np.isclose(counted.effective, whole / 3 - effective)
             assert 0 <= counted.folded <= counted.done + 1e-9
             assert counted.skipped + counted.silent <= counted.dense + 1e-9

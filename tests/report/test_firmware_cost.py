@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row, square
 from spquant_snn.data import load
 from spquant_snn.errors import DataError, ModelError
 from spquant_snn.export.boards import board_of
@@ -16,9 +17,8 @@ from spquant_snn.export.outcome import Outcome
 from spquant_snn.export.packaging import Packaging
 from spquant_snn.integer.compare import Trace
 from spquant_snn.integer.file import load_graph
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
-from spquant_snn.integer.pool import Pool
 from spquant_snn.report.counts import count
 from spquant_snn.report.firmware_cost import FirmwareWork, Rests, predict_instructions, unpredictable, with_prediction
 from spquant_snn.runtime.layout import plan_connections
@@ -40,7 +40,7 @@ def untrained(seed, channels, kernel, full, bits, steps, pool="sum"):
         gain = 1 / np.sqrt(np.square(connection.codes.astype(float)).reshape(len(connection.codes), -1).sum(1)) / most
         offset = rng.normal(0, 0.1, len(gain))
         neuron, _ = fold_neuron(bits, gain, offset, 1.0, 0.5, "zero", connection.reach(most))
-        layers.append(Layer(connection, neuron))
+        layers.append(Part(connection, neuron))
         return connection.output_shape(shape)
 
     def inner():
@@ -50,15 +50,15 @@ def untrained(seed, channels, kernel, full, bits, steps, pool="sum"):
         return int(np.prod(size))
 
     for i, outputs in enumerate(channels):
-        codes, padding = drawn(outputs, shape[0], kernel, kernel), (kernel // 2, kernel // 2)
-        summed = Pool("sum", 2, 2) if pool == "sum" else None
+        codes, padding = drawn(outputs, shape[0], kernel, kernel), around(kernel // 2, kernel // 2)
+        summed = square("sum", 2, 2) if pool == "sum" else None
         shape = add(Connection(f"conv{i}", codes, bits, padding=padding, sum_pool=summed, pools=pools), 1 if i else 255)
-        pools = () if pool == "sum" else (Pool("max", 2, 2),)
+        pools = () if pool == "sum" else (square("max", 2, 2),)
     for i, outputs in enumerate(full):
         connection, pools = Connection(f"fc{i}", drawn(outputs, inner()), bits, pools=pools), ()
         shape = add(connection, 1)
     last = Connection("readout", drawn(10, inner()), bits, pools=pools)
-    return Graph((1, 28, 28), steps, tuple(layers), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+    return row((1, 28, 28), steps, tuple(layers), Last(last, 0, np.zeros(10, np.int32), 1.0))
 
 
 def squares(images):
@@ -80,11 +80,11 @@ def works(graph, images):
 def test_what_is_counted_by_hand():
     """3x3 pixels of which two are not zero, a kernel of 2x2 with a border of one: 4x4 places, each pixel under four."""
     codes = np.ones((20, 1, 2, 2), np.int8)
-    connection = Connection("conv", codes, 1.58, padding=(1, 1))
+    connection = Connection("conv", codes, 1.58, padding=around(1, 1))
     reach = connection.reach(255)
     neuron, _ = fold_neuron(1.58, np.full(20, 1.0), np.zeros(20), 1.0, 0.5, "zero", reach)  # all that sees one fires
     last = Connection("readout", np.ones((3, 320), np.int8), 1.58)
-    graph = Graph((1, 3, 3), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(3, np.int32), 1.0))
+    graph = row((1, 3, 3), 2, (Part(connection, neuron),), Last(last, 0, np.zeros(3, np.int32), 1.0))
     image = np.zeros((1, 1, 3, 3), np.uint8)
     image[0, 0, 0, 0] = image[0, 0, 2, 2] = 255
     first, second = works(graph, image)

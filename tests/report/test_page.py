@@ -62,9 +62,9 @@ def subject(random_graph, random_images):
     graph = next(g for g in map(random_graph, range(60)) if len(g.layers) == 2)
     layers = []
     for layer, name in zip(graph.layers, (NASTY, NASTY + "2"), strict=True):
-        layers.append(replace(layer, connection=replace(layer.connection, name=name)))
-    readout = replace(graph.readout, connection=replace(graph.readout.connection, name=NASTY + "3"))
-    names = [layer.connection.name for layer in layers]
+        layers.append(replace(layer, name=name))
+    readout = replace(graph.readout, name=NASTY + "3")
+    names = [layer.name for layer in layers]
     epochs = tuple(
         Epoch(n, 2 / n, 50.0 + n, 1 / n, 40.0 + n, *(dict.fromkeys(names, 0.1 * n),) * 3, {}, None) for n in (1, 2, 3)
     )
@@ -75,7 +75,7 @@ def subject(random_graph, random_images):
         "test_accuracy": 12.5,
         "seed": 0,
     }
-    graph = replace(graph, layers=tuple(layers), readout=readout)
+    graph = replace(graph, layers=tuple(layers), readouts=(readout,))
     images = random_images(graph, 6)
     labels = np.arange(6) % graph.classes
     config = TrainConfig(model="lenet-snn", dataset=NASTY)

@@ -39,7 +39,7 @@ def test_integers_cost_what_their_ledger_says(random_graph, random_images):
     assert run.stored == ledger.sizes.weights + ledger.sizes.state
     assert run.energy == (min(totals), max(totals))
     assert run.done == sum(layer.done for layer in ledger.counts.layers)
-    assert (run.weight_bits, run.state_bits) == (graph.layers[0].connection.bits, graph.layers[0].neuron.bits)
+    assert (run.weight_bits, run.state_bits) == (graph.layers[0].terms[0].connection.bits, graph.layers[0].neuron.bits)
 
 
 @pytest.mark.usefixtures("by_reference")

@@ -56,10 +56,10 @@ def _bright(rng, bits):
 def _summing(count, totals, bits):
     """int8 [O, count]: codes that add up to each of the totals, as many as can be at the end of their grid."""
     grid, codes = WEIGHT_GRIDS[bits], np.zeros((len(totals), count), np.int64)
-    for row, total in zip(codes, totals, strict=True):
+    for line, total in zip(codes, totals, strict=True):
         end = grid.high if total > 0 else grid.low
         whole, rest = divmod(abs(total), abs(end))
-        row[:whole] = end
+        line[:whole] = end
         if rest:
-            row[whole] = rest if total > 0 else -rest
+            line[whole] = rest if total > 0 else -rest
     return codes.astype(np.int8)

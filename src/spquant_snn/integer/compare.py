@@ -91,6 +91,11 @@ class Verdict:
         return f"equal on {self.images:,} images: {compared}"
 
 
+def potentials(spikes: Array, codes: Array) -> Array:
+    """The codes [T, N, C, ...] of potentials among those that a trace holds of a layer."""
+    return codes if codes.ndim == spikes.ndim else codes[:, :, 0]
+
+
 def reference_trace(graph: Graph, images: UInt8) -> Trace:
     """What the reference computes."""
     trace = Trace()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..dtypes import Int64
-from .graph import Connection, Shape
+from .connection import Connection, Shape, image
 from .pool import Pool, repeated_sums
 
 
@@ -15,8 +15,8 @@ from .pool import Pool, repeated_sums
 class Fanout:
     """Synapses of each input behind the pools on the input, int64 [C, H, W] or [F].
 
-    A convolution is counted at all positions of its output, before a sum-pool behind it, as it was trained and as the
-    reference computes it. ``folded`` is what is left of it where a backend folds the sum-pool into the kernel.
+    A convolution is counted at all positions of its output, before a pool behind it, as it was trained and as the
+    reference computes it. ``folded`` is what is left of it where a backend folds a sum-pool into the kernel.
 
     Args:
         all: synapses, whatever their weight.
@@ -45,49 +45,60 @@ def fanout(connection: Connection, shape: Shape) -> Fanout:
     # [groups, O/groups, I/groups, kh, kw] -> [C, kh, kw]: outputs behind each tap
     kernel = connection.codes.shape[2:]
     taps = nonzero.reshape(connection.groups, -1, *connection.codes.shape[1:]).sum(1).reshape(-1, *kernel)
-    reached = taps
     for axis in (0, 1):
-        reached = _reached(reached, 1 + axis, connection, axis, inner[1 + axis], unpooled[1 + axis])
-    sizes = connection.output_shape(shape)
-    return Fanout(_all(connection, inner, unpooled, None), reached, _all(connection, inner, sizes, connection.sum_pool))
+        taps = np.moveaxis(taps, 1 + axis, -1)
+        reached = _reached(connection, _apart(taps, connection.dilation[axis]), inner, unpooled, axis)
+        taps = np.moveaxis(reached, -1, 1 + axis)
+    every, pool = _all(connection, inner, unpooled, None), connection.sum_pool
+    if pool is None or not _folds(pool):
+        return Fanout(every, taps.reshape(inner), every)
+    return Fanout(every, taps.reshape(inner), _all(connection, inner, connection.output_shape(shape), pool))
+
+
+def _folds(pool: Pool) -> bool:
+    """Whether a pool over sums can become part of a kernel."""
+    return pool.kind == "sum" and pool.padding == (0, 0, 0, 0) and pool.dilation == (1, 1)
 
 
 def _all(connection: Connection, inner: Shape, outputs: Shape, pool: Pool | None) -> Int64:
     """[C, H, W] synapses, whatever their weight, of a kernel into which a pool is folded: the same in each channel."""
     rows, columns = (
-        _reached(_offsets(connection, axis, pool), 0, connection, axis, inner[1 + axis], outputs[1 + axis], pool)
-        for axis in (0, 1)
+        _reached(connection, _offsets(connection, axis, pool), inner, outputs, axis, pool) for axis in (0, 1)
     )
     count = len(connection.codes) // connection.groups
-    return np.broadcast_to(count * rows[:, None] * columns, inner)
+    return np.broadcast_to(count * rows[:, None] * columns, image(inner)).reshape(inner)
 
 
 def _offsets(connection: Connection, axis: int, pool: Pool | None) -> Int64:
     """[k] 1 where a kernel has weights along an axis, 0 between them."""
-    weights = np.ones(connection.codes.shape[2 + axis], np.int64)
+    weights = _apart(np.ones(connection.codes.shape[2 + axis], np.int64), connection.dilation[axis])
     if pool is None:
         return weights
-    return (repeated_sums(weights, 0, pool.kernel, connection.stride[axis]) > 0).astype(np.int64)
+    return (repeated_sums(weights, 0, pool.kernel[axis], connection.stride[axis]) > 0).astype(np.int64)
+
+
+def _apart(taps: Int64, dilation: int) -> Int64:
+    """[..., k] taps with zeros between them."""
+    wide = np.zeros((*taps.shape[:-1], (taps.shape[-1] - 1) * dilation + 1), np.int64)
+    wide[..., ::dilation] = taps
+    return wide
 
 
 def _reached(
-    taps: Int64, at: int, connection: Connection, axis: int, size: int, outputs: int, pool: Pool | None = None
+    connection: Connection, taps: Int64, inner: Shape, shape: Shape, axis: int, pool: Pool | None = None
 ) -> Int64:
-    """For each of ``size`` inputs along an axis, the sum of the taps, which lie along axis ``at``, that meet it at some
-    output; padding meets the others."""
-    step = connection.stride[axis] * (pool.stride if pool is not None else 1)
-    padding, kernel = connection.padding[axis], taps.shape[at]
+    """[..., k] taps along an axis -> [..., n]: for each input the sum of the taps that meet it at some output; padding
+    meets the others."""
+    step = connection.stride[axis] * (pool.stride[axis] if pool is not None else 1)
+    spread, padding, kernel = connection.spread[axis], connection.padding[2 * axis], taps.shape[-1]
+    size, outputs = (image(inner)[1 + axis] - 1) * spread + 1, shape[1 + axis]
     first = min(outputs, max(0, -(-(padding - kernel + 1) // step)))  # the outputs before see padding alone
     count = max(0, min(outputs, (padding + size - 1) // step + 1) - first)  # as do those behind
-    found = np.moveaxis(np.zeros_like(taps, shape=_replaced(taps.shape, at, size)), at, -1)
+    found = np.zeros((*taps.shape[:-1], size), np.int64)
     if count:
-        sums = np.moveaxis(repeated_sums(taps, at, count, step), at, -1)
+        sums = repeated_sums(taps, -1, count, step)
         start = padding - first * step  # of the input, in what was summed
         low, high = max(0, -start), min(size, sums.shape[-1] - start)
         if low < high:
             found[..., low:high] = sums[..., low + start : high + start]
-    return np.moveaxis(found, -1, at)
-
-
-def _replaced(shape: Shape, at: int, size: int) -> Shape:
-    return (*shape[:at], size, *shape[at + 1 :])
+    return found[..., ::spread]

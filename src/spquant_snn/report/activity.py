@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dtypes import Float64, Int64
-from ..integer.compare import Trace
+from ..integer.compare import Trace, potentials
 from ..integer.graph import Graph
 from ..integer.grids import STATE_GRIDS
 
@@ -19,7 +19,7 @@ class Activity:
     Args:
         name: of the layer.
         bits: of its state.
-        codes: int64 [levels] how often each code of the grid was stored, the lowest first.
+        codes: int64 [levels] how often each code of the grid was stored of a potential, the lowest first.
         spikes: int64 [C, H, W] or [F] how often each neuron fired.
         moments: images times steps: how often each neuron could fire.
     """
@@ -68,7 +68,7 @@ class Observer:
     def __init__(self, graph: Graph) -> None:
         self.layers = tuple(
             Activity(
-                layer.connection.name,
+                layer.name,
                 layer.neuron.bits,
                 np.zeros(layer.neuron.high - layer.neuron.low + 1, np.int64),
                 np.zeros(shape, np.int64),
@@ -84,7 +84,9 @@ class Observer:
                 layer.name,
                 layer.bits,
                 layer.codes
-                + np.bincount(codes.reshape(-1).astype(np.int64) - layer.lowest, minlength=layer.codes.size),
+                + np.bincount(
+                    potentials(spikes, codes).reshape(-1).astype(np.int64) - layer.lowest, minlength=layer.codes.size
+                ),
                 layer.spikes + spikes.sum((0, 1), dtype=np.int64),
                 layer.moments + spikes.shape[0] * spikes.shape[1],
             )

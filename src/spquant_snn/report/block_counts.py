@@ -41,18 +41,21 @@ class Skipped:
 
 
 class BlockCounter:
-    """Counts the blocks of one layer that are skipped.
+    """Counts the blocks of one layer that are skipped; its first term has no delay.
 
     Args:
         layer: with its neurons.
-        shape: of its input.
-        pixels: its input is the image.
+        source: number of what its first term takes.
+        shape: of that.
+        pixels, unsigned: it is an input; it is never below zero.
     """
 
-    def __init__(self, layer: Layer, shape: Shape, pixels: bool) -> None:
-        self.layer, self.shape = layer, shape
+    def __init__(self, layer: Layer, source: int, shape: Shape, pixels: bool, unsigned: bool = True) -> None:
+        self.layer, self.source, self.shape = layer, source, shape
+        self.connection = layer.terms[0].connection
         self.counted = Skipped()
-        silent = silent_inputs(layer, PIXEL if pixels else 1) if layer.connection.groups == 1 else None
+        alone = len(layer.terms) == 1 and layer.terms[0].plain and unsigned and self.connection.groups == 1
+        silent = silent_inputs(self.connection, layer.neuron, PIXEL if pixels else 1) if alone else None
         self._silent = None if silent is None else silent.astype(np.int64)
 
     def add(self, inputs: NDArray[np.integer], codes: NDArray[np.integer] | None) -> None:
@@ -62,7 +65,7 @@ class BlockCounter:
             inputs: [N, ...] of the layer.
             codes: [N, C, ...] that its neurons store before the step; only a gate asks for them.
         """
-        gate, connection = self.layer.gate, self.layer.connection
+        gate, connection = self.layer.gate, self.connection
         if self._silent is None and gate is None:
             return
         active = active_inputs(connection, inputs.astype(np.int32))
@@ -76,7 +79,7 @@ class BlockCounter:
             self.counted.silent += int((self._positions(silent) * self._dense).sum())
 
     def _add_held(self, held: NDArray[np.bool_], inputs: NDArray[np.integer], active: Int32) -> None:
-        counted, connection = self.counted, self.layer.connection
+        counted, connection = self.counted, self.connection
         sizes = self._sizes.reshape(-1, *[1] * (held.ndim - 2))
         counted.decisions += held.size
         counted.updates += int((held * sizes).sum())
@@ -89,44 +92,47 @@ class BlockCounter:
             setattr(counted, name, getattr(counted, name) + int((positions * reached.astype(np.int64)).sum()))
 
     def _positions(self, skipped: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """[N, B, H, W] the positions before a sum-pool that only skipped blocks [N, B, H', W'] add up."""
-        pool = self.layer.connection.sum_pool
+        """[N, B, H, W] the positions before a pool over sums that only skipped blocks [N, B, H', W'] look at."""
+        pool = self.connection.sum_pool
         if pool is None:
             return skipped
-        added, needed = np.zeros((2, *skipped.shape[:2], *self._dense.shape[1:]), np.bool_)
-        height, width = (pool.stride * (size - 1) + 1 for size in skipped.shape[2:])
-        for y in range(pool.kernel):
-            for x in range(pool.kernel):
-                place = (..., slice(y, y + height, pool.stride), slice(x, x + width, pool.stride))
+        top, bottom, left, right = pool.padding
+        inner = self._dense.shape[1:]
+        padded = (inner[0] + top + bottom, inner[1] + left + right)
+        added, needed = np.zeros((2, *skipped.shape[:2], *padded), np.bool_)
+        height, width = (stride * (size - 1) + 1 for stride, size in zip(pool.stride, skipped.shape[2:], strict=True))
+        for y in range(0, pool.field[0], pool.dilation[0]):
+            for x in range(0, pool.field[1], pool.dilation[1]):
+                place = (..., slice(y, y + height, pool.stride[0]), slice(x, x + width, pool.stride[1]))
                 added[place] = True
                 needed[place] |= ~skipped
-        only: NDArray[np.bool_] = added & ~needed
+        only: NDArray[np.bool_] = (added & ~needed)[..., top : top + inner[0], left : left + inner[1]]
         return only
 
     @property
     def _sizes(self) -> Int64:
         """[B] channels of each block."""
-        channels = len(self.layer.connection.codes)
+        channels = len(self.connection.codes)
         return np.minimum(BLOCK, channels - BLOCK * np.arange(blocks_of(channels), dtype=np.int64))
 
     @cached_property
     def _all(self) -> Connection:
-        return self._synapses(np.ones_like(self.layer.connection.codes))
+        return self._synapses(np.ones_like(self.connection.codes))
 
     @cached_property
     def _nonzero(self) -> Connection:
-        return self._synapses((self.layer.connection.codes != 0).astype(np.int8))
+        return self._synapses((self.connection.codes != 0).astype(np.int8))
 
     @cached_property
     def _dense(self) -> Int64:
         """[B, ...] synapses of a block at each position, without padding."""
-        ones = np.ones((1, *self.layer.connection.pooled_shape(self.shape)), np.int32)
+        ones = np.ones((1, *self.connection.pooled_shape(self.shape)), np.int32)
         places: Int64 = connect(self._all, ones, _LARGEST)[0].astype(np.int64)
         return places
 
     def _synapses(self, there: NDArray[np.int8]) -> Connection:
         """A connection whose sums are numbers of synapses, one output for each block; inputs come pooled."""
-        connection = self.layer.connection
+        connection = self.connection
         filled = np.zeros((blocks_of(len(there)) * BLOCK, *there.shape[1:]), np.int8)
         filled[: len(there)] = there
         codes = filled.reshape(-1, BLOCK, *there.shape[1:]).sum(1, dtype=np.int8)

@@ -9,7 +9,8 @@ of several spikes. There are three counts of them (NeuroBench, Yik et al. 2025, 
                of blocks that a gate skips are not reached
     effective  of those the ones whose weight is not zero either
 
-Dense operations of a still image's first layer are counted once, because its sums are computed once, not at each step.
+All of it term by term: the first term of a layer stands for its neurons too, its other terms have rows of their own.
+Dense operations on a still image are counted once, because its sums are computed once, not at each step.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from numpy.typing import NDArray
 
 from ..dtypes import Int64, UInt8
 from ..errors import DataError, MissingDependencyError, ModelError
-from ..integer.compare import Trace, Tracer, reference_trace
+from ..integer.compare import Trace, potentials
 from ..integer.fanout import fanout
-from ..integer.graph import Graph
+from ..integer.graph import PIXEL, Graph
 from ..integer.grids import STATE_GRIDS
-from ..integer.inputs import check_images
-from ..integer.reference import pooled
+from ..integer.inputs import check_images, check_inputs
+from ..integer.reference import answers, pooled
 from ..runtime.native import NativeProgram
 from .block_counts import BlockCounter, Skipped
-from .wiring import Beside, Wiring, wiring_of
+from .wiring import WiredTerm, Wiring, wiring_of
 
 _TRACED = 1 << 24  # neurons times steps of a batch, at most
 _BATCH = 250
@@ -40,18 +41,19 @@ _BATCH = 250
 
 @dataclass(frozen=True)
 class LayerCounts:
-    """What a layer is, and what it does in one inference.
+    """What a term of a layer is, and what it does in one inference; the first of a layer with the layer's neurons.
 
     Args:
-        name: of the layer.
-        pixels: its input is the image, not spikes.
+        name: of the layer; of a term behind the first, with what it takes.
+        pixels: it takes what comes in, not spikes.
+        largest: the largest absolute value of that; 1 of spikes.
         inputs: values that come in at a time, before pools.
         gathered: inputs that pools on the input add up in one value; above 1 the value is no longer a spike.
-        terms: the most products that one sum holds.
+        fan_in: the most products that one sum holds.
         weights, weight_bits: number of codes and their width.
         channels: of the output; each has constants of its own.
-        neurons, state_bits: of the layer; 0 neurons in the readout.
-        passes: how often its sums are computed; once for the first layer of a still image.
+        neurons, state_bits: of the layer; 0 neurons in a readout and in a term behind the first.
+        passes: how often its sums are computed; once on a still image.
         steps: time steps.
         active: inputs, behind the pools, that are not zero, over all passes.
         dense, done, effective: synaptic operations, as the module says.
@@ -63,14 +65,18 @@ class LayerCounts:
         held: neuron updates that the gate leaves out.
         spikes: that its neurons send.
         saturated: share of stored codes at the lowest or highest of their grid.
-        frames: its pixels are counts of events, other ones at each step.
+        frames: its pixels are other ones at each step, as counts of events are.
+        products: multiplications of whole sums, by a multiplier of the term or the leak of a readout.
+        comparisons: that find the largest of sums.
+        codes: that each neuron stores: of its potential, and of a synaptic current.
     """
 
     name: str
     pixels: bool
+    largest: int
     inputs: int
     gathered: int
-    terms: int
+    fan_in: int
     weights: int
     weight_bits: float
     channels: int
@@ -91,6 +97,9 @@ class LayerCounts:
     spikes: float
     saturated: float
     frames: bool = False
+    products: int = 0
+    comparisons: int = 0
+    codes: int = 1
 
     @property
     def static_input(self) -> bool:
@@ -109,7 +118,7 @@ class LayerCounts:
 
     @property
     def rate(self) -> float:
-        """Spikes per neuron and step; 0 for the readout."""
+        """Spikes per neuron and step; 0 for a readout."""
         return self.spikes / self.updates if self.updates else 0.0
 
 
@@ -120,8 +129,8 @@ class Counts:
     Args:
         backend: that was watched, "native" or "reference"; both do the same. "torch" for floating point.
         accuracy: percent of the images whose class was right; None without labels.
-        layers: the readout last.
-        shortcuts: what they add to the sums of layers, as layers without neurons.
+        layers: the first term of each, the readouts last.
+        others: the other terms of layers and readouts, as layers without neurons.
     """
 
     images: int
@@ -129,17 +138,20 @@ class Counts:
     backend: str
     accuracy: float | None
     layers: tuple[LayerCounts, ...]
-    shortcuts: tuple[LayerCounts, ...] = ()
+    others: tuple[LayerCounts, ...] = ()
 
     @property
     def rows(self) -> tuple[LayerCounts, ...]:
         """All that has synapses."""
-        return (*self.layers, *self.shortcuts)
+        return (*self.layers, *self.others)
+
+
+Given = NDArray[Any]  # what comes in at an input, images [N, C, H, W] or sequences [T, N, C, H, W]
 
 
 def count(
     graph: Graph,
-    images: UInt8,
+    images: UInt8 | tuple[Given, ...],
     labels: NDArray[np.integer[Any]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
     watch: Callable[[Trace], None] = lambda trace: None,
@@ -147,7 +159,8 @@ def count(
     """Run a network on images, natively where that can be, and count.
 
     Args:
-        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W]; a tuple of such for each input of the graph, int8
+            where it is signed.
         labels: [N] the right classes.
         progress: called with the number of images done.
         watch: called with what each batch of them did.
@@ -155,119 +168,171 @@ def count(
     Raises:
         DataError: there are no images, or they are not what the network takes.
     """
-    if images.shape[-4:-3] == (0,):
-        raise DataError("there are no images to count on: give at least one")
-    check_images(graph, images)
-    steps = graph.timesteps if images.ndim == 4 else len(images)
+    if not isinstance(images, tuple):
+        if images.shape[-4:-3] == (0,):
+            raise DataError("there are no images to count on: give at least one")
+        check_images(graph, images)
+        images = (images,)
+    steps = check_inputs(graph, images)
     return count_traces(wiring_of(graph), *_tracer(graph), steps, images, labels, progress, watch)
 
 
 def count_traces(
     wiring: Wiring,
     backend: str,
-    tracer: Tracer,
+    tracer: Callable[..., Trace],
     steps: int,
-    images: UInt8,
+    given: tuple[Given, ...],
     labels: NDArray[np.integer[Any]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Counts:
-    """Count what a backend does on images in ``steps`` time steps; the rest is as ``count`` says."""
-    total, axis = images.shape[-4], images.ndim - 4
-    tallies = [
-        _Tally(connection.pooled_shape(shape))
-        for connection, shape in zip(wiring.connections, wiring.inputs, strict=True)
-    ]
-    beside = [_Tally(wiring.inputs[shortcut.source + 1]) for shortcut in wiring.shortcuts]
-    blocks = [BlockCounter(layer, wiring.inputs[i], i == 0) for i, layer in enumerate(wiring.layers)]
-    neurons = sum(math.prod(shape) for shape in wiring.inputs[1:])
-    batch = max(1, min(_BATCH, _TRACED // (neurons * steps)))
+    """Count what a backend does on what is given for each input in ``steps`` time steps; the rest is as ``count``
+    says."""
+    total = given[0].shape[-4]
+    tallies = [_Tally(term.connection.pooled_shape(wiring.sources[term.source])) for term in wiring.terms]
+    lives = [_Life() for _ in wiring.shapes]
+    blocks = [_blocks(wiring, i) for i in range(len(wiring.layers))]
+    neurons = sum(math.prod(shape) for shape in wiring.shapes)
+    batch = max(1, min(_BATCH, _TRACED // max(1, neurons * steps)))
     right = 0
     for start in range(0, total, batch):
-        part = images.take(range(start, min(start + batch, total)), axis)
-        trace = tracer(part)
-        _add(tallies, wiring, part, trace)
-        _add_beside(beside, wiring, trace)
-        _add_blocks(blocks, part, trace)
+        part = tuple(x.take(range(start, min(start + batch, total)), x.ndim - 4) for x in given)
+        trace = tracer(*part)
+        sources = [*(x if x.ndim == 5 else x[None] for x in part), *(spikes for _, spikes, _ in trace.layers)]
+        for tally, term in zip(tallies, wiring.terms, strict=True):
+            tally.add(term, sources[term.source], wiring.sources[term.source], steps)
+        for life, bits, (_, spikes, codes) in zip(lives, wiring.state_bits, trace.layers, strict=True):
+            life.add(bits, spikes, potentials(spikes, codes))
+        for counter, (_, spikes, codes) in zip(blocks, trace.layers, strict=False):
+            if counter is not None:
+                _add_blocks(counter, sources[counter.source], potentials(spikes, codes))
         watch(trace)
         if labels is not None:
             right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
         progress(min(start + batch, total))
-    skipped = [*(counter.counted for counter in blocks), *[Skipped()] * (len(tallies) - len(blocks))]
-    layers = tuple(
-        _layer(wiring, i, tally, skipped[i], total, steps, i == 0 and axis == 0) for i, tally in enumerate(tallies)
+    still = tuple(x.ndim == 4 for x in given)
+    found = [
+        _layer(wiring, term, tally, lives, blocks, total, steps, still)
+        for term, tally in zip(wiring.terms, tallies, strict=True)
+    ]
+    first = [term.first for term in wiring.terms]
+    return Counts(
+        total,
+        steps,
+        backend,
+        None if labels is None else 100 * right / total,
+        tuple(row for row, leads in zip(found, first, strict=True) if leads),
+        tuple(row for row, leads in zip(found, first, strict=True) if not leads),
     )
-    shortcuts = tuple(
-        _shortcut(wiring, shortcut, tally, layers[shortcut.layer], total)
-        for shortcut, tally in zip(wiring.shortcuts, beside, strict=True)
-    )
-    return Counts(total, steps, backend, None if labels is None else 100 * right / total, layers, shortcuts)
 
 
 class _Tally:
-    """Sums over images and steps: how often each input behind the pools was not zero, spikes, codes at an end."""
+    """How often each input of a term, behind the pools, was not zero, over images and steps."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.active: Int64 = np.zeros(shape, np.int64)
+
+    def add(self, term: WiredTerm, source: Given, shape: tuple[int, ...], steps: int) -> None:
+        """Add a batch: ``source`` is [T, N, ...] of what has ``shape``, or [1, N, ...] if it is still."""
+        often = 1
+        if term.delay:
+            often = steps - 1 if len(source) == 1 else 1  # what is still comes again at every step
+            source = source[:-1] if len(source) > 1 else source
+        if often == 0:
+            return
+        flat = source.reshape(len(source) * source.shape[1], *shape).astype(np.int32)
+        self.active += often * np.count_nonzero(pooled(term.connection, flat), axis=0).reshape(self.active.shape)
+
+
+class _Life:
+    """Sums over images and steps: spikes of a layer, and stored codes at an end of their grid."""
+
+    def __init__(self) -> None:
         self.spikes = 0
         self.ends = 0
 
-
-def _tracer(graph: Graph) -> tuple[str, Tracer]:
-    try:
-        return "native", NativeProgram(graph).trace
-    except (MissingDependencyError, ModelError):  # no compiler, or too large for the runtime
-        return "reference", lambda images: reference_trace(graph, images)
-
-
-def _add(tallies: list[_Tally], wiring: Wiring, images: UInt8, trace: Trace) -> None:
-    """Add a batch."""
-    sources = [images, *(spikes for _, spikes, _ in trace.layers)]
-    for tally, connection, shape, source in zip(tallies, wiring.connections, wiring.inputs, sources, strict=True):
-        tally.active += np.count_nonzero(pooled(connection, source.reshape(-1, *shape).astype(np.int32)), axis=0)
-    for tally, bits, (_, spikes, codes) in zip(tallies, wiring.state_bits, trace.layers, strict=False):
-        tally.spikes += int(np.count_nonzero(spikes))
+    def add(self, bits: float, spikes: NDArray[Any], codes: NDArray[Any]) -> None:
+        """Add a batch."""
+        self.spikes += int(np.count_nonzero(spikes))
         if bits in STATE_GRIDS:
             grid = STATE_GRIDS[bits]
-            tally.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
+            self.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
 
 
-def _add_beside(tallies: list[_Tally], wiring: Wiring, trace: Trace) -> None:
-    """Add a batch to what reaches shortcuts."""
-    for tally, shortcut in zip(tallies, wiring.shortcuts, strict=True):
-        tally.active += np.count_nonzero(trace.layers[shortcut.source][1], axis=(0, 1))
+def _tracer(graph: Graph) -> tuple[str, Callable[..., Trace]]:
+    one = len(graph.inputs) == 1 and not graph.inputs[0].signed
+    try:
+        if one:
+            return "native", NativeProgram(graph).trace
+    except (MissingDependencyError, ModelError):  # no compiler, or too large for the runtime
+        pass
+    return "reference", lambda *given: _reference(graph, given)
 
 
-def _add_blocks(blocks: list[BlockCounter], images: UInt8, trace: Trace) -> None:
-    """Add a batch, step by step; a still image reaches the first layer once."""
-    sources = [images if images.ndim == 5 else images[None], *(spikes for _, spikes, _ in trace.layers)]
-    for counter, source, (_, _, codes) in zip(blocks, sources, trace.layers, strict=False):
-        for t, inputs in enumerate(source):
-            counter.add(inputs, codes[t - 1] if t else np.zeros_like(codes[0]))
+def _reference(graph: Graph, given: tuple[Given, ...]) -> Trace:
+    trace = Trace()
+    trace.logits = answers(graph, *given, probe=trace.add)[0]
+    return trace
+
+
+def _blocks(wiring: Wiring, index: int) -> BlockCounter | None:
+    """What counts the blocks of a layer; None where none is skipped."""
+    first = next(term for term in wiring.terms if term.target == index)
+    if first.delay:
+        return None
+    unsigned = first.source >= len(wiring.inputs) or wiring.largest[first.source] == PIXEL
+    pixels = first.source < len(wiring.inputs)
+    return BlockCounter(wiring.layers[index], first.source, wiring.sources[first.source], pixels, unsigned)
+
+
+def _add_blocks(counter: BlockCounter, source: Given, codes: NDArray[Any]) -> None:
+    """Add a batch, step by step; a still image reaches its layer once."""
+    for t, inputs in enumerate(source):
+        counter.add(inputs, codes[t - 1] if t else np.zeros_like(codes[0]))
 
 
 def _layer(
-    wiring: Wiring, index: int, tally: _Tally, skipped: Skipped, images: int, steps: int, static_input: bool
+    wiring: Wiring,
+    term: WiredTerm,
+    tally: _Tally,
+    lives: list[_Life],
+    blocks: list[BlockCounter | None],
+    images: int,
+    steps: int,
+    still: tuple[bool, ...],
 ) -> LayerCounts:
-    connection, shape, passes = wiring.connections[index], wiring.inputs[index], 1 if static_input else steps
-    reach = fanout(connection, shape)
-    hidden = index < len(wiring.state_bits)
-    neurons = math.prod(wiring.inputs[index + 1]) if hidden else 0
+    """A row: of a layer's first term with its neurons and gate; another term adds what its spikes reach, blocks that a
+    gate skips included. Adders are as wide as its own fan-in can make them."""
+    connection, shape = term.connection, wiring.sources[term.source]
+    pixels, layers = term.source < len(wiring.inputs), len(wiring.shapes)
+    static_input = pixels and still[term.source] and not term.delay
+    passes = 1 if static_input else steps
+    hidden = term.first and term.target < layers
+    counter = blocks[term.target] if hidden and blocks else None
+    skipped = Skipped() if counter is None else counter.counted
+    life = lives[term.target] if hidden else _Life()
+    neurons = math.prod(wiring.shapes[term.target]) if hidden else 0
+    reach, outputs = fanout(connection, shape), math.prod(connection.output_shape(shape))
+    leaks = wiring.leaks[term.target - layers] if term.first and not hidden and wiring.leaks else 0
+    pool = connection.sum_pool
+    compared = pool.kernel[0] * pool.kernel[1] - 1 if pool is not None and pool.kind == "max" else 0
 
     def mean(synapses: Int64, less: int) -> float:
         return (int((tally.active * synapses).sum()) - less) / images
 
     return LayerCounts(
-        name=connection.name,
-        pixels=index == 0,
+        name=term.name,
+        pixels=pixels,
+        largest=wiring.largest[term.source] if pixels else 1,
         inputs=math.prod(shape),
         gathered=connection.largest_input(1),
-        terms=connection.codes[0].size * (connection.sum_pool.area if connection.sum_pool else 1),
+        fan_in=connection.codes[0].size * (pool.area if pool else 1),
         weights=connection.codes.size,
         weight_bits=connection.bits,
         channels=len(connection.codes),
         neurons=neurons,
-        state_bits=wiring.state_bits[index] if hidden else 0,
+        state_bits=wiring.state_bits[term.target] if hidden else 0,
         passes=passes,
         steps=steps,
         active=int(tally.active.sum()) / images,
@@ -280,41 +345,10 @@ def _layer(
         silent=skipped.silent / images,
         decisions=skipped.decisions / images,
         held=skipped.updates / images,
-        spikes=tally.spikes / images,
-        saturated=tally.ends / (images * steps * neurons) if neurons else 0.0,
-        frames=index == 0 and not static_input,
-    )
-
-
-def _shortcut(wiring: Wiring, shortcut: Beside, tally: _Tally, main: LayerCounts, images: int) -> LayerCounts:
-    """What a shortcut adds to the sums of a layer: all that its spikes reach, blocks that a gate skips included. Adders
-    are as wide as its own fan-in can make them."""
-    connection, shape = shortcut.connection, wiring.inputs[shortcut.source + 1]
-    reach = fanout(connection, shape)
-    done, effective = (int((tally.active * synapses).sum()) / images for synapses in (reach.all, reach.nonzero))
-    return LayerCounts(
-        name=connection.name,
-        pixels=False,
-        inputs=math.prod(shape),
-        gathered=1,
-        terms=connection.codes[0].size,
-        weights=connection.codes.size,
-        weight_bits=connection.bits,
-        channels=len(connection.codes),
-        neurons=0,
-        state_bits=0,
-        passes=main.steps,
-        steps=main.steps,
-        active=int(tally.active.sum()) / images,
-        dense=float(main.steps * int(reach.all.sum())),
-        done=done,
-        effective=effective,
-        folded=done,
-        reached=done,
-        skipped=0.0,
-        silent=0.0,
-        decisions=0.0,
-        held=0.0,
-        spikes=0.0,
-        saturated=0.0,
+        spikes=life.spikes / images,
+        saturated=life.ends / (images * steps * neurons) if neurons else 0.0,
+        frames=pixels and not static_input,
+        products=(passes * outputs if term.multiplies else 0) + leaks * steps,
+        comparisons=passes * outputs * compared,
+        codes=wiring.codes[term.target] if hidden and wiring.codes else 1,
     )

@@ -27,6 +27,7 @@ from ..integer.file import load_graph
 from ..integer.graph import Graph
 from ..runtime.layout import plan_connections
 from ..runtime.plan import PACKED, Body, ConnectionPlan, PackedPlan
+from ..runtime.row import row_of
 from .counts import LayerCounts, count
 
 _BOARD, _COMPILER = "cortex-m4", "gcc"
@@ -113,8 +114,12 @@ def unpredictable(graph: Graph, small: bool = False) -> str | None:
     Raises:
         ModelError: the network is too large for the runtime.
     """
+    try:
+        row = row_of(graph)
+    except ModelError:
+        return "the model is of layers in a row"
     parts = plan_connections(graph, Body.PACKED, small)
-    for i, (part, source) in enumerate(zip(parts, graph.connections, strict=True)):
+    for i, (part, source) in enumerate(zip(parts, row.connections, strict=True)):
         c, p = part.connection, part.connection.packed
         if c.form != PACKED or p is None or (part.neuron is not None and not c.decides):
             return f"layer {source.name!r} is not computed packed (2 bits at most, reset to zero, no gate)"

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from ..dtypes import Float64, UInt8
 from ..integer.compare import Trace, Tracer
-from ..integer.graph import Connection
+from ..integer.graph import PIXEL, Connection
 from ..integer.grids import FLOAT
 from ..integer.pool import Pool
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .counts import Counts, count_traces
-from .wiring import Beside, Wiring
+from .wiring import WiredTerm, Wiring
 
 _BATCH = 250
 
@@ -42,21 +42,24 @@ def count_floating(
         labels: [N] the right classes.
         progress: called with the number of images done.
     """
-    stages = [cast(Stage, stage) for stage in network.stages]
-    connections = tuple(_connection(stage.name, stage.synapse, stage.pools) for stage in stages)
-    shortcuts = tuple(
-        Beside(i, stage.shortcut.source, _connection(stage.shortcut.name, stage.shortcut.synapse))
-        for i, stage in enumerate(network.hidden)
-        if stage.shortcut is not None
-    )
-    bits = (float(FLOAT),) * len(network.hidden)
-    wiring = Wiring(connections, (network.input_shape, *network.shapes), bits, shortcuts=shortcuts)
     steps = network.config.timesteps if images.ndim == 4 else len(images)
-    counts = count_traces(wiring, "torch", _tracer(network), steps, images, labels, progress)
-    layers, beside = (
-        tuple(replace(layer, weight_bits=float(FLOAT)) for layer in rows) for rows in (counts.layers, counts.shortcuts)
+    counts = count_traces(_wiring(network), "torch", _tracer(network), steps, (images,), labels, progress)
+    layers, others = (
+        tuple(replace(layer, weight_bits=float(FLOAT)) for layer in rows) for rows in (counts.layers, counts.others)
     )
-    return replace(counts, layers=layers, shortcuts=beside)
+    return replace(counts, layers=layers, others=others)
+
+
+def _wiring(network: SpikingNetwork) -> Wiring:
+    terms = []
+    for i, stage in enumerate(cast(list[Stage], list(network.stages))):
+        terms.append(WiredTerm(stage.name, _connection(stage.name, stage.synapse, stage.pools), i, i))
+        if i < len(network.hidden) and stage.shortcut is not None:
+            beside = stage.shortcut
+            name = f"{stage.name} (from {network.hidden[beside.source].name})"
+            terms.append(WiredTerm(name, _connection(beside.name, beside.synapse), beside.source + 1, i, first=False))
+    bits = (float(FLOAT),) * len(network.hidden)
+    return Wiring((network.input_shape,), tuple(network.shapes), bits, tuple(terms), (PIXEL,))
 
 
 def firing_rates(network: SpikingNetwork, images: UInt8) -> dict[str, Float64]:
@@ -102,7 +105,7 @@ def _connection(name: str, synapse: Synapse, pools: tuple[Pool, ...] = ()) -> Co
         codes=np.ones(synapse.weight.shape, np.int8),
         bits=8,
         stride=synapse.stride,
-        padding=synapse.padding,
+        padding=(synapse.padding[0], synapse.padding[0], synapse.padding[1], synapse.padding[1]),
         groups=synapse.groups,
         pools=pools,
         sum_pool=synapse.pool,

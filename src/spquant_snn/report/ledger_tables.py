@@ -56,7 +56,7 @@ def said(words: str) -> Text:
 def ledger_json(ledger: Ledger) -> dict[str, Any]:
     """The same and all parts, as one JSON object; energies in pJ, traffic in bits, sizes in bytes."""
     counts = asdict(ledger.counts)
-    for plain, layer in zip((*counts["layers"], *counts["shortcuts"]), ledger.counts.rows, strict=True):
+    for plain, layer in zip((*counts["layers"], *counts["others"]), ledger.counts.rows, strict=True):
         plain |= {"multiplies": layer.multiplies, "updates": layer.updates, "rate": layer.rate}
     spiking, dense = ledger.field_formula
     names = [scenario.name for scenario in ledger.scenarios]

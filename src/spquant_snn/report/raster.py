@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from ..dtypes import Int64, UInt8
 from ..errors import ConfigError
-from ..integer.compare import reference_trace
+from ..integer.compare import potentials, reference_trace
 from ..integer.graph import Graph
-from ..integer.reference import read_out
+from ..integer.reference import State, so_far
 
 _SHOWN = 1 << 14  # neurons of a map, at most
 
 
 @dataclass(frozen=True, eq=False)
 class LayerRaster:
-    """Of a layer: its spikes, and the codes that its neurons stored, both [T, C, H, W] or [T, F]."""
+    """Of a layer: its spikes, and the codes that its neurons stored of their potentials, both [T, C, H, W] or [T, F]."""
 
     name: str
     bits: float
@@ -38,7 +38,7 @@ class Raster:
         label: the right class, None where it is not known.
         image: uint8 [C, H, W]; of a sequence, the sums over its frames, the largest of them as bright as can be.
         layers: of neurons.
-        logits: int64 [T + 1, classes], summed over the steps so far; zero before the first.
+        logits: int64 [T + 1, classes], the answer so far; zero before the first step.
     """
 
     index: int
@@ -67,23 +67,34 @@ def take_rasters(
             raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {count - 1}")
     if not chosen:
         return ()
-    trace = reference_trace(graph, np.ascontiguousarray(images[..., list(chosen), :, :, :]))
-    *_, (_, last, _) = trace.layers
-    steps = [read_out(graph.readout, frame[None].astype(np.int32)) for frame in last]  # T of [N, classes]
-    logits = np.cumsum([np.zeros_like(steps[0]), *steps], axis=0, dtype=np.int64)
+    few = np.ascontiguousarray(images[..., list(chosen), :, :, :])
+    trace, logits = reference_trace(graph, few), _logits(graph, few)
     return tuple(
         Raster(
             index,
             None if labels is None else int(labels[index]),
             images[index] if images.ndim == 4 else _summed(images[:, index]),
             tuple(
-                LayerRaster(name, layer.neuron.bits, spikes[:, place], codes[:, place])
+                LayerRaster(name, layer.neuron.bits, spikes[:, place], potentials(spikes, codes)[:, place])
                 for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
             ),
             logits[:, place],
         )
         for place, index in enumerate(chosen)
     )
+
+
+def _logits(graph: Graph, images: UInt8) -> Int64:
+    """[T + 1, N, classes] the answer so far, zero before the first step."""
+    steps = graph.timesteps if images.ndim == 4 else len(images)
+    count = images.shape[-4]
+    state, said = State(graph, count), [np.zeros((count, *graph.outputs[0]), np.int32)]
+    for t in range(steps):
+        _, integrated = state.step(
+            [images if images.ndim == 4 else images[t]], {0} if images.ndim == 4 and t else set()
+        )
+        said.append(so_far(graph.readout, said[-1], integrated[0], t + 1))
+    return np.stack(said).reshape(steps + 1, count, -1).astype(np.int64)
 
 
 def _summed(frames: UInt8) -> UInt8:

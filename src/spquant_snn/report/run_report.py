@@ -173,7 +173,7 @@ def build_report(
 def _check(subject: ReportInput, baseline: Baseline) -> None:
     """Raise ConfigError, in words, unless two networks can be compared."""
     graph = subject.graph
-    names = [connection.name for connection in graph.connections[:-1]]
+    names = [layer.name for layer in graph.layers]
     if baseline.network.input_shape != graph.input_shape:
         ours, theirs = ("x".join(map(str, shape)) for shape in (graph.input_shape, baseline.network.input_shape))
         raise ConfigError(

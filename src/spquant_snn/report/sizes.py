@@ -43,14 +43,16 @@ class Sizes:
 
 def sizes(graph: Graph) -> Sizes:
     """The sizes of a graph."""
-    neurons = [math.prod(shape) for shape in graph.shapes]
-    states = [packed_size(n, layer.neuron.bits) for n, layer in zip(neurons, graph.layers, strict=True)]
+    stored = [
+        math.prod(layer.neuron.stored_shape(shape)) for layer, shape in zip(graph.layers, graph.shapes, strict=True)
+    ]
+    states = [packed_size(n, layer.neuron.bits) for n, layer in zip(stored, graph.layers, strict=True)]
     return Sizes(
-        weights=sum(packed_size(connection.codes.size, connection.bits) for connection in graph.all_connections),
+        weights=sum(packed_size(connection.codes.size, connection.bits) for connection in graph.connections),
         state=sum(states),
-        largest_state=max(states),
-        float_weights=_FLOAT * sum(connection.codes.size for connection in graph.all_connections),
-        float_state=_FLOAT * sum(neurons),
+        largest_state=max(states, default=0),
+        float_weights=_FLOAT * sum(connection.codes.size for connection in graph.connections),
+        float_state=_FLOAT * sum(stored),
         arena=_arena(graph, streams=False),
         stream_arena=_arena(graph, streams=True),
     )

@@ -1,19 +1,36 @@
-"""Wiring: which connection takes what, all that counting needs to know of a network."""
+"""Wiring: which synapses take what, all that counting needs to know of a network."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..integer.graph import Connection, Graph, Layer
+from ..integer.connection import Connection, Shape
+from ..integer.graph import Graph, Layer, Readout, Term
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The shortcut of layer ``layer``, from the spikes of layer ``source``."""
+@dataclass(frozen=True, eq=False)
+class WiredTerm:
+    """A term of a layer or a readout.
 
-    layer: int
-    source: int
+    Args:
+        name: of the layer whose sums it adds to; of terms behind the first, with what they take.
+        connection: its synapses.
+        source: input ``source``, or layer ``source - I`` of a network of I inputs.
+        target: layer ``target``, or readout ``target - L`` of a network of L layers.
+        first: of its layer: its row in tables stands for the neurons too.
+        delay: in steps.
+        multiplies: its sums meet a multiplier that is no power of two.
+    """
+
+    name: str
     connection: Connection
+    source: int
+    target: int
+    first: bool = True
+    delay: int = 0
+    multiplies: bool = False
 
 
 @dataclass(frozen=True)
@@ -21,30 +38,73 @@ class Wiring:
     """What counting needs to know of a network.
 
     Args:
-        connections: the readout's last.
-        inputs: shape of what comes into each of them; behind the first, these are the shapes of the neurons.
-        state_bits: of each layer of neurons.
+        inputs: shape of each input.
+        shapes: of the neurons of each layer.
+        state_bits: of each layer, of a code that a neuron stores.
+        codes: that a neuron of each layer stores; none: one.
+        terms: of all layers, then of the readouts, the first of each before its others.
+        largest: the largest absolute value of each input.
+        leaks: outputs of each readout that leaks, 0 of one that does not; none: no readout does.
         layers: whose blocks are looked at too; none of a network in floating point.
-        shortcuts: of the layers.
     """
 
-    connections: tuple[Connection, ...]
-    inputs: tuple[tuple[int, ...], ...]
+    inputs: tuple[Shape, ...]
+    shapes: tuple[Shape, ...]
     state_bits: tuple[float, ...]
+    terms: tuple[WiredTerm, ...]
+    largest: tuple[int, ...]
+    codes: tuple[int, ...] = ()
+    leaks: tuple[int, ...] = ()
     layers: tuple[Layer, ...] = ()
-    shortcuts: tuple[Beside, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Shape, ...]:
+        """Shape of each input, then of each layer."""
+        return (*self.inputs, *self.shapes)
 
 
 def wiring_of(graph: Graph) -> Wiring:
     """That of an integer graph."""
     return Wiring(
-        graph.connections,
-        (graph.input_shape, *graph.shapes),
+        tuple(given.shape for given in graph.inputs),
+        graph.shapes,
         tuple(layer.neuron.bits for layer in graph.layers),
+        tuple(_terms(graph)),
+        tuple(given.largest for given in graph.inputs),
+        tuple(1 if layer.neuron.current is None else 2 for layer in graph.layers),
+        tuple(0 if readout.leak is None else len(readout.bias) for readout in graph.readouts),
         graph.layers,
-        tuple(
-            Beside(i, layer.shortcut.source, layer.shortcut.connection)
-            for i, layer in enumerate(graph.layers)
-            if layer.shortcut is not None
-        ),
     )
+
+
+def term_names(graph: Graph) -> tuple[str, ...]:
+    """A name for each term of a graph, in the order of ``graph.terms``."""
+    return tuple(term.name for term in _terms(graph))
+
+
+def _terms(graph: Graph) -> Iterator[WiredTerm]:
+    parts: tuple[Layer | Readout, ...] = (*graph.layers, *graph.readouts)
+    for target, part in enumerate(parts):
+        names = _names(graph, part)
+        for i, (name, term) in enumerate(zip(names, part.terms, strict=True)):
+            multiplies = term.left_shift is None
+            yield WiredTerm(name, term.connection, term.source, target, i == 0, term.delay, multiplies)
+
+
+def _names(graph: Graph, part: Layer | Readout) -> list[str]:
+    """A layer's first term is called as the layer, the others by what they take, each otherwise."""
+    names, taken = [part.name], Counter[str]()
+    for term in part.terms[1:]:
+        name = f"{part.name} (from {_source(graph, term)})"
+        taken[name] += 1
+        names.append(name if taken[name] == 1 else f"{name} {taken[name]}")
+    return names
+
+
+def _source(graph: Graph, term: Term) -> str:
+    inputs = len(graph.inputs)
+    if term.source >= inputs:
+        name = graph.layers[term.source - inputs].name
+    else:
+        name = "input" if inputs == 1 else f"input {term.source}"
+    return f"{name}, delayed" if term.delay else name

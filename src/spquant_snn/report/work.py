@@ -9,8 +9,9 @@
                  are an ANN's activations at their width
     sums         stay beside the adder, in no memory; or, as another model, each operation reads one and writes it back
 
-A sum-pool behind a convolution costs nothing: operations add to the pooled sum. Bits are counted as if words of memory
-were full of them, that is, packed.
+A sum-pool behind a convolution costs nothing: operations add to the pooled sum. A largest of sums costs a comparison
+for each further sum. A term's multiplier costs a multiplication for each sum and pass, powers of two none, and in
+floating point it is part of the weights. Bits are counted as if words of memory were full of them, that is, packed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..integer.graph import BLOCK, PIXEL
+from ..integer.graph import BLOCK
 from ..integer.grids import STATE_GRIDS, WEIGHT_GRIDS
 from .counts import LayerCounts
 from .network_info import FLOAT_BITS, NetworkInfo, stored_bits, wire_bits
@@ -78,12 +79,12 @@ def work(layer: LayerCounts, network: NetworkInfo) -> Work:
     decisions, left_out = (layer.decisions, layer.held) if network.gated else (0.0, 0.0)
     weight = FLOAT_BITS if network.floating else stored_bits(network.weight_bits or layer.weight_bits)
     state = _state_bits(layer, network)
-    held = FLOAT_BITS if network.floating else stored_bits(state) if state else 0
+    held = layer.codes * (FLOAT_BITS if network.floating else stored_bits(state) if state else 0)
     sums = FLOAT_BITS if network.floating else sum_bits(layer, network)
     updates, sent = layer.neurons * steps, network.activation_bits
     traffic = Traffic(
         weights=(layer.weights * passes if dense else synaptic) * weight,
-        constants=layer.channels * _constants(network, state) * CONSTANT_BITS * steps if layer.neurons else 0,
+        constants=_constants_read(layer, network, state, steps, passes),
         state=(2 * updates - left_out) * held if network.spiking else 0,
         activations=layer.inputs * passes * (8 if layer.pixels else sent) + updates * sent,
         sums=2 * synaptic * 8 * -(-sums // 8),
@@ -93,8 +94,10 @@ def work(layer: LayerCounts, network: NetworkInfo) -> Work:
         synaptic,
         (
             *_synaptic(layer, network, synaptic, sums),
+            *_of_sums(layer, network, passes / layer.passes, sums),
             *_decided(decisions),
             *_neurons(network, state, updates - left_out),
+            *(_currents(network, state, updates - left_out) if layer.codes > 1 else ()),
         ),
         traffic,
         layer.weights * weight / 8,
@@ -106,12 +109,12 @@ def work(layer: LayerCounts, network: NetworkInfo) -> Work:
 def sum_bits(layer: LayerCounts, network: NetworkInfo) -> int:
     """Bits of an integer that holds every sum of the layer, from its fan-in and the widths alone."""
     bits = network.weight_bits or layer.weight_bits
-    return (layer.terms * _largest(layer, network) * -WEIGHT_GRIDS[bits].low).bit_length() + 1
+    return (layer.fan_in * _largest(layer, network) * -WEIGHT_GRIDS[bits].low).bit_length() + 1
 
 
 def _largest(layer: LayerCounts, network: NetworkInfo) -> int:
     """The largest value that meets a weight."""
-    return layer.gathered * (PIXEL if layer.pixels else (1 << network.activation_bits) - 1)
+    return layer.gathered * (layer.largest if layer.pixels else (1 << network.activation_bits) - 1)
 
 
 def _state_bits(layer: LayerCounts, network: NetworkInfo) -> float:
@@ -125,6 +128,18 @@ def _synaptic(layer: LayerCounts, network: NetworkInfo, count: float, sums: int)
         return (add,)
     size = largest.bit_length() * wire_bits(network.weight_bits or layer.weight_bits)
     return Operation("multiply", count, size, floating), add
+
+
+def _of_sums(layer: LayerCounts, network: NetworkInfo, share: float, sums: int) -> tuple[Operation, ...]:
+    """Arithmetic on whole sums, in this share of the passes that were counted: of multipliers, whose products are
+    added, and of the largest of several."""
+    found: list[Operation] = []
+    if layer.products and not network.floating:
+        found.append(Operation("multiply", share * layer.products, sums * CONSTANT_BITS))
+        found.append(Operation("add", share * layer.products, CONSTANT_BITS))
+    if layer.comparisons:
+        found.append(Operation("add", share * layer.comparisons, 0 if network.floating else sums, network.floating))
+    return tuple(found)
 
 
 def _decided(decisions: float) -> tuple[Operation, ...]:
@@ -143,6 +158,15 @@ def _levels(network: NetworkInfo, state: float) -> int:
         return 1 << network.activation_bits
     grid = STATE_GRIDS[state]
     return grid.high - grid.low + 1
+
+
+def _constants_read(layer: LayerCounts, network: NetworkInfo, state: float, steps: int, passes: int) -> int:
+    """Bits of constants: those of neurons at each step, and at each pass a multiplier of each channel."""
+    neurons = _constants(network, state) * steps if layer.neurons else 0
+    if layer.codes > 1 and network.spiking:  # a current has all that a potential has but a threshold
+        neurons += (_constants(network, state) - (0 if network.floating else 1)) * steps
+    multipliers = passes if layer.products and not network.floating else 0
+    return layer.channels * (neurons + multipliers) * CONSTANT_BITS
 
 
 def _constants(network: NetworkInfo, state: float) -> int:
@@ -173,3 +197,20 @@ def _neurons(network: NetworkInfo, state: float, updates: float) -> tuple[Operat
     if not network.spiking:
         return scale, Operation("add", updates, width)
     return Operation("multiply", updates, wire_bits(state) * width), scale, Operation("add", 3 * updates, width)
+
+
+def _currents(network: NetworkInfo, state: float, updates: float) -> tuple[Operation, ...]:
+    """Arithmetic of synaptic currents, which leak and are stored as potentials are, and have no threshold."""
+    if not updates or not network.spiking:
+        return ()
+    if network.floating:
+        return Operation("multiply", updates, floating=True), Operation("add", updates, floating=True)
+    levels, width = _levels(network, state), CONSTANT_BITS
+    if levels <= TABLE_LEVELS:
+        return (Operation("add", updates * levels, width),)
+    leak, scale = wire_bits(state) * width, width * width
+    return (
+        Operation("multiply", updates, leak),
+        Operation("multiply", updates, scale),
+        Operation("add", 2 * updates, width),
+    )
