@@ -21,7 +21,7 @@ _SHOWN = 1 << 14  # neurons of a map, at most
 
 @dataclass(frozen=True, eq=False)
 class LayerRaster:
-    """Of a layer: its spikes, and the codes that its neurons stored of their potentials, both [T, C, H, W] or [T, F]."""
+    """Of a layer: its spikes, and the codes of the potentials that its neurons stored, both [T, C, H, W] or [T, F]."""
 
     name: str
     bits: float
