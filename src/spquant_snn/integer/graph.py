@@ -260,7 +260,9 @@ class Readout:
         ever = int(np.where(kept <= room, LONGEST, np.minimum(room, LONGEST)).min())
         if self.over_time != "sum":
             return ever
-        return int(min(ever, (room // np.minimum(kept, np.maximum(room, 1))).min()))
+        # What is kept is below T z too, so that the sum of T of them is below T min(T, kept) z.
+        squares = np.array([math.isqrt(int(x)) for x in room])
+        return int(min(ever, np.where(squares <= kept, squares, room // np.maximum(kept, 1)).min()))
 
 
 @dataclass(frozen=True, eq=False)

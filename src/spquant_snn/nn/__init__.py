@@ -1,6 +1,7 @@
 """Spiking layers and networks in training form, time first."""
 
 from .feedback import Feedback
+from .integrator import LeakyIntegrator
 from .layers import OneToOne, SpikingSequential, fold_time
 from .lif import LIF
 from .models import VGGSNN, LeNetSNN, build_model
@@ -11,6 +12,7 @@ __all__ = [
     "VGGSNN",
     "Feedback",
     "LeNetSNN",
+    "LeakyIntegrator",
     "OneToOne",
     "ResNetSNN",
     "ResidualBlock",

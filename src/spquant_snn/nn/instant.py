@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import ModelError
+from .integrator import LeakyIntegrator
 from .layers import OneToOne, knows_time
 from .lif import LIF
 
@@ -155,7 +156,7 @@ class InstantTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
         """Whether a module's forward method is that of one of torch's layers or neurons, not one of its own."""
-        for own in (LIF, OneToOne):
+        for own in (LIF, LeakyIntegrator, OneToOne):
             if isinstance(m, own):
                 return type(m).forward is own.forward
         parts = (getattr(type(m), name, None) for name in ("forward", "_conv_forward"))

@@ -56,6 +56,10 @@ def _stage(name: str, drive: d.Drive, lif: LIF, config: QuantConfig, sources: So
 
 
 def _readout(readout: d.ReadoutDescription, config: QuantConfig, sources: Sources) -> NeuronStage:
+    if isinstance(readout.drive, d.Integrated):
+        return BranchedReadout(
+            readout.name, _drive(readout.drive.drive, config, sources, False, True), readout.drive.module
+        )
     row = _row_of(readout.drive)
     if row is not None and isinstance(row.main.module, nn.Linear) and row.plain_readout:
         return _build(readout.name, row, None, config, sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..integer.graph import OverTime
+from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
 from .drive import Drive
 from .signals import parts_of
@@ -44,13 +44,12 @@ class BranchedReadout(NeuronStage):
     Args:
         name: of the layer.
         drive: what is read.
-        leak: of the integrator; None sums.
-        over_time: what is said of the integrator.
+        integrator: of what is read; None: steps are summed.
     """
 
-    def __init__(self, name: str, drive: Drive, leak: float | None = None, over_time: OverTime = "last") -> None:
+    def __init__(self, name: str, drive: Drive, integrator: LeakyIntegrator | None = None) -> None:
         super().__init__(name, None)
-        self.drive, self.leak, self.over_time = drive, leak, over_time
+        self.drive, self.integrator = drive, integrator
 
     @property
     def channels(self) -> int:

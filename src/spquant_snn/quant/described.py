@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from ..integer.pool import NO_SIDES, Pair, Sides
+from ..nn.integrator import LeakyIntegrator
 from ..nn.layers import OneToOne
 from ..nn.lif import LIF
 
@@ -189,6 +190,16 @@ class DroppedDrive:
 
 
 @dataclass(frozen=True)
+class Integrated:
+    """A drive that neurons without a threshold integrate; of readouts alone."""
+
+    drive: Drive
+    module: LeakyIntegrator
+    path: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class Sum:
     """Drives, added up."""
 
@@ -196,7 +207,9 @@ class Sum:
     shape: Shape
 
 
-Drive: TypeAlias = Weighed | Passed | Normalised | PooledDrive | GroupMeans | ReshapedDrive | DroppedDrive | Sum
+Drive: TypeAlias = (
+    Weighed | Passed | Normalised | PooledDrive | GroupMeans | ReshapedDrive | DroppedDrive | Integrated | Sum
+)
 
 
 # ---- the network ----
@@ -220,7 +233,7 @@ class LayerDescription:
 
 @dataclass(frozen=True)
 class ReadoutDescription:
-    """What the network answers: a drive, summed over time.
+    """What the network answers: a drive, summed over time, or an integrated one.
 
     A population of neurons whose spikes are counted is one too: its drive passes them on, as they are or in means over
     groups. Several outputs of a module are told apart by ``name``: the key or the place of the output, or the path of

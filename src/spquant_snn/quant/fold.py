@@ -17,7 +17,7 @@ from torch import Tensor
 from ..dtypes import Bools, Float64, Int64
 from ..errors import ModelError
 from ..integer.connection import Connection
-from ..integer.graph import PIXEL, Layer, Readout, Term
+from ..integer.graph import PIXEL, Layer, OverTime, Readout, Term
 from ..integer.grids import Bits
 from ..integer.neuron import with_silent
 from .branched_stage import BranchedReadout, BranchedStage
@@ -33,6 +33,7 @@ _READOUT_LIMIT = 1 << 30
 _RESOLUTION = 64  # units that a threshold has, at least, where terms are multiplied
 _FINEST = 6  # bits by which units may be finer for that
 _ROOM = 1 << 28  # for sums in finer units
+_LEAK_SHIFT = 16  # of an integrator
 _FACTOR_BITS = 15  # of a multiplier
 
 
@@ -128,11 +129,13 @@ def fold_branched_readout(stage: BranchedReadout, first: int, timesteps: int) ->
     folded, offset = stage.drive.fold(np.ones(stage.drive.channels))
     unit = max(float(np.abs(term.gain).max()) for term in folded)
     terms = _multiplied(folded, np.full(stage.drive.channels, unit or 1.0))
-    readout = _readout(stage.name, terms, unit or 1.0, offset, first, timesteps)
-    if stage.leak is None:
-        return replace(readout, over_time=stage.over_time)
-    leak = np.full(stage.drive.channels, round(stage.leak * (1 << 16)), np.int32)
-    return replace(readout, leak=leak, leak_shift=16, over_time=stage.over_time)
+    squared = stage.integrator is not None and stage.integrator.over_time == "mean"  # a sum of what is a sum
+    readout = _readout(stage.name, terms, unit or 1.0, offset, first, timesteps**2 if squared else timesteps)
+    if stage.integrator is None:
+        return readout
+    leak = np.full(stage.drive.channels, round(stage.integrator.leak * (1 << _LEAK_SHIFT)), np.int32)
+    over_time: OverTime = "sum" if stage.integrator.over_time == "mean" else stage.integrator.over_time
+    return replace(readout, leak=leak, leak_shift=_LEAK_SHIFT, over_time=over_time)
 
 
 def _readout(name: str, terms: tuple[Term, ...], gain: float, offset: Float64, first: int, timesteps: int) -> Readout:

@@ -14,8 +14,10 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ModelError
+from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
 from .described import (
+    Integrated,
     LayerDescription,
     NetworkDescription,
     Pixels,
@@ -138,8 +140,16 @@ class _Matcher:
             return value
         if operation is Kind.RESHAPE:
             return replace(value, shape=step.shape)
+        if isinstance(value.what, Integrated):
+            raise ModelError(
+                f"{step.where} takes what the LeakyIntegrator {value.what.path!r} says, which is no spikes: let it "
+                "be the last layer, or use LIF"
+            )
         if isinstance(operation, LIF):
             return self._fired(step, operation, value)
+        if isinstance(operation, LeakyIntegrator):
+            drive = as_drive(value.what, step.path)
+            return Value(Integrated(drive, operation, step.path, drive.shape), value.shape)
         if isinstance(operation, WEIGHTS):
             self._refuse_twice(step, operation)
             return weighed(step, operation, value)

@@ -14,6 +14,7 @@ from ..errors import DataError, ModelError
 from ..integer.connection import Shape, image
 from ..integer.graph import PIXEL, Readout, Term
 from ..nn.fused_layer import EXACT
+from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .branched_stage import BranchedReadout, BranchedStage
@@ -232,17 +233,13 @@ class SpikingNetwork(nn.Module):
             return self.answer(self.forward(x, probe))
         steps = self._given(x)[1]
         readout = self.fold_readouts()[0]
-        per = steps if readout.sums_all else 1
+        per = steps if readout.sums_all or readout.over_time == "sum" else 1
         return self.integer_logits(x, probe).double() * (readout.scale / per)
 
     def answer(self, said: Tensor) -> Tensor:
         """The answer of the first readout, [N, ...], of what it said at each step, [T, N, ...]."""
-        readout = self.readout
-        if isinstance(readout, Stage) or (readout.leak is None and readout.over_time == "last"):
-            return said.mean(0)
-        if readout.over_time == "largest":
-            return said.amax(0)
-        return said.sum(0) if readout.over_time == "sum" else said[-1]
+        integrator = _integrator(self.readout)
+        return said.mean(0) if integrator is None else integrator.answer(said)
 
     @uncompiled
     @torch.no_grad()
@@ -402,14 +399,8 @@ class SpikingNetwork(nn.Module):
 
     def _integrated(self, stage: NeuronStage, said: Tensor) -> Tensor:
         """What a readout says at each step, [T, N, ...], of its drive."""
-        leak = None if isinstance(stage, Stage) else cast(BranchedReadout, stage).leak
-        if leak is None:
-            return said
-        kept, integrated = torch.zeros_like(said[0]), []
-        for drive in said:
-            kept = leak * kept + drive
-            integrated.append(kept)
-        return torch.stack(integrated)
+        integrator = _integrator(stage)
+        return said if integrator is None else cast(Tensor, integrator(said))
 
     # ---- the frozen form ----
 
@@ -572,6 +563,11 @@ class SpikingNetwork(nn.Module):
                 )
             return x.float()
         return x.reshape(*x.shape[: -len(shape)], *image(shape)).float()
+
+
+def _integrator(stage: NeuronStage) -> LeakyIntegrator | None:
+    """That of a readout; None where steps are summed."""
+    return stage.integrator if isinstance(stage, BranchedReadout) else None
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

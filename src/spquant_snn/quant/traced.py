@@ -29,6 +29,7 @@ from torch.nn.modules.padding import _ConstantPadNd
 from ..errors import ModelError
 from ..integer.pool import Pair
 from ..nn.instant import CONVERSIONS, InstantTracer, earlier_spikes, fed_back, value_of, where
+from ..nn.integrator import LeakyIntegrator
 from ..nn.layers import OneToOne
 from ..nn.lif import LIF
 from .described import Shape
@@ -176,7 +177,7 @@ class _Call:
 
     def _of_module(self, layer: nn.Module) -> tuple[Operation, ...]:
         """What a layer of torch, or one of the same options, does."""
-        if isinstance(layer, (LIF, _BatchNorm, *WEIGHTS)):
+        if isinstance(layer, (LIF, LeakyIntegrator, _BatchNorm, *WEIGHTS)):
             return (layer,)
         if isinstance(layer, nn.Identity):
             return (Kind.SAME,)

@@ -1,0 +1,55 @@
+"""The membrane of neurons that never fire, as an output: regression, and readouts of a potential."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+
+Answer = Literal["last", "largest", "mean"]
+
+
+class LeakyIntegrator(nn.Module):
+    """Neurons without a threshold, as the last layer: ``m_t = leak * m_(t-1) + I_t``, and m is what the network says.
+
+    Args:
+        leak: share of the potential that is left one step later, 0 to 1; 1 sums over time, 0 forgets.
+        over_time: the answer of a network that ends so: m at the last step, its largest value, or its mean.
+
+    Shape:
+        input [T, N, ...], time first; output the same.
+
+    Raises:
+        ConfigError: an argument has a value that it cannot have.
+
+    Example:
+        >>> LeakyIntegrator(leak=0.5)(torch.ones(3, 1, 2))[:, 0, 0].tolist()
+        [1.0, 1.5, 1.75]
+    """
+
+    def __init__(self, leak: float = 0.9, over_time: Answer = "last") -> None:
+        super().__init__()
+        if isinstance(leak, bool) or not isinstance(leak, int | float) or not 0 <= leak <= 1:
+            raise ConfigError(f"leak must be a number from 0 to 1, not {leak!r}")
+        if over_time not in ("last", "largest", "mean"):
+            raise ConfigError(f"over_time must be 'last', 'largest' or 'mean', not {over_time!r}")
+        self.leak, self.over_time = float(leak), over_time
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, said = torch.zeros_like(x[0]), []
+        for current in x:
+            kept = self.leak * kept + current
+            said.append(kept)
+        return torch.stack(said)
+
+    def answer(self, said: Tensor) -> Tensor:
+        """What is said over time, [N, ...], of what was said at each step, [T, N, ...]."""
+        if self.over_time == "largest":
+            return said.amax(0)
+        return said.mean(0) if self.over_time == "mean" else said[-1]
+
+    def extra_repr(self) -> str:
+        return f"leak={self.leak:g}, over_time={self.over_time!r}"
