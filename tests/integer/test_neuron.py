@@ -1,6 +1,7 @@
 """The integer neuron against the equation it stands for, in exact rational arithmetic, and at the ends of its range."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 
 from cases import case
 from spquant_snn.errors import ModelError
-from spquant_snn.integer.grids import STATE_GRIDS
-from spquant_snn.integer.neuron import ScaledStore, TableStore, fold_neuron
+from spquant_snn.integer.grids import CURRENT_GRIDS, STATE_GRIDS
+from spquant_snn.integer.neuron import (
+    ScaledStore,
+    TableStore,
+    check_bounds,
+    check_neuron,
+    fold_neuron,
+    largest_potential,
+    with_silent,
+)
 from spquant_snn.integer.reference import remainder, step, stored
 
 BITS = sorted(STATE_GRIDS)
@@ -226,3 +235,166 @@ def test_a_neuron_of_few_counts_fires_as_its_equation_does():
                     wrong[resolution] += bool(step(neuron, int32(acc), int32(code))[0][0, 0]) != (v >= 1.0)
     assert wrong[16] * 4 < wrong[1]
     assert wrong[16] < 0.01 * 200 * 48
+
+
+# ---- constants of each channel, other resets, synaptic currents ----
+
+RESETS = ("zero", "subtract", "none")
+QUARTERS = st.integers(0, 4).map(lambda n: Fraction(n, 4))
+
+
+def nearest(x, grid, threshold):
+    return min(max((x / (grid.step * threshold) + Fraction(1, 2)).__floor__(), grid.low), grid.high)
+
+
+def exact_steps(accs, bits, gain, offset, threshold, leak, reset, reset_by, slow):
+    """One neuron over time, as the training form writes it, without rounding: its spikes and codes."""
+    grid, currents, code, kept = STATE_GRIDS[bits], CURRENT_GRIDS[bits], 0, 0
+    history = []
+    for acc in accs:
+        drive = gain * acc + offset + (0 if slow is None else slow * currents.step * threshold * kept)
+        v = leak * grid.step * threshold * code + drive
+        spike = v >= threshold
+        r = {"zero": 0, "subtract": v - reset_by, "none": v}[reset] if spike else v
+        code, kept = nearest(r, grid, threshold), nearest(drive, currents, threshold)
+        history.append((spike, code) if slow is None else (spike, code, kept))
+    return history
+
+
+@given(
+    bits=st.sampled_from(BITS),
+    reset=st.sampled_from(RESETS),
+    channels=st.lists(
+        st.tuples(
+            st.integers(3, 6).map(lambda n: Fraction(1, 1 << n)),
+            st.integers(-64, 64).map(lambda n: Fraction(n, 64)),
+            st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(2)]),
+            QUARTERS,
+            st.sampled_from([Fraction(0), Fraction(1, 4), Fraction(2), Fraction(1000)]),
+            QUARTERS,
+            st.lists(st.integers(-200, 200), min_size=4, max_size=4),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    synaptic=st.booleans(),
+)
+def test_each_channel_equals_its_exact_recurrence(bits, reset, channels, synaptic):
+    gain, offset, threshold, leak, reset_by, slow, accs = zip(*channels, strict=True)
+    offset = [round(o / g) * g for o, g in zip(offset, gain, strict=True)]
+    as_float = [np.array(x, np.float64) for x in (gain, offset, threshold, leak, reset_by, slow)]
+    neuron, dead = fold_neuron(
+        bits,
+        *as_float[:4],
+        reset,
+        np.full(len(gain), 200),
+        reset_by=as_float[4] if reset == "subtract" else None,
+        synaptic_leak=as_float[5] if synaptic else None,
+    )
+    assert not dead.any()
+    check_neuron(neuron, "layer")
+    check_bounds(neuron, 200, "layer")
+    codes, found = np.zeros((1, *neuron.stored_shape((len(gain),))), np.int32), []
+    for acc in zip(*accs, strict=True):
+        spikes, codes = step(neuron, int32(*acc), codes)
+        found.append([spikes[0], *codes[0]] if synaptic else [spikes[0], codes[0]])
+    for c in range(len(gain)):
+        expected = exact_steps(
+            accs[c], bits, gain[c], offset[c], threshold[c], leak[c], reset, reset_by[c], slow[c] if synaptic else None
+        )
+        assert [tuple(part[c] for part in row) for row in found] == expected
+
+
+@given(
+    bits=st.sampled_from(BITS),
+    exponents=st.lists(st.floats(-6, 2), min_size=1, max_size=4),
+    offset=st.floats(-1e3, 1e3),
+    threshold=st.floats(0.01, 100),
+    leak=st.floats(0, 1),
+    slow=st.floats(0, 1),
+    reset=st.sampled_from(RESETS),
+    reset_by=st.floats(0, 1e4),
+    reach=st.integers(0, 1 << 26),
+)
+def test_no_current_and_no_potential_leaves_its_width(
+    bits, exponents, offset, threshold, leak, slow, reset, reset_by, reach
+):
+    gain = np.array([10.0**e for e in exponents])
+    ends = (np.full(len(gain), offset), threshold, leak, reset, np.full(len(gain), reach))
+    try:
+        neuron, dead = fold_neuron(
+            bits, gain, *ends, reset_by=reset_by if reset == "subtract" else None, synaptic_leak=slow
+        )
+    except ModelError as error:
+        assert "fit 32 bits" in str(error)  # noqa: PT017
+        return
+    check_bounds(neuron, 0 if dead.all() else reach, "layer")
+    for code, kept, acc in itertools.product((neuron.low, neuron.high), (neuron.low, neuron.high), (-reach, reach)):
+        sums = np.where(dead, 0, acc)[None].astype(np.int32)
+        codes = np.stack([np.full_like(sums, code), np.full_like(sums, kept)], 1)
+        with np.errstate(all="raise"):
+            spike, after = step(neuron, sums, codes)
+        drive = (sums.astype(object) << neuron.fraction) + remainder(neuron.current, codes[:, 1])
+        potential = drive + remainder(neuron, codes[:, 0])
+        assert abs(potential).max() <= largest_potential(neuron, reach, "layer") <= 1 << 30
+        assert np.array_equal(potential >= neuron.fire, spike)
+        assert abs(potential - np.where(spike, neuron.drop, 0)).max() <= INT32
+        assert neuron.low <= after.min()
+        assert after.max() <= neuron.high
+
+
+def test_to_subtract_what_no_integer_holds_is_refused():
+    with pytest.raises(
+        ModelError, match=r"what a reset takes from them, of up to .* do not fit 32 bits: subtract less"
+    ):
+        fold_neuron(2, np.array([1e-4]), np.array([1e6]), 1.0, 0.5, "subtract", np.array([20_000]), reset_by=1e6)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_silent_channels_with_currents_never_fire(bits):
+    constants = (np.array([0.02, 0.03]), np.array([0.5, 0.9]), np.array([1.0, 0.7]), np.array([0.9, 0.5]))
+    neuron, _ = fold_neuron(bits, *constants, "zero", np.array([100, 100]), synaptic_leak=np.array([0.5, 0.8]))
+    live = np.array([False, True, True, False])
+    wide = with_silent(neuron, live)
+    check_neuron(wide, "layer")
+    few, many = np.zeros((1, 2, 2), np.int32), np.zeros((1, 2, 4), np.int32)
+    for acc in (30, 50, -20, 60):
+        sums = np.where(live, acc, 0)[None].astype(np.int32)
+        (fired, few), (all_fired, many) = step(neuron, int32(acc, acc), few), step(wide, sums, many)
+        assert np.array_equal(all_fired[:, live], fired)
+        assert np.array_equal(many[..., live], few)
+        assert not all_fired[:, ~live].any()
+        assert not many[..., ~live].any()
+    assert few.any()
+
+
+def test_constants_that_do_not_fit_one_another_are_refused():
+    good, _ = fold_neuron(
+        4, np.array([0.02, 0.03]), np.zeros(2), 1.0, 0.5, "none", np.array([100, 100]), synaptic_leak=0.5
+    )
+    short = replace(good.current.store, decay=good.current.store.decay[:, :1])
+    wrong = {
+        "a neuron with reset 'none' subtracts": replace(good, drop=good.fire),
+        "a current of 2 bits meets a state of 4": replace(good, current=replace(good.current, bits=2)),
+        r"the current's decay is int32 \(16, 1\), not int32 \(16, 2\)": replace(
+            good, current=replace(good.current, store=short)
+        ),
+        "the neuron's fraction or reset": replace(good, reset="half"),
+    }
+    check_neuron(good, "layer")
+    for said, neuron in wrong.items():
+        with pytest.raises(ModelError, match=f"'layer'.*{said}"):
+            check_neuron(neuron, "layer")
+    check_bounds(good, 1 << 20, "layer")
+    with pytest.raises(ModelError, match=r"'layer'.*a potential leaves 32 bits"):
+        check_bounds(good, 1 << 30, "layer")
+    heavy = replace(good.current.store, decay=np.full_like(good.current.store.decay, INT32))
+    with pytest.raises(ModelError, match=r"'layer'.*a potential leaves 32 bits"):
+        check_bounds(replace(good, current=replace(good.current, store=heavy)), 1, "layer")
+
+
+def test_a_stored_code_of_a_current_counts_as_memory():
+    plain, _ = fold(bits=4)
+    both, _ = fold_neuron(4, np.array([0.01]), np.zeros(1), 1.0, 0.5, "zero", np.array([1000]), synaptic_leak=0.5)
+    assert (plain.stored_bits, plain.stored_shape((3, 2))) == (4, (3, 2))
+    assert (both.stored_bits, both.stored_shape((3, 2))) == (8, (2, 3, 2))
