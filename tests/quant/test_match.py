@@ -9,7 +9,19 @@ from architectures import ARCHITECTURES, REFUSED
 from spquant_snn.errors import ModelError
 from spquant_snn.nn import LIF, Feedback
 from spquant_snn.nn.instant import each_step
-from spquant_snn.quant.described import Flattened, Normalised, Passed, Pixels, Pooled, PooledDrive, Spikes, Sum, Weighed
+from spquant_snn.quant.described import (
+    Added,
+    Flattened,
+    Normalised,
+    Passed,
+    Pixels,
+    Pooled,
+    PooledDrive,
+    Spikes,
+    Sum,
+    Upsampled,
+    Weighed,
+)
 from spquant_snn.quant.match import describe
 
 
@@ -89,3 +101,181 @@ def test_products_of_activations_are_refused_in_a_sentence(name):
     make, shape = ARCHITECTURES[name]
     with pytest.raises(ModelError, match="multiplies activations with each other; only weights are multiplied"):
         describe(make(), shape)
+
+
+class Net(nn.Module):
+    """Calls what it is given on itself and its input, an image of 2x6x6."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.conv1, self.conv2, self.wide = (nn.Conv2d(2, 2, k, padding=k // 2) for k in (1, 1, 3))
+        self.bn, self.fc, self.run = nn.BatchNorm2d(2), nn.Linear(72, 4), run
+        self.lif, self.lif2, self.up = LIF(), LIF(), nn.Upsample(scale_factor=2)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def described(run, shape=(2, 6, 6)):
+    net = Net(run)
+    return net, describe(net, shape)
+
+
+def test_up_sampled_currents_are_those_of_up_sampled_spikes_where_weights_look_at_one_place():
+    net, found = described(lambda n, x: n.lif2(n.bn(n.up(n.conv2(n.lif(n.conv1(x)))))))
+    spikes = Upsampled(Spikes(0, (2, 6, 6)), (2, 2), (2, 12, 12))
+    weighed = Weighed(spikes, net.conv2, "conv2", (2, 12, 12))
+    assert found.layers[1].drive == Normalised(weighed, net.bn, "bn", (2, 12, 12))
+
+
+def test_a_sum_of_spikes_is_a_signal_for_weights_and_a_sum_of_drives_for_neurons():
+    def run(n, x):
+        y = n.lif(n.conv1(x)) + n.lif(n.conv2(x))
+        return n.lif2(y), n.fc(y.flatten(1))
+
+    net, found = described(run)
+    both = (Spikes(0, (2, 6, 6)), Spikes(1, (2, 6, 6)))
+    passed = tuple(Passed(spikes, "lif2", (2, 6, 6)) for spikes in both)
+    assert found.layers[2].drive == Sum(passed, (2, 6, 6))
+    assert found.readouts[1].drive == Weighed(Flattened(Added(both, (2, 6, 6)), (72,)), net.fc, "fc", (4,))
+    assert [(layer.name, layer.path) for layer in found.layers] == [
+        ("conv1", "lif"),
+        ("conv2", "lif"),
+        ("lif2", "lif2"),
+    ]
+    assert [readout.name for readout in found.readouts] == ["0", "1"]
+
+
+def test_votes_of_neighbouring_neurons():
+    for vote in (
+        lambda n, x: n.lif(n.fc(x.flatten(1))).view(x.shape[0], -1, 2).mean(-1),
+        lambda n, x: nn.functional.avg_pool1d(n.lif(n.fc(x.flatten(1))).unsqueeze(1), 2, 2).squeeze(1),
+        lambda n, x: nn.functional.adaptive_avg_pool1d(n.lif(n.fc(x.flatten(1)))[:, None], 2)[:, 0],
+    ):
+        _, found = described(vote)
+        (readout,) = found.readouts
+        assert readout.drive.drive.signal == Spikes(0, (4,))
+        assert (readout.drive.size, readout.drive.shape, readout.shape) == (2, (2,), (2,))
+
+
+def test_feedback_comes_from_the_last_layer_of_its_body():
+    net = nn.Sequential(
+        nn.Linear(5, 4), Feedback(nn.Sequential(LIF(), nn.Linear(4, 3), LIF()), nn.Linear(3, 4)), nn.Linear(3, 2)
+    )
+    first, second = describe(net, (5,)).layers
+    assert first.drive.drives[1] == Weighed(Spikes(1, (3,), 1), net[1].layer, "1.layer", (4,))
+    assert second.drive == Weighed(Spikes(0, (4,)), net[1].body[1], "1.body.1", (3,))
+
+
+def test_pixels_may_be_divided_by_255_and_it_is_said():
+    _, found = described(lambda n, x: n.lif(n.conv1(x.float() / 255)))
+    assert found.layers[0].drive.signal == Pixels(0, (2, 6, 6))
+    assert "divides pixels by 255: this is done anyway" in found.notes[0]
+
+
+def foreign(package, name, **options):
+    """A neuron of a package that need not be there."""
+    module = type(name, (nn.Module,), {"__module__": f"{package}.neurons", "forward": lambda self, x: x > 0})()
+    vars(module).update(options)
+    return module
+
+
+NEURONS = {
+    "snntorch": (
+        foreign("snntorch", "Leaky", beta=torch.tensor(0.9), threshold=torch.tensor(1.5), reset_mechanism="zero"),
+        r"a neuron of snntorch, Leaky, .* put spquant_snn.LIF\(v_threshold=1.5, leak=0.9, reset='zero'\) in its place",
+    ),
+    "spikingjelly": (
+        foreign("spikingjelly", "LIFNode", tau=2.0, v_threshold=1.0, v_reset=0.0, decay_input=True),
+        r"LIFNode, .* spquant_snn.LIF\(v_threshold=2, leak=0.5, reset='zero'\)",
+    ),
+    "integrate and fire": (
+        foreign("spikingjelly", "IFNode", v_threshold=1.0, v_reset=None),
+        r"IFNode, .* spquant_snn.LIF\(v_threshold=1, leak=1, reset='subtract'\)",
+    ),
+    "norse": (foreign("norse", "LIFCell"), r"neuron of norse, LIFCell, .* spquant_snn.LIF\(v_threshold=\.\.\."),
+    "own": (foreign("models", "Spiker", thresh=0.5), "Spiker, has a threshold and looks like a neuron of your own"),
+}
+
+
+@pytest.mark.parametrize("what", NEURONS)
+def test_other_neurons_are_known_before_they_are_traced(what):
+    neuron, message = NEURONS[what]
+    with pytest.raises(ModelError, match=f"layer '1'.* {message}"):
+        describe(nn.Sequential(nn.Linear(3, 3), neuron), (3,))
+
+
+REFUSALS = {
+    "max of a sum": (
+        lambda n, x: n.lif(nn.functional.max_pool2d(n.conv1(x) + n.conv2(x), 2)),
+        "'max_pool2d' .* largest values of a sum of several branches, .* pool each branch, or move it behind",
+    ),
+    "max of added spikes": (
+        lambda n, x: n.lif2(nn.functional.max_pool2d(n.lif(n.conv1(x)) + n.lif(n.conv2(x)), 2)),
+        "largest values of a sum of several branches",
+    ),
+    "shapes that are spread": (
+        lambda n, x: n.lif(n.conv1(x) + n.wide(x).mean((2, 3), keepdim=True)),
+        "'add' .* adds 2x6x6 of 'conv1' and 2x1x1 of 'mean': what is added has one shape",
+    ),
+    "shapes that do not fit": (
+        lambda n, x: n.lif(n.conv1(x) + n.up(n.conv2(x))),
+        "'add' .* does not fit what comes in, 2x6x6 of layer 'conv1', 2x12x12 of layer 'up'",
+    ),
+    "cat of currents": (
+        lambda n, x: n.lif(torch.cat([n.conv1(x), n.conv2(x)], 1)),
+        "'cat' .* puts together the currents of 'conv1': give each part its LIF layer",
+    ),
+    "up-sampled currents": (
+        lambda n, x: n.lif(n.up(n.wide(x))),
+        "layer 'up' up-samples currents, .* move it in front of them, or behind the LIF layer",
+    ),
+    "two layers": (
+        lambda n, x: n.lif(n.conv2(n.bn(n.conv1(x)))),
+        "layer 'conv2' takes the currents of 'conv1', and no LIF",
+    ),
+    "normalised spikes": (
+        lambda n, x: n.lif2(n.conv2(n.bn(n.lif(n.conv1(x))))),
+        "layer 'conv2' takes what batch normalisation makes of spikes or pixels",
+    ),
+    "weights in two places": (lambda n, x: n.lif(n.conv1(n.lif(n.conv1(x)))), "layer 'conv1' is called twice"),
+    "a factor": (lambda n, x: n.lif(n.conv1(x) * 0.5), "'mul' .* multiplies with 0.5, .* put it into the weights"),
+    "pixels scaled": (
+        lambda n, x: n.lif(n.conv1(x / 127.5)),
+        "multiplies pixels with 0.00784314: pixels are scaled by 1 / 255",
+    ),
+    "a parameter": (
+        lambda n, x: n.lif(n.conv1(x) + n.conv2.bias.view(2, 1, 1)),
+        "'add' .* takes 'conv2.bias'|'view' .* takes 'conv2.bias', which is no activation",
+    ),
+    "rows of places": (
+        lambda n, x: n.fc(n.lif(n.conv1(x)).reshape(-1, 1, 1, 72).expand(-1, 1, 2, 72)),
+        "'expand' .* has no integer form; use convolutions",
+    ),
+    "no neurons": (lambda n, x: n.conv1(x), "the model has no LIF layer that its output depends on"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_what_has_no_integer_form_is_refused_by_name(what):
+    run, message = REFUSALS[what]
+    with pytest.raises(ModelError, match=message):
+        described(run)
+
+
+def test_currents_cannot_come_back():
+    net = nn.Sequential(nn.Linear(3, 3), LIF(), Feedback(nn.Linear(3, 3), nn.Identity()), LIF())
+    with pytest.raises(ModelError, match=r"body of the Feedback .* must end with a LIF layer, whose spikes come back"):
+        describe(net, (3,))
+
+
+def test_places_that_become_channels_are_refused():
+    net = nn.Sequential(nn.Conv1d(2, 4, 1), LIF(), nn.Unflatten(2, (2, 3)), nn.Flatten(1, 2), nn.Conv1d(8, 2, 1))
+    with pytest.raises(ModelError, match="layer '4' takes 4x1x6 as 8x3, with other channels"):
+        describe(net, (2, 6))
+
+
+@pytest.mark.parametrize(("shape", "said"), [((), r"not \(\)"), ((3, 0), r"not \(3, 0\)"), ((1, 2, 3, 4), "not")])
+def test_an_input_has_one_to_three_sizes(shape, said):
+    with pytest.raises(ModelError, match=f"input_shape is .* {said}"):
+        describe(nn.Sequential(nn.Linear(3, 2), LIF()), shape)

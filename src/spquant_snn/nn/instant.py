@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -92,7 +93,7 @@ class InstantProxy(fx.Proxy):
 
     def __iter__(self) -> Iterator[Any]:
         if isinstance(self.value, Tensor):
-            raise TypeError("a loop over a tensor")
+            raise TypeError("a tensor is taken apart; LIF gives spikes and nothing else")
         return (self[i] for i in range(len(self.value)))  # type: ignore[index]
 
 
@@ -118,10 +119,12 @@ class InstantTracer(fx.Tracer):
         if self.is_leaf_module(module, "") and not knows_time(module):
             module = nn.Sequential(OrderedDict({type(module).__name__.lower(): module}))
         self.traced_func_name = "instant" if knows_time(module) else "forward"
+        self.named = self._inputs(getattr(module, self.traced_func_name))
         modes = {part: part.training for part in module.modules()}
         try:
-            with torch.no_grad():
-                graph = self.trace(module.eval(), self._defaults(getattr(module, self.traced_func_name)))
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what is run on zeros
+                graph = self.trace(module.eval())
             return fx.GraphModule(module, graph)
         except ModelError:
             raise
@@ -135,22 +138,29 @@ class InstantTracer(fx.Tracer):
             for part, mode in modes.items():
                 part.training = mode
 
-    def _defaults(self, forward: Callable[..., Any]) -> dict[str, Any]:
-        """The arguments that are not given, with their defaults; the others become inputs."""
+    def _inputs(self, forward: Callable[..., Any]) -> dict[str, Tensor]:
+        """What comes in, by the names of the arguments; others keep their defaults."""
         taken = [
             parameter
             for parameter in inspect.signature(forward).parameters.values()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
+        names = [parameter.name for parameter in sorted(taken, key=lambda one: one.default is not one.empty)]
         needed = [parameter.name for parameter in taken if parameter.default is parameter.empty]
-        if not len(needed) <= len(self.given) <= len(taken):
+        if not len(needed) <= len(self.given) <= len(names):
             raise ModelError(
                 f"the forward method takes {len(needed)} inputs ({', '.join(needed)}), and input_shape is that of "
                 f"{len(self.given)}: give a list with the shape of each"
             )
-        inputs = [*needed, *(parameter.name for parameter in taken if parameter.name not in needed)][: len(self.given)]
-        self.named = dict(zip(inputs, self.given, strict=True))
-        return {parameter.name: parameter.default for parameter in taken if parameter.name not in inputs}
+        return dict(zip(names, self.given, strict=False))
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
+        """As in ``fx.Tracer``, with inputs for what is given alone."""
+
+        def call(root: Any, *given: Any) -> Any:
+            return root_fn(root, **dict(zip(self.named, given, strict=True)))
+
+        return call, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in self.named)]
 
     # ---- what is called as a whole ----
 
@@ -190,8 +200,10 @@ class InstantTracer(fx.Tracer):
         try:
             node.meta["value"] = self.evaluate(node)
         except Exception as error:  # whatever torch says of shapes
+            module = self.root.get_submodule(str(target)) if kind == "call_module" else None
             given = ", ".join(f"{_sizes(value_of(x))} of {where(x)}" for x in node.all_input_nodes)
-            raise ModelError(f"{where(node)} does not fit what comes in, {given}: {_first_line(error)}") from error
+            reason = _mismatch(module, node) or _first_line(error)
+            raise ModelError(f"{where(node)} does not fit what comes in, {given}: {reason}") from error
         finally:
             self.evaluating = before
         return node
@@ -202,7 +214,7 @@ class InstantTracer(fx.Tracer):
         kwargs: Any = fx.node.map_arg(node.kwargs, _memory_of)
         target: Any = node.target
         if node.op == "placeholder":
-            return self.named.get(target)
+            return self.named[target]
         if node.op == "get_attr":
             return zeros(_attribute(self.root, target))
         if node.op == "output" or target in CONVERSIONS:
@@ -210,7 +222,7 @@ class InstantTracer(fx.Tracer):
         if node.op == "call_module":
             return fx.node.map_aggregate(_called(self.root.get_submodule(target), args, kwargs), zeros)
         if target in VIEWS:
-            args = (args[0], *_of_this_batch(args[0], args[1:]))
+            args = (args[0], _of_this_batch(args[0], args[1:]))
         found = getattr(args[0], target)(*args[1:], **kwargs) if node.op == "call_method" else target(*args, **kwargs)
         return fx.node.map_aggregate(found, zeros)
 
@@ -311,6 +323,20 @@ def _of_this_batch(x: Tensor, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
     """Sizes of a view, where the first is that of the batch that its author had in mind."""
     listed = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
     return listed if not listed or listed[0] == -1 else (len(x), *listed[1:])
+
+
+def _mismatch(module: nn.Module | None, node: fx.Node) -> str | None:
+    """What a layer takes, where it takes something else than it is given."""
+    shape = value_of(node.all_input_nodes[0]).shape[1:] if node.all_input_nodes else ()
+    if isinstance(module, nn.Linear) and shape[-1:] != (module.in_features,):
+        return f"it takes {module.in_features} features"
+    if type(module).__name__.endswith("2d") and len(shape) != 3:
+        return "it takes images (C, H, W)"
+    for name in ("in_channels", "num_features"):
+        taken = getattr(module, name, None)
+        if taken and shape[:1] != (taken,):
+            return f"it takes {taken} channels"
+    return None
 
 
 def _attribute(root: nn.Module, path: str) -> Any:

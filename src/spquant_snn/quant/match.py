@@ -72,7 +72,10 @@ def describe(model: nn.Module, input_shape: Shape | Sequence[Shape]) -> NetworkD
     for step in steps_of(model, shapes):
         matcher.take(step)
     if not matcher.layers:
-        raise ModelError("the model has no LIF layer: put spquant_snn.LIF() where an activation function would stand")
+        raise ModelError(
+            "the model has no LIF layer that its output depends on: put spquant_snn.LIF() where an activation function "
+            "would stand"
+        )
     return NetworkDescription(
         tuple(image_shape(shape) for shape in shapes),
         tuple(matcher.layers),
@@ -174,7 +177,8 @@ class _Matcher:
         self.called[key] = step.path
 
     def _fired(self, step: TracedStep, neurons: LIF, value: Value) -> Value:
-        drive = as_drive(value.what, step.path)
+        by_channel = any(tensor.numel() > 1 for tensor in (*neurons.parameters(), *neurons.buffers()))
+        drive = as_drive(settled(value, step) if by_channel else value.what, step.path)
         number = len(self.layers)
         taken = {layer.name for layer in self.layers}
         names = [next(weights_of(drive), step.path), step.path]

@@ -114,7 +114,7 @@ def steps_of(model: nn.Module, input_shapes: Sequence[Shape]) -> list[TracedStep
     for node in traced.graph.nodes:
         if node in needed and multiplies_activations(node.target):  # before whatever stands around it
             raise refused(where(node), node.target)
-    return list(_steps(traced, needed, len(input_shapes)))
+    return list(_steps(traced, needed))
 
 
 class _Reader(InstantTracer):
@@ -126,12 +126,10 @@ class _Reader(InstantTracer):
         return super().call_module(m, forward, args, kwargs)
 
 
-def _steps(traced: fx.GraphModule, needed: set[fx.Node], inputs: int) -> Iterator[TracedStep]:
-    names = iter(range(inputs))
+def _steps(traced: fx.GraphModule, needed: set[fx.Node]) -> Iterator[TracedStep]:
     for node in traced.graph.nodes:
         if node.op == "placeholder":
-            if isinstance(value_of(node), Tensor) and next(names, None) is not None:
-                yield TracedStep(node, (Kind.INPUT,), (), str(node.target), _shape(node))
+            yield TracedStep(node, (Kind.INPUT,), (), str(node.target), _shape(node))
         elif node in needed and node.op != "get_attr":
             module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
             operations, given, path = _Call(node, module, traced).read()
@@ -270,9 +268,9 @@ class _Call:
         kept = before.shape[0] == after.shape[0] and before.numel() == after.numel()
         if not kept or (self.node.target in _MOVES and self._moves(before)):
             raise ModelError(
-                f"{where(self.node)} makes {tuple(after.shape[1:])} of {tuple(before.shape[1:])}, or of several images "
-                "together, by moving or leaving out elements, which has no integer form: keep the batch in front and "
-                "all elements in their order (a loop over time is not needed: write one time step)"
+                f"{where(self.node)} makes {_by(after)} of {_by(before)} by moving elements, leaving some out or "
+                "mixing images, which has no integer form: keep the batch in front and the elements in their order (an "
+                "input is given with its channels in front, and one time step at a time)"
             )
         return (Kind.RESHAPE,)
 
@@ -358,6 +356,10 @@ class _Call:
         if any(pad[4:]) or min(pad) < 0:
             raise ModelError(f"{where(self.node)} pads other dimensions than those of an image, or cuts it off")
         return Window("avg", (1, 1), (1, 1), (top, bottom, left, right), (1, 1), 1)
+
+
+def _by(x: Tensor) -> str:
+    return "x".join(map(str, x.shape[1:])) or "a number"
 
 
 def _dropped(kind: Callable[[float], nn.Module]) -> Callable[..., nn.Module]:
