@@ -146,6 +146,16 @@ def test_constants_of_another_number_of_channels_are_refused():
             LIF(leak=[0.5] * 3)(torch.zeros(*shape))
 
 
+def test_channels_that_are_kept_keep_their_constants():
+    x, mask = current(4, 2, 4, 3), torch.tensor([True, False, True, True])
+    leaks = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    lif = LIF(leak=leaks, v_threshold=leaks + 0.3, synaptic_leak=leaks, learn_leak=True, learn_threshold=True)
+    whole = lif(x)
+    lif.keep(mask)
+    assert torch.equal(lif(x[:, :, mask]), whole[:, :, mask])
+    assert [p.shape for p in lif.parameters() if p.requires_grad] == [(3,), (3,)]
+
+
 def test_neurons_with_a_synaptic_current_are_not_skipped():
     with pytest.raises(ConfigError, match="neurons with a synaptic current cannot be skipped"):
         neuron(LEVELS[2], synaptic_leak=0.5)(current(3, 2, 4), lambda *_: None)

@@ -9,6 +9,7 @@ from torch import nn
 
 from cases import case
 from spquant_snn.integer import reference
+from spquant_snn.integer.file import from_bytes, to_bytes
 from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.nn import LIF
 from spquant_snn.nn.recurrence import Levels
@@ -132,6 +133,7 @@ def test_a_network_of_any_neurons_is_lowered_exactly_and_fine_tuned(kind, bits):
 
     logits = reference.run(graph, images.numpy(), compare)
     assert np.array_equal(network.integer_logits(images).numpy(), logits)
+    assert np.array_equal(reference.run(from_bytes(to_bytes(graph)), images.numpy(), compare), logits)
     assert len(seen) == 2
     network.train()
     said = network(images)

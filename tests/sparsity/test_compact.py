@@ -11,7 +11,7 @@ from random_params import randomize
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
-from spquant_snn.quant.freeze import fold_stage
+from spquant_snn.quant.fold import fold_stage
 from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.weight import integer_codes
@@ -209,3 +209,21 @@ def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noi
     assert not still.any()
     small = check_equal(network, images.numpy())
     assert not lower(small).layers[1].connection.codes.any()
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_channels_keep_constants_of_their_own(bits):
+    torch.manual_seed(0)
+    leaks = [0.2, 0.4, 0.6, 0.8, 1.0, 0.3]
+    options = {"leak": leaks, "v_threshold": [leak + 0.4 for leak in leaks], "synaptic_leak": leaks}
+    layers = [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), LIF(**options), nn.Flatten(), nn.Linear(96, 6), LIF(leak=leaks)]
+    randomize(layers, 0.5)
+    network = prepare(nn.Sequential(*layers, nn.Linear(6, 3)), QuantConfig(4, bits, timesteps=3), (1, 6, 6))
+    insert_gates(network)
+    images = np.random.default_rng(0).integers(256, size=(4, 1, 6, 6), dtype=np.uint8)
+    masks, small = kept_channels(close(network)), compact(network.freeze())
+    assert [len(stage.lif.v_threshold) for stage in small.hidden[:1]] == [int(masks[0].sum())]
+    assert first_difference(frozen_trace(small, images), reference_trace(lower(small), images)) is None
+    whole, less = (reference_trace(lower(one), images) for one in (network, small))
+    assert np.array_equal(whole.logits, less.logits)
+    assert whole.layers[0][1].any()

@@ -227,6 +227,13 @@ class LIF(nn.Module):
             return stored / unit
         return torch.stack([potential / unit, stored[:, 1] / (CURRENT_STEP * unit)], 1)
 
+    def keep(self, channels: Tensor) -> None:
+        """Go on with some of the channels, a mask [C]."""
+        for name, value in [*self.named_parameters(), *self.named_buffers()]:
+            if value.dim():
+                kept, learned = value.detach()[channels], value.requires_grad
+                setattr(self, name, nn.Parameter(kept, learned) if isinstance(value, nn.Parameter) else kept)
+
     def fold(
         self, bits: float, gain: Float64, offset: Float64, reach: Int64, live: Bools | None = None
     ) -> tuple[Neuron, Bools]:

@@ -82,6 +82,8 @@ def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: 
     if norm is not None:
         norm.weight, norm.bias = kept(norm.weight), kept(norm.bias)
         norm.running_mean, norm.running_var = norm.running_mean[outputs], norm.running_var[outputs]
+    if stage.lif is not None:
+        stage.lif.keep(outputs)
     return stage
 
 
