@@ -90,7 +90,7 @@ def emulated(objects, emulator, tmp_path):
         logits, spikes, codes = np.split(
             np.frombuffer(said, np.uint8), 4 * np.cumsum([count * graph.classes, starts[-1]])
         )
-        trace = Trace(logits=logits.view(np.int32).reshape(count, -1))
+        trace = Trace(answers=[logits.view(np.int32).reshape(count, -1)])
         spikes, codes = spikes.view(np.uint32), codes.view(np.int8)
         for i, layer in enumerate(graph.layers):
             part = slice(starts[i], starts[i + 1])

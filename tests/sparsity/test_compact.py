@@ -33,7 +33,7 @@ def close(network, share=0.5, seed=0):
 
 def kept(trace, masks):
     """A trace of the kept channels alone; the others must be silent and hold code zero."""
-    smaller = Trace(logits=trace.logits)
+    smaller = Trace(answers=trace.answers)
     for (name, spikes, codes), mask in zip(trace.layers, masks, strict=True):
         assert not spikes[:, :, ~mask.numpy()].any()
         assert not codes[:, :, ~mask.numpy()].any()

@@ -43,7 +43,7 @@ def pruned(network, seed=0):
 def check_pruned(network, images):
     masks, small = kept_channels(network), compact(network.freeze())
     whole = frozen_trace(network, images)
-    kept = Trace(logits=whole.logits)
+    kept = Trace(answers=whole.answers)
     for (name, spikes, codes), mask in zip(whole.layers, masks, strict=True):
         assert not spikes[:, :, ~mask.numpy()].any()
         kept.add(name, spikes[:, :, mask.numpy()], codes[:, :, mask.numpy()])

@@ -1,4 +1,4 @@
-"""Verification: two backends on the same images, compared in every spike, every stored code and every logit."""
+"""Verification: two backends on the same images, compared in every spike, every stored code and every answer."""
 
 from __future__ import annotations
 
@@ -9,26 +9,39 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import Array, Bools, UInt8
+from ..dtypes import Array, Bools, Int32
 from . import reference
-from .graph import Graph
+from .graph import Graph, Readout
 
 IntegerBackend = Literal["reference", "native"]  # what runs a graph: NumPy, or C
 
 
 @dataclass
 class Trace:
-    """What a backend computed on a batch: per layer the spikes and the stored codes [T, N, ...], and the logits [N,
-    classes]."""
+    """What a backend computed on a batch: per layer the spikes and the stored codes [T, N, ...], and the answers of
+    each readout, as ``images_first`` gives them."""
 
     layers: list[tuple[str, Bools, NDArray[np.integer[Any]]]] = field(default_factory=list)
-    logits: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    answers: list[NDArray[np.integer[Any]]] = field(default_factory=list)
 
     def add(self, name: str, spikes: Array, codes: Array) -> None:
         self.layers.append((name, spikes != 0, codes))
 
+    @property
+    def logits(self) -> NDArray[np.integer[Any]]:
+        """The answers of the first readout, which predicts."""
+        return self.answers[0]
 
-Tracer = Callable[[UInt8], Trace]
+
+Tracer = Callable[..., Trace]  # of what is given for each input
+
+
+def images_first(readouts: tuple[Readout, ...], answers: list[Int32]) -> list[NDArray[np.integer[Any]]]:
+    """Answers [N, ...] of each readout; those of all steps are [N, T, ...]."""
+    return [
+        answer.swapaxes(0, 1) if readout.over_time == "all" else answer
+        for readout, answer in zip(readouts, answers, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -36,10 +49,10 @@ class Difference:
     """The first place where two backends part.
 
     Args:
-        layer: its name, or "logits".
+        layer: its name; of answers "logits" for the first readout, "readout 1" and so on for the others.
         what: "spike", "code" or "logit".
-        timestep: None for logits, which are sums over time.
-        index: of the image in the whole set, then of the neuron or class.
+        timestep: None for answers.
+        index: of the image in the whole set, then of the neuron or the answer.
         expected, found: the values of the first and of the second backend.
     """
 
@@ -63,7 +76,7 @@ class Verdict:
 
     Args:
         images: that were compared.
-        spikes, codes, logits: numbers that were compared, over all layers and time steps.
+        spikes, codes, logits: numbers that were compared, over all layers, time steps and readouts.
         difference: the first one, by layer, time step and index; None where all are equal.
 
     Example:
@@ -96,40 +109,41 @@ def potentials(spikes: Array, codes: Array) -> Array:
     return codes if codes.ndim == spikes.ndim else codes[:, :, 0]
 
 
-def reference_trace(graph: Graph, images: UInt8) -> Trace:
-    """What the reference computes."""
+def reference_trace(graph: Graph, *given: Array) -> Trace:
+    """What the reference computes of what is given for each input."""
     trace = Trace()
-    trace.logits = reference.run(graph, images, trace.add)
+    trace.answers = images_first(graph.readouts, reference.answers(graph, *given, probe=trace.add))
     return trace
 
 
 def compare_backends(
     expected: Tracer,
     found: Tracer,
-    images: UInt8,
+    images: Array | tuple[Array, ...],
     batch: int = 250,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Verdict:
     """Compare two backends, batch by batch, up to the first difference.
 
     Args:
-        expected, found: the two backends, functions from uint8 images to a Trace.
-        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        expected, found: the two backends, functions from what is given for each input to a Trace.
+        images: [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several inputs, one array for each.
         progress: called with the number of images done.
     """
+    given = images if isinstance(images, tuple) else (images,)
     spikes = codes = logits = 0
-    axis = images.ndim - 4
-    count = images.shape[axis]
+    count = given[0].shape[-4]
     for start in range(0, count, batch):
-        part = images.take(range(start, min(start + batch, count)), axis)
-        first, second = expected(part), found(part)
+        end = min(start + batch, count)
+        parts = [x[..., start:end, :, :, :] for x in given]
+        first, second = expected(*parts), found(*parts)
         difference = first_difference(first, second, start)
         spikes += sum(layer[1].size for layer in first.layers)
         codes += sum(layer[2].size for layer in first.layers)
-        logits += first.logits.size
+        logits += sum(answer.size for answer in first.answers)
         if difference is not None:
-            return Verdict(start + part.shape[axis], spikes, codes, logits, difference)
-        progress(start + part.shape[axis])
+            return Verdict(end, spikes, codes, logits, difference)
+        progress(end)
     return Verdict(count, spikes, codes, logits, None)
 
 
@@ -145,13 +159,13 @@ def first_difference(expected: Trace, found: Trace, offset: int = 0) -> Differen
             place, what, a, b = min(places, key=lambda found: found[0][0])  # the earlier step; within one, the spike
             timestep, image, *rest = place
             return Difference(name, what, timestep, (image + offset, *rest), int(a[place]), int(b[place]))
-    place = _first(expected.logits, found.logits)
-    if place is None:
-        return None
-    image, *rest = place
-    return Difference(
-        "logits", "logit", None, (image + offset, *rest), int(expected.logits[place]), int(found.logits[place])
-    )
+    for i, (a, b) in enumerate(zip(expected.answers, found.answers, strict=True)):
+        place = _first(a, b)
+        if place is not None:
+            image, *rest = place
+            layer = f"readout {i}" if i else "logits"
+            return Difference(layer, "logit", None, (image + offset, *rest), int(a[place]), int(b[place]))
+    return None
 
 
 def _first(a: Array, b: Array) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -154,11 +155,19 @@ class Connection:
         """[O] the largest absolute value of a pooled sum, of inputs 0 .. ``largest``, or down to ``-largest`` where
         they are ``signed``."""
         area = (self.sum_pool.area if self.sum_pool else 1) * self.largest_input(largest)
-        check(area <= INT32, self.name, f"pools of {area:,} leave 32 bits")
+        check(area <= INT32, self.name, "what its pools add up leaves 32 bits")
+        up, down = self._sides
+        most: Int64 = up + down if signed else np.maximum(up, down)
+        check(int(most.max()) * area <= INT32, self.name, "a sum leaves 32 bits")
+        return most * area
+
+    @cached_property
+    def _sides(self) -> tuple[Int64, Int64]:
+        """[O] the sums of the codes above zero and of those below it, without their signs."""
         rows = self.codes.reshape(len(self.codes), -1)
         up: Int64 = rows.sum(1, dtype=np.int64, where=rows > 0)
         down: Int64 = rows.sum(1, dtype=np.int64, where=rows < 0)
-        return (up - down if signed else np.maximum(up, -down)) * area
+        return up, -down
 
 
 def image(shape: Shape) -> tuple[int, int, int]:

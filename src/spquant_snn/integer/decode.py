@@ -23,6 +23,7 @@ from .pool import Pool
 
 _LARGEST = (1 << 31) - 1
 _MOST = 1024  # parts of one kind in a row
+_FEWER = {"terms": 256, "pools": 16, "inputs": 16, "readouts": 64}
 _AREA = 1 << 23  # times the largest pixel, below 2**31: the checks of the graph, in 64 bits, cannot overflow
 _LONGEST_NAME = 256
 
@@ -36,9 +37,12 @@ def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
         FileFormatError: a field is missing, unknown, of another type or out of range, or does not agree with its array.
     """
     reader = _Reader(blobs)
-    builders = [reader.connection(part) for part in header.inner_row("connections", _MOST)]
-    reader.connections = len(builders)
+    builders = [reader.connection(part) for part in header.inner_row("connections", 4 * _MOST)]
     build = reader.fields(header, Graph, without=())
+    if reader.used < len(builders):
+        raise FileFormatError(f"connections[{reader.used}] belongs to no term")
+    if reader.used > len(builders):
+        raise FileFormatError(f"connections has {len(builders)} elements, and terms have {reader.used}")
     blobs.close()
 
     def graph() -> Graph:
@@ -53,13 +57,13 @@ class _Reader:
     """Reads the parts of a header in the order in which their arrays lie.
 
     Attributes:
-        connections: how many there are.
-        made: those, while a graph is built.
+        used: how many connections the terms so far have: they are numbered in the order of these.
+        made: the connections, while a graph is built.
     """
 
     def __init__(self, blobs: BlobReader) -> None:
         self._blobs = blobs
-        self.connections = 0
+        self.used = 0
         self.made: list[Connection] = []
 
     def connection(self, part: Fields) -> Build:
@@ -90,7 +94,8 @@ class _Reader:
 
     def _dataclass_in(self, part: Fields, name: str, kinds: tuple[type, ...]) -> Build:
         if kinds == (Connection,):
-            index = part.integer(name, 0, max(self.connections - 1, 0))
+            index = part.integer(name, 0, self.used)
+            self.used = max(self.used, index + 1)
             return lambda: self.made[index]
         return self._dataclass(part.inner(name), kinds)
 
@@ -111,7 +116,7 @@ class _Reader:
             return lambda: row
         if origin is tuple:
             kinds = get_args(inner[0]) if get_origin(inner[0]) is UnionType else (inner[0],)
-            built = [self._dataclass(item, kinds) for item in part.inner_row(name, _MOST)]
+            built = [self._dataclass(item, kinds) for item in part.inner_row(name, _FEWER.get(name, _MOST))]
             return lambda: tuple(build() for build in built)
         found = self._number(part, name, hint)
         return lambda: found

@@ -6,39 +6,45 @@ All integers are little-endian. A file is a prefix, a header and a row of blobs,
 
     0   8  magic   89 53 50 51 0D 0A 1A 0A ("\\x89SPQ\\r\\n\\x1a\\n": a transfer as text or of 7 bits breaks it)
     8   4  version uint32, 1
-    12  4  length  uint32, bytes of the header, at most 1 MiB
+    12  4  length  uint32, bytes of the header, at most 4 MiB
     16  4  crc32   uint32, of the header's bytes (CRC-32 of ISO 3309, as in zlib and PNG)
 
-**Header**, UTF-8 JSON, one object. Keys come in any order; none may be missing, unknown or doubled; numbers are finite:
+**Header**, UTF-8 JSON, one object. Its parts are the dataclasses of ``graph``, ``connection``, ``pool`` and ``neuron``,
+field by field, where it is said what they mean; each but the header and a connection has its class's name as "type":
 
-    header      "input_shape": [C, H, W], "timesteps": 1..1024, "layers": [layer, ...] (1..1024), "readout": readout
-    layer       "connection": connection, "neuron": neuron, "gate": gate or null; null in the first layer;
-                and "shortcut": shortcut, in layers that have one
-    shortcut    "source": index of an earlier layer, "shift": 0..16, "connection": connection
-    readout     "connection": connection, "fraction": 0..8, "bias": blob [O], "scale": number above 0
-    connection  "name": text, "bits": 1.58 or 2..8, "stride": [y, x], "padding": [y, x], "groups": g,
-                "pools": [pool, ...] (0..16), "sum_pool": pool or null, "codes": blob [O, I/g, kh, kw] or [O, F]
-    pool        "kind": "sum" or "max", "kernel": k, "stride": s
-    neuron      "bits": 1.58 or 2..8, "fraction": 0..6, "reset": "zero" or "subtract",
-                "fire": blob [O], "drop": blob [O], "store": table or scaled
-    table       "kind": "table", "decay": blob [K, O], "edges": blob [K-1, O], for K codes
-    scaled      "kind": "scaled", "decay": blob [O], "decay_shift": 0..16, "gain": blob [O], "offset": blob [O],
-                "shift": 0..40
-    gate        "count": blob [B], "code": blob [B], "least": blob [B], for B = ceil(O / 32) blocks
-    blob        "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
-                "crc32": of the blob's bytes
+    header       "connections": [connection, ...] (1..4096), "inputs": [Input, ...] (1..16), "timesteps": 1..2^20,
+                 "layers": [Layer, ...] (0..1024), "readouts": [Readout, ...] (1..64)
+    connection   "name": text, "codes": blob [O, I/g, kh, kw] or [O, F], "bits": 1.58 or 2..8, "stride": [y, x],
+                 "padding": [top, bottom, left, right], "groups": g, "dilation": [y, x], "spread": [y, x],
+                 "pools": [Pool or Upsample, ...] (0..16), "sum_pool": Pool or null
+    Pool         "kind": "sum" or "max", "kernel": [y, x], "stride": [y, x], "padding": [top, bottom, left, right],
+                 "dilation": [y, x]
+    Upsample     "factor": [y, x]
+    Input        "shape": [C, H, W], "signed": true or false, "scale": number above 0
+    Layer        "name": text, "terms": [Term, ...] (1..256), "neuron": Neuron, "gate": BlockGate or null
+    Term         "connection": its index, "source": 0.., "delay": 0 or 1, "multiplier": blob [O] or null, "shift": 0..31
+    Neuron       "bits": 1.58 or 2..8, "fraction": 0..6, "reset": "zero", "subtract" or "none", "fire": blob [O],
+                 "drop": blob [O], "store": TableStore or ScaledStore, "current": Current or null
+    Current      "bits": those of the neuron, "store": TableStore or ScaledStore
+    TableStore   "decay": blob [K, O], "edges": blob [K-1, O], for K codes
+    ScaledStore  "decay": blob [O], "decay_shift": 0..16, "gain": blob [O], "offset": blob [O], "shift": 0..40
+    BlockGate    "count": blob [B], "code": blob [B], "least": blob [B], for B = ceil(O / 32) blocks
+    Readout      "name": text, "terms": [Term, ...] (1..256), "fraction": 0..8, "bias": blob [O],
+                 "scale": number above 0, "leak": blob [O] or null, "leak_shift": 0..16,
+                 "over_time": "last", "largest", "sum" or "all"
+    blob         "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
+                 "crc32": of the blob's bytes
 
-C, H, W, strides, paddings, kernels and groups are at most 65535, sizes in shapes 2^31 - 1, names one line of up to 256
-printable characters; the areas of a connection's sum-pools multiply to at most 2^23. What the fields mean is said in
-``graph``, ``connection`` and ``neuron``.
+Keys come in any order; none may be missing, unknown or doubled. Whole numbers are at most 2^31 - 1, others finite; a
+text is one line of up to 256 printable characters; a "sum" pools windows of at most 2^23 values. Terms may share a
+connection; connections are numbered in the order in which terms, those of the layers first, have them.
 
-**Blobs** lie in the order in which the table names them: of each layer codes, fire, drop, then its store's, then its
-gate's, then its shortcut's codes; of the readout codes, bias. The first is at offset 0, each of the others where the
-one before it ends. The last index of an array runs fastest.
+**Blobs** lie in the order in which the tables name them, from the connections on. The first is at offset 0, each of the
+others where the one before it ends. The last index of an array runs fastest.
 
     ternary, bits2 .. bits8   codes, as their bits say, packed as ``pack`` says
     int8, int16, int32        all other arrays, in two's complement
-    int64                     the offset of a scaled store too
+    int64                     the offset of a ScaledStore too
 
 A writer takes the narrowest integers that hold an array. A reader refuses all that differs from this, and checks the
 header and the extents of the arrays before it makes one.
@@ -66,7 +72,7 @@ MAGIC = b"\x89SPQ\r\n\x1a\n"
 VERSION = 1
 
 _PREFIX = struct.Struct("<8sIII")
-_LONGEST_HEADER = 1 << 20
+_LONGEST_HEADER = 4 << 20
 _LARGEST = 1 << 32  # bytes of a file
 _WHOLE = "the header"
 

@@ -137,13 +137,15 @@ class Term:
         """[O] the largest absolute value that it adds, of inputs up to ``largest``.
 
         Raises:
-            ModelError: its sums leave 32 bits.
+            ModelError: its sums, or what its multiplier makes of them, leave 32 bits.
         """
         reach = self.connection.reach(largest, signed)
-        check(int(reach.max()) <= INT32, self.connection.name, "a sum leaves 32 bits")
         if self.multiplier is not None:
             reach = reach * np.abs(self.multiplier.astype(np.int64))
-        return (reach >> self.shift) + 1 if self.shift else reach
+        if self.shift:
+            reach = (reach >> self.shift) + 1
+        check(int(reach.max()) <= INT32, self.connection.name, "a sum times its multiplier leaves 32 bits")
+        return reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +178,7 @@ class Layer:
         check(first.connection.groups == 1, name, "blocks of a convolution in groups cannot be skipped")
         check(self.neuron.current is None, name, "blocks of neurons with a synaptic current cannot be skipped")
         check(first.delay == 0, name, "blocks of a layer whose first term is delayed cannot be skipped")
+        check(self.neuron.current is None, name, "blocks of neurons with a synaptic current cannot be skipped")
         dense = first.connection.dilation == first.connection.spread == (1, 1)
         check(dense, name, "blocks of a dilated or a transposed convolution cannot be skipped")
         for part in ("count", "code", "least"):
@@ -252,18 +255,17 @@ class Readout:
         """The most time steps whose answers are proven to fit int32, of sums up to ``reach`` [O]."""
         twice = 2 * ((reach << self.fraction) + np.abs(self.bias.astype(np.int64))) + 1  # halves, for what is rounded
         if self.leak is None:
-            most = int(INT32 // max(1, int(twice.max() // 2)))
-            return min(most if self.over_time != "sum" else math.isqrt(most), LONGEST)
-        # A leak below one holds what is kept below a multiple of z, however long it goes on.
-        lost = (1 << self.leak_shift) - self.leak.astype(np.int64)
-        room = 2 * INT32 // twice  # how often z fits
-        kept = np.where(lost > 0, -(-(1 << self.leak_shift) // np.maximum(lost, 1)), LONGEST)
-        ever = int(np.where(kept <= room, LONGEST, np.minimum(room, LONGEST)).min())
-        if self.over_time != "sum":
-            return ever
-        # What is kept is below T z too, so that the sum of T of them is below T min(T, kept) z.
-        squares = np.array([math.isqrt(int(x)) for x in room])
-        return int(min(ever, np.where(squares <= kept, squares, room // np.maximum(kept, 1)).min()))
+            room = INT32 // np.maximum(twice // 2, 1)  # how often z fits
+            kept = np.full_like(room, LONGEST)
+        else:  # a leak below one holds what is kept below a multiple of z, however long it goes on
+            room = 2 * INT32 // twice
+            lost = (1 << self.leak_shift) - self.leak.astype(np.int64)
+            kept = np.where(lost > 0, -(-(1 << self.leak_shift) // np.maximum(lost, 1)), LONGEST)
+        steps = np.where(kept <= room, LONGEST, room)
+        if self.over_time == "sum":  # of 1, 2, 3 .. times z, but of no more than are kept
+            growing = (np.sqrt(8 * room + 1).astype(np.int64) - 1) // 2
+            steps = np.minimum(steps, np.maximum(growing, room // kept))
+        return min(int(steps.min()), LONGEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -395,7 +397,8 @@ class Graph:
     @property
     def terms(self) -> tuple[Term, ...]:
         """Those of all layers, then of the readouts."""
-        return tuple(term for part in (*self.layers, *self.readouts) for term in part.terms)
+        rows = [layer.terms for layer in self.layers] + [readout.terms for readout in self.readouts]
+        return tuple(term for terms in rows for term in terms)
 
     @property
     def connections(self) -> tuple[Connection, ...]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import UInt8
+from ..dtypes import Array
 from ..errors import ConfigError, DataError
-from .graph import Graph
+from .graph import Graph, Input
 
 
-def as_batch(graph: Graph, images: Any) -> UInt8:
-    """Images [N, C, H, W] or sequences [T, N, C, H, W], from what ``Program`` says that it takes.
+def as_batch(graph: Graph, images: Any) -> Array:
+    """Images [N, C, H, W] or sequences [T, N, C, H, W] of a network of one input, from what ``Program`` says that it
+    takes.
 
     Raises:
-        DataError: they have another dtype or shape, there are none, or a sequence is too long.
+        DataError: they have another dtype or shape, there are none, a sequence is too long, or the network has several
+            inputs.
     """
-    array, shape = as_pixels(images, "images"), graph.input_shape
+    _check_one_input(graph)
+    array, shape = as_pixels(images, "images", graph.inputs[0]), graph.input_shape
     if array.ndim == 3:
         one, grey = array.shape == shape, (1, *array.shape[1:]) == shape
         array = array[None] if one else array[:, None] if grey else array
@@ -26,17 +30,28 @@ def as_batch(graph: Graph, images: Any) -> UInt8:
     return array
 
 
-def check_images(graph: Graph, images: UInt8) -> None:
-    """Refuse all but images [N, C, H, W] and sequences [T, N, C, H, W] that the graph takes.
+def as_inputs(graph: Graph, given: tuple[Any, ...]) -> tuple[Array, ...]:
+    """The same for each input of a network of any number of them.
+
+    Raises:
+        DataError: as ``as_batch`` and ``check_inputs``.
+    """
+    if len(graph.inputs) == len(given) == 1:
+        return (as_batch(graph, given[0]),)
+    arrays = tuple(_as_array(x, f"what is given for input {i}") for i, x in enumerate(given))
+    check_inputs(graph, arrays)
+    return arrays
+
+
+def check_images(graph: Graph, images: Array) -> None:
+    """Refuse all but images [N, C, H, W] and sequences [T, N, C, H, W] that a graph of one input takes.
 
     Raises:
         DataError: they have another dtype or shape, there are none, or a sequence is so long that logits could leave 32
             bits.
     """
-    if len(graph.inputs) > 1 or graph.inputs[0].signed:
-        raise DataError("this network does not take one array of uint8 images: give each of its inputs by itself")
-    if images.dtype != np.uint8:
-        as_pixels(images, "images")
+    _check_one_input(graph)
+    as_pixels(images, "images", graph.inputs[0])
     if images.ndim not in (4, 5) or images.shape[-3:] != graph.input_shape:
         shape = "x".join(map(str, graph.input_shape))
         raise DataError(
@@ -47,35 +62,64 @@ def check_images(graph: Graph, images: UInt8) -> None:
     _check_length(graph, images)
 
 
-def check_inputs(graph: Graph, given: tuple[NDArray[Any], ...]) -> int:
+def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
     """The time steps of what is given for each input of a graph, images [N, C, H, W] or sequences [T, N, C, H, W].
 
     Raises:
         DataError: they are not what the graph takes, or not as many and as long as one another.
     """
     if len(given) != len(graph.inputs):
-        raise DataError(f"this network takes {len(graph.inputs)} inputs, not {len(given)}")
+        raise DataError(f"this network takes {len(graph.inputs)} inputs, not {len(given)}: give an array for each")
     for i, (wanted, x) in enumerate(zip(graph.inputs, given, strict=True)):
-        dtype = np.dtype(np.int8 if wanted.signed else np.uint8)
-        if x.dtype != dtype or x.ndim not in (4, 5) or x.shape[-3:] != wanted.shape or 0 in x.shape:
+        if x.dtype != _dtype(wanted) or x.ndim not in (4, 5) or x.shape[-3:] != wanted.shape or 0 in x.shape:
             shape = "x".join(map(str, wanted.shape))
             raise DataError(
-                f"input {i} takes {dtype} images [N, {shape}] or sequences [T, N, {shape}], not {x.dtype} "
+                f"input {i} takes {_dtype(wanted)} images [N, {shape}] or sequences [T, N, {shape}], not {x.dtype} "
                 f"{list(x.shape)}"
             )
+        _check_lowest(wanted, x, f"input {i}")
         _check_length(graph, x)
     counts, lengths = {x.shape[-4] for x in given}, {len(x) for x in given if x.ndim == 5}
     if len(counts) > 1 or len(lengths) > 1:
-        raise DataError(f"inputs must be of one number and length, not {', '.join(str(list(x.shape)) for x in given)}")
+        shapes = ", ".join(str(list(x.shape)) for x in given)
+        raise DataError(f"inputs must be of one number and length, not {shapes}: give as much for each")
     return lengths.pop() if lengths else graph.timesteps
 
 
-def _check_length(graph: Graph, x: NDArray[Any]) -> None:
+def check_predicts(graph: Graph) -> None:
+    """Refuse a network whose first readout does not give one answer for each class.
+
+    Raises:
+        ConfigError: it answers at every step, or with a map.
+    """
+    shape = graph.outputs[0]
+    if graph.readout.over_time == "all":
+        raise ConfigError("this network answers at every time step, there is no one prediction: use its logits")
+    if math.prod(shape) != shape[0]:
+        found = "x".join(map(str, shape))
+        raise ConfigError(f"this network answers with maps of {found}, there is no one prediction: use its logits")
+
+
+def _check_one_input(graph: Graph) -> None:
+    if len(graph.inputs) > 1:
+        raise DataError(f"this network takes {len(graph.inputs)} inputs, not one: give an array for each to answers()")
+
+
+def _check_length(graph: Graph, x: Array) -> None:
     """Refuse a sequence whose answers could leave 32 bits."""
     if x.ndim == 5 and len(x) > graph.longest:
         raise DataError(
             f"a sequence of {len(x)} frames is too long, its logits could leave 32 bits: give {graph.longest} at most"
         )
+
+
+def _check_lowest(wanted: Input, x: Array, what: str) -> None:
+    if wanted.signed and int(x.min()) < -wanted.largest:
+        raise DataError(f"{what} must lie in -127 to 127, and there is a -128: clip it")
+
+
+def _dtype(wanted: Input) -> np.dtype[Any]:
+    return np.dtype(np.int8 if wanted.signed else np.uint8)
 
 
 def check_count(name: str, value: Any) -> int:
@@ -89,24 +133,35 @@ def check_count(name: str, value: Any) -> int:
     return int(value)
 
 
-def as_pixels(value: Any, what: str) -> UInt8:
-    """Anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs) that holds uint8.
+def as_pixels(value: Any, what: str, wanted: Input | None = None) -> Array:
+    """Anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs) that holds uint8, or what an
+    input takes.
 
     Args:
         what: messages call it, in the plural.
+        wanted: the input.
 
     Raises:
         DataError: it is no array, or of another dtype.
     """
+    array = _as_array(value, what)
+    signed = wanted is not None and wanted.signed
+    dtype, values = ("int8", "-127 to 127") if signed else ("uint8", "0 to 255")
+    if array.dtype != dtype:
+        advice = _conversion(array.dtype, what) if not signed else f"scale and round them to {dtype}"
+        raise DataError(f"{what} must be {dtype}, {values}, not {array.dtype}: {advice}")
+    if wanted is not None and array.size:
+        _check_lowest(wanted, array, what)
+    return array
+
+
+def _as_array(value: Any, what: str) -> NDArray[Any]:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{what} cannot be read as a NumPy array ({error}): give one uint8 array, on the CPU"
+            f"{what} cannot be read as a NumPy array ({error}): give one array of whole numbers, on the CPU"
         ) from error
-    if array.dtype != np.uint8:
-        raise DataError(f"{what} must be uint8, 0 to 255, not {array.dtype}: {_conversion(array.dtype, what)}")
-    return array
 
 
 def _conversion(dtype: np.dtype[Any], what: str) -> str:

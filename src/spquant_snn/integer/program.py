@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..dtypes import Int32, Int64, UInt8
+from ..dtypes import Array, Int32, Int64
 from ..errors import RunError
 from . import reference
 from .graph import Graph
-from .inputs import as_batch, check_count
+from .inputs import as_inputs, check_count, check_predicts
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
 
@@ -19,8 +19,11 @@ from .stream import Stream
 class Engine(Protocol):
     """What runs a graph; one that is not the reference gives the same integers."""
 
-    def run(self, batch: UInt8, threads: int) -> Int32:
-        """Logits of images or sequences that are known to fit."""
+    def run(self, batch: Array, threads: int) -> Int32:
+        """What the only readout says of images or sequences that are known to fit the only input."""
+
+    def answers(self, *given: Array, threads: int) -> list[Int32]:
+        """What each readout says of arrays that are known to fit, one for each input."""
 
     def stepper(self) -> Stepper: ...
 
@@ -29,7 +32,8 @@ class Engine(Protocol):
 class Program:
     """A network in integers, as it ships, run by an engine, or by the NumPy reference where there is none.
 
-    Images are uint8, 0 to 255, in anything that ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
+    Images are uint8, 0 to 255, or int8, -127 to 127, of a network whose input is signed, in anything that
+    ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
 
         [N, C, H, W]     images, each shown for ``timesteps`` steps
         [C, H, W]        one image; the answer has N = 1
@@ -40,7 +44,8 @@ class Program:
         graph: the network.
         engine: what runs it; None: the reference.
 
-    Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W].
+    Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W]. Networks of several inputs, or of
+    several readouts, are called by ``answers``.
 
     A program can be pickled and copied, so that the processes of a pool and the workers of a loader may have it; where
     a pickled one is read again, its engine is built again.
@@ -57,7 +62,7 @@ class Program:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
+        """(C, H, W) of an image, or of the first input."""
         return self.graph.input_shape
 
     @property
@@ -75,12 +80,16 @@ class Program:
 
         Raises:
             DataError, ConfigError: as ``logits``.
+            ConfigError: the network answers at every step, or with maps.
         """
-        classes: Int64 = self.logits(images, batch_size, threads).argmax(1).astype(np.int64)
+        check_predicts(self.graph)
+        logits = self.logits(images, batch_size, threads)
+        classes: Int64 = logits.reshape(len(logits), -1).argmax(1).astype(np.int64)
         return classes
 
     def logits(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int32:
-        """The logits of each image, int32 [N, classes], summed over time.
+        """What the first readout says of each image, int32 [N, classes], summed over time; [N, O, H, W] where it says
+        maps, [T, N, ...] where it answers at every step.
 
         Args:
             images: as the class says.
@@ -92,13 +101,25 @@ class Program:
             ConfigError: ``batch_size`` or ``threads`` is not a whole number above zero.
             ModelError, RunError: it takes more memory than there is.
         """
+        return self.answers(images, batch_size=batch_size, threads=threads)[0]
+
+    def answers(self, *images: Any, batch_size: int = 256, threads: int = 1) -> list[Int32]:
+        """What each readout says, as ``logits`` has it of the first.
+
+        Args:
+            images: for each input of the network images or sequences; of one input as the class says, of several arrays
+                [N, C, H, W] or [T, N, C, H, W], sequences of one length.
+
+        Raises:
+            DataError, ConfigError, ModelError, RunError: as ``logits``.
+        """
         batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
-        batch = as_batch(self.graph, images)
+        given = as_inputs(self.graph, images)
         try:
-            return self._run(batch, batch_size, threads)
+            return self._run(given, batch_size, threads)
         except MemoryError as error:
             raise RunError(
-                f"there is no memory to run {batch.shape[-4]:,} images at once: give fewer, a smaller batch_size or "
+                f"there is no memory to run {given[0].shape[-4]:,} images at once: give fewer, a smaller batch_size or "
                 "fewer threads"
             ) from error
 
@@ -109,19 +130,22 @@ class Program:
             sensor: (rows, columns) of the camera, where events will be pushed.
 
         Raises:
-            ConfigError: the network takes no events, or none of such a sensor.
+            ConfigError: the network takes no events, or none of such a sensor, or has several inputs.
         """
         return Stream(self.graph, self.engine.stepper() if self.engine else ReferenceStepper(self.graph), sensor)
 
-    def _run(self, batch: UInt8, batch_size: int, threads: int) -> Int32:
+    def _run(self, given: tuple[Array, ...], batch_size: int, threads: int) -> list[Int32]:
         if self.engine is not None:
-            return self.engine.run(batch, threads)
-        sequences = batch.ndim == 5
-        count = batch.shape[-4]
-        parts = (slice(start, start + batch_size) for start in range(0, count, batch_size))
-        return np.concatenate(
-            [reference.run(self.graph, batch[:, part] if sequences else batch[part]) for part in parts]
-        )
+            if len(given) == len(self.graph.readouts) == 1:
+                return [self.engine.run(given[0], threads)]
+            return self.engine.answers(*given, threads=threads)
+        starts = range(0, given[0].shape[-4], batch_size)
+        parts = [
+            reference.answers(self.graph, *(x[..., start : start + batch_size, :, :, :] for x in given))
+            for start in starts
+        ]
+        axes = [1 if readout.over_time == "all" else 0 for readout in self.graph.readouts]
+        return [np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate(axes)]
 
     def __repr__(self) -> str:
         shape, layers = "x".join(map(str, self.input_shape)), len(self.graph.layers) + len(self.graph.readouts)

@@ -6,13 +6,12 @@ Step by step, layer by layer, term by term: pool, sum, weigh, add, gate, integra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from copy import copy
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-from ..dtypes import Bools, Int8, Int32, Int64, UInt8
+from ..dtypes import Array, Bools, Int8, Int32, Int64
 from .connection import image
 from .graph import BLOCK, BlockGate, Connection, Graph, Layer, Readout, Term, blocks_of
 from .inputs import check_images, check_inputs
@@ -22,16 +21,17 @@ from .pool import Pool, Upsample
 
 Spikes = Bools
 Probe = Callable[[str, Spikes, Int32], None]
-Given = NDArray[Any]  # uint8, or int8 of a signed input
+Given = Array  # uint8, or int8 of a signed input
 
 _NOTHING = int(np.iinfo(np.int32).min)  # below every value
 
 
-def run(graph: Graph, images: UInt8, probe: Probe | None = None) -> Int32:
+def run(graph: Graph, images: Given, probe: Probe | None = None) -> Int32:
     """What the first readout of a network of one input says of a batch.
 
     Args:
-        images: uint8 [N, C, H, W], shown for ``graph.timesteps`` steps, or a sequence of frames [T, N, C, H, W].
+        images: uint8, or int8 of a signed input, [N, C, H, W], shown for ``graph.timesteps`` steps, or a sequence of
+            frames [T, N, C, H, W].
         probe: called for each layer with its name, its spikes and its stored codes, both [T, N, ...].
 
     Returns:
@@ -93,6 +93,13 @@ class State:
         self._integrators = [np.zeros((count, *shape), np.int32) for shape in graph.outputs]
         self._still: dict[Term, Int32] = {}
 
+    def __copy__(self) -> State:
+        """The same network at the same step; the two go on each by itself."""
+        other = State.__new__(State)
+        other.__dict__.update({name: copy(value) for name, value in self.__dict__.items()})
+        other.graph = self.graph
+        return other
+
     def step(self, frames: list[Given], still: set[int]) -> tuple[list[Int32], list[Int32]]:
         """One time step: the spikes [N, ...] of each layer, and what each readout has integrated, [N, ...].
 
@@ -105,17 +112,14 @@ class State:
         self._still = {term: sums for term, sums in self._still.items() if term.source in still}
         for i, layer in enumerate(graph.layers):
             sums = self._summed(layer.terms, before)
-            active = None if layer.gate is None else active_inputs(layer.terms[0].connection, self._of(layer, before))
+            first_term = layer.terms[0]
+            active = None if layer.gate is None else active_inputs(first_term.connection, self._now[first_term.source])
             spikes, self.codes[i] = gated_step(layer, sums, self.codes[i], active)
             self._now.append(spikes.reshape(len(spikes), *graph.sources[first + i]).astype(np.int32))
         for i, readout in enumerate(graph.readouts):
             self._integrators[i] = integrate(readout, self._summed(readout.terms, before), self._integrators[i])
         self.steps += 1
         return self._now[first:], self._integrators
-
-    def _of(self, layer: Layer, before: list[Int32]) -> Int32:
-        first = layer.terms[0]
-        return (before if first.delay else self._now)[first.source]
 
     def _summed(self, terms: tuple[Term, ...], before: list[Int32]) -> Int32:
         """The sums [N, ...] of terms, in the shape of the first."""
@@ -188,7 +192,8 @@ def resampled(step: Pool | Upsample, x: Int32) -> Int32:
     """[N, C, H, W] -> [N, C, H', W']: the sum or the largest of each window, or every value again."""
     x = as_images(x)
     if isinstance(step, Upsample):
-        return x.repeat(step.factor[0], 2).repeat(step.factor[1], 3)
+        again: Int32 = x.repeat(step.factor[0], 2).repeat(step.factor[1], 3)
+        return again
     largest = step.kind == "max"
     windows = windows_of(x, step.kernel, step.stride, step.padding, step.dilation, _NOTHING if largest else 0)
     found: Int32 = windows.max((4, 5)) if largest else windows.sum((4, 5), dtype=np.int32)
@@ -235,8 +240,8 @@ def active_inputs(connection: Connection, x: Int32) -> Int32:
         return counted
     found = spread(as_images(active).sum(1, keepdims=True, dtype=np.int32), connection.spread)
     fields, strides, padding = window_of_sums(connection)
-    windows = windows_of(found, fields, strides, padding, (1, 1), 0)
-    return windows.sum((4, 5), dtype=np.int32)
+    met: Int32 = windows_of(found, fields, strides, padding, (1, 1), 0).sum((4, 5), dtype=np.int32)
+    return met
 
 
 def window_of_sums(connection: Connection) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:

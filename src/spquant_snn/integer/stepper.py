@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Protocol
 
 import numpy as np
 
-from ..dtypes import Int32, UInt8
+from ..dtypes import Array, Int32
 from . import reference
 from .graph import Graph
 from .memory import refuse_beyond_reference
@@ -15,16 +16,16 @@ from .memory import refuse_beyond_reference
 class Stepper(Protocol):
     """A network between two frames. One that is not the reference's gives the same integers."""
 
-    def step(self, frame: UInt8) -> Int32:
-        """One time step with a contiguous frame [C, H, W]; what the first readout says so far,
-        int32; later steps leave it as it is."""
+    def step(self, frame: Array) -> Int32:
+        """One time step with a contiguous frame [C, H, W]; what the first readout says so far, int32, which later steps
+        leave as it is; one of all steps says what it does at this one."""
 
     def reset(self) -> None:
         """Forget all frames."""
 
 
 class ReferenceStepper:
-    """A step of the reference."""
+    """A step of the reference, of a graph of one input. A copy goes on from the same state by itself."""
 
     def __init__(self, graph: Graph) -> None:
         refuse_beyond_reference(graph, 1)
@@ -35,7 +36,12 @@ class ReferenceStepper:
         self._state = reference.State(self._graph, 1)
         self._said: Int32 = np.zeros(self._graph.outputs[0], np.int32)
 
-    def step(self, frame: UInt8) -> Int32:
+    def __copy__(self) -> ReferenceStepper:
+        other = ReferenceStepper.__new__(ReferenceStepper)
+        other.__dict__.update(self.__dict__, _state=copy(self._state))
+        return other
+
+    def step(self, frame: Array) -> Int32:
         _, said = self._state.step([frame[None]], set())
         self._said = reference.so_far(self._graph.readout, self._said, said[0][0], self._state.steps)
         return self._said

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..data.events import Events, checked, from_array, is_events
 from ..data.frames import one_frame, shrink_to
-from ..dtypes import Int32, UInt8
+from ..dtypes import Array, Int32
 from ..errors import ConfigError, DataError, RunError
 from .graph import Graph
-from .inputs import as_pixels
+from .inputs import as_pixels, check_predicts
 from .stepper import Stepper
 
 _TIMED = 1000  # pushes whose times are kept
@@ -54,7 +54,7 @@ class Stream:
             so that they fill a frame of the network's size.
 
     Raises:
-        ConfigError: there is a sensor, and its events make no frames that the network takes.
+        ConfigError: the network has several inputs; or there is a sensor, and its events make no frames that it takes.
 
     Example:
         >>> with load("model.spq").stream() as stream:
@@ -64,6 +64,8 @@ class Stream:
     """
 
     def __init__(self, graph: Graph, stepper: Stepper, sensor: tuple[int, int] | None = None) -> None:
+        if len(graph.inputs) > 1:
+            raise ConfigError(f"a stream gives a network one input, this one takes {len(graph.inputs)}: use answers()")
         self._graph = graph
         self._stepper: Stepper | None = stepper
         self._sensor, self._shrink = None, 1
@@ -93,7 +95,8 @@ class Stream:
 
     @property
     def logits(self) -> Int32:
-        """The logits so far, int32 [classes], summed over the frames."""
+        """The logits so far, int32 [classes], summed over the frames, or what the first readout says instead; where it
+        answers at every step, what it did at the last."""
         return self._logits.copy()
 
     @property
@@ -108,10 +111,10 @@ class Stream:
         """One time step; the logits so far, int32 [classes]. What is refused changes nothing.
 
         Args:
-            frame: uint8 [C, H, W], or [H, W] where C is 1, in anything that ``numpy.asarray`` takes. Or the events of a
-                stretch of time, one frame's: ``data.events.Events``, or a structured array with the fields t, x, y and
-                p. They are counted as frames for training are; without events, that is a frame of zeros. Their times
-                are not compared with those of earlier pushes.
+            frame: uint8, or int8 of a signed input, [C, H, W], or [H, W] where C is 1, in anything that
+                ``numpy.asarray`` takes. Or the events of a stretch of time, one frame's: ``data.events.Events``, or a
+                structured array with the fields t, x, y and p. They are counted as frames for training are; without
+                events, that is a frame of zeros. Their times are not compared with those of earlier pushes.
 
         Raises:
             DataError: the frame has another dtype or shape, the events are damaged or lie outside the sensor, or with
@@ -138,7 +141,9 @@ class Stream:
 
         Raises:
             RunError: there was no frame yet.
+            ConfigError: the network answers with maps.
         """
+        check_predicts(self._graph)
         if not self._steps:
             raise RunError("this stream has seen no frame since its start or reset: push one first")
         return int(self._logits.argmax())
@@ -188,8 +193,8 @@ class Stream:
             raise RunError("this stream is closed: open another with stream()")
         return self._stepper
 
-    def _checked(self, frame: Any) -> UInt8:
-        array, wanted = as_pixels(frame, "frames"), self._graph.input_shape
+    def _checked(self, frame: Any) -> Array:
+        array, wanted = as_pixels(frame, "frames", self._graph.inputs[0]), self._graph.input_shape
         if array.shape != wanted:
             if (1, *array.shape) != wanted:
                 shape = "x".join(map(str, wanted))
@@ -197,7 +202,7 @@ class Stream:
             array = array[None]
         return np.ascontiguousarray(array)
 
-    def _counted(self, value: Any) -> tuple[UInt8, int]:
+    def _counted(self, value: Any) -> tuple[Array, int]:
         """The frame of events, and how many of them its counts cannot hold."""
         if self._sensor is None:
             raise DataError("this stream knows no sensor for events: open it with stream(sensor=(rows, columns))")

@@ -33,7 +33,7 @@ def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
         torch.from_numpy(images).to(device),
         lambda name, spikes, codes: trace.add(name, spikes.cpu().numpy(), codes.cpu().numpy()),
     )
-    trace.logits = logits.cpu().numpy()
+    trace.answers = [logits.cpu().numpy()]
     return trace
 
 

@@ -92,7 +92,7 @@ def _tracer(network: SpikingNetwork) -> Tracer:
             lambda name, spikes, _: found.add(name, spikes.cpu().numpy(), np.zeros(0, np.int8)),
         )
         network.train(training)
-        found.logits = logits.cpu().numpy()
+        found.answers = [logits.cpu().numpy()]
         return found
 
     return trace

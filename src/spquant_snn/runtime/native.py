@@ -145,7 +145,7 @@ class NativeProgram:
             self._run(batch, start, logits[start : start + part], _trace_pointers(spikes, codes))
             layers = zip(self.plan.layers[:-1], self.graph.shapes, spikes, codes, strict=True)
             parts.append([plain(layer.connection, shape, *arrays) for layer, shape, *arrays in layers])
-        trace = Trace(logits=logits)
+        trace = Trace(answers=[logits])
         for i, layer in enumerate(self.graph.layers):
             trace.add(
                 layer.name,
