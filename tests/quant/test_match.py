@@ -269,6 +269,12 @@ def test_currents_cannot_come_back():
         describe(net, (3,))
 
 
+def test_constants_of_neurons_fit_their_channels():
+    net = nn.Sequential(nn.Conv1d(2, 4, 1), LIF(leak=[0.5, 0.6]), nn.Conv1d(4, 2, 1))
+    with pytest.raises(ModelError, match="layer '1' has constants for 2 channels, and takes 4: give one for each"):
+        describe(net, (2, 6))
+
+
 def test_places_that_become_channels_are_refused():
     net = nn.Sequential(nn.Conv1d(2, 4, 1), LIF(), nn.Unflatten(2, (2, 3)), nn.Flatten(1, 2), nn.Conv1d(8, 2, 1))
     with pytest.raises(ModelError, match="layer '4' takes 4x1x6 as 8x3, with other channels"):

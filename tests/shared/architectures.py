@@ -9,9 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spquant_snn.nn import LIF, Feedback, OneToOne
+from spquant_snn.nn import LIF, Feedback, LeakyIntegrator, OneToOne
 
 # ---- fully connected ----
+
+
+def leaky(beta=0.95):
+    """snnTorch's neuron, which subtracts its threshold before the leak."""
+    return LIF(leak=beta, reset="subtract", reset_by=1 / beta)
 
 
 class LeakyNet(nn.Module):
@@ -19,8 +24,8 @@ class LeakyNet(nn.Module):
 
     def __init__(self, inputs=784, hidden=30, outputs=10):
         super().__init__()
-        self.fc1, self.lif1 = nn.Linear(inputs, hidden), LIF(leak=0.875)  # wants leak=0.95
-        self.fc2, self.lif2 = nn.Linear(hidden, outputs), LIF(leak=0.875)  # wants leak=0.95
+        self.fc1, self.lif1 = nn.Linear(inputs, hidden), leaky()
+        self.fc2, self.lif2 = nn.Linear(hidden, outputs), leaky()
 
     def forward(self, x):
         spk1 = self.lif1(self.fc1(x.view(x.size(0), -1)))
@@ -28,16 +33,18 @@ class LeakyNet(nn.Module):
 
 
 class RegressionNet(nn.Module):
-    """Two hidden layers, and the potential of one neuron as the output: snnTorch's regression tutorial."""
+    """Hidden layers of neurons that learn a leak and a threshold each, and a potential as the output: snnTorch's
+    regression tutorial."""
 
     def __init__(self, hidden=16):
         super().__init__()
-        self.fc1, self.lif1 = nn.Linear(1, hidden), LIF()  # wants leak and threshold per neuron, learned
-        self.fc2, self.lif2 = nn.Linear(hidden, hidden), LIF()
-        self.fc_out = nn.Linear(hidden, 1)  # wants a leaky integrator behind it, reset="none"
+        each = {"leak": torch.linspace(0.5, 0.95, hidden), "v_threshold": torch.ones(hidden)}
+        self.fc1, self.lif1 = nn.Linear(1, hidden), LIF(**each, learn_leak=True, learn_threshold=True)
+        self.fc2, self.lif2 = nn.Linear(hidden, hidden), LIF(**each, learn_leak=True, learn_threshold=True)
+        self.fc_out, self.li_out = nn.Linear(hidden, 1), LeakyIntegrator(0.9)
 
     def forward(self, x):
-        return self.fc_out(self.lif2(self.fc2(self.lif1(self.fc1(x)))))
+        return self.li_out(self.fc_out(self.lif2(self.fc2(self.lif1(self.fc1(x))))))
 
 
 class RecurrentNet(nn.Module):
@@ -54,7 +61,8 @@ class RecurrentNet(nn.Module):
 
 def synaptic():
     """Current-based neurons: a decaying current in front of a decaying potential."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), LIF(), nn.Linear(20, 10), LIF())  # wants synaptic_leak
+    neurons = {"leak": 0.8, "reset": "subtract", "synaptic_leak": 0.9}
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), LIF(**neurons), nn.Linear(20, 10), LIF(**neurons))
 
 
 def shd_feed_forward():
@@ -197,10 +205,10 @@ def dvs_gesture_net(channels=4, classes=11):
     for i in range(3):
         inputs = 2 if i == 0 else channels
         layers += [nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)]
-        layers += [LIF(), nn.MaxPool2d(2, 2)]  # wants learn_leak
+        layers += [LIF(learn_leak=True), nn.MaxPool2d(2, 2)]
     return nn.Sequential(
-        *layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * 4 * 4, 32), LIF(),
-        nn.Dropout(0.5), nn.Linear(32, classes * 10), LIF(), VotingLayer(10),
+        *layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * 4 * 4, 32), LIF(learn_leak=True),
+        nn.Dropout(0.5), nn.Linear(32, classes * 10), LIF(learn_leak=True), VotingLayer(10),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from spquant_snn.quant import described as d
 
 def run(network, inputs):
     """[T, N, ...] of each readout, from inputs [T, N, ...]."""
-    states, spikes, found = {}, {}, []
+    states, kept, spikes, found = {}, {}, {}, []
     for step in zip(*inputs, strict=True):
         earlier, spikes = spikes, {}
         look = partial(_source, network, step, spikes, earlier)
@@ -19,7 +19,11 @@ def run(network, inputs):
             current = value(layer.drive, look)
             states.setdefault(i, layer.neurons.initial_state(current))
             spikes[i], states[i] = layer.neurons.step(current, states[i])
-        found.append([value(out.drive, look).reshape(len(step[0]), *out.shape) for out in network.readouts])
+        for i, out in enumerate(network.readouts):
+            current = value(out.drive, look).reshape(len(step[0]), *out.shape)
+            leak = out.drive.module.leak if isinstance(out.drive, d.Integrated) else 0.0
+            kept[i] = leak * kept.get(i, 0.0) + current
+        found.append(list(kept.values()))
     return [torch.stack(steps) for steps in zip(*found, strict=True)]
 
 
@@ -58,7 +62,7 @@ def _value(what, look):
         return x.repeat_interleave(what.factor[0], 2).repeat_interleave(what.factor[1], 3)
     if isinstance(what, d.GroupMeans):
         return x.reshape(len(x), -1, what.size).mean(-1)
-    return x  # passed on, reshaped, or not dropped
+    return x  # passed on, reshaped, not dropped, or integrated by ``run``
 
 
 def _pooled(what, x):

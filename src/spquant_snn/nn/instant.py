@@ -251,7 +251,7 @@ def fed_back(spikes: Any, earlier: Any) -> Any:
 
 
 def each_step(module: nn.Module, *inputs: Tensor) -> Iterator[Any]:
-    """What a module gives at each time step, from zero state on: LIF layers and what comes back keep their state from
+    """What a module gives at each time step, from zero state on: neurons and what comes back keep their state from
     step to step, all others are called once a step.
 
     Args:
@@ -293,6 +293,10 @@ class _Stepper(fx.Interpreter):
             self.after[earlier.name] = self.env[given]
             return self.env[given]
         module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        if isinstance(module, LeakyIntegrator):
+            current = self.env[n.all_input_nodes[0]]
+            self.after[n.name] = module.leak * self.before.get(n.name, torch.zeros_like(current)) + current
+            return self.after[n.name]
         if not isinstance(module, LIF):
             return super().run_node(n)
         current = self.env[n.all_input_nodes[0]]

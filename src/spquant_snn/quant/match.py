@@ -177,8 +177,13 @@ class _Matcher:
         self.called[key] = step.path
 
     def _fired(self, step: TracedStep, neurons: LIF, value: Value) -> Value:
-        by_channel = any(tensor.numel() > 1 for tensor in (*neurons.parameters(), *neurons.buffers()))
-        drive = as_drive(settled(value, step) if by_channel else value.what, step.path)
+        channels = {len(constant) for constant in (*neurons.parameters(), *neurons.buffers()) if constant.dim()}
+        drive = as_drive(settled(value, step) if channels else value.what, step.path)
+        if channels - {drive.shape[0]}:
+            raise ModelError(
+                f"layer {step.path!r} has constants for {channels.pop()} channels, and takes {drive.shape[0]}: give "
+                "one for each, or one for the layer"
+            )
         number = len(self.layers)
         taken = {layer.name for layer in self.layers}
         names = [next(weights_of(drive), step.path), step.path]

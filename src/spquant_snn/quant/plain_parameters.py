@@ -1,8 +1,7 @@
 """A user's module as ``prepare`` reads it: a copy whose parameters are plain ones.
 
 Parametrisations, weight normalisation of either style and pruning masks compute a weight from other parameters; the
-copy has the weight that they give. What runs beside the layers, and
-may change what they compute, is refused.
+copy has the weight that they give. What runs beside the layers, and may change what they compute, is refused.
 """
 
 from __future__ import annotations
