@@ -84,6 +84,12 @@ def _said(resolved: list[str], shared: list[str], network: SpikingNetwork) -> li
     if shared:
         said.append(f"layers that share a parameter become layers of their own, trained apart: {'; '.join(shared)}")
     said += [
+        f"layer {stage.name!r} takes spikes of the step before, and a still image is shown for one step alone, so that "
+        "there are none: use timesteps=2 or more, or sequences of frames"
+        for stage in (*network.hidden, *network.readouts)
+        if network.config.timesteps == 1 and any(delay for _, delay in stage.sources)
+    ]
+    said += [
         f"layer {stage.name!r}: all weights of its batch normalisation are 0, and its neurons stay so far from their "
         "threshold that nothing trains it: begin with weights other than 0, or with another bias or surrogate"
         for stage in network.hidden

@@ -1,0 +1,152 @@
+"""A recurrent network on spikes whose order tells the classes apart: few bits against floating point.
+
+    python -m benchmarks recurrent                     # 700-128r-20, T = 100, 2/2 bits and fp32, three seeds
+    python -m benchmarks recurrent --seeds 0 --epochs 3
+
+The data is generated, in the form of the Spiking Heidelberg Digits: 700 channels, 100 steps. A sound is a band of
+channels that spikes for a while; a recording is two different sounds of five, one after the other, at times that vary,
+in noise. Each of the 20 ordered pairs is a class, so that what was heard first must be remembered for tens of steps,
+and what was heard last tells nothing by itself. The epoch of the best validation accuracy is kept; test recordings are
+looked at once. Frozen networks are compared with the integer reference on all of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from spquant_snn.quant.lower import lower
+from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
+from spquant_snn.integer import reference
+from spquant_snn.nn import LIF, Feedback
+from spquant_snn.quant.network import SpikingNetwork
+
+CHANNELS, STEPS, SOUNDS, HIDDEN = 700, 100, 5, 128
+CLASSES = SOUNDS * (SOUNDS - 1)
+_LASTS = 15  # steps of a sound
+_RATE, _NOISE = 0.25, 0.01  # of the channels of a sound, and of all
+_LEAK = 0.9
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Spikes [T, N, 700] uint8, and the classes [N]."""
+
+    spikes: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def recordings(count: int, seed: int) -> Recordings:
+    """Generated recordings; the same for a seed each time."""
+    rng = np.random.default_rng(seed)
+    bands = [np.arange(sound * 120, sound * 120 + 200) for sound in range(SOUNDS)]  # which overlap
+    pairs = list(itertools.permutations(range(SOUNDS), 2))
+    labels = rng.integers(0, CLASSES, count)
+    spikes = rng.random((STEPS, count, CHANNELS)) < _NOISE
+    for n, label in enumerate(labels):
+        for sound, begin in zip(pairs[label], (rng.integers(5, 25), rng.integers(55, 75)), strict=True):
+            band = bands[sound]
+            spikes[begin : begin + _LASTS, n, band] |= rng.random((_LASTS, len(band))) < _RATE
+    return Recordings(torch.from_numpy(spikes.astype(np.uint8)), torch.from_numpy(labels))
+
+
+def network(bits: float) -> SpikingNetwork:
+    """700-128r-20."""
+    model = nn.Sequential(
+        nn.Linear(CHANNELS, HIDDEN, bias=False),
+        nn.BatchNorm1d(HIDDEN),
+        Feedback(LIF(leak=_LEAK), nn.Linear(HIDDEN, HIDDEN, bias=False)),
+        nn.Linear(HIDDEN, CLASSES),
+    )
+    return prepare(model, QuantConfig(bits, bits, STEPS, full_scale=1), (CHANNELS,))
+
+
+def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: Recordings) -> SpikingNetwork:
+    """A network as it was behind the epoch of the best validation accuracy."""
+    torch.manual_seed(seed)
+    net = network(bits)
+    optimizer = torch.optim.Adam(net.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * (len(train) // _BATCH))
+    best, kept = -1.0, net.state_dict()
+    for _ in range(epochs):
+        net.train()
+        for rows in torch.randperm(len(train)).split(_BATCH):
+            if len(rows) < _BATCH:
+                continue
+            logits = net(train.spikes[:, rows])
+            loss = F.cross_entropy(logits.mean(0), train.labels[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        accuracy = measured(net, validation)
+        if accuracy > best:
+            best, kept = accuracy, {name: value.clone() for name, value in net.state_dict().items()}
+    net.load_state_dict(kept)
+    return net
+
+
+_BATCH = 100
+
+
+@torch.no_grad()
+def measured(net: SpikingNetwork, data: Recordings) -> float:
+    """Accuracy in percent."""
+    net.eval()
+    right = 0
+    for rows in torch.arange(len(data)).split(250):
+        right += int((net.mean_logits(data.spikes[:, rows]).argmax(1) == data.labels[rows]).sum())
+    return 100 * right / len(data)
+
+
+def exact(net: SpikingNetwork, data: Recordings) -> bool:
+    """Whether a frozen network gives the integers of its graph."""
+    graph = lower(net)
+    for rows in torch.arange(len(data)).split(250):
+        given: NDArray[np.uint8] = data.spikes[:, rows].numpy()[..., None, None]
+        if not np.array_equal(net.integer_logits(data.spikes[:, rows]).numpy(), reference.run(graph, given)):
+            return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bits", type=float, nargs="+", default=[32, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--train", type=int, default=4000, help="recordings that are learned from")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    data = [recordings(count, seed) for seed, count in enumerate((args.train, 1000, 2000))]
+    table = Table(title=f"{CHANNELS}-{HIDDEN}r-{CLASSES}, T = {STEPS}, {args.epochs} epochs")
+    for head in ("bits", "seed", "test %", "integers equal"):
+        table.add_column(head, justify="right")
+    means: dict[float, list[float]] = {}
+    for bits, seed in itertools.product(args.bits, args.seeds):
+        net = trained(bits, seed, args.epochs, data[0], data[1]).eval()
+        equal = "-"
+        if bits != 32:
+            equal = "yes" if exact(net.freeze(), data[2]) else "NO"
+        means.setdefault(bits, []).append(measured(net, data[2]))
+        table.add_row(f"{bits:g}", str(seed), f"{means[bits][-1]:.2f}", equal)
+    Console().print(table)
+    for bits, found in means.items():
+        spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+        Console().print(f"{bits:g} bits: {np.mean(found):.2f} % (standard deviation {spread:.2f})")
+
+
+if __name__ == "__main__":
+    main()
