@@ -17,6 +17,7 @@ from once import locked, of_this_run
 from spquant_snn.__main__ import main
 from spquant_snn.build import Library
 from spquant_snn.nn import LIF
+from spquant_snn.quant.stage import Norm
 
 if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
     os.environ["TRITON_INTERPRET"] = "1"
@@ -138,7 +139,7 @@ def calibrate():
     """A function: the same for a prepared network, in one pass in training mode."""
 
     def run(network, images):
-        norms = [stage.norm for stage in network.hidden if stage.norm is not None]
+        norms = [module for module in network.modules() if isinstance(module, Norm)]
         for norm in norms:
             norm.momentum = 1.0
         with torch.no_grad():

@@ -29,28 +29,50 @@ class Net(nn.Module):
         return self.head(self.lif2(self.hidden(x.flatten(1))))
 
 
+class Branches(nn.Module):
+    """A branch with a normalisation of its own, and spikes of two layers put together."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.lif = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), LIF()
+        self.main, self.main_norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.side, self.side_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.lif2 = LIF()
+        self.head = nn.Linear(8 * 64, 3)
+
+    def forward(self, x):
+        x = self.lif(self.norm(self.conv(x)))
+        y = self.lif2(self.main_norm(self.main(x)) + self.side_norm(self.side(x)))
+        return self.head(torch.cat([x, y], 1).flatten(1))
+
+
 @pytest.fixture(scope="module")
 def images(noise):
     return noise(7, 1, 8, 8)
 
 
-def network(bits, images, calibrate):
+def network(bits, images, calibrate, module=Net):
     torch.manual_seed(3)
-    return calibrate(prepare(Net(), QuantConfig(bits, bits, 3), (1, 8, 8)), images)
+    return calibrate(prepare(module(), QuantConfig(bits, bits, 3), (1, 8, 8)), images)
 
 
 @pytest.mark.usefixtures("by_reference")
-def test_the_frozen_form_is_counted_as_its_integers_are(images, calibrate):
-    frozen = network(4, images, calibrate).freeze()
+@pytest.mark.parametrize("module", [Net, Branches])
+def test_the_frozen_form_is_counted_as_its_integers_are(images, calibrate, module):
+    frozen = network(4, images, calibrate, module).freeze()
     labels = np.arange(7) % 3
     found = count_floating(frozen, images.numpy(), labels)
     expected = count(lower(frozen), images.numpy(), labels)
     assert (found.images, found.steps, found.accuracy) == (expected.images, expected.steps, expected.accuracy)
     assert found.backend == "torch"
     assert any(layer.spikes for layer in found.layers)
-    for ours, theirs in zip(found.layers, expected.layers, strict=True):
-        widths = {"weight_bits": 32.0, "state_bits": 32.0 if theirs.neurons else 0}
-        assert ours == replace(theirs, **widths, effective=theirs.done, saturated=0.0)
+    assert len(found.others) == (2 if module is Branches else 0)
+    for ours, theirs in zip(found.rows, expected.rows, strict=True):
+        widths = {"weight_bits": 32.0, "state_bits": 32.0 if theirs.neurons else 0, "products": 0}
+        assert ours == replace(theirs, **widths, effective=ours.effective, saturated=0.0)
+        assert theirs.effective <= ours.effective == ours.done
+    counts = count_floating(network(32, images, calibrate, module), images.numpy())
+    assert [row.dense for row in counts.rows] == [row.dense for row in expected.rows]
 
 
 def test_rates_of_the_frozen_form_are_those_of_its_integers(images, calibrate, monkeypatch):

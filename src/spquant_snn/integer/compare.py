@@ -106,7 +106,7 @@ class Verdict:
 
 def potentials(spikes: Array, codes: Array) -> Array:
     """The codes [T, N, C, ...] of potentials among those that a trace holds of a layer."""
-    return codes if codes.ndim == spikes.ndim else codes[:, :, 0]
+    return codes[:, :, 0] if codes.ndim > spikes.ndim else codes
 
 
 def reference_trace(graph: Graph, *given: Array) -> Trace:

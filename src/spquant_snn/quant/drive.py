@@ -108,9 +108,11 @@ class Weights(Drive):
         return y if synapse.bias is None else y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
 
     def fold(self, gain: Float64, pool: Pool | None = None) -> tuple[list[FoldedTerm], Float64]:
-        synapse = self.synapse
-        assert synapse.quantizer is not None
-        codes = integer_codes(synapse.quantizer, synapse.weight).cpu().numpy()
+        synapse, bits = self.synapse, self.bits
+        if synapse.quantizer is None:  # in floating point its shape alone can be told
+            codes, bits = np.ones(synapse.weight.shape, np.int8), 8
+        else:
+            codes = integer_codes(synapse.quantizer, synapse.weight).cpu().numpy()
         scale = np.broadcast_to(_exact(synapse.scale()), (self.channels,))
         both = [step for step in (synapse.pool, pool) if step is not None]
         if len(both) > 1:
@@ -123,7 +125,7 @@ class Weights(Drive):
         whole = Connection(
             self.name,
             codes,
-            self.bits,
+            bits,
             synapse.stride,
             synapse.padding,
             groups,

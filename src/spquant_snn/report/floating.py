@@ -6,9 +6,9 @@ is counted as an integer graph is. None of its weights is exactly zero, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from ..dtypes import Float64, UInt8
 from ..integer.compare import Trace, Tracer
-from ..integer.graph import PIXEL, Connection
+from ..integer.connection import Connection, image
+from ..integer.graph import PIXEL
 from ..integer.grids import FLOAT
 from ..integer.pool import Pool
+from ..quant.branched_stage import BranchedReadout, BranchedStage
 from ..quant.network import SpikingNetwork
-from ..quant.stage import Stage
+from ..quant.stage import NeuronStage, Stage
 from ..quant.synapse import Synapse
 from .counts import Counts, count_traces
-from .wiring import WiredTerm, Wiring
+from .wiring import WiredTerm, Wiring, names_of, source_names
 
 _BATCH = 250
 
@@ -51,15 +53,27 @@ def count_floating(
 
 
 def _wiring(network: SpikingNetwork) -> Wiring:
+    inputs = tuple(image(shape) for shape in network.input_shapes)
+    given = source_names(len(inputs), [stage.name for stage in network.hidden])
     terms = []
-    for i, stage in enumerate(cast(list[Stage], list(network.stages))):
-        terms.append(WiredTerm(stage.name, _connection(stage.name, stage.synapse, stage.pools), i, i))
-        if i < len(network.hidden) and stage.shortcut is not None:
-            beside = stage.shortcut
-            name = f"{stage.name} (from {network.hidden[beside.source].name})"
-            terms.append(WiredTerm(name, _connection(beside.name, beside.synapse), beside.source + 1, i, first=False))
+    for target, stage in enumerate((*network.hidden, *network.readouts)):
+        found = list(_terms(stage))
+        names = names_of(stage.name, [(given[source], delay) for source, delay, _ in found])
+        for i, (name, (source, delay, connection)) in enumerate(zip(names, found, strict=True)):
+            terms.append(WiredTerm(name, connection, source, target, i == 0, delay))
     bits = (float(FLOAT),) * len(network.hidden)
-    return Wiring((network.input_shape,), tuple(network.shapes), bits, tuple(terms), (PIXEL,))
+    return Wiring(inputs, tuple(network.shapes), bits, tuple(terms), (PIXEL,) * len(inputs))
+
+
+def _terms(stage: NeuronStage) -> Iterator[tuple[int, int, Connection]]:
+    """Source, delay and synapses of each term of a stage."""
+    if isinstance(stage, Stage):
+        yield stage.source, 0, _connection(stage.name, stage.synapse, stage.pools)
+        if stage.shortcut is not None:
+            yield stage.first + stage.shortcut.source, 0, _connection(stage.shortcut.name, stage.shortcut.synapse)
+    elif isinstance(stage, BranchedStage | BranchedReadout):
+        for term in stage.drive.fold(np.ones(stage.channels))[0]:
+            yield term.source, term.delay, term.connection
 
 
 def firing_rates(network: SpikingNetwork, images: UInt8) -> dict[str, Float64]:
@@ -105,8 +119,10 @@ def _connection(name: str, synapse: Synapse, pools: tuple[Pool, ...] = ()) -> Co
         codes=np.ones(synapse.weight.shape, np.int8),
         bits=8,
         stride=synapse.stride,
-        padding=(synapse.padding[0], synapse.padding[0], synapse.padding[1], synapse.padding[1]),
+        padding=synapse.padding,
         groups=synapse.groups,
+        dilation=synapse.dilation,
+        spread=synapse.spread,
         pools=pools,
         sum_pool=synapse.pool,
     )

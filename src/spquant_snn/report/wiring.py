@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..integer.connection import Connection, Shape
-from ..integer.graph import Graph, Layer, Readout, Term
+from ..integer.graph import Graph, Layer, Readout
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,28 +83,26 @@ def term_names(graph: Graph) -> tuple[str, ...]:
 
 
 def _terms(graph: Graph) -> Iterator[WiredTerm]:
+    given = source_names(len(graph.inputs), [layer.name for layer in graph.layers])
     parts: tuple[Layer | Readout, ...] = (*graph.layers, *graph.readouts)
     for target, part in enumerate(parts):
-        names = _names(graph, part)
+        names = names_of(part.name, [(given[term.source], term.delay) for term in part.terms])
         for i, (name, term) in enumerate(zip(names, part.terms, strict=True)):
             multiplies = term.left_shift is None
             yield WiredTerm(name, term.connection, term.source, target, i == 0, term.delay, multiplies)
 
 
-def _names(graph: Graph, part: Layer | Readout) -> list[str]:
-    """A layer's first term is called as the layer, the others by what they take, each otherwise."""
-    names, taken = [part.name], Counter[str]()
-    for term in part.terms[1:]:
-        name = f"{part.name} (from {_source(graph, term)})"
+def source_names(inputs: int, layers: Sequence[str]) -> list[str]:
+    """What each input, then each layer is called."""
+    return [*(["input"] if inputs == 1 else [f"input {i}" for i in range(inputs)]), *layers]
+
+
+def names_of(layer: str, sources: Sequence[tuple[str, int]]) -> list[str]:
+    """Names of the terms of a layer, given what each takes and its delay: the first is called as the layer, the others
+    by what they take, each otherwise."""
+    names, taken = [layer], Counter[str]()
+    for source, delay in sources[1:]:
+        name = f"{layer} (from {source}{', delayed' if delay else ''})"
         taken[name] += 1
         names.append(name if taken[name] == 1 else f"{name} {taken[name]}")
     return names
-
-
-def _source(graph: Graph, term: Term) -> str:
-    inputs = len(graph.inputs)
-    if term.source >= inputs:
-        name = graph.layers[term.source - inputs].name
-    else:
-        name = "input" if inputs == 1 else f"input {term.source}"
-    return f"{name}, delayed" if term.delay else name
