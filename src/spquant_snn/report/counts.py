@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,12 @@ from numpy.typing import NDArray
 
 from ..dtypes import Int64, UInt8
 from ..errors import DataError, MissingDependencyError, ModelError
-from ..integer.compare import Trace, potentials
+from ..integer.compare import Trace, Tracer, potentials, reference_trace
 from ..integer.fanout import fanout
 from ..integer.graph import PIXEL, Graph
 from ..integer.grids import STATE_GRIDS
-from ..integer.inputs import check_images, check_inputs
-from ..integer.reference import answers, pooled
+from ..integer.inputs import check_images, check_inputs, check_predicts
+from ..integer.reference import pooled
 from ..runtime.native import NativeProgram
 from .block_counts import BlockCounter, Skipped
 from .wiring import WiredTerm, Wiring, wiring_of
@@ -167,6 +168,7 @@ def count(
 
     Raises:
         DataError: there are no images, or they are not what the network takes.
+        ConfigError: there are labels, and the network says no classes.
     """
     if not isinstance(images, tuple):
         if images.shape[-4:-3] == (0,):
@@ -174,13 +176,15 @@ def count(
         check_images(graph, images)
         images = (images,)
     steps = check_inputs(graph, images)
+    if labels is not None:
+        check_predicts(graph)
     return count_traces(wiring_of(graph), *_tracer(graph), steps, images, labels, progress, watch)
 
 
 def count_traces(
     wiring: Wiring,
     backend: str,
-    tracer: Callable[..., Trace],
+    tracer: Tracer,
     steps: int,
     given: tuple[Given, ...],
     labels: NDArray[np.integer[Any]] | None = None,
@@ -209,7 +213,8 @@ def count_traces(
                 _add_blocks(counter, sources[counter.source], potentials(spikes, codes))
         watch(trace)
         if labels is not None:
-            right += int((trace.logits.argmax(1) == labels[start : start + batch]).sum())
+            classes = trace.logits.reshape(len(trace.logits), -1).argmax(1)
+            right += int((classes == labels[start : start + batch]).sum())
         progress(min(start + batch, total))
     still = tuple(x.ndim == 4 for x in given)
     found = [
@@ -260,20 +265,11 @@ class _Life:
             self.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
 
 
-def _tracer(graph: Graph) -> tuple[str, Callable[..., Trace]]:
-    one = len(graph.inputs) == 1 and not graph.inputs[0].signed
+def _tracer(graph: Graph) -> tuple[str, Tracer]:
     try:
-        if one:
-            return "native", NativeProgram(graph).trace
+        return "native", NativeProgram(graph).trace
     except (MissingDependencyError, ModelError):  # no compiler, or too large for the runtime
-        pass
-    return "reference", lambda *given: _reference(graph, given)
-
-
-def _reference(graph: Graph, given: tuple[Given, ...]) -> Trace:
-    trace = Trace()
-    trace.logits = answers(graph, *given, probe=trace.add)[0]
-    return trace
+        return "reference", partial(reference_trace, graph)
 
 
 def _blocks(wiring: Wiring, index: int) -> BlockCounter | None:

@@ -73,7 +73,8 @@ def _terms(stage: NeuronStage) -> Iterator[tuple[int, int, Connection]]:
             yield stage.first + stage.shortcut.source, 0, _connection(stage.shortcut.name, stage.shortcut.synapse)
     elif isinstance(stage, BranchedStage | BranchedReadout):
         for term in stage.drive.fold(np.ones(stage.channels))[0]:
-            yield term.source, term.delay, term.connection
+            shape = term.connection.codes.shape
+            yield term.source, term.delay, replace(term.connection, codes=np.ones(shape, np.int8), bits=8)
 
 
 def firing_rates(network: SpikingNetwork, images: UInt8) -> dict[str, Float64]:
