@@ -1,5 +1,6 @@
 """The layer of neurons: streaming equals forward, nothing is remembered, and bad arguments are refused in words."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -144,6 +145,15 @@ def test_constants_of_another_number_of_channels_are_refused():
     for shape in ((2, 5, 4), (2, 5)):
         with pytest.raises(ConfigError, match=r"constants of 3 channels meet currents of shape \(5"):
             LIF(leak=[0.5] * 3)(torch.zeros(*shape))
+
+
+def test_constants_are_numbers_of_any_kind():
+    for leak in (np.float32(0.25), torch.tensor(0.25), np.array(0.25)):
+        assert LIF(leak=leak).fixed_leak == 0.25
+    for leaks in ((0.25, 1), np.array([0.25, 1.0], np.float32), torch.tensor([0.25, 1.0], dtype=torch.float16)):
+        assert LIF(leak=leaks).leak.tolist() == [0.25, 1.0]
+    with torch.device("meta"):
+        assert LIF([0.5, 1.0], [0.5, 0.7], learn_leak=True).leak_logit.is_meta
 
 
 def test_channels_that_are_kept_keep_their_constants():

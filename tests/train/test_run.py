@@ -122,7 +122,7 @@ def test_the_neurons_are_as_the_configuration_says():
     assert (lif.leak, lif.reset, lif.v_threshold.requires_grad, lif.levels.low) == (0.75, "subtract", True, -8)
 
 
-@pytest.mark.parametrize("wrong", [{"leak": 0.3}, {"model": "lenet"}])
+@pytest.mark.parametrize("wrong", [{"leak": 1.3}, {"model": "lenet"}])
 def test_what_only_the_model_knows_is_refused_when_it_is_built(wrong):
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be"):
         build_network(TrainConfig(**{"model": "lenet-snn:0.1"} | wrong), (1, 8, 8), 10)

@@ -89,26 +89,26 @@ class LIF(nn.Module):
         self.reset: Reset = cast(Reset, reset)
         self.surrogate = surrogate_of(surrogate)
         self.levels: Levels | None = None
-        self.v_threshold = nn.Parameter(torch.as_tensor(thresholds), requires_grad=learn_threshold)
+        self.v_threshold = nn.Parameter(_tensor(thresholds), requires_grad=learn_threshold)
         self._keep("fixed_leak", leaks)
         self.leak_logit: nn.Parameter | None = None
         if learn_leak:
-            start = torch.as_tensor(leaks)
-            if not bool(((start > 0) & (start < 1)).all()):
+            if np.min(leaks) == 0 or np.max(leaks) == 1:
                 raise ConfigError(f"learn_leak needs a leak between 0 and 1 to begin with, not {leak!r}")
-            self.leak_logit = nn.Parameter(torch.logit(start.double()).to(start.dtype))
-        self._keep("reset_by", None if reset_by is None else _constant("reset_by", reset_by, 0.0, math.inf))
+            self.leak_logit = nn.Parameter(_tensor(np.log(np.divide(leaks, np.subtract(1, leaks)))))
+        amounts = None if reset_by is None else _constant("reset_by", reset_by, 0.0, math.inf)
+        self._keep("reset_by", amounts)
         slow = None if synaptic_leak is None else _constant("synaptic_leak", synaptic_leak, 0.0, 1.0)
         self._keep("synaptic_leak", slow)
-        counts = {len(x) for x in (self.v_threshold, leaks, self.reset_by, slow) if isinstance(x, Tensor) and x.dim()}
+        counts = {len(x) for x in (thresholds, leaks, amounts, slow) if isinstance(x, np.ndarray)}
         if len(counts) > 1:
             raise ConfigError(f"constants are given for {' and for '.join(map(str, sorted(counts)))} channels: which?")
         self.plain = not self.has_kernel
 
-    def _keep(self, name: str, value: float | Tensor | None) -> None:
+    def _keep(self, name: str, value: float | Float64 | None) -> None:
         """A fixed constant: a tensor moves with the module."""
-        if isinstance(value, Tensor):
-            self.register_buffer(name, value)
+        if isinstance(value, np.ndarray):
+            self.register_buffer(name, _tensor(value))
         else:
             setattr(self, name, value)
 
@@ -285,24 +285,27 @@ def plain_path_note(network: nn.Module) -> str | None:
     )
 
 
-def _constant(name: str, value: object, low: float, high: float) -> float | Tensor:
-    """A constant as it was given: a number, or a tensor [C]."""
+def _constant(name: str, value: object, low: float, high: float) -> float | Float64:
+    """A constant as it was given: a number, or an array [C]."""
     wanted = (
         f"{name} must be a number from {low:g}{'' if high == math.inf else f' to {high:g}'}, or one for each channel"
     )
     try:
-        given = torch.as_tensor(np.asarray(value) if isinstance(value, Sequence) else value)
-    except (TypeError, ValueError, RuntimeError):
+        given = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    except (TypeError, ValueError):  # rows of unequal lengths
         raise ConfigError(f"{wanted}, not {value!r}") from None
-    numbers = given.dtype != torch.bool and not given.is_complex() and not isinstance(value, str)
-    if not numbers or given.dim() > 1 or given.numel() == 0:
+    if given.dtype.kind not in "iuf" or given.ndim > 1 or given.size == 0:
         raise ConfigError(f"{wanted}, not {value!r}")
-    given = given.detach().double().clone()
-    wrong = ~((given >= low) & (given <= high) & given.isfinite())
-    if bool(wrong.any()):
-        where = f" of channel {int(wrong.int().argmax())}" if given.dim() else ""
-        raise ConfigError(f"{wanted}, not {float(given[wrong][0])!r}{where}")
-    return given.item() if given.dim() == 0 else given.to(torch.get_default_dtype())
+    numbers: Float64 = given.astype(np.float64)
+    wrong = ~((numbers >= low) & (numbers <= high) & np.isfinite(numbers))
+    if wrong.any():
+        where = f" of channel {int(wrong.argmax())}" if given.ndim else ""
+        raise ConfigError(f"{wanted}, not {float(numbers[wrong][0])!r}{where}")
+    return numbers if given.ndim else float(numbers)
+
+
+def _tensor(constant: float | Float64) -> Tensor:
+    return torch.tensor(constant, dtype=torch.get_default_dtype())
 
 
 def _in_words(constant: float | Tensor) -> str:
