@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from spquant_snn.quant.lower import lower
-from spquant_snn.quant.prepare import prepare
-from spquant_snn.quant.quant_config import QuantConfig
 from spquant_snn.integer import reference
 from spquant_snn.nn import LIF, Feedback
+from spquant_snn.quant.lower import lower
 from spquant_snn.quant.network import SpikingNetwork
+from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 CHANNELS, STEPS, SOUNDS, HIDDEN = 700, 100, 5, 128
 CLASSES = SOUNDS * (SOUNDS - 1)

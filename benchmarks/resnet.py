@@ -107,7 +107,7 @@ def network_of_rate(name: str, bits: float, rate: float) -> tuple[Graph, NDArray
 def settle(network: SpikingNetwork, h: Tensor, rate: float) -> None:
     """Give the normalisation of each layer the statistics of its sums, and a bias by which it spikes at the rate."""
     kept: dict[int, Tensor] = {}
-    for i, stage in enumerate(network.hidden):
+    for i, stage in enumerate(network.in_a_row("this benchmark")[:-1]):
         norm, lif = cast(Norm, stage.norm), cast(LIF, stage.lif)
         source = None if stage.shortcut is None else kept[stage.shortcut.source]
         norm.running_mean.zero_()

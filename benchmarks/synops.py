@@ -4,9 +4,9 @@
     python -m benchmarks synops runs/mnist/2-2-s0 --images 100
 
 NeuroBench's ``single_layer_MACs`` gets each layer as a torch module with the weight codes as weights, and its inputs
-one image and one step at a time. The image goes in once, as the first layer of a still image is computed once. Pools on
-a layer's input are applied before, so that NeuroBench sees what meets the weights; a sum-pool behind a convolution has
-no operations for either.
+one image and one step at a time; each term of a layer by itself. The image goes in once, as the sums of a still image
+are computed once. Pools on a term's input are applied before, so that NeuroBench sees what meets the weights, as is
+padding; a pool behind a convolution has no operations for either.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from spquant_snn.data import load
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Connection, Graph
-from spquant_snn.integer.reference import pool_windows
+from spquant_snn.integer.reference import as_images, pooled, spread
 from spquant_snn.report.counts import count
+from spquant_snn.report.wiring import term_names
 
 
 def module(connection: Connection) -> nn.Module:
@@ -36,7 +37,13 @@ def module(connection: Connection) -> nn.Module:
     if connection.convolves:
         inputs, kernel = codes.shape[1] * connection.groups, (codes.shape[2], codes.shape[3])
         layer = nn.Conv2d(
-            inputs, len(codes), kernel, connection.stride, connection.padding, groups=connection.groups, bias=False
+            inputs,
+            len(codes),
+            kernel,
+            connection.stride,
+            dilation=connection.dilation,
+            groups=connection.groups,
+            bias=False,
         )
     else:
         layer = nn.Linear(codes.shape[1], len(codes), bias=False)
@@ -46,22 +53,28 @@ def module(connection: Connection) -> nn.Module:
 
 def frames(connection: Connection, source: NDArray[np.generic]) -> Iterator[torch.Tensor]:
     """What meets the weights, one image and one step at a time: NeuroBench adds in float32, exact up to 2**24."""
-    for x in source.reshape(-1, 1, *source.shape[2:]).astype(np.int32):
-        for pool in connection.pools:
-            x = pool_windows(x, pool)
+    top, bottom, left, right = connection.padding
+    for image in source.reshape(-1, 1, *source.shape[2:]).astype(np.int32):
+        x = pooled(connection, image)
+        if connection.convolves:
+            x = np.pad(spread(as_images(x), connection.spread), ((0, 0), (0, 0), (top, bottom), (left, right)))
         yield torch.from_numpy(x if connection.convolves else x.reshape(1, -1)).float()
 
 
-def neurobench(graph: Graph, images: NDArray[np.uint8]) -> Iterator[tuple[float, float, bool]]:
-    """Dense and effective operations of each layer per image, and whether they are accumulations."""
-    sources = [images[None], *(spikes for _, spikes, _ in reference_trace(graph, images).layers)]
-    for connection, source in zip(graph.connections, sources, strict=True):
-        layer, totals, spiking = module(connection), np.zeros(2), True
-        for x in frames(connection, source):
+def neurobench(graph: Graph, images: NDArray[np.uint8]) -> dict[str, tuple[float, float, bool]]:
+    """Dense and effective operations of each term per image, by its name, and whether they are accumulations."""
+    sources, found = [images[None], *(spikes for _, spikes, _ in reference_trace(graph, images).layers)], {}
+    for name, term in zip(term_names(graph), graph.terms, strict=True):
+        layer, totals, spiking = module(term.connection), np.zeros(2), True
+        source = sources[term.source]
+        if term.delay:
+            source = np.concatenate([np.zeros_like(source[:1]), source[:-1]])
+        for x in frames(term.connection, source):
             effective, binary = single_layer_MACs(x, layer)
             totals += single_layer_MACs(x, layer, total=True)[0], effective
             spiking &= binary
-        yield totals[0] / len(images), totals[1] / len(images), spiking
+        found[name] = (totals[0] / len(images), totals[1] / len(images), spiking)
+    return found
 
 
 def main() -> None:
@@ -75,7 +88,9 @@ def main() -> None:
     images = load(args.dataset, args.data_dir).test.images[: args.images]
     equal = True
     print(f"{'layer':12}{'dense':>16}{'NeuroBench':>16}{'effective':>16}{'NeuroBench':>16}  kind")
-    for ours, (dense, effective, spiking) in zip(count(graph, images).layers, neurobench(graph, images), strict=True):
+    theirs = neurobench(graph, images)
+    for ours in count(graph, images).rows:
+        dense, effective, spiking = theirs[ours.name]
         same = np.allclose((dense, effective), (ours.dense, ours.effective), rtol=1e-12) and spiking != ours.multiplies
         equal &= bool(same)
         kinds = f"{'MAC' if ours.multiplies else 'AC'} / {'AC' if spiking else 'MAC'}"

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from spquant_snn.integer.graph import PIXEL, Connection, Graph
 from spquant_snn.integer.grids import STATE_GRIDS
 from spquant_snn.integer.neuron import Neuron, TableStore
+from spquant_snn.integer.pool import Pool
 from spquant_snn.nn.layers import pool_into_kernel
+from spquant_snn.runtime.row import row_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -37,7 +39,8 @@ class FloatConnection(nn.Module):
         factor = scale.reshape(-1, *[1] * (connection.codes.ndim - 1))
         weight = torch.from_numpy(connection.codes * factor)
         if self.pool and folded and self.stride == (1, 1) and self.pool.kernel == self.pool.stride:
-            weight, self.stride, self.pool = pool_into_kernel(weight, self.pool.kernel), (self.pool.stride,) * 2, None
+            weight = pool_into_kernel(weight, self.pool.kernel[0])
+            self.stride, self.pool = self.pool.stride, None
         elif self.pool:
             weight = weight * self.pool.area  # torch's pools average
         self.weight = nn.Parameter(weight.float(), requires_grad=False)
@@ -46,11 +49,12 @@ class FloatConnection(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         c = self.connection
         for pool in c.pools:
+            assert isinstance(pool, Pool)  # of networks in a row
             window = F.max_pool2d if pool.kind == "max" else F.avg_pool2d
             x = window(x, pool.kernel, pool.stride) * (1 if pool.kind == "max" else pool.area)
         if not c.convolves:
             return F.linear(x.flatten(1), self.weight, self.bias)
-        x = F.conv2d(x, self.weight, self.bias, self.stride, c.padding, groups=c.groups)
+        x = F.conv2d(x, self.weight, self.bias, self.stride, c.padding[::2], groups=c.groups)
         return F.avg_pool2d(x, self.pool.kernel, self.pool.stride) if self.pool else x
 
 
@@ -58,7 +62,7 @@ class SpikingBaseline(nn.Module):
     """The network itself: images [N, C, H, W] of 0 to 1 -> logits [N, classes], summed over time.
 
     Args:
-        graph: the network.
+        graph: the network, of layers in a row.
         timesteps_in_batch: run each connection once on all steps, as one batch; else all layers step by step.
         folded: put pools into kernels.
     """
@@ -101,15 +105,13 @@ class AnnBaseline(nn.Module):
 
 
 def _connections(graph: Graph, folded: bool) -> nn.ModuleList:
-    connections = []
-    for i, layer in enumerate(graph.layers):
+    connections, row = [], row_of(graph)
+    for i, layer in enumerate(row.layers):
         unit, offset = _affine(layer.neuron)
         connections.append(FloatConnection(layer.connection, (PIXEL if i == 0 else 1) / unit, offset, folded))
     readout = graph.readout
     scale = np.full(len(readout.bias), readout.scale * 2**readout.fraction)
-    return nn.ModuleList(
-        [*connections, FloatConnection(readout.connection, scale, readout.bias * readout.scale, folded)]
-    )
+    return nn.ModuleList([*connections, FloatConnection(row.last, scale, readout.bias * readout.scale, folded)])
 
 
 def _affine(neuron: Neuron) -> tuple[Floats, Floats]:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spquant_snn.dtypes import Float64, Int32, UInt8
+from spquant_snn.dtypes import Bools, Float64, Int32, UInt8
 from spquant_snn.errors import ConfigError, ModelError
-from spquant_snn.integer.graph import PIXEL, Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import PIXEL, Connection, Graph, Input, Layer, Readout, Term
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import Neuron, fold_neuron
 from spquant_snn.integer.pool import Pool
-from spquant_snn.integer.reference import connect, integrate
+from spquant_snn.integer.reference import connect, step
 from spquant_snn.nn.layers import SpikingSequential
 
 _THRESHOLD, _LEAK = 1.0, 0.5
@@ -75,18 +75,19 @@ def random_network(model: SpikingSequential, images: UInt8, plan: NetworkSpec) -
     for i, connection in enumerate(hidden):
         largest = PIXEL if i == 0 else 1
         gain, centre = _normalisation(connection, x)
-        sums = connect(connection, x, connection.largest_input(largest))  # of all steps at once
+        sums = connect(connection, x, largest)  # of all steps at once
         drives = [sums] * plan.timesteps if i == 0 else np.split(sums, plan.timesteps)
         try:
             neuron = _neuron_of_rate(drives, gain, centre, connection.reach(largest), plan)
         except ModelError as error:
             raise ModelError(f"layer {connection.name!r}: {error}") from None
-        layers.append(Layer(connection, neuron))
-        spikes, _ = integrate(neuron, drives)
+        layers.append(Layer(connection.name, (Term(connection, i),), neuron))
+        spikes = _spikes(neuron, drives)
         x = spikes.reshape(-1, *spikes.shape[2:]).astype(np.int32)  # [T * N, ...]
     channels, height, width = images.shape[1:]
-    readout = Readout(last, 0, np.zeros(len(last.codes), np.int32), 1.0)
-    return Graph((channels, height, width), plan.timesteps, tuple(layers), readout)
+    bias = np.zeros(len(last.codes), np.int32)
+    readout = Readout(last.name, (Term(last, len(layers)),), 0, bias, 1.0)
+    return Graph((Input((channels, height, width)),), plan.timesteps, tuple(layers), (readout,))
 
 
 def _synapses(model: SpikingSequential) -> list[tuple[str, nn.Conv2d | nn.Linear, Pool | None]]:
@@ -96,7 +97,8 @@ def _synapses(model: SpikingSequential) -> list[tuple[str, nn.Conv2d | nn.Linear
         if isinstance(module, nn.Conv2d | nn.Linear):
             found.append((name, module, None))
         elif isinstance(module, nn.AvgPool2d):
-            found[-1] = (*found[-1][:2], Pool("sum", cast(int, module.kernel_size), cast(int, module.stride)))
+            kernel, stride = cast(int, module.kernel_size), cast(int, module.stride)
+            found[-1] = (*found[-1][:2], Pool("sum", (kernel, kernel), (stride, stride)))
     return found
 
 
@@ -108,8 +110,8 @@ def _connection(
     codes = values.clip(grid.low, grid.high).astype(np.int8)
     if isinstance(module, nn.Linear):
         return Connection(name, codes, bits)
-    stride, padding = (module.stride[0], module.stride[1]), (int(module.padding[0]), int(module.padding[1]))
-    return Connection(name, codes, bits, stride, padding, module.groups, sum_pool=pool)
+    stride, (above, before) = (module.stride[0], module.stride[1]), map(int, module.padding)
+    return Connection(name, codes, bits, stride, (above, above, before, before), module.groups, sum_pool=pool)
 
 
 def _normalisation(connection: Connection, x: Int32) -> tuple[Float64, Float64]:
@@ -128,7 +130,7 @@ def _neuron_of_rate(
     for _ in range(_HALVINGS):
         shift = (low + high) / 2
         neuron, _ = fold_neuron(plan.state_bits, gain, centre + shift, _THRESHOLD, _LEAK, "zero", reach)
-        rate = float(integrate(neuron, list(drives))[0].mean())
+        rate = float(_spikes(neuron, drives).mean())
         if abs(rate - plan.rate) < abs(nearest - plan.rate):
             nearest, best = rate, neuron
         if abs(rate / plan.rate - 1) < _CLOSE:
@@ -137,3 +139,12 @@ def _neuron_of_rate(
     if abs(nearest / plan.rate - 1) > _FAR:
         raise ModelError(f"{plan.rate:.1%} spikes cannot be had, {nearest:.1%} are nearest: give it more neurons")
     return best
+
+
+def _spikes(neuron: Neuron, drives: Sequence[Int32]) -> Bools:
+    """[T, N, C, ...] spikes of sums [N, C, ...] of T steps."""
+    code, found = np.zeros_like(drives[0]), []
+    for sums in drives:
+        spikes, code = step(neuron, sums, code)
+        found.append(spikes)
+    return np.stack(found)

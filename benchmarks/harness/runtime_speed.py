@@ -206,7 +206,7 @@ def _measure_lenet(report: RuntimeReport, lenet: tuple[Graph, UInt8] | None, not
         report.rows += [TimeRatio("LeNet", against, "LeNet", target, missing=reason) for against, target in goals]
         return
     graph, images = lenet
-    found = check_network(f"LeNet {graph.layers[0].connection.bits:g} bits MNIST", graph, images)
+    found = check_network(f"LeNet {graph.connections[0].bits:g} bits MNIST", graph, images)
     notify(f"preparing the peers of {found.name}")
     comparison, pixels = TimedComparison(), _pixels(images[:_CALIBRATION])
     comparison.add(found.name, NATIVE, found.run_native)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.random_networks import NetworkSpec, noise, random_network
+from rows import around, square
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph, save
-from spquant_snn.integer.pool import Pool
 from spquant_snn.nn.models import build_model
 
 
@@ -26,16 +26,16 @@ def test_it_has_the_shape_of_the_model():
     graph = random_network(build_model("vgg9-snn", (3, 32, 32), 10), images, NetworkSpec(0.1))
     outputs = [64, 64, 128, 128, 256, 256, 256, 1024, 10]
     assert [len(connection.codes) for connection in graph.connections] == outputs
-    pooled = [connection.sum_pool == Pool("sum", 2, 2) for connection in graph.connections]
+    pooled = [connection.sum_pool == square("sum", 2, 2) for connection in graph.connections]
     assert pooled == [False, True, False, True, False, False, True, False, False]
-    assert {connection.padding for connection in graph.connections if connection.convolves} == {(1, 1)}
+    assert {connection.padding for connection in graph.connections if connection.convolves} == {around(1, 1)}
     assert graph.connections[-2].codes.shape == (1024, 4096)
     assert (graph.timesteps, graph.input_shape) == (4, (3, 32, 32))
 
 
 def test_codes_are_spread_over_their_grid(small):
     for bits, low, high in ((1.58, -1, 1), (4, -8, 7), (8, -128, 127)):
-        codes = small(weight_bits=bits)[0].layers[5].connection.codes
+        codes = small(weight_bits=bits)[0].layers[5].terms[0].connection.codes
         assert abs(codes.mean()) < 0.1 * codes.std()
         assert (codes.min() >= low, codes.max() <= high) == (True, True)
         assert np.abs(codes).max() > high / 2
