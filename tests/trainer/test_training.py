@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import spquant_snn
-from spquant_snn import ConfigError, DataError, ModelError, RunError, SpQuantTrainer
+from spquant_snn import LIF, ConfigError, DataError, ModelError, RunError, SpQuantTrainer
 from spquant_snn.data import Labelled, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
@@ -291,3 +291,15 @@ def test_a_floating_point_network_has_nothing_to_verify_or_export(tmp_path):
         with pytest.raises(ModelError, match="no integer form"):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_neurons_of_any_kind_train_and_the_slower_ones_are_said_once(capsys):
+    model = Net()
+    model.lif1, model.lif2 = LIF(leak=0.6, learn_leak=True), LIF(synaptic_leak=0.4, reset="none")
+    trainer = SpQuantTrainer(model, DATA, 4, batch_size=16, precision="fp32", learning_rate=0.02)
+    trainer.train(epochs=3)
+    assert capsys.readouterr().out.count("2 layers of neurons train by the plain path, several times slower") == 1
+    assert trainer.network.hidden[0].lif.leak.item() != pytest.approx(0.6, abs=1e-4)
+    assert trainer.evaluate() > 60
+    SpQuantTrainer(Net(), DATA, 4, batch_size=16, precision="fp32").train(epochs=1)
+    assert "plain path" not in capsys.readouterr().out

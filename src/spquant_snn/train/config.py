@@ -41,7 +41,7 @@ class TrainOptions:
         weight_quantizer: codes of the weight at a distance that follows the size of its channel's weights (normalized),
             or at a trained one (learned: LSQ).
         leak: share of the potential that is left one step later, 0 to 1.
-        reset: a neuron that fired goes to zero, or loses its threshold.
+        reset: a neuron that fired goes to zero, loses its threshold, or keeps its potential ("none").
         surrogate: derivative of the spike.
         learn_threshold: whether each layer's threshold is trained.
         epochs: passes over the training images, in training form.
