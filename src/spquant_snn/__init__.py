@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .integer.graph import Graph
     from .integer.program import Program
     from .integer.stream import Stream
-    from .nn import LIF, VGGSNN, LeNetSNN, ResNetSNN
+    from .nn import LIF, VGGSNN, Feedback, LeakyIntegrator, LeNetSNN, OneToOne, ResNetSNN
     from .quant.frozen_trace import verify
     from .quant.lower import lower
     from .quant.network import SpikingNetwork
@@ -54,11 +54,14 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergedError",
+    "Feedback",
     "FileFormatError",
     "Graph",
     "LeNetSNN",
+    "LeakyIntegrator",
     "MissingDependencyError",
     "ModelError",
+    "OneToOne",
     "Program",
     "QuantConfig",
     "ResNetSNN",
@@ -79,9 +82,12 @@ __all__ = [
 
 # Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
 _HOMES = {
+    "Feedback": ".nn",
     "Graph": ".integer.graph",
     "LIF": ".nn",
     "LeNetSNN": ".nn",
+    "LeakyIntegrator": ".nn",
+    "OneToOne": ".nn",
     "Program": ".integer.program",
     "QuantConfig": ".quant.quant_config",
     "ResNetSNN": ".nn",

@@ -11,6 +11,7 @@ from spquant_snn.nn import LIF, Feedback
 from spquant_snn.nn.instant import each_step
 from spquant_snn.quant.described import (
     Added,
+    Concatenated,
     Flattened,
     Normalised,
     Passed,
@@ -144,6 +145,16 @@ def test_a_sum_of_spikes_is_a_signal_for_weights_and_a_sum_of_drives_for_neurons
         ("lif2", "lif2"),
     ]
     assert [readout.name for readout in found.readouts] == ["0", "1"]
+
+
+def test_stacked_spikes_are_those_behind_one_another():
+    def run(n, x):
+        return n.lif2(torch.stack([n.lif(n.conv1(x)), n.lif(n.conv2(x))], 1).flatten(1, 2).mean((2, 3)))
+
+    _, found = described(run)
+    both = Concatenated((Spikes(0, (2, 6, 6)), Spikes(1, (2, 6, 6))), (4, 6, 6))
+    pooled = Pooled(both, "avg", (6, 6), (6, 6), (4, 1, 1), divisor=36)
+    assert found.layers[2].drive == Passed(pooled, "lif2", (4, 1, 1))
 
 
 def test_votes_of_neighbouring_neurons():

@@ -143,7 +143,7 @@ REFUSED = {
     ),
     "recurrent layer of torch": (
         seq(nn.Flatten(), nn.LSTM(36, 4)),
-        r"layer '1': LSTM has no integer form; a recurrent layer of spikes is Feedback\(LIF\(\), Linear",
+        r"layer '1': LSTM has no integer form; a recurrent layer of spikes is spquant_snn.Feedback\(LIF\(\), Linear",
     ),
 }
 

@@ -171,7 +171,7 @@ class InstantTracer(fx.Tracer):
                 return type(m).forward is own.forward
         parts = (getattr(type(m), name, None) for name in ("forward", "_conv_forward"))
         return not isinstance(m, nn.Sequential) and all(
-            part is None or part.__module__.startswith("torch.nn.") for part in parts
+            part is None or str(getattr(part, "__module__", "")).startswith("torch.nn.") for part in parts
         )
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:

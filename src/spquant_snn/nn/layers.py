@@ -23,6 +23,10 @@ class OneToOne(nn.Module):
     Args:
         channels: C.
         weight: of each at first.
+
+    Example:
+        >>> OneToOne(2, 0.5)(torch.ones(1, 2)).tolist()
+        [[0.5, 0.5]]
     """
 
     def __init__(self, channels: int, weight: float = 1.0) -> None:

@@ -41,7 +41,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"lstm|gru|rnn",
-        "has no integer form; a recurrent layer of spikes is Feedback(LIF(), Linear(n, n))",
+        "has no integer form; a recurrent layer of spikes is spquant_snn.Feedback(LIF(), Linear(n, n))",
     ),
     (
         r"chunk|split|unbind|getitem|select|narrow",

@@ -240,7 +240,7 @@ class _Call:
         if target in _ADDS:
             return self._sum()
         if target in _CONCATENATIONS:
-            return self._concatenation(stacked=target is torch.stack)
+            return self._concatenation()
         if target in _SCALES:
             return self._scaled(target)
         if target in _MEANS:
@@ -307,7 +307,7 @@ class _Call:
                 f"{where(self.node)} changes, in place, what {where(later[0])} takes afterwards: write x = x + y"
             )
 
-    def _concatenation(self, stacked: bool) -> Read:
+    def _concatenation(self) -> Read:
         tensors = self._tensors(None)
         dim = self.kwargs.get("dim", self.kwargs.get("axis", self.args[1] if len(self.args) > 1 else 0))
         rank = value_of(self.node).dim()
