@@ -196,6 +196,10 @@ NEURONS = {
         foreign("snntorch", "Leaky", beta=torch.tensor(0.9), threshold=torch.tensor(1.5), reset_mechanism="zero"),
         r"a neuron of snntorch, Leaky, .* put spquant_snn.LIF\(v_threshold=1.5, leak=0.9, reset='zero'\) in its place",
     ),
+    "snntorch, subtracting": (
+        foreign("snntorch", "Leaky", beta=torch.tensor(0.8), threshold=torch.tensor(1.0), reset_mechanism="subtract"),
+        r"spquant_snn.LIF\(v_threshold=1, leak=0.8, reset='subtract', reset_by=1.25\) in its place",
+    ),
     "spikingjelly": (
         foreign("spikingjelly", "LIFNode", tau=2.0, v_threshold=1.0, v_reset=0.0, decay_input=True),
         r"LIFNode, .* spquant_snn.LIF\(v_threshold=2, leak=0.5, reset='zero'\)",

@@ -96,7 +96,8 @@ def _equivalent(package: str, neuron: nn.Module) -> str:
     if package == "snntorch":
         leak, threshold = _number(neuron, "beta"), _number(neuron, "threshold")
         hard = getattr(neuron, "reset_mechanism", None) == "zero"
-        return _written(leak, threshold, hard)
+        before = None if hard or not leak or threshold is None else threshold / leak  # it subtracts before the leak
+        return _written(leak, threshold, hard, before)
     if package == "spikingjelly":
         tau, threshold = _number(neuron, "tau"), _number(neuron, "v_threshold")
         hard = getattr(neuron, "v_reset", 0.0) is not None
@@ -107,10 +108,11 @@ def _equivalent(package: str, neuron: nn.Module) -> str:
     return "LIF(v_threshold=..., leak=..., reset=...)"
 
 
-def _written(leak: float | None, threshold: float | None, hard: bool) -> str:
+def _written(leak: float | None, threshold: float | None, hard: bool, reset_by: float | None = None) -> str:
     given = [("v_threshold", threshold), ("leak", leak)]
     listed = [f"{name}={'...' if value is None else f'{value:g}'}" for name, value in given]
-    return f"LIF({', '.join(listed)}, reset={'zero' if hard else 'subtract'!r})"
+    by = "" if reset_by is None else f", reset_by={reset_by:g}"
+    return f"LIF({', '.join(listed)}, reset={'zero' if hard else 'subtract'!r}{by})"
 
 
 def _number(module: nn.Module, name: str) -> float | None:
