@@ -33,8 +33,7 @@ VERSION = 3  # of the folder
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h", "packed_mve.h",
     "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
-    "scaled.h", "dense.h",
-    "sliced.h",
+    "scaled.h", "dense.h", "sliced.h", "windows.h", "current.h", "terms.h",
 )  # fmt: skip
 _INT32 = (1 << 31) - 1
 

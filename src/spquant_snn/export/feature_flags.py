@@ -14,6 +14,9 @@ SOURCES = (
     "blocks.c",
     "packed.c",
     "neuron.c",
+    "windows.c",
+    "current.c",
+    "terms.c",
 )  # of the runtime, for any exported network
 
 
@@ -33,6 +36,7 @@ class Used:
     sorted: int
     blocks: int
     shortcuts: int
+    terms: int
     event: int  # bytes of an event
 
     @classmethod
@@ -40,10 +44,11 @@ class Used:
         """Of a plan whose events take ``event`` bytes."""
         names = (
             "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "sorted",
-            "blocks", "shortcuts",
+            "blocks", "shortcuts", "terms",
         )  # fmt: skip
         found = dict.fromkeys(names, 0)
         found["sorted"] = 1
+        found["terms"] = int(plan.general is not None)
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["blocks"] |= int(layer.blocks is not None)

@@ -187,12 +187,12 @@ def resampled(step: Pool | Upsample, shape: Shape, name: str) -> Shape:
     channels, height, width = image(shape)
     rows, columns = step.size(height, width)
     check(rows >= 1 and columns >= 1, name, f"nothing is left of {shape} behind {step}")
+    check_size((channels, rows, columns), name)
     check(
         not (isinstance(step, Pool) and step.kind == "max" and step.misses(height, width)),
         name,
         f"a window of {step} sees nothing of an input of shape {shape}",
     )
-    check_size((channels, rows, columns), name)
     return channels, rows, columns
 
 

@@ -65,11 +65,16 @@ class Pool:
 
     def misses(self, height: int, width: int) -> bool:
         """Whether a window of an image of this size may see nothing of it."""
-        top, _, left, _ = self.padding
-        rows, columns = self.size(height, width)
-        tall, wide = self.field
-        below, beyond = (rows - 1) * self.stride[0] >= height + top, (columns - 1) * self.stride[1] >= width + left
-        return top >= tall or left >= wide or below or beyond
+        sizes, before = (height, width), (self.padding[0], self.padding[2])
+        axes = zip(sizes, self.size(height, width), self.kernel, self.stride, before, self.dilation, strict=True)
+        return any(_misses(*axis) for axis in axes)
+
+
+def _misses(size: int, count: int, kernel: int, stride: int, before: int, dilation: int) -> bool:
+    """Whether one of so many windows along an axis sees none of its values."""
+    first = np.arange(count, dtype=np.int64) * stride - before
+    skipped = np.maximum(-(first // dilation), 0)  # values of a window that lie before the image
+    return bool(((skipped >= kernel) | (first + skipped * dilation >= size)).any())
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from .plan import (
     NeuronPlan,
     PoolPlan,
     ShortcutPlan,
+    TermsPlan,
 )
 from .row import RowLayer, RowShortcut
 from .slices import plan_slices
@@ -51,17 +52,35 @@ _FOLDED = 1 << 25  # codes of a folded kernel, at most, as they lie in rows: mor
 
 @dataclass(frozen=True)
 class LayerParts:
-    """A layer without its place in memory."""
+    """A layer, or a readout, without its place in memory."""
 
     connection: ConnectionPlan
     neuron: NeuronPlan | None
     blocks: BlocksPlan | None
     shortcut: ShortcutPlan | None = None
+    terms: TermsPlan | None = None
 
     @property
     def connections(self) -> tuple[ConnectionPlan, ...]:
-        """Its own, and that of its shortcut."""
+        """Its own, and that of its shortcut; or those of its terms."""
+        if self.terms is not None:
+            return tuple(term.connection for term in self.terms.terms)
         return (self.connection,) if self.shortcut is None else (self.connection, self.shortcut.connection)
+
+
+@dataclass(frozen=True)
+class Values:
+    """What a term's weights meet.
+
+    Args:
+        largest: without its sign.
+        signed: there are values below zero.
+        counted: they are values, not spikes.
+    """
+
+    largest: int
+    signed: bool
+    counted: bool
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,7 @@ def plan_connection(
     small: bool = False,
     source: Shape = (),
     beside: bool = False,
+    values: Values | None = None,
 ) -> LayerParts:
     """The synapses of a layer, and its neurons.
 
@@ -117,7 +137,8 @@ def plan_connection(
         first: the input is pixels, not spikes.
         small: do not fold a pool where packed codes would need wider fields.
         source: shape of the spikes at the source of the layer's shortcut.
-        beside: they are a shortcut's.
+        beside: they are a shortcut's, or a term's.
+        values: that a term's meet.
     """
     channels, height, width = (*shape, 1, 1)[:3]
     pools = _plan_pools(connection, height, width)
@@ -133,10 +154,11 @@ def plan_connection(
     out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
     tiles, groups = words_of(outputs), connection.groups
     units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
-    counts = first or counts_of(pools)
-    most, largest = max(1, int(np.abs(codes).max())), PIXEL if first else 1
+    values = values or Values(PIXEL if first else 1, False, first or counts_of(pools))
+    counts, largest = values.counted, values.largest
+    most = max(1, int(np.abs(codes).max()))
     beside_it = None if layer is None else layer.shortcut
-    reach = int((layer.reach(largest) if layer else connection.reach(largest)).max())
+    reach = int((layer.reach(largest) if layer else connection.reach(largest, values.signed)).max())
     row = outputs // groups if groups > 1 else units * UNIT
     sizes = (codes[0, 0].size * channels * row, inner[1] * channels * row, channels * height * width)
     if max(sizes) > _INT32:
@@ -212,9 +234,14 @@ def _plan_shortcut(shortcut: RowShortcut, source: Shape, body: Body, wide: int) 
         codes = padded(shortcut.connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0)
         if int(np.abs(codes).max()) << shift < 1 << 15:
             codes, shift = codes << shift, 0
-        row = plan.units * UNIT
-        plan = replace(plan, form=IDENTITY, row=row, codes8=None, codes16=codes, group_start=None, packed=None, limit=1)
+        plan = as_identity(plan, codes)
     return ShortcutPlan(shortcut.source, shift, plan)
+
+
+def as_identity(plan: ConnectionPlan, codes: Int16) -> ConnectionPlan:
+    """An identity, by one code for each channel [tiles * 32]."""
+    row = plan.units * UNIT
+    return replace(plan, form=IDENTITY, row=row, codes8=None, codes16=codes, group_start=None, packed=None, limit=1)
 
 
 def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPlan, ...]:

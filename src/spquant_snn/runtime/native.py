@@ -6,7 +6,6 @@ It computes what ``integer/reference.py`` computes, in every spike, stored code 
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import threading
 import warnings
@@ -18,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import Int8, Int32, Int64, UInt8, UInt32
+from ..dtypes import Array, Int8, Int32, Int64, UInt8, UInt32
 from ..errors import MissingDependencyError, ModelError, RunError
-from ..integer.compare import Trace
+from ..integer.compare import Trace, images_first
 from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
-from ..integer.inputs import as_batch, check_count
+from ..integer.inputs import as_batch, as_inputs, check_count
 from ..integer.memory import installed_memory, refuse_beyond_memory
 from ..integer.program import Program
 from ..integer.stream import Stream
@@ -31,7 +30,7 @@ from .layout import layer_of_most, plan_connections, plan_network
 from .library import library
 from .loaded_plan import LoadedPlan, address
 from .native_stepper import NativeStepper
-from .plan import LANES, Body, ConnectionPlan, NetworkPlan
+from .plan import LANES, Body, LayerPlan, NetworkPlan
 from .structs import STRUCTS, TRACE
 
 _SHARES = 4  # parts of a batch per thread, so that an image that takes longer holds up little
@@ -51,6 +50,7 @@ class NativeProgram:
         built: the runtime to use, as ``build.library`` gives it; by default that for this CPU.
         guard: bytes left unused behind every part of an arena; tests watch them.
         body: to plan for, if not for the fastest that the build has.
+        general: run every layer in the general form; benchmarks and tests compare both.
 
     Raises:
         MissingDependencyError: there is no working C compiler: the reference needs none.
@@ -58,19 +58,23 @@ class NativeProgram:
     """
 
     def __init__(
-        self, graph: Graph, built: ctypes.CDLL | None = None, guard: int = 0, body: Body | None = None
+        self,
+        graph: Graph,
+        built: ctypes.CDLL | None = None,
+        guard: int = 0,
+        body: Body | None = None,
+        general: bool = False,
     ) -> None:
         self.graph = graph
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._closed = False
-        self._image_size = math.prod(graph.input_shape)
         self._lock = threading.Lock()
         self._guard = guard
         self.built = _declared(built or library())
-        self._asked = body
+        self._asked = (body, general)
         self.body = body_of(self.built) if body is None else body
-        self._layers = plan_connections(graph, self.body)
+        self._layers = plan_connections(graph, self.body, general=general)
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._layers)
         refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._layers))
         self.images = LoadedPlan(self.plan)
@@ -101,16 +105,66 @@ class NativeProgram:
         """
         return self.run(self._checked(images), check_count("threads", threads))
 
-    def run(self, batch: UInt8, threads: int) -> Int32:
+    def run(self, batch: Array, threads: int) -> Int32:
         """The same for images or sequences that are known to fit."""
+        return self._answers(_bytes(batch), threads)[0]
+
+    def answers(self, *given: Any, threads: int = 1) -> list[Int32]:
+        """What each readout says, as ``Program.answers`` has it.
+
+        Args:
+            given: for each input, what ``Program`` takes.
+            threads: that share the batch.
+
+        Raises:
+            DataError: they are not what the graph takes.
+        """
+        return self._answers(self._frames_of(given), threads)
+
+    def trace(self, *given: Any) -> Trace:
+        """Spikes and stored codes of every layer and step, and all answers: the same run, written down on its way."""
+        batch = np.ascontiguousarray(self._frames_of(given))
+        count, steps = batch.shape[-2], self.graph.timesteps if batch.ndim == 2 else len(batch)
+        hidden = self.plan.hidden
+        words = [layer.connection.words for layer in hidden]
+        stored = [layer.stored * layer.connection.words * LANES for layer in hidden]
+        said = self._said(count, steps)
+        parts = []
+        size = max(1, _TRACED // max(1, steps * sum(stored)))
+        for start in range(0, count, size):
+            part = min(size, count - start)
+            spikes = [np.empty((part, steps, n), np.uint32) for n in words]
+            codes = [np.empty((part, steps, n), np.int8) for n in stored]
+            self._run(batch, start, said[start : start + part], _trace_pointers(spikes, codes))
+            layers = zip(hidden, self.graph.shapes, spikes, codes, strict=True)
+            parts.append([plain(layer, shape, *arrays) for layer, shape, *arrays in layers])
+        trace = Trace(answers=images_first(self.graph.readouts, self.told(said)))
+        for i, layer in enumerate(self.graph.layers):
+            trace.add(
+                layer.name,
+                np.concatenate([part[i][0] for part in parts], 1),
+                np.concatenate([part[i][1] for part in parts], 1),
+            )
+        return trace
+
+    def _frames_of(self, given: tuple[Any, ...]) -> UInt8:
+        """What all inputs are given, side by side: uint8 [N, bytes], or sequences [T, N, bytes]."""
+        self.check_open()
+        frames = [_bytes(x) for x in as_inputs(self.graph, given)]
+        steps = next((len(x) for x in frames if x.ndim == 3), 0)
+        if steps:  # what is still is shown at every step
+            frames = [x if x.ndim == 3 else np.broadcast_to(x, (steps, *x.shape)) for x in frames]
+        return frames[0] if len(frames) == 1 else np.concatenate(frames, -1)
+
+    def _answers(self, batch: UInt8, threads: int) -> list[Int32]:
         self.check_open()
         batch = np.ascontiguousarray(batch)
-        count = batch.shape[-4]
-        found = np.empty((count, self.graph.classes), np.int32)
+        count = batch.shape[-2]
+        said = self._said(count, self.graph.timesteps if batch.ndim == 2 else len(batch))
         threads = min(threads, count, self._most_threads())
         if threads == 1:
-            self._run(batch, 0, found)
-            return found
+            self._run(batch, 0, said)
+            return self.told(said)
         size = -(-count // (threads * _SHARES))
         starts, taking = iter(range(0, count, size)), threading.Lock()
 
@@ -121,38 +175,31 @@ class NativeProgram:
                     start = next(starts, None)
                 if start is None:
                     return
-                self._run(batch, start, found[start : start + size])
+                self._run(batch, start, said[start : start + size])
 
         others = self._submit(share, threads - 1)
         share()
         for other in others:
             other.result()  # an error of a thread is raised here
-        return found
+        return self.told(said)
 
-    def trace(self, images: Any) -> Trace:
-        """Spikes and stored codes of every layer and step, and the logits: the same run, written down on its way."""
-        batch = np.ascontiguousarray(self._checked(images))
-        count, static_input = batch.shape[-4], batch.ndim == 4
-        steps = self.graph.timesteps if static_input else len(batch)
-        words = [layer.connection.words for layer in self.plan.layers[:-1]]
-        logits = np.empty((count, self.graph.classes), np.int32)
-        parts = []
-        size = max(1, _TRACED // (steps * sum(words) * LANES))
-        for start in range(0, count, size):
-            part = min(size, count - start)
-            spikes = [np.empty((part, steps, n), np.uint32) for n in words]
-            codes = [np.empty((part, steps, n * LANES), np.int8) for n in words]
-            self._run(batch, start, logits[start : start + part], _trace_pointers(spikes, codes))
-            layers = zip(self.plan.layers[:-1], self.graph.shapes, spikes, codes, strict=True)
-            parts.append([plain(layer.connection, shape, *arrays) for layer, shape, *arrays in layers])
-        trace = Trace(answers=[logits])
-        for i, layer in enumerate(self.graph.layers):
-            trace.add(
-                layer.name,
-                np.concatenate([part[i][0] for part in parts], 1),
-                np.concatenate([part[i][1] for part in parts], 1),
-            )
-        return trace
+    def _said(self, count: int, steps: int) -> Int32:
+        """Memory for all answers [N, answers], or those of each step [N, T, answers]."""
+        each = any(readout.over_time == "all" for readout in self.graph.readouts)
+        return np.empty((count, steps, self.plan.answers) if each else (count, self.plan.answers), np.int32)
+
+    def told(self, said: Int32) -> list[Int32]:
+        """The answers of each readout in its shape, [N, ...] or [T, N, ...]."""
+        if not self.plan.readouts:
+            return [said.reshape(len(said), *self.graph.outputs[0])]
+        found = []
+        for plan, readout, shape in zip(self.plan.readouts, self.graph.readouts, self.graph.outputs, strict=True):
+            part = said[..., plan.answer : plan.answer + plan.answers]
+            if said.ndim == 3:
+                part = part.swapaxes(0, 1) if readout.over_time == "all" else part[:, -1]
+            places = part.reshape(*part.shape[:-1], -1, shape[0])
+            found.append(np.ascontiguousarray(places.swapaxes(-1, -2).reshape(*part.shape[:-1], *shape)))
+        return found
 
     def checked(self, arena_size: int) -> int:
         """What C says to this network: 0, or why it will not run it."""
@@ -187,23 +234,23 @@ class NativeProgram:
     def __reduce__(self) -> tuple[Any, ...]:
         """Of a pickled program the graph: the runtime is built, or found in the cache, where it is read again."""
         self.check_open()
-        return NativeProgram, (self.graph, None, self._guard, self._asked)
+        return NativeProgram, (self.graph, None, self._guard, *self._asked)
 
     def __copy__(self) -> NativeProgram:
         """With the same graph and build of the runtime, and with threads and memory of its own."""
         self.check_open()
-        return NativeProgram(self.graph, self.built, self._guard, self._asked)
+        return NativeProgram(self.graph, self.built, self._guard, *self._asked)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NativeProgram:
         self.check_open()
-        return NativeProgram(deepcopy(self.graph, memo), self.built, self._guard, self._asked)
+        return NativeProgram(deepcopy(self.graph, memo), self.built, self._guard, *self._asked)
 
     def __del__(self) -> None:
         pool = getattr(self, "_pool", None)
         if pool is not None:
             pool.shutdown(wait=False)  # this may be one of its threads
 
-    def _checked(self, images: Any) -> UInt8:
+    def _checked(self, images: Any) -> Array:
         self.check_open()
         return as_batch(self.graph, images)
 
@@ -213,7 +260,7 @@ class NativeProgram:
 
     def _run(self, batch: UInt8, start: int, logits: Int32, trace: Any = None) -> None:
         """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted."""
-        static_input, image = batch.ndim == 4, self._image_size
+        static_input, image = batch.ndim == 2, batch.shape[-1]
         steps, frame = (0, 0) if static_input else (len(batch), image * batch.shape[1])
         loaded = self.images if static_input else self.frames()
         first = address(batch) + start * image
@@ -282,14 +329,24 @@ def program(graph: Graph) -> Program:
         return Program(graph)
 
 
-def plain(c: ConnectionPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple[Any, Any]:
-    """A layer's part of a trace, as C writes it [N, T, words], as [T, N, C, H, W] or [T, N, O]."""
+def plain(layer: LayerPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple[Any, Any]:
+    """A layer's part of a trace, as C writes it [N, T, words], as [T, N, C, H, W] or [T, N, O]; codes of potentials and
+    of currents as [T, N, 2, ...]."""
+    c, kinds = layer.connection, layer.stored
     bits = np.unpackbits(spikes.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
     found = []
-    for array in (bits, codes):
-        pixels = array.reshape(*spikes.shape[:2], c.out_height, c.out_width, c.tiles * LANES)[..., : c.outputs]
-        found.append(np.ascontiguousarray(pixels.transpose(1, 0, 4, 2, 3).reshape(*spikes.shape[1::-1], *shape)))
+    for array, many in ((bits, 1), (codes, kinds)):
+        places = array.reshape(*spikes.shape[:2], many, c.out_height, c.out_width, c.tiles * LANES)[..., : c.outputs]
+        kind = (many,) if many > 1 else ()
+        found.append(
+            np.ascontiguousarray(places.transpose(1, 0, 2, 5, 3, 4).reshape(*spikes.shape[1::-1], *kind, *shape))
+        )
     return found[0], found[1]
+
+
+def _bytes(given: Array) -> UInt8:
+    """Images [N, C, H, W], or frames [T, N, C, H, W], as bytes [N, size] or [T, N, size]."""
+    return np.ascontiguousarray(given).view(np.uint8).reshape(*given.shape[:-3], -1)
 
 
 def _trace_pointers(spikes: list[UInt32], codes: list[Int8]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..dtypes import Int32, UInt8
+from ..dtypes import Array, Int32, UInt8
 from .loaded_plan import ArenaBlock, LoadedPlan, address
 from .plan import Region
 
@@ -19,9 +19,8 @@ class Owner(Protocol):
     def built(self) -> ctypes.CDLL:
         """The runtime, declared."""
 
-    @property
-    def classes(self) -> int:
-        """How many logits there are."""
+    def told(self, said: Int32) -> list[Int32]:
+        """What each readout says, of answers [N, answers]."""
 
     def frames(self) -> LoadedPlan:
         """The network, laid out for frames that come one by one."""
@@ -43,17 +42,18 @@ class NativeStepper:
         self._check_open = owner.check_open
         self._arena = ArenaBlock.of(self._loaded.plan.arena_size)
         start = self._loaded.plan.logits.offset
-        self._logits: Int32 = self._arena.block[start : start + 4 * owner.classes].view(np.int32)
+        self._answers: Int32 = self._arena.block[start : start + 4 * self._loaded.plan.answers].view(np.int32)
         self.reset()
 
     def reset(self) -> None:
         self._check_open()
         self._built.spq_reset(self._loaded.at, self._arena.address)
 
-    def step(self, frame: UInt8) -> Int32:
+    def step(self, frame: Array) -> Int32:
         self._check_open()
         self._built.spq_step(self._loaded.at, self._arena.address, address(frame), None, 0)
-        return self._logits.copy()
+        said: Int32 = self._owner.told(self._answers.copy()[None])[0][0]
+        return said
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._check_open()
@@ -67,7 +67,12 @@ class NativeStepper:
     def _lasting(self) -> list[UInt8]:
         """The parts of the arena that last from one frame to the next; they are alike on every machine."""
         plan = self._loaded.plan
-        regions = [*(layer.state for layer in plan.layers[:-1]), Region(plan.logits.offset, self._logits.nbytes)]
+        regions = [*(layer.state for layer in plan.hidden), Region(plan.logits.offset, self._answers.nbytes)]
+        if plan.general is not None:
+            terms = [layer.terms for layer in plan.hidden if layer.terms is not None]
+            regions += [part.current_state for part in terms if part.current is not None]
+            regions += [past.region for past in plan.general.pasts]
+            regions += [readout.integrator for readout in plan.general.readouts]
         return [self._arena.block[region.offset : region.offset + region.size] for region in regions]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from ..dtypes import Array, Int16, Int64, UInt32
-from ..integer.graph import Connection
-from ..integer.neuron import Neuron, ScaledStore, TableStore
+from ..integer.graph import BlockGate, Connection
+from ..integer.neuron import Current, Neuron, TableStore
 from ..integer.silent_blocks import at_rest, silent_inputs
 from .plan import LANES, BlocksPlan, NeuronPlan
 from .row import RowLayer
@@ -24,35 +27,70 @@ def plan_neuron(layer: RowLayer, width: int, largest: int, lanes: bool, sliced: 
         lanes: with constants for int16 lanes too, if these decide alike.
         sliced: with constants for bit slices too.
     """
-    neuron = layer.neuron
-    store, levels = neuron.store, neuron.high - neuron.low + 1
-    table, scaled = (store, None) if isinstance(store, TableStore) else (None, store)
-    assert table is not None or isinstance(scaled, ScaledStore)
-    reach = layer.reach(largest)
+    neuron, reach = layer.neuron, layer.reach(largest)
+    plan = plan_wide(neuron, width)
+    if lanes and isinstance(neuron.store, TableStore):
+        plan = replace(plan, narrow=_narrow(neuron, neuron.store, reach, width))
     planes = neuron_planes(neuron, reach, _totals(layer.connection), _joined(layer)) if sliced else None
+    if planes is None:
+        return plan
+    return replace(
+        plan,
+        planes=planes[0],
+        plane_count=len(planes[0]),
+        plane_rows=planes[0].shape[1],
+        plane_decay=planes[1],
+        plane_edge=planes[2],
+    )
+
+
+def plan_wide(neuron: Neuron, width: int) -> NeuronPlan:
+    """The same for sums of 32 bits alone. A reset to nothing is one that subtracts nothing."""
     return NeuronPlan(
-        bits=next(bits for bits in (2, 3, 4, 8) if levels <= 1 << bits),
-        low=neuron.low,
-        high=neuron.high,
-        levels=levels,
         fraction=neuron.fraction,
         subtract=int(neuron.reset != "zero"),
-        scaled=int(scaled is not None),
         fire=padded(neuron.fire, width, _INT32),
         drop=padded(neuron.drop, width, 0),
-        decay=padded(store.decay, width, 0),
-        edges=padded(table.edges, width, _INT32) if table else None,
-        gain=padded(scaled.gain, width, 0) if scaled else None,
-        offset=padded(scaled.offset, width, 0) if scaled else None,
-        decay_shift=scaled.decay_shift if scaled else 0,
-        shift=scaled.shift if scaled else 0,
-        narrow=_narrow(neuron, table, reach, width) if lanes and table else None,
-        planes=planes[0] if planes else None,
-        plane_count=len(planes[0]) if planes else 0,
-        plane_rows=planes[0].shape[1] if planes else 0,
-        plane_decay=planes[1] if planes else 0,
-        plane_edge=planes[2] if planes else 0,
+        **_codes(neuron, width),
     )
+
+
+def plan_current(neuron: Neuron, width: int) -> NeuronPlan | None:
+    """The constants of synaptic currents, as those of neurons that never fire; None where there are none."""
+    if neuron.current is None:
+        return None
+    return NeuronPlan(
+        fraction=neuron.fraction,
+        subtract=1,
+        fire=np.full(width, _INT32, np.int32),
+        drop=np.zeros(width, np.int32),
+        **_codes(neuron.current, width),
+    )
+
+
+def _codes(part: Neuron | Current, width: int) -> dict[str, Any]:
+    """What is stored, and what is left of it."""
+    store, levels = part.store, part.high - part.low + 1
+    table, scaled = (store, None) if isinstance(store, TableStore) else (None, store)
+    return {
+        "bits": next(bits for bits in (2, 3, 4, 8) if levels <= 1 << bits),
+        "low": part.low,
+        "high": part.high,
+        "levels": levels,
+        "scaled": int(scaled is not None),
+        "decay": padded(store.decay, width, 0),
+        "edges": padded(table.edges, width, _INT32) if table else None,
+        "gain": padded(scaled.gain, width, 0) if scaled else None,
+        "offset": padded(scaled.offset, width, 0) if scaled else None,
+        "decay_shift": scaled.decay_shift if scaled else 0,
+        "shift": scaled.shift if scaled else 0,
+        "narrow": None,
+        "planes": None,
+        "plane_count": 0,
+        "plane_rows": 0,
+        "plane_decay": 0,
+        "plane_edge": 0,
+    }
 
 
 def _joined(layer: RowLayer) -> Int64 | None:
@@ -80,6 +118,11 @@ def plan_blocks(layer: RowLayer, largest: int) -> BlocksPlan | None:
         silent=silent,
         rest=None if silent is None else _rest(layer.neuron, len(silent)),
     )
+
+
+def plan_gate(gate: BlockGate, channels: int) -> BlocksPlan:
+    """What decides, by a gate alone, which blocks of a layer are computed."""
+    return BlocksPlan(channels, gate.count, gate.code, gate.least, None, None)
 
 
 def _rest(neuron: Neuron, tiles: int) -> UInt32:

@@ -25,7 +25,9 @@ WORDS = 16  # SPQ_WORDS
 MOST_PLANES = 16  # SPQ_MOST_PLANES
 MOST_PARTS = 24  # SPQ_MOST_PARTS
 RUN_BYTES = 12  # of a spq_run, and of a spq_line
-ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY = range(9)
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY, TERMS = range(10)
+SUM, LARGEST, REPEAT = range(3)  # SPQ_SUM, ...
+LAST, GREATEST, TOTAL = range(3)  # SPQ_LAST, ...
 ALIGNMENT = 64  # bytes, a line of cache and the widest vector
 
 
@@ -219,14 +221,67 @@ class ShortcutPlan:
     connection: ConnectionPlan
 
 
+@dataclass(frozen=True)
+class WindowPlan:
+    kind: int
+    kernel_height: int
+    kernel_width: int
+    step_height: int
+    step_width: int
+    dilation_height: int
+    dilation_width: int
+    pad_height: int
+    pad_width: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class TermPlan:
+    source: int
+    past: Region
+    pool_count: int
+    pools: tuple[WindowPlan, ...]
+    connection: ConnectionPlan
+    dilation_height: int
+    dilation_width: int
+    spread_height: int
+    spread_width: int
+    rows: int
+    sum_pool: WindowPlan | None
+    multiplier: Int32 | None
+    shift: int
+
+    @property
+    def direct(self) -> bool:
+        """Whether its sums are added as they are."""
+        return self.sum_pool is None and self.multiplier is None and self.shift == 0
+
+
+@dataclass(frozen=True, eq=False)
+class TermsPlan:
+    count: int
+    terms: tuple[TermPlan, ...]
+    still: Region
+    gate: WindowPlan | None
+    current: NeuronPlan | None
+    current_state: Region
+
+
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
     connection: ConnectionPlan
     neuron: NeuronPlan | None
     blocks: BlocksPlan | None
     shortcut: ShortcutPlan | None
+    terms: TermsPlan | None
     state: Region
     spikes: Region
+
+    @property
+    def stored(self) -> int:
+        """Codes that a neuron stores."""
+        return 2 if self.terms is not None and self.terms.current is not None else 1
 
 
 @dataclass(frozen=True)
@@ -250,6 +305,60 @@ class ScratchPlan:
     planes: Region
 
 
+@dataclass(frozen=True)
+class InputPlan:
+    offset: int
+    signs: int
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Its bytes in a frame."""
+        return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True)
+class PastPlan:
+    source: int
+    region: Region
+
+
+@dataclass(frozen=True, eq=False)
+class ReadoutPlan:
+    terms: TermsPlan
+    connection: ConnectionPlan
+    fraction: int
+    bias: Int32
+    leak: Int32 | None
+    leak_shift: int
+    over_time: int
+    answer: int
+    integrator: Region
+
+    @property
+    def answers(self) -> int:
+        """How many numbers it says."""
+        return self.connection.out_height * self.connection.out_width * self.connection.outputs
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralPlan:
+    input_count: int
+    inputs: tuple[InputPlan, ...]
+    past_count: int
+    pasts: tuple[PastPlan, ...]
+    readout_count: int
+    readouts: tuple[ReadoutPlan, ...]
+    answers: int
+    each_step: int
+    map: Region
+    part: Region
+    values: tuple[Region, Region]
+    active: Region
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
     timesteps: int
@@ -258,7 +367,32 @@ class NetworkPlan:
     layer_count: int
     layers: tuple[LayerPlan, ...]
     fraction: int
-    bias: Int32
+    bias: Int32 | None
     logits: Region
     scratch: ScratchPlan
+    general: GeneralPlan | None
     arena_size: Unsigned
+
+    @property
+    def hidden(self) -> tuple[LayerPlan, ...]:
+        """The layers of neurons."""
+        return tuple(layer for layer in self.layers if layer.neuron is not None)
+
+    @property
+    def answers(self) -> int:
+        """Numbers that are said of an image, or of each of its steps."""
+        last = None if self.general is not None and self.general.readouts else self.layers[-1].connection
+        return last.outputs if last is not None else sum(readout.answers for readout in self.readouts)
+
+    @property
+    def readouts(self) -> tuple[ReadoutPlan, ...]:
+        """Those in the general form."""
+        return () if self.general is None else self.general.readouts
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of a frame: those of the inputs, one behind the other."""
+        if self.general is not None:
+            return sum(given.size for given in self.general.inputs)
+        first = self.layers[0].connection
+        return first.channels * first.source_height * first.source_width

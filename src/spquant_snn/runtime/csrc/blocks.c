@@ -1,12 +1,6 @@
 /* blocks: the decisions are those of integer/reference.py and integer/silent_blocks.py. */
 #include "blocks.h"
 
-static inline int32_t ones(uint32_t word) {
-    word -= word >> 1 & 0x55555555u;
-    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
-    return (int32_t)(((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
-}
-
 /* The sum of the stored codes of a block of so many channels; what lies in lanes beyond them means nothing. */
 static int32_t sum_codes(const spq_neuron *n, const spq_neuron_row *neurons, int32_t word, int32_t channels) {
     int32_t sum = n->low * channels;
@@ -16,7 +10,7 @@ static int32_t sum_codes(const spq_neuron *n, const spq_neuron_row *neurons, int
         return sum;
     }
     const uint32_t there = 0xFFFFFFFFu >> (SPQ_LANES - channels);
-    for (int32_t b = 0; b < n->bits; b++) sum += ones(neurons->state[b * neurons->pitch + word] & there) << b;
+    for (int32_t b = 0; b < n->bits; b++) sum += spq_ones(neurons->state[b * neurons->pitch + word] & there) << b;
     return sum;
 }
 
@@ -46,6 +40,15 @@ void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuro
         }
     }
 }
+
+#if SPQ_TERMS
+void spq_gate_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons, const int32_t *active) {
+    int32_t word = 0;
+    for (int32_t column = 0; column < neurons->width; column++)
+        for (int32_t tile = 0; tile < neurons->tiles; tile++, word++)
+            neurons->marks[word] = held(blocks, n, neurons, word, tile, active[column]) ? SPQ_HELD : SPQ_COMPUTED;
+}
+#endif
 
 /* Every code of a tile gives way to the next; returns the spikes. */
 SPQ_INLINE uint32_t rest(const uint32_t *next, const int32_t bits, int32_t levels, uint32_t *state, int32_t pitch) {

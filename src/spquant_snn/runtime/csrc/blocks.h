@@ -19,6 +19,10 @@ void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *neuron, int3
 void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
                   const spq_connection *connection, const spq_lists *lists);
 
+/* The same for a gate alone, where so many inputs are active at each place of the row. */
+void spq_gate_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
+                  const int32_t *active);
+
 /* Whether a pixel, whose marks these are, has a block that needs its sums. */
 static inline int32_t spq_needed(const uint8_t *marks, int32_t tiles) {
     int32_t needed = 0;

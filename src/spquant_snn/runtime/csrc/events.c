@@ -1,20 +1,6 @@
 /* events: pools on what comes in, the lists of what is not zero, and what of them an output meets. */
 #include "events.h"
 
-/* Index of the lowest set bit. Where a CPU has no instruction for it, a compiler calls a library that is not there. */
-#if defined(__ARM_ARCH_6M__) || (defined(__riscv) && !defined(__riscv_zbb))
-#define SPQ_NO_CTZ
-#endif
-static inline uint32_t lowest(uint32_t word) {
-#if defined(__GNUC__) && !defined(SPQ_NO_CTZ)
-    return (uint32_t)__builtin_ctz(word);
-#else
-    static const uint8_t index[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
-                                      31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
-    return index[((word & (0u - word)) * 0x077CB531u) >> 27]; /* de Bruijn: the top five bits differ for each */
-#endif
-}
-
 /* ---- pools ---- */
 
 /* The maximum of bits is their OR. */
@@ -47,7 +33,7 @@ static void pool_counts(const int32_t *from, int32_t width, int32_t channels, co
 }
 
 /* Any input as counts [height][width][channels]. */
-static void count(const spq_input *input, int32_t height, int32_t width, int32_t channels, int32_t *to) {
+static void count(const spq_source *input, int32_t height, int32_t width, int32_t channels, int32_t *to) {
     const int32_t words = spq_words(channels);
     for (int32_t i = 0; i < height * width; i++)
         for (int32_t c = 0; c < channels; c++)
@@ -55,7 +41,7 @@ static void count(const spq_input *input, int32_t height, int32_t width, int32_t
                                                  : (int32_t)(input->spikes[i * words + (c >> 5)] >> (c & 31) & 1u);
 }
 
-spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_input input) {
+spq_source spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_source input) {
     const int32_t channels = connection->channels;
     int32_t height = connection->source_height, width = connection->source_width, next = 0;
     for (int32_t i = 0; SPQ_POOLS && i < connection->pool_count; i++) {
@@ -92,7 +78,7 @@ static uint32_t list_spikes(const spq_lists *lists, const uint32_t *row, uint32_
         starts[x] = n;
         for (int32_t k = 0; k < words; k++, first += word_step)
             for (uint32_t bits = *row++; bits; bits &= bits - 1u)
-                events[n++] = (spq_event)(first + lowest(bits) * lists->scale);
+                events[n++] = (spq_event)(first + spq_lowest(bits) * lists->scale);
     }
     return n;
 }
@@ -125,7 +111,7 @@ static uint32_t list_counts(const spq_lists *lists, const int32_t *row, uint32_t
     return n;
 }
 
-void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height, int32_t y, int32_t slot) {
+void spq_list_row(const spq_lists *lists, const spq_source *input, int32_t height, int32_t y, int32_t slot) {
     const int32_t width = lists->width, channels = lists->channels;
     uint32_t *starts = lists->starts + slot * (width + 1);
     spq_event *events = lists->events + (uint32_t)slot * lists->capacity;

@@ -9,12 +9,33 @@ static inline int32_t spq_words(int32_t channels) {
     return (channels + 31) >> 5;
 }
 
+/* Index of the lowest set bit. Where a CPU has no instruction for it, a compiler calls a library that is not there. */
+#if defined(__ARM_ARCH_6M__) || (defined(__riscv) && !defined(__riscv_zbb))
+#define SPQ_NO_CTZ
+#endif
+static inline uint32_t spq_lowest(uint32_t word) {
+#if defined(__GNUC__) && !defined(SPQ_NO_CTZ)
+    return (uint32_t)__builtin_ctz(word);
+#else
+    static const uint8_t index[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
+                                      31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
+    return index[((word & (0u - word)) * 0x077CB531u) >> 27]; /* de Bruijn: the top five bits differ for each */
+#endif
+}
+
+/* How many bits are set. */
+static inline int32_t spq_ones(uint32_t word) {
+    word -= word >> 1 & 0x55555555u;
+    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+    return (int32_t)(((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
+}
+
 /* The input of a connection; one of the three is there. */
 typedef struct {
     const uint8_t *pixels;  /* [channels][height][width] */
     const uint32_t *spikes; /* bitmaps */
     const int32_t *counts;  /* [height][width][channels], what sum-pools leave */
-} spq_input;
+} spq_source;
 
 /* Lists of the last `rows` rows of an input. An event is x * channels + channel, times `scale`: with the length of a
  * row of codes it is where these start. */
@@ -27,10 +48,10 @@ typedef struct {
 } spq_lists;
 
 /* Pool an input as the connection says; the result lies in scratch unless there is nothing to pool. */
-spq_input spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_input input);
+spq_source spq_pooled(const spq_connection *connection, const spq_scratch *scratch, void *arena, spq_source input);
 
 /* List the events of row y, of `height`, in a slot. */
-void spq_list_row(const spq_lists *lists, const spq_input *input, int32_t height, int32_t y, int32_t slot);
+void spq_list_row(const spq_lists *lists, const spq_source *input, int32_t height, int32_t y, int32_t slot);
 
 /* A row of the input under a row of outputs: where its starts and its events lie in the lists, and where the codes of
  * its row of the kernel do. */

@@ -2,13 +2,17 @@
  *
  * A layer takes several steps before the next one does, so that its weights stay in the cache and, where these are all
  * steps of an image, one place holds the state of each layer in turn. Sums of a row go to its neurons at once. The
- * first layer adds up a still image once and shows its sums to the neurons at every step. */
+ * first layer adds up a still image once and shows its sums to the neurons at every step. Layers of terms, and
+ * readouts that are more than a sum of all steps, are run by terms.c; where a term takes what was before, all layers
+ * take one step after the other. */
 #include "blocks.h"
+#include "current.h"
 #include "dense.h"
 #include "packed.h"
 #include "shortcut.h"
 #include "sliced.h"
 #include "sums.h"
+#include "terms.h"
 
 static inline void *at(void *arena, spq_region region) {
     return (uint8_t *)arena + region.offset;
@@ -20,6 +24,10 @@ static inline int32_t row_words(const spq_connection *c) {
 
 static inline int32_t layer_words(const spq_connection *c) {
     return c->out_height * row_words(c);
+}
+
+static inline int32_t has_current(const spq_layer *layer) {
+    return SPQ_TERMS && layer->terms && layer->terms->current;
 }
 
 /* A layer at work: `count` steps from `first` on, of which each has the same sums. */
@@ -34,12 +42,13 @@ typedef struct {
 static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_neuron_row *neurons) {
     if (!SPQ_TRACES) return;
     const spq_layer *layer = &turn->network->layers[turn->index];
-    const int32_t words = row_words(&layer->connection);
-    const int64_t place = (turn->step + t) * layer_words(&layer->connection) + row * words;
+    const int32_t words = row_words(&layer->connection), all = layer_words(&layer->connection);
+    const int64_t step = turn->step + t, place = step * all + row * words;
+    const int64_t currents = has_current(layer) ? step * all : 0; /* of the steps before */
     if (turn->trace->spikes)
         for (int32_t i = 0; i < words; i++) turn->trace->spikes[turn->index][place + i] = neurons->spikes[i];
     if (turn->trace->codes)
-        spq_read_codes(layer->neuron, neurons, turn->trace->codes[turn->index] + place * SPQ_LANES);
+        spq_read_codes(layer->neuron, neurons, turn->trace->codes[turn->index] + (place + currents) * SPQ_LANES);
 }
 
 static spq_neuron_row neurons_of(const spq_turn *turn, int32_t t, int32_t row) {
@@ -113,7 +122,7 @@ static const uint8_t *mark_row(const spq_turn *turn, const spq_connection *c, co
     return neurons.marks;
 }
 
-static void run_events(const spq_turn *turn, const spq_connection *c, spq_input input) {
+static void run_events(const spq_turn *turn, const spq_connection *c, spq_source input) {
     const spq_scratch *scratch = &turn->network->scratch;
     const spq_lists lists =
         spq_lists_of(c, (uint32_t *)at(turn->arena, scratch->starts), (spq_event *)at(turn->arena, scratch->events),
@@ -181,7 +190,7 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
 }
 #endif
 
-static void run_connection(const spq_turn *turn, spq_input input) {
+static void run_connection(const spq_turn *turn, spq_source input) {
     const spq_connection *c = &turn->network->layers[turn->index].connection;
 #if SPQ_HAS_LANES
     if (c->form == SPQ_DENSE) {
@@ -199,6 +208,50 @@ static void run_connection(const spq_turn *turn, spq_input input) {
     run_events(turn, c, input);
 }
 
+#if SPQ_TERMS
+/* ---- the general form ---- */
+
+static void trace_currents(const spq_turn *turn, int32_t row, const uint8_t *codes) {
+    if (!SPQ_TRACES || !turn->trace || !turn->trace->codes) return;
+    const spq_layer *layer = &turn->network->layers[turn->index];
+    const int32_t words = row_words(&layer->connection), all = layer_words(&layer->connection);
+    const int64_t place = (2 * (turn->step + turn->first) + 1) * all + row * words;
+    int8_t *to = turn->trace->codes[turn->index] + place * SPQ_LANES;
+    for (int32_t i = 0; i < words * SPQ_LANES; i++) to[i] = (int8_t)(codes[i] + layer->terms->current->low);
+}
+
+/* All sums of a layer, then its neurons. */
+static void run_terms(const spq_turn *turn, const spq_moment *moment) {
+    const spq_layer *layer = &turn->network->layers[turn->index];
+    const spq_connection *c = &layer->connection;
+    const spq_terms *terms = layer->terms;
+    int32_t *sums = spq_sum_terms(moment, terms, c);
+    const int32_t *active = (const int32_t *)at(turn->arena, turn->network->general->active);
+    uint8_t *codes = (uint8_t *)at(turn->arena, terms->current_state);
+    for (int32_t row = 0; row < c->out_height; row++) {
+        const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
+        if (layer->blocks) spq_gate_row(layer->blocks, layer->neuron, &neurons, active + row * c->out_width);
+        if (terms->current) spq_add_current(terms->current, &neurons, codes, sums);
+        spq_fire_wide(layer->neuron, sums, &neurons);
+        if (layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &neurons);
+        if (turn->trace) trace_row(turn, turn->first, row, &neurons);
+        if (terms->current) trace_currents(turn, row, codes);
+        sums += c->out_width * c->units * SPQ_UNIT;
+        codes += row_words(c) * SPQ_LANES;
+    }
+}
+
+/* Readouts of one step, and what is kept for the next. */
+static void read_out(const spq_moment *moment) {
+    const spq_general *general = moment->network->general;
+    for (int32_t i = 0; i < general->readout_count; i++) {
+        const spq_readout *readout = &general->readouts[i];
+        spq_integrate(moment, readout, spq_sum_terms(moment, &readout->terms, &readout->connection));
+    }
+    spq_keep_pasts(moment);
+}
+#endif
+
 /* ---- networks ---- */
 
 static void reset_layer(const spq_network *network, void *arena, int32_t index) {
@@ -210,18 +263,33 @@ static void reset_layer(const spq_network *network, void *arena, int32_t index) 
         for (int32_t i = 0; i < words; i++) *state++ = zero;
     }
     if (SPQ_BLOCKS && layer->blocks) spq_settle_padding(layer->blocks, layer->neuron, words, state);
+    if (!has_current(layer)) return;
+    uint8_t *codes = (uint8_t *)at(arena, layer->terms->current_state);
+    for (int32_t i = 0; i < words * SPQ_LANES; i++) codes[i] = (uint8_t)-layer->terms->current->low;
+}
+
+static int32_t is_readout(const spq_network *network, int32_t index) {
+    return !network->layers[index].neuron;
 }
 
 void spq_reset(const spq_network *network, void *arena) {
-    for (int32_t i = 0; i + 1 < network->layer_count && !network->shared; i++) reset_layer(network, arena, i);
+    for (int32_t i = 0; i < network->layer_count && !network->shared; i++)
+        if (!is_readout(network, i)) reset_layer(network, arena, i);
     int32_t *logits = (int32_t *)at(arena, network->logits);
     for (uint32_t i = 0; i < network->logits.size >> 2; i++) logits[i] = 0;
+#if SPQ_TERMS
+    if (network->general) spq_reset_general(network, arena);
+#endif
 }
 
 typedef struct { /* frames, or one that stays */
     const uint8_t *pixels;
     int64_t pitch;
     int32_t static_input;
+#if SPQ_TERMS
+    int32_t later; /* steps were taken before */
+    int32_t *said; /* where the answers of each step are wanted */
+#endif
 } spq_frames;
 
 static void add_logits(const spq_network *network, void *arena) {
@@ -232,6 +300,25 @@ static void add_logits(const spq_network *network, void *arena) {
         logits[i] += sums[i] * unit + network->bias[i];
 }
 
+#if SPQ_TERMS
+static spq_moment moment_of(const spq_network *network, void *arena, const spq_frames *frames, int32_t t) {
+    const spq_moment moment = {network, arena, frames->pixels + t * frames->pitch, t,
+                               frames->static_input && (frames->later || t > 0)};
+    return moment;
+}
+
+static void read_out_steps(const spq_network *network, void *arena, const spq_frames *frames, int32_t steps) {
+    const spq_general *general = network->general;
+    const int32_t *answers = (const int32_t *)at(arena, network->logits);
+    int32_t *said = frames->said;
+    for (int32_t t = 0; t < steps; t++) {
+        const spq_moment moment = moment_of(network, arena, frames, t);
+        read_out(&moment);
+        for (int32_t i = 0; said && general->each_step && i < general->answers; i++) *said++ = answers[i];
+    }
+}
+#endif
+
 /* Layer by layer, each for `steps` steps. */
 static void run_steps(const spq_network *network, void *arena, const spq_frames *frames, int32_t steps,
                       const spq_trace *trace, int64_t step) {
@@ -240,11 +327,18 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
     for (int32_t i = 0; i < network->layer_count; i++) {
         const spq_layer *layer = &network->layers[i];
         if (network->shared && layer->neuron) reset_layer(network, arena, i);
-        const int32_t at_once = i == 0 && frames->static_input ? steps : 1;
+        const int32_t at_once = i == 0 && frames->static_input && !(SPQ_TERMS && layer->terms) ? steps : 1;
         for (int32_t t = 0; t < steps; t += at_once) {
             const spq_turn turn = {network, arena, layer->neuron ? trace : 0, step, i, t, at_once};
+#if SPQ_TERMS
+            if (layer->terms) {
+                const spq_moment moment = moment_of(network, arena, frames, t);
+                run_terms(&turn, &moment);
+                continue;
+            }
+#endif
             const uint8_t *pixels = before ? 0 : frames->pixels + t * frames->pitch;
-            const spq_input input = {pixels, before ? before + t * words : 0, 0};
+            const spq_source input = {pixels, before ? before + t * words : 0, 0};
             run_connection(&turn, input);
             if (!layer->neuron) add_logits(network, arena);
         }
@@ -253,6 +347,9 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
         before = (const uint32_t *)at(arena, layer->spikes);
         words = layer_words(&layer->connection);
     }
+#if SPQ_TERMS
+    if (network->general) read_out_steps(network, arena, frames, steps);
+#endif
 }
 
 /* As many steps at a time as a layer takes. */
@@ -263,18 +360,22 @@ static void run_frames(const spq_network *network, void *arena, const spq_frames
         const int32_t left = steps - t;
         run_steps(network, arena, &rest, left < network->steps ? left : network->steps, trace, step + t);
         if (!rest.static_input) rest.pixels += network->steps * rest.pitch;
+#if SPQ_TERMS
+        rest.later = 1;
+        if (rest.said && network->general) rest.said += network->steps * network->general->answers;
+#endif
     }
 }
 
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step) {
-    const spq_frames frames = {frame, 0, 0};
+    const spq_frames frames = {.pixels = frame};
     run_frames(network, arena, &frames, 1, trace, step);
     return (const int32_t *)at(arena, network->logits);
 }
 
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace) {
-    const spq_frames frames = {image, 0, 1};
+    const spq_frames frames = {.pixels = image, .static_input = 1};
     spq_reset(network, arena);
     run_frames(network, arena, &frames, network->timesteps, trace, 0);
     return (const int32_t *)at(arena, network->logits);
@@ -286,14 +387,17 @@ int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, 
     const int32_t code = spq_check(network, arena_size);
     if (code != SPQ_OK) return code;
     if (steps < 0 || (network->shared && steps > network->steps)) return SPQ_BAD_STEPS;
-    const int32_t classes = network->layers[network->layer_count - 1].connection.outputs;
+    const spq_general *general = network->general && network->general->readout_count ? network->general : 0;
+    const int32_t each = general && general->each_step;
+    const int32_t classes =
+        general ? general->answers : network->layers[network->layer_count - 1].connection.outputs;
     const int32_t *found = (const int32_t *)at(arena, network->logits);
     const int32_t length = steps ? steps : network->timesteps;
-    for (int64_t n = 0; n < count; n++, images += image_pitch, logits += classes) {
-        const spq_frames frames = {images, frame_pitch, steps == 0};
+    for (int64_t n = 0; n < count; n++, images += image_pitch, logits += each ? length * classes : classes) {
+        const spq_frames frames = {images, frame_pitch, steps == 0, 0, each ? logits : 0}; /* hosts have all forms */
         spq_reset(network, arena);
         run_frames(network, arena, &frames, length, trace, n * length);
-        for (int32_t i = 0; i < classes; i++) logits[i] = found[i];
+        for (int32_t i = 0; i < classes && !each; i++) logits[i] = found[i];
     }
     return SPQ_OK;
 }

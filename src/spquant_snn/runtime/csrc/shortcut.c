@@ -5,8 +5,7 @@
 #include "lanes.h"
 #include "sums.h"
 
-static void add_identity(const spq_shortcut *s, const uint32_t *spikes, int32_t row, void *sums) {
-    const spq_connection *c = &s->connection;
+void spq_add_identity(const spq_connection *c, int32_t shift, const uint32_t *spikes, int32_t row, void *sums) {
     const uint32_t *word = spikes + row * c->out_width * c->tiles;
     const int16_t *codes = c->codes16;
     int32_t *wide = (int32_t *)sums;
@@ -16,7 +15,7 @@ static void add_identity(const spq_shortcut *s, const uint32_t *spikes, int32_t 
             uint32_t bits = *word++;
             for (int32_t channel = base; bits; bits >>= 1, channel++) {
                 if (!(bits & 1u)) continue;
-                const uint32_t code = (uint32_t)(int32_t)codes[channel] << s->shift;
+                const uint32_t code = (uint32_t)(int32_t)codes[channel] << shift;
                 if (c->wide) wide[channel] = (int32_t)((uint32_t)wide[channel] + code);
                 else narrow[channel] = (int16_t)((uint32_t)(int32_t)narrow[channel] + code);
             }
@@ -61,7 +60,7 @@ void spq_add_shortcut(const spq_shortcut *s, const spq_scratch *scratch, void *a
     }
 #endif
     if (SPQ_IS(c, SPQ_IDENTITY)) {
-        add_identity(s, spikes, row, sums);
+        spq_add_identity(c, s->shift, spikes, row, sums);
         return;
     }
     const spq_lists lists =
@@ -70,7 +69,7 @@ void spq_add_shortcut(const spq_shortcut *s, const spq_scratch *scratch, void *a
                      (int32_t *)(void *)(memory + scratch->beside_values.offset));
     spq_view view = {0, (spq_line *)(void *)(memory + scratch->lines.offset),
                      (spq_run *)(void *)(memory + scratch->runs.offset)};
-    const spq_input input = {0, spikes, 0};
+    const spq_source input = {0, spikes, 0};
     const int32_t top = row * c->step_height - c->pad_height, size = (c->wide ? 4 : 2) * c->units * SPQ_UNIT;
     uint8_t *added = memory + scratch->beside_sums.offset;
     for (int32_t i = 0; i < lists.rows; i++)

@@ -21,6 +21,7 @@
  *     sums                             codes of the inputs that spiked, added up
  *     shortcut                         what the spikes of an earlier layer add
  *     blocks                           neurons that need no sums
+ *     windows, current, terms          the general form: any pools, synaptic currents, sums of any terms
  *     dense                            pixels times codes
  *     sliced, planes                   codes and neurons in bit slices
  *     check                            whether a network can be run
@@ -57,8 +58,13 @@ enum {
     SPQ_SLICED,   /* bits of codes in counters that are bit planes too; in SPQ_AVX512_SLICED only */
     SPQ_PACKED,   /* codes in fields of words, for small devices */
     SPQ_MULTIPLY16, /* as SPQ_MULTIPLY, in int16 lanes, which every sum fits */
-    SPQ_IDENTITY  /* each channel to the same one, place by place; of shortcuts only */
+    SPQ_IDENTITY, /* each channel to the same one, place by place; of shortcuts and terms only */
+    SPQ_TERMS_SUMMED /* the sums are those of terms; of layers only */
 };
+
+/* What a window does, and what is said of what was integrated over time. */
+enum { SPQ_SUM = 0, SPQ_LARGEST, SPQ_REPEAT };
+enum { SPQ_LAST = 0, SPQ_GREATEST, SPQ_TOTAL };
 
 /* Whether a connection has a form, which a network that does not use it need not ask. */
 #define SPQ_IS(c, f) ((SPQ_FORMS >> (f) & 1u) && (c)->form == (f))
@@ -162,11 +168,45 @@ typedef struct {
     spq_connection connection; /* as wide as the one that it adds to, and without pools */
 } spq_shortcut;
 
+/* Windows of any rectangle over a map: their sums or largest values, or every value repeated `kernel` times. What lies
+ * beside the map adds nothing and is never the largest. */
 typedef struct {
-    spq_connection connection;
+    int32_t kind; /* SPQ_SUM, SPQ_LARGEST or SPQ_REPEAT */
+    int32_t kernel_height, kernel_width, step_height, step_width, dilation_height, dilation_width;
+    int32_t pad_height, pad_width; /* above, and to the left */
+    int32_t height, width;         /* of the result */
+} spq_window;
+
+/* A term: sums += (term's sums * multiplier) >> shift. Sources are numbered, the inputs first. */
+typedef struct {
+    int32_t source;
+    spq_region past; /* where its source of the step before lies; empty: it is taken in this step */
+    int32_t pool_count;
+    const spq_window *pools;   /* on what comes in */
+    spq_connection connection; /* of what is behind them; it has no pools of its own, and its sums are wide */
+    int32_t dilation_height, dilation_width, spread_height, spread_width;
+    int32_t rows;               /* of its input that are listed at once: all where dilation or spread is not 1 */
+    const spq_window *sum_pool; /* none: the sums are not pooled */
+    const int32_t *multiplier;  /* [units * 16]; none: 1 */
+    int32_t shift;
+} spq_term;
+
+/* What a layer or a readout sums. The general form: every sum of a layer is added up before its neurons are computed. */
+typedef struct {
+    int32_t count;
+    const spq_term *terms;
+    spq_region still;           /* int32, as the map: sums of the terms that take what is still; empty: there are none */
+    const spq_window *gate;     /* where the inputs lie that a gate counts, of the first term; none: there is no gate */
+    const spq_neuron *current;  /* constants of synaptic currents, which never fire; none: there are none */
+    spq_region current_state;   /* uint8 [out_height][out_width][tiles * 32] codes of the currents */
+} spq_terms;
+
+typedef struct {
+    spq_connection connection;    /* of terms: what the sums are, and no more */
     const spq_neuron *neuron;     /* none for the readout */
     const spq_blocks *blocks;     /* none: all are computed */
     const spq_shortcut *shortcut; /* none: the sums are those of the connection */
+    const spq_terms *terms;       /* for SPQ_TERMS_SUMMED */
     spq_region state;         /* stored codes: bitmaps [bits][out_height][out_width][tiles], or bytes */
     spq_region spikes;        /* bitmaps [steps][out_height][out_width][tiles] */
 } spq_layer;
@@ -189,21 +229,63 @@ typedef struct {
     spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
 } spq_scratch;
 
+/* What comes in, [channels][height][width] of bytes, at an offset in every frame. */
+typedef struct {
+    int32_t offset, signs; /* signs: int8, not uint8 */
+    int32_t channels, height, width;
+} spq_input;
+
+/* A source, and where it is kept for the next step. */
+typedef struct {
+    int32_t source;
+    spq_region region;
+} spq_past;
+
+/* z = (sums << fraction) + bias; m = ((m * leak + half) >> leak_shift) + z; the answer is m at the last step, its
+ * largest value or its sum. */
+typedef struct {
+    spq_terms terms;
+    spq_connection connection; /* what the sums are */
+    int32_t fraction;
+    const int32_t *bias; /* [units * 16] */
+    const int32_t *leak; /* [units * 16]; none: one */
+    int32_t leak_shift, over_time;
+    int32_t answer;        /* where its answers start among all */
+    spq_region integrator; /* int32 [out_height][out_width][outputs] */
+} spq_readout;
+
+/* What a network has that is no row of layers, of one input and one readout that sums all steps. */
+typedef struct {
+    int32_t input_count;
+    const spq_input *inputs;
+    int32_t past_count;
+    const spq_past *pasts; /* where there are some, a layer takes one step at a time */
+    int32_t readout_count;
+    const spq_readout *readouts;
+    int32_t answers;      /* of all readouts, [height][width][outputs] each */
+    int32_t each_step;    /* answers are wanted of every step */
+    spq_region map;       /* int32 [out_height][out_width][units * 16] sums of a layer */
+    spq_region part;      /* the same of a term before they are pooled */
+    spq_region values[2]; /* input behind a window, and behind the next: bitmaps, or int32 [height][width][channels] */
+    spq_region active;    /* int32 [out_height][out_width] inputs that a gate counts; [height][width] at each place */
+} spq_general;
+
 typedef struct {
     int32_t timesteps;   /* of a still image */
     int32_t steps;       /* that a layer takes before the next one does */
     int32_t shared;      /* all states lie in one place: `timesteps` do not exceed `steps` */
     int32_t layer_count;
-    const spq_layer *layers; /* the readout is the last */
+    const spq_layer *layers; /* the readout is the last, unless there are general ones */
     int32_t fraction;        /* of the logits */
     const int32_t *bias;     /* [classes] */
-    spq_region logits;       /* int32 [classes, padded] */
+    spq_region logits;       /* int32 [classes, padded], or the answers of general readouts */
     spq_scratch scratch;
+    const spq_general *general; /* none: a row of layers */
     uint32_t arena_size;
 } spq_network;
 
-/* Where every spike and code is written as it is computed: per layer of neurons, [step][pixel][tile]; either may be
- * absent. `seen` may be too; it is called when a layer has taken its steps, while its spikes and codes are there. */
+/* Where every spike and code is written as it is computed: per layer of neurons, [step][pixel][tile]; where neurons
+ * have currents, codes [step][2][pixel][tile] of potentials and of currents. Either may be absent. `seen` may be too; it is called when a layer has taken its steps, while its spikes and codes are there. */
 typedef struct {
     uint32_t *const *spikes; /* words */
     int8_t *const *codes;    /* 32 to a tile */
@@ -220,8 +302,8 @@ int32_t spq_check(const spq_network *network, uint32_t arena_size);
 /* Forget what was seen: potentials and logits at zero. */
 void spq_reset(const spq_network *network, void *arena);
 
-/* One step with a frame of pixels [channels][height][width], in a network whose states are not shared. Logits so far,
- * int32 [classes], lie in the arena; `step` counts from zero and only says where a trace is written. */
+/* One step with a frame of pixels [channels][height][width], of all inputs one behind the other, in a network whose
+ * states are not shared. Logits so far, int32 [classes], or the answers of all readouts, lie in the arena; `step` counts from zero and only says where a trace is written. */
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step);
 
@@ -229,7 +311,8 @@ const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace);
 
 /* Frame t of image n lies at images + t * frame_pitch + n * image_pitch; steps of 0: still images. Writes int32 logits
- * [count][classes] and traces as if image n followed on the steps of image n - 1. */
+ * [count][classes], or answers [count][answers], or those of each step [count][steps][answers]; and traces as if image
+ * n followed on the steps of image n - 1. */
 int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, const uint8_t *images, int64_t count,
                   int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, const spq_trace *trace);
 

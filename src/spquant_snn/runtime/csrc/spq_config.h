@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define SPQ_FORMS 0x1FFu     /* bit f: connections of form f */
+#define SPQ_FORMS 0x3FFu     /* bit f: connections of form f */
 #define SPQ_POOLS 3u         /* 1: pools on spikes, 2: pools on counts */
 #define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits, in tiles of 32 outputs */
 #define SPQ_HALF_FIELDS 0x10116u /* the same in tiles of 16; bit 1: fields of 2 bits in rows of bytes */
@@ -18,6 +18,7 @@
 #define SPQ_SORTED 0         /* edges of all neurons of 32 bits rise */
 #define SPQ_BLOCKS 1         /* blocks of neurons that need no sums */
 #define SPQ_SHORTCUTS 1      /* sums to which spikes of an earlier layer add */
+#define SPQ_TERMS 1          /* the general form: sums of any terms, inputs and readouts of any number and kind */
 #define SPQ_TRACES 1         /* traces of spikes and codes */
 #define SPQ_HOST 1           /* batches, loops for lanes, and what is fast on hosts alone */
 

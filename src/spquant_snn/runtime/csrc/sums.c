@@ -161,6 +161,18 @@ static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq
 }
 #endif
 
+#if SPQ_TERMS
+void spq_sum_runs(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t *sums) {
+    if (SPQ_IS(c, SPQ_PACKED)) spq_packed_sums(c, lists, runs, count, sums);
+    else add_tiles(c, lists, runs, count, 0, sums);
+}
+
+void spq_sum_tap(const spq_connection *c, const spq_lists *lists, const spq_line *line, int32_t x, int32_t kx,
+                 int32_t *sums) {
+    add_tap(c, lists, line, x, kx, sums);
+}
+#endif
+
 void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *view, int32_t x, const uint8_t *marks,
              void *sums) {
     if (SPQ_IS(c, SPQ_GROUPED)) { /* always wide */

@@ -1,0 +1,123 @@
+"""The general form against the reference: every spike, every stored code, every answer of every readout."""
+
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from general_graphs import general_graph, general_inputs
+from spquant_snn.errors import DataError
+from spquant_snn.integer import reference
+from spquant_snn.integer.compare import first_difference, reference_trace
+from spquant_snn.integer.stepper import ReferenceStepper
+from spquant_snn.runtime.forms import forms
+from spquant_snn.runtime.plan import Body
+
+GUARD, MARK = 256, 0xA5
+
+
+def regions_of(plan):
+    """The parts of an arena."""
+    found = [plan.logits, *_regions(plan.scratch)]
+    for layer in plan.layers:
+        found += [layer.state, layer.spikes, *(() if layer.terms is None else _regions(layer.terms))]
+    if plan.general is not None:
+        found += [*_regions(plan.general), *(past.region for past in plan.general.pasts)]
+        found += [readout.integrator for readout in plan.general.readouts]
+        found += [region for readout in plan.general.readouts for region in _regions(readout.terms)]
+    return found
+
+
+def _regions(plan):
+    values = [getattr(plan, field.name) for field in dataclasses.fields(plan)]
+    flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    return [part for part in flat if type(part).__name__ == "Region"]
+
+
+def agree(run, graph, given, *case):
+    """Nothing differs, and nothing was written between the parts of the arena; ``case`` is named if not."""
+    plan = run.images if all(x.ndim == 4 for x in given) else run.frames()
+    arena = plan.borrowed()
+    arena.block[:] = MARK
+    plan.give_back(arena)
+    difference = first_difference(reference_trace(graph, *given), run.trace(*given))
+    assert difference is None, f"{case}: {difference}"
+    for i, (wanted, said) in enumerate(zip(reference.answers(graph, *given), run.answers(*given), strict=True)):
+        assert np.array_equal(wanted, said), (*case, "readout", i)
+    mask = np.ones(plan.plan.arena_size, bool)
+    for region in regions_of(plan.plan):
+        mask[region.offset : region.offset + region.size] = False
+    assert (arena.block[mask] == MARK).all(), case
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(60), pytest.param(range(60, 1000), marks=pytest.mark.slow)], ids=["some", "many"]
+)
+def test_general_graphs_run_as_the_reference(program, seeds):
+    for seed in seeds:
+        graph = general_graph(seed)
+        agree(program(graph, guard=GUARD), graph, general_inputs(graph, 3, seed), "seed", seed)
+
+
+def test_sequences_run_as_the_reference(program):
+    for seed in range(40):
+        graph, steps = general_graph(seed), 1 + seed % 4
+        if steps > graph.longest:
+            continue
+        given = general_inputs(graph, 2, seed, steps)
+        agree(program(graph, guard=GUARD), graph, given, "seed", seed, "of", steps, "frames")
+
+
+def test_packed_codes_run_as_the_reference(program):
+    for seed in range(40):
+        graph = general_graph(seed)
+        run = program(graph, guard=GUARD, body=Body.PACKED)
+        agree(run, graph, general_inputs(graph, 2, seed), "seed", seed)
+
+
+def test_rows_run_alike_in_the_general_form(program, random_graph, random_images, with_gates):
+    for seed in range(40):
+        graph = random_graph(seed) if seed % 2 else with_gates(random_graph(seed), seed)
+        run, images = program(graph, general=True), random_images(graph, 2, seed)
+        assert all(layer.terms is not None for layer in run.plan.layers)
+        assert first_difference(reference_trace(graph, images), run.trace(images)) is None, seed
+
+
+def test_several_threads_and_copies_say_the_same(program):
+    graph = general_graph(3)
+    given = general_inputs(graph, 9, 3)
+    run = program(graph)
+    expected = run.answers(*given)
+    for other in (run, copy.copy(run), pickle.loads(pickle.dumps(run))):
+        found = other.answers(*given, threads=3)
+        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_stepper_goes_on_from_where_a_copy_of_it_was(program):
+    seeds = [s for s in range(60) if len(general_graph(s).inputs) == 1 and not general_graph(s).inputs[0].signed]
+    for seed in seeds[:20]:
+        graph = general_graph(seed)
+        frames = general_inputs(graph, 1, seed, min(4, graph.longest))[0][:, 0]
+        expected, stepper = ReferenceStepper(graph), program(graph).stepper()
+        for t, frame in enumerate(frames):
+            if t == 2:
+                stepper = pickle.loads(pickle.dumps(stepper))
+            assert np.array_equal(expected.step(frame), stepper.step(frame)), (seed, t)
+
+
+def test_inputs_that_do_not_fit_are_refused(program):
+    graph = next(graph for graph in map(general_graph, range(100)) if len(graph.inputs) == 2)
+    with pytest.raises(DataError, match="takes 2 inputs, not 1"):
+        program(graph).answers(general_inputs(graph, 2)[0])
+
+
+def test_forms_are_named_with_the_reason(random_graph):
+    assert {form.form for form in forms(random_graph(1))} == {"row"}
+    found = [form for seed in range(100) for form in forms(general_graph(seed))]
+    assert all(bool(form.reason) == (form.form == "general") for form in found)
+    reasons = {form.reason for form in found}
+    for part in ("in the step before", "synaptic currents", "dilated or transposed", "weighed", "its input has signs"):
+        assert any(part in reason for reason in reasons), part
+    assert str(found[0]).startswith("layer0: ")
