@@ -61,7 +61,7 @@ class Plans:
         event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, layers, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, layers, streams=True, event=event)
-        bias = images.bias[: graph.classes]  # which C reads no further
+        bias = None if images.bias is None else images.bias[: graph.classes]  # which C reads no further
         return cls(replace(images, bias=bias), replace(frames, bias=bias), event)
 
 

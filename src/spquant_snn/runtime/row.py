@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dtypes import Int64
+from ..errors import ModelError
 from ..integer.connection import Connection
 from ..integer.graph import BlockGate, Graph, Term
 from ..integer.neuron import Neuron
@@ -119,3 +120,34 @@ def _odd(connection: Connection) -> str:
 
 def _is_odd(step: Pool | Upsample) -> bool:
     return isinstance(step, Upsample) or not step.plain
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The layers of a graph that is a row from end to end, and the connection of its readout."""
+
+    layers: tuple[RowLayer, ...]
+    last: Connection
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Those of the layers and of the readout, without shortcuts."""
+        return (*(layer.connection for layer in self.layers), self.last)
+
+
+def row_of(graph: Graph) -> Row:
+    """A graph as a row.
+
+    Raises:
+        ModelError: it is none.
+    """
+    layers = []
+    for i, layer in enumerate(graph.layers):
+        found = row_layer(graph, i)
+        if isinstance(found, str):
+            raise ModelError(f"layer {layer.name!r}: {found}; the network is no row of layers")
+        layers.append(found)
+    last = row_readout(graph)
+    if isinstance(last, str):
+        raise ModelError(f"layer {graph.readout.name!r}: {last}; the network is no row of layers")
+    return Row(tuple(layers), last)
