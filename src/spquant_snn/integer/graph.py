@@ -176,7 +176,6 @@ class Layer:
     def _check_gate(self, gate: BlockGate) -> None:
         name, blocks, first = self.name, blocks_of(self.channels), self.terms[0]
         check(first.connection.groups == 1, name, "blocks of a convolution in groups cannot be skipped")
-        check(self.neuron.current is None, name, "blocks of neurons with a synaptic current cannot be skipped")
         check(first.delay == 0, name, "blocks of a layer whose first term is delayed cannot be skipped")
         check(self.neuron.current is None, name, "blocks of neurons with a synaptic current cannot be skipped")
         dense = first.connection.dilation == first.connection.spread == (1, 1)
