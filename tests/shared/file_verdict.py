@@ -8,10 +8,12 @@ import tracemalloc
 
 import numpy as np
 
-from random_graphs import random_images
+from general_graphs import general_inputs
 from spquant_snn.errors import FileFormatError, ModelError
 from spquant_snn.integer import reference
+from spquant_snn.integer.connection import image
 from spquant_snn.integer.file import from_bytes, load_graph, to_bytes
+from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime.native import NativeProgram
 
 RAN, TOO_LARGE = "runs as the reference does", "is sound, but too large to run here"
@@ -27,20 +29,20 @@ _WORDS = (  # what makes one message of all that a check can say
     (r"^/.*?\.spq: |the file is damaged, |it holds a network that cannot be run ", ""),
     (r"; the graph cannot be run|: copy or .*", ""),
     (r"\(?layer ('[^']*'|\"[^\"]*\"): |\): export it again", ""),
-    (r"\b(layers|readout|input_shape|timesteps|the header)\b[\w.\[\]]*", "a field"),
+    (r"\b(connections|inputs|layers|readouts|timesteps|the header)\b[\w.\[\]]*", "a field"),
     (r" is .*, not (one of|an object|a list|a line|a whole number|a number).*", r" is not \1"),
-    (r"('[^']*'|\"[^\"]*\"|Pool\(.*\)|\(char.*|Infinity|NaN)", "..."),
+    (r"('[^']*'|\"[^\"]*\"|(Pool|Upsample)\(.*\)|\(char.*|Infinity|NaN)", "..."),
     (r"\b(ternary|bits\d|int\d+|sum|max)\b|(starts with) \w+", r"\2 ..."),
     (r"[(\[][\d, ]*[)\]]|-?\d[\d.,e+]*", "N"),
     (r"not JSON.*", "not JSON"),
 )
 
 
-def verdict_of(path, built):
+def verdict_of(path, built=None):
     """What becomes of the file at ``path``: ``RAN``, ``TOO_LARGE`` or the check that refused it.
 
     Args:
-        built: the native runtime, as ``build.library`` gives it.
+        built: the native runtime, as ``build.library`` gives it; None: the reference alone.
 
     Raises:
         AssertionError: it takes too long or too much memory, a message is no sentence, or the runtime disagrees with
@@ -69,36 +71,41 @@ def verdict_of(path, built):
 def _run(graph, built):
     data = to_bytes(graph)
     assert to_bytes(from_bytes(data)) == data
+    if _work(graph) > _WORK:
+        return TOO_LARGE
+    given = [general_inputs(graph, 1, seed) for seed in (len(data), len(data) + 1)]
+    expected = [reference.answers(graph, *images) for images in given]
+    if built is None:
+        return RAN
     try:
         program = NativeProgram(graph, built)
     except ModelError as error:
         return _sentence(error, "layer ")
     with program:
-        if program.plan.arena_size > _ARENA or _work(graph) > _WORK:
+        if program.plan.arena_size > _ARENA:
             return TOO_LARGE
-        for images in (random_images(graph, 1, len(data)), np.full((1, *graph.input_shape), 255, np.uint8)):
-            expected, found = reference.run(graph, images), program.logits(images)
-            assert (found == expected).all(), f"logits {found.tolist()}, the reference gives {expected.tolist()}"
+        for images, said in zip(given, expected, strict=True):
+            for a, b in zip(said, program.answers(*images), strict=True):
+                assert (a == b).all(), f"answers {b.tolist()}, the reference gives {a.tolist()}"
     return RAN
 
 
 def _work(graph):
     """About how many products the reference takes: windows are copied, pools read each of their inputs."""
-    work = int(np.prod(graph.input_shape))
-    for connection, shape in zip(graph.connections, (graph.input_shape, *graph.shapes), strict=True):
-        for pool in connection.pools:
-            shape = (shape[0], *pool.size(*shape[1:]))
-            work += int(np.prod(shape)) * pool.kernel**2
+    work = sum(int(np.prod(shape)) for shape in graph.sources)
+    for term in graph.terms:
+        connection, shape = term.connection, graph.sources[term.source]
+        for step in connection.pools:
+            shape = (image(shape)[0], *step.size(*image(shape)[1:]))
+            work += int(np.prod(shape)) * (step.kernel[0] * step.kernel[1] if isinstance(step, Pool) else 1)
         if connection.convolves:
-            padded = [size + 2 * pad for size, pad in zip(shape[1:], connection.padding, strict=True)]
-            kernel, stride = connection.codes.shape[2:], connection.stride
-            positions = np.prod([(p - k) // s + 1 for p, k, s in zip(padded, kernel, stride, strict=True)])
-            pool = connection.sum_pool.kernel**2 if connection.sum_pool else 1
-            work += int(positions) * (connection.codes.size + len(connection.codes) * pool)
-            work += shape[0] * int(np.prod(padded))
+            pool = connection.sum_pool.kernel if connection.sum_pool else (1, 1)
+            places = int(np.prod(connection.places(shape)))
+            work += places * (connection.codes.size + len(connection.codes) * pool[0] * pool[1])
+            work += image(shape)[0] * int(np.prod(connection.padded_size(shape)))
         else:
             work += connection.codes.size
-    return (work + _CALLS * len(graph.connections)) * graph.timesteps
+    return (work + _CALLS * len(graph.terms)) * graph.timesteps
 
 
 def _sentence(error, begins):

@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 
+from general_graphs import general_graph
 from random_graphs import RARE, random_graph, with_gates
 from residual_graphs import residual_graph
 from spquant_snn.integer.file import to_bytes
@@ -23,23 +24,43 @@ VALUES = [
     *("", "sum", "zero", "bits8", "int64", [], {}, [1, 1], [[]], [2**31 - 1, 1], [2**31 - 1] * 4),
 ]
 EXTREMES = [0, 1, -1, 127, -128, 1 << 15, 1 << 30, -(1 << 30), (1 << 31) - 1, -(1 << 31)]
-POOLS = [{"kind": kind, "kernel": k, "stride": s} for kind in ("sum", "max") for k in (1, 2, 3) for s in (1, 2)]
+
+
+def _pool(kind, kernel, stride, padding=(0, 0, 0, 0), dilation=(1, 1)):
+    sides = {"kernel": [*kernel], "stride": [*stride], "padding": [*padding], "dilation": [*dilation]}
+    return {"type": "Pool", "kind": kind} | sides
+
+
+HUGE = (1 << 31) - 1
+POOLS = [_pool(kind, (k, k), (s, s)) for kind in ("sum", "max") for k in (1, 2, 3) for s in (1, 2)]
+ODD_POOLS = [_pool(kind, (1, 3), (2, 1), (0, 1, 2, 0), (1, 2)) for kind in ("sum", "max")]
+UPSAMPLES = [{"type": "Upsample", "factor": [a, b]} for a, b in ((1, 1), (2, 3), (HUGE, 1), (HUGE, HUGE))]
 NUDGES = {
-    "timesteps": [1, 2, 17, 64, 1024],
-    "input_shape": [[1, 8, 8], [3, 5, 9], [1, 65535, 65535], [65535, 1, 1], [2, 1, 1]],
+    "timesteps": [1, 2, 17, 64, 1024, 1 << 20],
+    "shape": [[1, 1], [1, 1, 1, 1], [2, 3], [10**9, 1000], [1, 8, 8], [3, 5, 9], [1, 65535, 65535], [65535, 1, 1]],
+    "signed": [False, True],
     "bits": [1.58, 2, 3, 4, 5, 6, 7, 8],
-    "stride": [[1, 1], [1, 2], [3, 1], [65535, 65535]],
-    "padding": [[0, 0], [0, 3], [2, 1], [40, 40], [65535, 65535]],
+    "stride": [[1, 1], [1, 2], [3, 1], [65535, 65535], [HUGE, 1]],
+    "padding": [[0, 0, 0, 0], [0, 3, 1, 0], [2, 1, 0, 2], [40] * 4, [65535] * 4, [HUGE, 0, 0, 0]],
+    "dilation": [[1, 1], [2, 1], [1, 3], [HUGE, HUGE]],
+    "spread": [[1, 1], [2, 1], [1, 3], [HUGE, HUGE]],
     "groups": [1, 2, 3, 65535],
-    "pools": [[], *([pool] for pool in POOLS), POOLS[:2] * 8, [{"kind": "sum", "kernel": 2, "stride": 1}] * 11],
-    "sum_pool": [None, *POOLS[:6], {"kind": "sum", "kernel": 2896, "stride": 1}],
+    "pools": [[], *([pool] for pool in POOLS + ODD_POOLS + UPSAMPLES), POOLS[:2] * 8, [POOLS[2]] * 11],
+    "sum_pool": [None, *POOLS, *ODD_POOLS, _pool("sum", (2896, 2896), (1, 1)), _pool("max", (HUGE, 1), (1, 1))],
+    "factor": [[1, 1], [2, 2], [HUGE, HUGE]],
     "fraction": [0, 1, 6, 8],
-    "reset": ["zero", "subtract"],
+    "reset": ["zero", "subtract", "none"],
     "decay_shift": [0, 1, 16],
-    "shift": [0, 1, 31, 32, 40],
-    "source": [0, 1, 2, 5, 1023],
+    "shift": [0, 1, 16, 31, 32, 40],
+    "source": [0, 1, 2, 5, 1023, HUGE],
+    "delay": [0, 1],
+    "multiplier": [None],
+    "leak": [None],
+    "leak_shift": [0, 3, 16],
+    "over_time": ["last", "largest", "sum", "all"],
+    "gate": [None],
+    "current": [None],
     "scale": [1e-300, 1e300],
-    "shape": [[1, 1], [1, 1, 1, 1], [2, 3], [10**9, 1000]],
 }
 
 
@@ -48,6 +69,7 @@ def seed_files():
     graphs = [random_graph(seed) for seed in (*range(16), *range(RARE, RARE + 30))]
     graphs += [with_gates(random_graph(seed), seed) for seed in range(RARE, RARE + 30, 2)]
     graphs += [residual_graph(seed) for seed in range(20)]
+    graphs += [general_graph(seed) for seed in range(40)]
     files = list(map(to_bytes, graphs))
     return [data for data in files if len(data) < 10_000]
 
@@ -73,9 +95,9 @@ def sealed(header, blobs, version=1):
 
 def descriptions(header):
     """The blobs of a header, in their order."""
-    for layer in header["layers"]:
-        yield from _of_layer(layer)
-    yield from (header["readout"]["connection"]["codes"], header["readout"]["bias"])
+    for inner, key in walk(header):
+        if isinstance(inner[key], dict) and "crc32" in inner[key]:
+            yield inner[key]
 
 
 def garbled(data, rng, files=()):
@@ -138,7 +160,7 @@ def nudged(data, rng, files=()):
         if rng.random() < 0.4:
             _rewrite(rng.choice(list(descriptions(header))), rng)
         else:
-            places = [(inner, key) for inner, key in walk(header) if key in NUDGES]
+            places = [(inner, key) for inner, key in walk(header) if isinstance(key, str) and key in NUDGES]
             key = rng.choice(sorted({key for _, key in places}))
             inner, _ = rng.choice([place for place in places if place[1] == key])
             inner[key] = copy.deepcopy(rng.choice(NUDGES[key]))
@@ -146,47 +168,62 @@ def nudged(data, rng, files=()):
 
 
 def spliced(data, rng, files):
-    """Whole layers or the readout doubled, left out, swapped, or taken from another file."""
+    """Whole layers, terms or readouts doubled, left out, swapped, or taken from another file."""
     header, other = _unpacked(data), _unpacked(rng.choice(files))
-    layers, kind = header["layers"], rng.randrange(6)
-    at = rng.randrange(len(layers))
+    parts, others = ([*x["layers"], *x["readouts"]] for x in (header, other))
+    layers, kind = header["layers"], rng.randrange(8)
+    part, at = rng.choice(parts), rng.randrange(len(layers)) if layers else 0
     if kind == 0:
-        layers.insert(at, copy.deepcopy(layers[at]))
+        layers.insert(at, copy.deepcopy(rng.choice(layers or other["layers"])))
     elif kind == 1:
-        del layers[at]
+        del layers[at : at + 1]
     elif kind == 2:
         layers.reverse()
     elif kind == 3:
-        layers[at] = rng.choice(other["layers"])
+        layers[at : at + 1] = [rng.choice(other["layers"] or layers)]
     elif kind == 4:
-        header["readout"] = other["readout"]
+        header["readouts"] = rng.choice([other["readouts"], header["readouts"] * 2])
+    elif kind == 5:
+        header |= {"inputs": other["inputs"], "layers": other["layers"][:at] + layers[at:]}
+    elif kind == 6:
+        part["terms"].append(copy.deepcopy(rng.choice(rng.choice(parts + others)["terms"])))
     else:
-        header |= {"input_shape": other["input_shape"], "layers": other["layers"][:at] + layers[at:]}
+        term = rng.choice(part["terms"])
+        term["delay"] = 1 - term["delay"]
+        term["source"] = rng.randrange(len(layers) + 2)
     return _packed(header)
 
 
-def _of_layer(layer):
-    neuron, store = layer["neuron"], layer["neuron"]["store"]
-    yield from (layer["connection"]["codes"], neuron["fire"], neuron["drop"])
-    yield from (store[key] for key in ("decay", "edges", "gain", "offset") if key in store)
-    yield from (layer["gate"] or {}).values()
-
-
 def _unpacked(data):
-    """The header, with the bytes of each blob in its description."""
+    """The header, with the bytes of each blob in its description, and connections in the terms that have them."""
     header, blobs = opened(data)
     for blob in descriptions(header):
         blob["bytes"] = blobs[blob["offset"] : blob["offset"] + blob["length"]].hex()
+    connections = header.pop("connections")
+    for part in (*header["layers"], *header["readouts"]):
+        for term in part["terms"]:
+            term["connection"] = connections[term["connection"]]
     return header
 
 
 def _packed(header):
     """The file of such a header."""
-    blobs = b""
+    connections, places = [], {}
+    header = copy.deepcopy(header)
+    for part in (*header["layers"], *header["readouts"]):
+        for term in part["terms"]:
+            connection = term["connection"]
+            if isinstance(connection, dict):  # else one term stands there twice
+                if id(connection) not in places:
+                    places[id(connection)] = len(connections)
+                    connections.append(connection)
+                term["connection"] = places[id(connection)]
+    header, blobs = {"connections": connections} | header, b""
     for blob in descriptions(header):
-        part = bytes.fromhex(blob.pop("bytes"))
-        blob |= {"offset": len(blobs), "length": len(part), "crc32": zlib.crc32(part)}
-        blobs += part
+        if "bytes" in blob:
+            part = bytes.fromhex(blob.pop("bytes"))
+            blob |= {"offset": len(blobs), "length": len(part), "crc32": zlib.crc32(part)}
+            blobs += part
     return sealed(header, blobs)
 
 
