@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mutations import opened, sealed
+from rows import around, square
 from spquant_snn import FileFormatError, ModelError
 from spquant_snn.integer import reference
+from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import from_bytes, to_bytes
-from spquant_snn.integer.graph import BlockGate, Connection
-from spquant_snn.integer.pool import Pool
+from spquant_snn.integer.graph import BlockGate, Connection, Term
 
 
 def gate_of(blocks, count=1, code=0, least=1):
@@ -21,7 +22,7 @@ def gate_of(blocks, count=1, code=0, least=1):
 def two_layers(random_graph):
     """A graph whose second layer can have a gate."""
     graphs = map(random_graph, itertools.count(320))
-    return next(g for g in graphs if len(g.layers) == 2 and g.layers[1].connection.groups == 1)
+    return next(g for g in graphs if len(g.layers) == 2 and g.layers[1].terms[0].connection.groups == 1)
 
 
 def with_gate(graph, index, gate):
@@ -30,17 +31,17 @@ def with_gate(graph, index, gate):
     return dataclasses.replace(graph, layers=tuple(layers))
 
 
-@pytest.mark.parametrize("pool", [None, Pool("sum", 2, 2), Pool("sum", 3, 1)])
-@pytest.mark.parametrize("pools", [(), (Pool("max", 2, 1),), (Pool("sum", 2, 2),)])
+@pytest.mark.parametrize("pool", [None, square("sum", 2, 2), square("sum", 3, 1)])
+@pytest.mark.parametrize("pools", [(), (square("max", 2, 1),), (square("sum", 2, 2),)])
 def test_active_inputs_are_those_that_a_sum_depends_on(pool, pools):
     rng = np.random.default_rng(0)
     codes = np.ones((1, 2, 3, 2), np.int8)
-    connection = Connection("c", codes, 8, stride=(1, 2), padding=(1, 0), pools=pools, sum_pool=pool)
+    connection = Connection("c", codes, 8, stride=(1, 2), padding=around(1, 0), pools=pools, sum_pool=pool)
     x = (rng.random((1, 2, 13, 17)) < 0.4).astype(np.int32)
     found = reference.active_inputs(connection, x)
     pooled = x
     for window in pools:
-        pooled = reference.pool_windows(pooled, window)
+        pooled = reference.resampled(window, pooled)
     inner = dataclasses.replace(connection, pools=())
     counted = np.zeros_like(found)
     for place in np.argwhere(pooled):  # one input at a time: which sums does it move?
@@ -73,14 +74,15 @@ def test_a_skipped_block_does_nothing(reset, random_graph, with_gates, random_im
     compared = 0
     for seed in range(320, 345):
         graph = with_gates(random_graph(seed, reset=reset), seed)
-        x = random_images(graph, 1, seed).astype(np.int32)
-        x = np.broadcast_to(x, (graph.timesteps, *x.shape))
-        for i, layer in enumerate(graph.layers):
-            largest = layer.connection.largest_input(255 if i == 0 else 1)
-            sums = [reference.connect(layer.connection, frame, largest) for frame in x]
-            active = [reference.active_inputs(layer.connection, frame) for frame in x]
-            spikes, codes = reference.integrate(layer.neuron, sums, layer.gate, active)
-            if layer.gate is not None and layer.connection.convolves:
+        images = random_images(graph, 1, seed)
+        x = np.broadcast_to(images, (graph.timesteps, *images.shape)).astype(np.int32)
+        for i, (layer, (_, spikes, codes)) in enumerate(
+            zip(graph.layers, reference_trace(graph, images).layers, strict=True)
+        ):
+            (term,) = layer.terms
+            if layer.gate is not None and term.connection.convolves:
+                sums = [reference.weighed(term, frame, *graph.largest(i)) for frame in x]
+                active = [reference.active_inputs(term.connection, frame) for frame in x]
                 expected, stored = by_neuron(layer, [s[0] for s in sums], [a[0] for a in active])
                 assert np.array_equal(spikes[:, 0], expected)
                 assert np.array_equal(codes[:, 0], stored)
@@ -89,10 +91,32 @@ def test_a_skipped_block_does_nothing(reset, random_graph, with_gates, random_im
     assert compared > 5
 
 
+def test_a_gate_counts_the_inputs_of_the_first_term_alone(random_graph, with_gates, random_images):
+    """More terms change what a block sums, not whether it is computed."""
+    compared = 0
+    for seed in range(320, 380):
+        graph = with_gates(random_graph(seed), seed)
+        layer = graph.layers[min(1, len(graph.layers) - 1)]
+        main = layer.terms[0]
+        if layer.gate is None or not main.connection.convolves:
+            continue
+        more = dataclasses.replace(layer, terms=(main, dataclasses.replace(main, delay=1)))
+        graph = dataclasses.replace(graph, layers=(graph.layers[0], more, *graph.layers[2:]))
+        first, second, *_ = reference_trace(graph, random_images(graph, 1, seed)).layers
+        x = first[1].astype(np.int32)
+        alone = [reference.weighed(main, frame, 1)[0] for frame in x]
+        sums = [now + before for now, before in zip(alone, [np.zeros_like(alone[0]), *alone], strict=False)]
+        spikes, codes = by_neuron(more, sums, [reference.active_inputs(main.connection, frame)[0] for frame in x])
+        assert np.array_equal(second[1][:, 0], spikes)
+        assert np.array_equal(second[2][:, 0], codes)
+        compared += 1
+    assert compared > 3
+
+
 def test_a_gate_that_always_computes_changes_nothing_and_one_that_never_does_silences(random_graph, random_images):
     graph = two_layers(random_graph)
     images = random_images(graph, 3)
-    blocks = -(-len(graph.layers[1].connection.codes) // 32)
+    blocks = -(-graph.layers[1].channels // 32)
     expected = reference.run(graph, images)
     assert np.array_equal(reference.run(with_gate(graph, 1, gate_of(blocks, 0, 0, 0)), images), expected)
     seen = []
@@ -124,29 +148,28 @@ def test_gates_that_do_not_fit_are_refused(random_graph, gate, message):
 
 def test_a_gate_that_could_overflow_is_refused(random_graph):
     graph = two_layers(random_graph)
-    blocks = -(-len(graph.layers[1].connection.codes) // 32)
+    blocks = -(-graph.layers[1].channels // 32)
     with pytest.raises(ModelError, match="the gate leaves 32 bits"):
         with_gate(graph, 1, gate_of(blocks, count=1 << 30))
 
 
 def test_pixels_and_groups_have_no_gate(random_graph):
     graph = two_layers(random_graph)
-    blocks = -(-len(graph.layers[0].connection.codes) // 32)
-    with pytest.raises(ModelError, match="first layer, which meets pixels, cannot have a gate"):
+    blocks = -(-graph.layers[0].channels // 32)
+    with pytest.raises(ModelError, match="a layer that meets pixels cannot have a gate"):
         with_gate(graph, 0, gate_of(blocks))
     layer = graph.layers[1]
-    codes = layer.connection.codes
-    grouped = Connection("g", np.ones((len(codes), 1, 1, 1), np.int8), 8, groups=len(codes))
+    grouped = Connection("g", np.ones((layer.channels, 1, 1, 1), np.int8), 8, groups=layer.channels)
     with pytest.raises(ModelError, match="groups cannot be skipped"):
-        dataclasses.replace(layer, connection=grouped, gate=gate_of(-(-len(codes) // 32)))
+        dataclasses.replace(layer, terms=(Term(grouped, 1),), gate=gate_of(-(-layer.channels // 32)))
 
 
 def test_headers_name_the_gate(random_graph):
     graph = two_layers(random_graph)
-    blocks = -(-len(graph.layers[1].connection.codes) // 32)
+    blocks = -(-graph.layers[1].channels // 32)
     header, blobs = opened(to_bytes(with_gate(graph, 1, gate_of(blocks))))
     assert header["layers"][0]["gate"] is None
-    assert set(header["layers"][1]["gate"]) == {"count", "code", "least"}
+    assert set(header["layers"][1]["gate"]) == {"type", "count", "code", "least"}
     header["layers"][1]["gate"]["least"]["shape"] = [blocks + 1]
     with pytest.raises(FileFormatError, match="least"):
         from_bytes(sealed(header, blobs))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -74,9 +75,7 @@ class _Reader:
 
     def fields(self, part: Fields, kind: type, without: tuple[str, ...]) -> Callable[..., Any]:
         """What builds a dataclass, of its fields but some."""
-        hints = get_type_hints(kind)
-        named = [field.name for field in fields(kind) if field.init and field.name not in without]
-        builders = {name: self._value(part, name, hints[name]) for name in named}
+        builders = {name: self._value(part, name, hint) for name, hint in _fields_of(kind) if name not in without}
         part.close()
         return lambda **given: kind(**{name: build() for name, build in builders.items()}, **given)
 
@@ -135,3 +134,10 @@ class _Reader:
     def _array(self, part: Fields, dtype: np.dtype[Any]) -> Build:
         blob = self._blobs.claim(part, widest=dtype.name)
         return lambda: blob.int64() if dtype == np.int64 else blob.int32()
+
+
+@cache
+def _fields_of(kind: type) -> list[tuple[str, Any]]:
+    """Name and type of the fields that the constructor of a dataclass takes."""
+    hints = get_type_hints(kind)
+    return [(field.name, hints[field.name]) for field in fields(kind) if field.init]
