@@ -1,16 +1,21 @@
 """A program takes images in every usual shape, says so when it cannot, and runs where torch is not installed."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from general_graphs import general_graph, general_inputs
 
+from rows import Last, Part, row
 from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, save
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection, Input, Readout, Term
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
 
@@ -21,7 +26,7 @@ def network(channels, bias=0):
     first = Connection("first", rng.integers(-2, 2, (7, channels * 30)).astype(np.int8), 2)
     neuron, _ = fold_neuron(3, np.full(7, 1e-3), np.full(7, 0.6), 1.0, 0.5, "zero", first.reach(255))
     last = Connection("last", rng.integers(-2, 2, (4, 7)).astype(np.int8), 2)
-    return Graph((channels, 6, 5), 3, (Layer(first, neuron),), Readout(last, 2, np.full(4, bias, np.int32), 0.1))
+    return row((channels, 6, 5), 3, [Part(first, neuron)], Last(last, 2, np.full(4, bias, np.int32), 0.1))
 
 
 @pytest.fixture
@@ -87,10 +92,134 @@ def test_whatever_becomes_an_array_is_taken(grey):
 
 
 def test_the_first_of_equal_logits_wins():
-    graph = network(1)
     silent = Connection("last", np.zeros((4, 7), np.int8), 2)
-    readout = Readout(silent, 0, np.array([1, 5, 5, 2], np.int32), 1.0)
-    assert Program(Graph(graph.input_shape, 1, graph.layers, readout)).predict(noise(2, 6, 5)).tolist() == [1, 1]
+    readout = Readout("last", (Term(silent, 1),), 0, np.array([1, 5, 5, 2], np.int32), 1.0)
+    assert Program(replace(network(1), readouts=(readout,))).predict(noise(2, 6, 5)).tolist() == [1, 1]
+
+
+# Several inputs and readouts, inputs with signs, and readouts that do not predict.
+
+
+def maps_of(graph, **options):
+    """The network with a readout of maps in front."""
+    ones = Connection("maps", np.ones((2, graph.input_shape[0], 1, 1), np.int8), 2)
+    return replace(
+        graph, readouts=(Readout("maps", (Term(ones, 0),), 0, np.zeros(2, np.int32), 1.0, **options), *graph.readouts)
+    )
+
+
+def signed(graph):
+    return replace(graph, inputs=(Input(graph.input_shape, signed=True, scale=0.1),))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 256])
+@pytest.mark.parametrize("steps", [None, 3])
+def test_answers_are_those_of_the_reference_in_batches_of_any_size(batch_size, steps):
+    kinds = set()
+    for seed in range(40):
+        graph = general_graph(seed)
+        given = general_inputs(graph, 5, seed, steps)
+        found = Program(graph).answers(*given, batch_size=batch_size)
+        expected = reference.answers(graph, *given)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        kinds |= {(len(graph.inputs), len(found)), graph.readout.over_time}
+    assert {(1, 1), (2, 1), (1, 2), "all", "largest", "sum"} <= kinds
+
+
+def test_logits_are_the_answers_of_the_first_readout(coloured):
+    images = noise(4, 3, 6, 5)
+    program = Program(maps_of(coloured.graph))
+    maps, logits = program.answers(images)
+    assert maps.shape == (4, 2, 6, 5)
+    np.testing.assert_array_equal(program.logits(images), maps)
+    np.testing.assert_array_equal(coloured.logits(images), logits)
+
+
+def test_a_readout_of_every_step_answers_so(coloured):
+    graph = coloured.graph
+    each = replace(graph, readouts=(replace(graph.readout, over_time="all"),))
+    found = Program(each).logits(noise(5, 3, 6, 5), batch_size=2)
+    assert found.shape == (3, 5, 4)
+    np.testing.assert_array_equal(found[-1], coloured.logits(noise(5, 3, 6, 5)))
+
+
+def test_where_there_is_no_one_prediction_none_is_given(coloured):
+    images, graph = noise(2, 3, 6, 5), coloured.graph
+    with pytest.raises(ConfigError, match="answers with maps of 2x6x5, there is no one prediction: use its logits"):
+        Program(maps_of(graph)).predict(images)
+    each = replace(graph, readouts=(replace(graph.readout, over_time="all"),))
+    with pytest.raises(ConfigError, match="answers at every time step, there is no one prediction: use its logits"):
+        Program(each).predict(images)
+
+
+def test_an_input_with_signs_takes_int8(coloured):
+    program = Program(signed(coloured.graph))
+    images = (noise(4, 3, 6, 5) // 2).astype(np.int8) - np.int8(40)
+    expected = reference.run(program.graph, images)
+    np.testing.assert_array_equal(program.logits(images), expected)
+    np.testing.assert_array_equal(program.logits(images[0]), expected[:1])
+    with pytest.raises(DataError, match=r"images must be int8, -127 to 127, not uint8"):
+        program.logits(images.astype(np.uint8))
+    images[1, 0, 0, 0] = -128
+    with pytest.raises(DataError, match="images must lie in -127 to 127, and there is a -128"):
+        program.logits(images)
+
+
+def test_several_inputs_are_given_together():
+    graph = next(g for g in map(general_graph, range(99)) if len(g.inputs) == 2)
+    given = general_inputs(graph, 3)
+    program = Program(graph)
+    with pytest.raises(DataError, match="takes 2 inputs, not 1: give an array for each"):
+        program.answers(given[0])
+    with pytest.raises(DataError, match="takes 2 inputs, not 1: give an array for each"):
+        program.logits(given[0])
+    with pytest.raises(ConfigError, match="a stream gives a network one input, this one takes 2"):
+        program.stream()
+    with pytest.raises(DataError, match="what is given for input 1 cannot be read as a NumPy array"):
+        program.answers(given[0], [[1], [2, 3]])
+
+
+def frame_by_frame(stream, frames):
+    return [stream.push(frame) for frame in frames]
+
+
+def test_a_stream_is_the_network_on_frames():
+    """Of every kind of graph of one input: what a stream says behind each frame is what a sequence so long gives."""
+    told = 0
+    for seed in range(60):
+        graph = general_graph(seed)
+        if len(graph.inputs) > 1:
+            continue
+        (frames,) = general_inputs(graph, 1, seed, steps=4)
+        with Program(graph).stream() as stream:
+            for i, found in enumerate(frame_by_frame(stream, frames[:, 0])):
+                expected = reference.run(graph, frames[: i + 1])
+                np.testing.assert_array_equal(
+                    found, expected[-1, 0] if graph.readout.over_time == "all" else expected[0]
+                )
+            stream.reset()
+            np.testing.assert_array_equal(
+                stream.push(frames[0, 0]), frame_by_frame(Program(graph).stream(), frames[:1, 0])[0]
+            )
+        told += 1
+    assert told > 20
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_a_stream_goes_on_by_itself(copied):
+    for seed in range(30):
+        graph = general_graph(seed)
+        if len(graph.inputs) > 1:
+            continue
+        (frames,) = general_inputs(graph, 1, seed, steps=5)
+        stream = Program(graph).stream()
+        frame_by_frame(stream, frames[:2, 0])
+        other = copied(stream)
+        frame_by_frame(other, frames[::-1, 0])  # what the copy sees is not seen by the first
+        whole = frame_by_frame(Program(graph).stream(), frames[:, 0])
+        for found, expected in zip(frame_by_frame(stream, frames[2:, 0]), whole[2:], strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(
