@@ -89,7 +89,7 @@ def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: 
             logits = net(train.spikes[:, rows])
             loss = F.cross_entropy(logits.mean(0), train.labels[rows])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
         accuracy = measured(net, validation)

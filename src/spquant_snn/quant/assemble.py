@@ -18,7 +18,7 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Levels
 from . import described as d
 from .branched_stage import BranchedReadout, BranchedStage
-from .drive import Drive, DroppedSums, GroupSums, Normalised, PooledSums, Summed, Through, Weights, pads
+from .drive import Drive, DroppedSums, GroupSums, NormalisedSums, PooledSums, Summed, Through, Weights, pads
 from .quant_config import QuantConfig
 from .shortcut import TrainableShortcut
 from .signals import Sources, pool_of
@@ -32,9 +32,10 @@ def stages_of(network: d.NetworkDescription, config: QuantConfig) -> list[Neuron
     Raises:
         ModelError: a part has no integer form.
     """
-    for part in (*network.layers, *network.readouts):
-        for inner in d.parts_in(part.drive):
-            _refuse_view(part.name, inner)
+    named = [(layer.name, layer.drive) for layer in network.layers]
+    for name, drive in named + [(readout.name, readout.drive) for readout in network.readouts]:
+        for inner in d.parts_in(drive):
+            _refuse_view(name, inner)
     sources = Sources(len(network.inputs), config.full_scale)
     stages: list[NeuronStage] = []
     for layer in network.layers:
@@ -300,7 +301,7 @@ def _normalised(drive: d.Normalised, inner: Drive) -> Drive:
         with torch.no_grad():
             norm.running_mean.mul_(sign)
         sign = torch.ones_like(sign)
-    return Normalised(inner, norm, sign)
+    return NormalisedSums(inner, norm, sign)
 
 
 def _flip(synapse: Synapse, sign: torch.Tensor) -> None:

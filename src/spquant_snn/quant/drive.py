@@ -2,7 +2,7 @@
 
     Weights     synapses over a signal
     Through     a signal itself
-    Normalised  batch normalisation of a drive
+    NormalisedSums  batch normalisation of a drive
     PooledSums  an average or the largest of windows of a drive
     DroppedSums dropout of a drive
     Added       several drives, of one shape
@@ -29,7 +29,7 @@ from ..integer.grids import TERNARY
 from ..integer.pool import NO_SIDES, Pool
 from .described import Signal
 from .sharded_batch import ShardedModule, dropout, magnitude
-from .signals import Part, Sources, divisor_of, parts_of, value_of
+from .signals import SignalPart, Sources, divisor_of, parts_of, value_of
 from .stage import Look, Norm
 from .synapse import Synapse, apply_pool
 from .weight import integer_codes
@@ -188,7 +188,7 @@ class GroupSums(Drive):
         return terms, np.zeros(self.channels)
 
 
-class Normalised(Drive):
+class NormalisedSums(Drive):
     """Batch normalisation of a drive.
 
     Attributes:
@@ -288,7 +288,7 @@ class Summed(Drive):
         return terms, offset
 
 
-def _cut(whole: Connection, part: Part, cuts: dict[tuple[int, int], Int8]) -> Connection:
+def _cut(whole: Connection, part: SignalPart, cuts: dict[tuple[int, int], Int8]) -> Connection:
     """The synapses of a connection that look at a part of its signal; parts in the same place share their codes."""
     place = (part.first, part.size)
     if place not in cuts:
@@ -307,7 +307,7 @@ def _ungrouped(codes: Int8, groups: int) -> Int8:
     return dense
 
 
-def _passing(name: str, part: Part, channels: int) -> Connection:
+def _passing(name: str, part: SignalPart, channels: int) -> Connection:
     """Synapses that pass each channel, or element, of a part to that of its number."""
     if not part.flat and part.size == channels:
         codes = np.ones((channels, 1, 1, 1), np.int8)

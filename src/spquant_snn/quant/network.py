@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, ModelError
 from ..integer.connection import Shape, image
-from ..integer.graph import PIXEL, Readout, Term
+from ..integer.graph import Readout
 from ..nn.fused_layer import EXACT
 from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
-from ..nn.recurrence import Skip
 from .branched_stage import BranchedReadout, BranchedStage
 from .finite_check import check_finite
 from .fold import Folded, fold_branched_readout, fold_branches, fold_readout, fold_stage
-from .freeze import IntegerSteps, integer_unroll, with_gradient
+from .integer_pass import IntegerPass, said_in_integers
 from .quant_config import QuantConfig
-from .recompute import recomputed
-from .sent import Sent, is_loop, loops_of
+from .sent import Sent
 from .shortcut import check_shape
-from .stage import Look, NeuronStage, Stage
+from .stage import NeuronStage, Stage
 from .synapse import Synapse
-from .torch_terms import integrated, over_time, weighed
+from .torch_terms import over_time
+from .training_pass import Probe, TrainingPass, Watch, drive_over_time
 from .uncompiled import uncompiled
 
 Given = Tensor | Sequence[Tensor]
-Probe = Callable[[str, Tensor, Tensor], None]
-Watch = Callable[[int, Tensor], None]
 
 
 class SpikingNetwork(nn.Module):
@@ -212,19 +208,9 @@ class SpikingNetwork(nn.Module):
         sent = Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
         if self.frozen:
             return self._frozen_said(sent, probe, watch)
-        whole = True  # gates that are being learned make fractions of spikes
-        for group in loops_of(self.hidden, len(given)):
-            if is_loop(group, self.hidden, len(given)):
-                self._run_loop(group, sent, probe)
-            else:
-                self._run_stage(group.start, sent, probe, whole, low=watch is None)
-            for i in group:
-                stage = self.hidden[i]
-                whole = stage.gate is None or not self.training
-                if watch is not None:
-                    watch(i, sent.raw(len(given) + i))
-                sent.forget(i)
-        return [self._integrated(stage, self._drive(stage, sent)) for stage in self.readouts]
+        run = TrainingPass(self.hidden, len(given), self.training, self.recompute, probe, watch)
+        run.run(sent)
+        return [_integrated(stage, drive_over_time(stage, sent)) for stage in self.readouts]
 
     def mean_logits(self, x: Given, probe: Probe | None = None) -> Tensor:
         """The answer of the first readout, [N, classes]: logits averaged over time, or, of an integrator, what it says
@@ -258,8 +244,8 @@ class SpikingNetwork(nn.Module):
         self._check_integer()
         given, steps = self._given(x)
         sent = Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
-        self._run_integers(sent, probe, None)
-        return [over_time(readout, said) for readout, said in self._integers_said(sent)]
+        IntegerPass(self.hidden, self.fold(), len(given), False, probe, None).run(sent)
+        return [over_time(readout, said_in_integers(readout, sent, len(given))) for readout in self.fold_readouts()]
 
     def live_inputs(self) -> list[Tensor | None]:
         """For each stage, the readout last: [I] bool over the second axis of its weight, the inputs that an open
@@ -299,202 +285,19 @@ class SpikingNetwork(nn.Module):
             for stage in self.readouts
         ]
 
-    # ---- the training form ----
-
-    def _run_stage(self, index: int, sent: Sent, probe: Probe | None, whole: bool, low: bool) -> None:
-        """A layer over all time."""
-        stage, static_input = self.hidden[index], sent.stands_still(self.hidden[index])
-        low = low and stage.gate is None
-        if not isinstance(stage, Stage):
-            spikes = self._fired(stage, self._drive(stage, sent, static_input), sent.steps, static_input, None, probe)
-        else:
-            run = partial(
-                self._spikes,
-                stage,
-                steps=sent.steps,
-                static_input=static_input,
-                probe=probe,
-                whole=whole,
-                low=low,
-            )
-            h = sent.raw(stage.source)
-            beside = None if stage.shortcut is None else sent.raw(stage.first + stage.shortcut.source).flatten(0, 1)
-            # What is skipped is decided by a threshold that may have moved before the backward pass.
-            again = self.recompute and probe is None and stage.skipping is None
-            spikes = recomputed(run, stage, h, beside) if again else run(h, beside)
-        sent.put(len(self.input_shapes) + index, spikes)
-
-    def _drive(self, stage: NeuronStage, sent: Sent, static_input: bool = False) -> Tensor:
-        """Currents over all time, [T, N, ...], or [N, ...] where all stands still."""
-        current = stage.current_of(sent.whole(static_input))
-        return current if static_input else torch.unflatten(current, 0, (sent.steps, -1))
-
-    def _run_loop(self, group: range, sent: Sent, probe: Probe | None) -> None:
-        """Layers that look at one another's past, step by step."""
-        first = len(self.input_shapes)
-        stages = [self.hidden[i] for i in group]
-        states: list[Any] = [None] * len(stages)
-        stored: list[list[Tensor]] = [[] for _ in stages]
-        for t in range(sent.steps):
-            for k, stage in enumerate(stages):
-                lif = cast(LIF, stage.lif)
-                current = stage.current_of(sent.at(t))
-                state = lif.initial_state(current) if t == 0 else states[k]
-                spikes, states[k] = lif.step(current, state)
-                sent.put_step(first + group.start + k, spikes)
-                if probe is not None:
-                    stored[k].append(lif.codes(states[k]))
-        for k, stage in enumerate(stages):
-            spikes = sent.close(first + group.start + k)
-            if probe is not None:
-                probe(stage.name, spikes, torch.stack(stored[k]))
-
-    def _spikes(
-        self,
-        stage: Stage,
-        h: Tensor,
-        source: Tensor | None,
-        steps: int,
-        static_input: bool,
-        probe: Probe | None,
-        whole: bool,
-        low: bool,
-    ) -> Tensor:
-        if probe is None:
-            fired = stage.fire(h if static_input else h.flatten(0, 1), steps, static_input, whole, low)
-            if fired is not None:
-                return fired if stage.gate is None else cast(Tensor, stage.gate(fired))
-        current = (
-            stage.current(h)
-            if static_input
-            else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
-        )
-        return self._fired(stage, current, steps, static_input, None if static_input else stage.skip(h), probe)
-
-    def _fired(
-        self,
-        stage: NeuronStage,
-        current: Tensor,
-        steps: int,
-        static_input: bool,
-        skip: Skip | None,
-        probe: Probe | None,
-    ) -> Tensor:
-        """Spikes [T, N, ...] of a layer under these currents."""
-        lif = cast(LIF, stage.lif)
-        if probe is None:
-            spikes = lif.forward_static(current, steps) if static_input else cast(Tensor, lif(current, skip))
-            return spikes if stage.gate is None else cast(Tensor, stage.gate(spikes))
-        drives = [current] * steps if static_input else list(current)
-        state = lif.initial_state(drives[0])
-        history = []
-        for t, drive in enumerate(drives):
-            spikes, state = lif.step(drive, state, None if skip is None else partial(_at, skip, t))
-            history.append((spikes, lif.codes(state)))
-        fired, codes = (torch.stack(h) for h in zip(*history, strict=True))
-        if stage.gate is not None:
-            fired = stage.gate(fired)
-        probe(stage.name, fired, codes)
-        return fired
-
-    def _integrated(self, stage: NeuronStage, said: Tensor) -> Tensor:
-        """What a readout says at each step, [T, N, ...], of its drive."""
-        integrator = _integrator(stage)
-        return said if integrator is None else cast(Tensor, integrator(said))
-
-    # ---- the frozen form ----
-
     @uncompiled
     def _frozen_said(self, sent: Sent, probe: Probe | None, watch: Watch | None) -> list[Tensor]:
-        self._run_integers(sent, probe, watch)
+        first, learns = len(self.input_shapes), torch.is_grad_enabled() and self.training
+        IntegerPass(self.hidden, self.fold(), first, learns, probe, watch).run(sent)
         found = []
-        for stage, (readout, integers) in zip(self.readouts, self._integers_said(sent), strict=True):
+        for stage, readout in zip(self.readouts, self.fold_readouts(), strict=True):
+            integers = said_in_integers(readout, sent, first)
             exact = integers.double() * readout.scale  # distinct integers stay distinct
-            if torch.is_grad_enabled() and self.training:
-                free = self._integrated(stage, self._drive(stage, sent))
+            if learns:
+                free = _integrated(stage, drive_over_time(stage, sent))
                 exact = exact.float() + (free - free.detach())  # the value of the first, the gradient of the second
             found.append(exact)
         return found
-
-    def _integers_said(self, sent: Sent) -> list[tuple[Readout, Tensor]]:
-        """Each readout in integers, and what it has summed or integrated at each step, int64 [T, N, ...]: steps by
-        themselves where it sums them all."""
-        found = []
-        for readout in self.fold_readouts():
-            sums = self._summed(readout.terms, sent.whole(False)).long()
-            sums = torch.unflatten(sums, 0, (sent.steps, -1)) << readout.fraction
-            bias = torch.from_numpy(readout.bias).to(sums.device)
-            z = sums + bias.view(-1, *[1] * (sums.dim() - 3))
-            found.append((readout, z if readout.leak is None else integrated(readout, z)))
-        return found
-
-    def _summed(self, terms: tuple[Term, ...], look: Look) -> Tensor:
-        """Integer sums of terms, int32 [N, ...], in the shape of the first."""
-        first = len(self.input_shapes)
-        total: Tensor | None = None
-        for term in terms:
-            x = look(term.source, term.delay).detach()
-            sums = weighed(term, x, PIXEL if term.source < first else 1)
-            total = sums if total is None else total + sums.reshape(total.shape)
-        assert total is not None
-        return total
-
-    def _run_integers(self, sent: Sent, probe: Probe | None, watch: Watch | None) -> None:
-        """Integer spikes of all layers of neurons; with the training form's gradient where gradients are asked for."""
-        first, layers = len(self.input_shapes), self.fold()
-        for group in loops_of(self.hidden, first):
-            if is_loop(group, self.hidden, first):
-                self._run_integer_loop(group, layers, sent, probe)
-            else:
-                self._run_integer_stage(group.start, layers[group.start], sent, probe)
-            for i in group:
-                if watch is not None:
-                    watch(i, sent.raw(first + i))
-                sent.forget(i)
-
-    def _run_integer_stage(self, index: int, folded: Folded, sent: Sent, probe: Probe | None) -> None:
-        stage, steps, layer = self.hidden[index], sent.steps, folded.layer
-        static_input = sent.stands_still(stage)
-        sums = self._summed(layer.terms, sent.whole(static_input))
-        sums = sums if static_input else torch.unflatten(sums, 0, (steps, -1))
-        skip = stage.skip(sent.raw(stage.source)) if isinstance(stage, Stage) and not static_input else None
-        potentials, spikes, codes, computed = integer_unroll(layer.neuron, sums, steps, static_input, skip)
-        if probe is not None:
-            probe(stage.name, spikes, codes)
-        h = spikes.float()
-        if torch.is_grad_enabled() and self.training:
-            current = self._drive(stage, sent, static_input)
-            h = with_gradient(stage, folded, current, potentials, spikes, computed, static_input)
-            if stage.gate is not None:
-                h = stage.gate(h)  # pruned channels are silent already; this is for the gradient
-        sent.put(len(self.input_shapes) + index, h)
-
-    def _run_integer_loop(self, group: range, layers: list[Folded], sent: Sent, probe: Probe | None) -> None:
-        first, learns = len(self.input_shapes), torch.is_grad_enabled() and self.training
-        stages = [self.hidden[i] for i in group]
-        neurons: list[IntegerSteps | None] = [None] * len(stages)
-        codes: list[Any] = [None] * len(stages)
-        states: list[Any] = [None] * len(stages)
-        stored: list[list[Tensor]] = [[] for _ in stages]
-        for t in range(sent.steps):
-            for k, stage in enumerate(stages):
-                sums = self._summed(layers[group.start + k].layer.terms, sent.at(t))
-                steps = neurons[k] or IntegerSteps(layers[group.start + k].layer.neuron, sums, 1)
-                neurons[k] = steps
-                code = steps.initial(sums) if t == 0 else codes[k]
-                _, fired, codes[k] = steps.step(sums, code)
-                spikes = fired.float()
-                if learns:
-                    lif, current = cast(LIF, stage.lif), stage.current_of(sent.at(t))
-                    state = lif.initial_state(current) if t == 0 else states[k]
-                    free, states[k] = lif.step(current, state)
-                    spikes = spikes + (free - free.detach())
-                sent.put_step(first + group.start + k, spikes)
-                stored[k].append(cast(Tensor, codes[k]))
-        for k, stage in enumerate(stages):
-            spikes = sent.close(first + group.start + k)
-            if probe is not None:
-                probe(stage.name, spikes != 0, torch.stack(stored[k]))
 
     def _find_shapes(self) -> list[Shape]:
         """Run one black image through a row of stages, so that layers that do not fit one another are found here, by
@@ -570,6 +373,7 @@ def _integrator(stage: NeuronStage) -> LeakyIntegrator | None:
     return stage.integrator if isinstance(stage, BranchedReadout) else None
 
 
-def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:
-    """The decision at step t of a sequence, for a recurrence that takes it as its only one."""
-    return skip(t + step, codes, fired, after)
+def _integrated(stage: NeuronStage, said: Tensor) -> Tensor:
+    """What a readout says at each step, [T, N, ...], of its drive."""
+    integrator = _integrator(stage)
+    return said if integrator is None else cast(Tensor, integrator(said))

@@ -48,7 +48,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Part:
+class SignalPart:
     """A part of a signal that comes from one source.
 
     Args:
@@ -74,12 +74,12 @@ class Part:
         return math.prod(self.shape) if self.flat else self.shape[0]
 
 
-def parts_of(signal: Signal, sources: Sources) -> list[Part]:
+def parts_of(signal: Signal, sources: Sources) -> list[SignalPart]:
     """The parts of a signal, in their order; those that are added lie in the same place."""
     if isinstance(signal, Spikes):
-        return [Part(sources.inputs + signal.layer, signal.delay, (), 1, image(signal.shape))]
+        return [SignalPart(sources.inputs + signal.layer, signal.delay, (), 1, image(signal.shape))]
     if isinstance(signal, Pixels):
-        return [Part(signal.input, 0, (), sources.full_scale, image(signal.shape))]
+        return [SignalPart(signal.input, 0, (), sources.full_scale, image(signal.shape))]
     if isinstance(signal, Added):
         return [part for inner in signal.signals for part in parts_of(inner, sources)]
     if isinstance(signal, Concatenated):
@@ -102,7 +102,7 @@ def parts_of(signal: Signal, sources: Sources) -> list[Part]:
     return parts
 
 
-def _in_a_row(signal: Concatenated, sources: Sources) -> Iterator[Part]:
+def _in_a_row(signal: Concatenated, sources: Sources) -> Iterator[SignalPart]:
     first = 0
     for inner in signal.signals:
         parts = parts_of(inner, sources)
@@ -111,7 +111,7 @@ def _in_a_row(signal: Concatenated, sources: Sources) -> Iterator[Part]:
         first += max(part.first + part.size for part in parts)
 
 
-def _flattened(part: Part) -> Part:
+def _flattened(part: SignalPart) -> SignalPart:
     if part.flat:
         return part
     return replace(part, flat=True, first=part.first * part.shape[1] * part.shape[2])
