@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row, square
 from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer import memory, reference
 from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.file import from_bytes, to_bytes
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection, Graph, Input, Layer, Readout, Term
 from spquant_snn.integer.neuron import Neuron, TableStore
-from spquant_snn.integer.pool import Pool, repeated_sums
+from spquant_snn.integer.pool import Pool, Upsample, repeated_sums
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime import native
@@ -28,12 +29,12 @@ def neuron_of(channels):
 
 def network(connections, shape, classes=2):
     """A graph of such connections, and a readout of whatever is left."""
-    layers = tuple(Layer(c, neuron_of(len(c.codes))) for c in connections)
+    parts = tuple(Part(c, neuron_of(len(c.codes))) for c in connections)
     left = shape
     for connection in connections:
         left = connection.output_shape(left)
     readout = Connection("readout", np.ones((classes, int(np.prod(left))), np.int8), 2)
-    return Graph(shape, 1, layers, Readout(readout, 0, np.zeros(classes, np.int32), 1.0))
+    return row(shape, 1, parts, Last(readout, 0, np.zeros(classes, np.int32), 1.0))
 
 
 @pytest.mark.parametrize(("count", "stride"), [(1, 1), (1, 5), (2, 1), (3, 2), (4, 7), (9, 3)])
@@ -71,7 +72,7 @@ def test_a_large_kernel_before_a_large_pool_is_planned_at_once(monkeypatch, body
     side = 300  # copies one by one: 8 GB of additions
     kernel = np.zeros((1, 1, side, side), np.int8)
     kernel[..., ::60, ::60] = 1  # few, for the sums to fit 31 bits
-    graph = network([Connection("a", kernel, 2, sum_pool=Pool("sum", side, 1))], (1, 3 * side, 3 * side))
+    graph = network([Connection("a", kernel, 2, sum_pool=square("sum", side, 1))], (1, 3 * side, 3 * side))
     counted = Counted(monkeypatch)
     assert plan_network(graph, body=body).layer_count == 2
     assert counted.made <= 8 * kernel.size
@@ -81,7 +82,7 @@ def test_a_kernel_that_would_leave_every_cache_is_not_folded(monkeypatch):
     monkeypatch.setattr("spquant_snn.runtime.connection_plan._FOLDED", 6 * 6 * 32)
     for channels, window in ((32, 1), (33, 2)):
         codes = np.ones((channels, 1, 5, 5), np.int8)
-        graph = network([Connection("a", codes, 2, sum_pool=Pool("sum", 2, 2))], (1, 6, 6))
+        graph = network([Connection("a", codes, 2, sum_pool=square("sum", 2, 2))], (1, 6, 6))
         assert plan_connections(graph, Body.PORTABLE)[0].connection.window == window
 
 
@@ -93,7 +94,9 @@ def test_steps_far_apart_make_no_empty_slices():
 
 
 def test_the_fan_out_of_long_rows_takes_memory_of_a_row(monkeypatch):
-    wide = Connection("a", np.ones((1, 1, 1, 60_000), np.int8), 2, padding=(0, 65_535), sum_pool=Pool("sum", 1, 1))
+    wide = Connection(
+        "a", np.ones((1, 1, 1, 60_000), np.int8), 2, padding=around(0, 65_535), sum_pool=square("sum", 1, 1)
+    )
     counted = Counted(monkeypatch)
     found = fanout(wide, (1, 1, 60_000))  # a table of inputs by offsets would hold 3.6 billion numbers
     assert (found.all == 60_000).all()
@@ -110,21 +113,67 @@ ONE = np.ones((1, 1, 1, 1), np.int8)
 def test_an_image_of_more_than_31_bits_of_values_is_refused(shape):
     connection = Connection("a", np.ones((1, shape[0], 1, 1), np.int8), 2)
     with pytest.raises(ModelError, match=r"layer 'input': \d+x\d+x\d+ values are more than 31 bits can count"):
-        Graph(shape, 1, (Layer(connection, neuron_of(1)),), readout_of(1))
+        row(shape, 1, (Part(connection, neuron_of(1)),), readout_of(1))
 
 
 def readout_of(inputs):
-    return Readout(Connection("readout", np.ones((2, inputs), np.int8), 2), 0, np.zeros(2, np.int32), 1.0)
+    return Last(Connection("readout", np.ones((2, inputs), np.int8), 2), 0, np.zeros(2, np.int32), 1.0)
 
 
 @pytest.mark.parametrize("last", [1, 2])
 def test_layers_whose_sizes_wrap_around_are_refused(last):
     channels = 1 << 10  # 2^32 wide, 2^22 channels: 2^64 values, which wrap to none at all
     codes = np.ones((channels, 1, 1, 1), np.int8)
-    layers = [Connection(f"layer{i}", ONE, 2, padding=(0, 1 << 30)) for i in range(last)]
-    layers.append(Connection("wide", codes, 2, padding=(1 << 30, 1 << 30)))
+    layers = [Connection(f"layer{i}", ONE, 2, padding=around(0, 1 << 30)) for i in range(last)]
+    layers.append(Connection("wide", codes, 2, padding=around(1 << 30, 1 << 30)))
     with pytest.raises(ModelError, match=r"layer '\w+': [\dx]+ values are more than 31 bits can count"):
-        Graph((1, 1, 1), 1, tuple(Layer(c, neuron_of(len(c.codes))) for c in layers), readout_of(1))
+        row((1, 1, 1), 1, tuple(Part(c, neuron_of(len(c.codes))) for c in layers), readout_of(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pools": (Upsample((1 << 31, 1 << 31)),) * 2}, "are more than 31 bits can count"),
+        ({"pools": (Pool("sum", (1, 1), (1, 1), (1 << 31, 0, 1 << 31, 0)),)}, "are more than 31 bits can count"),
+        ({"spread": (1 << 40, 1)}, "31 bits|nothing"),
+        ({"dilation": (1 << 62, 1 << 62)}, "nothing is left"),
+        ({"stride": (1 << 62, 1), "padding": (1 << 62, 0, 0, 0)}, "are more than 31 bits can count"),
+    ],
+)
+def test_numbers_beyond_64_bits_do_not_wrap_around(options, message):
+    codes = np.ones((1, 1, 2, 2), np.int8)
+    with pytest.raises(ModelError, match=message):
+        Connection("a", codes, 2, **options).output_shape((1, 3, 3))
+
+
+def test_bounds_of_many_terms_do_not_wrap_around():
+    """Four of 2^62 would come to nothing in 64 bits."""
+    one = Connection("one", ONE, 2)
+    least = np.full(1, -(1 << 31), np.int32)
+    for count in (1, 4, 8):
+        terms = (Term(one, 0, multiplier=least),) * count
+        with pytest.raises(ModelError, match="layer 'one': a sum times its multiplier leaves 32 bits"):
+            Graph((Input((1, 1, 1)),), 1, (Layer("a", terms, neuron_of(1)),), (readout(1),))
+    wide = Connection(
+        "wide", np.full((1, 1 << 20), 127, np.int8), 8, pools=(square("sum", 2000, 1), square("sum", 2000, 1))
+    )
+    with pytest.raises(ModelError, match="leaves 32 bits"):
+        wide.reach(255)
+
+
+def readout(source):
+    last = Connection("last", np.ones((2, 1), np.int8), 2)
+    return Readout("last", (Term(last, source),), 0, np.zeros(2, np.int32), 1.0)
+
+
+def test_readouts_of_the_largest_numbers_do_not_wrap_around():
+    for fraction, bias in ((8, 1 << 31), (8, 0), (0, 1 << 31)):
+        constants = np.full(2, -bias, np.int32)
+        answers = replace(readout(0), fraction=fraction, bias=constants)
+        reach = np.full(2, (1 << 31) - 1, np.int64)
+        assert answers.longest(reach) == (1 if (fraction, bias) == (0, 0) else 0)
+        leaky = replace(answers, leak=np.full(2, 1 << 16, np.int32), leak_shift=16, over_time="sum")
+        assert leaky.longest(reach) == 0
 
 
 def test_a_file_of_such_layers_is_refused_in_a_sentence(monkeypatch):

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from general_graphs import general_graph, general_inputs
 
+from general_graphs import general_graph, general_inputs
 from rows import Last, Part, row
 from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.integer import reference
