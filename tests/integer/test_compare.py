@@ -1,12 +1,15 @@
 """Verification finds what was changed, and names it: layer, time step, image, place and both values."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from general_graphs import general_graph, general_inputs
 from spquant_snn.errors import ModelError
+from spquant_snn.integer import reference
 from spquant_snn.integer.compare import Difference, Trace, compare_backends, first_difference, reference_trace
 from spquant_snn.nn import LeNetSNN
 from spquant_snn.quant.frozen_trace import frozen_trace
@@ -26,12 +29,14 @@ def net(calibrate, noise):
 
 
 def on(graph):
-    return lambda images: reference_trace(graph, images)
+    return lambda *given: reference_trace(graph, *given)
 
 
 def with_layer(graph, index, connection=None, **neuron):
     layer = graph.layers[index]
-    changed = replace(layer, connection=connection or layer.connection, neuron=replace(layer.neuron, **neuron))
+    (term,) = layer.terms
+    terms = (replace(term, connection=connection or term.connection),)
+    changed = replace(layer, terms=terms, neuron=replace(layer.neuron, **neuron))
     return replace(graph, layers=(*graph.layers[:index], changed, *graph.layers[index + 1 :]))
 
 
@@ -52,12 +57,12 @@ def test_the_torch_network_and_the_reference_are_equal(net):
 def test_one_weight_changed_is_found_in_its_layer(net, index):
     network, images = net
     graph = lower(network)
-    connection = graph.layers[index].connection
+    connection = graph.layers[index].terms[0].connection
     codes = connection.codes.copy()
     codes[2] = -codes[2].clip(-7, 7)  # one output channel
     verdict = compare_backends(on(graph), on(with_layer(graph, index, replace(connection, codes=codes))), images)
     assert not verdict.equal
-    assert verdict.difference.layer == connection.name
+    assert verdict.difference.layer == graph.layers[index].name
     assert verdict.difference.index[1] == 2
     assert verdict.difference.timestep == 0
 
@@ -90,7 +95,7 @@ def test_a_bias_changed_is_found_in_the_logits(net):
     graph = lower(network)
     bias = graph.readout.bias.copy()
     bias[7] += 1
-    found = replace(graph, readout=replace(graph.readout, bias=bias))
+    found = replace(graph, readouts=(replace(graph.readout, bias=bias),))
     difference = compare_backends(on(graph), on(found), images).difference
     assert (difference.layer, difference.what, difference.timestep, difference.index) == (
         "logits",
@@ -121,7 +126,7 @@ def test_a_single_value_is_named_with_its_image_in_the_whole_set(net, what, laye
 
     verdict = compare_backends(on(graph), spoilt, images, batch=6)
     difference = verdict.difference
-    assert (difference.layer, difference.what) == (graph.layers[layer].connection.name, what)
+    assert (difference.layer, difference.what) == (graph.layers[layer].name, what)
     assert (difference.timestep, difference.index) == (place[0], place[1:])
     assert abs(difference.found - difference.expected) == 1
     assert str(verdict).startswith(f"different: {what} of layer")
@@ -130,7 +135,7 @@ def test_a_single_value_is_named_with_its_image_in_the_whole_set(net, what, laye
 
 
 def trace(*layers, logits=((0, 0),)):
-    return Trace([(name, np.array(s, np.bool_), np.array(c)) for name, s, c in layers], np.array(logits))
+    return Trace([(name, np.array(s, np.bool_), np.array(c)) for name, s, c in layers], [np.array(logits)])
 
 
 def test_the_first_difference_is_the_first_computed():
@@ -177,3 +182,48 @@ def test_a_network_in_training_form_has_no_trace(calibrate, noise):
     network = prepare(LeNetSNN(SHAPE, width=(4, 6), hidden=16), QuantConfig(4, 4, 3), SHAPE)
     with pytest.raises(ModelError, match="call freeze"):
         frozen_trace(network, noise(2, *SHAPE).numpy())
+
+
+# Graphs of several inputs and readouts.
+
+
+def of_two(wanted):
+    """Graphs of two inputs, or with a second readout, and images for each."""
+    for seed in range(99):
+        graph = general_graph(seed)
+        if len(getattr(graph, wanted)) > 1:
+            yield graph, general_inputs(graph, 5, seed)
+
+
+def test_each_input_is_cut_into_the_same_batches():
+    graph, given = next(of_two("inputs"))
+    seen = []
+
+    def counting(*parts):
+        seen.append([part.shape[-4] for part in parts])
+        return reference_trace(graph, *parts)
+
+    assert compare_backends(counting, on(graph), tuple(given), batch=2).equal
+    assert seen == [[2, 2], [2, 2], [1, 1]]
+
+
+def test_every_readout_is_compared_and_named():
+    for graph, given in itertools.islice(of_two("readouts"), 8):
+        bias = graph.readouts[1].bias.copy()
+        bias[-1] += 1
+        other = replace(graph, readouts=(graph.readouts[0], replace(graph.readouts[1], bias=bias), *graph.readouts[2:]))
+        verdict = compare_backends(on(graph), on(other), tuple(given), batch=3)
+        few = [x[..., :3, :, :, :] for x in given]
+        assert verdict.logits == sum(answer.size for answer in reference_trace(graph, *few).answers)
+        assert (verdict.difference.layer, verdict.difference.what) == ("readout 1", "logit")
+        assert "logit of layer 'readout 1', image 0, at" in str(verdict)
+        same = replace(graph, readouts=graph.readouts[:1])
+        assert compare_backends(on(same), on(same), tuple(given)).equal
+
+
+def test_answers_of_every_step_have_the_images_first():
+    graph, given = next((g, x) for g, x in of_two("readouts") if any(r.over_time == "all" for r in g.readouts))
+    trace, plain = reference_trace(graph, *given), reference.answers(graph, *given)
+    for readout, answer, said in zip(graph.readouts, trace.answers, plain, strict=True):
+        assert len(answer) == 5
+        assert np.array_equal(answer, said.swapaxes(0, 1) if readout.over_time == "all" else said)
