@@ -26,7 +26,21 @@ def as_batch(graph: Graph, images: Any) -> Array:
     if array.ndim == 3:
         one, grey = array.shape == shape, (1, *array.shape[1:]) == shape
         array = array[None] if one else array[:, None] if grey else array
+    array = as_images(array, shape)
     check_images(graph, array)
+    return array
+
+
+def as_images(array: Array, shape: tuple[int, int, int]) -> Array:
+    """Vectors [N, F] and [T, N, F] as images of one pixel (F, 1, 1), signals [N, C, L] and [T, N, C, L] as images of
+    one row (C, 1, L), where these are what a network takes; anything else as it is."""
+    channels, height, width = shape
+    if array.ndim >= 3 and array.shape[-3:] == shape:
+        return array
+    if height == width == 1 and array.ndim in (2, 3) and array.shape[-1] == channels:
+        return array.reshape(*array.shape, 1, 1)
+    if height == 1 and array.ndim in (3, 4) and array.shape[-2:] == (channels, width):
+        return array.reshape(*array.shape[:-1], 1, width)
     return array
 
 
@@ -38,7 +52,9 @@ def as_inputs(graph: Graph, given: tuple[Any, ...]) -> tuple[Array, ...]:
     """
     if len(graph.inputs) == len(given) == 1:
         return (as_batch(graph, given[0]),)
-    arrays = tuple(_as_array(x, f"what is given for input {i}") for i, x in enumerate(given))
+    named = [_as_array(x, f"what is given for input {i}") for i, x in enumerate(given)]
+    arrays = tuple(as_images(array, wanted.shape) for array, wanted in zip(named, graph.inputs, strict=False))
+    arrays += tuple(named[len(arrays) :])
     check_inputs(graph, arrays)
     return arrays
 

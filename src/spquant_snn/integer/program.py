@@ -39,6 +39,8 @@ class Program:
         [C, H, W]        one image; the answer has N = 1
         [N, H, W]        grey images, where C is 1; a single one may be seen as [C, H, W] too and gives the same
         [T, N, C, H, W]  sequences of T frames, one a step
+        [N, F], [N, C, L], [T, N, F], [T, N, C, L]   vectors and signals, and sequences of them, where the network
+                         takes images of one pixel (F, 1, 1) or of one row (C, 1, L)
 
     Args:
         graph: the network.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -13,14 +14,14 @@ from ..errors import ConfigError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.connection import image
 from ..integer.graph import Graph
-from ..integer.inputs import as_batch
+from ..integer.inputs import as_inputs
 from ..runtime.native import NativeProgram
 from .network import SpikingNetwork
 
 
-def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
-    """What a frozen torch network computes on uint8 images [N, C, H, W] or [T, N, C, H, W]: the same record as
-    ``reference_trace``.
+def frozen_trace(network: SpikingNetwork, *given: NDArray[np.uint8]) -> Trace:
+    """What a frozen torch network computes on uint8 images [N, C, H, W] or [T, N, C, H, W], for each of its inputs: the
+    same record as ``reference_trace``.
 
     Raises:
         ModelError: the network is not frozen.
@@ -29,11 +30,11 @@ def frozen_trace(network: SpikingNetwork, images: NDArray[np.uint8]) -> Trace:
         raise ModelError("the network is still in training form: call freeze() before frozen_trace()")
     device = next(network.parameters()).device
     trace = Trace()
-    logits = network.integer_logits(
-        torch.from_numpy(images).to(device),
+    answers = network.integer_answers(
+        [torch.from_numpy(x).to(device) for x in given],
         lambda name, spikes, codes: trace.add(name, spikes.cpu().numpy(), codes.cpu().numpy()),
     )
-    trace.answers = [logits.cpu().numpy()]
+    trace.answers = [answer.cpu().numpy() for answer in answers]
     return trace
 
 
@@ -64,7 +65,8 @@ def verify(
     Args:
         network: frozen, in evaluation.
         graph: what ``lower`` made of it, or ``load_graph`` read.
-        images: as ``Program`` takes them: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        images: as ``Program`` takes them: uint8 [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several
+            inputs, a list with those of each.
         backend: what runs the graph: NumPy ("reference") or C ("native").
         progress: called with the number of images done.
 
@@ -87,6 +89,6 @@ def verify(
         raise ConfigError(f"backend must be one of {', '.join(get_args(IntegerBackend))}, not {backend!r}")
     if not same_layers(network, graph):
         raise ModelError("the graph is of another network: lower this one again")
-    batch = as_batch(graph, images)
-    found: Tracer = NativeProgram(graph).trace if backend == "native" else (lambda x: reference_trace(graph, x))
-    return compare_backends(lambda x: frozen_trace(network, x), found, batch, progress=progress)
+    given = as_inputs(graph, tuple(images) if len(graph.inputs) > 1 else (images,))
+    found: Tracer = NativeProgram(graph).trace if backend == "native" else partial(reference_trace, graph)
+    return compare_backends(partial(frozen_trace, network), found, given, progress=progress)
