@@ -31,7 +31,10 @@ def frozen_trace(network: SpikingNetwork, *given: NDArray[np.uint8]) -> Trace:
     device = next(network.parameters()).device
     trace = Trace()
     answers = network.integer_answers(
-        [torch.from_numpy(x).to(device) for x in given],
+        [  # a signal of one channel as an image could be a sequence
+            torch.from_numpy(x).to(device).reshape(*x.shape[:-3], *shape)
+            for x, shape in zip(given, network.input_shapes, strict=True)
+        ],
         lambda name, spikes, codes: trace.add(name, spikes.cpu().numpy(), codes.cpu().numpy()),
     )
     trace.answers = [answer.cpu().numpy() for answer in answers]
