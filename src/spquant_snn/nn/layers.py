@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 import torch
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .lif import LIF
+
+Run = Callable[[nn.Module, Tensor], Tensor]
 
 
 def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
@@ -58,7 +62,7 @@ class SpikingSequential(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
-            x = _over_time(layer, x)
+            x = over_time(layer, x)
         return x
 
     def instant(self, x: Tensor) -> Tensor:
@@ -76,12 +80,37 @@ def knows_time(module: nn.Module) -> TypeGuard[OverTime]:
     return isinstance(module, OverTime)
 
 
-def _over_time(layer: nn.Module, x: Tensor) -> Tensor:
+class SpikingBlock(nn.Module, ABC):
+    """Layers that are more than a row, written once for a single time step and for all of them.
+
+    Shape:
+        input [T, N, ...], time first; output the same.
+    """
+
+    @abstractmethod
+    def compute(self, run: Run, x: Tensor) -> Tensor:
+        """The block; ``run(layer, x)`` calls one of its layers. Whatever else is done to x counts dimensions from the
+        last one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.compute(over_time, x)
+
+    def instant(self, x: Tensor) -> Tensor:
+        """The block on one time step: how ``prepare`` reads it."""
+        return self.compute(lambda layer, y: layer(y), x)
+
+
+def over_time(layer: nn.Module, x: Tensor) -> Tensor:
+    """Call a layer on all time steps, [T, N, ...]: at once as one batch, if it knows no time.
+
+    Raises:
+        ModelError: neurons are behind a forward method that does not say whether it does.
+    """
     if isinstance(layer, LIF | OverTime):
         return cast(Tensor, layer(x))
     if isinstance(layer, nn.Sequential):
         for inner in layer:
-            x = _over_time(inner, x)
+            x = over_time(inner, x)
         return x
     if any(isinstance(inner, LIF) for inner in layer.modules()):
         raise ModelError(

@@ -1,11 +1,11 @@
-"""The networks of the published comparisons, as plain rows of torch layers and LIF neurons.
+"""Models by name: those of the published comparisons that are plain rows of torch layers and LIF neurons, and the list
+of all.
 
 Pooling stands before the neuron: what travels to the next layer stays binary, and the pool folds into the convolution.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +15,12 @@ from torch import nn
 from ..errors import ConfigError
 from .layers import SpikingSequential
 from .lif import LIF
-from .resnet import ResNetSNN
-from .topology import Neuron, convolution, head, is_topology, neurons_of, topology
+from .recurrent import RecurrentSNN
+from .resnet import ResNetSNN, SEWResNetSNN
+from .separable import DSCNN, MobileNetSNN
+from .tc_resnet import TCResNetSNN
+from .topology import Neuron, check_factor, convolution, head, is_topology, neurons_of, scaled, topology
+from .unet import UNetSNN
 
 
 class LeNetSNN(SpikingSequential):
@@ -64,16 +68,21 @@ class LeNetSNN(SpikingSequential):
 _VGG_PLANS: dict[int, tuple[tuple[int | str, ...], tuple[int, ...]]] = {
     9: ((64, 64, "P", 128, 128, "P", 256, 256, 256, "P"), (1024,)),
     11: ((64, "P", 128, "P", 256, 256, "P", 512, 512, "P", 512, 512), (512, 512)),
+    16: (
+        (64, 64, "P", 128, 128, "P", 256, 256, 256, "P", 512, 512, 512, "P", 512, 512, 512, "P"),
+        (512, 512),
+    ),
 }
 
 
 class VGGSNN(SpikingSequential):
-    """VGG-9 or VGG-11 with spiking neurons, for images of CIFAR's size.
+    """VGG-9, VGG-11 or VGG-16 with spiking neurons, for images of CIFAR's size.
 
     Args:
-        shape: (channels, height, width) of an image; height and width at least 8 (VGG-9) or 16 (VGG-11).
+        shape: (channels, height, width) of an image; height and width at least 8 (VGG-9), 16 (VGG-11)
+            or 32 (VGG-16).
         classes: number of outputs.
-        depth: 9 or 11 layers with weights.
+        depth: 9, 11 or 16 layers with weights.
         width: factor on all channel counts.
         neuron: makes each LIF layer.
 
@@ -98,9 +107,8 @@ class VGGSNN(SpikingSequential):
         neuron: Neuron = LIF,
     ) -> None:
         if depth not in _VGG_PLANS:
-            raise ConfigError(f"VGGSNN comes with depth {' or '.join(map(str, _VGG_PLANS))}, not {depth!r}")
-        if not 0 < width < math.inf:
-            raise ConfigError(f"the width of VGGSNN must be a positive factor, not {width!r}")
+            raise ConfigError(f"VGGSNN comes with depth 9, 11 or 16, not {depth!r}")
+        check_factor("VGGSNN", width)
         plan, hidden = _VGG_PLANS[depth]
         channels, height, breadth = shape
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -110,13 +118,13 @@ class VGGSNN(SpikingSequential):
                 height, breadth = height // 2, breadth // 2
                 continue
             index += 1
-            out = max(1, round(entry * width))
+            out = scaled(entry, width)
             layers |= convolution(index, channels, out, kernel=3)
             layers |= neurons_of(index, out, neuron, pool=2 if after == "P" else 0)
             channels = out
         if min(height, breadth) < 1:
             raise ConfigError(f"VGGSNN of depth {depth} needs larger images than {shape[1]}x{shape[2]}")
-        sizes = [max(1, round(size * width)) for size in hidden]
+        sizes = [scaled(size, width) for size in hidden]
         super().__init__(layers | head(index + 1, channels * height * breadth, sizes, classes, neuron))
 
 
@@ -124,27 +132,47 @@ MODELS: dict[str, Callable[..., SpikingSequential]] = {
     "lenet-snn": LeNetSNN,
     "vgg9-snn": partial(VGGSNN, depth=9),
     "vgg11-snn": partial(VGGSNN, depth=11),
+    "vgg16-snn": partial(VGGSNN, depth=16),
     "resnet11-snn": partial(ResNetSNN, depth=11),
     "resnet18-snn": partial(ResNetSNN, depth=18),
+    "resnet19-snn": partial(ResNetSNN, depth=19),
+    "sew-resnet18-snn": SEWResNetSNN,
+    "mobilenet-snn": MobileNetSNN,
+    "ds-cnn-snn": DSCNN,
+    "tc-resnet8-snn": TCResNetSNN,
+    "unet-snn": UNetSNN,
+    "recurrent-snn": RecurrentSNN,
 }
 
 
-def build_model(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuron = LIF) -> SpikingSequential:
-    """The model of a name for images of ``shape`` (channels, height, width).
+def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron = LIF) -> SpikingSequential:
+    """The model of a name for inputs of ``shape``, (channels, height, width) of images.
 
     A width factor may follow after a colon: "vgg9-snn:0.25" has a quarter of the channels. Or the name is a topology,
     as "32C5-P2-64C5-P2-FC10".
 
+    Args:
+        name: one of ``MODELS``, with a factor or without, or a topology.
+        shape: of an input.
+        classes: number of outputs.
+        neuron: makes each LIF layer.
+
     Raises:
-        ConfigError: no model has that name, or it does not fit the images.
+        ConfigError: no model has that name, or it does not fit the inputs.
+
+    Example:
+        >>> build_model("vgg9-snn:0.05", (3, 32, 32), 10)(torch.zeros(2, 1, 3, 32, 32)).shape
+        torch.Size([2, 1, 10])
     """
     if is_topology(name):
-        return topology(name, shape, classes, neuron)
+        return topology(name, _image(name, shape), classes, neuron)
     base, _, factor = name.partition(":")
     if base not in MODELS:
         raise ConfigError(
             f"model must be one of {', '.join(MODELS)}, or a topology as 32C5-P2-64C5-P2-FC10, not {name!r}"
         )
+    if base not in _OF_ANY_SHAPE:
+        shape = _image(name, shape)
     if not factor:
         return MODELS[base](shape=shape, classes=classes, neuron=neuron)
     try:
@@ -154,6 +182,16 @@ def build_model(name: str, shape: tuple[int, int, int], classes: int, neuron: Ne
     if not 0 < width <= 16:
         raise ConfigError(f"the width factor of a model lies in (0, 16], not {factor}")
     if base == "lenet-snn":
-        scaled = [max(1, round(size * width)) for size in (32, 64, 128)]
-        return LeNetSNN(shape, classes, (scaled[0], scaled[1]), scaled[2], neuron)
+        sizes = [scaled(size, width) for size in (32, 64, 128)]
+        return MODELS[base](shape=shape, classes=classes, width=(sizes[0], sizes[1]), hidden=sizes[2], neuron=neuron)
     return MODELS[base](shape=shape, classes=classes, width=width, neuron=neuron)
+
+
+_OF_ANY_SHAPE = ("tc-resnet8-snn", "recurrent-snn")
+
+
+def _image(name: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        found = "x".join(map(str, shape))
+        raise ConfigError(f"{name} takes images of (channels, height, width), not {found}")
+    return shape[0], shape[1], shape[2]

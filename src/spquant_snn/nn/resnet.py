@@ -1,74 +1,51 @@
-"""Residual networks of spiking neurons, whose shortcuts end in sums before the neurons."""
+"""Residual networks of spiking neurons, for images of CIFAR's size and larger."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from typing import cast
+from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ConfigError
-from .layers import SpikingSequential, fold_time
+from .layers import SpikingBlock, SpikingSequential
 from .lif import LIF
-from .topology import Neuron, convolution, head, neurons_of
+from .residual_blocks import NormalizedResidualBlock, ResidualBlock, SEWBlock
+from .topology import Neuron, check_factor, convolution, head, neurons_of, scaled
 
-_PLANS: dict[int, tuple[int, tuple[int, ...]]] = {  # blocks of each stage, neurons of hidden linear layers
-    11: (1, (256,)),
-    18: (2, ()),
-}
-_STAGES = (64, 128, 256, 512)
 _LARGE = 48  # pixels a side from which on the first convolution takes every other one
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around which the input's spikes go to the sums of the second one:
+@dataclass(frozen=True)
+class _Plan:
+    """Blocks and channels of each stage, neurons of hidden linear layers, and the kind of block."""
 
-        y = lif1(bn1(conv1(x)));  spikes = lif2(bn2(conv2(y) + shortcut(x)))
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    hidden: tuple[int, ...] = ()
+    block: type[SpikingBlock] = ResidualBlock
 
-    All spikes stay zeros and ones, and both branches meet in one accumulator. A block that changes the shape has a 1x1
-    convolution for a shortcut; elsewhere the spikes themselves are added.
 
-    Args:
-        inputs, outputs: channels.
-        stride: of the first convolution.
-        neuron: makes each LIF layer.
-
-    Shape:
-        input [T, N, C, H, W], time first; output the same with other channels and, by the stride, another size.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, neuron: Neuron = LIF) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1, self.lif1 = nn.BatchNorm2d(outputs), neuron()
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-        self.bn2, self.lif2 = nn.BatchNorm2d(outputs), neuron()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.lif1(fold_time(self.bn1, fold_time(self.conv1, x)))
-        sums = fold_time(self.conv2, y) + fold_time(self.shortcut, x)
-        return cast(Tensor, self.lif2(fold_time(self.bn2, sums)))
-
-    def instant(self, x: Tensor) -> Tensor:
-        """The same for one instant: how ``prepare`` reads it."""
-        y = self.lif1(self.bn1(self.conv1(x)))
-        return cast(Tensor, self.lif2(self.bn2(self.conv2(y) + self.shortcut(x))))
+_PLANS = {
+    11: _Plan((1, 1, 1, 1), (64, 128, 256, 512), (256,)),
+    18: _Plan((2, 2, 2, 2), (64, 128, 256, 512)),
+    19: _Plan((3, 3, 2), (128, 256, 512), (256,), NormalizedResidualBlock),
+}
+_SEW_PLAN = _Plan((2, 2, 2, 2), (64, 128, 256, 512), block=SEWBlock)
 
 
 class ResNetSNN(SpikingSequential):
-    """ResNet-11 or ResNet-18 with spiking neurons: a 3x3 convolution, four stages of residual blocks, of which all but
-    the first halve the image, the mean over what is left of it where that is square, and linear layers.
+    """ResNet-11, ResNet-18 or ResNet-19 with spiking neurons: a 3x3 convolution, stages of residual blocks, of which
+    all but the first halve the image, the mean over what is left of it where that is square, and linear layers.
 
-    Images of 48 pixels a side and more are halved by the first convolution too.
+    ResNet-11 and 18 are of ``ResidualBlock``; ResNet-19 is that of tdBN, of ``NormalizedResidualBlock``. Images of 48
+    pixels a side and more are halved by the first convolution too.
 
     Args:
         shape: (channels, height, width) of an image; height and width at least 8.
         classes: number of outputs.
-        depth: 11 (a block a stage and a hidden linear layer) or 18 (two blocks a stage) layers with weights.
+        depth: 11 (a block a stage and a hidden linear layer), 18 (two blocks a stage) or 19 (3, 3 and 2 blocks in
+            three stages of twice the channels, and a hidden linear layer) layers with weights.
         width: factor on all channel counts.
         neuron: makes each LIF layer.
 
@@ -93,25 +70,49 @@ class ResNetSNN(SpikingSequential):
         neuron: Neuron = LIF,
     ) -> None:
         if depth not in _PLANS:
-            raise ConfigError(f"ResNetSNN comes with depth {' or '.join(map(str, _PLANS))}, not {depth!r}")
-        if not 0 < width < math.inf:
-            raise ConfigError(f"the width of ResNetSNN must be a positive factor, not {width!r}")
-        channels, *size = shape
-        if min(size) < 8:
-            raise ConfigError(f"ResNetSNN needs images of at least 8x8, not {size[0]}x{size[1]}")
-        blocks, hidden = _PLANS[depth]
-        widths = [max(1, round(channel * width)) for channel in _STAGES]
-        first = 2 if min(size) >= _LARGE else 1
-        layers: OrderedDict[str, nn.Module] = convolution(1, channels, widths[0], kernel=3, stride=first)
-        layers |= neurons_of(1, widths[0], neuron)
-        channels, size = widths[0], [-(-side // first) for side in size]
-        for stage, out in enumerate(widths, 1):
-            for block in range(blocks):
-                stride = 2 if stage > 1 and block == 0 else 1
-                layers[f"block{stage}" + "abc"[block] * (blocks > 1)] = ResidualBlock(channels, out, stride, neuron)
-                channels, size = out, [-(-side // stride) for side in size]
-        if size[0] == size[1] > 1:
-            layers["pool"] = nn.AvgPool2d(size[0])
-            size = [1, 1]
-        sizes = [max(1, round(count * width)) for count in hidden]
-        super().__init__(layers | head(2, channels * size[0] * size[1], sizes, classes, neuron))
+            raise ConfigError(f"ResNetSNN comes with depth 11, 18 or 19, not {depth!r}")
+        super().__init__(_layers("ResNetSNN", _PLANS[depth], shape, classes, width, neuron))
+
+
+class SEWResNetSNN(SpikingSequential):
+    """ResNet-18 of ``SEWBlock``, whose shortcuts add spikes to spikes. Arguments, shape and errors are those of
+    ``ResNetSNN``.
+
+    Example:
+        >>> model = SEWResNetSNN((3, 16, 16), classes=10, width=0.1)
+        >>> model(torch.zeros(2, 1, 3, 16, 16)).shape
+        torch.Size([2, 1, 10])
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (3, 32, 32),
+        classes: int = 10,
+        width: float = 1.0,
+        neuron: Neuron = LIF,
+    ) -> None:
+        super().__init__(_layers("SEWResNetSNN", _SEW_PLAN, shape, classes, width, neuron))
+
+
+def _layers(
+    name: str, plan: _Plan, shape: tuple[int, int, int], classes: int, width: float, neuron: Neuron
+) -> OrderedDict[str, nn.Module]:
+    check_factor(name, width)
+    channels, *size = shape
+    if min(size) < 8:
+        raise ConfigError(f"{name} needs images of at least 8x8, not {size[0]}x{size[1]}")
+    widths = [scaled(count, width) for count in plan.channels]
+    first = 2 if min(size) >= _LARGE else 1
+    layers: OrderedDict[str, nn.Module] = convolution(1, channels, widths[0], kernel=3, stride=first)
+    layers |= neurons_of(1, widths[0], neuron)
+    channels, size = widths[0], [-(-side // first) for side in size]
+    for stage, (out, blocks) in enumerate(zip(widths, plan.blocks, strict=True), 1):
+        for block in range(blocks):
+            stride = 2 if stage > 1 and block == 0 else 1
+            layers[f"block{stage}" + "abc"[block] * (blocks > 1)] = plan.block(channels, out, stride, neuron)
+            channels, size = out, [-(-side // stride) for side in size]
+    if size[0] == size[1] > 1:
+        layers["pool"] = nn.AvgPool2d(size[0])
+        size = [1, 1]
+    sizes = [scaled(count, width) for count in plan.hidden]
+    return layers | head(2, channels * size[0] * size[1], sizes, classes, neuron)

@@ -7,6 +7,7 @@ FC128   a linear (fully connected) layer of 128 neurons; the last one is the rea
 
 from __future__ import annotations
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -67,6 +68,17 @@ def topology(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuro
     if sizes[-1] != classes:
         raise ConfigError(f"{name!r} has {sizes[-1]} outputs, the data {classes} classes: end it with FC{classes}")
     return SpikingSequential(layers | head(index + 1, channels * height * width, sizes[:-1], classes, neuron))
+
+
+def check_factor(name: str, width: float) -> None:
+    """Raise ConfigError, if the factor on the channels of a model of that name is none."""
+    if not 0 < width < math.inf:
+        raise ConfigError(f"the width of {name} must be a positive factor, not {width!r}")
+
+
+def scaled(count: int, width: float) -> int:
+    """Channels of a layer under a factor, at least one."""
+    return max(1, round(count * width))
 
 
 def convolution(index: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> OrderedDict[str, nn.Module]:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ModelError
+from ..integer.connection import image
 from ..nn.layers import OneToOne
 from .described import (
     Added,
@@ -79,18 +80,29 @@ def settled(value: Value, step: TracedStep) -> Any:
     if isinstance(what, SIGNALS):
         if len(shape) == 1:
             return Flattened(cast(Signal, what), shape)
-        if len(shape) == 3 and (len(what.shape) == 1 or what.shape[0] == shape[0]):
+        if image(what.shape) == image(shape):
             return Reshaped(cast(Signal, what), shape)
-    elif len(shape) == 3 or math.prod(what.shape[1:]) == 1:
-        if len(what.shape) == 1 or what.shape[0] == shape[0]:
-            return ReshapedDrive(cast(Drive, what), shape)
-    else:
+        if isinstance(what, Pixels):
+            raise ModelError(
+                f"{step.where} takes an input of {_by(what.shape)} as {_by(value.shape)}: give it in that shape, with "
+                f"input_shape={value.shape!r}"
+            )
+    elif image(what.shape) == image(shape):
+        return ReshapedDrive(cast(Drive, what), shape)
+    elif len(shape) == 1:
         raise ModelError(
             f"{step.where} takes flattened currents of {_by(what.shape)}: flatten behind the LIF layer, and normalise "
             "in front of it"
         )
+    if len(what.shape) == 1:
+        raise ModelError(
+            f"{step.where} takes {what.shape[0]} neurons of their own as an image of {_by(value.shape)}, whose neurons "
+            "are alike in each channel, and that has no integer form: in place of Linear and Unflatten use "
+            f"Unflatten(1, (n, 1, 1)) and ConvTranspose2d(n, {shape[0]}, {(shape[1], shape[2])!r})"
+        )
     raise ModelError(
-        f"{step.where} takes {_by(what.shape)} as {_by(value.shape)}, with other channels, which has no integer form"
+        f"{step.where} takes {_by(what.shape)} as {_by(value.shape)}, with other channels or places, which has no "
+        "integer form"
     )
 
 
