@@ -8,6 +8,7 @@ from torch import nn
 
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn import LIF, build_model
+from spquant_snn.nn.models import MODELS
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
 
@@ -62,7 +63,7 @@ def test_any_topology_computes_and_is_prepared(plan, hidden, classes):
         ("8C3-P9-8C3-P9-FC10", "'8C3-P9-8C3-P9-FC10' needs larger images than 28x28"),
         (
             "lenet",
-            "model must be one of lenet-snn, vgg9-snn, vgg11-snn, resnet11-snn, resnet18-snn, or a topology as",
+            f"model must be one of {', '.join(MODELS)}, or a topology as",
         ),
     ],
 )

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from ..integer.connection import image
 from ..integer.grids import FLOAT, STATE_GRIDS
 from ..integer.pool import Pool
 from ..nn.lif import LIF
@@ -32,26 +31,12 @@ def stages_of(network: d.NetworkDescription, config: QuantConfig) -> list[Neuron
     Raises:
         ModelError: a part has no integer form.
     """
-    named = [(layer.name, layer.drive) for layer in network.layers]
-    for name, drive in named + [(readout.name, readout.drive) for readout in network.readouts]:
-        for inner in d.parts_in(drive):
-            _refuse_view(name, inner)
     sources = Sources(len(network.inputs), config.full_scale)
     stages: list[NeuronStage] = []
     for layer in network.layers:
         neurons = _neurons(layer.neurons, config)
         stages.append(_stage(layer.name, layer.drive, neurons, config, sources))
     return stages + [_readout(readout, config, sources) for readout in network.readouts]
-
-
-def _refuse_view(name: str, part: object) -> None:
-    """Refuse elements that are seen as an image of other channels than those that they were made as."""
-    if isinstance(part, d.Reshaped) and image(part.signal.shape) != image(part.shape):
-        found, wanted = ("x".join(map(str, shape)) for shape in (part.signal.shape, part.shape))
-        raise ModelError(
-            f"layer {name!r} takes {found} values as {wanted}, other channels than those of the neurons that they come "
-            "from: begin an image with a ConvTranspose2d of that size on (F, 1, 1) instead"
-        )
 
 
 def _neurons(lif: LIF, config: QuantConfig) -> LIF:
