@@ -1,6 +1,7 @@
 """Networks that people train, small, written as their users write them with ``LIF`` for the neurons.
 
-Each is what happens in one time step. ``ARCHITECTURES`` holds how each is made and the shape of its input.
+Each is what happens in one time step. ``ARCHITECTURES`` holds how each is made and the shape of its input,
+``REFUSED`` what is said of those that have no integer form.
 """
 
 from itertools import pairwise
@@ -546,4 +547,10 @@ ARCHITECTURES = {
     "conv-autoencoder": (ConvAutoencoder, (1, 16, 16)),
     "spikformer": (SpikformerBlock, (16, 10)),
 }
-REFUSED = ("spikformer",)
+REFUSED = {
+    "spikformer": "the call of 'matmul' in the forward method has no integer form, for it multiplies activations with "
+    "each other; only weights are multiplied with spikes: use convolutions or Linear instead",
+    "conv-autoencoder": "layer 'decoder.1' takes 128 neurons of their own as an image of 8x4x4, whose neurons are "
+    "alike in each channel, and that has no integer form: in place of Linear and Unflatten use Unflatten(1, (n, 1, 1)) "
+    "and ConvTranspose2d(n, 8, (4, 4))",
+}
