@@ -26,8 +26,8 @@ from spquant_snn.integer.compare import reference_trace
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Connection, Graph
 from spquant_snn.integer.reference import as_images, pooled, spread
+from spquant_snn.integer.term_names import term_names
 from spquant_snn.report.counts import count
-from spquant_snn.report.wiring import term_names
 
 
 def module(connection: Connection) -> nn.Module:

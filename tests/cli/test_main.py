@@ -203,7 +203,7 @@ def altered(runs, tmp_path):
     shutil.copytree(runs / "low", tmp_path / "altered")
     path = tmp_path / "altered" / "model.spq"
     graph = load_graph(path)
-    connection = graph.layers[1].connection
+    connection = graph.layers[1].terms[0].connection
     codes = connection.codes.copy()
     codes[3, 2, 2, 2] = -2 if codes[3, 2, 2, 2] != -2 else 1
     object.__setattr__(connection, "codes", np.ascontiguousarray(codes))

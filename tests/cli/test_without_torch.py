@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from rows import Last, Part, row
 from spquant_snn.cli.main import COMMANDS
 from spquant_snn.integer.file import save
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.reference import run
 from spquant_snn.train.config import TrainConfig, save_config
@@ -81,7 +82,7 @@ def place(tmp_path_factory):
     reach = connection.reach(255)
     neuron, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
     last = Connection("readout", rng.integers(-1, 2, (10, 8 * 13 * 13)).astype(np.int8), 1.58)
-    graph = Graph((1, 28, 28), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+    graph = row((1, 28, 28), 2, (Part(connection, neuron),), Last(last, 0, np.zeros(10, np.int32), 1.0))
     save(graph, folder / "model.spq")
     (folder / "run").mkdir()
     save(graph, folder / "run" / "model.spq")

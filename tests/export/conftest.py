@@ -9,14 +9,14 @@ from chromium import Chromium
 from page_trace import READY
 from real_mnist import mnist_test_or_skip
 from residual_graphs import residual_graph
+from rows import Last, Part, around, row, square
 from spquant_snn.data import load
 from spquant_snn.export.c import export_c
 from spquant_snn.export.packaging import PLAIN
 from spquant_snn.export.web import export_web
 from spquant_snn.integer.file import load_graph
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
-from spquant_snn.integer.pool import Pool
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -49,16 +49,16 @@ def any_graph():
     """A network of 28x28 grey pixels whose weights are drawn at random."""
     rng = np.random.default_rng(11)
     convolution = Connection(
-        "conv", rng.integers(-1, 2, (12, 1, 5, 5)).astype(np.int8), 1.58, padding=(2, 2), stride=(2, 2)
+        "conv", rng.integers(-1, 2, (12, 1, 5, 5)).astype(np.int8), 1.58, padding=around(2, 2), stride=(2, 2)
     )
-    full = Connection("full", rng.integers(-1, 2, (20, 12 * 49)).astype(np.int8), 2, pools=(Pool("max", 2, 2),))
+    full = Connection("full", rng.integers(-1, 2, (20, 12 * 49)).astype(np.int8), 2, pools=(square("max", 2, 2),))
     layers = []
     for connection, bits, largest, gain in ((convolution, 1.58, 255, 6.0), (full, 3, 1, 40.0)):
         reach = connection.reach(largest)
         neuron, _ = fold_neuron(bits, gain / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
-        layers.append(Layer(connection, neuron))
+        layers.append(Part(connection, neuron))
     last = Connection("readout", rng.integers(-1, 2, (10, 20)).astype(np.int8), 2)
-    return Graph((1, 28, 28), 3, tuple(layers), Readout(last, 2, rng.integers(-9, 9, 10).astype(np.int32), 0.1))
+    return row((1, 28, 28), 3, tuple(layers), Last(last, 2, rng.integers(-9, 9, 10).astype(np.int32), 0.1))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from random_graphs import EXPORTED, GATED
 from residual_graphs import EXPORTED as RESIDUAL
 from residual_graphs import residual_graph
 from spquant_snn.errors import DataError, RunError
-from spquant_snn.export.c import Plans, export_c
+from spquant_snn.export.c import Plans, export_c, layer_names
 from spquant_snn.export.feature_flags import SOURCES
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import write_folder
@@ -94,10 +94,10 @@ def test_residual_networks_run_as_the_reference(firmware, tmp_path, drawn):
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_a_layer_may_be_called_like_the_shortcut_of_another(tmp_path, random_images):
     graph = residual_graph(*RESIDUAL[1])
-    index = next(i for i, layer in enumerate(graph.layers) if layer.shortcut is not None)
+    index = next(i for i, layer in enumerate(graph.layers) if len(layer.terms) > 1)
     layers = list(graph.layers)
     for i, name in ((index, "b"), (index - 1, "b_shortcut")):
-        layers[i] = dataclasses.replace(layers[i], connection=dataclasses.replace(layers[i].connection, name=name))
+        layers[i] = dataclasses.replace(layers[i], name=name)
     graph = dataclasses.replace(graph, layers=tuple(layers))
     images = random_images(graph, 4)
     export_c(graph, images[:2], tmp_path / "fw", "names")
@@ -179,7 +179,7 @@ def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_im
     graph = random_graph(12)
     if most is not None:
         bias = np.full(graph.classes, ((1 << 31) - 1) // (most + 1) + 1, np.int32)
-        graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
+        graph = dataclasses.replace(graph, timesteps=1, readouts=(dataclasses.replace(graph.readout, bias=bias),))
     export_c(graph, random_images(graph, 2), tmp_path / "fw", "misused")
     target = compiled(tmp_path / "fw", tmp_path / "main", "-O1", *SANITIZED, program=MISUSED)
     assert subprocess.run([target], check=False).returncode == 0
@@ -204,7 +204,7 @@ def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_pa
     folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")
     source = (folder / "model.c").read_text()
     tables = list(re.finditer(r"const \w+ (\w+)\[(\d+)\] = \{\n(.*?)\};", source, re.DOTALL))
-    names = identifiers([connection.name for connection in graph.connections])
+    names = identifiers(layer_names(graph))
     assert len(tables) > 4
     for table in tables:
         numbers = list(re.finditer(r"-?(?:0x)?[0-9A-F]+", table[3]))
@@ -214,7 +214,7 @@ def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_pa
         (folder / "model.c").write_text(source[:at] + flipped + source[at + len(number[0]) :])
         code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
         layer = next(i for i, name in enumerate(names) if table[1].startswith(name + "_"))
-        assert (code, lines) == (1, [graph.connections[layer].name])
+        assert (code, lines) == (1, [layer_names(graph)[layer]])
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_a_wrong_computation_fails_the_self_test_by_name(firmware, tmp_path):
     (folder / "packed_plain.h").write_text(source.replace("if (v >= constant_of(", "if (v > 1 + constant_of("))
     code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
     assert code == 1
-    assert lines[0] in [connection.name for connection in graph.connections]
+    assert lines[0] in layer_names(graph)
 
 
 CORES = {
@@ -257,7 +257,7 @@ def test_devices_need_nothing_beside_the_source(firmware, tmp_path, core, level)
 def test_a_folder_tells_what_it_is(firmware):
     folder, graph, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
-    assert manifest["layers"] == [connection.name for connection in graph.connections]
+    assert manifest["layers"] == layer_names(graph)
     assert set(manifest["files"]) | {"firmware.json"} == {path.name for path in folder.iterdir()}
     assert to_bytes(load_graph(folder / "model.spq")) == to_bytes(graph)
     assert f"#define MODEL_CLASSES {graph.classes}\n" in (folder / "model.h").read_text()

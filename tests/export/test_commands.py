@@ -8,8 +8,9 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row
 from spquant_snn.integer.file import save
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 
 
@@ -18,12 +19,12 @@ def network(tmp_path):
     """An .spq file that takes the bundled digits."""
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(3)
-    connection = Connection("conv", rng.integers(-1, 2, (16, 1, 3, 3)).astype(np.int8), 1.58, padding=(1, 1))
+    connection = Connection("conv", rng.integers(-1, 2, (16, 1, 3, 3)).astype(np.int8), 1.58, padding=around(1, 1))
     reach = connection.reach(255)
     neuron, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
     last = Connection("readout", rng.integers(-1, 2, (10, 16 * 64)).astype(np.int8), 1.58)
     path = tmp_path / "small.spq"
-    save(Graph((1, 8, 8), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0)), path)
+    save(row((1, 8, 8), 2, (Part(connection, neuron),), Last(last, 0, np.zeros(10, np.int32), 1.0)), path)
     return path
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from random_graphs import EXPORTED, GATED
 from residual_graphs import EXPORTED as RESIDUAL
+from rows import Last, Part, around, row, square
 from spquant_snn.errors import (
     ConfigError,
     DataError,
@@ -27,9 +28,8 @@ from spquant_snn.export.c import VERSION, export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
 from spquant_snn.export.outcome import outcome_json, outcome_table
 from spquant_snn.export.unicorn import _count
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
-from spquant_snn.integer.pool import Pool
 from toolchains import needs
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
@@ -128,7 +128,7 @@ def test_an_edited_folder_fails_by_name_of_layer(firmware):
     source = (folder / "model.c").read_text()
     word = re.search(r"_words\[\d+\] = \{\n    0x([0-9A-F]{8})", source)
     (folder / "model.c").write_text(source[: word.start(1)] + f"{int(word[1], 16) ^ 1:08X}" + source[word.end(1) :])
-    name = graph.connections[0].name
+    name = graph.layers[0].name
     with pytest.raises(
         UnequalError, match=f"the self-test fails on cortex-m4: layer '{name}' is not what was exported"
     ):
@@ -156,8 +156,8 @@ def _of_size(channels):
     connection = Connection("conv", codes, 2)
     reach = connection.reach(255)
     neuron, _ = fold_neuron(2, 5.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
-    last = Connection("readout", np.ones((10, channels * 4), np.int8), 2, pools=(Pool("max", 31, 31),))
-    return Graph((1, 64, 64), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+    last = Connection("readout", np.ones((10, channels * 4), np.int8), 2, pools=(square("max", 31, 31),))
+    return row((1, 64, 64), 2, (Part(connection, neuron),), Last(last, 0, np.zeros(10, np.int32), 1.0))
 
 
 def _for_devices(seed=0):
@@ -165,13 +165,13 @@ def _for_devices(seed=0):
     rng, layers, shape = np.random.default_rng(seed), [], (1, 28, 28)
     for channels, most in ((16, 255), (32, 1)):
         codes = rng.integers(-1, 2, (channels, shape[0], 5, 5)).astype(np.int8)
-        connection = Connection(f"conv{channels}", codes, 1.58, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+        connection = Connection(f"conv{channels}", codes, 1.58, padding=around(2, 2), sum_pool=square("sum", 2, 2))
         gain = 1 / np.sqrt(np.square(codes.astype(float)).sum((1, 2, 3))) / most
         neuron, _ = fold_neuron(1.58, gain, 0 * gain, 1.0, 0.5, "zero", connection.reach(most))
-        layers.append(Layer(connection, neuron))
+        layers.append(Part(connection, neuron))
         shape = connection.output_shape(shape)
     last = Connection("readout", rng.integers(-1, 2, (10, int(np.prod(shape)))).astype(np.int8), 1.58)
-    return Graph((1, 28, 28), 2, tuple(layers), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+    return row((1, 28, 28), 2, tuple(layers), Last(last, 0, np.zeros(10, np.int32), 1.0))
 
 
 @pytest.mark.device

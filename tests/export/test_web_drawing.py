@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from rows import Last, Part, row
 from spquant_snn.export.web import export_web
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from strokes import DIGITS
 from toolchains import NEEDS_A_BROWSER
@@ -159,7 +160,7 @@ def test_others_than_digits_are_chosen_not_drawn(open_page, tmp_path, random_ima
     reach = connection.reach(255)
     neuron, _ = fold_neuron(2, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
     last = Connection("readout", rng.integers(-1, 2, (10, 8 * 225)).astype(np.int8), 1.58)
-    graph = Graph((3, 32, 32), 2, (Layer(connection, neuron),), Readout(last, 0, np.zeros(10, np.int32), 1.0))
+    graph = row((3, 32, 32), 2, (Part(connection, neuron),), Last(last, 0, np.zeros(10, np.int32), 1.0))
     export_web(graph, random_images(graph, 12), np.arange(12) % 10, tmp_path / "x", "colours", "cifar10")
     for width in (360, 1200):
         page = open_page(tmp_path / "x", width=width)

@@ -16,7 +16,7 @@ import pytest
 
 from contrast import WORST
 from page_trace import READY
-from spquant_snn.export.c import Plans
+from spquant_snn.export.c import Plans, layer_names
 from spquant_snn.export.render import Model, identifiers
 from spquant_snn.export.web import export_web
 from strokes import DIGITS
@@ -42,7 +42,7 @@ def altered(site, tmp_path):
 
 
 def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(open_page, site, altered, any_graph):
-    names = [connection.name for connection in any_graph.connections]
+    names = layer_names(any_graph)
     model = Model()
     model.network(Plans.of(any_graph).images, identifiers(names), "images")
     module, found = (site / "model.wasm").read_bytes(), set()
@@ -104,7 +104,7 @@ def test_no_name_or_title_becomes_a_part_of_the_page(open_page, tmp_path, any_gr
 
     bad = "</script><img src=x onerror=alert(1)>*/<!--"
     first = any_graph.layers[0]
-    layer = replace(first, connection=replace(first.connection, name=bad))
+    layer = replace(first, name=bad)
     graph = replace(any_graph, layers=(layer, *any_graph.layers[1:]))
     export_web(graph, np.zeros((1, 1, 28, 28), np.uint8), np.zeros(1, np.int64), tmp_path / "x", bad, "mnist")
     page = open_page(tmp_path / "x")

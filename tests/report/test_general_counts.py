@@ -11,11 +11,11 @@ from spquant_snn.integer.fanout import fanout
 from spquant_snn.integer.graph import Graph, Input, Layer, Readout, Term
 from spquant_snn.integer.neuron import Current, Neuron, TableStore
 from spquant_snn.integer.pool import Pool, Upsample
+from spquant_snn.integer.term_names import term_names
 from spquant_snn.report.counts import count
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.ledger_tables import ledger_json
 from spquant_snn.report.sizes import sizes
-from spquant_snn.report.wiring import term_names
 from spquant_snn.report.work import work
 
 STEPS = 4

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from random_graphs import RARE, WIDTHS, random_graph, random_images, with_gates
+from rows import Last, Part, row
 from spquant_snn import DataError
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from stream_inputs import batch, random_frames
 
@@ -64,8 +65,8 @@ def test_sums_of_more_than_24_bits_are_exact(program):
     neuron, _ = fold_neuron(2, np.full(2, 1 / 16), np.zeros(2), 1.0, 0.5, "zero", first.reach(255))
     assert neuron.fraction == 0  # potentials are counts
     neuron = dataclasses.replace(neuron, fire=np.array([total, total + 1], np.int32))
-    readout = Readout(Connection("readout", np.eye(2, dtype=np.int8), 2), 0, np.zeros(2, np.int32), 1.0)
-    net = program(Graph(frame.shape, 1, (Layer(first, neuron),), readout)).stream()
+    readout = Last(Connection("readout", np.eye(2, dtype=np.int8), 2), 0, np.zeros(2, np.int32), 1.0)
+    net = program(row(frame.shape, 1, (Part(first, neuron),), readout)).stream()
     assert net.push(frame).tolist() == [1, 0]
 
 

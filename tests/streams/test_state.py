@@ -13,6 +13,7 @@ from cases import case
 from random_graphs import RARE, random_graph
 from spquant_snn import DataError, RunError, Stream
 from spquant_snn.integer import stream
+from spquant_snn.integer.graph import LONGEST
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.native import NativeProgram
 from stream_inputs import batch, random_frames
@@ -21,7 +22,7 @@ from stream_inputs import batch, random_frames
 def test_a_stream_ends_before_its_logits_could_leave_32_bits(program):
     graph = random_graph(1)
     bias = np.full(graph.classes, (1 << 31) // 3, np.int32)
-    graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
+    graph = dataclasses.replace(graph, timesteps=1, readouts=(dataclasses.replace(graph.readout, bias=bias),))
     frames = random_frames(graph, 3, 1)
     net = program(graph).stream()
     assert net.longest == 2
@@ -83,9 +84,10 @@ def test_logits_of_a_native_or_reference_stepper_stay_as_they_are():
 
 def test_the_longest_stream_is_proven_and_one_frame_more_is_not():
     for seed in (*range(40), *range(RARE, RARE + 24)):
-        readout = random_graph(seed).readout
-        largest = (readout.connection.reach(1).max() << readout.fraction) + np.abs(readout.bias.astype(np.int64)).max()
-        assert largest == 0 or readout.longest * largest <= (1 << 31) - 1 < (readout.longest + 1) * largest
+        graph = random_graph(seed)
+        readout, longest = graph.readout, graph.longest
+        largest = ((graph.reach(readout.terms) << readout.fraction) + np.abs(readout.bias.astype(np.int64))).max()
+        assert longest == LONGEST or longest * largest <= (1 << 31) - 1 < (longest + 1) * largest
 
 
 def test_there_is_no_prediction_before_the_first_frame(program):

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 
-from ..errors import ModelError
+from ..dtypes import Array
+from ..errors import DataError, ModelError
+from ..integer.connection import image
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
-from ..integer.inputs import check_images
+from ..integer.inputs import check_images, check_inputs, says_classes
 from ..io.output import in_file, visible
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
@@ -28,7 +29,7 @@ from .packaging import PLAIN, Packaging, amalgamated, as_library
 from .render import ConstantTable, Model, identifiers
 from .vectors import make_vectors
 
-VERSION = 3  # of the folder
+VERSION = 4  # of the folder
 
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h", "packed_mve.h",
@@ -67,7 +68,7 @@ class Plans:
 
 def export_c(
     graph: Graph,
-    images: NDArray[np.uint8],
+    images: Array | tuple[Array, ...],
     out: Path,
     title: str,
     dataset: str | None = None,
@@ -78,7 +79,8 @@ def export_c(
     """Write the folder of a graph's firmware.
 
     Args:
-        images: uint8 [N, C, H, W], for the self-test; each takes its size in flash where that is linked.
+        images: [N, C, H, W], uint8 or int8 as the graph takes them, or a tuple of such for each of its inputs; for the
+            self-test, where each takes its size in flash if that is linked.
         out: the folder, which may not hold anything.
         title: a line that says what it is.
         dataset: that it was trained on, to be run on by default.
@@ -91,20 +93,27 @@ def export_c(
 
     Raises:
         DataError: the images do not fit the graph.
-        ModelError: the graph is too large.
+        ModelError: the graph is too large, or has no neurons.
         RunError: the folder is not empty, or cannot be written.
     """
-    check_images(graph, images)
-    files = firmware_files(graph, images, title, small, shape)
+    if isinstance(images, tuple):
+        check_inputs(graph, images)
+    else:
+        check_images(graph, images)
+    given = images if isinstance(images, tuple) else (images,)
+    if any(x.ndim != 4 for x in given):
+        raise DataError("a self-test takes still images [N, C, H, W], not sequences: give frames of them")
+    files = firmware_files(graph, given, title, small, shape)
     manifest = {
         "version": VERSION,
         "title": title,
         "dataset": dataset,
         "input_shape": list(graph.input_shape),
         "classes": graph.classes,
+        "answers": answers_of(graph),
         "timesteps": graph.timesteps,
         "small": small,
-        "layers": [connection.name for connection in graph.connections],
+        "layers": layer_names(graph),
         "sources": _sources(files),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
@@ -115,7 +124,7 @@ def export_c(
 
 def firmware_files(
     graph: Graph,
-    images: NDArray[np.uint8],
+    images: tuple[Array, ...],
     title: str,
     small: bool = False,
     shape: Packaging = PLAIN,
@@ -124,13 +133,16 @@ def firmware_files(
     """The content of each file of a firmware folder but its manifest, by name.
 
     Args:
+        images: [N, C, H, W] for each input, for the self-test.
         small, shape: as for ``export_c``.
         traced: the source can show every spike and code of every step, as ``spq_trace`` says; devices cannot.
 
     Raises:
         ModelError: the graph is too large.
     """
-    plans, names = Plans.of(graph, small), [connection.name for connection in graph.connections]
+    if not graph.layers:
+        raise ModelError("a network without neurons has no firmware: give it a layer of them")
+    plans, names = Plans.of(graph, small), layer_names(graph)
     if plans.images.arena_size > _INT32 >> 1:
         raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
     model = Model()
@@ -143,10 +155,15 @@ def firmware_files(
         "title": commentable(title),
         "version": package_version(),
         "shape": graph.input_shape,
-        "pixels": math.prod(graph.input_shape),
+        "inputs": graph.inputs,
+        "pixels": sum(math.prod(given.shape) for given in graph.inputs),
         "classes": graph.classes,
+        "answers": answers_of(graph),
+        "readouts": _readouts(graph),
+        "plain": len(graph.inputs) == len(graph.readouts) == 1 and says_classes(graph) and not graph.inputs[0].signed,
+        "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
-        "longest": graph.readout.longest,
+        "longest": graph.longest,
         "names": names,
         "used": Used.by(plans.images, plans.event),
         "traced": traced,
@@ -176,6 +193,44 @@ def firmware_files(
     if shape.amalgamate:
         files = amalgamated(files, _sources(files))
     return as_library(files) | _library_files(values) if shape.layout == "platformio" else files
+
+
+def layer_names(graph: Graph) -> list[str]:
+    """Those of the layers, then of the readouts."""
+    return [*(layer.name for layer in graph.layers), *(readout.name for readout in graph.readouts)]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a readout says, for ``model.h``: int32 [height][width][outputs] from ``start`` on."""
+
+    name: str
+    start: int
+    shape: tuple[int, int, int]
+    over_time: str
+
+
+def _readouts(graph: Graph) -> list[_Answers]:
+    found, start = [], 0
+    for readout, shape in zip(graph.readouts, graph.outputs, strict=True):
+        outputs, height, width = image(shape)
+        said = "the sum over all steps" if readout.sums_all else _OVER_TIME[readout.over_time]
+        found.append(_Answers(commentable(readout.name), start, (height, width, outputs), said))
+        start += math.prod(shape)
+    return found
+
+
+_OVER_TIME = {
+    "last": "the last step's",
+    "largest": "the largest of all steps",
+    "sum": "the sum over all steps",
+    "all": "each step's; the last where an image is run",
+}
+
+
+def answers_of(graph: Graph) -> int:
+    """How many numbers all readouts say."""
+    return sum(math.prod(shape) for shape in graph.outputs)
 
 
 def _sources(files: dict[str, bytes]) -> list[str]:
@@ -227,7 +282,7 @@ def _crc(table: ConstantTable) -> int:
 
 def _regions(plan: NetworkPlan, names: list[str]) -> list[tuple[str, Region]]:
     """Every part of an arena, with what it is for."""
-    layers = list(zip(names, plan.layers, strict=True))[:-1]
+    layers = [(name, layer) for name, layer in zip(names, plan.layers, strict=False) if layer.neuron is not None]
     parts = [(f"stored codes of {name}", layer.state) for name, layer in layers]
     parts += [(f"spikes of {name}", layer.spikes) for name, layer in layers]
     parts += [("logits", plan.logits)]

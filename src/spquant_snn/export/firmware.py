@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
 from ..integer import reference
 from ..integer.file import load_graph
+from ..integer.inputs import check_classifies
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import parse_object, short
@@ -52,6 +53,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
             raise FileFormatError(f"{path} is of an export that was stopped: export the firmware again, with --force")
         fields.integers("input_shape", (3,), 1, 65535)
         fields.integer("classes", 1, 1 << 31)
+        fields.integer("answers", 1, 1 << 31)
         fields.flag("small")
         fields.integer("timesteps", 1, 1 << 31)
         if fields.has("dataset"):
@@ -86,13 +88,15 @@ def run_firmware(
         say: told what is being done.
 
     Raises:
+        ConfigError: the network takes something else than images, or says no classes.
         DataError: the images do not fit the network.
         MissingDependencyError: a compiler or an emulator is missing.
         ModelError: the network is too large for the board.
         UnequalError: the self-test fails.
         RunError: there is no firmware, or it does not compile or end.
     """
-    manifest = load_manifest(folder)
+    manifest, graph = load_manifest(folder), load_graph(folder / "model.spq")
+    check_classifies(graph, "a run on an emulated board")
     _check_images(manifest, images)
     runner, name = _runner(board, emulator)
     with TemporaryDirectory(prefix="spquant-firmware-") as temporary:
@@ -106,15 +110,13 @@ def run_firmware(
         say(f"running {len(images):,} images on {board.name}")
         ended = runner(board, stream, work, count)
         logits = np.frombuffer((work / "logits.bin").read_bytes(), "<i4")
-        if ended.code != 0 or logits.size != len(images) * manifest["classes"]:
+        if ended.code != 0 or logits.size != len(images) * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
     say("running the reference")
-    graph = load_graph(folder / "model.spq")
-    found = logits.reshape(len(images), -1)
-    expected = np.concatenate(
-        [reference.run(graph, images[start : start + _PART]) for start in range(0, len(images), _PART)]
-    )
+    found = logits.reshape(len(images), -1)[:, : manifest["classes"]]
+    parts = [reference.run(graph, images[start : start + _PART]) for start in range(0, len(images), _PART)]
+    expected = np.concatenate(parts).reshape(len(images), -1)
     program = stream.program
     each = [None if total is None else total / len(images) for total in (ended.instructions, ended.loads, ended.stores)]
     return Outcome(

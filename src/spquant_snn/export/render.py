@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Iterable
 from ctypes import Structure
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,18 +46,36 @@ class Model:
     tables: dict[int, ConstantTable] = field(default_factory=dict)  # by the identity of their arrays
     parts: list[str] = field(default_factory=list)  # structs that others point to
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # their names, by what they are and hold
+    taken: set[str] = field(default_factory=set)  # names of tables and of structs
 
     def network(self, plan: NetworkPlan, names: tuple[str, ...], prefix: str) -> str:
         """The initialiser of a ``spq_network``; what it points to is added to the model.
 
         Args:
-            names: of its layers.
+            names: of its layers, then of its readouts.
             prefix: of what is this plan's alone.
         """
-        layers = [self._struct(_without_unused(layer), i, (prefix, names[i])) for i, layer in enumerate(plan.layers)]
-        body = ",\n".join("    " + layer for layer in layers)
-        self.parts.append(f"static const spq_layer {prefix}_layers[] = {{\n{body}\n}};")
-        return self._struct(plan, len(names) - 1, (prefix, names[-1]), {"layers": f"{prefix}_layers"})
+        given = {"layers": self._array(f"{prefix}_layers", map(_without_unused, plan.layers), 0, names, prefix)}
+        if getattr(plan, "general", None) is not None:
+            given["general"] = self._general(plan.general, len(plan.hidden), names, prefix)
+        return self._struct(plan, len(names) - 1, (prefix, names[-1]), given)
+
+    def _general(self, plan: Any, hidden: int, names: tuple[str, ...], prefix: str) -> str:
+        """The address of what a network has in the general form; its readouts are named as the layers are."""
+        given = {}
+        if plan.readouts:
+            given["readouts"] = self._array(f"{prefix}_readouts", plan.readouts, hidden, names, prefix)
+        text = self._struct(plan, len(names) - 1, (prefix, names[-1]), given)
+        self.parts.append(f"static const spq_general {prefix}_general = {text};")
+        return f"&{prefix}_general"
+
+    def _array(self, place: str, plans: Iterable[Any], first: int, names: tuple[str, ...], prefix: str) -> str:
+        """The name of structs in a row, that of ``names[first]`` and those behind it."""
+        kept = list(plans)
+        structs = [self._struct(part, first + i, (prefix, names[first + i])) for i, part in enumerate(kept)]
+        kind, body = STRUCTS[type(kept[0])].name, ",\n".join("    " + struct for struct in structs)
+        self.parts.append(f"static const {kind} {place}[] = {{\n{body}\n}};")
+        return place
 
     def _struct(self, plan: Any, layer: int, owner: tuple[str, str], given: dict[str, str] | None = None) -> str:
         parts = []
@@ -89,14 +108,23 @@ class Model:
         structs = ",\n    ".join(self._struct(item, layer, inner) for item in items)
         place = f"{owner[0]}_{owner[1]}_{name}"
         if (own, structs) not in self.places:
-            self.places[own, structs] = place
+            place = self.places[own, structs] = self._free(place)
             self.parts.append(f"static const {own} {place}[] = {{\n    {structs}\n}};")
         return self.places[own, structs]
 
     def _table(self, array: NDArray[Any], layer: int, name: str) -> str:
         if id(array) not in self.tables:
-            self.tables[id(array)] = ConstantTable(name, layer, array)
+            self.tables[id(array)] = ConstantTable(self._free(name), layer, array)
         return self.tables[id(array)].name
+
+    def _free(self, name: str) -> str:
+        """The name, or one like it that is not taken: terms of a layer have parts of the same names."""
+        found, count = name, 1
+        while found in self.taken:
+            count += 1
+            found = f"{name}_{count}"
+        self.taken.add(found)
+        return found
 
 
 def identifiers(names: list[str]) -> tuple[str, ...]:

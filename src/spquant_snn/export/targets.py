@@ -10,9 +10,11 @@ from typing import get_args
 import numpy as np
 
 from ..data import Labelled
+from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
+from ..integer.inputs import check_classifies
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
@@ -66,12 +68,14 @@ def export_graph(
         out: the file, or the folder.
         title: a line that says what it is, for C and pages.
         dataset: name of what it was trained on; None where it has none.
-        test: gives test images, for the self-test of C and for the page; not asked for by an .spq file.
+        test: gives test images, for the self-test of C and for the page; not asked for by an .spq file, and by C only
+            for networks that take images.
 
     Returns:
         The bytes of the file, or of all files in the folder.
 
     Raises:
+        ConfigError: a page shows neither what the network takes nor what it says.
         DataError: the images do not fit the graph, or are recordings, which a page does not show.
         MissingDependencyError: a page needs ziglang.
         ModelError: the graph is too large for the target.
@@ -81,13 +85,28 @@ def export_graph(
         refuse_other(out, MAGIC, "an .spq file")
         save(graph, out)
         return out.stat().st_size
+    if options.target == "c":
+        packaging, small = Packaging(options.amalgamate, options.layout), options.prefer == "flash"
+        export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging)
+        return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    check_classifies(graph, "a page")
     data = test()
     images, labels = np.asarray(data.images), np.asarray(data.labels)
-    if options.target == "c":
-        first = np.ascontiguousarray(images[:_VECTORS, 0] if data.frames else images[:_VECTORS])
-        packaging = Packaging(options.amalgamate, options.layout)
-        export_c(graph, first, out, title, dataset, options.force, options.prefer == "flash", packaging)
-        return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if data.frames:
         raise DataError("a page shows images, and these are recordings: export to C, or give a page images")
     return export_web(graph, images, labels, out, title, dataset or "custom", options.force)
+
+
+def _vectors(graph: Graph, test: Callable[[], Labelled]) -> Array | tuple[Array, ...]:
+    """What a self-test gives the network: test images; noise, where a network takes something else than these."""
+    if len(graph.inputs) == 1 and not graph.inputs[0].signed:
+        data = test()
+        images = np.asarray(data.images)
+        return np.ascontiguousarray(images[:_VECTORS, 0] if data.frames else images[:_VECTORS])
+    rng = np.random.default_rng(0)
+    return tuple(
+        rng.integers(-127, 128, (_VECTORS, *given.shape), np.int8)
+        if given.signed
+        else rng.integers(0, 256, (_VECTORS, *given.shape), np.uint8)
+        for given in graph.inputs
+    )

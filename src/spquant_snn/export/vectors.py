@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import UInt8
-from ..integer.compare import reference_trace
+from ..dtypes import Array, Int32, UInt8
+from ..integer.compare import Trace, potentials, reference_trace
 from ..integer.graph import Graph
 from ..runtime.plan import LANES, NetworkPlan, NeuronPlan
 
@@ -20,10 +20,11 @@ class Vector:
     """One image and what becomes of it.
 
     Args:
-        pixels: uint8 [C * H * W].
+        pixels: uint8, the bytes of all inputs, one behind the other.
         spikes: CRC-32 of each layer's spike bitmaps, all steps in a row.
-        states: CRC-32 of each layer's stored codes after the last step.
-        logits: int32 [classes].
+        states: CRC-32 of each layer's stored codes after the last step; those of currents follow on potentials.
+        logits: int32, the answers of all readouts, one behind the other, each [H, W, O]; of those that answer at every
+            step, the last.
     """
 
     pixels: UInt8
@@ -37,21 +38,35 @@ class Vector:
         return tuple(_runs(self.pixels.tolist()))
 
 
-def make_vectors(graph: Graph, plan: NetworkPlan, images: UInt8) -> tuple[Vector, ...]:
-    """The vectors of images [N, C, H, W], by the reference."""
-    trace = reference_trace(graph, images)
+def make_vectors(graph: Graph, plan: NetworkPlan, given: tuple[Array, ...]) -> tuple[Vector, ...]:
+    """The vectors of images [N, C, H, W], for each input, by the reference."""
+    trace = reference_trace(graph, *given)
     neurons = [layer.neuron for layer in plan.layers if layer.neuron is not None]
     spikes = [_words(spikes) for _, spikes, _ in trace.layers]
-    states = [_state(codes[-1], neuron) for (_, _, codes), neuron in zip(trace.layers, neurons, strict=True)]
+    states = []
+    for (_, fired, stored), neuron, layer in zip(trace.layers, neurons, graph.layers, strict=True):
+        states.append([_state(potentials(fired, stored)[-1], neuron)])
+        if layer.neuron.current is not None:
+            states[-1].append(_in_bytes(stored[-1, :, 1], layer.neuron.current.low))
+    answers = _answers(graph, trace)
     return tuple(
         Vector(
-            images[n].ravel(),
+            np.concatenate([np.ascontiguousarray(x[n]).view(np.uint8).ravel() for x in given]),
             tuple(zlib.crc32(np.ascontiguousarray(words[:, n]).tobytes()) for words in spikes),
-            tuple(zlib.crc32(np.ascontiguousarray(words[:, n]).tobytes()) for words in states),
-            trace.logits[n].astype(np.int32),
+            tuple(zlib.crc32(b"".join(np.ascontiguousarray(part[:, n]).tobytes() for part in both)) for both in states),
+            answers[n],
         )
-        for n in range(len(images))
+        for n in range(len(given[0]))
     )
+
+
+def _answers(graph: Graph, trace: Trace) -> Int32:
+    """[N, answers] of all readouts, in the order of C."""
+    found = []
+    for readout, answer in zip(graph.readouts, trace.answers, strict=True):
+        last = answer[:, -1] if readout.over_time == "all" else answer
+        found.append(np.moveaxis(last, 1, -1).reshape(len(last), -1))
+    return np.concatenate(found, 1).astype(np.int32)
 
 
 def _runs(pixels: list[int]) -> Iterator[int]:
@@ -79,8 +94,14 @@ def _packed(last: NDArray[np.generic]) -> NDArray[np.uint32]:
 
 def _state(codes: NDArray[np.generic], neuron: NeuronPlan) -> NDArray[np.generic]:
     """Codes [N, C, ...] as words [bits, N, ..., tiles], or where they take a byte each, as [1, N, ..., tiles * 32]."""
+    if neuron.bits == 8:
+        return _in_bytes(codes, neuron.low)
     last = np.moveaxis(codes.astype(np.int64) - neuron.low, 1, -1)
-    if neuron.bits < 8:
-        return np.stack([_packed(last >> b & 1) for b in range(neuron.bits)])
+    return np.stack([_packed(last >> b & 1) for b in range(neuron.bits)])
+
+
+def _in_bytes(codes: NDArray[np.generic], low: int) -> NDArray[np.generic]:
+    """Codes [N, C, ...], counted from the lowest, as [1, N, ..., tiles * 32]."""
+    last = np.moveaxis(codes.astype(np.int64) - low, 1, -1)
     padding = [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % LANES)]
-    return np.pad(last, padding, constant_values=-neuron.low).astype(np.uint8)[None]
+    return np.pad(last, padding, constant_values=-low).astype(np.uint8)[None]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files as resources
@@ -21,12 +20,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..errors import DataError, ModelError
+from ..integer.connection import Connection, Shape
 from ..integer.fanout import fanout
-from ..integer.graph import BlockGate, Connection, Graph, Shape
-from ..integer.inputs import check_images
+from ..integer.graph import Graph, Layer, Readout, Term
+from ..integer.inputs import check_classifies, check_images
+from ..integer.pool import Pool, Upsample
+from ..integer.term_names import term_names
 from ..io.output import in_file
 from ..runtime.plan import LANES
-from .c import c_environment, commentable, firmware_files, package_version
+from .c import c_environment, commentable, firmware_files, layer_names, package_version
 from .feature_flags import SOURCES
 from .folder import write_folder
 from .wasm import compile_module
@@ -99,11 +101,13 @@ def export_web(
         The bytes of the folder.
 
     Raises:
+        ConfigError: the network takes something else than images, or says no classes.
         DataError: the images do not fit the graph.
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
+    check_classifies(graph, "a page")
     check_images(graph, images)
     if images.ndim != 4:
         raise DataError(f"a page shows still images [N, C, H, W], not sequences {list(images.shape)}: give frames")
@@ -119,7 +123,7 @@ def export_web(
         "input_shape": list(graph.input_shape),
         "classes": graph.classes,
         "timesteps": graph.timesteps,
-        "layers": [connection.name for connection in graph.connections],
+        "layers": layer_names(graph),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(written.items())},
     }
     written[MARK] = (json.dumps(manifest, indent=2) + "\n").encode()
@@ -143,15 +147,21 @@ def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
 def module_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
     """The C source of a module by name: that of the firmware, and ``page.c``; see ``make_module``."""
     words = [graph.timesteps * _places(shape) * -(-shape[0] // LANES) for shape in graph.shapes]
-    if sum(words) * (4 + LANES) > _MOST_MEMORY:
+    stored = [1 if layer.neuron.current is None else 2 for layer in graph.layers]
+    memory = sum(count * (4 + LANES * codes) for count, codes in zip(words, stored, strict=True))
+    if memory > _MOST_MEMORY:
         raise ModelError(
-            f"a page would need {sum(words) * (4 + LANES):,} bytes to show all spikes and codes, {_MOST_MEMORY:,} are "
+            f"a page would need {memory:,} bytes to show all spikes and codes, {_MOST_MEMORY:,} are "
             "the most: train a network with fewer neurons or time steps"
         )
-    files = firmware_files(graph, images, title, traced=True)
+    files = firmware_files(graph, (images,), title, traced=True)
     own = (*SOURCES, "model.c", "model_selftest.c")
     kept = {name: data for name, data in files.items() if name.endswith(".h") or name in own}
-    shim = c_environment().get_template("page.c.j2").render(title=commentable(title), layers=words)
+    shim = (
+        c_environment()
+        .get_template("page.c.j2")
+        .render(title=commentable(title), layers=list(zip(words, stored, strict=True)))
+    )
     return {**kept, "page.c": shim.encode()}
 
 
@@ -188,8 +198,15 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
 
 def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
     """What the scripts of the page know of a network."""
-    shapes: Sequence[Shape] = (graph.input_shape, *graph.shapes)
     classes = _NAMES.get(dataset, ())
+    names = iter(term_names(graph))
+    first: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    parts: tuple[Layer | Readout, ...] = (*graph.layers, *graph.readouts)
+    for part in parts:
+        for i, term in enumerate(part.terms):
+            gate = _gate(graph, part) if isinstance(part, Layer) and i == 0 else None
+            (others if i else first).append(_reached(graph, term, next(names)) | {"gate": gate})
     return {
         "shape": list(graph.input_shape),
         "steps": graph.timesteps,
@@ -197,21 +214,16 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
         "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28),
         "goal": _GOAL,
         "layers": [
-            {"name": layer.connection.name, "shape": _cube(shape), "low": layer.neuron.low, "high": layer.neuron.high}
+            {
+                "name": layer.name,
+                "shape": _cube(shape),
+                "low": layer.neuron.low,
+                "high": layer.neuron.high,
+                "stored": 1 if layer.neuron.current is None else 2,
+            }
             for layer, shape in zip(graph.layers, graph.shapes, strict=True)
         ],
-        "connections": [
-            {
-                **_reached(connection, shapes[i], i, graph.timesteps if i else 1),
-                "gate": _gate(layer.gate, connection, shapes[i]) if layer is not None and layer.gate else None,
-            }
-            for i, (connection, layer) in enumerate(zip(graph.connections, (*graph.layers, None), strict=True))
-        ]
-        + [
-            _reached(shortcut.connection, shapes[shortcut.source + 1], shortcut.source + 1, graph.timesteps)
-            | {"gate": None}
-            for shortcut in graph.shortcuts
-        ],
+        "terms": first + others,
         "samples": [
             {"index": int(index), "label": int(label), "pixels": b64encode(image.tobytes()).decode()}
             for image, label, index in zip(samples.images, samples.labels, samples.indices, strict=True)
@@ -219,28 +231,51 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
     }
 
 
-def _reached(connection: Connection, shape: Shape, source: int, passes: int) -> dict[str, Any]:
-    """What a connection does with the spikes of layer ``source``, counted from one, or with the image, 0."""
+def _reached(graph: Graph, term: Term, name: str) -> dict[str, Any]:
+    """What a term does with the spikes of layer ``source``, counted from one, or with the image, 0."""
+    shape = graph.sources[term.source]
+    steps, size = [], _cube(shape)
+    for step in term.connection.pools:
+        size = [size[0], *step.size(*size[1:])]
+        steps.append({**_windows(step), "size": size[1:]})
     return {
-        "name": connection.name,
-        "source": source,
-        "pools": [[pool.kernel, pool.stride] for pool in connection.pools],
-        "passes": passes,
-        "fanout": _fanout(connection, shape),
+        "name": name,
+        "source": term.source,
+        "delay": term.delay,
+        "pools": steps,
+        "passes": graph.timesteps if term.source or term.delay else 1,
+        "fanout": _fanout(term.connection, shape),
     }
 
 
-def _gate(gate: BlockGate, connection: Connection, shape: Shape) -> dict[str, list[int]]:
+def _windows(step: Pool | Upsample) -> dict[str, Any]:
+    """Where the windows of a pool lie; those of an up-sampling are the values themselves, ``factor`` times."""
+    if isinstance(step, Upsample):
+        return {"factor": list(step.factor)}
+    return {
+        "kernel": list(step.kernel),
+        "stride": list(step.stride),
+        "dilation": list(step.dilation),
+        "padding": [step.padding[0], step.padding[2]],
+    }
+
+
+def _gate(graph: Graph, layer: Layer) -> dict[str, Any] | None:
     """A gate's integers by block, and the windows of inputs that it counts; a linear layer has one window."""
-    _, height, width = _cube(connection.pooled_shape(shape))
-    pool = connection.sum_pool
+    gate, term = layer.gate, layer.terms[0]
+    if gate is None:
+        return None
+    connection, shape = term.connection, graph.sources[term.source]
+    inner = connection.pooled_shape(shape)
+    _, height, width = _cube(inner)
     return {
         **{name: getattr(gate, name).tolist() for name in ("count", "code", "least")},
         "input": [height, width],
         "kernel": list(connection.codes.shape[2:]) if connection.convolves else [height, width],
         "stride": list(connection.stride),
-        "padding": list(connection.padding),
-        "pool": [1, 1] if pool is None else [pool.kernel, pool.stride],
+        "padding": [connection.padding[0], connection.padding[2]],
+        "pool": _windows(connection.sum_pool or Pool("sum", (1, 1), (1, 1))),
+        "positions": list(connection.places(inner)) if connection.convolves else [1, 1],
     }
 
 
@@ -249,7 +284,7 @@ def _fanout(connection: Connection, shape: Shape) -> list[int]:
     inner = _cube(connection.pooled_shape(shape))
     if not connection.convolves:
         return [len(connection.codes)] * (inner[1] * inner[2])
-    return [int(number) for number in fanout(connection, shape).all[0].ravel()]
+    return [int(number) for number in fanout(connection, shape).all.reshape(inner[0], -1)[0]]
 
 
 def _cube(shape: Shape) -> list[int]:
@@ -263,7 +298,7 @@ def _places(shape: Shape) -> int:
 
 def _facts(graph: Graph, size: int) -> list[str]:
     """What the network is, in a few words each."""
-    weights = sorted({f"{connection.bits:g}" for connection in graph.all_connections})
+    weights = sorted({f"{connection.bits:g}" for connection in graph.connections})
     states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
     shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
     return [

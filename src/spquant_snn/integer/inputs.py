@@ -116,6 +116,36 @@ def check_predicts(graph: Graph) -> None:
         raise ConfigError(f"this network answers with maps of {found}, there is no one prediction: use its logits")
 
 
+def says_classes(graph: Graph) -> bool:
+    """Whether the first readout gives one answer for each class."""
+    return graph.readout.over_time != "all" and math.prod(graph.outputs[0]) == graph.outputs[0][0]
+
+
+def check_classifies(graph: Graph, purpose: str) -> None:
+    """Refuse a network that takes something else than images, or says something else than their classes.
+
+    Args:
+        purpose: what needs both, as the subject of the sentence.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if len(graph.inputs) > 1:
+        found = f"has {len(graph.inputs)} inputs"
+    elif graph.inputs[0].signed:
+        found = "takes signed numbers"
+    elif graph.readout.over_time == "all":
+        found = "answers at every time step"
+    elif not says_classes(graph):
+        found = f"answers with maps of {'x'.join(map(str, graph.outputs[0]))}"
+    else:
+        return
+    raise ConfigError(
+        f"{purpose} needs a network that takes images and says classes, this one {found}: call it from Python, or "
+        "export it as C (--target c)"
+    )
+
+
 def _check_one_input(graph: Graph) -> None:
     if len(graph.inputs) > 1:
         raise DataError(f"this network takes {len(graph.inputs)} inputs, not one: give an array for each to answers()")

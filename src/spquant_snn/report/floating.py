@@ -20,12 +20,13 @@ from ..integer.connection import Connection, image
 from ..integer.graph import PIXEL
 from ..integer.grids import FLOAT
 from ..integer.pool import Pool
+from ..integer.term_names import names_of, source_names
 from ..quant.branched_stage import BranchedReadout, BranchedStage
 from ..quant.network import SpikingNetwork
 from ..quant.stage import NeuronStage, Stage
 from ..quant.synapse import Synapse
 from .counts import Counts, count_traces
-from .wiring import WiredTerm, Wiring, names_of, source_names
+from .wiring import WiredTerm, Wiring
 
 _BATCH = 250
 

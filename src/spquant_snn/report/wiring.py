@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..integer.connection import Connection, Shape
 from ..integer.graph import Graph, Layer, Readout
+from ..integer.term_names import term_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,32 +77,10 @@ def wiring_of(graph: Graph) -> Wiring:
     )
 
 
-def term_names(graph: Graph) -> tuple[str, ...]:
-    """A name for each term of a graph, in the order of ``graph.terms``."""
-    return tuple(term.name for term in _terms(graph))
-
-
 def _terms(graph: Graph) -> Iterator[WiredTerm]:
-    given = source_names(len(graph.inputs), [layer.name for layer in graph.layers])
+    names = iter(term_names(graph))
     parts: tuple[Layer | Readout, ...] = (*graph.layers, *graph.readouts)
     for target, part in enumerate(parts):
-        names = names_of(part.name, [(given[term.source], term.delay) for term in part.terms])
-        for i, (name, term) in enumerate(zip(names, part.terms, strict=True)):
+        for i, term in enumerate(part.terms):
             multiplies = term.left_shift is None
-            yield WiredTerm(name, term.connection, term.source, target, i == 0, term.delay, multiplies)
-
-
-def source_names(inputs: int, layers: Sequence[str]) -> list[str]:
-    """What each input, then each layer is called."""
-    return [*(["input"] if inputs == 1 else [f"input {i}" for i in range(inputs)]), *layers]
-
-
-def names_of(layer: str, sources: Sequence[tuple[str, int]]) -> list[str]:
-    """Names of the terms of a layer, given what each takes and its delay: the first is called as the layer, the others
-    by what they take, each otherwise."""
-    names, taken = [layer], Counter[str]()
-    for source, delay in sources[1:]:
-        name = f"{layer} (from {source}{', delayed' if delay else ''})"
-        taken[name] += 1
-        names.append(name if taken[name] == 1 else f"{name} {taken[name]}")
-    return names
+            yield WiredTerm(next(names), term.connection, term.source, target, i == 0, term.delay, multiplies)

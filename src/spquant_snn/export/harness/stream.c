@@ -20,7 +20,7 @@ __attribute__((noinline)) void mark_end(void) {
 }
 
 static uint8_t image[MODEL_PIXELS];
-static int32_t logits[MODEL_CLASSES];
+static int32_t logits[MODEL_ANSWERS];
 
 static int32_t open_file(const char *name, uint32_t length, uint32_t mode) {
     const uint32_t arguments[3] = {(uint32_t)(uintptr_t)name, mode, length};

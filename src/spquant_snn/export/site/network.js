@@ -17,7 +17,7 @@ class Network {
   // The name of the first layer that is not as the reference says; null if there is none.
   failing() {
     const wrong = this.exports.model_selftest();
-    return wrong ? this.about.connections[wrong - 1].name : null;
+    return wrong ? this.about.terms[wrong - 1].name : null;
   }
 
   #show(pixels) {
@@ -40,17 +40,17 @@ class Network {
     return { answer, logits, layers: about.layers.map((layer, i) => this.#layer(layer, i)) };
   }
 
-  #layer({ shape: [channels, height, width] }, index) {
+  #layer({ shape: [channels, height, width], stored: kinds }, index) {
     const { exports, about } = this, places = height * width, tiles = (channels + 31) >> 5;
     const words = about.steps * places * tiles, buffer = exports.memory.buffer;
     const bitmaps = new Uint32Array(buffer, exports.page_spikes(index), words);
-    const stored = new Int8Array(buffer, exports.page_codes(index), 32 * words);
+    const stored = new Int8Array(buffer, exports.page_codes(index), 32 * kinds * words); // of potentials, then of currents
     const spikes = new Uint8Array(about.steps * channels * places), codes = new Int8Array(spikes.length);
     for (let t = 0, to = 0; t < about.steps; t++)
       for (let c = 0; c < channels; c++)
         for (let p = 0, word = t * places * tiles + (c >> 5); p < places; p++, to++, word += tiles) {
           spikes[to] = (bitmaps[word] >>> (c & 31)) & 1;
-          codes[to] = stored[32 * word + (c & 31)];
+          codes[to] = stored[32 * (word + (kinds - 1) * t * places * tiles) + (c & 31)];
         }
     return { spikes, codes };
   }

@@ -95,7 +95,7 @@ class WorkTable {
       const cells = Array.from({ length: 4 }, () => made("td", { className: "number" }));
       return { cells, row: made("tr", {}, made("th", { scope: "row", textContent: name }), ...cells) };
     };
-    this.rows = about.connections.map(({ name }) => row(name));
+    this.rows = about.terms.map(({ name }) => row(name));
     this.sum = row("all");
     table.tBodies[0].append(...this.rows.map((each) => each.row));
     table.tFoot.append(this.sum.row);
