@@ -1,5 +1,7 @@
 """The contract: frozen torch network and reference are equal in every spike, every stored code and every logit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +14,11 @@ from real_mnist import mnist_test_or_skip
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, LeNetSNN
-from spquant_snn.quant.freeze import fold_stage, main_sums, stage_sums
 from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
+from spquant_snn.quant.torch_terms import connect
 
 BITS = (1.58, 2, 3, 4, 5, 6, 7, 8)
 
@@ -136,13 +138,12 @@ def test_sums_beyond_float32_stay_exact():
     graph = lower(network)
     images = np.full((2, 3, 20, 20), 255, np.uint8)
     images[1] = np.random.default_rng(0).integers(0, 256, (3, 20, 20))
-    assert graph.layers[0].connection.reach(255).max() > 1 << 24
+    connection = graph.layers[0].terms[0].connection
+    assert connection.reach(255).max() > 1 << 24
     check_equal(network, images)
-    exact = graph.layers[0].connection.codes.astype(np.int64) @ images.reshape(2, -1).astype(np.int64).T
-    assert np.array_equal(reference.connect(graph.layers[0].connection, images.astype(np.int32), 255), exact.T)
-    stage = network.hidden[0]
-    sums = stage_sums(stage, fold_stage(stage, 8), torch.from_numpy(images), None)
-    assert np.array_equal(sums.numpy(), exact.T)
+    exact = connection.codes.astype(np.int64) @ images.reshape(2, -1).astype(np.int64).T
+    assert np.array_equal(reference.connect(connection, images.astype(np.int32), 255), exact.T)
+    assert np.array_equal(connect(connection, torch.from_numpy(images), 255).numpy(), exact.T)
 
 
 def test_pools_beyond_float32_stay_exact():
@@ -152,7 +153,9 @@ def test_pools_beyond_float32_stay_exact():
     network = prepare(nn.Sequential(*row), QuantConfig(2, 2, 2), (1, 300, 300)).freeze().eval()
     images = np.full((3, 1, 300, 300), 255, np.uint8)
     images[1:, 0, 0, 0] = 0, 2  # odd sums
-    sums = main_sums(network.hidden[0], torch.ones(4, 1, 1, 1), torch.from_numpy(images).float())
+    connection = lower(network).layers[0].terms[0].connection
+    ones = replace(connection, codes=np.ones((4, 1, 1, 1), np.int8))
+    sums = connect(ones, torch.from_numpy(images), 255)
     assert (sums.numpy().reshape(3, 4) == images.sum((1, 2, 3), dtype=np.int64)[:, None]).all()
     check_equal(network, images)
 

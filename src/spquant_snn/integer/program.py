@@ -19,9 +19,6 @@ from .stream import Stream
 class Engine(Protocol):
     """What runs a graph; one that is not the reference gives the same integers."""
 
-    def run(self, batch: Array, threads: int) -> Int32:
-        """What the only readout says of images or sequences that are known to fit the only input."""
-
     def answers(self, *given: Array, threads: int) -> list[Int32]:
         """What each readout says of arrays that are known to fit, one for each input."""
 
@@ -138,8 +135,6 @@ class Program:
 
     def _run(self, given: tuple[Array, ...], batch_size: int, threads: int) -> list[Int32]:
         if self.engine is not None:
-            if len(given) == len(self.graph.readouts) == 1:
-                return [self.engine.run(given[0], threads)]
             return self.engine.answers(*given, threads=threads)
         starts = range(0, given[0].shape[-4], batch_size)
         parts = [
