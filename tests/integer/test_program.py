@@ -15,7 +15,7 @@ from rows import Last, Part, row
 from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, save
-from spquant_snn.integer.graph import Connection, Input, Readout, Term
+from spquant_snn.integer.graph import Connection, Graph, Input, Readout, Term
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
 
@@ -283,3 +283,22 @@ def test_a_saved_program_runs_where_torch_cannot_be_imported(tmp_path, random_gr
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(Program(load_graph(tmp_path / "model.spq")).logits(images).tolist())
+
+
+@pytest.mark.parametrize(
+    ("shape", "held"),
+    [((7, 1, 1), (7,)), ((2, 1, 9), (2, 9)), ((1, 1, 9), (1, 9)), ((1, 1, 1), (1,)), ((5, 1, 1), (5, 1))],
+)
+def test_vectors_and_signals_are_taken_as_users_hold_them(shape, held):
+    """Not mistaken for grey images, for sequences or for one another, even where numbers are the same."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-2, 2, (3, int(np.prod(shape)))).astype(np.int8)
+    readout = Readout("last", (Term(Connection("last", codes, 2), 0),), 0, np.zeros(3, np.int32), 1.0)
+    program = Program(Graph((Input(shape),), 2, (), (readout,)))
+    for lead in ((4,), (6, 4), (shape[0], 2)):
+        values = rng.integers(0, 256, (*lead, *held), dtype=np.uint8)
+        whole = values.reshape(*lead, *shape)
+        if len(lead) == 2 and values.ndim == 4 and values.shape[1:] == shape:
+            continue  # four dimensions are always images
+        np.testing.assert_array_equal(program.logits(values), program.logits(whole))
+        assert len(program.logits(values)) == lead[-1]
