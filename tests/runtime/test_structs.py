@@ -104,7 +104,7 @@ def test_a_field_that_python_has_otherwise_is_named(told, name, change):
     lines = assertions().replace("\n".join(EVERY[name].assertions()), "\n".join(CStruct.of(name, types).assertions()))
     assert lines != assertions()
     first, said = told(lines)
-    assert field in first
+    assert field in first or f"{name} of spq.h has another size" in first
     assert name in said
 
 

@@ -34,7 +34,8 @@ VERSION = 4  # of the folder
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h", "packed_mve.h",
     "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
-    "scaled.h", "dense.h", "sliced.h", "windows.h", "current.h", "terms.h",
+    "scaled.h", "dense.h", "sliced.h", "windows.h", "current.h", "term_rows.h",
+    "terms.h", "turn.h", "general.h",
 )  # fmt: skip
 _INT32 = (1 << 31) - 1
 

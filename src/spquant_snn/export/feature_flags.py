@@ -16,7 +16,9 @@ SOURCES = (
     "neuron.c",
     "windows.c",
     "current.c",
+    "term_rows.c",
     "terms.c",
+    "general.c",
 )  # of the runtime, for any exported network
 
 

@@ -12,7 +12,7 @@ Form = Literal["row", "general"]
 
 
 @dataclass(frozen=True)
-class LayerForm:
+class RuntimeForm:
     """How a layer or a readout runs.
 
     Args:
@@ -29,7 +29,7 @@ class LayerForm:
         return f"{self.name}: {self.form}" + (f" ({self.reason})" if self.reason else "")
 
 
-def forms(graph: Graph) -> tuple[LayerForm, ...]:
+def forms(graph: Graph) -> tuple[RuntimeForm, ...]:
     """The form of each layer, then of each readout.
 
     Example:
@@ -45,5 +45,5 @@ def forms(graph: Graph) -> tuple[LayerForm, ...]:
     return (*found, *(_form(readout.name, last) for readout in graph.readouts))
 
 
-def _form(name: str, found: object) -> LayerForm:
-    return LayerForm(name, "general", found) if isinstance(found, str) else LayerForm(name, "row")
+def _form(name: str, found: object) -> RuntimeForm:
+    return RuntimeForm(name, "general", found) if isinstance(found, str) else RuntimeForm(name, "row")

@@ -315,7 +315,7 @@ def _listed(parts: tuple[LayerParts, ...]) -> list[_Listed]:
         c = part.connection
         for term in part.terms.terms if part.terms is not None else ():
             inner = term.connection
-            if inner.form != IDENTITY:
+            if inner.form not in (DENSE, IDENTITY):
                 found.append(_Listed(term.rows, inner.width, inner.channels, False, inner.weighed))
         if part.terms is None and c.form not in (DENSE, SLICED):
             found.append(_Listed(c.rows, c.width, c.channels, part.blocks is not None, c.weighed))
@@ -354,7 +354,7 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
     )
     frames = (
         (c.height + 2 * c.pad_height) * (_even((c.width + 2 * c.pad_width) * c.channels) + 2)
-        for c in everything
+        for c in (*everything, *of_terms)
         if c.form == DENSE
     )
     planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s, _, _ in sliced)

@@ -75,7 +75,9 @@ def _plan_term(graph: Graph, term: Term, body: Body, small: bool) -> TermPlan:
     alone = sum_pool is not None and (apart or not sum_pool.plain or sum_pool.kind == "max")
     behind = replace(connection, pools=(), sum_pool=None if alone else sum_pool)
     values = Values(connection.largest_input(largest), signed, counted)
-    plan = plan_connection(behind, inner, None, body, False, small, beside=True, values=values).connection
+    top, bottom, left, right = connection.padding
+    dense = pixels and not (signed or pools or apart) and (top, left) == (bottom, right)
+    plan = plan_connection(behind, inner, None, body, dense, small, beside=True, values=values).connection
     if connection.identity and not pixels:
         plan = as_identity(plan, padded(connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0))
     before = (behind.output_shape(inner)[0], plan.out_height, plan.out_width)

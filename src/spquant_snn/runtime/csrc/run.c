@@ -6,61 +6,13 @@
  * readouts that are more than a sum of all steps, are run by terms.c; where a term takes what was before, all layers
  * take one step after the other. */
 #include "blocks.h"
-#include "current.h"
 #include "dense.h"
+#include "general.h"
 #include "packed.h"
 #include "shortcut.h"
 #include "sliced.h"
 #include "sums.h"
-#include "terms.h"
-
-static inline void *at(void *arena, spq_region region) {
-    return (uint8_t *)arena + region.offset;
-}
-
-static inline int32_t row_words(const spq_connection *c) {
-    return c->out_width * c->tiles;
-}
-
-static inline int32_t layer_words(const spq_connection *c) {
-    return c->out_height * row_words(c);
-}
-
-static inline int32_t has_current(const spq_layer *layer) {
-    return SPQ_TERMS && layer->terms && layer->terms->current;
-}
-
-/* A layer at work: `count` steps from `first` on, of which each has the same sums. */
-typedef struct {
-    const spq_network *network;
-    void *arena;
-    const spq_trace *trace;
-    int64_t step; /* traced as */
-    int32_t index, first, count;
-} spq_turn;
-
-static void trace_row(const spq_turn *turn, int32_t t, int32_t row, const spq_neuron_row *neurons) {
-    if (!SPQ_TRACES) return;
-    const spq_layer *layer = &turn->network->layers[turn->index];
-    const int32_t words = row_words(&layer->connection), all = layer_words(&layer->connection);
-    const int64_t step = turn->step + t, place = step * all + row * words;
-    const int64_t currents = has_current(layer) ? step * all : 0; /* of the steps before */
-    if (turn->trace->spikes)
-        for (int32_t i = 0; i < words; i++) turn->trace->spikes[turn->index][place + i] = neurons->spikes[i];
-    if (turn->trace->codes)
-        spq_read_codes(layer->neuron, neurons, turn->trace->codes[turn->index] + (place + currents) * SPQ_LANES);
-}
-
-static spq_neuron_row neurons_of(const spq_turn *turn, int32_t t, int32_t row) {
-    const spq_layer *layer = &turn->network->layers[turn->index];
-    const spq_connection *c = &layer->connection;
-    const int32_t words = row_words(c), all = layer_words(c);
-    spq_neuron_row neurons = {c->out_width, c->tiles, c->units, (uint32_t *)at(turn->arena, layer->state), all,
-                              (uint32_t *)at(turn->arena, layer->spikes) + t * all + row * words, 0};
-    if (SPQ_BLOCKS && layer->blocks) neurons.marks = (uint8_t *)at(turn->arena, turn->network->scratch.marks);
-    neurons.state += row * words * (layer->neuron->bits == 8 ? 8 : 1);
-    return neurons;
-}
+#include "turn.h"
 
 /* The spikes at the source of a layer's shortcut, of its first step. */
 static const uint32_t *beside_of(const spq_turn *turn) {
@@ -208,50 +160,6 @@ static void run_connection(const spq_turn *turn, spq_source input) {
     run_events(turn, c, input);
 }
 
-#if SPQ_TERMS
-/* ---- the general form ---- */
-
-static void trace_currents(const spq_turn *turn, int32_t row, const uint8_t *codes) {
-    if (!SPQ_TRACES || !turn->trace || !turn->trace->codes) return;
-    const spq_layer *layer = &turn->network->layers[turn->index];
-    const int32_t words = row_words(&layer->connection), all = layer_words(&layer->connection);
-    const int64_t place = (2 * (turn->step + turn->first) + 1) * all + row * words;
-    int8_t *to = turn->trace->codes[turn->index] + place * SPQ_LANES;
-    for (int32_t i = 0; i < words * SPQ_LANES; i++) to[i] = (int8_t)(codes[i] + layer->terms->current->low);
-}
-
-/* All sums of a layer, then its neurons. */
-static void run_terms(const spq_turn *turn, const spq_moment *moment) {
-    const spq_layer *layer = &turn->network->layers[turn->index];
-    const spq_connection *c = &layer->connection;
-    const spq_terms *terms = layer->terms;
-    int32_t *sums = spq_sum_terms(moment, terms, c);
-    const int32_t *active = (const int32_t *)at(turn->arena, turn->network->general->active);
-    uint8_t *codes = (uint8_t *)at(turn->arena, terms->current_state);
-    for (int32_t row = 0; row < c->out_height; row++) {
-        const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
-        if (layer->blocks) spq_gate_row(layer->blocks, layer->neuron, &neurons, active + row * c->out_width);
-        if (terms->current) spq_add_current(terms->current, &neurons, codes, sums);
-        spq_fire_wide(layer->neuron, sums, &neurons);
-        if (layer->blocks) spq_pass_row(layer->blocks, layer->neuron, &neurons);
-        if (turn->trace) trace_row(turn, turn->first, row, &neurons);
-        if (terms->current) trace_currents(turn, row, codes);
-        sums += c->out_width * c->units * SPQ_UNIT;
-        codes += row_words(c) * SPQ_LANES;
-    }
-}
-
-/* Readouts of one step, and what is kept for the next. */
-static void read_out(const spq_moment *moment) {
-    const spq_general *general = moment->network->general;
-    for (int32_t i = 0; i < general->readout_count; i++) {
-        const spq_readout *readout = &general->readouts[i];
-        spq_integrate(moment, readout, spq_sum_terms(moment, &readout->terms, &readout->connection));
-    }
-    spq_keep_pasts(moment);
-}
-#endif
-
 /* ---- networks ---- */
 
 static void reset_layer(const spq_network *network, void *arena, int32_t index) {
@@ -282,16 +190,6 @@ void spq_reset(const spq_network *network, void *arena) {
 #endif
 }
 
-typedef struct { /* frames, or one that stays */
-    const uint8_t *pixels;
-    int64_t pitch;
-    int32_t static_input;
-#if SPQ_TERMS
-    int32_t later; /* steps were taken before */
-    int32_t *said; /* where the answers of each step are wanted */
-#endif
-} spq_frames;
-
 static void add_logits(const spq_network *network, void *arena) {
     const int32_t *sums = (const int32_t *)at(arena, network->scratch.sums);
     int32_t *logits = (int32_t *)at(arena, network->logits);
@@ -299,25 +197,6 @@ static void add_logits(const spq_network *network, void *arena) {
     for (int32_t i = 0; i < network->layers[network->layer_count - 1].connection.outputs; i++)
         logits[i] += sums[i] * unit + network->bias[i];
 }
-
-#if SPQ_TERMS
-static spq_moment moment_of(const spq_network *network, void *arena, const spq_frames *frames, int32_t t) {
-    const spq_moment moment = {network, arena, frames->pixels + t * frames->pitch, t,
-                               frames->static_input && (frames->later || t > 0)};
-    return moment;
-}
-
-static void read_out_steps(const spq_network *network, void *arena, const spq_frames *frames, int32_t steps) {
-    const spq_general *general = network->general;
-    const int32_t *answers = (const int32_t *)at(arena, network->logits);
-    int32_t *said = frames->said;
-    for (int32_t t = 0; t < steps; t++) {
-        const spq_moment moment = moment_of(network, arena, frames, t);
-        read_out(&moment);
-        for (int32_t i = 0; said && general->each_step && i < general->answers; i++) *said++ = answers[i];
-    }
-}
-#endif
 
 /* Layer by layer, each for `steps` steps. */
 static void run_steps(const spq_network *network, void *arena, const spq_frames *frames, int32_t steps,
@@ -332,8 +211,8 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
             const spq_turn turn = {network, arena, layer->neuron ? trace : 0, step, i, t, at_once};
 #if SPQ_TERMS
             if (layer->terms) {
-                const spq_moment moment = moment_of(network, arena, frames, t);
-                run_terms(&turn, &moment);
+                const spq_moment moment = spq_moment_of(network, arena, frames, t);
+                spq_run_terms(&turn, &moment);
                 continue;
             }
 #endif
@@ -348,7 +227,7 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
         words = layer_words(&layer->connection);
     }
 #if SPQ_TERMS
-    if (network->general) read_out_steps(network, arena, frames, steps);
+    if (network->general) spq_read_out(network, arena, frames, steps);
 #endif
 }
 

@@ -21,10 +21,12 @@
  *     sums                             codes of the inputs that spiked, added up
  *     shortcut                         what the spikes of an earlier layer add
  *     blocks                           neurons that need no sums
- *     windows, current, terms          the general form: any pools, synaptic currents, sums of any terms
  *     dense                            pixels times codes
+ *     windows, current                 pools of any rectangle, synaptic currents
+ *     term_rows, terms                 sums of any terms
  *     sliced, planes                   codes and neurons in bit slices
- *     check                            whether a network can be run
+ *     check, check_parts, check_terms  whether a network can be run
+ *     turn, general                    a layer at work, one of terms
  *     run                              the layers of a network
  *
  * An export has those that a device needs.
@@ -191,12 +193,12 @@ typedef struct {
     int32_t shift;
 } spq_term;
 
-/* What a layer or a readout sums. The general form: every sum of a layer is added up before its neurons are computed. */
+/* What a layer or a readout sums. All sums of a layer are added up before its neurons are computed. */
 typedef struct {
     int32_t count;
     const spq_term *terms;
-    spq_region still;           /* int32, as the map: sums of the terms that take what is still; empty: there are none */
-    const spq_window *gate;     /* where the inputs lie that a gate counts, of the first term; none: there is no gate */
+    spq_region still;           /* int32, as the map: sums of the terms that take inputs in their step; or empty */
+    const spq_window *gate;     /* where the inputs lie that a gate counts, of the first term; none: no gate */
     const spq_neuron *current;  /* constants of synaptic currents, which never fire; none: there are none */
     spq_region current_state;   /* uint8 [out_height][out_width][tiles * 32] codes of the currents */
 } spq_terms;
@@ -285,7 +287,8 @@ typedef struct {
 } spq_network;
 
 /* Where every spike and code is written as it is computed: per layer of neurons, [step][pixel][tile]; where neurons
- * have currents, codes [step][2][pixel][tile] of potentials and of currents. Either may be absent. `seen` may be too; it is called when a layer has taken its steps, while its spikes and codes are there. */
+ * have currents, codes [step][2][pixel][tile] of potentials and of currents. Either may be absent. `seen` may be too;
+ * it is called when a layer has taken its steps, while its spikes and codes are there. */
 typedef struct {
     uint32_t *const *spikes; /* words */
     int8_t *const *codes;    /* 32 to a tile */
@@ -303,7 +306,8 @@ int32_t spq_check(const spq_network *network, uint32_t arena_size);
 void spq_reset(const spq_network *network, void *arena);
 
 /* One step with a frame of pixels [channels][height][width], of all inputs one behind the other, in a network whose
- * states are not shared. Logits so far, int32 [classes], or the answers of all readouts, lie in the arena; `step` counts from zero and only says where a trace is written. */
+ * states are not shared. Logits so far, int32 [classes], or the answers of all readouts, lie in the arena; `step`
+ * counts from zero and only says where a trace is written. */
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step);
 

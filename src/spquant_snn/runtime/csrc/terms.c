@@ -1,9 +1,8 @@
-/* terms: term by term, row by row. What a row looks at is listed as for any connection; where rows and columns of the
- * kernel or of the input lie apart, runs of events are collected one column at a time. */
+/* terms: term by term, row by row: what comes in is pooled, summed, pooled again, weighed and added. */
 #include "terms.h"
 #include "scaled.h"
 #include "shortcut.h"
-#include "sums.h"
+#include "term_rows.h"
 #include "windows.h"
 
 #if SPQ_TERMS
@@ -76,126 +75,6 @@ static spq_source pooled(const spq_moment *m, const spq_term *term) {
     return source;
 }
 
-/* ---- sums of a term ---- */
-
-/* A row or column of the source, with so many of zeros behind it. */
-typedef struct {
-    int32_t line, behind;
-} spq_place;
-
-static spq_place moved(spq_place place, int32_t by, int32_t spread) {
-    if (spread == 1) {
-        place.line += by;
-        return place;
-    }
-    place.behind += by;
-    while (place.behind >= spread) place.behind -= spread, place.line++;
-    while (place.behind < 0) place.behind += spread, place.line--;
-    return place;
-}
-
-static spq_lists lists_of(const spq_moment *m, const spq_term *term) {
-    const spq_scratch *scratch = &m->network->scratch;
-    spq_lists lists = spq_lists_of(&term->connection, (uint32_t *)part_of(m, scratch->starts),
-                                   (spq_event *)part_of(m, scratch->events), (int32_t *)part_of(m, scratch->values));
-    lists.rows = term->rows;
-    return lists;
-}
-
-/* The lines under a row of outputs, the first of which is `place`; all rows are listed, each in its own slot. */
-static void look_apart(const spq_term *term, const spq_lists *lists, spq_place place, spq_view *view) {
-    const spq_connection *c = &term->connection;
-    const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
-    spq_line *line = view->lines;
-    for (int32_t ky = 0; ky < c->kernel_height; ky++, place = moved(place, term->dilation_height, term->spread_height)) {
-        if (place.behind || place.line < 0 || place.line >= c->height) continue;
-        line->starts = (uint32_t)place.line * ((uint32_t)lists->width + 1u);
-        line->events = (uint32_t)place.line * lists->capacity;
-        line->codes = (uint32_t)ky * kernel_row;
-        line++;
-    }
-    view->line_count = (int32_t)(line - view->lines);
-}
-
-/* One output, which looks at columns from `place` on. */
-static void sum_apart(const spq_term *term, const spq_lists *lists, const spq_view *view, spq_place place,
-                      int32_t *sums) {
-    const spq_connection *c = &term->connection;
-    const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
-    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
-    spq_run *run = view->runs;
-    for (int32_t o = 0; grouped && o < c->units * SPQ_UNIT; o++) sums[o] = 0;
-    for (int32_t kx = 0; kx < c->kernel_width; kx++, place = moved(place, term->dilation_width, term->spread_width)) {
-        const int32_t x = place.line;
-        if (place.behind || x < 0 || x >= c->width) continue;
-        for (const spq_line *line = view->lines; line < view->lines + view->line_count; line++) {
-            if (grouped) {
-                spq_sum_tap(c, lists, line, x, kx, sums);
-                continue;
-            }
-            const uint32_t *starts = lists->starts + line->starts + x;
-            run->first = line->events + starts[0];
-            run->last = line->events + starts[1];
-            run->base = line->codes + (uint32_t)kx * pixel - (uint32_t)x * pixel;
-            run += run->first != run->last;
-        }
-    }
-    if (!grouped) spq_sum_runs(c, lists, view->runs, (int32_t)(run - view->runs), sums);
-}
-
-static int32_t is_apart(const spq_term *term) {
-    return term->dilation_height != 1 || term->dilation_width != 1 || term->spread_height != 1 ||
-           term->spread_width != 1;
-}
-
-/* A term at work: the lists of its input, and where the next row of outputs looks. */
-typedef struct {
-    spq_lists lists;
-    spq_view view;
-    spq_source source;
-    int32_t apart, listed, top, slot; /* rows above `listed` need not be listed again */
-    spq_place place;                  /* of the first row under the next row of outputs, where it lies apart */
-} spq_walk;
-
-static spq_walk walk_of(const spq_moment *m, const spq_term *term, spq_source source) {
-    const spq_scratch *scratch = &m->network->scratch;
-    const spq_connection *c = &term->connection;
-    spq_walk walk = {lists_of(m, term), {0, (spq_line *)part_of(m, scratch->lines), (spq_run *)part_of(m, scratch->runs)},
-                     source, is_apart(term), 0, -c->pad_height, 0, {0, 0}};
-    if (!walk.apart) return walk;
-    for (int32_t y = 0; y < c->height; y++) spq_list_row(&walk.lists, &source, c->height, y, y);
-    walk.place = moved(walk.place, -c->pad_height, term->spread_height);
-    return walk;
-}
-
-/* The sums of the next row of outputs. */
-static void next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {
-    const spq_connection *c = &term->connection;
-    const spq_lists *lists = &walk->lists;
-    const int32_t pitch = c->units * SPQ_UNIT;
-    if (walk->apart) {
-        look_apart(term, lists, walk->place, &walk->view);
-        spq_place place = moved((spq_place){0, 0}, -c->pad_width, term->spread_width);
-        for (int32_t column = 0; column < c->out_width; column++, sums += pitch) {
-            sum_apart(term, lists, &walk->view, place, sums);
-            place = moved(place, c->step_width, term->spread_width);
-        }
-        walk->place = moved(walk->place, c->step_height, term->spread_height);
-        return;
-    }
-    const int32_t below = walk->top + lists->rows < c->height ? walk->top + lists->rows : c->height;
-    for (int32_t y = walk->listed > walk->top ? walk->listed : walk->top; y < below; y++) {
-        const int32_t place = walk->slot + y - walk->top;
-        spq_list_row(lists, &walk->source, c->height, y, place < lists->rows ? place : place - lists->rows);
-    }
-    walk->listed = below > walk->listed ? below : walk->listed;
-    spq_look(c, lists, walk->top, walk->slot, &walk->view);
-    for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width, sums += pitch)
-        spq_sum(c, lists, &walk->view, x, 0, sums);
-    walk->top += c->step_height, walk->slot += c->step_height;
-    while (walk->slot >= lists->rows) walk->slot -= lists->rows;
-}
-
 /* ---- weighing ---- */
 
 static void add_weighed(const spq_term *term, const int32_t *sums, int32_t units, int32_t width, int32_t *to) {
@@ -221,15 +100,15 @@ static void add_term(const spq_moment *m, const spq_term *term, const spq_connec
     if (first && (identity || !plain))
         for (int32_t i = 0; i < to->out_height * size; i++) map[i] = 0;
     spq_walk walk = {0};
-    if (!identity) walk = walk_of(m, term, source);
+    if (!identity) walk = spq_walk_of(m->network, m->arena, term, source);
     int32_t *part = (int32_t *)part_of(m, m->network->general->part);
     for (int32_t row = 0; term->sum_pool && row < c->out_height; row++)
-        next_row(term, &walk, part + row * row_of_sums(c));
+        spq_next_row(term, &walk, part + row * row_of_sums(c));
     for (int32_t row = 0; row < to->out_height; row++, map += size) {
         if (identity && plain) {
             spq_add_identity(c, 0, source.spikes, row, map);
         } else if (first && plain) {
-            next_row(term, &walk, map);
+            spq_next_row(term, &walk, map);
         } else {
             if (identity) {
                 for (int32_t i = 0; i < size; i++) sums[i] = 0;
@@ -237,7 +116,7 @@ static void add_term(const spq_moment *m, const spq_term *term, const spq_connec
             } else if (term->sum_pool) {
                 spq_window_row(term->sum_pool, part, c->out_height, c->out_width, c->units * SPQ_UNIT, row, sums);
             } else {
-                next_row(term, &walk, sums);
+                spq_next_row(term, &walk, sums);
             }
             add_weighed(term, sums, to->units, to->out_width, map);
         }
@@ -263,8 +142,15 @@ static int32_t is_still(const spq_moment *m, const spq_term *term) {
     return is_input(m->network, term->source) && !term->past.size;
 }
 
+static int32_t all_still(const spq_moment *m, const spq_terms *terms) {
+    int32_t all = 1;
+    for (int32_t i = 0; i < terms->count; i++) all &= is_still(m, &terms->terms[i]);
+    return all;
+}
+
 int32_t *spq_sum_terms(const spq_moment *m, const spq_terms *terms, const spq_connection *sums) {
-    int32_t *map = (int32_t *)part_of(m, m->network->general->map), *still = (int32_t *)part_of(m, terms->still), first = 1;
+    int32_t *map = (int32_t *)part_of(m, m->network->general->map), *still = (int32_t *)part_of(m, terms->still);
+    int32_t first = 1;
     if (terms->still.size) {
         for (int32_t i = 0; i < terms->count && !m->repeated; i++) {
             const spq_term *term = &terms->terms[i];
@@ -272,6 +158,7 @@ int32_t *spq_sum_terms(const spq_moment *m, const spq_terms *terms, const spq_co
             add_term(m, term, sums, first, pooled(m, term), still);
             first = 0;
         }
+        if (!terms->current && all_still(m, terms)) return still;
         for (int32_t i = 0; i < sums->out_height * row_of_sums(sums); i++) map[i] = still[i];
         first = 0;
     }
@@ -309,7 +196,8 @@ void spq_keep_pasts(const spq_moment *m) {
 void spq_integrate(const spq_moment *m, const spq_readout *r, const int32_t *sums) {
     const spq_connection *c = &r->connection;
     const int32_t unit = 1 << r->fraction, half = (1 << r->leak_shift) >> 1;
-    int32_t *kept = (int32_t *)part_of(m, r->integrator), *answer = (int32_t *)part_of(m, m->network->logits) + r->answer;
+    int32_t *kept = (int32_t *)part_of(m, r->integrator);
+    int32_t *answer = (int32_t *)part_of(m, m->network->logits) + r->answer;
     for (int32_t i = 0; i < c->out_height * c->out_width; i++, sums += c->units * SPQ_UNIT)
         for (int32_t o = 0; o < c->outputs; o++, kept++, answer++) {
             int32_t value = *kept;

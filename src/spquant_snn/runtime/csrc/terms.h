@@ -13,8 +13,8 @@ typedef struct {
     int32_t repeated;     /* the frame is still that of the step before */
 } spq_moment;
 
-/* Sums int32 [out_height][out_width][units * 16] of a layer or a readout, which may be written to; where there is a
- * gate, what it counts is written to its place in the arena. */
+/* Sums int32 [out_height][out_width][units * 16] of a layer or a readout, which may be written to where there are
+ * currents; what a gate counts is written to its place in the arena. */
 int32_t *spq_sum_terms(const spq_moment *moment, const spq_terms *terms, const spq_connection *sums);
 
 /* Keep what is taken in the next step. */

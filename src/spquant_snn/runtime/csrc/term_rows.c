@@ -1,0 +1,136 @@
+/* term_rows: what a row looks at is listed as for any connection; where rows and columns of the kernel or of the input
+ * lie apart, runs of events are collected one column at a time. */
+#include "term_rows.h"
+#include "dense.h"
+#include "lanes.h"
+#include "sums.h"
+
+#if SPQ_TERMS
+
+static void *memory_of(void *arena, spq_region region) {
+    return (uint8_t *)arena + region.offset;
+}
+
+static spq_place moved(spq_place place, int32_t by, int32_t spread) {
+    if (spread == 1) {
+        place.line += by;
+        return place;
+    }
+    place.behind += by;
+    while (place.behind >= spread) place.behind -= spread, place.line++;
+    while (place.behind < 0) place.behind += spread, place.line--;
+    return place;
+}
+
+static spq_lists lists_of(const spq_network *network, void *arena, const spq_term *term) {
+    const spq_scratch *scratch = &network->scratch;
+    spq_lists lists = spq_lists_of(&term->connection, (uint32_t *)memory_of(arena, scratch->starts),
+                                   (spq_event *)memory_of(arena, scratch->events),
+                                   (int32_t *)memory_of(arena, scratch->values));
+    lists.rows = term->rows;
+    return lists;
+}
+
+/* The lines under a row of outputs, the first of which is `place`; all rows are listed, each in its own slot. */
+static void look_apart(const spq_term *term, const spq_lists *lists, spq_place place, spq_view *view) {
+    const spq_connection *c = &term->connection;
+    const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
+    spq_line *line = view->lines;
+    for (int32_t ky = 0; ky < c->kernel_height; ky++) {
+        if (!place.behind && place.line >= 0 && place.line < c->height) {
+            line->starts = (uint32_t)place.line * ((uint32_t)lists->width + 1u);
+            line->events = (uint32_t)place.line * lists->capacity;
+            line->codes = (uint32_t)ky * kernel_row;
+            line++;
+        }
+        place = moved(place, term->dilation_height, term->spread_height);
+    }
+    view->line_count = (int32_t)(line - view->lines);
+}
+
+/* One output, which looks at columns from `place` on. */
+static void sum_apart(const spq_term *term, const spq_lists *lists, const spq_view *view, spq_place place,
+                      int32_t *sums) {
+    const spq_connection *c = &term->connection;
+    const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
+    const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
+    spq_run *run = view->runs;
+    for (int32_t o = 0; grouped && o < c->units * SPQ_UNIT; o++) sums[o] = 0;
+    for (int32_t kx = 0; kx < c->kernel_width; kx++, place = moved(place, term->dilation_width, term->spread_width)) {
+        const int32_t x = place.line;
+        if (place.behind || x < 0 || x >= c->width) continue;
+        for (const spq_line *line = view->lines; line < view->lines + view->line_count; line++) {
+            if (grouped) {
+                spq_sum_tap(c, lists, line, x, kx, sums);
+                continue;
+            }
+            const uint32_t *starts = lists->starts + line->starts + x;
+            run->first = line->events + starts[0];
+            run->last = line->events + starts[1];
+            run->base = line->codes + (uint32_t)kx * pixel - (uint32_t)x * pixel;
+            run += run->first != run->last;
+        }
+    }
+    if (!grouped) spq_sum_runs(c, lists, view->runs, (int32_t)(run - view->runs), sums);
+}
+
+static int32_t is_apart(const spq_term *term) {
+    return term->dilation_height != 1 || term->dilation_width != 1 || term->spread_height != 1 ||
+           term->spread_width != 1;
+}
+
+spq_walk spq_walk_of(const spq_network *network, void *arena, const spq_term *term, spq_source source) {
+    const spq_scratch *scratch = &network->scratch;
+    const spq_connection *c = &term->connection;
+    const spq_view view = {0, (spq_line *)memory_of(arena, scratch->lines), (spq_run *)memory_of(arena, scratch->runs)};
+    spq_walk walk = {lists_of(network, arena, term), view,
+                     source, is_apart(term), 0, -c->pad_height, 0, {0, 0}, 0, 0};
+#if SPQ_HAS_LANES
+    if (c->form == SPQ_DENSE) {
+        walk.frame = (int16_t *)memory_of(arena, scratch->frame);
+        const spq_frame frame = spq_frame_of(c, walk.frame);
+        spq_fill_frame(c, source.pixels, &frame);
+        return walk;
+    }
+#endif
+    if (!walk.apart) return walk;
+    for (int32_t y = 0; y < c->height; y++) spq_list_row(&walk.lists, &source, c->height, y, y);
+    walk.place = moved(walk.place, -c->pad_height, term->spread_height);
+    return walk;
+}
+
+void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {
+    const spq_connection *c = &term->connection;
+#if SPQ_HAS_LANES
+    if (c->form == SPQ_DENSE) {
+        const spq_frame frame = spq_frame_of(c, walk->frame);
+        spq_dense_row(c, &frame, walk->row++, sums);
+        return;
+    }
+#endif
+    const spq_lists *lists = &walk->lists;
+    const int32_t pitch = c->units * SPQ_UNIT;
+    if (walk->apart) {
+        look_apart(term, lists, walk->place, &walk->view);
+        spq_place place = moved((spq_place){0, 0}, -c->pad_width, term->spread_width);
+        for (int32_t column = 0; column < c->out_width; column++, sums += pitch) {
+            sum_apart(term, lists, &walk->view, place, sums);
+            place = moved(place, c->step_width, term->spread_width);
+        }
+        walk->place = moved(walk->place, c->step_height, term->spread_height);
+        return;
+    }
+    const int32_t below = walk->top + lists->rows < c->height ? walk->top + lists->rows : c->height;
+    for (int32_t y = walk->listed > walk->top ? walk->listed : walk->top; y < below; y++) {
+        const int32_t place = walk->slot + y - walk->top;
+        spq_list_row(lists, &walk->source, c->height, y, place < lists->rows ? place : place - lists->rows);
+    }
+    walk->listed = below > walk->listed ? below : walk->listed;
+    spq_look(c, lists, walk->top, walk->slot, &walk->view);
+    for (int32_t column = 0, x = -c->pad_width; column < c->out_width; column++, x += c->step_width, sums += pitch)
+        spq_sum(c, lists, &walk->view, x, 0, sums);
+    walk->top += c->step_height, walk->slot += c->step_height;
+    while (walk->slot >= lists->rows) walk->slot -= lists->rows;
+}
+
+#endif
