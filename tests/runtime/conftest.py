@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row
 from spquant_snn.build import NATIVE, PORTABLE
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.runtime.library import library
@@ -44,11 +45,10 @@ def _wide(channels=(3, 70, 130, 33), groups=1, bits=2, size=9, pool=None):
     input_shape = shape
     for i, out in enumerate(channels[1:]):
         codes = rng.integers(grid.low, grid.high + 1, (out, shape[0] // (groups if i else 1), 3, 3)).astype(np.int8)
-        connection = Connection(f"conv{i}", codes, bits, padding=(1, 1), groups=groups if i else 1, sum_pool=pool)
+        connection = Connection(f"conv{i}", codes, bits, padding=around(1, 1), groups=groups if i else 1, sum_pool=pool)
         reach = connection.reach(1 if i else 255)
         neuron, _ = fold_neuron(2, 5.0 / reach, -1.5 * codes.sum((1, 2, 3)) / reach, 1.0, 0.5, "zero", reach)
-        layers.append(Layer(connection, neuron))
+        layers.append(Part(connection, neuron))
         shape = connection.output_shape(shape)
     codes = rng.integers(grid.low, grid.high + 1, (40, int(np.prod(shape)))).astype(np.int8)
-    readout = Readout(Connection("readout", codes, bits), 4, np.zeros(40, np.int32), 1.0)
-    return Graph(input_shape, 3, tuple(layers), readout)
+    return row(input_shape, 3, layers, Last(Connection("readout", codes, bits), 4, np.zeros(40, np.int32), 1.0))

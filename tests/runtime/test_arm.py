@@ -120,7 +120,7 @@ def test_random_graphs_on_arm(emulated, random_graph, random_images):
 def test_sequences_and_layers_of_several_tiles_on_arm(emulated, wide, random_graph, random_images):
     sequence = random_graph(4)
     frames = random_images(sequence, 6, 4).reshape(3, 2, *sequence.input_shape)
-    pooled = wide((2, 70, 33), pool=Pool("sum", 2, 2))
+    pooled = wide((2, 70, 33), pool=square("sum", 2, 2))
     for graph, images in ((sequence, frames), (pooled, random_images(pooled, 2))):
         difference = first_difference(reference_trace(graph, images), emulated(graph, images))
         assert difference is None, str(difference)

@@ -6,11 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row, square
 from spquant_snn.integer.compare import first_difference, reference_trace
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import fold_neuron
-from spquant_snn.integer.pool import Pool
 
 
 def busy(share, bits, state_bits, reset, kernel, pad, stride, pool=None, channels=40):
@@ -22,13 +22,13 @@ def busy(share, bits, state_bits, reset, kernel, pad, stride, pool=None, channel
     lit = dataclasses.replace(lit, fire=np.full(channels, 255, np.int32))  # white pixels spike, black ones do not
     grid = WEIGHT_GRIDS[bits]
     codes = rng.integers(grid.low, grid.high + 1, (70, channels, *kernel)).astype(np.int8)
-    second = Connection("second", codes, bits, padding=pad, stride=stride, sum_pool=pool)
+    second = Connection("second", codes, bits, padding=around(*pad), stride=stride, sum_pool=pool)
     reach = second.reach(1)
     neuron, _ = fold_neuron(state_bits, 6.0 / reach, 0 * reach, 1.0, 0.5, reset, reach)
     shape = second.output_shape((channels, 9, 11))
     readout = Connection("readout", rng.integers(-1, 2, (3, int(np.prod(shape)))).astype(np.int8), 1.58)
-    layers = (Layer(first, lit), Layer(second, neuron))
-    graph = Graph((1, 9, 11), 3, layers, Readout(readout, 2, np.zeros(3, np.int32), 1.0))
+    layers = (Part(first, lit), Part(second, neuron))
+    graph = row((1, 9, 11), 3, layers, Last(readout, 2, np.zeros(3, np.int32), 1.0))
     images = np.where(rng.random((3, 1, 9, 11)) < share, 255, 0).astype(np.uint8)
     return graph, images
 
@@ -39,7 +39,7 @@ def test_few_silent_inputs_count_as_many_spikes(program):
     shapes = [
         ((3, 3), (1, 1), (1, 1), None),
         ((5, 4), (2, 0), (1, 2), None),
-        ((3, 3), (1, 1), (1, 1), Pool("sum", 2, 2)),
+        ((3, 3), (1, 1), (1, 1), square("sum", 2, 2)),
     ]
     for share, *options in itertools.product((0.3, 0.55, 0.8, 0.97, 1.0), widths, shapes):
         graph, images = busy(share, *itertools.chain(*options))

@@ -73,11 +73,11 @@ def planned(connection, shape, first, body=Body.PORTABLE):
 
 def test_a_pool_is_folded_into_the_kernel_where_that_is_cheaper():
     codes = np.ones((2, 1, 5, 5), np.int8)
-    connection = Connection("a", codes, 2, padding=(2, 2), sum_pool=Pool("sum", 2, 2))
+    connection = Connection("a", codes, 2, padding=around(2, 2), sum_pool=square("sum", 2, 2))
     plan = planned(connection, (1, 28, 28), True)
     assert (plan.window, plan.kernel_height, plan.kernel_width, plan.step_height) == (1, 6, 6, 2)
     assert plan.codes16[2, 2, 0, :3].tolist() == [4, 4, 0]
-    one = planned(Connection("a", codes[:, :, :1, :1], 2, sum_pool=Pool("sum", 7, 7)), (1, 28, 28), True)
+    one = planned(Connection("a", codes[:, :, :1, :1], 2, sum_pool=square("sum", 7, 7)), (1, 28, 28), True)
     assert (one.window, one.kernel_height, one.step_height, one.slide_height) == (7, 1, 7, 1)
 
 
@@ -115,7 +115,7 @@ def test_rows_are_padded_to_16_outputs_in_plain_c_and_to_32_where_vectors_hold_t
 def test_a_network_beyond_31_bits_is_refused_in_words(random_graph):
     graph = random_graph(0)
     first = graph.layers[0]
-    codes = np.zeros((len(first.connection.codes), graph.input_shape[0], 1, 1), np.int8)
+    codes = np.zeros((first.channels, graph.input_shape[0], 1, 1), np.int8)
     connection = Connection("vast", codes, 2, stride=(60000, 60000))
     shape = (graph.input_shape[0], 1, (1 << 31) // 16 // graph.input_shape[0])
     layer = dataclasses.replace(first, connection=connection)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from random_graphs import RARE
+from rows import Last, Part, row, square
 from spquant_snn.errors import ConfigError, DataError, RunError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
-from spquant_snn.integer.graph import Connection, Graph, Layer, Readout
+from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import ScaledStore, fold_neuron
 from spquant_snn.integer.pool import Pool
@@ -114,8 +115,8 @@ def extreme(inputs, code, bits, state_bits=4, reset="zero"):
     reach = second.reach(1)
     gain = np.array([0.3, 0.4, 0.5, 0.7, 1.1]) / reach
     neuron, _ = fold_neuron(state_bits, gain, np.full(5, 0.1), 1.0, 0.5, reset, reach)
-    readout = Readout(full("readout", np.full((3, 5), code), bits), 2, np.arange(3, dtype=np.int32), 1.0)
-    return Graph((1, 1, 1), 4, (Layer(always, first), Layer(second, neuron)), readout)
+    last = Last(full("readout", np.full((3, 5), code), bits), 2, np.arange(3, dtype=np.int32), 1.0)
+    return row((1, 1, 1), 4, (Part(always, first), Part(second, neuron)), last)
 
 
 @pytest.mark.slow
@@ -146,7 +147,7 @@ def test_a_scaled_neuron_of_few_bits(program, random_graph, random_images):
 
 
 def test_layers_of_several_tiles(program, wide, random_images):
-    for bits, pool in itertools.product((1.58, 4, 8), (None, Pool("sum", 2, 2), Pool("sum", 3, 1))):
+    for bits, pool in itertools.product((1.58, 4, 8), (None, square("sum", 2, 2), square("sum", 3, 1))):
         graph = wide(bits=bits, pool=pool, size=20 if pool else 9)
         agree(program(graph, guard=GUARD), graph, random_images(graph, 2), bits, "bits", pool)
 

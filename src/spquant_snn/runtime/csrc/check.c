@@ -1,5 +1,5 @@
 /* check: what this build can run, whether a network is that, and its arena as large as it needs. */
-#include "check.h"
+#include "check_common.h"
 #include "lanes.h"
 #include "packed.h"
 #include "sliced.h"

@@ -1,5 +1,5 @@
 /* check_parts: connections of every form, and neurons. */
-#include "check.h"
+#include "check_common.h"
 #include "dense.h"
 #include "events.h"
 #include "lanes.h"

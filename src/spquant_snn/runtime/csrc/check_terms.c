@@ -1,5 +1,5 @@
 /* check_terms: the general form. */
-#include "check.h"
+#include "check_common.h"
 #include "events.h"
 #include "lanes.h"
 

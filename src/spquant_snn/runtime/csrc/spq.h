@@ -25,7 +25,7 @@
  *     windows, current                 pools of any rectangle, synaptic currents
  *     term_rows, terms                 sums of any terms
  *     sliced, planes                   codes and neurons in bit slices
- *     check, check_parts, check_terms  whether a network can be run
+ *     check_common, check_parts, check_terms, check     whether a network can be run
  *     turn, general                    a layer at work, one of terms
  *     run                              the layers of a network
  *

@@ -1,6 +1,6 @@
-/* check: what the parts of a check have in common. Each says SPQ_OK, or why a network cannot be run. */
-#ifndef SPQ_CHECK_H
-#define SPQ_CHECK_H
+/* check_common: what the parts of a check have in common. Each says SPQ_OK, or why a network cannot be run. */
+#ifndef SPQ_CHECK_COMMON_H
+#define SPQ_CHECK_COMMON_H
 
 #include "spq.h"
 
