@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from torch import nn
 
 import random_graphs
+from exactness import settle_norms
 from once import locked, of_this_run
 from spquant_snn.__main__ import main
 from spquant_snn.build import Library
 from spquant_snn.nn import LIF
-from spquant_snn.quant.stage import Norm
 
 if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
     os.environ["TRITON_INTERPRET"] = "1"
@@ -137,18 +137,7 @@ def fit_norms(by_hand):
 @pytest.fixture(scope="session")
 def calibrate():
     """A function: the same for a prepared network, in one pass in training mode."""
-
-    def run(network, images):
-        norms = [module for module in network.modules() if isinstance(module, Norm)]
-        for norm in norms:
-            norm.momentum = 1.0
-        with torch.no_grad():
-            network.train()(images)
-        for norm in norms:
-            norm.momentum = 0.1
-        return network.eval()
-
-    return run
+    return settle_norms
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from torch import nn
 from spquant_snn.errors import DataError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.nn import LIF, LeNetSNN
-from spquant_snn.quant.freeze import fold_readout, fold_stage
+from spquant_snn.quant.fold import fold_readout, fold_stage
 from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
@@ -210,7 +210,7 @@ def test_a_readout_that_outweighs_its_weights_is_refused(lenet):
     with torch.no_grad():
         network.readout.synapse.bias.fill_(1e9)
     with pytest.raises(ModelError, match=r"layer 'fc4': logits of up to .* do not fit 32 bits"):
-        fold_readout(network.readout, 2)
+        fold_readout(network.readout, 1, 3, 4)
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -220,7 +220,7 @@ def test_a_dead_channel_is_frozen_to_zero_weights(lenet, bits):
     with torch.no_grad():
         stage.norm.weight[1] = 0.0
         stage.norm.bias[1] = 1.5
-    assert not fold_stage(stage, bits).codes[1].any()
+    assert not fold_stage(stage, 1, bits, bits).layer.terms[0].connection.codes[1].any()
     trace = frozen_trace(network, images.numpy())
     assert trace.layers[0][1][:, :, 1].all()  # its offset is above the threshold
     network.train()(images).sum().backward()

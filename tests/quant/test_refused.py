@@ -6,7 +6,8 @@ from torch import nn
 
 from spquant_snn.errors import ModelError
 from spquant_snn.nn import LIF
-from spquant_snn.quant.match import describe
+from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 
 
 class Residual(nn.Module):
@@ -145,6 +146,58 @@ REFUSED = {
         seq(nn.Flatten(), nn.LSTM(36, 4)),
         r"layer '1': LSTM has no integer form; a recurrent layer of spikes is spquant_snn.Feedback\(LIF\(\), Linear",
     ),
+    "GroupNorm": (
+        seq(conv(), nn.GroupNorm(2, 4), LIF(), *TAIL),
+        "layer '1': GroupNorm has no integer form, for its statistics are those of each input; use BatchNorm",
+    ),
+    "uneven averages": (
+        seq(conv(), LIF(), nn.AvgPool2d(3, ceil_mode=True), nn.Flatten(), nn.Linear(16, 2)),
+        "layer '2' divides windows at the border by other numbers than those inside, .* or divisor_override",
+    ),
+    "uneven adaptive pool": (
+        seq(nn.Conv2d(1, 4, 2), LIF(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(36, 2)),
+        "layer '2' pools 5 places to 3 in windows of several sizes, .*: outputs of 1, 2, 4, 5 have windows of one size",
+    ),
+    "bilinear": (
+        seq(nn.Upsample(scale_factor=2, mode="bilinear"), conv(), LIF(), nn.Flatten(), nn.Linear(400, 2)),
+        "layer '0' up-samples with mode 'bilinear', which has no integer form: use mode='nearest'",
+    ),
+    "two pools of sums": (
+        seq(conv(), nn.AvgPool2d(2), nn.AvgPool2d(2), LIF(), nn.Flatten(), nn.Linear(4, 2)),
+        "layer '0': two pools over its sums have no integer form; make them one",
+    ),
+    "average of padded sums with a bias": (
+        seq(conv(), nn.AvgPool2d(2, padding=1), LIF(), nn.Flatten(), nn.Linear(36, 2)),
+        "layer '0': an average with padding over sums with a bias .* use padding 0, or normalise behind the pool",
+    ),
+    "largest of a sum": (
+        Residual(lambda n, x: n.fc(n.lif(torch.max_pool2d(n.conv(x) + x, 3, 1, 1)).flatten(1))),
+        "the call of 'max_pool2d' .* takes the largest values of a sum of several branches, .*: pool each branch, or",
+    ),
+    "a row as an image": (
+        seq(nn.Flatten(), nn.Linear(36, 36), LIF(), nn.Unflatten(1, (4, 3, 3)), nn.Conv2d(4, 2, 3)),
+        "layer '4' takes 36 values as 4x3x3, .*: keep these, or begin an image with a ConvTranspose2d of that size",
+    ),
+    "places moved": (
+        seq(conv(), LIF(), nn.Flatten(2), nn.Conv1d(4, 2, 3), LIF(), nn.Flatten(), nn.Linear(28, 2)),
+        "layer '3' takes 4x4x4 values as 4x1x16, other channels or places than those of the neurons .* keep these",
+    ),
+    "currents reshaped": (
+        seq(conv(), nn.Flatten(2), nn.BatchNorm1d(4), LIF(), nn.Flatten(), nn.Linear(64, 2)),
+        "layer '0': its sums of 4x4x4 are reshaped to 4x1x16 in front of the neurons: reshape or flatten the spikes",
+    ),
+    "product of activations": (
+        Residual(lambda n, x: n.fc((lambda a: a * a)(n.lif(n.conv(x))).flatten(1))),
+        "the call of 'mul' in the forward method multiplies activations, which has no integer form; add them",
+    ),
+    "places change": (
+        Residual(lambda n, x: n.fc(n.lif(n.conv(x)).transpose(2, 3).flatten(1))),
+        "the call of 'transpose' in the forward method makes .* keep the batch in front",
+    ),
+    "currents put together": (
+        Residual(lambda n, x: n.fc(nn.functional.max_pool2d(n.lif(torch.cat((n.conv(x), x), 1)), (1, 2)).flatten(1))),
+        "the call of 'cat' in the forward method puts together the currents of 'conv': give each part its LIF layer",
+    ),
 }
 
 
@@ -152,4 +205,12 @@ REFUSED = {
 def test_what_has_no_integer_form_is_refused_by_name(what):
     model, message = REFUSED[what]
     with pytest.raises(ModelError, match=message):
-        describe(model, (1, 6, 6))
+        prepare(model, QuantConfig(2, 2), (1, 6, 6))
+
+
+def test_a_vector_that_is_seen_as_an_image_is_given_as_one():
+    model = seq(nn.Unflatten(1, (1, 6, 6)), conv(), LIF(), *TAIL)
+    with pytest.raises(
+        ModelError, match="layer '1' takes an input of 36 as 1x6x6: give it in that shape, and make that"
+    ):
+        prepare(model, QuantConfig(2, 2), (36,))

@@ -12,5 +12,5 @@ def randomize(layers, spread):
             if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 layer.weight.uniform_(-2.0, 2.0)
                 layer.bias.normal_(0.2, spread)
-            elif isinstance(layer, nn.Conv2d | nn.Linear):
+            elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
                 layer.weight.mul_(4.0)

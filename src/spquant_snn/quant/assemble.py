@@ -240,7 +240,9 @@ def _drive(drive: d.Drive, config: QuantConfig, sources: Sources, normalised: bo
         synapse = Synapse(drive.module, None, config, free_scale=not normalised, per_tensor=per_tensor)
         return Weights(drive.path, drive.signal, synapse, float(config.weight_bits), sources)
     if isinstance(drive, d.Passed):
-        return Through(drive.path, drive.signal, sources)
+        through = Through(drive.path, drive.signal, sources)
+        vector = per_tensor and len(drive.shape) == 1  # a population that is read out: each neuron votes for itself
+        return GroupSums(through, 1) if vector else through
     if isinstance(drive, d.Sum):
         return Summed([inner(each) for each in drive.drives])
     if isinstance(drive, d.DroppedDrive):
@@ -251,10 +253,12 @@ def _drive(drive: d.Drive, config: QuantConfig, sources: Sources, normalised: bo
         return _normalised(drive, inner(drive.drive, True))
     if isinstance(drive, d.GroupMeans):
         return _group_means(drive, inner(drive.drive))
-    if drive.shape[0] != drive.drive.shape[0]:
+    if image(drive.shape) != image(drive.drive.shape):
         name = next(inner(drive.drive).leaves()).name
         raise ModelError(
-            f"layer {name!r}: its sums are flattened before the neurons: flatten the spikes behind the LIF layer"
+            f"layer {name!r}: its sums of {'x'.join(map(str, drive.drive.shape))} are reshaped to "
+            f"{'x'.join(map(str, drive.shape))} in front of the neurons: reshape or flatten the spikes "
+            "behind the LIF layer"
         )
     return inner(drive.drive)
 
@@ -269,6 +273,8 @@ def _pooled(drive: d.PooledDrive, inner: Drive) -> Drive:
             f"layer {name!r}: an average with padding over sums with a bias or batch normalisation counts them less "
             "at the border: use padding 0, or normalise behind the pool"
         )
+    if any(isinstance(module, PooledSums) for module in inner.modules()):
+        raise ModelError(f"layer {name!r}: two pools over its sums have no integer form; make them one")
     if pool.kind == "max" and len(leaves) > 1:
         raise ModelError(
             f"layer {name!r}: the largest value of a sum of branches has no integer form: pool each branch, or move "
@@ -297,6 +303,7 @@ def _flip(synapse: Synapse, sign: torch.Tensor) -> None:
 
 
 def _group_means(drive: d.GroupMeans, inner: Drive) -> Drive:
+    inner = inner.inner if isinstance(inner, GroupSums) else inner  # whose groups are of one
     if not isinstance(inner, Through) or len(inner.signal.shape) != 1:
         name = next(inner.leaves()).name
         raise ModelError(

@@ -295,7 +295,8 @@ class SpikingNetwork(nn.Module):
             exact = integers.double() * readout.scale  # distinct integers stay distinct
             if learns:
                 free = _integrated(stage, drive_over_time(stage, sent))
-                exact = exact.float() + (free - free.detach())  # the value of the first, the gradient of the second
+                # The value of the first, the gradient of the second.
+                exact = exact.float().view_as(free) + (free - free.detach())
             found.append(exact)
         return found
 

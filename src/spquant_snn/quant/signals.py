@@ -150,6 +150,7 @@ def value_of(signal: Signal, look: Look, sources: Sources, drop: Drop, whole: bo
         return look(sources.inputs + signal.layer, signal.delay)
     if isinstance(signal, Pixels):
         x = look(signal.input, 0)
+        x = x.reshape(len(x), *signal.shape)  # a vector comes in as an image of one pixel
         return x if whole else x / sources.full_scale
     if isinstance(signal, Added | Concatenated):
         values = [value_of(inner, look, sources, drop, whole) for inner in signal.signals]

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..errors import ModelError
 from ..integer.connection import image
 from ..nn.layers import OneToOne
+from ..nn.lif import LIF
 from .described import (
     Added,
     Concatenated,
@@ -167,6 +168,8 @@ def pooled(step: TracedStep, window: Window, value: Value) -> Value:
         drive = as_drive(settled(Value(value.what, (math.prod(value.shape),)), step), step.path)
         groups = math.prod(value.shape) // size
         return Value(GroupMeans(drive, size, (groups,)), (*value.shape[:-1], value.shape[-1] // size))
+    places = len(value.shape)
+    value, window = _of_whole_places(value, window)
     what = settled(value, step)
     if window.kind == "max" and window.kernel != (1, 1) and _adds_several(what):
         raise ModelError(
@@ -174,10 +177,19 @@ def pooled(step: TracedStep, window: Window, value: Value) -> Value:
             "branch, or move it behind the neurons"
         )
     shape = (what.shape[0], *window.size(what.shape[1], what.shape[2]))
-    seen = shape if len(value.shape) == 3 else (shape[0], shape[2])
+    seen = shape if places == 3 else (shape[0], shape[2])
     made: Any = Pooled if isinstance(what, SIGNALS) else PooledDrive
     options = (window.kind, window.kernel, window.stride, shape, window.padding, window.dilation, window.divisor)
     return Value(made(what, *options), seen)
+
+
+def _of_whole_places(value: Value, window: Window) -> tuple[Value, Window]:
+    """A window over all places, where height and width were put into a row for it: one over both."""
+    shape, seen = value.what.shape, image_shape(value.shape)
+    if len(shape) != 3 or shape == seen or seen != (shape[0], 1, shape[1] * shape[2]) or window.kernel != seen[1:]:
+        return value, window
+    size = (shape[1], shape[2])
+    return replace(value, shape=shape), replace(window, kernel=size, stride=size)
 
 
 def _size_of_groups(window: Window, value: Value) -> int:
@@ -254,7 +266,7 @@ def added(step: TracedStep, given: list[Value]) -> Value:
         for part in parts:
             signals += part.signals if isinstance(part, Added) else (part,)
         return Value(Added(tuple(signals), parts[0].shape), one.shape)
-    drives = [as_drive(part, step.path) for part in parts]
+    drives = [as_drive(part, _path_of(step, i)) for i, part in enumerate(parts)]
     listed: list[Drive] = []
     for drive in drives:
         listed += drive.drives if isinstance(drive, Sum) else (drive,)
@@ -271,6 +283,15 @@ def concatenated(step: TracedStep, given: list[Value]) -> Value:
             )
     channels = sum(part.shape[0] for part in parts)
     return Value(Concatenated(tuple(parts), (channels, *parts[0].shape[1:])), step.shape)
+
+
+def _path_of(step: TracedStep, place: int) -> str:
+    """A name for spikes that are added as they are: the path of the layer that they pass through, if there is one."""
+    node = step.given[place]
+    traced = node.graph.owning_module
+    if node.op != "call_module" or traced is None or isinstance(traced.get_submodule(str(node.target)), LIF):
+        return step.path
+    return str(node.target)
 
 
 def _named(step: TracedStep, place: int) -> str:
