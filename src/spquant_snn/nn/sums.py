@@ -123,7 +123,9 @@ def _right(x_shape: torch.Size, shape: torch.Size, geometry: Geometry, threads: 
 
 def _int8(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
     """[N, O, H, W] float32, channels last; of uint8 and int8."""
-    stride, padding, apart = list(geometry.stride), list(geometry.padding), list(geometry.dilation)
+    stride, padding = list(geometry.stride), list(geometry.padding)
+    # Of a kernel of one nothing is apart; oneDNN 3.12 crashes on some that say so, of one input channel.
+    apart = [d if k > 1 else 1 for d, k in zip(geometry.dilation, codes.shape[2:], strict=True)]
     ops = torch.ops.onednn
     scale = scale.float().contiguous()  # one scale for all is an expanded one, of which the kernel would read on
     packed = ops.qconv_prepack(codes, scale, 1.0, 0, stride, padding, apart, geometry.groups, list(x.shape))
