@@ -176,15 +176,15 @@ REFUSED = {
     ),
     "a row as an image": (
         seq(nn.Flatten(), nn.Linear(36, 36), LIF(), nn.Unflatten(1, (4, 3, 3)), nn.Conv2d(4, 2, 3)),
-        "layer '4' takes 36 values as 4x3x3, .*: keep these, or begin an image with a ConvTranspose2d of that size",
+        "layer '4' takes 36 neurons of their own as an image of 4x3x3, .* ConvTranspose2d",
     ),
     "places moved": (
         seq(conv(), LIF(), nn.Flatten(2), nn.Conv1d(4, 2, 3), LIF(), nn.Flatten(), nn.Linear(28, 2)),
-        "layer '3' takes 4x4x4 values as 4x1x16, other channels or places than those of the neurons .* keep these",
+        "layer '3' takes 4x4x4 as 4x16, with other channels or places, .*: keep channels, height and width apart",
     ),
     "currents reshaped": (
         seq(conv(), nn.Flatten(2), nn.BatchNorm1d(4), LIF(), nn.Flatten(), nn.Linear(64, 2)),
-        "layer '0': its sums of 4x4x4 are reshaped to 4x1x16 in front of the neurons: reshape or flatten the spikes",
+        "layer '2' takes 4x4x4 as 4x16, with other channels or places, .*: keep channels, height and width apart",
     ),
     "product of activations": (
         Residual(lambda n, x: n.fc((lambda a: a * a)(n.lif(n.conv(x))).flatten(1))),
@@ -211,6 +211,6 @@ def test_what_has_no_integer_form_is_refused_by_name(what):
 def test_a_vector_that_is_seen_as_an_image_is_given_as_one():
     model = seq(nn.Unflatten(1, (1, 6, 6)), conv(), LIF(), *TAIL)
     with pytest.raises(
-        ModelError, match="layer '1' takes an input of 36 as 1x6x6: give it in that shape, and make that"
+        ModelError, match="layer '1' takes an input of 36 as 1x6x6: give it in that shape, with input_shape"
     ):
         prepare(model, QuantConfig(2, 2), (36,))

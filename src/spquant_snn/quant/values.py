@@ -103,7 +103,7 @@ def settled(value: Value, step: TracedStep) -> Any:
         )
     raise ModelError(
         f"{step.where} takes {_by(what.shape)} as {_by(value.shape)}, with other channels or places, which has no "
-        "integer form"
+        "integer form: keep channels, height and width apart, or flatten the spikes in front of a Linear"
     )
 
 
