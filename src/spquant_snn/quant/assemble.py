@@ -253,13 +253,6 @@ def _drive(drive: d.Drive, config: QuantConfig, sources: Sources, normalised: bo
         return _normalised(drive, inner(drive.drive, True))
     if isinstance(drive, d.GroupMeans):
         return _group_means(drive, inner(drive.drive))
-    if image(drive.shape) != image(drive.drive.shape):
-        name = next(inner(drive.drive).leaves()).name
-        raise ModelError(
-            f"layer {name!r}: its sums of {'x'.join(map(str, drive.drive.shape))} are reshaped to "
-            f"{'x'.join(map(str, drive.shape))} in front of the neurons: reshape or flatten the spikes "
-            "behind the LIF layer"
-        )
     return inner(drive.drive)
 
 
