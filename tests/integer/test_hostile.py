@@ -209,6 +209,15 @@ def test_the_reference_refuses_what_cannot_fit_and_names_the_layer(small_machine
         ReferenceStepper(graph)
 
 
+@pytest.mark.parametrize("options", [{"pools": (Upsample((400, 400)), square("max", 1200, 1))}, {"spread": (400, 400)}])
+def test_what_is_between_the_pools_counts(small_machine, options):
+    """A few values in, a few out, and more than a million in between."""
+    stride = {} if "pools" in options else {"stride": (800, 800)}
+    graph = network([Connection("wide", ONE, 2, **options, **stride)], (1, 3, 3))
+    with pytest.raises(ModelError, match="layer 'wide' needs about"):
+        reference.run(graph, np.zeros((1, 1, 3, 3), np.uint8))
+
+
 def test_the_native_runtime_refuses_what_cannot_fit_and_names_the_layer(monkeypatch):
     graph = roomy()
     monkeypatch.setattr(memory, "installed_memory", lambda: 10_000)

@@ -6,6 +6,7 @@ import math
 import os
 
 from ..errors import ModelError
+from .connection import Connection, Shape, image, resampled
 from .graph import Graph
 
 
@@ -40,12 +41,17 @@ def refuse_beyond_reference(graph: Graph, steps: int) -> None:
     """
     neurons = steps * sum(math.prod(shape) for shape in graph.shapes)
     needs = [
-        (
-            8 * term.connection.looked_at(graph.sources[term.source])
-            + 4 * term.connection.sums_of(graph.sources[term.source])
-            + 4 * neurons,
-            term.connection.name,
-        )
-        for term in graph.terms
+        (_need(term.connection, graph.sources[term.source]) + 4 * neurons, term.connection.name) for term in graph.terms
     ]
     refuse_beyond_memory(*max(needs))
+
+
+def _need(connection: Connection, shape: Shape) -> int:
+    """Bytes of the windows and the sums of one image, and of the largest array that its pools and its padding make."""
+    inner, held = shape, math.prod(shape)
+    for step in connection.pools:
+        inner = resampled(step, inner, connection.name)
+        held = max(held, math.prod(inner))
+    if connection.convolves:
+        held = max(held, image(inner)[0] * math.prod(connection.padded_size(inner)))
+    return 8 * connection.looked_at(shape) + 4 * connection.sums_of(shape) + 4 * held
