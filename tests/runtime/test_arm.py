@@ -10,8 +10,8 @@ import pytest
 
 from c_programs import C_FILES, CLEAN, as_c, constants, executable
 from random_graphs import RARE
+from rows import square
 from spquant_snn.integer.compare import Trace, first_difference, reference_trace
-from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.native import plain
 from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, LANES, MULTIPLY, MULTIPLY16, Body

@@ -75,6 +75,6 @@ def test_the_bound_is_what_passes_blocks_over(program, wide, monkeypatch):
         pytest.skip("this build slices all of these layers")
     monkeypatch.setattr(
         "spquant_snn.runtime.neuron_plan.silent_inputs",
-        lambda layer, largest: np.full(-(-len(layer.connection.codes) // 32), 10_000, np.int32),
+        lambda connection, neuron, largest: np.full(-(-len(connection.codes) // 32), 10_000, np.int32),
     )
     assert first_difference(reference_trace(graph, images), program(graph).trace(images)) is not None

@@ -1,6 +1,7 @@
 """The general form against the reference: every spike, every stored code, every answer of every readout."""
 
 import copy
+import ctypes
 import dataclasses
 import pickle
 
@@ -13,7 +14,8 @@ from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.forms import forms
-from spquant_snn.runtime.plan import Body
+from spquant_snn.runtime.plan import Body, Region
+from spquant_snn.runtime.structs import CPlan
 
 GUARD, MARK = 256, 0xA5
 
@@ -105,6 +107,45 @@ def test_a_stepper_goes_on_from_where_a_copy_of_it_was(program):
             if t == 2:
                 stepper = pickle.loads(pickle.dumps(stepper))
             assert np.array_equal(expected.step(frame), stepper.step(frame)), (seed, t)
+
+
+def without_a_region(plan):
+    """The plan again and again, each time without one of the parts of its arena."""
+    if isinstance(plan, Region):
+        if plan.size:
+            yield dataclasses.replace(plan, size=0)
+        return
+    if isinstance(plan, tuple):
+        for i, part in enumerate(plan):
+            yield from ((*plan[:i], other, *plan[i + 1 :]) for other in without_a_region(part))
+        return
+    for field in dataclasses.fields(plan) if dataclasses.is_dataclass(plan) else ():
+        if field.name not in ("pools", "slices", "packed", "past"):  # without a past a term takes what is there now
+            for other in without_a_region(getattr(plan, field.name)):
+                yield dataclasses.replace(plan, **{field.name: other})
+
+
+@pytest.mark.slow
+def test_c_refuses_a_network_without_any_part_of_its_arena(program):
+    refused = 0
+    for seed in range(20):
+        run = program(general_graph(seed))
+        plan = run.frames().plan
+        for less in without_a_region(plan):
+            found = run.built.spq_check(ctypes.byref(CPlan(less).c), less.arena_size)
+            assert found != 0, seed
+            refused += 1
+    assert refused > 200
+
+
+def test_c_refuses_a_term_of_what_is_not_there_yet(program):
+    run = program(general_graph(0), general=True)
+    plan = run.frames().plan
+    layer = plan.layers[0]
+    later = dataclasses.replace(layer.terms.terms[0], source=len(run.graph.sources) - 1, past=Region(0, 0))
+    terms = dataclasses.replace(layer.terms, terms=(later, *layer.terms.terms[1:]))
+    wrong = dataclasses.replace(plan, layers=(dataclasses.replace(layer, terms=terms), *plan.layers[1:]))
+    assert run.built.spq_check(ctypes.byref(CPlan(wrong).c), wrong.arena_size) != 0
 
 
 def test_inputs_that_do_not_fit_are_refused(program):

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rows import Last, Part, around, row, square
 from spquant_snn.errors import ModelError
-from spquant_snn.integer.graph import Connection, Graph
-from spquant_snn.integer.pool import Pool
+from spquant_snn.integer.graph import Connection
 from spquant_snn.runtime.connection_plan import plan_connection
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.plan import ADD8, ADD16, DENSE, GROUPED, MULTIPLY, MULTIPLY16, SLICED, Body
@@ -118,11 +118,8 @@ def test_a_network_beyond_31_bits_is_refused_in_words(random_graph):
     codes = np.zeros((first.channels, graph.input_shape[0], 1, 1), np.int8)
     connection = Connection("vast", codes, 2, stride=(60000, 60000))
     shape = (graph.input_shape[0], 1, (1 << 31) // 16 // graph.input_shape[0])
-    layer = dataclasses.replace(first, connection=connection)
-    readout = dataclasses.replace(
-        graph.readout,
-        connection=Connection("readout", np.zeros((1, np.prod(connection.output_shape(shape))), np.int8), 2),
-        bias=np.zeros(1, np.int32),
-    )
+    codes = np.zeros((1, np.prod(connection.output_shape(shape))), np.int8)
+    last = Last(Connection("readout", codes, 2), 0, np.zeros(1, np.int32), 1.0)
+    vast = row(shape, 1, (Part(connection, first.neuron),), last)
     with pytest.raises(ModelError, match=r"'vast': .* leaves 31 bits.* use the reference"):
-        plan_network(Graph(shape, 1, (layer,), readout))
+        plan_network(vast)

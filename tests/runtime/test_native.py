@@ -17,7 +17,6 @@ from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import ScaledStore, fold_neuron
-from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime import native
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.library import library
@@ -238,10 +237,10 @@ def test_a_stream_ends_before_its_logits_overflow(program, random_graph, random_
     graph = random_graph(1)
     most = (1 << 31) // 3
     bias = np.full(graph.classes, most, np.int32)
-    graph = dataclasses.replace(graph, timesteps=1, readout=dataclasses.replace(graph.readout, bias=bias))
+    graph = dataclasses.replace(graph, timesteps=1, readouts=(dataclasses.replace(graph.readout, bias=bias),))
     run, frames = program(graph), random_images(graph, 3)
     stream = run.stream()
-    assert graph.readout.longest == 2
+    assert graph.longest == 2
     for frame in frames[:2]:
         stream.push(frame)
     with pytest.raises(DataError, match="has taken 2 frames"):

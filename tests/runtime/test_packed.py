@@ -72,7 +72,7 @@ def test_lanes_decide_alike_only_where_no_threshold_leaves_them(random_graph):
             packed, store = plan.connection.packed, layer.neuron.store
             if packed is None or packed.lanes != 8 or not isinstance(store, TableStore):
                 continue
-            most = int(layer.connection.reach(255 if layer is graph.layers[0] else 1).max()) + np.abs(store.decay).max()
+            most = int(graph.reach(layer.terms).max()) + np.abs(store.decay).max()
             bounds = np.clip([layer.neuron.fire, *store.edges], -most, most + 1)
             assert (np.abs(bounds).max(0) + np.abs(store.decay).max(0) < 127).all()
             checked += 1

@@ -1,5 +1,6 @@
 """Graphs with shortcuts: every spike, every stored code, every logit of the reference, in each build and each body."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -43,18 +44,18 @@ def test_the_graphs_hold_every_kind_of_shortcut():
     found = Counter()
     for seed in SEEDS:
         graph = residual_graph(seed)
+        sources = []
         for i, layer in enumerate(graph.layers):
-            if layer.shortcut is None:
-                continue
-            connection = layer.shortcut.connection
-            found["identity" if layer.shortcut.identity else "convolution"] += 1
-            found["from before" if layer.shortcut.source == i - 1 else "around some"] += 1
-            found["gated"] += layer.gate is not None
-            found["groups"] += connection.groups > 1 and not layer.shortcut.identity
-            found["stride"] += max(connection.stride) > 1
-            found["kernel"] += max(connection.codes.shape[2:]) > 1
-            found["shift"] += layer.shortcut.shift > 0
-        sources = [shortcut.source for shortcut in graph.shortcuts]
+            for term in layer.terms[1:]:
+                connection = term.connection
+                sources.append(term.source)
+                found["identity" if connection.identity else "convolution"] += 1
+                found["from before" if term.source == i else "around some"] += 1
+                found["gated"] += layer.gate is not None
+                found["groups"] += connection.groups > 1 and not connection.identity
+                found["stride"] += max(connection.stride) > 1
+                found["kernel"] += max(connection.codes.shape[2:]) > 1
+                found["shift"] += term.left_shift > 0
         found["two from one layer"] += len(set(sources)) < len(sources)
         for layer in plan_network(graph, body=Body.AVX512_SLICED).layers:
             if layer.shortcut is not None:
@@ -75,8 +76,8 @@ def test_spikes_change_what_they_join(random_images):
     for seed in range(60):
         graph = residual_graph(seed)
         images = random_images(graph, 3, seed)
-        layers = tuple(type(layer)(layer.connection, layer.neuron, layer.gate) for layer in graph.layers)
-        without = type(graph)(graph.input_shape, graph.timesteps, layers, graph.readout)
+        layers = tuple(dataclasses.replace(layer, terms=layer.terms[:1]) for layer in graph.layers)
+        without = dataclasses.replace(graph, layers=layers)
         changed += first_difference(reference_trace(graph, images), reference_trace(without, images)) is not None
     assert changed > 40
 
@@ -87,8 +88,8 @@ def test_places_are_taken_again_only_when_nobody_needs_them():
         layers = plan_network(graph).layers[:-1]
         needed = [i + 1 for i in range(len(layers))]
         for i, layer in enumerate(graph.layers):
-            if layer.shortcut is not None:
-                needed[layer.shortcut.source] = max(needed[layer.shortcut.source], i)
+            for term in layer.terms[1:]:
+                needed[term.source - 1] = max(needed[term.source - 1], i)
         for i, a in enumerate(layers):
             for b in layers[i + 1 : needed[i] + 1]:
                 apart = a.spikes.offset + a.spikes.size <= b.spikes.offset
