@@ -12,7 +12,7 @@ PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist worksteal
 # `make test-web` builds web pages and drives them in Chromium: 'apt-get install chromium'.
 ZIGLANG = ziglang==0.17.1
 
-.PHONY: demo quick test test-device test-web check format house clean
+.PHONY: demo quick test test-device test-web check format house layers clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
@@ -40,6 +40,9 @@ format: $(VENV)/ready
 
 house: $(VENV)/ready
 	$(RUN) docs/house.py
+
+layers: $(VENV)/ready
+	$(RUN) docs/layers.py
 
 $(VENV)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { echo "Python 3.10 or newer is needed: name it with PYTHON=..."; exit 1; }

@@ -50,7 +50,8 @@ class SpQuantTrainer:
     """Trains a spiking network with weights and membrane potentials of a few bits, and hands out its integers.
 
     Args:
-        model: a name ("lenet-snn", "vgg9-snn", "vgg11-snn") or a ``torch.nn.Module`` with LIF layers, see ``prepare``.
+        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/networks.md lists them) or a
+            ``torch.nn.Module`` with LIF layers, see ``prepare``.
         dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
             (train, test), each a pair (images, labels) of tensors or a map-style Dataset.
         quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.

@@ -1,5 +1,9 @@
 """The house's models: sizes, names, and that every image that is accepted also runs."""
 
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -21,6 +25,7 @@ from spquant_snn.nn import (
 from spquant_snn.nn.models import MODELS
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
+from spquant_snn.train.config import TrainOptions
 from whole_chain import alike, answers, brought_up, check_exact, pixels, train
 
 # Inputs that a model is built for, where they are not images of any size.
@@ -124,6 +129,15 @@ def test_the_neuron_asked_for_is_in_every_place():
     assert len(neurons) == 8
     assert all(n.leak == 0.75 and n.reset == "subtract" for n in neurons)
     assert len({id(n) for n in neurons}) == 8
+
+
+def test_documents_and_help_list_every_name():
+    root = Path(__file__).parents[2]
+    listed = re.search(r"## Networks by name\n.*?\n## ", (root / "docs/networks.md").read_text("utf-8"), re.DOTALL)
+    rows = [line.split("|")[1] for line in listed[0].splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([\w-]+)`", "".join(rows))) == sorted(MODELS)
+    help_text = inspect.getdoc(TrainOptions)
+    assert [name for name in MODELS if name not in help_text] == ["unet-snn"]  # which answers with maps
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from spquant_snn.integer import reference
-from spquant_snn.integer.connection import image
+from spquant_snn.integer.compare import Trace, first_difference, images_first, reference_trace
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
 from spquant_snn.quant.stage import Norm
 from spquant_snn.quant.synapse import Synapse
+from spquant_snn.runtime.native import NativeProgram
 
 RARE = 0.04  # share of spikes below which a layer's threshold is lowered, so that there is something to compare
 
@@ -87,31 +87,20 @@ def answers(network, x):
     return [network.answer(said[0]), *(z.mean(0) for z in said[1:])]
 
 
-def check_exact(network, x, backends=("reference",)):
+def check_exact(network, x):
     """Freeze and lower a network, and compare all that torch and each backend compute; returns the graph and the rate
     of each layer."""
     network.eval().freeze()
-    graph, layers = lower(network), []
-    said = network.integer_answers(x, lambda name, *found: layers.append((name, *(y.numpy() for y in found))))
-    given = x.numpy().reshape(*x.shape[: x.dim() - len(network.input_shapes[0])], *image(network.input_shapes[0]))
-    for backend in backends:
-        found, answered = RUNS[backend](graph, given)
-        for (name, spikes, codes), (other, other_spikes, other_codes) in zip(layers, found, strict=True):
-            assert name == other
-            assert np.array_equal(spikes.reshape(other_spikes.shape) != 0, other_spikes != 0), (backend, name, "spikes")
-            assert np.array_equal(codes.reshape(other_codes.shape), other_codes), (backend, name, "codes")
-        for i, (expected, answer) in enumerate(zip(said, answered, strict=True)):
-            assert np.array_equal(expected.numpy().reshape(answer.shape), answer), (backend, "answer", i)
-    return graph, [float((spikes != 0).mean()) for _, spikes, _ in layers]
+    graph, found = lower(network), Trace()
+    answered = network.integer_answers(x, lambda name, *seen: found.add(name, *(y.numpy() for y in seen)))
+    found.answers = images_first(graph.readouts, [answer.numpy() for answer in answered])
+    given = x.numpy().reshape(*x.shape[: x.dim() - len(network.input_shapes[0])], *graph.inputs[0].shape)
+    for backend, run in BACKENDS.items():
+        assert first_difference(run(graph, given), found) is None, backend
+    return graph, [float(spikes.mean()) for _, spikes, _ in found.layers]
 
 
-def _reference(graph, given):
-    layers = []
-    said = reference.answers(graph, given, probe=lambda *found: layers.append(found))
-    return layers, said
-
-
-RUNS = {"reference": _reference}
+BACKENDS = {"reference": reference_trace, "native": lambda graph, given: NativeProgram(graph).trace(given)}
 
 
 def alike(one, two):

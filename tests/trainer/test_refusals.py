@@ -53,6 +53,13 @@ class Narrow(nn.Module):
         return x[:, :4].float()
 
 
+def test_a_model_of_maps_is_refused():
+    with pytest.raises(
+        ModelError, match="the model says 10x8x8 numbers of an image, and this trains one for each class"
+    ):
+        SpQuantTrainer("unet-snn:0.1", "digits", 2, quiet=True)
+
+
 def test_a_rate_far_too_high_ends_in_words_or_finite_weights():
     trainer = SpQuantTrainer(Net(), DATA, 32, learning_rate=1e3, **SMALL)
     try:
@@ -88,7 +95,7 @@ def test_a_layer_in_trouble_is_said(threshold, words, capsys):
         (("lenet-snn", DATA), {"wings": 2}, ConfigError, "no option 'wings'"),
         ((Net(), DATA), {"leak": 0.75}, ConfigError, "leak is said by the LIF layers"),
         ((Net(outputs=3), DATA), {}, ModelError, "3 outputs, the data set 4 classes"),
-        ((nn.Linear(64, 4), DATA), {}, ModelError, "no LIF layer"),
+        ((nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), DATA), {}, ModelError, "no LIF layer"),
     ],
 )
 def test_a_wrong_call_is_refused_in_one_sentence(arguments, options, error, words):

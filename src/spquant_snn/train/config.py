@@ -31,8 +31,9 @@ class TrainOptions:
     """The fields of a training, unchecked: what the command line fills in.
 
     Args:
-        model: lenet-snn, vgg9-snn, vgg11-snn, resnet11-snn or resnet18-snn; vgg9-snn:0.25 has a quarter of the
-            channels; or a topology, as 32C5-P2-64C5-P2-FC10.
+        model: lenet-snn, vgg9-snn, vgg11-snn, vgg16-snn, resnet11-snn, resnet18-snn, resnet19-snn, sew-resnet18-snn,
+            mobilenet-snn, ds-cnn-snn, tc-resnet8-snn or recurrent-snn; vgg9-snn:0.25 has a quarter of the channels; or
+            a topology, as 32C5-P2-64C5-P2-FC10.
         dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture or gestures, where
             gestures:32 has frames of 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.

@@ -75,11 +75,26 @@ def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> Spiking
         torch.manual_seed(config.seed)
         quant = replace(config.quant, full_scale=data.full_scale)
         network = add_sparsity(prepare(model, quant, data.shape), config)
+    said = _said_of_an_image(network)
+    if len(said) > 1:
+        raise ModelError(
+            f"the model says {'x'.join(map(str, said))} numbers of an image, and this trains one for each class: train "
+            "it by a loop of your own, over what prepare() makes of it, or let it end in a Linear"
+        )
     if network.outputs < data.classes:
         raise ModelError(
             f"the model has {network.outputs} outputs, the data set {data.classes} classes: widen its last layer"
         )
     return network
+
+
+@torch.no_grad()
+def _said_of_an_image(network: SpikingNetwork) -> tuple[int, ...]:
+    """Shape of what the first readout says of one image at one step."""
+    training = network.training
+    said = network.eval()([torch.zeros(1, 1, *shape, dtype=torch.uint8) for shape in network.input_shapes])
+    network.train(training)
+    return tuple(said.shape[2:])
 
 
 def resolve(
