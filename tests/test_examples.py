@@ -118,7 +118,7 @@ def test_a_network_for_cifar10_is_what_is_said_of_it(name):
     graph = load_graph(path)
     assert (graph.timesteps, graph.classes, graph.input_shape) == (4, 10, (3, 32, 32))
     right, bits = CIFAR10[name]
-    assert {layer.connection.bits for layer in graph.layers} == {bits}
+    assert {connection.bits for connection in graph.connections} == {bits}
     manual = (FOLDER / "README.md").read_text("utf-8")
     assert re.search(rf"`{re.escape(name)}`: .+ {right / 100:.2f} %.*, {path.stat().st_size:,} bytes\.", manual)
 
