@@ -5,12 +5,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from random_graphs import RARE
+from random_graphs import RARE, random_codes
+from rows import Last, Part, row
 from spquant_snn.integer.compare import first_difference, reference_trace
-from spquant_snn.integer.neuron import TableStore
+from spquant_snn.integer.graph import Connection
+from spquant_snn.integer.grids import WEIGHT_GRIDS
+from spquant_snn.integer.neuron import TableStore, fold_neuron
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.packed import _channels, plan_packed
-from spquant_snn.runtime.plan import Body
+from spquant_snn.runtime.plan import PRODUCTS, Body
 
 SEEDS = (*range(60), *range(RARE, RARE + 30))
 
@@ -84,3 +87,21 @@ def test_what_packs_into_no_field_keeps_its_form():
     assert plan_packed(codes, None, 1 << 15, 1, False) is None
     assert plan_packed(codes, None, (1 << 15) - 1, 1, False).bits == 8
     assert plan_packed(codes * 3, None, 1000, 1, False) is None
+
+
+@pytest.mark.parametrize(("bits", "size"), [(1.58, 197_568), (2, 197_568), (4, 392_000), (8, 784_000)])
+def test_full_connections_on_pixels_are_as_large_as_their_bits(program, random_images, bits, size):
+    rng, grid = np.random.default_rng(1), WEIGHT_GRIDS[bits]
+    codes = rng.integers(grid.low, grid.high + 1, (1000, 784)).astype(np.int8)
+    spread = np.sqrt(np.square(codes.astype(float)).sum(1)) * 120
+    first = Connection("full", codes, bits)
+    middle = -codes.astype(float).sum(1) * 127 / spread
+    neuron, _ = fold_neuron(2, 1 / spread, middle, 1.0, 0.5, "zero", first.reach(255))
+    last = Last(Connection("readout", random_codes(rng, (10, 1000), bits), bits), 0, np.zeros(10, np.int32), 1.0)
+    graph = row((1, 28, 28), 3, (Part(first, neuron),), last)
+    images = random_images(graph, 3)
+    for general in (False, True):
+        run = program(graph, body=Body.PACKED, general=general)
+        assert first_difference(reference_trace(graph, images), run.trace(images)) is None
+    plan = plan_network(graph, body=Body.PACKED).layers[0].connection
+    assert (plan.form, plan.packed.words.nbytes) == (PRODUCTS, size)

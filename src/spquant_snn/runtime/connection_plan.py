@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Shape
 from ..integer.pool import Pool, repeated_sums
 from .neuron_plan import padded, plan_blocks, plan_neuron
-from .packed import field_bits, plan_packed
+from .packed import field_bits, plan_packed, plan_products
 from .plan import (
     ADD8,
     ADD16,
@@ -29,6 +29,7 @@ from .plan import (
     MULTIPLY,
     MULTIPLY16,
     PACKED,
+    PRODUCTS,
     SLICED,
     UNIT,
     BlocksPlan,
@@ -171,16 +172,20 @@ def plan_connection(
     if body == Body.PACKED and groups == 1 and not gated:
         decides = None if beside_it else layer
         packed = plan_packed(codes, decides, reach, window**2, counts, readout=layer is None and not beside)
+    full = body == Body.PACKED and counts and not (connection.convolves or gated) and field_bits(codes) <= 8
+    products = plan_products(codes) if full and packed is None else None
     facts = _Facts(
         body, first, bool(pools), counts, groups, window, reach, most, packed is not None, slices is not None
     )
     form = next(form for form, fits in _FORMS if fits(facts))
     in_slices = form == SLICED and (beside_it is None or beside_it.connection.identity)
+    form = form if products is None else PRODUCTS
     neuron = plan_neuron(layer, tiles * LANES, largest, body >= Body.PORTABLE, in_slices) if layer else None
     narrow = neuron is not None and neuron.narrow is not None and groups == 1
     if beside_it is not None:  # two sums are added, neither of which may saturate
         apart = beside_it.connection.identity or beside_it.connection.groups == 1
         narrow = narrow and apart and reach < 1 << 15
+    fields = packed or products
     codes8 = _by_event(codes.astype(np.int8), groups, row) if form == ADD8 else None
     codes16 = None
     if form == DENSE:
@@ -213,14 +218,14 @@ def plan_connection(
         form=form,
         limit=127 // most if form == ADD8 else 32767 // most,
         wide=int(not narrow or (form == SLICED and reach >= 1 << 15)),
-        row=packed.row(outputs) if packed is not None else row,
+        row=products.words.shape[-1] if products else packed.row(outputs) if packed else row,
         codes8=codes8,
         codes16=codes16,
         group_start=starts.astype(np.uint32) if form == GROUPED else None,
         slices=slices if form == SLICED else None,
-        packed=packed,
+        packed=fields,
     )
-    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED) else None
+    blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED, PRODUCTS) else None
     shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
     return LayerParts(plan, neuron, blocks, shortcut)
 

@@ -54,6 +54,32 @@ def plan_packed(
     )
 
 
+def plan_products(codes: Int32) -> PackedPlan:
+    """Codes [O, I, kh, kw] at their bits, outputs in their order, for values by which each is multiplied when it is
+    taken out of its word; codes of at most 8 bits."""
+    lift, bits = max(0, -int(codes.min())), field_bits(codes)
+    units = 2 * -(-len(codes) // (2 * UNIT))
+    rows = (codes + lift).transpose(2, 3, 1, 0)
+    each = 32 // bits
+    padded = np.pad(rows, ((0, 0), (0, 0), (0, 0), (0, -len(codes) % each)), constant_values=lift)
+    fields = padded.reshape(*rows.shape[:3], -1, each).astype(np.uint32)
+    words = (fields << (np.arange(each, dtype=np.uint32) * np.uint32(bits))).sum(-1, dtype=np.uint32)
+    return PackedPlan(
+        bits=bits,
+        units=units,
+        grain=4,
+        lift=lift,
+        few=1,
+        many=1,
+        lanes=0,
+        levels=3,
+        fraction=0,
+        pitch=1,
+        words=np.ascontiguousarray(words),
+        constants=None,
+    )
+
+
 def field_bits(codes: Int32) -> int:
     """Of the fields in which codes lie, raised so that none is below zero; 16 where 8 do not hold them."""
     most = max(0, int(codes.max())) + max(0, -int(codes.min()))

@@ -25,7 +25,7 @@ WORDS = 16  # SPQ_WORDS
 MOST_PLANES = 16  # SPQ_MOST_PLANES
 MOST_PARTS = 24  # SPQ_MOST_PARTS
 RUN_BYTES = 12  # of a spq_run, and of a spq_line
-ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY, TERMS = range(10)
+ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY, TERMS, PRODUCTS = range(11)
 SUM, LARGEST, REPEAT = range(3)  # SPQ_SUM, ...
 LAST, GREATEST, TOTAL = range(3)  # SPQ_LAST, ...
 ALIGNMENT = 64  # bytes, a line of cache and the widest vector
@@ -171,7 +171,8 @@ class ConnectionPlan:
     @property
     def weighed(self) -> bool:
         """Whether its events have values."""
-        return self.form in (MULTIPLY, MULTIPLY16, GROUPED) or (self.packed is not None and self.packed.bits == 16)
+        values = self.packed is not None and self.packed.bits == 16
+        return values or self.form in (MULTIPLY, MULTIPLY16, GROUPED, PRODUCTS)
 
     @property
     def decides(self) -> bool:

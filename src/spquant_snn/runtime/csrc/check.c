@@ -8,7 +8,8 @@ static int32_t check_form(const spq_network *network, int32_t index) {
     const spq_connection *c = &network->layers[index].connection;
     const spq_scratch *s = &network->scratch;
     const uint32_t size = network->arena_size;
-    if (c->form < SPQ_ADD8 || c->form >= SPQ_IDENTITY) return SPQ_BAD_SHAPE; /* nor are terms here */
+    if (c->form == SPQ_PRODUCTS && spq_check_products(c) != SPQ_OK) return SPQ_BAD_SHAPE;
+    if (c->form < SPQ_ADD8 || (c->form >= SPQ_IDENTITY && c->form != SPQ_PRODUCTS)) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) return spq_check_dense(c, s, index == 0, size);
     if (c->form == SPQ_SLICED) return spq_check_sliced(c, network->layers[index].neuron, s, size);
     if (c->form == SPQ_PACKED && spq_check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;
@@ -54,7 +55,8 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
 #endif
     if (layer->terms) return SPQ_BAD_SHAPE;
     if (spq_check_sizes(c) != SPQ_OK || (SPQ_HAS_LANES && (c->units & 1))) return SPQ_BAD_SHAPE;
-    if (c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
+    const int32_t plain = c->form != SPQ_GROUPED && c->form != SPQ_PACKED && c->form != SPQ_PRODUCTS;
+    if (plain && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_PACKED && (c->units & 1)) return SPQ_BAD_SHAPE;
     const int32_t form = check_form(network, index);
     if (form != SPQ_OK) return form;

@@ -50,6 +50,7 @@ int32_t spq_check_dense(const spq_connection *connection, const spq_scratch *scr
 int32_t spq_check_sliced(const spq_connection *connection, const spq_neuron *neuron, const spq_scratch *scratch,
                          uint32_t size);
 int32_t spq_check_packed(const spq_connection *connection, const spq_neuron *neuron);
+int32_t spq_check_products(const spq_connection *connection);
 
 /* Neurons, and where their codes and spikes are. */
 int32_t spq_check_neurons(const spq_network *network, const spq_layer *layer);

@@ -33,7 +33,7 @@ int32_t spq_check_lists(const spq_connection *c, const spq_scratch *s, uint64_t 
     if (!countable(codes) || !countable(count) || !countable(times3(c->width, c->channels, c->row)))
         return SPQ_BAD_SHAPE;
     const int32_t packed = c->form == SPQ_PACKED && c->packed->bits == 16;
-    const int32_t multiplied = c->form == SPQ_MULTIPLY || c->form == SPQ_MULTIPLY16;
+    const int32_t multiplied = c->form == SPQ_MULTIPLY || c->form == SPQ_MULTIPLY16 || c->form == SPQ_PRODUCTS;
     const int32_t weighed = packed || multiplied || c->form == SPQ_GROUPED;
     const uint64_t starts = 4u * times((int64_t)rows + marked, (int64_t)c->width + 1);
     return fits(s->starts, starts, size) && fits(s->events, events, size) &&
@@ -99,6 +99,15 @@ int32_t spq_check_sizes(const spq_connection *c) {
                             countable(times3(height, width, c->channels)) &&
                             countable(times3(c->out_height, c->out_width, c->outputs));
     return counted && c->tiles == spq_words(c->outputs) && (c->units + 1) >> 1 == c->tiles ? SPQ_OK : SPQ_BAD_SHAPE;
+}
+
+int32_t spq_check_products(const spq_connection *c) {
+    const spq_packed *p = c->packed;
+    if (!p || !c->wide || p->units != c->units || p->lift < 0) return SPQ_BAD_SHAPE;
+    if (p->bits != 2 && p->bits != 4 && p->bits != 8) return SPQ_BAD_SHAPE;
+    const uint64_t fields = times(c->row, 16 >> (p->bits >> 2)); /* of the words of an input */
+    const int32_t enough = fields >= (uint64_t)c->outputs && fields <= SPQ_UNIT * (uint64_t)c->units;
+    return enough ? SPQ_OK : SPQ_BAD_SHAPE;
 }
 
 int32_t spq_check_packed(const spq_connection *c, const spq_neuron *neuron) {

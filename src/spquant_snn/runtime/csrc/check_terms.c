@@ -94,7 +94,9 @@ static int32_t check_term_connection(const spq_network *network, const spq_term 
         return same && c->codes16 && !counted && !term->pool_count && !term->sum_pool ? SPQ_OK : SPQ_BAD_SHAPE;
     }
     const int32_t packed = c->form == SPQ_PACKED;
-    if (c->form == SPQ_SLICED || c->form < SPQ_ADD8 || c->form > SPQ_IDENTITY) return SPQ_BAD_SHAPE;
+    const int32_t products = c->form == SPQ_PRODUCTS;
+    if (products && spq_check_products(c) != SPQ_OK) return SPQ_BAD_SHAPE;
+    if (c->form == SPQ_SLICED || c->form < SPQ_ADD8 || (c->form > SPQ_IDENTITY && !products)) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) {
         const int32_t bytes = term->source < network->general->input_count &&
                               !network->general->inputs[term->source].signs && !term->pool_count && !apart;
@@ -102,9 +104,9 @@ static int32_t check_term_connection(const spq_network *network, const spq_term 
                                              : SPQ_BAD_SHAPE;
     }
     if (packed && (spq_check_packed(c, 0) != SPQ_OK || c->packed->lanes || (c->units & 1))) return SPQ_BAD_SHAPE;
-    if (c->form != SPQ_GROUPED && !packed && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
-    const int32_t weighed = c->form == SPQ_GROUPED || c->form == SPQ_MULTIPLY || c->form == SPQ_MULTIPLY16 ||
-                            (packed && c->packed->bits == 16);
+    if (c->form != SPQ_GROUPED && !packed && !products && c->row != c->units * SPQ_UNIT) return SPQ_BAD_SHAPE;
+    const int32_t weighed = products || c->form == SPQ_GROUPED || c->form == SPQ_MULTIPLY ||
+                            c->form == SPQ_MULTIPLY16 || (packed && c->packed->bits == 16);
     if (counted && !weighed) return SPQ_BAD_SHAPE;
     if (!apart) {
         const uint64_t rows = times(c->window - 1, c->slide_height) + (uint64_t)c->kernel_height;

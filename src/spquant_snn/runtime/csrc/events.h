@@ -76,6 +76,7 @@ typedef struct {
 static inline spq_lists spq_lists_of(const spq_connection *c, uint32_t *starts, spq_event *events, int32_t *values) {
     const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
     const int32_t weighed = grouped || SPQ_IS(c, SPQ_MULTIPLY) || SPQ_IS(c, SPQ_MULTIPLY16) ||
+                            SPQ_IS(c, SPQ_PRODUCTS) ||
                             (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
     const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
     return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,

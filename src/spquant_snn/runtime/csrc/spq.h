@@ -61,7 +61,8 @@ enum {
     SPQ_PACKED,   /* codes in fields of words, for small devices */
     SPQ_MULTIPLY16, /* as SPQ_MULTIPLY, in int16 lanes, which every sum fits */
     SPQ_IDENTITY, /* each channel to the same one, place by place; of shortcuts and terms only */
-    SPQ_TERMS_SUMMED /* the sums are those of terms; of layers only */
+    SPQ_TERMS_SUMMED, /* the sums are those of terms; of layers only */
+    SPQ_PRODUCTS /* as SPQ_MULTIPLY, of codes at their bits: fields of words, the lowest first, outputs in order */
 };
 
 /* What a window does, and what is said of what was integrated over time. */
@@ -133,7 +134,7 @@ typedef struct {
                                     SPQ_IDENTITY [tiles * 32] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
     const spq_slices *slices;    /* for SPQ_SLICED */
-    const spq_packed *packed;    /* for SPQ_PACKED */
+    const spq_packed *packed;    /* for SPQ_PACKED and SPQ_PRODUCTS */
 } spq_connection;
 
 /* Constants of integer/neuron.py, channels padded to whole tiles; padding never fires. */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define SPQ_FORMS 0x3FFu     /* bit f: connections of form f */
+#define SPQ_FORMS 0x7FFu     /* bit f: connections of form f */
 #define SPQ_POOLS 3u         /* 1: pools on spikes, 2: pools on counts */
 #define SPQ_FIELDS 0x10114u  /* bit b: packed codes in fields of b bits, in tiles of 32 outputs */
 #define SPQ_HALF_FIELDS 0x10116u /* the same in tiles of 16; bit 1: fields of 2 bits in rows of bytes */

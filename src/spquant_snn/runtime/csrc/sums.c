@@ -161,9 +161,36 @@ static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq
 }
 #endif
 
+/* Codes at their bits times the values of events: fields are raised by `lift`, which all of them take back at last. */
+SPQ_INLINE void take_fields(const uint32_t *words, const int32_t bits, int32_t count, uint32_t value, uint32_t *sums) {
+    const uint32_t mask = (1u << bits) - 1u;
+    for (int32_t w = 0; w < count; w++) {
+        uint32_t word = words[w];
+        for (int32_t k = 0; k < 32; k += bits, word >>= bits) *sums++ += value * (word & mask);
+    }
+}
+
+static void take_products(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count,
+                          int32_t *wide) {
+    const spq_packed *p = c->packed;
+    uint32_t total = 0, *sums = (uint32_t *)wide; /* what is raised may wrap, and does so back */
+    for (int32_t o = 0; o < c->units * SPQ_UNIT; o++) sums[o] = 0;
+    for (const spq_run *run = runs; run < runs + count; run++)
+        for (uint32_t i = run->first; i < run->last; i++) {
+            const uint32_t *words = p->words + (run->base + lists->events[i]);
+            const uint32_t value = (uint32_t)lists->values[i];
+            total += value;
+            if (p->bits == 2) take_fields(words, 2, c->row, value, sums);
+            else if (p->bits == 4) take_fields(words, 4, c->row, value, sums);
+            else take_fields(words, 8, c->row, value, sums);
+        }
+    for (int32_t o = 0; o < c->units * SPQ_UNIT; o++) sums[o] -= total * (uint32_t)p->lift;
+}
+
 #if SPQ_TERMS
 void spq_sum_runs(const spq_connection *c, const spq_lists *lists, const spq_run *runs, int32_t count, int32_t *sums) {
     if (SPQ_IS(c, SPQ_PACKED)) spq_packed_sums(c, lists, runs, count, sums);
+    else if (SPQ_IS(c, SPQ_PRODUCTS)) take_products(c, lists, runs, count, sums);
     else add_tiles(c, lists, runs, count, 0, sums);
 }
 
@@ -185,5 +212,6 @@ void spq_sum(const spq_connection *c, const spq_lists *lists, const spq_view *vi
         spq_packed_sums(c, lists, runs, count, (int32_t *)sums);
         return;
     }
-    add_tiles(c, lists, runs, count, marks, sums);
+    if (SPQ_IS(c, SPQ_PRODUCTS)) take_products(c, lists, runs, count, (int32_t *)sums);
+    else add_tiles(c, lists, runs, count, marks, sums);
 }
