@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..runtime.plan import NetworkPlan
+from ..runtime.plan import PACKED, NetworkPlan
 
 SOURCES = (
     "run.c",
@@ -51,6 +51,8 @@ class Used:
         found = dict.fromkeys(names, 0)
         found["sorted"] = 1
         found["terms"] = int(plan.general is not None)
+        found["pools"] = 2 if plan.general is not None else 0  # terms may take numbers
+        said = [term.connection for readout in plan.readouts for term in readout.terms.terms]
         for i, layer in enumerate(plan.layers):
             c, packed, neuron = layer.connection, layer.connection.packed, layer.neuron
             found["blocks"] |= int(layer.blocks is not None)
@@ -59,9 +61,11 @@ class Used:
             for pool in c.pools:
                 counted = counted or not pool.largest
                 found["pools"] |= 2 if counted else 1
-            for connection in (c, *([layer.shortcut.connection] if layer.shortcut else [])):
+            shortcut = () if layer.shortcut is None else (layer.shortcut.connection,)
+            terms = () if layer.terms is None else layer.terms.terms
+            for connection in (c, *shortcut, *(term.connection for term in terms), *said):
                 found["forms"] |= 1 << connection.form
-                if connection.packed is not None:
+                if connection.form == PACKED and connection.packed is not None:
                     half, whole = connection.packed.units % 2, int(connection.packed.units > 1)
                     found["fields"] |= whole << connection.packed.bits
                     found["half_fields"] |= half << (connection.packed.bits if connection.packed.grain == 4 else 1)
