@@ -162,7 +162,8 @@ class _Draw:
         return d.Normalised(drive, norm, self.path("bn"), drive.shape)
 
     def pooled(self, made, what, padded):
-        kind, (channels, height, width) = self.pick(["avg", "max"]), what.shape
+        adds = any(isinstance(part, d.Added) for part in d.parts_in(what))  # whose largest values have no integer form
+        kind, (channels, height, width) = self.pick(["avg", "avg" if adds and made is d.Pooled else "max"]), what.shape
         kernel = tuple(min(int(n), size) for n, size in zip(self.rng.integers(1, 4, 2), (height, width), strict=True))
         stride = tuple(int(n) for n in self.rng.integers(1, 3, 2))
         padding = tuple(int(n) for n in self.rng.integers(0, 1 + min(1, min(kernel) // 2), 4)) if padded else (0,) * 4

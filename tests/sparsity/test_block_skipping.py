@@ -63,7 +63,7 @@ def computed_share(graph, images):
         codes = trace.layers[i][2].astype(np.int32)
         before = np.concatenate([np.zeros_like(codes[:1]), codes[:-1]])
         for t, frame in enumerate(trace.layers[i - 1][1].astype(np.int32)):
-            active = reference.active_inputs(layer.connection, frame)
+            active = reference.active_inputs(layer.terms[0].connection, frame)
             found.append(reference.computed_blocks(layer.gate, active, before[t]).ravel())
     return np.concatenate(found).mean()
 
@@ -161,11 +161,11 @@ def test_the_target_is_met_on_the_images_that_freeze_it(calibrate, noise, target
             continue
         codes = trace.layers[i][2].astype(np.int32)
         before = np.concatenate([np.zeros_like(codes[:1]), codes[:-1]])
-        channels = len(layer.connection.codes)
+        channels = len(layer.terms[0].connection.codes)
         sizes = np.array([min(32, channels - 32 * b) for b in range(len(layer.gate.least))]).reshape(1, -1, 1, 1)
-        taps = layer.connection.codes[0].size * (16 / 9 if layer.connection.sum_pool else 1)
+        taps = layer.terms[0].connection.codes[0].size * (16 / 9 if layer.terms[0].connection.sum_pool else 1)
         for t, frame in enumerate(trace.layers[i - 1][1].astype(np.int32)):
-            active = reference.active_inputs(layer.connection, frame)
+            active = reference.active_inputs(layer.terms[0].connection, frame)
             open_blocks = reference.computed_blocks(layer.gate, active, before[t])
             total += taps * (sizes * np.ones_like(open_blocks)).sum()
             skipped += taps * (sizes * ~open_blocks).sum()

@@ -191,6 +191,10 @@ def test_a_network_without_gates_comes_back_as_a_copy(calibrate, noise):
     assert [mask.all().item() for mask in kept_channels(network)] == [True, True, True]
 
 
+def codes_of(layer):
+    return torch.from_numpy(layer.terms[0].connection.codes)
+
+
 def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noise):
     # A channel that all inputs together could just move is one that its open inputs cannot: the same in both forms.
     torch.manual_seed(0)
@@ -202,13 +206,13 @@ def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noi
     reach = stage.synapse.reach(integer_codes(stage.synapse.quantizer, stage.synapse.weight), 1)
     with torch.no_grad():
         stage.norm.weight.mul_((1.2 / 256 / (gain * reach)).float())
-    moved = fold_stage(stage, 4).codes.flatten(1).any(1)
+    moved = codes_of(fold_stage(stage, 1, 4, 4).layer).flatten(1).any(1)
     channel_gates(network)[0].freeze(torch.arange(8) < 4)
-    still = fold_stage(stage, 4, network.live_inputs()[1]).codes.flatten(1).any(1)
+    still = codes_of(fold_stage(stage, 1, 4, 4, network.live_inputs()[1]).layer).flatten(1).any(1)
     assert moved.all()
     assert not still.any()
     small = check_equal(network, images.numpy())
-    assert not lower(small).layers[1].connection.codes.any()
+    assert not codes_of(lower(small).layers[1]).any()
 
 
 @pytest.mark.parametrize("bits", [2, 8])

@@ -106,7 +106,7 @@ OTHERS = {  # model, data, teacher, and what is said
         Model(pool="mean"),
         DATA,
         None,
-        r"pools before the weights of layer 2: \[\['max', 2, 2\]\], not \[\['sum'",
+        r"pools before the weights of layer 2: \[\['max', \[2, 2\], \[2, 2\]\]\], not \[\['sum'",
     ),
     "eps": (Model(eps=1e-3), DATA, None, "eps of layer 1: 1e-05, not 0.001"),
     "momentum": (Model(momentum=0.2), DATA, None, "momentum of layer 1: 0.1, not 0.2"),

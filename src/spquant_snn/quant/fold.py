@@ -87,7 +87,8 @@ def fold_stage(
         raise ModelError(f"layer {stage.name!r}: {error}") from None
     unmoved = ~live
     unmoved[live] = dead
-    gate = None if stage.skipping is None else stage.skipping.rule(int(live.sum()))
+    # Blocks are of kept channels, and those of a graph of all of them: `lower` wants the others gone.
+    gate = stage.skipping.rule(len(live)) if stage.skipping is not None and live.all() else None
     neuron = neuron if live.all() else with_silent(neuron, live)
     return Folded(Layer(stage.name, _without(terms, unmoved), neuron, gate), gain, offset)
 

@@ -22,13 +22,14 @@ def lower(network: SpikingNetwork) -> Graph:
     """
     if not network.frozen:
         raise ModelError("the network is still in training form: call freeze() before lower()")
-    layers = [folded.layer for folded in network.fold()]
-    for stage, layer in zip(network.hidden, layers, strict=True):
-        if layer.gate is not None and stage.gate is not None and not bool(stage.gate.opened().all()):
+    for stage in network.hidden:
+        skips = stage.skipping is not None and stage.skipping.rule(stage.channels) is not None
+        if skips and stage.gate is not None and not bool(stage.gate.opened().all()):
             raise ModelError(
                 f"layer {stage.name!r} has pruned channels, and blocks that are skipped are made of kept ones: "
                 "call compact() before lower()"
             )
+    layers = tuple(folded.layer for folded in network.fold())
     scale = 1 / network.config.full_scale
     inputs = tuple(Input(image(shape), scale=scale) for shape in network.input_shapes)
-    return Graph(inputs, network.config.timesteps, tuple(layers), tuple(network.fold_readouts()))
+    return Graph(inputs, network.config.timesteps, layers, tuple(network.fold_readouts()))

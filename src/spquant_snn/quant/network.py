@@ -44,7 +44,7 @@ class SpikingNetwork(nn.Module):
     Attributes:
         shapes: shape of the neurons of each layer.
         recompute: whether the backward pass in training form computes each layer again, for less memory; but for layers
-            of which blocks are skipped.
+            of which blocks are skipped, of several terms, or in loops.
 
     Raises:
         ModelError: layers do not fit one another.
