@@ -181,21 +181,23 @@ def test_a_batch_that_is_shared_learns_as_one_does(model):
         torch.testing.assert_close(found[1][name], value, msg=name, rtol=1e-3, atol=1e-3)
 
 
-def test_probes_and_watchers_see_each_layer(model):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_probes_and_watchers_see_each_layer(model, frozen):
     network, x = network_of(2, model)
     settle_norms(network, x)
-    for form in (network, network.freeze()):
-        seen, watched = [], []
-        with torch.no_grad():
-            said = form.said(x, lambda *one: seen.append(one), lambda i, spikes: watched.append((i, spikes)))
-            assert all(torch.equal(one, two) for one, two in zip(form.said(x), said, strict=True))
-        assert [name for name, *_ in seen] == [stage.name for stage in network.hidden]
-        for (name, spikes, codes), (i, others), shape in zip(seen, watched, network.shapes, strict=True):
-            assert network.hidden[i].name == name
-            assert torch.equal(spikes.float(), others.float())
-            assert spikes.shape == codes.shape == (3, 8, *shape)
-            assert float(codes.min()) >= -2
-            assert float(codes.max()) <= 1
+    if frozen:
+        network.freeze()
+    seen, watched = [], []
+    with torch.no_grad():
+        said = network.said(x, lambda *one: seen.append(one), lambda i, spikes: watched.append((i, spikes)))
+        assert all(torch.equal(one, two) for one, two in zip(network.said(x), said, strict=True))
+    assert [name for name, *_ in seen] == [stage.name for stage in network.hidden]
+    for (name, spikes, codes), (i, others), shape in zip(seen, watched, network.shapes, strict=True):
+        assert network.hidden[i].name == name
+        assert torch.equal(spikes.float(), others.float())
+        assert spikes.shape == codes.shape == (3, 8, *shape)
+        assert float(codes.min()) >= -2
+        assert float(codes.max()) <= 1
 
 
 def test_a_watcher_sees_gradients(model):

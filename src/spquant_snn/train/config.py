@@ -51,8 +51,8 @@ class TrainOptions:
         accumulate: parts in which a batch is taken, one after another, for less memory; each has its own statistics of
             batch normalisation.
         checkpoint_time: keep nothing but the bits of spikes for the backward pass, which computes the potentials of all
-            time steps again, layer by layer: far less memory, one more pass forward. Layers of which blocks are skipped
-            are left as they are.
+            time steps again, layer by layer: far less memory, one more pass forward. Layers of which blocks are
+            skipped, of several terms or in loops are left as they are.
         check_every: epochs from one look at the validation images to the next, where epochs are short. What is kept is
             of these: the best weights, the metrics and the checkpoint that a stopped training goes on from.
         learning_rate: of AdamW, at its highest.
