@@ -134,6 +134,7 @@ def test_closing_a_named_layer_closes_those_tied_to_it():
     assert "block2a.conv1" in kept
 
 
+@pytest.mark.parametrize("quantizer", ["normalized", "learned"])
 def test_a_strided_shortcut_of_one_weight_a_channel_is_pruned(calibrate, noise, quantizer):
     class Net(nn.Module):
         def __init__(self):
