@@ -36,6 +36,7 @@ CLASSES = SOUNDS * (SOUNDS - 1)
 _LASTS = 15  # steps of a sound
 _RATE, _NOISE = 0.25, 0.01  # of the channels of a sound, and of all
 _LEAK = 0.9
+_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: 
         net.train()
         for rows in torch.randperm(len(train)).split(_BATCH):
             if len(rows) < _BATCH:
-                continue
+                continue  # so that each step has the same statistics
             logits = net(train.spikes[:, rows])
             loss = F.cross_entropy(logits.mean(0), train.labels[rows])
             optimizer.zero_grad()
@@ -97,9 +98,6 @@ def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: 
             best, kept = accuracy, {name: value.clone() for name, value in net.state_dict().items()}
     net.load_state_dict(kept)
     return net
-
-
-_BATCH = 100
 
 
 @torch.no_grad()
@@ -127,10 +125,12 @@ def main() -> None:
     parser.add_argument("--bits", type=float, nargs="+", default=[32, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--train", type=int, default=4000, help="recordings that are learned from")
+    parser.add_argument(
+        "--recordings", type=int, nargs=3, default=[4000, 1000, 2000], metavar=("TRAIN", "VALIDATION", "TEST")
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
-    data = [recordings(count, seed) for seed, count in enumerate((args.train, 1000, 2000))]
+    data = [recordings(count, seed) for seed, count in enumerate(args.recordings)]
     table = Table(title=f"{CHANNELS}-{HIDDEN}r-{CLASSES}, T = {STEPS}, {args.epochs} epochs")
     for head in ("bits", "seed", "test %", "integers equal"):
         table.add_column(head, justify="right")

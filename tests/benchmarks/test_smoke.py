@@ -42,6 +42,7 @@ def test_it_says_what_it_takes(name, benchmark):
         ("events --events 20000 --rounds 1", "AEDAT 3.1: "),
         ("fuzz --reader idx --mutations 3", "idx: 3 mutations"),
         ("quantizers --tasks iris --widths 2 --variants normalized --seeds 0 --epochs 1", "| iris | "),
+        ("recurrent --seeds 0 --epochs 1 --bits 2 --recordings 100 20 20", "yes"),
         ("resnet --model resnet11-snn:0.05 --rounds 1", "native / engine"),
         ("stream {run}/model.spq --dataset digits", "50 of 50 answers as the batch's"),
     ],
