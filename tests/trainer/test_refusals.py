@@ -127,3 +127,35 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_a_floating_point_network_has_no_integers_to_export():
     with pytest.raises(ModelError, match="no integer form"):
         SpQuantTrainer(Net(), DATA, 32, **SMALL).export("x.spq")
+
+
+class Joined(nn.Module):
+    """Two branches, each normalised by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.lif, self.fc = nn.Linear(64, 8), nn.Linear(64, 8), LIF(), nn.Linear(8, 4)
+        self.norm, self.norm2 = nn.BatchNorm1d(8), nn.BatchNorm1d(8)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.fc(self.lif(self.norm(self.one(x)) + self.norm2(self.two(x))))
+
+
+@pytest.mark.parametrize(
+    ("options", "purpose"),
+    [
+        ({"target_ops": 0.5}, "pruning channels"),
+        ({"target_skip": 0.5}, "target_skip"),
+        ({"target_synops": 100.0}, "a target of operations"),
+    ],
+)
+def test_what_needs_a_row_of_layers_says_so(options, purpose):
+    with pytest.raises(ModelError, match=f"^{purpose} needs layers in a row, .* layer 'one' sums other terms: train"):
+        SpQuantTrainer(Joined(), DATA, 2, **SMALL | options).train(epochs=1)
+
+
+def test_rates_are_penalised_in_any_network():
+    trainer = SpQuantTrainer(Joined(), DATA, 2, target_rate=0.05, **SMALL)
+    trainer.train(epochs=1)
+    assert trainer.evaluate() > 0

@@ -188,11 +188,9 @@ def _multiplied(folded: Sequence[FoldedTerm], unit: Float64) -> tuple[Term, ...]
 
 
 def _in_fixed_point(term: FoldedTerm, ratio: Float64) -> Term:
-    if _exact_powers(ratio) and (ratio == ratio[0]).all():
-        factor = None if ratio[0] == 1 else ratio.astype(np.int32)
+    if _exact_powers(ratio):
+        factor = None if (ratio == 1).all() else ratio.astype(np.int32)
         return Term(term.connection, term.source, term.delay, factor)
-    if (np.abs(ratio) == 1).all():
-        return Term(term.connection, term.source, term.delay, ratio.astype(np.int32))
     most = float(np.abs(ratio).max())
     shift = int(np.clip(_FACTOR_BITS - np.ceil(np.log2(max(most, 2.0**-15))), 0, 30))
     factor = np.floor(np.ldexp(ratio, shift) + 0.5).astype(np.int64)
@@ -204,8 +202,8 @@ def _in_fixed_point(term: FoldedTerm, ratio: Float64) -> Term:
 
 
 def _exact_powers(ratio: Float64) -> bool:
-    """Whether all are 1, 2, 4 ... up to 2**16."""
-    mantissa, exponent = np.frexp(ratio)
+    """Whether all are 1, 2, 4 ... up to 2**16, of either sign."""
+    mantissa, exponent = np.frexp(np.abs(ratio))
     return bool(((mantissa == 0.5) & (exponent >= 1) & (exponent <= 17)).all())
 
 

@@ -66,8 +66,10 @@ class SparseTraining:
         self.network, self.goals, self.epochs = network, goals, epochs
         self.gates = channel_gates(network)
         self.budget = Budget(network, goals.ops, static_input) if self.gates else None
-        self.work = layer_work(network, static_input)
-        self.beside = shortcut_work(network)
+        # Rates alone are held in any network; operations are counted in rows.
+        counts = network.row is not None or goals.synops > 0 or goals.skip > 0 or bool(self.gates)
+        self.work = layer_work(network, static_input) if counts else []
+        self.beside = shortcut_work(network) if counts else []
         self.freezes = 0 if self.frozen else max(1, round(_END * epochs))
         self.skipping = SkipThresholdTraining(network, goals.skip, epochs) if goals.skip > 0 else None
         lowered = round(_END * epochs) if (goals.rate < 1 or goals.synops > 0) and epochs > 1 else 0
@@ -114,9 +116,11 @@ class SparseTraining:
         rate, shard = spikes.float().mean(), self.network.hidden[index].shard
         if shard is not None:
             rate = shard.mean(rate)
+        self._rates.append(rate)
+        if not self.work:
+            return
         density = self._measure(self.network, index, spikes, _MOMENTUM)
         per_spike = density / float(rate.detach()) if rate > 0 else 1.0
-        self._rates.append(rate)
         self._densities.append(density + per_spike * (rate - rate.detach()))
 
     def penalty(self, moment: float) -> Tensor:
@@ -202,6 +206,8 @@ class SparseTraining:
 
     def _open_rates(self) -> list[Tensor]:
         """Rates of open neurons, with a gradient."""
+        if not self.gates:
+            return self._rates
         return [
             rate * (layer.outputs / opened)
             for rate, layer, opened in zip(self._rates, self.work[:-1], self._opened(), strict=True)
