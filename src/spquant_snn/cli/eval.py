@@ -55,12 +55,14 @@ def command(
 
 def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
     """The accuracy of an integer model; torch is not needed."""
+    from ..integer.inputs import check_classifies
     from ..integer.program import Program
     from ..io.terminal import progress
     from ..runtime.native import NativeProgram
 
     source.need_integers("use --backend torch")
     name, graph = test_set.name_for(source.path, source.dataset), source.graph()
+    check_classifies(graph, "an accuracy")
     test = test_set.load(name, graph.timesteps)
     program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
     threads, correct = threads or os.cpu_count() or 1, 0

@@ -54,7 +54,7 @@ def command(
         assert name is not None  # where images are asked for
         return TestSet(name, 0, data_dir).load(name, graph.timesteps)
 
-    title = f"{visible(source.resolve().name)}, trained on {name}"
+    title = visible(source.resolve().name) + ("" if name is None else f", trained on {name}")
     options = ExportOptions(target, force, prefer, amalgamate, layout)
     size = export_graph(graph, out, options, title, name, test)
     if target == "c":
@@ -73,12 +73,18 @@ def _lowered(run: Path) -> tuple[Graph, str | None]:
     return lower(load_network(run).eval().freeze()), source.dataset
 
 
-def _read(path: Path, test_set: TestSet, target: Target) -> tuple[Graph, str]:
-    """The integer model in an .spq file or in the folder of a run, and the data set whose images go with it."""
+def _read(path: Path, test_set: TestSet, target: Target) -> tuple[Graph, str | None]:
+    """The integer model in an .spq file or in the folder of a run, and the data set whose images go with it, if they
+    do."""
     from ..data import of_events
+    from ..integer.inputs import check_classifies, takes_images
 
     source = open_source(path)
     source.need_integers("export a run of 1.58 to 8 bits")
+    if source.config is None and target == "c" and not takes_images(source.graph()):
+        return source.graph(), None
+    if target == "web":
+        check_classifies(source.graph(), "a page")
     name = test_set.name_for(path, source.dataset)
     if target == "web" and of_events(name):
         raise ConfigError(f"a page shows still images, {name} is of recordings: name images by --dataset")

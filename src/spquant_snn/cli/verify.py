@@ -47,12 +47,14 @@ def command(
 def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict:
     """The frozen network of a run against its .spq file."""
     source = open_run(run)
+    from ..integer.inputs import check_takes_images
     from ..io.terminal import progress
     from ..quant.frozen_trace import verify
     from ..train.loading import load_network
 
     network = load_network(run).eval().freeze()
     graph = source.graph()
+    check_takes_images(graph, "spquant verify")
     refuse_other_network(run, graph, network)
     test = test_set.load(test_set.name_for(run, source.dataset), graph.timesteps)
     with progress(len(test), "verifying") as report:

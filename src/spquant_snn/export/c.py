@@ -19,7 +19,7 @@ from ..errors import DataError, ModelError
 from ..integer.connection import image
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
-from ..integer.inputs import check_images, check_inputs, says_classes
+from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
 from ..io.output import in_file, visible
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
@@ -161,7 +161,7 @@ def firmware_files(
         "classes": graph.classes,
         "answers": answers_of(graph),
         "readouts": _readouts(graph),
-        "plain": len(graph.inputs) == len(graph.readouts) == 1 and says_classes(graph) and not graph.inputs[0].signed,
+        "plain": len(graph.readouts) == 1 and says_classes(graph) and takes_images(graph),
         "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
         "longest": graph.longest,

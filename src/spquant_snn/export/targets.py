@@ -14,7 +14,7 @@ from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
-from ..integer.inputs import check_classifies
+from ..integer.inputs import check_classifies, takes_images
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
@@ -99,7 +99,7 @@ def export_graph(
 
 def _vectors(graph: Graph, test: Callable[[], Labelled]) -> Array | tuple[Array, ...]:
     """What a self-test gives the network: test images; noise, where a network takes something else than these."""
-    if len(graph.inputs) == 1 and not graph.inputs[0].signed:
+    if takes_images(graph):
         data = test()
         images = np.asarray(data.images)
         return np.ascontiguousarray(images[:_VECTORS, 0] if data.frames else images[:_VECTORS])

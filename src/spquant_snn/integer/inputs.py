@@ -12,6 +12,8 @@ from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from .graph import Graph, Input
 
+_OTHERWISE = "call it from Python, or export it as C (--target c)"
+
 
 def as_batch(graph: Graph, images: Any) -> Array:
     """Images [N, C, H, W] or sequences [T, N, C, H, W] of a network of one input, from what ``Program`` says that it
@@ -121,6 +123,25 @@ def says_classes(graph: Graph) -> bool:
     return graph.readout.over_time != "all" and math.prod(graph.outputs[0]) == graph.outputs[0][0]
 
 
+def takes_images(graph: Graph) -> bool:
+    """Whether one array of uint8 is all that the network takes."""
+    return len(graph.inputs) == 1 and not graph.inputs[0].signed
+
+
+def check_takes_images(graph: Graph, purpose: str) -> None:
+    """Refuse a network that takes something else than images.
+
+    Args:
+        purpose: what needs them, as the subject of the sentence.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if not takes_images(graph):
+        found = f"has {len(graph.inputs)} inputs" if len(graph.inputs) > 1 else "takes signed numbers"
+        raise ConfigError(f"{purpose} needs a network that takes images, this one {found}: {_OTHERWISE}")
+
+
 def check_classifies(graph: Graph, purpose: str) -> None:
     """Refuse a network that takes something else than images, or says something else than their classes.
 
@@ -130,20 +151,14 @@ def check_classifies(graph: Graph, purpose: str) -> None:
     Raises:
         ConfigError: it does.
     """
-    if len(graph.inputs) > 1:
-        found = f"has {len(graph.inputs)} inputs"
-    elif graph.inputs[0].signed:
-        found = "takes signed numbers"
-    elif graph.readout.over_time == "all":
+    check_takes_images(graph, purpose)
+    if graph.readout.over_time == "all":
         found = "answers at every time step"
     elif not says_classes(graph):
         found = f"answers with maps of {'x'.join(map(str, graph.outputs[0]))}"
     else:
         return
-    raise ConfigError(
-        f"{purpose} needs a network that takes images and says classes, this one {found}: call it from Python, or "
-        "export it as C (--target c)"
-    )
+    raise ConfigError(f"{purpose} needs a network that says classes, this one {found}: {_OTHERWISE}")
 
 
 def _check_one_input(graph: Graph) -> None:

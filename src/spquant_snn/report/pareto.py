@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..dtypes import UInt8
 from ..integer.graph import Graph
+from ..integer.inputs import check_classifies
 from ..quant.network import SpikingNetwork
 from .counts import Counts
 from .energy import HOROWITZ, scenarios
@@ -85,9 +86,11 @@ def measure_run(
         progress: called with the number of images done.
 
     Raises:
+        ConfigError: the network takes something else than images, or says no classes.
         DataError: the images are not what the network takes.
     """
     if isinstance(model, Graph):
+        check_classifies(model, "a comparison")
         ledger = make_ledger(model, images, labels, progress=progress)
         counts, energies, sizes = ledger.counts, ledger.costs[0].energies, ledger.sizes
         stored = sizes.weights + sizes.state

@@ -15,6 +15,7 @@ from ..data import Labelled
 from ..dtypes import UInt8
 from ..errors import ConfigError
 from ..integer.graph import Graph
+from ..integer.inputs import check_classifies
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
 from ..train.config import TrainConfig, load_config
@@ -146,10 +147,12 @@ def build_report(
         progress: called with the number of images counted on so far.
 
     Raises:
-        ConfigError: a number of images that does not exist, an image for a raster that is not there, or a baseline of
+        ConfigError: a network that takes or says something else than images and classes, a number of images that does
+            not exist, an image for a raster that is not there, or a baseline of
             other images or other layers.
         DataError: the images are not what the network takes.
     """
+    check_classifies(subject.graph, "a report")
     if images < 0:
         raise ConfigError(f"images must be at least 0, not {images}")
     chosen = slice(images or None)
