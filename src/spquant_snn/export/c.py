@@ -60,7 +60,8 @@ class Plans:
         """
         layers = plan_connections(graph, Body.PACKED, small)
         listed = [c for part in layers for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
-        event = 2 if all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
+        plain = all(part.terms is None for part in layers)
+        event = 2 if plain and all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
         images = plan_network(graph, 0, Body.PACKED, layers, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, layers, streams=True, event=event)
         bias = None if images.bias is None else images.bias[: graph.classes]  # which C reads no further

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.plan import LayerPlan, NetworkPlan, Region
+from ..runtime.plan import GeneralPlan, LayerPlan, NetworkPlan, Region
 from ..runtime.structs import STRUCTS
 
 _ACROSS = {"int8": 24, "int16": 16, "int32": 10, "uint32": 9, "int64": 5}  # numbers of a line
@@ -56,11 +56,11 @@ class Model:
             prefix: of what is this plan's alone.
         """
         given = {"layers": self._array(f"{prefix}_layers", map(_without_unused, plan.layers), 0, names, prefix)}
-        if getattr(plan, "general", None) is not None:
+        if plan.general is not None:
             given["general"] = self._general(plan.general, len(plan.hidden), names, prefix)
         return self._struct(plan, len(names) - 1, (prefix, names[-1]), given)
 
-    def _general(self, plan: Any, hidden: int, names: tuple[str, ...], prefix: str) -> str:
+    def _general(self, plan: GeneralPlan, hidden: int, names: tuple[str, ...], prefix: str) -> str:
         """The address of what a network has in the general form; its readouts are named as the layers are."""
         given = {}
         if plan.readouts:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..dtypes import Array, Int32, UInt8
 from ..integer.compare import Trace, potentials, reference_trace
 from ..integer.graph import Graph
+from ..integer.neuron import Current, TableStore
 from ..runtime.plan import LANES, NetworkPlan, NeuronPlan
 
 
@@ -47,7 +48,7 @@ def make_vectors(graph: Graph, plan: NetworkPlan, given: tuple[Array, ...]) -> t
     for (_, fired, stored), neuron, layer in zip(trace.layers, neurons, graph.layers, strict=True):
         states.append([_state(potentials(fired, stored)[-1], neuron)])
         if layer.neuron.current is not None:
-            states[-1].append(_in_bytes(stored[-1, :, 1], layer.neuron.current.low))
+            states[-1].append(_currents(stored[-1, :, 1], layer.neuron.current))
     answers = _answers(graph, trace)
     return tuple(
         Vector(
@@ -100,7 +101,15 @@ def _state(codes: NDArray[np.generic], neuron: NeuronPlan) -> NDArray[np.generic
     return np.stack([_packed(last >> b & 1) for b in range(neuron.bits)])
 
 
-def _in_bytes(codes: NDArray[np.generic], low: int) -> NDArray[np.generic]:
+def _currents(codes: NDArray[np.generic], current: Current) -> UInt8:
+    """Codes [N, C, ...] in bytes; those that fill a tile up store the lowest, where codes are found by edges."""
+    found, count = _in_bytes(codes, current.low), codes.shape[1]
+    if isinstance(current.store, TableStore):
+        found[..., count:] = 0
+    return found
+
+
+def _in_bytes(codes: NDArray[np.generic], low: int) -> UInt8:
     """Codes [N, C, ...], counted from the lowest, as [1, N, ..., tiles * 32]."""
     last = np.moveaxis(codes.astype(np.int64) - low, 1, -1)
     padding = [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % LANES)]
