@@ -30,8 +30,8 @@ from .uncompiled import uncompiled
 from .weight import integer_codes
 
 _READOUT_LIMIT = 1 << 30
-_RESOLUTION = 64  # units that a threshold has, at least, where terms are multiplied
-_FINEST = 6  # bits by which units may be finer for that
+_RESOLUTION = 8192  # units that a threshold has, at least, where terms are multiplied: each rounds to one of them
+_FINEST = 12  # bits by which units may be finer for that
 _ROOM = 1 << 28  # for sums in finer units
 _LEAK_SHIFT = 16  # of an integrator
 _FACTOR_BITS = 15  # of a multiplier
