@@ -10,12 +10,14 @@ import sys
 import numpy as np
 import pytest
 
+from general_graphs import general_graph
 from once import made_once
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli import doctor
 from spquant_snn.cli.main import COMMANDS, command_of
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.file import load_graph, save
+from spquant_snn.runtime.forms import forms
 from spquant_snn.train.console import Display
 
 SMALL = {"precision": "fp32", "quiet": True, "epochs": 2}
@@ -391,6 +393,21 @@ def test_doctor_says_what_is_there_and_what_is_not(spquant):
     assert rows["numpy"] == np.__version__
     assert "mnist, fashion-mnist, cifar10: downloaded when first used" in " ".join(hints.split())
     assert "nmnist: there is no" in hints
+
+
+def test_doctor_says_how_the_layers_of_a_network_run(spquant, tmp_path):
+    graph = general_graph(3)
+    save(graph, tmp_path / "model.spq")
+    code, out, err = spquant("doctor", tmp_path / "model.spq")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    told = {cells[0].strip(): cells[2].strip() for line in out.splitlines() if len(cells := line.split("│")[1:-1]) == 4}
+    assert {form.name: form.form for form in forms(graph)}.items() <= told.items()
+    assert "general" in told.values()
+
+
+def test_doctor_refuses_what_is_no_network(spquant, tmp_path):
+    assert refused(spquant("doctor", tmp_path / "nothing.spq"), "nothing.spq")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""``spquant doctor``: what this machine has for the package to work with; torch is not needed to say so."""
+"""``spquant doctor``: what this machine has for the package to work with, and how the layers of a network run; torch is
+not needed to say so."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from rich.text import Text
 from ..build import command as compiler
 from ..errors import DataError, MissingDependencyError, SpQuantError
 from ..io.terminal import print_tables
-from .options import DataDir
+from ..runtime.forms import forms
+from .options import DataDir, OptionalSource
+from .source import open_source
 
 _PACKAGES = (
     ("torch", "for training: pip install torch"),
@@ -37,10 +40,31 @@ class Finding:
     hint: str = ""
 
 
-def command(data_dir: DataDir = None) -> int:
-    """Say what is installed, what is missing, and which data are found."""
+def command(source: OptionalSource = None, data_dir: DataDir = None) -> int:
+    """Say what is installed and which data are found; or how a network runs.
+
+    Args:
+        source: run folder or .spq file: say for each layer which form of the C source runs it, and why.
+    """
+    if source is not None:
+        print_tables(forms_table(source))
+        return 0
     print_tables(as_tables(list(examine(data_dir))))
     return 0
+
+
+def forms_table(path: Path) -> Iterator[RenderableType]:
+    """The layers of a network, the terms that each sums, and the forms that run them."""
+    graph = open_source(path).graph()
+    table = Table(title=f"{path}: {len(graph.layers)} layers, T = {graph.timesteps}")
+    for title in ("layer", "terms", "runs as", "because"):
+        table.add_column(title, overflow="fold", justify="right" if title == "terms" else "left")
+    parts = (*graph.layers, *graph.readouts)
+    for part, form in zip(parts, forms(graph), strict=True):
+        table.add_row(Text(form.name), str(len(part.terms)), form.form, Text(form.reason))
+    yield table
+    yield ""
+    yield Text("row: the fast forms of a layer that takes what comes just before it; general: any sum of terms, slower")
 
 
 def examine(data_dir: Path | None = None) -> Iterator[Finding]:

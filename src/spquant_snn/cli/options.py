@@ -11,6 +11,7 @@ from ..errors import ConfigError
 
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 FolderOrFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE")]
+OptionalSource = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FOLDER|FILE]")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 OptionalName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
