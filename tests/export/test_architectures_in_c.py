@@ -22,14 +22,11 @@ NAMED = {
     "recurrent-snn:0.1": (1, 1, 70),
 }
 
-# What it stores of currents is not what the self-test expects; its answers are those of the reference.
-CASES = {"synaptic": pytest.param("synaptic", marks=pytest.mark.xfail(strict=True, reason="states of currents"))}
-
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.filterwarnings("ignore:the call of 'truediv' in the forward method divides pixels by 255")
-@pytest.mark.parametrize("name", [*(CASES.get(name, name) for name in ARCHITECTURES if name not in REFUSED), *NAMED])
+@pytest.mark.parametrize("name", [*(name for name in ARCHITECTURES if name not in REFUSED), *NAMED])
 def test_an_exported_architecture_passes_its_self_test(name, tmp_path):
     make, shape = ARCHITECTURES[name] if name in ARCHITECTURES else (None, NAMED[name])
     network, x = brought_up(make() if make else build_model(name, shape, 5), shape)
