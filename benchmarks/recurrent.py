@@ -40,7 +40,7 @@ _BATCH = 100
 
 
 @dataclass(frozen=True)
-class Recordings:
+class SpokenPairs:
     """Spikes [T, N, 700] uint8, and the classes [N]."""
 
     spikes: Tensor
@@ -50,7 +50,7 @@ class Recordings:
         return len(self.labels)
 
 
-def recordings(count: int, seed: int) -> Recordings:
+def recordings(count: int, seed: int) -> SpokenPairs:
     """Generated recordings; the same for a seed each time."""
     rng = np.random.default_rng(seed)
     bands = [np.arange(sound * 120, sound * 120 + 200) for sound in range(SOUNDS)]  # which overlap
@@ -61,7 +61,7 @@ def recordings(count: int, seed: int) -> Recordings:
         for sound, begin in zip(pairs[label], (rng.integers(5, 25), rng.integers(55, 75)), strict=True):
             band = bands[sound]
             spikes[begin : begin + _LASTS, n, band] |= rng.random((_LASTS, len(band))) < _RATE
-    return Recordings(torch.from_numpy(spikes.astype(np.uint8)), torch.from_numpy(labels))
+    return SpokenPairs(torch.from_numpy(spikes.astype(np.uint8)), torch.from_numpy(labels))
 
 
 def network(bits: float) -> SpikingNetwork:
@@ -75,7 +75,7 @@ def network(bits: float) -> SpikingNetwork:
     return prepare(model, QuantConfig(bits, bits, STEPS, full_scale=1), (CHANNELS,))
 
 
-def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: Recordings) -> SpikingNetwork:
+def trained(bits: float, seed: int, epochs: int, train: SpokenPairs, validation: SpokenPairs) -> SpikingNetwork:
     """A network as it was behind the epoch of the best validation accuracy."""
     torch.manual_seed(seed)
     net = network(bits)
@@ -101,7 +101,7 @@ def trained(bits: float, seed: int, epochs: int, train: Recordings, validation: 
 
 
 @torch.no_grad()
-def measured(net: SpikingNetwork, data: Recordings) -> float:
+def measured(net: SpikingNetwork, data: SpokenPairs) -> float:
     """Accuracy in percent."""
     net.eval()
     right = 0
@@ -110,7 +110,7 @@ def measured(net: SpikingNetwork, data: Recordings) -> float:
     return 100 * right / len(data)
 
 
-def exact(net: SpikingNetwork, data: Recordings) -> bool:
+def exact(net: SpikingNetwork, data: SpokenPairs) -> bool:
     """Whether a frozen network gives the integers of its graph."""
     graph = lower(net)
     for rows in torch.arange(len(data)).split(250):

@@ -20,10 +20,11 @@ NEW = {"model.c": b"new", "src/new.c": b"new", "examples/one/one.ino": b"new"}
 def export(out, files, force=False, mark=MANIFEST):
     listed = dict.fromkeys(files, "hash")
     manifest = {
-        "version": 3,
+        "version": 4,
         "dataset": None,
         "input_shape": [1, 4, 4],
         "classes": 2,
+        "answers": 2,
         "timesteps": 2,
         "small": False,
         "layers": ["fc"],

@@ -210,7 +210,7 @@ def test_a_watcher_sees_gradients(model):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Dynamo detected")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Dynamo ")
 def test_the_compiler_changes_nothing(model):
     network, x = network_of(2, model)
     settle_norms(network, x)

@@ -146,7 +146,7 @@ built = library({flags!r})
 for seed in (*range(48), *range(RARE, RARE + 30)):
     graph = random_graph(seed)
     run = NativeProgram(graph, built)
-    steps = min(2, graph.readout.longest)
+    steps = min(2, graph.longest)
     frames = random_images(graph, 2 * steps, seed).reshape(steps, 2, *graph.input_shape)
     for batch in (random_images(graph, 3, seed), frames):
         difference = first_difference(reference_trace(graph, batch), run.trace(batch))

@@ -303,11 +303,12 @@ def _unpack(path):
 
 
 MANIFEST = {
-    "version": 3,
+    "version": 4,
     "title": "x",
     "dataset": "digits",
     "input_shape": [1, 8, 8],
     "classes": 10,
+    "answers": 10,
     "timesteps": 2,
     "small": False,
     "layers": ["conv1", "fc"],

@@ -124,7 +124,7 @@ def test_the_target_is_met_and_the_run_holds_the_smaller_network(bits, tmp_path)
     assert len(made.network.hidden[0].synapse.weight) == 8  # the training's own network keeps its shape
     if bits != 32:
         program, test = load(tmp_path / "x" / "model.spq"), made.data.test
-        assert [len(layer.connection.codes) for layer in program.graph.layers] == list(widths.values())
+        assert [layer.channels for layer in program.graph.layers] == list(widths.values())
         correct = (program.predict(test.images) == test.labels).mean()
         assert 100 * correct == pytest.approx(made.evaluate())
 

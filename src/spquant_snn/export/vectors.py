@@ -90,7 +90,8 @@ def _words(bits: NDArray[np.bool_]) -> NDArray[np.uint32]:
 
 def _packed(last: NDArray[np.generic]) -> NDArray[np.uint32]:
     padding = [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % LANES)]
-    return np.packbits(np.pad(last, padding).astype(np.uint8), axis=-1, bitorder="little").view("<u4")
+    bits = np.packbits(np.pad(last, padding).astype(np.uint8), axis=-1, bitorder="little")
+    return np.ascontiguousarray(bits).view("<u4")
 
 
 def _state(codes: NDArray[np.generic], neuron: NeuronPlan) -> NDArray[np.generic]:

@@ -88,6 +88,8 @@ def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
     """
     if len(given) != len(graph.inputs):
         raise DataError(f"this network takes {len(graph.inputs)} inputs, not {len(given)}: give an array for each")
+    if len(given) == 1:
+        check_images(graph, given[0])
     for i, (wanted, x) in enumerate(zip(graph.inputs, given, strict=True)):
         if x.dtype != _dtype(wanted) or x.ndim not in (4, 5) or x.shape[-3:] != wanted.shape or 0 in x.shape:
             shape = "x".join(map(str, wanted.shape))

@@ -246,15 +246,28 @@ static void run_frames(const spq_network *network, void *arena, const spq_frames
     }
 }
 
+/* Field by field: for an initialiser, compilers for devices call memset, which is not there. */
+static spq_frames frames_at(const uint8_t *pixels, int32_t static_input) {
+    spq_frames frames;
+    frames.pixels = pixels;
+    frames.pitch = 0;
+    frames.static_input = static_input;
+#if SPQ_TERMS
+    frames.later = 0;
+    frames.said = 0;
+#endif
+    return frames;
+}
+
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step) {
-    const spq_frames frames = {.pixels = frame};
+    const spq_frames frames = frames_at(frame, 0);
     run_frames(network, arena, &frames, 1, trace, step);
     return (const int32_t *)at(arena, network->logits);
 }
 
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace) {
-    const spq_frames frames = {.pixels = image, .static_input = 1};
+    const spq_frames frames = frames_at(image, 1);
     spq_reset(network, arena);
     run_frames(network, arena, &frames, network->timesteps, trace, 0);
     return (const int32_t *)at(arena, network->logits);

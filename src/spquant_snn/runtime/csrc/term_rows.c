@@ -79,24 +79,33 @@ static int32_t is_apart(const spq_term *term) {
            term->spread_width != 1;
 }
 
-spq_walk spq_walk_of(const spq_network *network, void *arena, const spq_term *term, spq_source source) {
+/* Field by field: compilers for devices copy whole structs by memcpy, which is not there. */
+void spq_start_walk(const spq_network *network, void *arena, const spq_term *term, spq_source source, spq_walk *walk) {
     const spq_scratch *scratch = &network->scratch;
     const spq_connection *c = &term->connection;
-    const spq_view view = {0, (spq_line *)memory_of(arena, scratch->lines), (spq_run *)memory_of(arena, scratch->runs)};
-    spq_walk walk = {lists_of(network, arena, term), view,
-                     source, is_apart(term), 0, -c->pad_height, 0, {0, 0}, 0, 0};
+    walk->lists = lists_of(network, arena, term);
+    walk->view.line_count = 0;
+    walk->view.lines = (spq_line *)memory_of(arena, scratch->lines);
+    walk->view.runs = (spq_run *)memory_of(arena, scratch->runs);
+    walk->source = source;
+    walk->apart = is_apart(term);
+    walk->listed = 0;
+    walk->top = -c->pad_height;
+    walk->slot = 0;
+    walk->place.line = 0, walk->place.behind = 0;
+    walk->row = 0;
+    walk->frame = 0;
 #if SPQ_HAS_LANES
     if (c->form == SPQ_DENSE) {
-        walk.frame = (int16_t *)memory_of(arena, scratch->frame);
-        const spq_frame frame = spq_frame_of(c, walk.frame);
+        walk->frame = (int16_t *)memory_of(arena, scratch->frame);
+        const spq_frame frame = spq_frame_of(c, walk->frame);
         spq_fill_frame(c, source.pixels, &frame);
-        return walk;
+        return;
     }
 #endif
-    if (!walk.apart) return walk;
-    for (int32_t y = 0; y < c->height; y++) spq_list_row(&walk.lists, &source, c->height, y, y);
-    walk.place = moved(walk.place, -c->pad_height, term->spread_height);
-    return walk;
+    if (!walk->apart) return;
+    for (int32_t y = 0; y < c->height; y++) spq_list_row(&walk->lists, &source, c->height, y, y);
+    walk->place = moved(walk->place, -c->pad_height, term->spread_height);
 }
 
 void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {

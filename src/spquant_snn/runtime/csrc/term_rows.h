@@ -21,7 +21,7 @@ typedef struct {
 } spq_walk;
 
 /* A term at its first row, whose source is behind its pools. */
-spq_walk spq_walk_of(const spq_network *network, void *arena, const spq_term *term, spq_source source);
+void spq_start_walk(const spq_network *network, void *arena, const spq_term *term, spq_source source, spq_walk *walk);
 
 /* The sums int32 [out_width][units * 16] of the next row of outputs. */
 void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums);

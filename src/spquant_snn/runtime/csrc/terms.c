@@ -90,36 +90,53 @@ static void add_weighed(const spq_term *term, const int32_t *sums, int32_t units
     }
 }
 
+static int32_t is_plain(const spq_term *term) {
+    return !term->multiplier && !term->shift && !term->sum_pool;
+}
+
+/* Add the spikes of a term whose channels go each to that of its number. */
+static void add_spikes(const spq_moment *m, const spq_term *term, const spq_connection *to, const uint32_t *spikes,
+                       int32_t *map) {
+    const int32_t size = row_of_sums(to);
+    int32_t *sums = (int32_t *)part_of(m, m->network->scratch.sums);
+    for (int32_t row = 0; row < to->out_height; row++, map += size) {
+        if (is_plain(term)) {
+            spq_add_identity(&term->connection, 0, spikes, row, map);
+            continue;
+        }
+        for (int32_t i = 0; i < size; i++) sums[i] = 0;
+        spq_add_identity(&term->connection, 0, spikes, row, sums);
+        add_weighed(term, sums, to->units, to->out_width, map);
+    }
+}
+
 /* Add a term to a map of sums; where it is the first, what is there means nothing. */
 static void add_term(const spq_moment *m, const spq_term *term, const spq_connection *to, int32_t first,
                      spq_source source, int32_t *map) {
     const spq_connection *c = &term->connection;
-    const int32_t size = row_of_sums(to), plain = !term->multiplier && !term->shift && !term->sum_pool;
-    const int32_t identity = SPQ_IS(c, SPQ_IDENTITY);
-    int32_t *sums = (int32_t *)part_of(m, m->network->scratch.sums);
-    if (first && (identity || !plain))
+    const int32_t size = row_of_sums(to), identity = SPQ_IS(c, SPQ_IDENTITY);
+    if (first && (identity || !is_plain(term)))
         for (int32_t i = 0; i < to->out_height * size; i++) map[i] = 0;
-    spq_walk walk = {0};
-    if (!identity) walk = spq_walk_of(m->network, m->arena, term, source);
+    if (identity) {
+        add_spikes(m, term, to, source.spikes, map);
+        return;
+    }
+    spq_walk walk;
+    spq_start_walk(m->network, m->arena, term, source, &walk);
+    int32_t *sums = (int32_t *)part_of(m, m->network->scratch.sums);
     int32_t *part = (int32_t *)part_of(m, m->network->general->part);
     for (int32_t row = 0; term->sum_pool && row < c->out_height; row++)
         spq_next_row(term, &walk, part + row * row_of_sums(c));
     for (int32_t row = 0; row < to->out_height; row++, map += size) {
-        if (identity && plain) {
-            spq_add_identity(c, 0, source.spikes, row, map);
-        } else if (first && plain) {
+        if (first && is_plain(term)) {
             spq_next_row(term, &walk, map);
-        } else {
-            if (identity) {
-                for (int32_t i = 0; i < size; i++) sums[i] = 0;
-                spq_add_identity(c, 0, source.spikes, row, sums);
-            } else if (term->sum_pool) {
-                spq_window_row(term->sum_pool, part, c->out_height, c->out_width, c->units * SPQ_UNIT, row, sums);
-            } else {
-                spq_next_row(term, &walk, sums);
-            }
-            add_weighed(term, sums, to->units, to->out_width, map);
+            continue;
         }
+        if (term->sum_pool)
+            spq_window_row(term->sum_pool, part, c->out_height, c->out_width, c->units * SPQ_UNIT, row, sums);
+        else
+            spq_next_row(term, &walk, sums);
+        add_weighed(term, sums, to->units, to->out_width, map);
     }
 }
 
