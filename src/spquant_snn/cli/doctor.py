@@ -59,9 +59,9 @@ def forms_table(path: Path) -> Iterator[RenderableType]:
     table = Table(title=f"{path}: {len(graph.layers)} layers, T = {graph.timesteps}")
     for title in ("layer", "terms", "runs as", "because"):
         table.add_column(title, overflow="fold", justify="right" if title == "terms" else "left")
-    parts = (*graph.layers, *graph.readouts)
-    for part, form in zip(parts, forms(graph), strict=True):
-        table.add_row(Text(form.name), str(len(part.terms)), form.form, Text(form.reason))
+    counts = [len(layer.terms) for layer in graph.layers] + [len(readout.terms) for readout in graph.readouts]
+    for count, form in zip(counts, forms(graph), strict=True):
+        table.add_row(Text(form.name), str(count), form.form, Text(form.reason))
     yield table
     yield ""
     yield Text("row: the fast forms of a layer that takes what comes just before it; general: any sum of terms, slower")
