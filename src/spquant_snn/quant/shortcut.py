@@ -14,7 +14,6 @@ at one standard deviation of the main branch's sums while 15 % of its inputs spi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -107,27 +106,3 @@ def _first_size(bits: float) -> float:
     """The root mean square of the codes of weights that are drawn uniformly, as torch draws those of its layers."""
     grid = WEIGHT_GRIDS[bits]
     return 1 / math.sqrt(3) / uniform_distance(float(grid.step), (grid.low, grid.high))
-
-
-class ShortcutSpikes:
-    """Spikes that shortcuts take later in a forward pass, kept until the last of them has.
-
-    Args:
-        shortcuts: of the layers of neurons, in their order.
-    """
-
-    def __init__(self, shortcuts: Sequence[TrainableShortcut | None]) -> None:
-        self._last = {shortcut.source: shortcut for shortcut in shortcuts if shortcut is not None}
-        self._kept: dict[int, Tensor] = {}
-
-    def keep(self, index: int, spikes: Tensor) -> None:
-        """Those of a layer, [T, N, ...]."""
-        if index in self._last:
-            self._kept[index] = spikes.flatten(0, 1)
-
-    def of(self, shortcut: TrainableShortcut | None) -> Tensor | None:
-        """[T * N, ...] those that a shortcut takes; None where there is none."""
-        if shortcut is None:
-            return None
-        last = self._last[shortcut.source] is shortcut
-        return self._kept.pop(shortcut.source) if last else self._kept[shortcut.source]
