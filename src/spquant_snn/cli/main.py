@@ -27,7 +27,7 @@ COMMANDS = {
     "verify": "Compare torch and integer model in every spike, code and logit.",
     "report": "What an inference costs and what neurons do: tables, and a page.",
     "sweep": "Train the points of a sweep, each in a process, and compare them.",
-    "doctor": "Say what is installed and which data are found; or how a network runs.",
+    "doctor": "Say what is installed, and which data; or how a network runs.",
 }
 _LET_REPORT = 1.0  # seconds for the process that reports an error: torchrun stops all when one has ended with it
 

@@ -184,7 +184,8 @@ def exact_product(x: Int32, codes: Int8, reach: int) -> Int32:
     """The integer product [..., K] @ [K, O], of no sum beyond ``reach``, by floating point: whole numbers that fit the
     significand add exactly."""
     dtype = np.float32 if reach < 1 << 24 else np.float64
-    product: Int32 = (x.astype(dtype) @ codes.astype(dtype)).astype(np.int32)
+    with np.errstate(invalid="ignore"):  # some kernels of OpenBLAS read beyond their rows, and say so of what is there
+        product: Int32 = (x.astype(dtype) @ codes.astype(dtype)).astype(np.int32)
     return product
 
 
