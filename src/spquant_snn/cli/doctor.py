@@ -41,7 +41,7 @@ class Finding:
 
 
 def command(source: OptionalSource = None, data_dir: DataDir = None) -> int:
-    """Say what is installed and which data are found; or how a network runs.
+    """Say what is installed, and which data; or how a network runs.
 
     Args:
         source: run folder or .spq file: say for each layer which form of the C source runs it, and why.
