@@ -1,11 +1,12 @@
 """Drives: what reaches the neurons of a layer, as a tree of torch modules over its weights.
 
-    Weights     synapses over a signal
-    Through     a signal itself
+    Weights         synapses over a signal
+    Through         a signal itself
+    GroupSums       means over groups of its elements
     NormalisedSums  batch normalisation of a drive
-    PooledSums  an average or the largest of windows of a drive
-    DroppedSums dropout of a drive
-    Added       several drives, of one shape
+    PooledSums      an average or the largest of windows of a drive
+    DroppedSums     dropout of a drive
+    Summed          several drives, of one shape, added
 
 In training a drive is computed as it is written. Folded, it is a list of terms, each of integer codes with one gain per
 channel, and one offset per channel: current = sum of gain * (sums of codes) + offset.

@@ -33,6 +33,7 @@ _READOUT_LIMIT = 1 << 30
 _RESOLUTION = 8192  # units that a threshold has, at least, where terms are multiplied: each rounds to one of them
 _FINEST = 12  # bits by which units may be finer for that
 _ROOM = 1 << 28  # for sums in finer units
+_READOUT_FINER = 6  # bits by which a readout counts finer where its terms are multiplied
 _LEAK_SHIFT = 16  # of an integrator
 _FACTOR_BITS = 15  # of a multiplier
 
@@ -128,10 +129,13 @@ def fold_branched_readout(stage: BranchedReadout, first: int, timesteps: int) ->
     """The same of any drive."""
     check_finite(stage.name, stage)
     folded, offset = stage.drive.fold(np.ones(stage.drive.channels))
-    unit = max(float(np.abs(term.gain).max()) for term in folded)
-    terms = _multiplied(folded, np.full(stage.drive.channels, unit or 1.0))
+    unit = max(float(np.abs(term.gain).max()) for term in folded) or 1.0
+    if not all(_exact_powers(term.gain / unit) for term in folded):
+        unit = float(np.ldexp(unit, -_READOUT_FINER))  # what is multiplied is rounded to one of them
+    terms = _multiplied(folded, np.full(stage.drive.channels, unit))
+    offset = offset + 0.5 * unit * sum(term.shift > 0 for term in terms)
     squared = stage.integrator is not None and stage.integrator.over_time == "mean"  # a sum of what is a sum
-    readout = _readout(stage.name, terms, unit or 1.0, offset, first, timesteps**2 if squared else timesteps)
+    readout = _readout(stage.name, terms, unit, offset, first, timesteps**2 if squared else timesteps)
     if stage.integrator is None:
         return readout
     leak = np.full(stage.drive.channels, round(stage.integrator.leak * (1 << _LEAK_SHIFT)), np.int32)

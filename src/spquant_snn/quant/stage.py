@@ -87,7 +87,7 @@ class Skipping(nn.Module, ABC):
         """The integers of the decisions for so many kept channels; None where all neurons are computed."""
 
 
-class NeuronStage(ShardedModule):
+class NeuronStage(ShardedModule, ABC):
     """A layer of neurons and what reaches them.
 
     Args:
@@ -113,23 +113,23 @@ class NeuronStage(ShardedModule):
         self.register_buffer("largest", torch.zeros(1, dtype=torch.float32), persistent=False)
 
     @property
+    @abstractmethod
     def sources(self) -> list[tuple[int, int]]:
         """What it looks at: sources, the inputs first, and their delays."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def channels(self) -> int:
         """Of what it gives."""
-        raise NotImplementedError
 
     @property
     def normalises(self) -> bool:
         """Whether it has batch normalisation."""
         return any(isinstance(module, Norm) for module in self.modules())
 
+    @abstractmethod
     def current_of(self, look: Look) -> Tensor:
         """Input currents [N, ...] (what is said, for a readout) of what the sources say."""
-        raise NotImplementedError
 
 
 class Stage(NeuronStage):
