@@ -340,7 +340,7 @@ class SpQuantTrainer:
 
     def _taught_by(self, train: LabelledTensors) -> nn.Module | None:
         if self._teacher is not None:
-            return as_teacher(self._teacher, self.network, train.inputs(slice(2)))
+            return as_teacher(self._teacher, self.network, train.first(2 * (train.frames or 1)).inputs())
         if self.config.teacher == CUSTOM:
             raise RunError("the teacher of this run was given in Python: give it again, as resume(..., teacher=...)")
         return load_teacher(Path(self.config.teacher), self.network) if self.config.teacher else None
@@ -352,7 +352,7 @@ class SpQuantTrainer:
         if self.config.init and not self._owner.finished:
             start_from(Path(self.config.init), self.network)
         if (sparse := self._sparse_training()) is not None:
-            sparse.start(train.inputs(slice(self.config.batch_size)).to(self.device))
+            sparse.start(train.first(self.config.batch_size * (train.frames or 1)).inputs().to(self.device))
 
     def _sparse_training(self) -> SparseTraining | None:
         if not self.config.goals.any:

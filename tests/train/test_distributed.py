@@ -114,10 +114,14 @@ def test_the_jobs_use_what_they_are_for(jobs):
 def test_parts_cover_a_batch_once(tiny, size, count, accumulate):
     network, rows, weight, shares = tiny(), [], 0.0, []
     for rank in range(size):
+        mine, owned = [], []
         for part in World(rank, size).parts(network, count, accumulate):
             rows += range(count)[part.rows]
+            mine += range(count)[part.rows]
+            owned += range(count)[part.own]
             weight += part.weight
             shares.append(network.hidden[0].norm.shard.count)
+        assert owned == list(range(len(mine)))
         assert network.hidden[0].norm.shard is None
     assert sorted(rows) == list(range(count))
     assert weight == pytest.approx(1)

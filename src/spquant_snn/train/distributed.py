@@ -39,10 +39,12 @@ class Part:
     Args:
         rows: of the batch, those that this process computes at once.
         weight: their share of the batch.
+        own: the same rows among those of the batch that this process computes at all.
     """
 
     rows: slice
     weight: float
+    own: slice
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,14 @@ class World:
     def parts(self, network: nn.Module, count: int, accumulate: int) -> Iterator[Part]:
         """What this process computes of a batch of ``count`` images that is taken in so many parts, one after another;
         the network knows of each. Processes have nearly the same number of images of a part, at least one."""
+        done = 0
         try:
             for begin, end in _split(0, count, accumulate):
                 start, stop = _split(begin, end, self.size)[self.rank]
                 if self.size > 1:
                     assign(network, _Share(start - begin, stop - begin, end - begin))
-                yield Part(slice(start, stop), (stop - start) / count)
+                yield Part(slice(start, stop), (stop - start) / count, slice(done, done + stop - start))
+                done += stop - start
         finally:
             if self.size > 1:
                 assign(network, None)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
-from .tensors import LabelledTensors
+from .batches import Batches
 
 GIVEN_UP = (0.0, 0.5, 2.0)
 
@@ -95,7 +95,7 @@ class EarlyExit:
 
 
 def measure_early_exit(
-    network: SpikingNetwork, validation: LabelledTensors, test: LabelledTensors, given_up: Sequence[float] = GIVEN_UP
+    network: SpikingNetwork, validation: Batches, test: Batches, given_up: Sequence[float] = GIVEN_UP
 ) -> EarlyExit:
     """Stop a network early, on images that it was not trained on.
 
@@ -113,8 +113,8 @@ def measure_early_exit(
     margins = [choose_margin(known, points) for points in given_up]
     fresh = follow(network, test)
     return EarlyExit(
-        len(validation),
-        len(test),
+        known.right.shape[1],
+        fresh.right.shape[1],
         _unit(network),
         tuple(AfterStep(t, known.after(t), fresh.after(t)) for t in range(1, len(known.right) + 1)),
         tuple(
@@ -125,7 +125,7 @@ def measure_early_exit(
 
 
 @torch.no_grad()
-def follow(network: SpikingNetwork, data: LabelledTensors, batch_size: int = 500) -> ExitCurve:
+def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> ExitCurve:
     """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
 
     Raises:
@@ -139,12 +139,11 @@ def follow(network: SpikingNetwork, data: LabelledTensors, batch_size: int = 500
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
     right, lead = [], []
-    for start in range(0, len(data), batch_size):
-        part = slice(start, start + batch_size)
-        logits = network(data.inputs(part).to(device)) / unit  # whole numbers, but for the rounding of float64
+    for batch in data.in_order(batch_size):
+        logits = network(batch.inputs().to(device)) / unit  # whole numbers, but for the rounding of float64
         sums = logits.round().long().cumsum(0)  # [T, N, classes]
         first, second = sums.topk(2, dim=2).values.unbind(2)
-        right.append((sums.argmax(2) == data.labels[part].to(device)).cpu())
+        right.append((sums.argmax(2) == batch.labels.to(device)).cpu())
         lead.append((first - second).cummax(0).values.cpu())
     return ExitCurve(torch.cat(right, 1), torch.cat(lead, 1))
 

@@ -16,6 +16,7 @@ from torch import nn
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .augment import Augment, Augmentation
+from .batches import Batches
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
@@ -26,7 +27,6 @@ from .metrics import Metrics, measure
 from .norm_statistics import measure_norm_statistics
 from .optimizer import learning_rate, set_learning_rate
 from .step import Step
-from .tensors import LabelledTensors, as_inputs
 
 _LOOKED_AT = 512  # images or frames, at most, on which gates and predictors are frozen
 
@@ -59,8 +59,8 @@ class Training:
 
 def fit(
     training: Training,
-    train: LabelledTensors,
-    validation: LabelledTensors,
+    train: Batches,
+    validation: Batches,
     *,
     start: Progress,
     keep: Keep,
@@ -79,29 +79,29 @@ def fit(
     network, config, sparse, world = training.network, training.config, training.sparse, training.world
     device = next(network.parameters()).device
     train, validation = train.on(device), validation.on(device)
-    steps = math.ceil(len(train) / config.batch_size)
+    steps = train.steps(config.batch_size)
     network.recompute = config.checkpoint_time
-    few = train.inputs(slice(_LOOKED_AT // (train.frames or 1) or 1)).to(device)
+    few = None if sparse is None else train.first(_LOOKED_AT).to(device).inputs()
     compute = Step(network, config, training.teacher, sparse, whole=world.size == 1 and config.accumulate == 1)
     progress, memory = start, PeakMemory(device)
     peak: int | None = None  # of the first epoch here
+    largest = 0  # items of a batch
     for epoch in range(start.epochs, config.epochs + config.finetune_epochs):
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
         meter = EpochMeter(epoch, progress.epochs, config, world, display)
         display.begin(epoch, steps)
-        order = torch.randperm(len(train), generator=draw).to(train.images.device)
-        for step, chosen in enumerate(torch.tensor_split(order, steps)):
-            images, labels = training.augmentation(train.images[chosen], draw), train.labels[chosen]
+        for step, read in enumerate(train.drawn(draw, config.batch_size, epoch=epoch)):
+            batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
             moment = epoch + step / steps
             set_learning_rate(training.optimizer, learning_rate(config, moment))
             training.optimizer.zero_grad(set_to_none=True)
             statistics = torch.zeros(3, dtype=torch.float32, device=device)
-            for part in world.parts(network, len(chosen), config.accumulate):
-                x, y = as_inputs(images[part.rows]).to(device), labels[part.rows].to(device)
-                statistics += compute(x, y, moment, part.weight)
-            meter.update(world.sum_gradients(network, statistics), len(chosen))
+            for part in world.parts(network, batch.count, config.accumulate):
+                own = batch.of(part)
+                statistics += compute(own.inputs().to(device), own.labels.to(device), moment, part.weight)
+            meter.update(world.sum_gradients(network, statistics), batch.count)
             _widen(network, meter, compute, display)
             if config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
@@ -113,9 +113,9 @@ def fit(
             raise world.raised_by_all(diverged("a weight is no longer a finite number", epoch, progress.epochs, config))
         validated = _validated(epoch + 1, config)
         if validated:
-            measure_norm_statistics(network, train, training.augmentation, config, draw, world)
+            measure_norm_statistics(network, train, training.augmentation, config, draw, world, epoch)
             world.alike(network)  # processors of several kinds may have rounded an update differently
-        if sparse is not None:
+        if sparse is not None and few is not None:
             sparse.end_epoch(epoch + 1, few)
         if not validated:
             continue
@@ -123,7 +123,7 @@ def fit(
         progress = keep(before, meter.loss, meter.accuracy, metrics)
         display.end(epoch, meter.accuracy, metrics, progress.best != before.best)
         if peak is not None:
-            display.say(per_image(peak, math.ceil(len(train) / steps / config.accumulate / world.size)))
+            display.say(per_image(peak, math.ceil(largest / config.accumulate / world.size)))
             peak = None
         for line in [] if sparse is None else sparse.lines():
             display.say(line)

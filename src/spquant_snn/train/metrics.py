@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..quant.network import SpikingNetwork
+from .batches import Batches
 from .distributed import ALONE, World
-from .tensors import LabelledTensors
 
 Tally = dict[str, list[Tensor]]
 _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
@@ -55,7 +55,7 @@ class Metrics:
 
 @torch.no_grad()
 def measure(
-    network: SpikingNetwork, data: LabelledTensors, batch_size: int = 500, sample: int = 1000, world: World = ALONE
+    network: SpikingNetwork, data: Batches, batch_size: int = 500, sample: int = 1000, world: World = ALONE
 ) -> Metrics:
     """Evaluate a network in the form that it is in.
 
@@ -68,31 +68,32 @@ def measure(
     training = network.training
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
-    correct, loss = 0, 0.0
+    correct, loss, count = 0, 0.0, 0
     tally: Tally = {}
-    for start in range(world.rank * batch_size, len(data), world.size * batch_size):
-        images = data.inputs(slice(start, start + batch_size)).to(device)
-        labels = data.labels[start : start + batch_size].to(device)
-        probe = _Activity(network, tally) if start < sample else None
-        logits = network.mean_logits(images, probe)
+    for number, read in enumerate(data.in_order(batch_size, world)):
+        batch = read.to(device)
+        labels = batch.labels
+        probe = _Activity(network, tally) if (number * world.size + world.rank) * batch_size < sample else None
+        logits = network.mean_logits(batch.inputs(), probe)
+        count += len(batch)
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
     network.train(training)
-    correct, loss, tally = _sum(world.gather((correct, loss, tally)))
+    correct, loss, count, tally = _sum(world.gather((correct, loss, count, tally)))
     layers = tuple(
         LayerActivity(name, float(spikes / steps), float(ends / steps), float((fired == 0).float().mean()))
         for name, (spikes, ends, steps, fired) in tally.items()
     )
-    return Metrics(100.0 * correct / len(data), loss / len(data), layers)
+    return Metrics(100.0 * correct / count, loss / count, layers)
 
 
-def _sum(found: list[tuple[int, float, Tally]]) -> tuple[int, float, Tally]:
+def _sum(found: list[tuple[int, float, int, Tally]]) -> tuple[int, float, int, Tally]:
     """What several processes counted, together."""
     total: Tally = {}
-    for _, _, tally in found:
+    for *_, tally in found:
         for name, counts in tally.items():
             total[name] = _added(total.get(name), [count.cpu() for count in counts])
-    return sum(part[0] for part in found), sum(part[1] for part in found), total
+    return sum(part[0] for part in found), sum(part[1] for part in found), sum(part[2] for part in found), total
 
 
 def _added(held: list[Tensor] | None, counts: list[Tensor]) -> list[Tensor]:

@@ -13,9 +13,9 @@ import torch
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Norm
 from .augment import Augment
+from .batches import Batches
 from .config import TrainConfig
 from .distributed import World
-from .tensors import LabelledTensors, as_inputs
 
 _BATCHES = 20
 
@@ -23,34 +23,34 @@ _BATCHES = 20
 @torch.no_grad()
 def measure_norm_statistics(
     network: SpikingNetwork,
-    train: LabelledTensors,
+    train: Batches,
     augmentation: Augment,
     config: TrainConfig,
     draw: torch.Generator,
     world: World,
+    epoch: int = 0,
 ) -> None:
     """Replace running means and variances by averages over batches of training images, each with its own statistics.
     Several processes share each batch.
 
     Args:
         draw: of the images and their augmentation, the same in all processes.
+        epoch: number of the epoch that ends, from 0.
     """
     norms = [module for module in network.modules() if isinstance(module, Norm)]
     if not norms or network.frozen:
         return
     network.eval()
     device = next(network.parameters()).device
-    chosen = torch.randperm(len(train), generator=draw)[: _BATCHES * config.batch_size]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
-    batches = chosen.tensor_split(-(-len(chosen) // config.batch_size))
-    for number, rows in enumerate(batches, 1):
-        images = augmentation(train.images[rows.to(train.images.device)], draw)
+    for number, read in enumerate(train.drawn(draw, config.batch_size, epoch=epoch, most=_BATCHES), 1):
+        batch = read.with_images(augmentation(read.images, draw))
         for norm in norms:
             norm.momentum = 1 / number  # the mean of all so far
-        for part in world.parts(network, len(rows), 1):
-            network(as_inputs(images[part.rows]).to(device))
+        for part in world.parts(network, batch.count, 1):
+            network(batch.of(part).inputs().to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train()

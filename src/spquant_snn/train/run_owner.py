@@ -17,13 +17,13 @@ import torch
 from ..data import Splits
 from ..errors import ConfigError, RunError
 from ..quant.network import SpikingNetwork
+from .batches import Batches
 from .checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .config import TrainConfig, departures, differences, load_config
 from .distributed import World
 from .loop import Training
 from .metrics import Metrics, measure
 from .run import Print, RunFolder, config_print, free_folder, numbered
-from .tensors import LabelledTensors
 
 Fingerprint = dict[str, Print]
 _UNNAMED = "none"  # torchrun's own word where no --rdzv-id was given
@@ -162,7 +162,7 @@ class BestCheckpoint:
     owner: RunOwner
     run: RunFolder
     training: Training
-    validation: LabelledTensors
+    validation: Batches
 
     def keep(self, progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
         """Save the epoch; after the last one in training form, go on from the best in the frozen form.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,15 @@ from torch import Tensor
 
 from ..data import Labelled
 from ..dtypes import Array
+from .batches import Batch, as_inputs
+from .distributed import ALONE, World
 
 _ALL = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledTensors:
-    """Images, or sequences of frames, and the class of each, on one device.
+    """Images, or sequences of frames, and the class of each, on one device: ``Batches`` of what lies in memory.
 
     Args:
         images: uint8 [N, C, H, W], or sequences [N, T, C, H, W].
@@ -39,6 +42,27 @@ class LabelledTensors:
         """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
         return as_inputs(self.images[which])
 
+    def steps(self, batch_size: int) -> int:
+        return -(-len(self) // batch_size)
+
+    def drawn(
+        self, draw: torch.Generator, batch_size: int, *, epoch: int = 0, most: int | None = None
+    ) -> Iterator[Batch]:
+        """Batches of nearly one size, the larger ones first."""
+        order = torch.randperm(len(self), generator=draw)[: None if most is None else most * batch_size]
+        for rows in order.to(self.images.device).tensor_split(-(-len(order) // batch_size)):
+            yield self._batch(rows)
+
+    def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
+        for start in range(world.rank * batch_size, len(self), world.size * batch_size):
+            yield self._batch(slice(start, start + batch_size))
+
+    def first(self, count: int) -> Batch:
+        return self._batch(slice(count // (self.frames or 1) or 1))
+
+    def _batch(self, which: slice | Tensor) -> Batch:
+        return Batch(self.images[which], self.labels[which])
+
     def on(self, device: torch.device) -> LabelledTensors:
         """The same in the memory of a GPU that computes on them, if they take no more than a quarter of what is free
         there; else where they are."""
@@ -50,11 +74,6 @@ class LabelledTensors:
 def as_tensors(data: Labelled) -> LabelledTensors:
     """Labelled data as tensors that share the memory of the arrays and are not to be written to."""
     return LabelledTensors(_shared(data.images), _shared(data.labels))
-
-
-def as_inputs(images: Tensor) -> Tensor:
-    """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] with time first, as networks take them."""
-    return images.transpose(0, 1).contiguous() if images.ndim == 5 else images
 
 
 def _shared(array: Array) -> Tensor:

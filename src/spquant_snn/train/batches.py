@@ -1,0 +1,95 @@
+"""What the loop, ``measure`` and all that look at data iterate over: batches, of whatever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .distributed import ALONE, Part, World
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some items of a data set, as they are read.
+
+    Args:
+        images: [N, C, H, W], or sequences [N, T, C, H, W].
+        labels: what is learned of each, N in the first axis.
+        lengths: int64 [N], steps of each sequence, behind which it is filled up with zeros; None: all are of T steps.
+        whole: items of the batch in all processes, where each reads its own alone; None: these are all of it.
+    """
+
+    images: Tensor
+    labels: Tensor
+    lengths: Tensor | None = None
+    whole: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def count(self) -> int:
+        """Items of the whole batch, over all processes."""
+        return len(self.images) if self.whole is None else self.whole
+
+    def rows(self, which: slice | Tensor) -> Batch:
+        """Some of the items."""
+        lengths = None if self.lengths is None else self.lengths[which]
+        return Batch(self.images[which], self.labels[which], lengths)
+
+    def of(self, part: Part) -> Batch:
+        """What this process computes of the batch at once."""
+        return self.rows(part.rows if self.whole is None else part.own)
+
+    def with_images(self, images: Tensor) -> Batch:
+        """The same with other images, such as augmented ones."""
+        return replace(self, images=images)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return Batch(self.images.to(device), self.labels.to(device), lengths, self.whole)
+
+    def inputs(self) -> Tensor:
+        """The images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
+        return as_inputs(self.images)
+
+
+class Batches(Protocol):
+    """A training, validation or test set, batch by batch. What reads items in other processes, or reads them anew each
+    time, looks the same as what lies in memory."""
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of each sequence, of the longest where they differ; None of images, which stand still."""
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch of training."""
+
+    def drawn(
+        self, draw: torch.Generator, batch_size: int, *, epoch: int = 0, most: int | None = None
+    ) -> Iterator[Batch]:
+        """The batches of an epoch, in an order that ``draw`` decides, and with it whatever else is random.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            most: batches, the first ones; all by default.
+        """
+
+    def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
+        """All items once, in their order; of several processes, each gets every so many batches of its own."""
+
+    def first(self, count: int) -> Batch:
+        """The first items, at most so many; of sequences, as many as have so many frames, but one at least."""
+
+    def on(self, device: torch.device) -> Batches:
+        """The same in the memory of a GPU that computes on them, where that pays."""
+
+
+def as_inputs(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] with time first, as networks take them."""
+    return images.transpose(0, 1).contiguous() if images.ndim == 5 else images
