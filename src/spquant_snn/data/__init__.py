@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .catalog import NAMES, find_recordings, load, of_events
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
+    from .image_folder import ImageFolder
 
 __all__ = [
     "NAMES",
     "Events",
+    "ImageFolder",
     "Labelled",
     "Splits",
     "as_splits",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "NAMES": ".catalog",
     "Events": ".events",
+    "ImageFolder": ".image_folder",
     "Labelled": ".arrays",
     "Splits": ".arrays",
     "as_splits": ".convert",
