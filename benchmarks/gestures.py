@@ -58,7 +58,7 @@ def train_variants(args: argparse.Namespace) -> None:
     table.add_column("frames")
     table.add_column("test accuracy, %", justify="right")
     for name, variant in VARIANTS.items():
-        altered = Splits(data.name, alter(data.train, variant, 0), alter(data.test, variant, 1), 11)
+        altered = Splits(data.name, alter(data.train, variant, 0), alter(data.test, variant, 1), data.task)
         trainer = SpQuantTrainer(
             args.model,
             altered,

@@ -10,7 +10,7 @@ import torch
 import recorded
 import spquant_snn
 from spquant_snn import ConfigError, SpQuantTrainer
-from spquant_snn.data import Labelled, Splits, catalog, hold_out
+from spquant_snn.data import Labelled, Splits, Task, catalog, hold_out
 from spquant_snn.integer.compare import compare_backends, reference_trace
 from spquant_snn.quant.frozen_trace import frozen_trace
 from spquant_snn.quant.lower import lower
@@ -186,4 +186,4 @@ def test_the_doctor_looks_without_reading(spquant, recordings, tmp_path):
 def test_splits_of_images_and_sequences_are_not_mixed():
     still = Labelled(DATA[1][0][:, 0], DATA[1][1])
     with pytest.raises(spquant_snn.DataError, match=r"training images are \[6, 2, 8, 8\], test images \[2, 8, 8\]"):
-        Splits("mixed", Labelled(*DATA[0]), still, 2)
+        Splits("mixed", Labelled(*DATA[0]), still, Task("classification", 2))

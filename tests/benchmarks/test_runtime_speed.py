@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.harness import runtime_speed as runtime
 from benchmarks.harness.runtime_speed import ModelShape, measure_runtime_speed
-from spquant_snn.data import Labelled, Splits
+from spquant_snn.data import Labelled, Splits, Task
 from spquant_snn.errors import ConfigError, UnequalError
 from spquant_snn.integer.file import save
 from spquant_snn.runtime.native import NativeProgram
@@ -80,7 +80,7 @@ def test_a_trained_network_is_timed_beside(small, benchmark, tmp_path, monkeypat
     graph, images = small(weight_bits=2)
     save(graph, tmp_path / "model.spq")
     test = Labelled(images, np.zeros(len(images), np.int64))
-    splits = {"mnist": Splits("mnist", test, test, 10)}
+    splits = {"mnist": Splits("mnist", test, test, Task("classification", 10))}
     monkeypatch.setattr("spquant_snn.data.catalog.load", lambda name, *args, **given: splits[name])
     call = ["runtime", "--lenet", "model.spq", "--rates", 5, 10, "--rounds", 1, "--json"]
     code, out, err = benchmark(*call)

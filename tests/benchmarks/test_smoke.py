@@ -10,7 +10,7 @@ import pytest
 from benchmarks import exactness, neuron, shortcuts
 from benchmarks.__main__ import names
 from spquant_snn import SpQuantTrainer
-from spquant_snn.data import Labelled, Splits
+from spquant_snn.data import Labelled, Splits, Task
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_it_runs(words, said, benchmark, run):
 def test_exactness_runs(benchmark, monkeypatch):
     draw = np.random.default_rng(0)
     noise = Labelled(draw.integers(0, 256, (64, 1, 28, 28), np.uint8), draw.integers(0, 10, 64))
-    monkeypatch.setattr(exactness, "load", lambda name, folder: Splits(name, noise, noise, 10))
+    monkeypatch.setattr(exactness, "load", lambda name, folder: Splits(name, noise, noise, Task("classification", 10)))
     words = ["--images", 4, "--bits", 2, "--reset", "zero", "--leak", 0.5, "--timesteps", 2]
     code, out, err = benchmark("exactness", *words)
     assert (code, err) == (0, "")
@@ -66,7 +66,9 @@ def test_exactness_runs(benchmark, monkeypatch):
 def test_shortcuts_of_every_kind_are_trained(benchmark, monkeypatch):
     draw = np.random.default_rng(0)
     noise = Labelled(draw.integers(0, 3, (11, 2, 2, 32, 32), np.uint8), np.arange(11))
-    monkeypatch.setattr(shortcuts, "load", lambda name, timesteps: Splits(name, noise, noise, 11))
+    monkeypatch.setattr(
+        shortcuts, "load", lambda name, timesteps: Splits(name, noise, noise, Task("classification", 11))
+    )
     code, out, err = benchmark("shortcuts", "--width", 0.05, "--timesteps", 2, "--epochs", 1)
     assert (code, err) == (0, "")
     assert all(f"{variant}, seed 0: " in out for variant in shortcuts.VARIANTS)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import case
-from spquant_snn.data import Labelled, Splits, hold_out
+from spquant_snn.data import Labelled, Splits, Task, hold_out
 from spquant_snn.data.arrays import permutation
 from spquant_snn.errors import ConfigError, DataError
 
@@ -44,21 +44,21 @@ def test_malformed_data_are_refused_in_words(images, labels, message):
 
 
 def test_splits_agree_in_shape_and_classes():
-    splits = Splits("custom", labelled(6, (2, 5, 7)), labelled(3, (2, 5, 7)), 3)
+    splits = Splits("custom", labelled(6, (2, 5, 7)), labelled(3, (2, 5, 7)), Task("classification", 3))
     assert splits.shape == (2, 5, 7)
     assert (len(splits.train), len(splits.test)) == (6, 3)
 
 
 def test_splits_of_two_shapes_are_refused():
     with pytest.raises(DataError, match=r"training images are \[1, 4, 4\], test images \[3, 4, 4\]"):
-        Splits("custom", labelled(3), labelled(3, (3, 4, 4)), 3)
+        Splits("custom", labelled(3), labelled(3, (3, 4, 4)), Task("classification", 3))
 
 
 @pytest.mark.parametrize("split", ["training", "test"])
 def test_a_label_beyond_the_classes_is_refused_in_either_split(split):
     parts = {"training": labelled(5, classes=2), "test": labelled(5, classes=2)} | {split: labelled(5, classes=5)}
     with pytest.raises(DataError, match=f"{split} labels must be 0 to 1, found 4"):
-        Splits("custom", parts["training"], parts["test"], 2)
+        Splits("custom", parts["training"], parts["test"], Task("classification", 2))
 
 
 @settings(derandomize=True, deadline=None)

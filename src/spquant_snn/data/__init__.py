@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
     from .image_folder import ImageFolder
+    from .task import Task
 
 __all__ = [
     "NAMES",
@@ -25,6 +26,7 @@ __all__ = [
     "ImageFolder",
     "Labelled",
     "Splits",
+    "Task",
     "as_splits",
     "find_recordings",
     "hold_out",
@@ -42,6 +44,7 @@ _HOMES = {
     "ImageFolder": ".image_folder",
     "Labelled": ".arrays",
     "Splits": ".arrays",
+    "Task": ".task",
     "as_splits": ".convert",
     "find_recordings": ".catalog",
     "hold_out": ".arrays",

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..dtypes import Array, Int64, UInt8
 from ..errors import ConfigError, DataError
+from .task import Task, check_fits, check_labels
 
 _ALL = slice(None)
 _FEW = 4  # events of a pixel in a frame; divided by 255, they would drown in what normalisation adds to a variance
@@ -18,18 +19,19 @@ _FEW = 4  # events of a pixel in a frame; divided by 255, they would drown in wh
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images, or sequences of frames, and the class of each.
+    """Images, or sequences of frames, and what is to be said of each.
 
     Args:
         images: uint8 [N, C, H, W], or sequences [N, T, C, H, W]; none of these zero.
-        labels: int64 [N], not negative.
+        labels: classes, int64 [N], not negative; numbers, or 0 and 1 for labels of which each may be true, float32
+            [N, K]; maps of numbers, float32 [N, K, H, W]; classes of pixels, int64 [N, H, W], -1 where none counts.
 
     Raises:
         DataError: a shape, a dtype or a length is another, or there is no image.
     """
 
     images: UInt8
-    labels: Int64
+    labels: Array
 
     def __post_init__(self) -> None:
         for what, value in (("images", self.images), ("labels", self.labels)):
@@ -38,14 +40,11 @@ class Labelled:
         if self.images.dtype != np.uint8 or self.images.ndim not in (4, 5):
             found = _describe(self.images)
             raise DataError(f"images must be uint8 [N, C, H, W] or [N, T, C, H, W], not {found}: convert them first")
-        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
-            raise DataError(f"labels must be int64 [N], not {_describe(self.labels)}: give one class index per image")
+        check_labels(self.labels, "labels")
         if len(self.images) != len(self.labels):
             raise DataError(f"{len(self.images)} images have {len(self.labels)} labels: give one label per image")
         if self.images.size == 0:
             raise DataError(f"the data set is empty, its images are {list(self.images.shape)}: give at least one image")
-        if int(self.labels.min()) < 0:
-            raise DataError(f"labels must be 0 or more, found {int(self.labels.min())}: number the classes from 0")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,28 +67,33 @@ class Splits:
     Args:
         name: of the data set, "custom" where it has none.
         train, test: images of one shape.
-        classes: labels are 0 .. classes-1 in both.
+        task: what is learned; the labels of both are of it.
 
     Raises:
-        DataError: the shapes differ, or a label is out of range.
+        DataError: the shapes differ, or labels are of another task or out of range.
     """
 
     name: str
     train: Labelled
     test: Labelled
-    classes: int
+    task: Task
 
     def __post_init__(self) -> None:
         train, test = (list(part.images.shape[1:]) for part in (self.train, self.test))
         if train != test:
             raise DataError(f"{self.name}: training images are {train}, test images {test}: bring them to one shape")
         for split, part in (("training", self.train), ("test", self.test)):
-            highest = int(part.labels.max())
-            if highest >= self.classes:
-                raise DataError(
-                    f"{self.name}: {split} labels must be 0 to {self.classes - 1}, "
-                    f"found {highest}: number the classes from 0"
-                )
+            check_fits(self.task, part.labels, f"{self.name}: {split} labels")
+        maps = [list(part.labels.shape[1:]) for part in (self.train, self.test)]
+        if maps[0] != maps[1]:
+            raise DataError(
+                f"{self.name}: training labels are {maps[0]}, test labels {maps[1]}: bring them to one shape"
+            )
+
+    @property
+    def classes(self) -> int:
+        """How many classes, labels or numbers there are to say."""
+        return self.task.outputs
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -26,6 +26,7 @@ from .gestures import Studio, gestures
 from .idx import read_idx
 from .nmnist import find_nmnist
 from .recordings import Recordings, framed
+from .task import Task, outputs_of
 
 IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
 EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "gestures")
@@ -101,7 +102,7 @@ def load_frames(name: str, folder: Path, timesteps: int, *, progress: bool) -> S
         raise DataError(f"{name}: frames of {rows}x{rows} pixels cannot have a side of {wanted}: {', '.join(sides)}")
     framing = Framing(steps=timesteps, shrink=rows // int(wanted))
     train, test = (framed(part, framing, cache_folder() / "frames", progress=progress) for part in parts)
-    return Splits(name, train, test, classes=1 + max(int(train.labels.max()), int(test.labels.max())))
+    return Splits(name, train, test, Task("classification", outputs_of("classification", train.labels, test.labels)))
 
 
 _RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {
@@ -138,7 +139,12 @@ def load_digits() -> Splits:
     spaced = np.arange(_DIGITS_TEST) * count // _DIGITS_TEST  # evenly, hence every class by its share
     test = np.zeros(count, np.bool_)
     test[by_class[spaced]] = True
-    return Splits("digits", Labelled(images[~test], labels[~test]), Labelled(images[test], labels[test]), classes=10)
+    return Splits(
+        "digits",
+        Labelled(images[~test], labels[~test]),
+        Labelled(images[test], labels[test]),
+        Task("classification", 10),
+    )
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ def load_idx(source: IdxSet, folder: Path, *, download: bool, progress: bool) ->
         source.name,
         Labelled(train_images[:, None], train_labels.astype(np.int64)),
         Labelled(test_images[:, None], test_labels.astype(np.int64)),
-        classes=10,
+        Task("classification", 10),
     )
 
 
@@ -189,7 +195,7 @@ def load_cifar10(remote: Remote, folder: Path, *, download: bool, progress: bool
                 *train, test = (version.read(path, records) for path in paths)
                 images = np.concatenate([part.images for part in train])
                 labels = np.concatenate([part.labels for part in train])
-                return Splits("cifar10", Labelled(images, labels), test, classes=10)
+                return Splits("cifar10", Labelled(images, labels), test, Task("classification", 10))
     archives = [folder / version.archive for version in VERSIONS]
     wanted = f"{archives[0].name} or {archives[1].name}, or the folder that is in it,"
     archive = _find("cifar10", archives, remote, folder, wanted, download, progress)

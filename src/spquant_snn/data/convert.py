@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import operator
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import Array, Int64, UInt8
-from ..errors import DataError
+from ..dtypes import Array, UInt8
+from ..errors import ConfigError, DataError
 from .arrays import Labelled, Splits
 from .catalog import load
 from .event_items import frame_items, gives_events
+from .task import Task, TaskKind, check_kind, outputs_of, read_labels
 
 _MOST_CHANNELS = 4  # of an array whose channels stand last
 _MOST_CLASSES = 10_000
@@ -28,6 +30,7 @@ def as_splits(
     dataset: object,
     data_dir: Path | None = None,
     *,
+    task: TaskKind | Task | None = None,
     classes: int | None = None,
     timesteps: int = 10,
     download: bool = True,
@@ -44,15 +47,21 @@ def as_splits(
             with the fields t, x, y and p, as ``events.from_array`` takes.
         timesteps: frames into which recordings of events are divided.
         data_dir, download, progress: for a name, see ``load``.
+        task: what a pair is to teach; None: what its labels say, whole numbers [N] being classes, floating-point ones
+            numbers to be said, and whole numbers [N, H, W] classes of pixels.
         classes: number of classes of a pair; None for one more than its highest label.
 
     Raises:
+        ConfigError: there is no such task, or the data set has another.
         DataError: images, labels or the kind of data set are none of these; the message says which and what to give.
     """
+    kind = task.kind if isinstance(task, Task) else task
+    if kind is not None:
+        check_kind(kind)
     if isinstance(dataset, Splits):
-        return dataset
+        return _of_task(dataset, task)
     if isinstance(dataset, str):
-        return load(dataset, data_dir, timesteps=timesteps, download=download, progress=progress)
+        return _of_task(load(dataset, data_dir, timesteps=timesteps, download=download, progress=progress), task)
     if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
         raise DataError(
             f"a data set is a name or a pair (train, test), not {_kind(dataset)}: give the test images as the second"
@@ -65,29 +74,60 @@ def as_splits(
     if gives_events(dataset[0]) or gives_events(dataset[1]):
         train, test = frame_items(dataset[0], dataset[1], timesteps, progress=progress)
     else:
-        train, test = (_labelled(member, what) for member, what in zip(dataset, ("training", "test"), strict=True))
-    highest = max(int(train.labels.max()), int(test.labels.max()))
-    if classes is None and highest >= _MOST_CLASSES:
-        raise DataError(f"the highest label is {highest}: number the classes from 0, or give their number as classes")
-    return Splits("custom", train, test, highest + 1 if classes is None else classes)
+        train, test = (
+            _labelled(member, what, kind) for member, what in zip(dataset, ("training", "test"), strict=True)
+        )
+    kind = kind or _kind_of_both(train, test)
+    if isinstance(task, Task):
+        return Splits("custom", train, test, task)
+    count = outputs_of(kind, train.labels, test.labels)
+    if classes is None and count > _MOST_CLASSES:
+        raise DataError(f"the highest label is {count - 1}: number the classes from 0, or give their number as classes")
+    return Splits("custom", train, test, Task(kind, count if classes is None else classes))
 
 
-def _labelled(member: object, what: str) -> Labelled:
+def _of_task(data: Splits, task: TaskKind | Task | None) -> Splits:
+    """A data set that knows its task, held against one that is asked for, which may add names and a unit."""
+    if isinstance(task, Task):
+        if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
+            raise ConfigError(
+                f"the data set {data.name} is for {data.task.kind} of {data.task.outputs} outputs, not for {task.kind} "
+                f"of {task.outputs}: leave task out"
+            )
+        return replace(data, task=task)
+    if task is not None and task != data.task.kind:
+        raise ConfigError(f"the data set {data.name} is for {data.task.kind}, not for {task}: leave task out")
+    return data
+
+
+def _kind_of_both(train: Labelled, test: Labelled) -> TaskKind:
+    """The task that the labels of both parts say."""
+    kinds = [
+        read_labels(part.labels, None, f"{what} labels")[0] for part, what in ((train, "training"), (test, "test"))
+    ]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"the training labels are for {kinds[0]}, the test labels for {kinds[1]}: give labels of one task"
+        )
+    return kinds[0]
+
+
+def _labelled(member: object, what: str, kind: TaskKind | None) -> Labelled:
     if isinstance(member, Labelled):
         return member
     if isinstance(member, (tuple, list)) and len(member) == 2 and _is_array(member[0]):
-        return Labelled(_pixels(member[0], 4, f"{what} images"), _labels(member[1], what))
+        return Labelled(_pixels(member[0], 4, f"{what} images"), _labels(member[1], what, kind))
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
-        return _from_items(member, what)
+        return _from_items(member, what, kind)
     raise DataError(
         f"{what} data must be a pair (images, labels) or a map-style Dataset, not {_kind(member)}: "
         "give one that has a length and can be indexed"
     )
 
 
-def _from_items(items: Any, what: str) -> Labelled:
+def _from_items(items: Any, what: str, kind: TaskKind | None) -> Labelled:
     images: list[UInt8] = []
-    labels: list[int] = []
+    labels: list[Array] = []
     for index in range(len(items)):
         where = f"{what} item {index}"
         try:
@@ -102,15 +142,40 @@ def _from_items(items: Any, what: str) -> Labelled:
         if images[-1].shape != images[0].shape:
             found, first = list(images[-1].shape), list(images[0].shape)
             raise DataError(f"{where} is {found}, the first is {first}: bring them to one shape")
-        try:
-            labels.append(operator.index(label))
-        except TypeError:
-            raise DataError(f"{where} has the label {_kind(label)}: give a class index, a whole number") from None
-        if not 0 <= labels[-1] < 2**63:
-            raise DataError(f"{where} has the label {labels[-1]}: number the classes from 0")
+        labels.append(_label(label, kind, where))
+        if labels[-1].shape != labels[0].shape:
+            found, first = list(labels[-1].shape), list(labels[0].shape)
+            raise DataError(f"{where} has a label of shape {found}, the first one of {first}: bring them to one shape")
+        kinds = [each.dtype.kind == "f" for each in (labels[-1], labels[0])]
+        if kind is None and kinds[0] != kinds[1]:
+            now, before = labels[-1].dtype, labels[0].dtype
+            raise DataError(
+                f"{where} has a label of {now}, the first one of {before}: give whole numbers for classes, or say "
+                'task="regression"'
+            )
     if not images:
         raise DataError(f"the {what} data are empty: give at least one image")
-    return Labelled(np.stack(images), np.array(labels, np.int64))
+    return Labelled(np.stack(images), read_labels(np.stack(labels), kind, f"{what} labels")[1])
+
+
+def _label(label: object, kind: TaskKind | None, where: str) -> Array:
+    """The label of one item: a class index, a number, or several of either."""
+    try:
+        index = operator.index(label)  # type: ignore[arg-type]
+    except TypeError:
+        index = None
+    if index is not None:
+        least = -(2**63) if kind == "regression" else 0
+        if not least <= index < 2**63:
+            raise DataError(f"{where} has the label {index}: number the classes from 0")
+        return np.array(index, np.int64)
+    try:
+        value = _of_tensor(label) if _is_tensor(label) else np.asarray(label)
+    except (ValueError, TypeError, RuntimeError):
+        value = np.array(None)
+    if value.dtype.kind not in "uifb" or value.dtype.itemsize > 8:
+        raise DataError(f"{where} has the label {_kind(label)}: give a class index, a whole number, or numbers")
+    return value
 
 
 def _image(image: object, where: str) -> UInt8:
@@ -196,13 +261,9 @@ def _bytes(values: Array, where: str, sequence: int) -> UInt8:
     return np.ascontiguousarray(np.rint(scaled, out=scaled).astype(np.uint8))
 
 
-def _labels(labels: object, what: str) -> Int64:
+def _labels(labels: object, what: str, kind: TaskKind | None) -> Array:
     where = f"{what} labels"
-    values = _as_array(labels, where)
-    if values.dtype.kind not in "ui" or values.ndim != 1:
-        found = f"{values.dtype.name} {list(values.shape)}"
-        raise DataError(f"{where} are {found}: give one class index per image, whole numbers [N]")
-    return np.ascontiguousarray(values, np.int64)
+    return read_labels(_as_array(labels, where), kind, where)[1]
 
 
 def _is_array(value: object) -> bool:
