@@ -2,7 +2,7 @@
 
     python -m benchmarks cifar10 train --device cuda     # teacher and all rows; skips what is finished, resumes
     python -m benchmarks cifar10 verify                  # torch = native runtime on all test images, on a CPU
-    python -m benchmarks cifar10 files --images 1000     # NumPy = native runtime of the files in examples/cifar10
+    python -m benchmarks cifar10 files --count 1000      # NumPy = native runtime of the files in examples/cifar10
     python -m benchmarks cifar10 table                   # what is finished, as Markdown
 
 The network is the paper's VGG-9 (64-128-P-256-256-P-512-512-P-512-512-P, one linear layer). An ordinary residual
@@ -117,7 +117,7 @@ def check(args: argparse.Namespace, row: str) -> None:
 
 def compare_files(args: argparse.Namespace) -> None:
     """The files that ship, by the reference and by C."""
-    images = load("cifar10", args.data_dir).test.images[: args.images]
+    images = load("cifar10", args.data_dir).test.images[: args.count]
     for path in sorted((Path(__file__).parents[1] / "examples/cifar10").glob("*.spq")):
         graph = load_graph(path)
         verdict = compare(partial(reference_trace, graph), NativeProgram(graph).trace, images)
@@ -160,7 +160,7 @@ def table(parent: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["train", "verify", "files", "table"])
-    parser.add_argument("--images", type=int, default=1000, help="test images that files are compared on")
+    parser.add_argument("--count", type=int, default=1000, help="test images that files are compared on")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--timesteps", type=int, default=4)

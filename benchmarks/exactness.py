@@ -2,8 +2,8 @@
 time steps.
 
     python -m benchmarks exactness                  # 80 combinations, 500 images each
-    python -m benchmarks exactness --bits 3 --reset zero --leak 0.5 --timesteps 2 --images 10000
-    python -m benchmarks exactness --backend native --leak 0.5 --timesteps 2 --images 10000
+    python -m benchmarks exactness --bits 3 --reset zero --leak 0.5 --timesteps 2 --count 10000
+    python -m benchmarks exactness --backend native --leak 0.5 --timesteps 2 --count 10000
 
 The networks are untrained LeNet-SNNs whose batch normalisation has settled on training images: their neurons fire, and
 equality does not depend on what they have learned.
@@ -39,7 +39,7 @@ def settled(bits: float, reset: str, leak: float, timesteps: int, images: torch.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--bits", nargs="+", type=float, default=[1.58, 2, 3, 4, 8], help="of weights and state")
     parser.add_argument("--reset", nargs="+", default=["zero", "subtract"])
     parser.add_argument("--leak", nargs="+", type=float, default=[0.5, 0.75])
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     data = load("mnist", args.data_dir)
-    images = data.test.images[: args.images]
+    images = data.test.images[: args.count]
     combinations = list(itertools.product(args.bits, args.reset, args.leak, args.timesteps))
     equal, spikes = 0, 0
     for bits, reset, leak, timesteps in combinations:

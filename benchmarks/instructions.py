@@ -1,6 +1,6 @@
 """Instructions and native time of networks on real images, and what exact skipping saves of both.
 
-    python -m benchmarks instructions runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --images 20
+    python -m benchmarks instructions runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --count 20
     python -m benchmarks instructions runs/mnist/2-2-s0 --verify 10000        # nothing is changed by exact skipping
 
 Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="+", help="folders of runs, or .spq files")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--images", type=int, default=20, help="for instructions; ten times as many for times")
+    parser.add_argument("--count", type=int, default=20, help="for instructions; ten times as many for times")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--verify", type=int, default=0, help="on so many images")
     args = parser.parse_args()
@@ -94,13 +94,13 @@ def main() -> None:
             assert portable.body == Body.PORTABLE
             verdict = compare_backends(partial(reference_trace, graph), portable.trace, test[: args.verify])
             print(f"{path}: {verdict}")
-    micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.images], args.rounds)
+    micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.count], args.rounds)
     print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")
     first: float | None = None
     for path, graph, micro in zip(args.networks, graphs, micros, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             plan = plan_network(graph)
-            taken, whole = (instructions(graph, p, test[: args.images], Path(folder)) for p in (plan, unskipped(plan)))
+            taken, whole = (instructions(graph, p, test[: args.count], Path(folder)) for p in (plan, unskipped(plan)))
         first = first or taken
         name = str(path)[-32:]
         print(f"{name:32} {taken:13,.0f} {whole:13,.0f} {taken / first:6.3f} {micro:7.1f} {micro / micros[0]:6.3f}")

@@ -15,6 +15,7 @@ from benchmarks.harness.runtime_tables import runtime_json, runtime_tables
 from spquant_snn.cli.options import DataDir
 from spquant_snn.cli.source import open_source
 from spquant_snn.cli.test_set import TestSet
+from spquant_snn.integer.own_items import Interface
 from spquant_snn.io.output import say_progress
 
 _TIMED = 100  # images that are timed one by one
@@ -43,8 +44,9 @@ def measure_runtime(lenet: Path | None, rates: Sequence[float], rounds: int, dat
     """Time the native runtime on networks of noise and, where one is given, on a LeNet-SNN and MNIST's test images."""
     network = None
     if lenet is not None:
-        graph = open_source(lenet).graph()
-        test = TestSet("mnist", _TIMED, data_dir).load("mnist", graph.timesteps)
+        source = open_source(lenet)
+        graph = source.graph()
+        test = TestSet("mnist", count=_TIMED, data_dir=data_dir).items(source, Interface.of(graph))
         network = graph, np.ascontiguousarray(test.images)
     return measure_runtime_speed(network, rates, rounds, say_progress)
 

@@ -1,7 +1,7 @@
 """Our counts of synaptic operations against NeuroBench's, on the same images.
 
     pip install --no-deps neurobench==2.3.0
-    python -m benchmarks synops runs/mnist/2-2-s0 --images 100
+    python -m benchmarks synops runs/mnist/2-2-s0 --count 100
 
 NeuroBench's ``single_layer_MACs`` gets each layer as a torch module with the weight codes as weights, and its inputs
 one image and one step at a time; each term of a layer by itself. The image goes in once, as the sums of a still image
@@ -81,11 +81,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a run with a model.spq")
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--data-dir", type=Path)
     args = parser.parse_args()
     graph = load_graph(args.run / "model.spq")
-    images = load(args.dataset, args.data_dir).test.images[: args.images]
+    images = load(args.dataset, args.data_dir).test.images[: args.count]
     equal = True
     print(f"{'layer':12}{'dense':>16}{'NeuroBench':>16}{'effective':>16}{'NeuroBench':>16}  kind")
     theirs = neurobench(graph, images)

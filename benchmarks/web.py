@@ -1,8 +1,8 @@
 """A page in a headless Chromium: its size, its self-test, its answers on test images, and the time of an inference.
 
     spquant export runs/x --target web --out site/
-    python -m benchmarks web site/ runs/x/model.spq --images 200
-    python -m benchmarks web site/ runs/x/model.spq --images 0 --picture docs/web.png     # and a picture of the page
+    python -m benchmarks web site/ runs/x/model.spq --count 200
+    python -m benchmarks web site/ runs/x/model.spq --count 0 --picture docs/web.png     # and a picture of the page
 
 Logits, spikes and stored codes of each image are compared with those of the reference, on the data set that the page
 was made for. The time is what the page itself shows, the median of rounds of inferences of one image; here the median
@@ -51,7 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path)
     parser.add_argument("network", type=Path, help="the .spq file that the page was made of")
-    parser.add_argument("--images", type=int, default=200, help="of the test set, 0 for all")
+    parser.add_argument("--count", type=int, default=200, help="of the test set, 0 for all")
     parser.add_argument("--picture", type=Path, help="where to write one")
     parser.add_argument("--draw", type=int, default=4, help="the digit on it")
     parser.add_argument("--dark", action="store_true")
@@ -61,7 +61,7 @@ def main() -> int:
     print(f"folder: {sum(path.stat().st_size for path in options.site.iterdir()):,} bytes")
     graph, name = load_graph(options.network), json.loads((options.site / "web.json").read_text("utf-8"))["dataset"]
     test = load(name).test
-    images = test.images[: options.images or None]
+    images = test.images[: options.count or None]
     labels = test.labels[: len(images)]
     with Chromium() as browser:
         address = (options.site / "index.html").resolve().as_uri()

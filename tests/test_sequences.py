@@ -153,7 +153,7 @@ def test_recordings_are_trained_evaluated_and_verified_by_the_command_and_native
     assert "on 8 recordings of the validation set and 24 test recordings. With a margin, each recording stops" in said
     assert (code, "on the validation set lies" in said, "image" in said) == (0, True, False)
     for backend in ("reference", "native"):
-        code, out, _ = spquant("verify", "x", "--backend", backend, "--images", 0, *where)
+        code, out, _ = spquant("verify", "x", "--backend", backend, "--count", 0, *where)
         assert (code, out[:19]) == (0, "equal on 24 images:")
     assert spquant("eval", "x/model.spq", "--backend", "reference", "--dataset", "nmnist", *where)[1] == accuracy + "\n"
     assert spquant("export", "x", "--target", "c", "--out", "firmware", *where)[0] == 0

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .data import hold_out
+from .data.items import Items
 from .errors import ConfigError, RunError
 from .export.packaging import Layout, Prefer, Target
 from .export.targets import ExportOptions, export_graph
@@ -223,12 +224,12 @@ class SpQuantTrainer:
         _, validation = self._split()
         return measure_early_exit(self._frozen(), validation, as_tensors(self.data.test), given_up)
 
-    def verify(self, images: int = 1000, backend: IntegerBackend = "reference") -> Verdict:
+    def verify(self, count: int = 1000, backend: IntegerBackend = "reference") -> Verdict:
         """Compare the frozen network in torch with its integers in every spike, every stored code and every logit, on
         test images.
 
         Args:
-            images: how many of the test images, the first ones; 0 takes all.
+            count: how many of the test images, the first ones; 0 takes all.
             backend: what runs the integers: NumPy ("reference") or C ("native").
 
         Returns:
@@ -238,10 +239,10 @@ class SpQuantTrainer:
             ConfigError: there is no such backend, or a negative number of images.
             ModelError: the network is floating point.
         """
-        if images < 0:
-            raise ConfigError(f"images must be at least 0, not {images}")
+        if count < 0:
+            raise ConfigError(f"count must be at least 0, not {count}")
         network = self._frozen()
-        return verify(network, lower(network), self.data.test.inputs(slice(images or None)), backend)
+        return verify(network, lower(network), self.data.test.inputs(slice(count or None)), backend)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
@@ -282,12 +283,13 @@ class SpQuantTrainer:
         name = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset
         title = f"{name}, trained on {known or 'data given in Python'}"
-        return self._write(path, lambda out: export_graph(graph, out, options, title, known, lambda: self.data.test))
+        test = Items.of(self.data.test, known or "data given in Python")
+        return self._write(path, lambda out: export_graph(graph, out, options, title, known, test))
 
     def report(
         self,
         path: str | Path,
-        images: int = 1000,
+        count: int = 1000,
         raster: Sequence[int] = RASTERS,
         baseline: SpQuantTrainer | str | Path | None = None,
     ) -> Path:
@@ -295,7 +297,7 @@ class SpQuantTrainer:
 
         Args:
             path: the HTML file to write.
-            images: how many of the test images are counted on; 0 takes all.
+            count: how many of the test images are counted on; 0 takes all.
             raster: indices of test images that are shown spike by spike.
             baseline: whose firing rates are compared with the network's: another trainer, or the folder of a run, such
                 as of the same network in fp32.
@@ -312,7 +314,7 @@ class SpQuantTrainer:
 
         def write(out: Path) -> None:
             subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
-            write_page(run_page(build_report(subject, images, raster, other)), out)
+            write_page(run_page(build_report(subject, count, raster, other)), out)
 
         return self._write(path, write)
 

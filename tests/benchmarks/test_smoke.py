@@ -57,7 +57,7 @@ def test_exactness_runs(benchmark, monkeypatch):
     draw = np.random.default_rng(0)
     noise = Labelled(draw.integers(0, 256, (64, 1, 28, 28), np.uint8), draw.integers(0, 10, 64))
     monkeypatch.setattr(exactness, "load", lambda name, folder: Splits(name, noise, noise, Task("classification", 10)))
-    words = ["--images", 4, "--bits", 2, "--reset", "zero", "--leak", 0.5, "--timesteps", 2]
+    words = ["--count", 4, "--bits", 2, "--reset", "zero", "--leak", 0.5, "--timesteps", 2]
     code, out, err = benchmark("exactness", *words)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1].startswith("1 of 1 combinations equal, ")

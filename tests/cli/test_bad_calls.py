@@ -102,7 +102,7 @@ def test_an_empty_value_is_never_the_default(call, tmp_path):
 
 def test_an_empty_word_after_an_option_is_one_too(spquant):
     assert refused(spquant("train", "--device", ""), "--device is empty")
-    assert refused(spquant("eval", "", "--images", "3"), "an argument is empty")
+    assert refused(spquant("eval", "", "--count", "3"), "an argument is empty")
     assert refused(spquant("eval", "a\0b"), "a character of number 0")
 
 
@@ -114,7 +114,7 @@ def test_a_number_below_its_range_is_refused(command, option, call, tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    [case for case in NUMBERS if case[1] not in ("--images", "--jobs", "--rounds")],  # more than there is, is all
+    [case for case in NUMBERS if case[1] not in ("--count", "--jobs", "--rounds")],  # more than there is, is all
     ids=str,
 )
 def test_a_number_above_its_range_is_refused(command, option, call, tmp_path):

@@ -148,7 +148,7 @@ def test_the_baseline_is_evaluated_in_floating_point(runs, spquant):
 
 @pytest.mark.parametrize("backend", ["torch", "reference", "native"])
 def test_eval_as_json(backend, runs, spquant):
-    code, out, err = spquant("eval", runs / "low", "--backend", backend, "--images", 50, "--json")
+    code, out, err = spquant("eval", runs / "low", "--backend", backend, "--count", 50, "--json")
     result = json.loads(out)
     assert (code, err) == (0, "")
     assert set(result) == {"accuracy", "backend", "dataset", "images", "source"}
@@ -176,7 +176,7 @@ def test_eval_with_early_exit_as_json(runs, spquant):
     assert (found["validation"], found["test"]) == (143, 360)
     assert found["after"][-1]["test"] == {"steps": 2.0, "accuracy": plain["accuracy"]}
     assert [row["given_up"] for row in found["at"]] == [0.0, 0.5, 2.0]
-    few = json.loads(spquant("eval", runs / "low", "--early-exit", "--images", 50, "--json")[1])
+    few = json.loads(spquant("eval", runs / "low", "--early-exit", "--count", 50, "--json")[1])
     assert few["early_exit"]["test"] == few["images"] == 50
     assert [row["margin"] for row in few["early_exit"]["at"]] == [row["margin"] for row in found["at"]]
 
@@ -190,10 +190,10 @@ def test_export_writes_the_integers_of_the_run(runs, spquant, tmp_path):
 
 @pytest.mark.parametrize("backend", ["reference", "native"])
 def test_verify_finds_a_run_equal(backend, runs, spquant):
-    code, out, err = spquant("verify", runs / "low", "--images", 40, "--backend", backend)
+    code, out, err = spquant("verify", runs / "low", "--count", 40, "--backend", backend)
     assert (code, err) == (0, "")
     assert out.startswith("equal on 40 images: ")
-    code, out, _ = spquant("verify", runs / "low", "--images", 0, "--json", "--backend", backend)
+    code, out, _ = spquant("verify", runs / "low", "--count", 0, "--json", "--backend", backend)
     verdict = json.loads(out)
     assert code == 0
     assert (verdict["equal"], verdict["images"], verdict["difference"]) == (True, 360, None)
@@ -278,10 +278,10 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("train --resume {runs}/low --out y", "give either --out"),
         ("eval nowhere", "there is no nowhere"),
         ("eval {runs}", "is not the folder of a run"),
-        ("eval {runs}/low --images -1", "images must be at least 0"),
+        ("eval {runs}/low --count -1", "count must be at least 0"),
         ("eval {runs}/low --dataset minst", "unknown data set"),
         ("eval {runs}/low/model.spq", "needs one: use --backend reference"),
-        ("eval {runs}/low/model.spq --backend reference", "add --dataset"),
+        ("eval {runs}/low/model.spq --backend reference", "add --dataset, or --images"),
         ("eval {runs}/low/run.json --backend reference --dataset digits", "is not a .spq file"),
         ("eval {runs}/fp32 --backend reference", "without integers: use --backend torch"),
         ("eval {runs}/fp32 --backend native", "without integers: use --backend torch"),
@@ -290,14 +290,14 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("eval {runs}/fp32 --early-exit", "without integers: use --early-exit on a run of 1.58 to 8 bits"),
         ("eval {runs}/low --early-exit --backend native", "are those of native: leave out --backend"),
         ("eval {runs}/low --early-exit --dataset mnist", "trained on, digits, not on mnist: leave out --dataset"),
-        ("eval {runs}/low --early-exit --images -1", "images must be at least 0"),
+        ("eval {runs}/low --early-exit --count -1", "count must be at least 0"),
         ("train --dataset digits --tet-weight 1", "tet_weight must be"),
         ("export nowhere --out x.spq", "is not the folder of a run"),
         ("export {runs}/low --out {runs}/low/config.toml/x.spq", "cannot be written"),
         ("export {runs}/fp32 --out x.spq", "no integer form"),
-        ("verify nowhere", "is not the folder of a run"),
+        ("verify nowhere", "there is no nowhere"),
         ("verify {runs}/fp32", "no integer form"),
-        ("verify {runs}/low --images -1", "images must be at least 0"),
+        ("verify {runs}/low --count -1", "count must be at least 0"),
         ("verify {runs}/low --dataset minst", "unknown data set"),
     ],
 )

@@ -130,7 +130,7 @@ def test_points_that_run_at_a_time_share_the_threads(sweep, started):
         (TWO.replace("[2, 4]", "[2, 9]"), [], "x.toml: "),
         (TWO, ["--jobs", 0], "jobs must be at least 1, not 0"),
         (TWO, ["--threads", -1], "threads must be from 0 to 4096, not -1"),
-        (TWO, ["--images", -1], "images must be at least 0, not -1"),
+        (TWO, ["--count", -1], "count must be at least 0, not -1"),
         (TWO, ["--point", 2], "there is no point 2: the sweep has 2, from 0 to 1"),
         (TWO, ["--point", -1], "there is no point -1"),
         (TWO, ["--launcher", "'"], "--launcher is no command line"),

@@ -107,7 +107,7 @@ def test_an_integer_model_is_evaluated(source, backend, place):
     call = ["eval", *source, "--backend", backend, "--data-dir", "data"]
     ended = python(without(*HEAVY), *call, cwd=place)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Test Accuracy: 67.50%\n", "")
-    ended = python(without(*HEAVY), *call, "--images", 20, "--json", cwd=place)
+    ended = python(without(*HEAVY), *call, "--count", 20, "--json", cwd=place)
     found = json.loads(ended.stdout)
     assert (found["accuracy"], found["images"], found["dataset"], found["backend"]) == (35.0, 20, "mnist", backend)
 

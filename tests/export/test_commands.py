@@ -88,13 +88,13 @@ def test_firmware_runs_on_a_board(spquant, network, tmp_path):
         pytest.skip("arm-none-eabi-gcc or qemu-system-arm is not installed")
     out = tmp_path / "firmware"
     assert spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits")[0] == 0
-    code, said, _ = spquant("run-firmware", out, "--board", "cortex-m4", "--images", "20", "--json")
+    code, said, _ = spquant("run-firmware", out, "--board", "cortex-m4", "--count", "20", "--json")
     found = json.loads(said)
     assert code == 0
     assert (found["images"], found["equal"]) == (20, 20)
     assert found["instructions"] < 80_000  # gcc 12 gives 73,607
     assert found["flash"] < 20_000
-    code, said, _ = spquant("run-firmware", out, "--images", "5", "--no-count")
+    code, said, _ = spquant("run-firmware", out, "--count", "5", "--no-instructions")
     assert code == 0
     assert "5 of 5" in said
 

@@ -7,6 +7,7 @@ import pytest
 
 from spquant_snn import ConfigError, DataError, RunError, load_graph
 from spquant_snn.data import Labelled
+from spquant_snn.data.items import Items
 from spquant_snn.export.targets import ExportOptions, export_graph
 
 
@@ -17,38 +18,34 @@ def network(random_graph, random_images):
     return graph, Labelled(images, np.arange(len(images)) % graph.classes)
 
 
-def refuse():
-    pytest.fail("an .spq file holds no images")
-
-
 def test_an_spq_file_needs_no_images_and_replaces_its_own_kind_alone(network, tmp_path):
     graph, _ = network
     path = tmp_path / "m.spq"
     for _ in range(2):
-        assert export_graph(graph, path, ExportOptions(), "", None, refuse) == path.stat().st_size
+        assert export_graph(graph, path, ExportOptions(), "", None, None) == path.stat().st_size
     assert load_graph(path).classes == graph.classes
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match=r"is not an \.spq file, so it is kept"):
-        export_graph(graph, tmp_path / "mine.txt", ExportOptions(), "", None, refuse)
+        export_graph(graph, tmp_path / "mine.txt", ExportOptions(), "", None, None)
 
 
 def test_firmware_holds_the_first_images_and_how_it_was_asked_for(network, tmp_path):
     graph, test = network
     options = ExportOptions("c", prefer="flash")
-    size = export_graph(graph, tmp_path / "fw", options, "a title", None, lambda: test)
+    size = export_graph(graph, tmp_path / "fw", options, "a title", None, Items.of(test, "noise"))
     assert size == sum(path.stat().st_size for path in (tmp_path / "fw").iterdir())
     manifest = json.loads((tmp_path / "fw" / "firmware.json").read_text())
     assert (manifest["small"], manifest["dataset"], manifest["title"]) == (True, None, "a title")
     with pytest.raises(RunError):
-        export_graph(graph, tmp_path / "fw", ExportOptions("c"), "a title", None, lambda: test)
-    export_graph(graph, tmp_path / "fw", ExportOptions("c", force=True), "a title", None, lambda: test)
+        export_graph(graph, tmp_path / "fw", ExportOptions("c"), "a title", None, Items.of(test, "noise"))
+    export_graph(graph, tmp_path / "fw", ExportOptions("c", force=True), "a title", None, Items.of(test, "noise"))
 
 
 def test_a_page_of_recordings_is_refused(network, tmp_path):
     graph, test = network
     frames = Labelled(np.stack([test.images] * graph.timesteps, 1), test.labels)
     with pytest.raises(DataError, match="a page shows images, and these are recordings"):
-        export_graph(graph, tmp_path / "x", ExportOptions("web"), "a title", None, lambda: frames)
+        export_graph(graph, tmp_path / "x", ExportOptions("web"), "a title", None, Items.of(frames, "noise"))
     assert list(tmp_path.iterdir()) == []
 
 

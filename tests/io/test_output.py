@@ -216,7 +216,7 @@ def test_a_training_of_any_name_on_an_ascii_console_comes_to_its_end(tmp_path):
     code, said = shell(f"train {options} --out {name} > out", tmp_path, **ASCII)
     assert (code, said) == (0, "")
     assert rb"run folder n\udcff\x1b[31m" in (tmp_path / "out").read_bytes()
-    code, said = shell(f"report {name} --images 5 > out", tmp_path, **ASCII)
+    code, said = shell(f"report {name} --count 5 > out", tmp_path, **ASCII)
     assert (code, said) == (0, "")
     assert b"\x1b" not in (tmp_path / "out").read_bytes()
     page = next(tmp_path.glob("n*/report.html")).read_bytes()

@@ -109,7 +109,7 @@ def test_a_training_with_another_default_type(options, double, tmp_path):
     assert types(trainer.network) == {torch.float32}
     assert 0 <= trainer.evaluate() <= 100
     trainer.export(tmp_path / "model.spq")
-    trainer.report(tmp_path / "report.html", images=8, raster=(0,))
+    trainer.report(tmp_path / "report.html", count=8, raster=(0,))
     trainer.early_exit()
 
 

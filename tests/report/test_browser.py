@@ -34,7 +34,7 @@ def pages(tmp_path_factory):
     from spquant_snn.cli.test_set import TestSet
     from spquant_snn.report.present import as_page
 
-    both = report_on(open_sources([folder / "low", folder / "fp32"]), TestSet(images=60))
+    both = report_on(open_sources([folder / "low", folder / "fp32"]), TestSet(count=60))
     (folder / "runs.html").write_text(as_page(both), "utf-8")
     return folder
 

@@ -39,7 +39,7 @@ def copies(runs, tmp_path):
 
 
 def test_a_run_gets_a_page_and_a_table(copies, spquant):
-    code, out, err = spquant("report", "runs/low", "--images", 40)
+    code, out, err = spquant("report", "runs/low", "--count", 40)
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     size = (copies / "low" / "report.html").stat().st_size
@@ -54,13 +54,13 @@ def test_a_run_gets_a_page_and_a_table(copies, spquant):
 def test_the_same_call_writes_the_same_page(copies, spquant):
     pages = []
     for _ in range(2):
-        spquant("report", "runs/cut", "--images", 30)
+        spquant("report", "runs/cut", "--count", 30)
         pages.append((copies / "cut" / "report.html").read_bytes())
     assert pages[0] == pages[1]
 
 
 def test_closed_channels_are_told(copies, spquant):
-    spquant("report", "runs/cut", "--images", 30, "--raster", "5,2", "--out", "x/cut.html")
+    spquant("report", "runs/cut", "--count", 30, "--raster", "5,2", "--out", "x/cut.html")
     page = (copies.parent / "x" / "cut.html").read_text("utf-8")
     assert "What pruned channels leave" in page
     last = json.loads((copies / "cut" / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
@@ -72,7 +72,7 @@ def test_closed_channels_are_told(copies, spquant):
 
 
 def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
-    code, out, err = spquant("report", "runs/low", "--images", 30, "--baseline", "runs/fp32")
+    code, out, err = spquant("report", "runs/low", "--count", 30, "--baseline", "runs/fp32")
     assert (code, err) == (0, "")
     assert "firing rates from fp32 to low" in " ".join(out.split())
     page = (copies / "low" / "report.html").read_text("utf-8")
@@ -81,7 +81,7 @@ def test_drift_from_a_baseline_is_on_the_page_and_in_the_table(copies, spquant):
 
 
 def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
-    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--baseline", runs / "fp32")
+    _, out, _ = spquant("report", runs / "low", "--count", 30, "--json", "--baseline", runs / "fp32")
     images = load("digits").test.images[:30]
     baseline = firing_rates(load_network(runs / "fp32"), images)
     ours = firing_rates(load_network(runs / "low").freeze(), images)
@@ -91,7 +91,7 @@ def test_drift_is_that_of_the_baseline_s_own_rates(runs, spquant):
 
 
 def test_a_run_is_not_far_from_itself(runs, spquant):
-    _, out, _ = spquant("report", runs / "low", "--images", 30, "--json", "--baseline", runs / "low")
+    _, out, _ = spquant("report", runs / "low", "--count", 30, "--json", "--baseline", runs / "low")
     own, baseline = json.loads(out)["drift"]
     assert (own["from"], own["to"], baseline["from"], baseline["to"]) == ("training form", "integers", "low", "low")
     assert list(baseline["layers"]) == list(own["layers"]) == ["conv1", "conv2", "fc3"]
@@ -100,27 +100,27 @@ def test_a_run_is_not_far_from_itself(runs, spquant):
 
 
 def test_without_a_page_there_is_only_the_table(copies, spquant):
-    code, out, err = spquant("report", "runs/low", "--images", 30, "--no-html")
+    code, out, err = spquant("report", "runs/low", "--count", 30, "--no-html")
     assert (code, err) == (0, "")
     assert "page:" not in out
     assert not (copies / "low" / "report.html").exists()
 
 
 def test_json_is_all_that_is_printed(copies, spquant):
-    code, out, err = spquant("report", "runs/low", "--images", 30, "--json")
+    code, out, err = spquant("report", "runs/low", "--count", 30, "--json")
     found = json.loads(out)
     assert (code, err) == (0, "")
     assert not (copies / "low" / "report.html").exists()
     codes = [layer["codes"] for layer in found["activity"]]
     for counted, layer in zip(codes, found["counts"]["layers"], strict=False):
         assert sum(counted) == 30 * layer["updates"]
-    code, out, err = spquant("report", "runs/low", "--images", 30, "--json", "--out", "x.html")
+    code, out, err = spquant("report", "runs/low", "--count", 30, "--json", "--out", "x.html")
     assert json.loads(out) == found
     assert err.startswith("\npage: x.html (")
 
 
 def test_a_file_gets_a_page_beside_it(copies, spquant):
-    code, out, _ = spquant("report", "runs/low/model.spq", "--dataset", "digits", "--images", 30)
+    code, out, _ = spquant("report", "runs/low/model.spq", "--dataset", "digits", "--count", 30)
     assert code == 0
     page = (copies / "low" / "model.html").read_text("utf-8")
     assert "without the record of a run" in page
@@ -131,7 +131,7 @@ def test_a_file_gets_a_page_beside_it(copies, spquant):
 def test_runs_are_compared(copies, spquant):
     for _ in range(2):  # the second time, the first page is among them
         sources = sorted(path.relative_to(copies.parent) for path in copies.iterdir())
-        code, out, err = spquant("report", *sources, "--images", 60)
+        code, out, err = spquant("report", *sources, "--count", 60)
         assert (code, err) == (0, "")
         assert max(map(len, out.splitlines())) <= 80
         assert (copies / "report.html").exists()
@@ -139,7 +139,7 @@ def test_runs_are_compared(copies, spquant):
     assert "<h1>3 runs on digits</h1>" in page
     for name in ("low", "cut", "fp32"):
         assert page.count(f'aria-label="{name}: accuracy ') == 2
-    _, out, _ = spquant("report", *sources, "--images", 60, "--json")
+    _, out, _ = spquant("report", *sources, "--count", 60, "--json")
     found = json.loads(out)
     stored = {run["name"]: run["stored"] for run in found["runs"]}
     done = {run["name"]: sum(layer["done"] for layer in run["counts"]["layers"]) for run in found["runs"]}
@@ -150,7 +150,7 @@ def test_runs_are_compared(copies, spquant):
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(copies, spquant):
     shutil.copytree(copies / "low", copies.parent / "other" / "low")
-    code, out, _ = spquant("report", "runs/low", "other/low", "--images", 30, "--out", "x.html")
+    code, out, _ = spquant("report", "runs/low", "other/low", "--count", 30, "--out", "x.html")
     assert code == 0
     assert "runs/low" in out
     assert "other/low" in out
@@ -210,7 +210,7 @@ def test_a_wrong_call_is_answered_in_one_sentence(arguments, words, copies, spqu
         file.seek(0)
         file.truncate()
         file.write("\n".join([lines[0], lines[1][:50], *lines[2:]]))
-    code, out, err = spquant("report", *arguments.split(), *(["--images", "30"] if arguments else []))
+    code, out, err = spquant("report", *arguments.split(), *(["--count", "30"] if arguments else []))
     assert (code, out) == (2, "")
     assert err.startswith("spquant: ")
     assert err.count("\n") == 1
@@ -255,7 +255,7 @@ def test_a_trainer_writes_the_page_of_any_model(trainer, tmp_path):
 
 
 def test_a_trainer_compares_itself_with_another(trainer, tmp_path):
-    trainer.report(tmp_path / "x.html", images=20, baseline=trainer)
+    trainer.report(tmp_path / "x.html", count=20, baseline=trainer)
     page = (tmp_path / "x.html").read_text("utf-8")
     assert "From mine to mine" in page
     assert "0 % apart" in page
@@ -263,7 +263,7 @@ def test_a_trainer_compares_itself_with_another(trainer, tmp_path):
 
 def test_an_untrained_network_has_a_page_without_curves(tmp_path):
     untrained = SpQuantTrainer("lenet-snn:0.1", "digits", 8, out=tmp_path / "run", quiet=True)
-    untrained.report(tmp_path / "x.html", images=20, raster=())
+    untrained.report(tmp_path / "x.html", count=20, raster=())
     page = (tmp_path / "x.html").read_text("utf-8")
     assert "<h1>lenet-snn:0.1</h1>" in page
     assert 'id="learning"' not in page
@@ -271,8 +271,8 @@ def test_an_untrained_network_has_a_page_without_curves(tmp_path):
 
 
 def test_a_trainer_s_page_is_that_of_the_command(copies, spquant):
-    spquant("report", "runs/low", "--images", 30)
-    SpQuantTrainer.resume(copies / "low", quiet=True).report(copies / "again.html", images=30)
+    spquant("report", "runs/low", "--count", 30)
+    SpQuantTrainer.resume(copies / "low", quiet=True).report(copies / "again.html", count=30)
     command, trainer = (
         re.sub(r"runs/low on digits|low on digits", "", path.read_text("utf-8"))
         for path in (copies / "low" / "report.html", copies / "again.html")
@@ -310,7 +310,7 @@ def test_a_baseline_of_other_layers_is_refused(runs, trainer, tmp_path):
         low.report(tmp_path / "x.html", baseline=baseline)
 
 
-@pytest.mark.parametrize(("images", "words"), [(-1, "images must be at least 0")])
+@pytest.mark.parametrize(("images", "words"), [(-1, "count must be at least 0")])
 def test_a_number_of_images_that_is_not_there_is_refused(images, words, trainer, tmp_path):
     with pytest.raises(ConfigError, match=words):
-        trainer.report(tmp_path / "x.html", images=images)
+        trainer.report(tmp_path / "x.html", count=images)

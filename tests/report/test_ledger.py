@@ -79,13 +79,13 @@ def test_both_ends_of_the_range_and_every_assumption_are_printed(two_layers):
 
 
 def test_the_command_on_a_run_and_on_its_file(run, spquant):
-    code, out, err = spquant("report", run, "--images", 20)
+    code, out, err = spquant("report", run, "--count", 20)
     assert (code, err) == (0, "")
     assert max(map(len, out.replace(str(run), "run").splitlines())) <= 80  # however long the folder is called
     assert " ".join(out.split()).startswith(f"{run} on digits: T = 2, 20 images,")
     assert re.search(r"memory included: \S+ to \S+\s%", out)
-    answers = [spquant("report", run, "--images", 20, "--json")]
-    answers.append(spquant("report", run / "model.spq", "--dataset", "digits", "--images", 20, "--json"))
+    answers = [spquant("report", run, "--count", 20, "--json")]
+    answers.append(spquant("report", run / "model.spq", "--dataset", "digits", "--count", 20, "--json"))
     first, second = (json.loads(answer[1]) for answer in answers)
     assert first.pop("title") != second.pop("title")
     assert [drift["from"] for drift in first.pop("drift")] == ["training form"]
@@ -102,7 +102,7 @@ def test_the_command_on_a_run_and_on_its_file(run, spquant):
         ("{run}/..", "is not the folder of a run"),
         ("{run}/model.spq", "does not say what it was trained on: add --dataset"),
         ("{run}/run.json --dataset digits", "is not a .spq file"),
-        ("{run} --images -1", "images must be at least 0"),
+        ("{run} --count -1", "count must be at least 0"),
         ("{run} --dataset minst", "unknown data set"),
         ("{other} --dataset digits", "this network takes images [N, 1x2x2]"),
         ("{unfinished}", "is not finished: resume it"),

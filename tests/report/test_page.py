@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from spquant_snn.data.items import Items
 from spquant_snn.errors import ConfigError
 from spquant_snn.report.comparison import make_comparison
 from spquant_snn.report.curves import Epoch
@@ -79,7 +80,7 @@ def subject(random_graph, random_images):
     images = random_images(graph, 6)
     labels = np.arange(6) % graph.classes
     config = TrainConfig(model="lenet-snn", dataset=NASTY)
-    return ReportInput(NASTY, NASTY, NASTY, graph, images, labels, None, config, epochs, record)
+    return ReportInput(NASTY, NASTY, NASTY, graph, Items(NASTY, images, labels), None, config, epochs, record)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +90,8 @@ def page(subject):
 
 @pytest.fixture(scope="module")
 def comparison(subject):
-    runs = [
-        measure_run(f"{NASTY}{i}", subject.graph, subject.images[: 3 + i], subject.labels[: 3 + i]) for i in range(3)
-    ]
+    images, labels = subject.test.images, subject.test.labels
+    runs = [measure_run(f"{NASTY}{i}", subject.graph, images[: 3 + i], labels[: 3 + i]) for i in range(3)]
     return comparison_page(make_comparison(runs, NASTY))
 
 

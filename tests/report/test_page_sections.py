@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spquant_snn.data.items import Items
 from spquant_snn.report import page_sections
 from spquant_snn.report.curves import Epoch
 from spquant_snn.report.run_report import ReportInput, build_report
@@ -20,7 +21,7 @@ def epoch(number, **more):
 def subject(two_layers):
     """4 pixels -> 3 neurons that always fire -> 2 classes, T = 2, on white images, of which 3 of 4 are right."""
     images, labels = np.full((4, 1, 2, 2), 255, np.uint8), np.array([1, 1, 1, 0])
-    return ReportInput("name", "title", "noise", two_layers, images, labels)
+    return ReportInput("name", "title", "noise", two_layers, Items("noise", images, labels))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spquant_snn.data.items import Items
 from spquant_snn.errors import ConfigError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
@@ -16,7 +17,7 @@ def test_spikes_codes_and_logits_are_the_reference_s(seed, random_graph, random_
     graph = random_graph(seed)
     images = random_images(graph, 4)
     chosen = (2, 0)
-    rasters = take_rasters(graph, images, np.array([3, 1, 2, 0]), chosen)
+    rasters = take_rasters(graph, Items("noise", images, np.array([3, 1, 2, 0])), chosen)
     assert [(raster.index, raster.label) for raster in rasters] == [(2, 2), (0, 3)]
     for raster in rasters:
         alone = images[[raster.index]]
@@ -35,7 +36,7 @@ def test_spikes_codes_and_logits_are_the_reference_s(seed, random_graph, random_
 def test_logits_before_the_last_step_are_those_of_fewer_steps(random_graph, random_images):
     graph = next(g for g in map(random_graph, range(40)) if g.timesteps > 2)
     images = random_images(graph, 1)
-    (raster,) = take_rasters(graph, images, None, (0,))
+    (raster,) = take_rasters(graph, Items("noise", images), (0,))
     assert raster.label is None
     for steps in range(1, graph.timesteps):
         frames = np.broadcast_to(images, (steps, *images.shape))
@@ -45,11 +46,11 @@ def test_logits_before_the_last_step_are_those_of_fewer_steps(random_graph, rand
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_image_that_is_not_there_is_refused(index, two_layers):
     with pytest.raises(ConfigError, match=f"no test image {index} for a raster: choose from 0 to 2"):
-        take_rasters(two_layers, np.zeros((3, 1, 2, 2), np.uint8), None, (0, index))
+        take_rasters(two_layers, Items("black", np.zeros((3, 1, 2, 2), np.uint8)), (0, index))
 
 
 def test_no_image_needs_no_run(two_layers):
-    assert take_rasters(two_layers, np.zeros((3, 1, 2, 2), np.uint8), None, ()) == ()
+    assert take_rasters(two_layers, Items("black", np.zeros((3, 1, 2, 2), np.uint8)), ()) == ()
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2))

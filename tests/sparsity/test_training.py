@@ -268,7 +268,7 @@ def test_commands_see_the_smaller_network(spquant, tmp_path):
     for backend in ("torch", "reference", "native"):
         assert spquant("eval", "x", "--backend", backend)[:2] == (0, accuracy + "\n")
     for backend in ("reference", "native"):
-        assert spquant("verify", "x", "--images", 100, "--backend", backend)[0] == 0
+        assert spquant("verify", "x", "--count", 100, "--backend", backend)[0] == 0
     assert spquant("export", "x", "--out", "y.spq")[0] == 0
     assert (tmp_path / "y.spq").read_bytes() == (tmp_path / "x" / "model.spq").read_bytes()
     shutil.rmtree(tmp_path / "x")

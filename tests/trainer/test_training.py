@@ -251,9 +251,9 @@ def test_a_module_of_any_kind_teaches_and_is_not_trained(tmp_path):
 def test_the_integers_are_verified_and_exported_to_every_target(tmp_path):
     trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
     for backend in ("reference", "native"):
-        verdict = trainer.verify(images=30, backend=backend)
+        verdict = trainer.verify(count=30, backend=backend)
         assert (verdict.equal, verdict.images) == (True, 30)
-    assert trainer.verify(images=0).images == 101
+    assert trainer.verify(count=0).images == 101
     trainer.export("again.spq")
     assert (tmp_path / "again.spq").read_bytes() == trainer.run.integers.read_bytes()
     trainer.export("firmware", target="c", prefer="flash")
@@ -267,7 +267,7 @@ def test_the_integers_are_verified_and_exported_to_every_target(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda t: t.verify(images=-1), ConfigError, "images must be at least 0, not -1"),
+        (lambda t: t.verify(count=-1), ConfigError, "count must be at least 0, not -1"),
         (lambda t: t.verify(backend="torch"), ConfigError, "backend must be one of reference, native, not 'torch'"),
         (lambda t: t.export("x", target="onnx"), ConfigError, "target must be one of spq, c, web"),
         (lambda t: t.export("x.spq", prefer="flash"), ConfigError, "prefer is for firmware"),

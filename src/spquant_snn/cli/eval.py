@@ -12,10 +12,11 @@ from ..errors import ConfigError, RunError
 from ..io.output import say, say_json
 from .options import AsJson, Flag, FolderOrFile, Threads, check_threads, use_threads
 from .source import Source, open_source
-from .test_set import TestSet
+from .test_set import TestSet, interface_of
 
 if TYPE_CHECKING:
     from ..data import Labelled
+    from ..data.items import Items
     from ..train.early_exit import EarlyExit
 
 Backend = Literal["torch", "reference", "native"]
@@ -33,7 +34,7 @@ def command(
     """Accuracy of a run, or of an .spq file, on the test set.
 
     Args:
-        source: folder of a run, or an .spq file (then with --dataset, and not by torch).
+        source: folder of a run, or an .spq file (then with --images or --dataset, and not by torch).
         test_set: what it is measured on.
         backend: the frozen network (torch), or its .spq file run by NumPy (reference) or by C (native).
         early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
@@ -56,39 +57,42 @@ def command(
 def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
     """The accuracy of an integer model; torch is not needed."""
     from ..integer.inputs import check_classifies
+    from ..integer.own_items import Interface
     from ..integer.program import Program
     from ..io.terminal import progress
     from ..runtime.native import NativeProgram
 
     source.need_integers("use --backend torch")
-    name, graph = test_set.name_for(source.path, source.dataset), source.graph()
+    test_set.name_for(source)
+    graph = source.graph()
     check_classifies(graph, "an accuracy")
-    test = test_set.load(name, graph.timesteps)
+    test = test_set.items(source, Interface.of(graph), "an accuracy")
     program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
     threads, correct = threads or os.cpu_count() or 1, 0
     with progress(len(test), backend) as report:
         for start in range(0, len(test), _PART):
-            part = slice(start, start + _PART)
-            found = program.predict(test.inputs(part), threads=threads)
-            correct += int((found == test.labels[part]).sum())
+            part = test.chosen(slice(start, start + _PART))
+            found = program.predict(part.inputs(), threads=threads)
+            correct += int((found == part.labels).sum())
             report(start + len(found))
-    return _result(100 * correct / len(test), backend, name, test, source)
+    return _result(100 * correct / len(test), backend, test, source)
 
 
 def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]:
     """The accuracy of a run's network, frozen where it has integers."""
     if source.config is None:
         raise ConfigError(f"{source.path} is no run folder, and torch needs one: use --backend reference")
+    test_set.name_for(source)
     from ..train.loading import load_network
     from ..train.metrics import measure
     from ..train.tensors import as_tensors
 
     use_threads(threads)
-    name = test_set.name_for(source.path, source.dataset)
     network = load_network(source.path).eval()
-    test = test_set.load(name, network.config.timesteps)
-    accuracy = measure(network if source.floating else network.freeze(), as_tensors(test), sample=0).accuracy
-    return _result(accuracy, "torch", name, test, source)
+    test = test_set.items(source, interface_of(network), "an accuracy")
+    ready = network if source.floating else network.freeze()
+    accuracy = measure(ready, as_tensors(test.labelled()), sample=0).accuracy
+    return _result(accuracy, "torch", test, source)
 
 
 def _with_early_exit(
@@ -105,11 +109,11 @@ def _with_early_exit(
         raise ConfigError(
             f"--early-exit is measured by torch, whose integers are those of {backend}: leave out --backend"
         )
-    name = test_set.name_for(path, config.dataset)
+    name = test_set.name_for(source)
     if name != config.dataset:
         raise ConfigError(
             f"--early-exit chooses its margins on what the run was trained on, {config.dataset}, not on {name}: "
-            "leave out --dataset, or use SpQuantTrainer.early_exit"
+            f"leave out --{'images' if test_set.images else 'dataset'}, or use SpQuantTrainer.early_exit"
         )
     from ..data import of_events
     from ..io.terminal import print_tables
@@ -120,11 +124,12 @@ def _with_early_exit(
     from ..train.tensors import as_tensors
 
     use_threads(threads)
-    test, validation = test_set.load(name, config.timesteps), _validation_set(source, test_set)
-    found: EarlyExit = measure_early_exit(load_network(path).eval().freeze(), as_tensors(validation), as_tensors(test))
+    network, validation = load_network(path).eval().freeze(), _validation_set(source, test_set)
+    test = test_set.items(source, interface_of(network))
+    found: EarlyExit = measure_early_exit(network, as_tensors(validation), as_tensors(test.labelled()))
     if not as_json:
         print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])
-    return _result(found.after[-1].test.accuracy, backend, name, test, source) | {"early_exit": asdict(found)}
+    return _result(found.after[-1].test.accuracy, backend, test, source) | {"early_exit": asdict(found)}
 
 
 def _validation_set(source: Source, test_set: TestSet) -> Labelled:
@@ -140,12 +145,12 @@ def _validation_set(source: Source, test_set: TestSet) -> Labelled:
         raise RunError(f"{source.path} was trained on other images than {config.dataset} has here ({error})") from None
 
 
-def _result(accuracy: float, backend: Backend, dataset: str, test: Labelled, source: Source) -> dict[str, Any]:
+def _result(accuracy: float, backend: Backend, test: Items, source: Source) -> dict[str, Any]:
     """What --json prints."""
     return {
         "accuracy": accuracy,
         "backend": backend,
-        "dataset": dataset,
+        "dataset": test.name,
         "images": len(test),
         "source": str(source.path),
     }

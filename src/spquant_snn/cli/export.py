@@ -10,21 +10,23 @@ import tyro
 from ..errors import ConfigError
 from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, visible
-from .options import DataDir, Flag, FolderOrFile, OptionalName
-from .source import open_run, open_source
+from ..train.config import CUSTOM
+from .options import Flag, FolderOrFile
+from .source import Source, open_run, open_source
 from .test_set import TestSet
 
 if TYPE_CHECKING:
-    from ..data import Labelled
+    from ..data.items import Items
     from ..integer.graph import Graph
+
+_ALL = TestSet()
 
 
 def command(
     source: FolderOrFile,
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")],
     target: Target = "spq",
-    dataset: OptionalName = None,
-    data_dir: DataDir = None,
+    test_set: tyro.conf.OmitArgPrefixes[TestSet] = _ALL,
     force: Flag = False,
     prefer: Prefer = "speed",
     amalgamate: Flag = False,
@@ -33,10 +35,10 @@ def command(
     """Write the integer model: an .spq file, C firmware, or a web page.
 
     Args:
-        source: folder of a run, or for firmware and pages an .spq file (then with --dataset).
+        source: folder of a run, or for firmware and pages an .spq file.
         out: the file to write, or the folder of the firmware or the page.
         target: spq (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that runs it).
-        dataset: whose test images the self-test and the page hold; that of the run by default.
+        test_set: what the self-test and the page show the network.
         force: replace an earlier export of the same kind in the same folder.
         prefer: of firmware, few instructions (speed) or few bytes (flash).
         amalgamate: firmware as one header and one source.
@@ -47,16 +49,17 @@ def command(
     if target != "c" and any(of_firmware.values()):
         option = next(name for name, is_given in of_firmware.items() if is_given)
         raise ConfigError(f"{option} is for firmware, not for --target {target}: add --target c, or leave it out")
-    graph, name = _lowered(source) if target == "spq" else _read(source, TestSet(dataset), target)
+    test_set.check()
+    found = open_run(source) if target == "spq" else open_source(source)
+    graph = _lowered(found) if target == "spq" else _read(found, target)
+    test = _items(found, graph, test_set, target)
     from ..export.targets import ExportOptions, export_graph
 
-    def test() -> Labelled:
-        assert name is not None  # where images are asked for
-        return TestSet(name, 0, data_dir).load(name, graph.timesteps)
-
-    title = visible(source.resolve().name) + ("" if name is None else f", trained on {name}")
+    name = test_set.dataset or found.dataset
+    known = None if name == CUSTOM else name
+    title = visible(source.resolve().name) + ("" if name is None else f", trained on {known or 'data given in Python'}")
     options = ExportOptions(target, force, prefer, amalgamate, layout)
-    size = export_graph(graph, out, options, title, name, test)
+    size = export_graph(graph, out, options, title, known, test)
     if target == "c":
         say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     else:
@@ -64,28 +67,29 @@ def command(
     return 0
 
 
-def _lowered(run: Path) -> tuple[Graph, str | None]:
-    """The integer model of a run's weights, whether it is finished or not, and its data set."""
-    source = open_run(run)
+def _lowered(run: Source) -> Graph:
+    """The integer model of a run's weights, whether it is finished or not."""
     from ..quant.lower import lower
     from ..train.loading import load_network
 
-    return lower(load_network(run).eval().freeze()), source.dataset
+    return lower(load_network(run.path).eval().freeze())
 
 
-def _read(path: Path, test_set: TestSet, target: Target) -> tuple[Graph, str | None]:
-    """The integer model in an .spq file or in the folder of a run, and the data set whose images go with it, if they
-    do."""
-    from ..data import of_events
-    from ..integer.inputs import check_classifies, takes_images
+def _read(source: Source, target: Target) -> Graph:
+    """The integer model in an .spq file or in the folder of a run."""
+    from ..integer.inputs import check_classifies
 
-    source = open_source(path)
     source.need_integers("export a run of 1.58 to 8 bits")
-    if source.config is None and target == "c" and not takes_images(source.graph()):
-        return source.graph(), None
     if target == "web":
         check_classifies(source.graph(), "a page")
-    name = test_set.name_for(path, source.dataset)
-    if target == "web" and of_events(name):
-        raise ConfigError(f"a page shows still images, {name} is of recordings: name images by --dataset")
-    return source.graph(), name
+    return source.graph()
+
+
+def _items(source: Source, graph: Graph, test_set: TestSet, target: Target) -> Items | None:
+    """What the self-test and the page show the network; None where nothing is shown, or a network of several inputs is
+    tested on noise."""
+    from ..integer.own_items import Interface
+
+    if target == "spq" or len(graph.inputs) > 1:
+        return None
+    return test_set.items(source, Interface.of(graph), "a page" if target == "web" else "")

@@ -15,7 +15,7 @@ from ..errors import ConfigError, RunError
 from ..io.output import say, say_error, say_json, visible
 from .options import AsJson, OptionalFolder
 from .source import Source, open_source
-from .test_set import TestSet
+from .test_set import TestSet, interface_of
 
 if TYPE_CHECKING:
     from ..integer.graph import Graph
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..report.pareto import ComparedRun
     from ..report.present import Report
 
-_FIRST = TestSet(images=1000)
+_FIRST = TestSet(count=1000)
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
     """What an inference costs and what neurons do: tables, and a page.
 
     Args:
-        sources: folder of a run, or an .spq file (then with --dataset); of several, accuracy against cost.
+        sources: folder of a run, or an .spq file (then with --images or --dataset); of several, accuracy against cost.
         test_set: what is counted on.
         out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default. With
             --json it is written only if it is named here.
@@ -97,6 +97,7 @@ def report_on(
 
 def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | None, baseline: Path | None) -> Report:
     from ..integer.inputs import check_classifies
+    from ..integer.own_items import Interface
     from ..io.terminal import progress
     from ..report.curves import read_epochs
     from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
@@ -107,34 +108,35 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
 
     path, config = source.path, source.config
     source.need_integers("report on a run of 1.58 to 8 bits")
-    name, graph = test_set.name_for(path, source.dataset), source.graph()
+    name, graph = test_set.name_for(source), source.graph()
     check_classifies(graph, "a report")
     network = None if config is None or config.model == CUSTOM else load_network(path).eval()
     if network is not None:
         refuse_other_network(path, graph, network)
-    test = replace(test_set, images=0).load(name, graph.timesteps)
-    images, labels = test.inputs(), test.labels
+    test = replace(test_set, count=0).items(source, Interface.of(graph))
     subject = ReportInput(
-        visible(path.resolve().name), visible(f"{path} on {name}"), name, graph, images, labels, network, config
+        visible(path.resolve().name), visible(f"{path} on {name}"), visible(name), graph, test, network, config
     )
     if config is not None:
         run = RunFolder(path)
         subject = replace(subject, epochs=read_epochs(run), record=run.read_record())
     other = None if baseline is None else load_baseline(baseline, name)
     shown = RASTERS if rasters is None else rasters
-    with progress(min(test_set.images or len(test), len(test)), "counting") as report:
-        return build_report(subject, test_set.images, shown, other, report)
+    with progress(min(test_set.count or len(test), len(test)), "counting") as report:
+        return build_report(subject, test_set.count, shown, other, report)
 
 
 def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
     """Networks beside one another, one or more, on test images of one data set."""
     from ..data import of_events
+    from ..integer.graph import Graph
+    from ..integer.own_items import Interface
     from ..io.terminal import progress
     from ..report.comparison import make_comparison
     from ..report.pareto import measure_run
 
     paths = [source.path for source in sources]
-    known = [test_set.name_for(source.path, source.dataset) for source in sources]
+    known = [test_set.name_for(source) for source in sources]
     trained = [source.dataset or name for source, name in zip(sources, known, strict=True)]
     for source, name in zip(sources, trained, strict=True):
         if name != trained[0]:
@@ -147,14 +149,16 @@ def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
     steps = {_timesteps(network) for network in found}
     if of_events(known[0]) and len(steps) > 1:
         raise ConfigError(f"recordings of {known[0]} have as many frames as a network has steps: compare runs of one T")
-    test = test_set.load(known[0], max(steps))
-    images, labels = test.inputs(), test.labels
+    first = found[0]
+    takes = Interface.of(first) if isinstance(first, Graph) else interface_of(first)
+    test = test_set.items(sources[0], replace(takes, timesteps=max(steps)), "a comparison")
+    images, labels = test.inputs(), test.labelled().labels
     runs: list[ComparedRun] = []
     with progress(len(sources) * len(test), "counting") as report:
         for name, network in zip(names, found, strict=True):
             before = len(runs) * len(test)
             runs.append(measure_run(name, network, images, labels, partial(_add, report, before)))
-    return make_comparison(runs, known[0])
+    return make_comparison(runs, visible(known[0]))
 
 
 def _add(report: Callable[[int], None], before: int, done: int) -> None:

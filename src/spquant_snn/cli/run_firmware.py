@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ..errors import ConfigError
 from ..io.output import say_json, say_progress
 from .options import AsJson, Folder
+from .source import Source
 from .test_set import TestSet
 
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
-_FIRST = TestSet(images=100)
+_FIRST = TestSet(count=100)
 
 
 def command(
@@ -22,7 +22,7 @@ def command(
     board: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cortex-m4",
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
-    count: bool = True,
+    instructions: bool = True,
     as_json: AsJson = False,
 ) -> int:
     """Run exported C on an emulated board, beside the reference.
@@ -33,28 +33,27 @@ def command(
         board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32.
         compiler: a cross GCC (gcc), the package ziglang (zig), or what is there.
         emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
-        count: instructions, loads and stores; unicorn is slow at it.
+        instructions: count them, and loads and stores; unicorn is slow at it.
     """
-    import numpy as np
-
-    from ..data import of_events
     from ..export.boards import board_of
     from ..export.firmware import load_manifest, run_firmware
     from ..export.outcome import outcome_json as plain
     from ..export.outcome import outcome_table
+    from ..integer.inputs import check_takes_one
+    from ..integer.own_items import Interface
     from ..io.terminal import print_tables
 
     chosen = board_of(board)
-    name = test_set.name_for(firmware, load_manifest(firmware)["dataset"])
-    if of_events(name):
-        raise ConfigError(f"run-firmware shows still images, {name} is of recordings: name images by --dataset")
-    test = test_set.load(name, timesteps=1)  # images are shown as the firmware says
-    images = np.ascontiguousarray(test.images)
-    outcome = run_firmware(firmware, chosen, images, test.labels, compiler, emulator, count, say_progress)
-    if count:
+    source = Source(firmware, firmware / "model.spq", dataset=load_manifest(firmware)["dataset"])
+    test_set.name_for(source)
+    graph = source.graph()
+    check_takes_one(graph, "a run on an emulated board")
+    test = test_set.items(source, Interface.of(graph))
+    outcome = run_firmware(firmware, chosen, test.images, test.classes, compiler, emulator, instructions, say_progress)
+    if instructions and not test.frames:
         from ..report.firmware_cost import with_prediction
 
-        outcome = with_prediction(outcome, firmware, images)
+        outcome = with_prediction(outcome, firmware, test.images)
     if as_json:
         say_json(plain(outcome))
     else:

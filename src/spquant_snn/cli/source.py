@@ -1,4 +1,4 @@
-"""What a command is given: the folder of a run, or an .spq file; torch is not needed to read either."""
+"""What a command is given: the folder of a run or of firmware, or an .spq file; torch is not needed to read any."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ class Source:
     """A trained network.
 
     Args:
-        path: of the folder of a run, or of an .spq file, which holds the integer model alone.
-        config: of the run; None for a file.
+        path: of the folder of a run or of firmware, or of an .spq file, which holds the integer model alone.
+        file: where the integer model lies.
+        config: of the run; None for anything else.
+        dataset: what it was trained on, where that is known.
     """
 
     path: Path
-    config: TrainConfig | None
-
-    @property
-    def dataset(self) -> str | None:
-        """What it was trained on, where that is known."""
-        return None if self.config is None else self.config.dataset
+    file: Path
+    config: TrainConfig | None = None
+    dataset: str | None = None
 
     @property
     def floating(self) -> bool:
@@ -49,17 +48,13 @@ class Source:
             FileFormatError: the file is damaged, or of another kind.
         """
         from ..integer.file import load_graph
-        from ..train.run import RunFolder
 
-        if self.config is None:
-            return load_graph(self.path)
-        file = RunFolder(self.path).integers
-        if not os.path.exists(file):
+        if self.config is not None and not os.path.exists(self.file):
             raise RunError(
                 f"{self.path} is not finished: resume it, or write its integer model with "
-                f"spquant export {self.path} --out {file}"
+                f"spquant export {self.path} --out {self.file}"
             )
-        return load_graph(file)
+        return load_graph(self.file)
 
 
 def open_source(path: Path) -> Source:
@@ -71,7 +66,7 @@ def open_source(path: Path) -> Source:
     """
     if not os.path.exists(path):
         raise RunError(f"there is no {path}: give the folder of a run, or an .spq file")
-    return open_run(path) if os.path.isdir(path) else Source(path, None)
+    return open_run(path) if os.path.isdir(path) else Source(path, path)
 
 
 def open_run(folder: Path) -> Source:
@@ -84,4 +79,5 @@ def open_run(folder: Path) -> Source:
     from ..train.config import load_config
     from ..train.run import RunFolder
 
-    return Source(folder, load_config(RunFolder(folder).config))
+    config = load_config(RunFolder(folder).config)
+    return Source(folder, RunFolder(folder).integers, config, config.dataset)

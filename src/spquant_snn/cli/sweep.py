@@ -31,7 +31,7 @@ def command(
     as_list: Annotated[Flag, tyro.conf.arg(name="list")] = False,
     point: Annotated[int | None, tyro.conf.arg(metavar="K")] = None,
     launcher: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None,
-    images: int = 0,
+    count: int = 0,
     data_dir: DataDir = None,
     device: Device = None,
     threads: int = 0,
@@ -46,12 +46,12 @@ def command(
         point: train only the point of this number, and compare nothing; for the jobs of a cluster.
         launcher: what runs "-m spquant_snn train ..." for a point, as "torchrun --nproc-per-node 2"; this Python by
             default.
-        images: how many of the test images points are compared on in the end; 0 takes all.
+        count: how many of the test images points are compared on in the end; 0 takes all.
         threads: of the processor, for all points that run at a time; all by default.
     """
     wanted = Sweep(file, Path("runs") / file.stem if out is None else out, data_dir, device, _share(threads, jobs))
-    if images < 0:
-        raise ConfigError(f"images must be at least 0, not {images}")
+    if count < 0:
+        raise ConfigError(f"count must be at least 0, not {count}")
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise ConfigError('torchrun is started for each point, not for the sweep: use --launcher "torchrun ..."')
     found = wanted.places()
@@ -70,20 +70,20 @@ def command(
         say(f"stopped; to go on: {shlex.join(['spquant', *sys.argv[1:]])}")
         raise
     if point is None:
-        _print_comparisons(wanted, [place for place in places if place not in failed], images)
+        _print_comparisons(wanted, [place for place in places if place not in failed], count)
     if failed:
         names = ", ".join(place.name for place in failed)
         say_error(f"spquant: {len(failed)} of {len(places)} points failed: {names}")
     return 1 if failed else 0
 
 
-def _print_comparisons(wanted: Sweep, places: Sequence[PointRun], images: int) -> None:
+def _print_comparisons(wanted: Sweep, places: Sequence[PointRun], count: int) -> None:
     """Finished points beside one another, as tables and pages."""
     from ..io.terminal import print_tables
     from ..report.page import write_page
     from ..report.present import as_page, as_tables
 
-    for page, comparison in compare_points(wanted, places, images).items():
+    for page, comparison in compare_points(wanted, places, count).items():
         size = write_page(as_page(comparison), page)
         print_tables(as_tables(comparison))
         say()
@@ -162,7 +162,7 @@ def train_points(
     return train_all(places, lambda *which: [*start, "-m", "spquant_snn", *sweep.arguments(*which)], jobs, tell)
 
 
-def compare_points(sweep: Sweep, places: Sequence[PointRun], images: int) -> dict[Path, Comparison]:
+def compare_points(sweep: Sweep, places: Sequence[PointRun], count: int) -> dict[Path, Comparison]:
     """Finished points beside one another, by the page that they go on: report.html; or one for each data set, and for
     recordings one for each number of time steps, since only those of one can be compared."""
     from ..data import of_events
@@ -176,7 +176,7 @@ def compare_points(sweep: Sweep, places: Sequence[PointRun], images: int) -> dic
         groups.setdefault(title.replace(":", "x"), []).append(place.run.path)
     return {
         sweep.out / ("report.html" if len(groups) == 1 else f"report-{title}.html"): compare_runs(
-            [open_run(run) for run in runs], TestSet(None, images, sweep.data_dir)
+            [open_run(run) for run in runs], TestSet(count=count, data_dir=sweep.data_dir)
         )
         for title, runs in groups.items()
     }

@@ -1,4 +1,4 @@
-"""The test images that a command works on, as its options name them; torch is not needed to load them."""
+"""The test items that a command works on, as its options name them; torch is not needed to load them."""
 
 from __future__ import annotations
 
@@ -8,55 +8,90 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError
 from .options import DataDir, OptionalName
+from .source import Source
 
 if TYPE_CHECKING:
-    from ..data import Labelled
+    from ..data.items import Items
+    from ..integer.own_items import Interface
+    from ..quant.network import SpikingNetwork
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Test images of a data set.
+    """Test items: a user's own, or those of a data set.
 
     Args:
         dataset: another data set than the one trained on.
-        images: how many of the test images; 0 takes all.
+        images: own images: .npy, or .npz with images and labels.
+        labels: own labels: .npy.
+        count: how many of the test images; 0 takes all.
         data_dir: where the data sets lie.
     """
 
     dataset: OptionalName = None
-    images: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    count: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     data_dir: DataDir = None
 
-    def name_for(self, source: Path, trained_on: str | None) -> str:
-        """The name of the data set that was asked for, or else of the one that ``source`` was trained on.
+    def name_for(self, source: Source) -> str:
+        """What ``items`` are of: the file or the data set that was asked for, or else what ``source`` was trained on.
 
         Raises:
-            ConfigError: neither is known, or so many images cannot be.
-            RunError: it was given in Python, and has no name.
+            ConfigError: neither is known, or options do not go together.
         """
         from ..train.config import CUSTOM
 
-        name = trained_on if self.dataset is None else self.dataset
+        self.check()
+        if self.images is not None:
+            return str(self.images)
+        name = source.dataset if self.dataset is None else self.dataset
         if name is None:
-            raise ConfigError(f"{source} does not say what it was trained on: add --dataset")
+            raise ConfigError(f"{source.path} does not say what it was trained on: add --dataset, or --images")
         if name == CUSTOM:
-            raise RunError(
-                f"the data set of {source} was given in Python: name another with --dataset, or use SpQuantTrainer "
-                "there"
-            )
-        if self.images < 0:
-            raise ConfigError(f"images must be at least 0, not {self.images}")
+            raise ConfigError(f"the data set of {source.path} was given in Python: add --images, or --dataset")
         return name
 
-    def load(self, name: str, timesteps: int) -> Labelled:
-        """The first ``images`` test images of the data set ``name``; recordings as so many frames.
+    def items(self, source: Source, network: Interface, purpose: str = "") -> Items:
+        """The first ``count`` of them; recordings as so many frames as the network has steps.
+
+        Args:
+            network: that they are for.
+            purpose: what needs labels, as the subject of a sentence; empty where nothing does.
 
         Raises:
-            DataError, FileFormatError, MissingDependencyError: as ``data.load``.
+            ConfigError: as ``name_for``; or there are no labels, and something needs them.
+            DataError, FileFormatError, MissingDependencyError: as ``data.load`` and ``read_own``.
         """
-        from ..data import Labelled, load
+        from ..data import load
+        from ..data.items import Items
+        from ..data.own_files import read_own
+        from ..integer.own_items import own_items
 
-        test = load(name, self.data_dir, timesteps=timesteps).test
-        return Labelled(test.images[: self.images], test.labels[: self.images]) if self.images else test
+        name = self.name_for(source)
+        if self.images is None:
+            found = Items.of(load(name, self.data_dir, timesteps=network.timesteps).test, name)
+        else:
+            found = own_items(*read_own(self.images, self.labels), network, name)
+        if purpose and found.labels is None:
+            raise ConfigError(f"{purpose} compares answers with labels, and {name} has none: add --labels")
+        return found.first(self.count)
+
+    def check(self) -> None:
+        """Refuse options that cannot be, or do not go together."""
+        if self.count < 0:
+            raise ConfigError(f"count must be at least 0, not {self.count}")
+        if self.images is None and self.labels is not None:
+            raise ConfigError("--labels are those of --images: give both, or leave --labels out")
+        if self.images is not None and self.dataset is not None:
+            raise ConfigError("give either --images, for your own, or --dataset")
+
+
+def interface_of(network: SpikingNetwork) -> Interface:
+    """What a network of torch takes and says."""
+    from ..integer.graph import Input
+    from ..integer.own_items import Interface
+
+    return Interface(Input(network.input_shape), network.config.timesteps, (network.outputs,))

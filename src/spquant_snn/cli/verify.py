@@ -1,42 +1,49 @@
-"""``spquant verify``: torch and the integer model of a run, compared."""
+"""``spquant verify``: two backends of a network, compared: torch and the integer model of a run, or of an .spq file the
+reference and C."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from ..integer.compare import IntegerBackend, Verdict
 from ..io.output import say, say_json
-from .options import AsJson, Folder, Threads, use_threads
-from .source import open_run
+from .options import AsJson, FolderOrFile, Threads, check_threads, use_threads
+from .source import Source, open_source
 from .test_set import TestSet
 
 if TYPE_CHECKING:
     from ..integer.graph import Graph
     from ..quant.network import SpikingNetwork
 
-_FIRST = TestSet(images=1000)
+_FIRST = TestSet(count=1000)
 
 
 def command(
-    run: Folder,
+    source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
-    backend: IntegerBackend = "reference",
+    backend: IntegerBackend | None = None,
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> int:
     """Compare torch and integer model in every spike, code and logit.
 
     Args:
-        run: folder of a run.
+        source: folder of a run; or an .spq file, of which the reference is compared with C.
         test_set: what they are compared on.
-        backend: what runs the .spq file: NumPy (reference) or C (native).
+        backend: what runs the integer model of a run: NumPy (reference, by default) or C (native).
     """
-    use_threads(threads)
-    verdict = verify_run(run, test_set, backend)
+    check_threads(threads)
+    found = open_source(source)
+    if found.config is None:
+        verdict = verify_file(found, test_set, backend or "native")
+    else:
+        use_threads(threads)
+        verdict = verify_run(source, test_set, backend or "reference")
     if as_json:
         say_json(_plain(verdict))
     else:
@@ -46,19 +53,45 @@ def command(
 
 def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict:
     """The frozen network of a run against its .spq file."""
-    source = open_run(run)
-    from ..integer.inputs import check_takes_images
+    source = open_source(run)
+    from ..integer.inputs import check_takes_one
+    from ..integer.own_items import Interface
     from ..io.terminal import progress
     from ..quant.frozen_trace import verify
     from ..train.loading import load_network
 
     network = load_network(run).eval().freeze()
     graph = source.graph()
-    check_takes_images(graph, "spquant verify")
+    check_takes_one(graph, "spquant verify")
     refuse_other_network(run, graph, network)
-    test = test_set.load(test_set.name_for(run, source.dataset), graph.timesteps)
+    test = test_set.items(source, Interface.of(graph))
     with progress(len(test), "verifying") as report:
         return verify(network, graph, test.inputs(), backend, report)
+
+
+def verify_file(source: Source, test_set: TestSet, backend: IntegerBackend) -> Verdict:
+    """The reference against C, of an .spq file; torch is not needed.
+
+    Raises:
+        ConfigError: the reference would be compared with itself.
+    """
+    from ..integer.compare import compare_backends, reference_trace
+    from ..integer.inputs import check_takes_one
+    from ..integer.own_items import Interface
+    from ..io.terminal import progress
+    from ..runtime.native import NativeProgram
+
+    if backend == "reference":
+        raise ConfigError(
+            f"{source.path} holds the integer model alone, which the reference defines: compare C with it by --backend "
+            "native, or give the folder of a run, which holds the network of torch too"
+        )
+    graph = source.graph()
+    check_takes_one(graph, "spquant verify")
+    test = test_set.items(source, Interface.of(graph))
+    expected, found = partial(reference_trace, graph), NativeProgram(graph).trace
+    with progress(len(test), "verifying") as report:
+        return compare_backends(expected, found, test.inputs(), progress=report)
 
 
 def refuse_other_network(run: Path, graph: Graph, network: SpikingNetwork) -> None:

@@ -10,7 +10,7 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,26 +55,37 @@ def read_npy_or_npz(path: Path, wanted: Sequence[str]) -> dict[str, Array]:
         Flaw: the file holds something else.
         Exception: whatever NumPy and zipfile raise where it is damaged.
     """
+
+    def choose(found: Sequence[str]) -> Sequence[str]:
+        if len(found) == 1:
+            return found
+        if not set(wanted) <= set(found):
+            raise Flaw(f"it holds {named(found)}, and needs {', '.join(wanted)}")
+        return wanted
+
+    return read_chosen(path, choose)
+
+
+def read_chosen(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -> dict[str, Array]:
+    """The array of an .npy file, mapped, by the name ""; or of an .npz file those that are chosen of the names that it
+    holds. To be called within ``guarded``; raises as ``read_npy_or_npz``."""
     with open_file(path) as file:
         zipped = file.read(2) == b"PK"
         file.seek(0)
         if not zipped:
             return {"": map_npy(path, "r")}
         with zipfile.ZipFile(file) as archive:
-            return {name: _unpack(archive, name, path.stat().st_size) for name in _names(archive, wanted)}
+            members = archive.namelist()
+            if len(members) > _MEMBERS:
+                raise Flaw(f"it holds {len(members)} members")
+            found = [name.removesuffix(_SUFFIX) for name in members if name.endswith(_SUFFIX)]
+            return {name: _unpack(archive, name, path.stat().st_size) for name in choose(found)}
 
 
-def _names(archive: zipfile.ZipFile, wanted: Sequence[str]) -> Sequence[str]:
-    members = archive.namelist()
-    if len(members) > _MEMBERS:
-        raise Flaw(f"it holds {len(members)} members")
-    found = [name.removesuffix(_SUFFIX) for name in members if name.endswith(_SUFFIX)]
-    if len(members) == 1 and found:
-        return found
-    if not set(wanted) <= set(found):
-        named = ", ".join(name if name.isprintable() else ascii(name) for name in found[:8]) or "none"
-        raise Flaw(f"it holds the arrays {named}, and needs {', '.join(wanted)}")
-    return wanted
+def named(found: Sequence[str]) -> str:
+    """The names of arrays, as a part of a line."""
+    names = ", ".join(name if name.isprintable() else ascii(name) for name in found[:8]) or "none"
+    return f"the arrays {names}"
 
 
 def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> Array:

@@ -73,7 +73,7 @@ def run_firmware(
     folder: Path,
     board: Board,
     images: NDArray[np.uint8],
-    labels: NDArray[np.integer[Any]],
+    labels: NDArray[np.integer[Any]] | None = None,
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
     count: bool = True,
@@ -83,7 +83,7 @@ def run_firmware(
 
     Args:
         images: uint8 [N, C, H, W].
-        labels: [N].
+        labels: [N] their classes; None where they are not known.
         count: instructions, loads and stores.
         say: told what is being done.
 
@@ -124,7 +124,7 @@ def run_firmware(
         emulator=name,
         compiler=compiler_of(stream),
         images=len(images),
-        correct=int((found.argmax(1) == labels).sum()),
+        correct=None if labels is None else int((found.argmax(1) == labels).sum()),
         equal=int((found == expected).all(1).sum()),
         instructions=each[0],
         loads=each[1],

@@ -13,7 +13,8 @@ class Outcome:
     """What a board made of some images.
 
     Args:
-        images, correct, equal: how many were run, told right, and have the logits of the reference.
+        images, correct, equal: how many were run, told right (None without labels), and have the logits of the
+            reference.
         instructions, loads, stores: of an inference, on average; None where they were not counted.
         flash: bytes of constants and code, with what reads the images.
         ram: bytes of static memory, with one image, and of the stack.
@@ -27,7 +28,7 @@ class Outcome:
     emulator: str
     compiler: str
     images: int
-    correct: int
+    correct: int | None
     equal: int
     instructions: float | None
     loads: float | None
@@ -40,9 +41,9 @@ class Outcome:
     unpredicted: str | None = None
 
     @property
-    def accuracy(self) -> float:
-        """In percent."""
-        return 100 * self.correct / self.images
+    def accuracy(self) -> float | None:
+        """In percent; None without labels."""
+        return None if self.correct is None else 100 * self.correct / self.images
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def outcome_table(outcome: Outcome) -> Table:
     shown.add_column("found", justify="right")
     bound = "" if outcome.stack_bound is None else f" (never more than {outcome.stack_bound:,} of the network)"
     rows = (
-        ("accuracy", f"{outcome.accuracy:.2f} % of {outcome.images:,} images"),
+        *([] if outcome.accuracy is None else [("accuracy", f"{outcome.accuracy:.2f} % of {outcome.images:,} images")]),
         ("equal to the reference", f"{outcome.equal:,} of {outcome.images:,}"),
         *(
             (f"{name} per inference", f"{count:,.0f}")

@@ -77,6 +77,7 @@ def _plugin(work: Path) -> Path:
     ended = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
     if ended.returncode != 0:
         raise MissingDependencyError(
-            f"the C compiler {cc[0]} failed to build what counts instructions: repair it, or do without --no-count"
+            f"the C compiler {cc[0]} failed to build what counts instructions: repair it, or leave that out: "
+            "--no-instructions"
         )
     return target

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from ..data import Labelled
+from ..data.items import Items
 from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
-from ..integer.inputs import check_classifies, takes_images
+from ..integer.inputs import check_classifies
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
@@ -60,7 +59,7 @@ class ExportOptions:
 
 
 def export_graph(
-    graph: Graph, out: Path, options: ExportOptions, title: str, dataset: str | None, test: Callable[[], Labelled]
+    graph: Graph, out: Path, options: ExportOptions, title: str, dataset: str | None, test: Items | None
 ) -> int:
     """Write a graph.
 
@@ -68,8 +67,7 @@ def export_graph(
         out: the file, or the folder.
         title: a line that says what it is, for C and pages.
         dataset: name of what it was trained on; None where it has none.
-        test: gives test images, for the self-test of C and for the page; not asked for by an .spq file, and by C only
-            for networks that take images.
+        test: what the self-test of C and the page show the network; None: nothing, and the self-test noise.
 
     Returns:
         The bytes of the file, or of all files in the folder.
@@ -90,19 +88,17 @@ def export_graph(
         export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging)
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     check_classifies(graph, "a page")
-    data = test()
-    images, labels = np.asarray(data.images), np.asarray(data.labels)
-    if data.frames:
+    if test is None or test.classes is None:
+        raise ConfigError("a page shows test images with their classes: give some with labels")
+    if test.frames:
         raise DataError("a page shows images, and these are recordings: export to C, or give a page images")
-    return export_web(graph, images, labels, out, title, dataset or "custom", options.force)
+    return export_web(graph, test.images, test.classes, out, title, dataset or "custom", options.force)
 
 
-def _vectors(graph: Graph, test: Callable[[], Labelled]) -> Array | tuple[Array, ...]:
-    """What a self-test gives the network: test images; noise, where a network takes something else than these."""
-    if takes_images(graph):
-        data = test()
-        images = np.asarray(data.images)
-        return np.ascontiguousarray(images[:_VECTORS, 0] if data.frames else images[:_VECTORS])
+def _vectors(graph: Graph, test: Items | None) -> Array | tuple[Array, ...]:
+    """What a self-test gives the network: test images, or the first frames of recordings; or noise."""
+    if test is not None:
+        return np.ascontiguousarray(test.images[:_VECTORS, 0] if test.frames else test.images[:_VECTORS])
     rng = np.random.default_rng(0)
     return tuple(
         rng.integers(-127, 128, (_VECTORS, *given.shape), np.int8)

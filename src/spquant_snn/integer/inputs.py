@@ -130,22 +130,21 @@ def takes_images(graph: Graph) -> bool:
     return len(graph.inputs) == 1 and not graph.inputs[0].signed
 
 
-def check_takes_images(graph: Graph, purpose: str) -> None:
-    """Refuse a network that takes something else than images.
+def check_takes_one(graph: Graph, purpose: str) -> None:
+    """Refuse a network of several inputs.
 
     Args:
-        purpose: what needs them, as the subject of the sentence.
+        purpose: what gives it one, as the subject of the sentence.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it has several.
     """
-    if not takes_images(graph):
-        found = f"has {len(graph.inputs)} inputs" if len(graph.inputs) > 1 else "takes signed numbers"
-        raise ConfigError(f"{purpose} needs a network that takes images, this one {found}: {_OTHERWISE}")
+    if len(graph.inputs) > 1:
+        raise ConfigError(f"{purpose} gives a network one input, this one has {len(graph.inputs)}: {_OTHERWISE}")
 
 
 def check_classifies(graph: Graph, purpose: str) -> None:
-    """Refuse a network that takes something else than images, or says something else than their classes.
+    """Refuse a network that takes several inputs, or says something else than classes.
 
     Args:
         purpose: what needs both, as the subject of the sentence.
@@ -153,7 +152,7 @@ def check_classifies(graph: Graph, purpose: str) -> None:
     Raises:
         ConfigError: it does.
     """
-    check_takes_images(graph, purpose)
+    check_takes_one(graph, purpose)
     if graph.readout.over_time == "all":
         found = "answers at every time step"
     elif not says_classes(graph):

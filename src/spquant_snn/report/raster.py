@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import Int64, UInt8
+from ..data.items import Items
+from ..dtypes import Array, Int64, UInt8
 from ..errors import ConfigError
 from ..integer.compare import potentials, reference_trace
 from ..integer.graph import Graph
@@ -53,27 +54,25 @@ class Raster:
         return int(self.logits[-1].argmax())
 
 
-def take_rasters(
-    graph: Graph, images: UInt8, labels: NDArray[np.integer[Any]] | None, chosen: Sequence[int]
-) -> tuple[Raster, ...]:
-    """What the reference does on images [N, C, H, W] or sequences [T, N, C, H, W] with the chosen indices.
+def take_rasters(graph: Graph, test: Items, chosen: Sequence[int]) -> tuple[Raster, ...]:
+    """What the reference does on the items with the chosen indices.
 
     Raises:
         ConfigError: there is no such image.
     """
-    count = images.shape[-4]
     for index in chosen:
-        if not 0 <= index < count:
-            raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {count - 1}")
+        if not 0 <= index < len(test):
+            raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {len(test) - 1}")
     if not chosen:
         return ()
-    few = np.ascontiguousarray(images[..., list(chosen), :, :, :])
+    few = test.inputs(np.array(chosen, np.int64))
+    images, labels = test.images, test.classes
     trace, logits = reference_trace(graph, few), _logits(graph, few)
     return tuple(
         Raster(
             index,
             None if labels is None else int(labels[index]),
-            images[index] if images.ndim == 4 else _summed(images[:, index]),
+            _shown(images[index]),
             tuple(
                 LayerRaster(name, layer.neuron.bits, spikes[:, place], potentials(spikes, codes)[:, place])
                 for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
@@ -97,9 +96,11 @@ def _logits(graph: Graph, images: UInt8) -> Int64:
     return np.stack(said).reshape(steps + 1, count, -1).astype(np.int64)
 
 
-def _summed(frames: UInt8) -> UInt8:
-    """One picture [C, H, W] of frames [T, C, H, W]."""
-    sums = frames.sum(0, dtype=np.int64)
+def _shown(item: Array) -> UInt8:
+    """One picture [C, H, W] of an image, or of frames [T, C, H, W]; of signed numbers how far they lie from zero."""
+    if item.ndim == 3 and item.dtype == np.uint8:
+        return item
+    sums = np.abs(item.astype(np.int64)) if item.ndim == 3 else np.abs(item.astype(np.int64)).sum(0)
     bright: UInt8 = (sums * 255 // max(1, int(sums.max()))).astype(np.uint8)
     return bright
 

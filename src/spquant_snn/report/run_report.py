@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..data import Labelled
-from ..dtypes import UInt8
+from ..data.items import Items
 from ..errors import ConfigError
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
@@ -40,8 +37,7 @@ class ReportInput:
         title: what is measured on what, for the ledger.
         dataset: name of the data set that the images are of.
         graph: the integers.
-        images: uint8 [N, C, H, W] all test images, or sequences [T, N, C, H, W].
-        labels: [N] their classes.
+        test: all test items, with labels or without.
         network: the same in training form, without gates; None where there are only integers.
         config: of its training, if there was one.
         epochs: of its training.
@@ -52,8 +48,7 @@ class ReportInput:
     title: str
     dataset: str
     graph: Graph
-    images: UInt8
-    labels: NDArray[np.integer[Any]]
+    test: Items
     network: SpikingNetwork | None = None
     config: TrainConfig | None = None
     epochs: tuple[Epoch, ...] = ()
@@ -117,8 +112,7 @@ def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, ru
         f"{name} on {config.dataset}",
         config.dataset,
         lower(copy.deepcopy(network).freeze()),
-        test.inputs(),
-        test.labels,
+        Items.of(test, config.dataset),
         network,
         config,
         () if run is None else read_epochs(run),
@@ -133,7 +127,7 @@ def run_name(run: RunFolder | None, config: TrainConfig) -> str:
 
 def build_report(
     subject: ReportInput,
-    images: int = 1000,
+    count: int = 1000,
     rasters: Sequence[int] = (),
     baseline: Baseline | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -141,7 +135,7 @@ def build_report(
     """Measure everything.
 
     Args:
-        images: how many of the test images are counted on, the first ones; 0 takes all.
+        count: how many of the test images are counted on, the first ones; 0 takes all.
         rasters: indices of test images whose every spike is shown.
         baseline: to compare firing rates with.
         progress: called with the number of images counted on so far.
@@ -153,17 +147,15 @@ def build_report(
         DataError: the images are not what the network takes.
     """
     check_classifies(subject.graph, "a report")
-    if images < 0:
-        raise ConfigError(f"images must be at least 0, not {images}")
-    chosen = slice(images or None)
-    pixels = np.ascontiguousarray(subject.images[..., chosen, :, :, :])
+    if count < 0:
+        raise ConfigError(f"count must be at least 0, not {count}")
+    counted = subject.test.first(count)
+    pixels = counted.inputs()
     if baseline is not None:
         _check(subject, baseline)
-    shown = take_rasters(subject.graph, subject.images, subject.labels, rasters)
+    shown = take_rasters(subject.graph, subject.test, rasters)
     observer = Observer(subject.graph)
-    ledger = make_ledger(
-        subject.graph, pixels, subject.labels[chosen], subject.title, progress=progress, watch=observer
-    )
+    ledger = make_ledger(subject.graph, pixels, counted.classes, subject.title, progress=progress, watch=observer)
     ours = {layer.name: layer.rates for layer in observer.layers}
     drifts = []
     if subject.network is not None:

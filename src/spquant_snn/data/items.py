@@ -1,0 +1,67 @@
+"""Items: what a network is shown, and what is right of each, where that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dtypes import Array, Int64
+from .arrays import Labelled
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Images, or sequences of frames, with or without labels.
+
+    Args:
+        name: of what they are of, in words.
+        images: [N, C, H, W], or sequences [N, T, C, H, W], uint8, or int8 of a network that takes signed numbers.
+        labels: of each, as ``Labelled`` has them; None where they are not known.
+        indices: [N] their places in a test set that they are a part of; None of all of it.
+    """
+
+    name: str
+    images: Array
+    labels: Array | None = None
+    indices: Int64 | None = None
+
+    @classmethod
+    def of(cls, data: Labelled, name: str) -> Items:
+        """All of a test set."""
+        return cls(name, data.images, data.labels)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of each sequence; None of images."""
+        return self.images.shape[1] if self.images.ndim == 5 else None
+
+    @property
+    def classes(self) -> Int64 | None:
+        """The class of each, where one class is what the labels say."""
+        labels = self.labels
+        return labels if labels is not None and labels.ndim == 1 and labels.dtype == np.int64 else None
+
+    def inputs(self, which: slice | Int64 = _ALL) -> Array:
+        """Some of them as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
+        chosen = self.images[which]
+        return np.ascontiguousarray(chosen if self.frames is None else chosen.swapaxes(0, 1))
+
+    def first(self, count: int) -> Items:
+        """The first so many; 0: all."""
+        return self.chosen(slice(count or None))
+
+    def chosen(self, which: slice | Int64) -> Items:
+        """Some of them."""
+        labels, indices = (None if part is None else part[which] for part in (self.labels, self.indices))
+        return Items(self.name, self.images[which], labels, indices)
+
+    def labelled(self) -> Labelled:
+        """The same as a test set; there must be labels."""
+        assert self.labels is not None
+        return Labelled(np.ascontiguousarray(self.images), self.labels)

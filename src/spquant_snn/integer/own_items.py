@@ -1,0 +1,85 @@
+"""A user's own arrays as the items of a network: shape, dtype and labels are checked against what it takes and says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.items import Items
+from ..dtypes import Array
+from ..errors import DataError
+from .graph import Graph, Input
+from .inputs import as_images, as_pixels
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a network takes and says.
+
+    Args:
+        given: its input.
+        timesteps: for which it is shown what stands still.
+        answers: shape of what it says, [classes] or [outputs, height, width].
+    """
+
+    given: Input
+    timesteps: int
+    answers: tuple[int, ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Interface:
+        """That of a graph of one input."""
+        return cls(graph.inputs[0], graph.timesteps, graph.outputs[0])
+
+
+def own_items(images: Array, labels: Array | None, network: Interface, name: str) -> Items:
+    """Images [N, C, H, W], sequences [N, T, C, H, W], and the forms of both that ``Program`` takes of grey images,
+    vectors and signals, as items with or without labels.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        DataError: dtype or shape are not what the network takes, or the labels do not fit; the message says which
+            would.
+    """
+    shape, wanted = network.given.shape, "x".join(map(str, network.given.shape))
+    array = as_pixels(images, f"the images of {name}", network.given)
+    if array.ndim > 2 and (1, *array.shape[-2:]) == shape and array.shape[-3:] != shape:
+        array = np.expand_dims(array, -3)  # grey ones
+    array = as_images(array, shape)
+    if array.ndim not in (4, 5) or array.shape[-3:] != shape:
+        last = array.ndim == 4 and (array.shape[3], *array.shape[1:3]) == shape
+        remedy = "bring the channels to the front" if last else "bring them to one of the two"
+        raise DataError(
+            f"the images of {name} are {list(array.shape)}, and the network takes [N, {wanted}] or sequences "
+            f"[N, T, {wanted}]: {remedy}"
+        )
+    if 0 in array.shape:
+        raise DataError(f"there are no images in {name}, it holds {list(array.shape)}: give at least one")
+    return Items(name, array, None if labels is None else _labels(labels, len(array), network, name))
+
+
+def _labels(labels: Array, count: int, network: Interface, name: str) -> Array:
+    """Classes int64 [N] or [N, H, W], or numbers float32 of the shape of what the network says."""
+    found = f"{labels.dtype} {list(labels.shape)}"
+    if labels.dtype.kind not in "uifb" or labels.ndim == 0:
+        raise DataError(f"labels must be numbers, one or more for each image, not {found}: save them as such")
+    if len(labels) != count:
+        raise DataError(f"{name} has {count} images and {len(labels)} labels: give one label for each image")
+    outputs, places = network.answers[0], network.answers[1:]
+    if labels.dtype.kind in "ui" and labels.shape[1:] in ((), places):
+        highest, lowest = int(labels.max()), int(labels.min())
+        if highest >= outputs or lowest < (-1 if labels.ndim > 1 else 0):
+            wrong = highest if highest >= outputs else lowest
+            raise DataError(
+                f"labels must be 0 to {outputs - 1}, found {wrong}: the network tells {outputs} classes apart"
+            )
+        return np.ascontiguousarray(labels, np.int64)
+    numbers = labels[:, None] if labels.ndim == 1 else labels
+    if math.prod(numbers.shape[1:]) != math.prod(network.answers):
+        wanted = ", ".join(map(str, network.answers))
+        raise DataError(f"labels are {found}, and the network says [N, {wanted}]: give classes, or as many numbers")
+    return np.ascontiguousarray(numbers, np.float32)

@@ -1,0 +1,156 @@
+"""A user's own images, signals, vectors and recordings in every command that takes a data set."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rows import Last, Part, row
+from spquant_snn.integer.file import save
+from spquant_snn.integer.graph import Connection
+from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.integer.program import Program
+
+SHAPES = {"image": (2, 5, 4), "signal": (3, 1, 9), "vector": (12, 1, 1)}
+CLASSES, STEPS, COUNT = 3, 3, 7
+
+
+def graph_of(shape):
+    """A layer of 8 neurons and a readout of 3 classes, for what is of this shape."""
+    rng = np.random.default_rng(1)
+    connection = Connection("fc", rng.integers(-1, 2, (8, int(np.prod(shape)))).astype(np.int8), 1.58)
+    reach = connection.reach(255)
+    neuron, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
+    last = Connection("readout", rng.integers(-1, 2, (CLASSES, 8)).astype(np.int8), 1.58)
+    return row(shape, STEPS, (Part(connection, neuron),), Last(last, 0, np.zeros(CLASSES, np.int32), 1.0))
+
+
+@pytest.fixture(params=["image", "signal", "vector", "recording"])
+def own(request, tmp_path):
+    """Kind of the items; a network in model.spq, and items in x.npy as a user has them, with labels in y.npy of which
+    the first is wrong."""
+    shape = SHAPES.get(request.param, SHAPES["image"])
+    graph, rng = graph_of(shape), np.random.default_rng(2)
+    save(graph, tmp_path / "model.spq")
+    steps = (5,) if request.param == "recording" else ()
+    images = rng.integers(0, 256, (COUNT, *steps, *shape)).astype(np.uint8)
+    labels = Program(graph).predict(images.swapaxes(0, 1) if steps else images)
+    labels[0] = (labels[0] + 1) % CLASSES
+    given = {"signal": images[..., 0, :], "vector": images[..., 0, 0]}.get(request.param, images)
+    np.save(tmp_path / "x.npy", given)
+    np.save(tmp_path / "y.npy", labels)
+    return request.param
+
+
+X, Y = ("--images", "x.npy"), ("--labels", "y.npy")
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_eval_compares_with_own_labels(own, backend, spquant):
+    code, out, err = spquant("eval", "model.spq", *X, *Y, "--backend", backend, "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (found["images"], found["dataset"]) == (COUNT, "x.npy")
+    assert found["accuracy"] == pytest.approx(100 * 6 / 7)
+
+
+def test_verify_compares_the_reference_with_c(own, spquant):
+    code, out, err = spquant("verify", "model.spq", *X, "--count", 5)
+    steps = 5 if own == "recording" else STEPS
+    assert (code, err) == (0, "")
+    assert out == f"equal on 5 images: {5 * 8 * steps} spikes, {5 * 8 * steps} stored codes, 15 logits\n"
+
+
+@pytest.mark.parametrize("labels", [(), Y], ids=["without-labels", "with-labels"])
+def test_a_report_counts_on_them(own, labels, spquant, tmp_path):
+    code, _, err = spquant("report", "model.spq", *X, *labels, "--out", "x.html", "--raster", "0,6")
+    assert (code, err) == (0, "")
+    page = (tmp_path / "x.html").read_text("utf-8")
+    assert "model.spq on x.npy" in page
+    assert ("taken for class" in page) == bool(labels)
+
+
+def test_firmware_is_exported_with_them(own, spquant, tmp_path):
+    code, _, err = spquant("export", "model.spq", *X, "--target", "c", "--out", "c")
+    assert (code, err) == (0, "")
+    manifest = json.loads((tmp_path / "c" / "firmware.json").read_text("utf-8"))
+    assert (manifest["title"], manifest["dataset"]) == ("model.spq", None)
+
+
+@pytest.mark.parametrize("names", [("images", "labels"), ("x", "y")], ids="-".join)
+def test_both_may_lie_in_an_npz_file(names, spquant, tmp_path):
+    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    images = np.zeros((4, 2, 5, 4), np.uint8)
+    np.savez(tmp_path / "both.npz", **dict(zip(names, (images, np.zeros(4, np.int64)), strict=True)), other=images)
+    assert spquant("eval", "model.spq", "--images", "both.npz", "--backend", "native")[0] == 0
+    np.savez_compressed(tmp_path / "y.npz", labels=np.zeros(4, np.uint8))
+    assert spquant("eval", "model.spq", "--images", "both.npz", "--labels", "y.npz", "--backend", "native")[0] == 0
+
+
+def saved(path, **arrays):
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        np.save(path, *arrays.values(), allow_pickle=True)
+
+
+ITEMS, ONES = np.zeros((4, 2, 5, 4), np.uint8), np.zeros(4, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "labels", "said"),
+    [
+        ("a.npz", {"data": ITEMS, "t": ONES}, None, "the arrays data, t, and needs images and labels or x and y"),
+        ("a.npy", {"a": ITEMS}, None, "an accuracy compares answers with labels, and a.npy has none: add --labels"),
+        ("a.npy", {"a": ITEMS[:, 0]}, ONES, "[4, 5, 4], and the network takes [N, 2x5x4] or sequences [N, T, 2x5x4]"),
+        ("a.npy", {"a": ITEMS.transpose(0, 2, 3, 1)}, ONES, "[N, T, 2x5x4]: bring the channels to the front"),
+        ("a.npy", {"a": ITEMS / 255}, ONES, "must be uint8, 0 to 255, not float64: pixels from 0 to 1 become"),
+        ("a.npy", {"a": ITEMS[:0]}, ONES[:0], "there are no images in a.npy, it holds [0, 2, 5, 4]"),
+        ("a.npy", {"a": ITEMS}, ONES[:3], "a.npy has 4 images and 3 labels: give one label for each image"),
+        ("a.npy", {"a": ITEMS}, ONES + 3, "labels must be 0 to 2, found 3: the network tells 3 classes apart"),
+        ("a.npy", {"a": ITEMS}, ONES - 1, "labels must be 0 to 2, found -1"),
+        ("a.npy", {"a": ITEMS}, np.array(list("abcd")), "labels must be numbers, one or more for each image"),
+        ("a.npy", {"a": ITEMS}, np.zeros((4, 2)), "labels are float64 [4, 2], and the network says [N, 3]"),
+        ("a.npy", {"a": np.array([{}, {}], object)}, ONES, "a.npy cannot be used (it holds Python objects)"),
+        ("a.npz", {"a": np.array([{}, {}], object)}, ONES, "a.npz cannot be used (the array 'a' holds Python objects)"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_does_not_fit_is_said_in_a_sentence(name, arrays, labels, said, spquant, tmp_path):
+    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    saved(tmp_path / name, **arrays)
+    more = ()
+    if labels is not None:
+        np.save(tmp_path / "y.npy", labels)
+        more = Y
+    code, out, err = spquant("eval", "model.spq", "--images", name, *more, "--backend", "reference")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--images", "nowhere.npy"), "there is no nowhere.npy: give images as an .npy or .npz file"),
+        (("--images", "x.npy", "--labels", "z"), "there is no z: give labels as an .npy or .npz file"),
+        (("--images", "text.npy"), "text.npy cannot be used (an array begins with"),
+        (Y, "--labels are those of --images: give both, or leave --labels out"),
+        ((*X, "--dataset", "digits"), "give either --images, for your own, or --dataset"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_options_that_lead_nowhere_are_refused(arguments, said, spquant, tmp_path):
+    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    np.save(tmp_path / "x.npy", ITEMS)
+    (tmp_path / "text.npy").write_text("some words of text, and no array at all")
+    code, _, err = spquant("eval", "model.spq", *arguments, "--backend", "reference")
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+
+
+def test_a_file_is_not_compared_with_itself(spquant, tmp_path):
+    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    np.save(tmp_path / "x.npy", ITEMS)
+    code, _, err = spquant("verify", "model.spq", *X, "--backend", "reference")
+    assert code == 2
+    assert "model.spq holds the integer model alone, which the reference defines: compare C with it by" in err
