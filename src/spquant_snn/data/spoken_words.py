@@ -1,0 +1,158 @@
+"""Generated speech: ten words that command something, and others, spoken by espeak-ng in many voices, recorded by
+simulated rooms and microphones. A stand-in for Speech Commands (Warden 2018), with its words and lengths, that needs no
+files.
+
+A voice is a variant of espeak-ng, with its pitch, formants and timbre. Voices of one family (as iven, iven2) stay
+together, and no voice is in two of training, validation and test. The accent, the speed, the pitch, the word among the
+others and all of the ``Scene`` are drawn for each take. A sixth of the last class is noise alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..dtypes import Float64, Int16
+from ..errors import DataError, MissingDependencyError
+from .sound import Scene, resample, trimmed
+from .spectrogram_cache import SoundPart, SoundSet
+
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLASSES = (*WORDS, "other")
+OTHERS = tuple(
+    """about after again animal apple backward banana bed bird blue book bread bridge brother cat chair cheese child
+    circle city cloud coffee corner country dance dinner doctor dog door eight engine evening family father finger fire
+    five flower follow forest forward four friend garden girl glass green guitar hammer happy help hill horse house
+    island jump kitchen lamp learn letter light lion marvin meadow milk minute monday money moon morning mountain nine
+    number orange paper pencil people picture planet quick rabbit rain red river road school seven sheila ship silver
+    simple six sleep smile snow spoon spring square station street summer sun table ten three tree two visual water
+    window winter word yellow zero""".split()
+)
+ACCENTS = (
+    *("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan"),
+    *("en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"),
+)
+VOICES = {
+    "train": """m1 m2 m3 m5 m6 m8 f1 f2 f4 Alex Andy Annie antonio belinda boris caleb Denis Diogo ed edward edward2
+    Gene Gene2 gustave iven iven2 iven3 iven4 Jacky kaukovalta Lee linda Marco Mario max Michael miguel pablo paul
+    steph steph2 steph3""".split(),
+    "validation": "m4 f3 Alicia david Mike quincy norbert Henrique".split(),
+    "test": "m7 f5 Andrea aunty Hugo john marcelo pedro rob shelby travis zac".split(),
+}
+_FORMAT = 1  # to be raised when the same settings give other sounds
+_HEADER = 44  # bytes before the samples that espeak-ng writes
+_NOISE_ALONE = 6  # one of so many takes of the last class
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One take: what espeak-ng is told, and where it is recorded. Without a word it is noise alone."""
+
+    word: str
+    voice: str
+    accent: str
+    speed: int  # words a minute
+    pitch: int  # 0 to 99
+    scene: Scene
+
+    def speak(self) -> Float64:
+        """The word, 1 for full scale, at 16 kHz.
+
+        Raises:
+            MissingDependencyError: espeak-ng is not installed.
+            DataError: it did not speak.
+        """
+        if not self.word:
+            return np.zeros(0)
+        options = ["-v", f"{self.accent}+{self.voice}", "-s", str(self.speed), "-p", str(self.pitch)]
+        content = _espeak(*options, "--stdout", self.word)
+        if len(content) <= _HEADER or content[:4] != b"RIFF":
+            raise DataError(f"espeak-ng did not speak {self.word!r} with {' '.join(options)}: install version 1.51")
+        rate = int.from_bytes(content[24:28], "little")
+        samples = np.frombuffer(content[_HEADER : len(content) // 2 * 2], "<i2").astype(np.float64) / 32768
+        return trimmed(resample(samples, rate))
+
+    def record(self) -> Int16:
+        """The second of sound, int16 [16000]."""
+        return self.scene.record(self.speak())
+
+
+@dataclass(frozen=True)
+class SpokenWords:
+    """How much is spoken.
+
+    Args:
+        train, validation, test: takes of each of the ten words by each voice; twice as many of other words.
+        voices: of each split, at most; 0 takes all.
+        seed: of everything random.
+    """
+
+    train: int = 24
+    validation: int = 20
+    test: int = 20
+    voices: int = 0
+    seed: int = 0
+
+    def cast(self, split: str) -> list[str]:
+        """The voices of a split."""
+        return VOICES[split][: self.voices or None]
+
+    def takes(self, split: str, voice: str) -> Iterator[tuple[int, Utterance]]:
+        """(class, utterance) of each take of a voice."""
+        for label, word in enumerate(CLASSES):
+            for take in range(getattr(self, split) * (2 if word == "other" else 1)):
+                rng = np.random.default_rng([self.seed, 5, zlib.crc32(voice.encode()), label, take])
+                if word == "other":
+                    word_said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
+                else:
+                    word_said = word
+                accent, speed, pitch = str(rng.choice(ACCENTS)), int(rng.integers(110, 221)), int(rng.integers(25, 76))
+                yield label, Utterance(word_said, voice, accent, speed, pitch, Scene.drawn(rng))
+
+    def part(self, split: str, voice: str) -> SoundPart:
+        """The takes of a voice, as the cache keeps them."""
+        takes = list(self.takes(split, voice))
+        name = f"{split}-{voice}"
+        return SoundPart(name, [label for label, _ in takes], lambda: (said.record() for _, said in takes))
+
+
+def spoken_words(settings: SpokenWords) -> SoundSet:
+    """The takes of all voices; nothing is spoken yet.
+
+    Raises:
+        MissingDependencyError: espeak-ng is not installed, or lacks a voice.
+    """
+    identity = {"format": _FORMAT, "espeak-ng": _check_espeak(), **asdict(settings)}
+    train, validation, test = ([settings.part(split, voice) for voice in settings.cast(split)] for split in VOICES)
+    return SoundSet("spoken-words", CLASSES, identity, train, validation, test)
+
+
+def _check_espeak() -> str:
+    """The version of espeak-ng, which has all voices.
+
+    Raises:
+        MissingDependencyError: it is not installed, or lacks some.
+    """
+    version = _espeak("--version").decode("utf-8", "replace").split("Data at")[0].strip()
+    listed = _espeak("--voices=variant").decode("utf-8", "replace").split()
+    lacking = [voice for split in VOICES.values() for voice in split if f"!v/{voice}" not in listed]
+    if lacking:
+        raise MissingDependencyError(
+            f"{version} lacks the voices {', '.join(lacking[:5])}, which spoken-words has: install version 1.51 or newer"
+        )
+    return version
+
+
+def _espeak(*arguments: str) -> bytes:
+    try:
+        return subprocess.run(["espeak-ng", *arguments], capture_output=True, check=True).stdout
+    except FileNotFoundError as error:
+        raise MissingDependencyError(
+            "spoken-words is spoken by espeak-ng, which is not installed: apt-get install espeak-ng"
+        ) from error
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise DataError(f"espeak-ng {' '.join(arguments)} failed ({error}): install version 1.51 or newer") from error
