@@ -54,7 +54,7 @@ def test_a_tone_is_in_its_band():
 
 
 def test_the_logarithm_is_exact():
-    numbers = [n for n in range(1, 3000)] + [2**k + d for k in range(17, 64) for d in (-1, 0, 1)]
+    numbers = [*range(1, 3000)] + [2**k + d for k in range(17, 64) for d in (-1, 0, 1)]
     found = eighths(np.array([0, *numbers], np.uint64))
     assert found[0] == 0
     for number, level in zip(numbers, found[1:].tolist(), strict=True):

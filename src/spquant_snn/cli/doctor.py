@@ -174,20 +174,23 @@ def _layers_on_cuda() -> Iterator[Finding]:
 
 def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
     from ..data import NAMES, find_recordings, load, of_events
-    from ..data.catalog import data_folder
+    from ..data.catalog import data_folder, find_sounds, of_sounds
 
     for name in NAMES:
         try:
             if of_events(name):
                 train, test = map(len, find_recordings(name, data_folder(data_dir)))
                 yield Finding(name, f"{train:,} + {test:,} recordings")
+            elif of_sounds(name):
+                train, validation, test = find_sounds(name, data_folder(data_dir)).counts
+                yield Finding(name, f"{train:,} + {validation:,} + {test:,} sounds")
             else:
                 splits = load(name, data_dir, download=False, progress=False)
                 yield Finding(name, f"{len(splits.train):,} + {len(splits.test):,} images")
         except DataError as error:
             hint = str(error).removeprefix(f"{name}: ")
-            yield Finding(name, "not found", hint if of_events(name) else _DOWNLOADED)
-        except MissingDependencyError:  # of a package that is among the packages above
-            yield Finding(name, "not installed")
+            yield Finding(name, "not found", hint if of_events(name) or of_sounds(name) else _DOWNLOADED)
+        except MissingDependencyError as error:
+            yield Finding(name, "not installed", str(error).partition(": ")[2])
         except SpQuantError as error:
             yield Finding(name, "cannot be read", str(error))

@@ -26,11 +26,15 @@ from .gestures import Studio, gestures
 from .idx import read_idx
 from .nmnist import find_nmnist
 from .recordings import Recordings, framed
+from .spectrogram_cache import SoundSet, spectrograms
+from .speech_commands import find_speech_commands
+from .spoken_words import SpokenWords, spoken_words
 from .task import Task, outputs_of
 
 IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
 EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "gestures")
-NAMES: tuple[str, ...] = (*IMAGES, *EVENTS)
+SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
+NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SOUNDS)
 
 
 def of_events(name: str) -> bool:
@@ -50,7 +54,8 @@ def load(
 
     Args:
         name: one of ``NAMES``. Behind those of event cameras (``EVENTS``) may follow a colon and the side of the frames
-            in pixels, as in "gestures:32"; dvs-gesture has 64 of its camera's 128 without.
+            in pixels, as in "gestures:32"; dvs-gesture has 64 of its camera's 128 without. Those of sounds (``SOUNDS``)
+            are spectrograms [1, 49, 10]; with ":signal" behind them, signals [40, 1, 49] of mel bands over time.
         data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
         timesteps: frames into which recordings of event cameras are divided; images are as they are.
         download: fetch the files that are missing into that folder; recordings are never fetched.
@@ -59,10 +64,12 @@ def load(
     Raises:
         DataError: the name is unknown, or files are missing and cannot be fetched; the message says what to put where.
         FileFormatError: a file is truncated or corrupted.
-        MissingDependencyError: "digits" without scikit-learn.
+        MissingDependencyError: "digits" without scikit-learn, or "spoken-words" without espeak-ng.
     """
     if of_events(name):
         return load_frames(name, data_folder(data_dir), timesteps, progress=progress)
+    if of_sounds(name):
+        return load_sounds(name, data_folder(data_dir), progress=progress)
     if name not in NAMES:
         raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give (train, test) yourself")
     if name == "digits":
@@ -103,6 +110,29 @@ def load_frames(name: str, folder: Path, timesteps: int, *, progress: bool) -> S
     framing = Framing(steps=timesteps, shrink=rows // int(wanted))
     train, test = (framed(part, framing, cache_folder() / "frames", progress=progress) for part in parts)
     return Splits(name, train, test, Task("classification", outputs_of("classification", train.labels, test.labels)))
+
+
+def of_sounds(name: str) -> bool:
+    """Whether a name is that of a data set of sounds, which become spectrograms."""
+    return name.partition(":")[0] in SOUNDS
+
+
+def find_sounds(name: str, folder: Path) -> SoundSet:
+    """The sounds of one of ``SOUNDS``; none is made or read yet.
+
+    Raises:
+        DataError: they are not there; the message says where they come from and what goes where.
+        MissingDependencyError: what speaks them is not installed.
+    """
+    return spoken_words(SpokenWords()) if name.partition(":")[0] == "spoken-words" else find_speech_commands(folder)
+
+
+def load_sounds(name: str, folder: Path, *, progress: bool) -> Splits:
+    """The spectrograms of one of ``SOUNDS``; see ``load``."""
+    base, _, form = name.partition(":")
+    sounds = find_sounds(base, folder)
+    train, _, test = spectrograms(sounds, form, cache_folder() / "sounds", progress=progress)
+    return Splits(name, train, test, Task("classification", len(sounds.classes), sounds.classes))
 
 
 _RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {

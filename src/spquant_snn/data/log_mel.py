@@ -1,7 +1,7 @@
 """Log-mel spectrograms of sound, in integers only, so that a microcontroller computes the very same bytes.
 
-Each frame is windowed (Hann), its spectrum found by a fixed-point FFT, the power of its bins gathered in triangular bands
-spaced on the mel scale, and each band's power brought to eighths of an octave:
+Each frame is windowed (Hann), its spectrum found by a fixed-point FFT, the power of its bins gathered in triangular
+bands spaced on the mel scale, and each band's power brought to eighths of an octave:
 
     windowed[n] = (x[n] * w[n] + 2^8) >> 9            x: int16, w: 15 fractional bits; 6 are left
     Z = FFT_256(windowed[2n] + i windowed[2n+1])       int32, twiddles with 14 fractional bits, rounded half up
@@ -66,7 +66,9 @@ class LogMel:
             DataError: the samples are of another type, or shorter than a window.
         """
         if samples.dtype != np.int16 or samples.ndim < 1:
-            raise DataError(f"sound must be int16 [..., samples], not {samples.dtype} {list(samples.shape)}: convert it")
+            raise DataError(
+                f"sound must be int16 [..., samples], not {samples.dtype} {list(samples.shape)}: convert it"
+            )
         if samples.shape[-1] < WINDOW:
             raise DataError(f"sound of {samples.shape[-1]} samples is shorter than a window of {WINDOW}: pad it")
         frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=-1)[..., ::HOP, :]
@@ -109,13 +111,15 @@ class LogMel:
     @cached_property
     def window(self) -> Int64:
         """[480], 15 fractional bits."""
-        return np.rint(32768 * np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW) ** 2).astype(np.int64)
+        rising: Float64 = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
+        return np.rint(32768 * rising**2).astype(np.int64)
 
     @cached_property
     def twiddles(self) -> Int64:
         """Cosines and sines [2, 257] of -2 pi k / 512, 14 fractional bits."""
         angle = -2 * np.pi * np.arange(_BINS) / _SIZE
-        return np.rint(np.stack([np.cos(angle), np.sin(angle)]) * (1 << _TWIDDLE)).astype(np.int64)
+        circle: Float64 = np.stack([np.cos(angle), np.sin(angle)])
+        return np.rint(circle * (1 << _TWIDDLE)).astype(np.int64)
 
     @cached_property
     def reversal(self) -> Int64:

@@ -99,13 +99,13 @@ class Scene:
         """A second of a word, or of noise alone where the word has no samples."""
         rng = np.random.default_rng(self.seed)
         clip = np.zeros(SECOND)
-        said = word[: SECOND]
+        said = word[:SECOND]
         start = int(self.place * (SECOND - len(said)))
         clip[start : start + len(said)] = said
         level = np.sqrt(np.mean(said**2)) if len(said) else 1.0
         clip = self._heard(clip, rng) + level * 10 ** (-self.noise / 20) * self._noise(rng)
         loudest = self.peak if len(said) else self.peak * 10 ** (-self.noise / 20)
-        scaled = clip * (loudest * 32767 / max(np.abs(clip).max(), 1e-12))
+        scaled: Float64 = clip * (loudest * 32767 / max(np.abs(clip).max(), 1e-12))
         return np.rint(scaled).astype(np.int16)
 
     def _heard(self, clip: Float64, rng: np.random.Generator) -> Float64:

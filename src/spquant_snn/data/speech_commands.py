@@ -1,10 +1,10 @@
-"""Speech Commands (Warden 2018): words of one second, spoken by thousands of people, as version 2 unpacks them: a folder
-for each word with files of .wav, ``validation_list.txt`` and ``testing_list.txt``, which name files of these two splits
-(the speakers of the three are disjoint), and ``_background_noise_``.
+"""Speech Commands (Warden 2018): words of one second, spoken by thousands of people, as version 2 unpacks them: a
+folder for each word with files of .wav, ``validation_list.txt`` and ``testing_list.txt``, which name files of these two
+splits (the speakers of the three are disjoint), and ``_background_noise_``.
 
 The classes are those of ``spoken_words``: ten words, and all others with noise alone as the last. Of the other words as
-many are taken as of two of the ten, by a digest of their names; noise is cut into seconds, in order, eight tenths of each
-file for training and one for each of the other two.
+many are taken as of two of the ten, by a digest of their names; noise is cut into seconds, in order, eight tenths of
+each file for training and one for each of the other two.
 """
 
 from __future__ import annotations
@@ -57,10 +57,12 @@ def _sounds(base: Path) -> SoundSet:
         "validation": [file for file in words if file in listed["validation"]],
         "test": [file for file in words if file in listed["test"]],
     }
+    for split, group in groups.items():
+        if lacking := {*WORDS} - {file.partition("/")[0] for file in group}:
+            raise DataError(
+                f"speech-commands: {base} holds no {min(lacking)}/*.wav for {split}: unpack {_HOME} there whole"
+            )
     parts = {split: list(_parts(base, split, group, noise)) for split, group in groups.items()}
-    for split, found in parts.items():
-        if not found:
-            raise DataError(f"speech-commands: {base} holds no .wav of {split}: unpack {_HOME} there whole")
     identity = [[file, (base / file).stat().st_size, (base / file).stat().st_mtime_ns] for file in files]
     return SoundSet(
         "speech-commands",
@@ -83,8 +85,7 @@ def _parts(base: Path, split: str, files: list[str], noise: list[str]) -> Iterat
     for label, word in enumerate(WORDS):
         own = [file for file in files if file.startswith(f"{word}/")]
         count += len(own)
-        if own:
-            yield SoundPart(f"{split}-{word}", [label] * len(own), partial(_read, base, own))
+        yield SoundPart(f"{split}-{word}", [label] * len(own), partial(_read, base, own))
     others = [file for file in files if file.partition("/")[0] not in WORDS]
     others = sorted(sorted(others, key=_digest)[: 2 * count // len(WORDS)])
     for number, start in enumerate(range(0, len(others), _TOGETHER)):

@@ -21,27 +21,34 @@ from ..errors import DataError, MissingDependencyError
 from .sound import Scene, resample, trimmed
 from .spectrogram_cache import SoundPart, SoundSet
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 CLASSES = (*WORDS, "other")
-OTHERS = tuple(
+OTHERS = _words(
     """about after again animal apple backward banana bed bird blue book bread bridge brother cat chair cheese child
     circle city cloud coffee corner country dance dinner doctor dog door eight engine evening family father finger fire
     five flower follow forest forward four friend garden girl glass green guitar hammer happy help hill horse house
     island jump kitchen lamp learn letter light lion marvin meadow milk minute monday money moon morning mountain nine
     number orange paper pencil people picture planet quick rabbit rain red river road school seven sheila ship silver
     simple six sleep smile snow spoon spring square station street summer sun table ten three tree two visual water
-    window winter word yellow zero""".split()
+    window winter word yellow zero"""
 )
 ACCENTS = (
     *("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan"),
     *("en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"),
 )
 VOICES = {
-    "train": """m1 m2 m3 m5 m6 m8 f1 f2 f4 Alex Andy Annie antonio belinda boris caleb Denis Diogo ed edward edward2
+    "train": _words(
+        """m1 m2 m3 m5 m6 m8 f1 f2 f4 Alex Andy Annie antonio belinda boris caleb Denis Diogo ed edward edward2
     Gene Gene2 gustave iven iven2 iven3 iven4 Jacky kaukovalta Lee linda Marco Mario max Michael miguel pablo paul
-    steph steph2 steph3""".split(),
-    "validation": "m4 f3 Alicia david Mike quincy norbert Henrique".split(),
-    "test": "m7 f5 Andrea aunty Hugo john marcelo pedro rob shelby travis zac".split(),
+    steph steph2 steph3"""
+    ),
+    "validation": _words("m4 f3 Alicia david Mike quincy norbert Henrique"),
+    "test": _words("m7 f5 Andrea aunty Hugo john marcelo pedro rob shelby travis zac"),
 }
 _FORMAT = 1  # to be raised when the same settings give other sounds
 _HEADER = 44  # bytes before the samples that espeak-ng writes
@@ -97,7 +104,7 @@ class SpokenWords:
     voices: int = 0
     seed: int = 0
 
-    def cast(self, split: str) -> list[str]:
+    def cast(self, split: str) -> tuple[str, ...]:
         """The voices of a split."""
         return VOICES[split][: self.voices or None]
 
@@ -106,12 +113,11 @@ class SpokenWords:
         for label, word in enumerate(CLASSES):
             for take in range(getattr(self, split) * (2 if word == "other" else 1)):
                 rng = np.random.default_rng([self.seed, 5, zlib.crc32(voice.encode()), label, take])
+                said = word
                 if word == "other":
-                    word_said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
-                else:
-                    word_said = word
+                    said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
                 accent, speed, pitch = str(rng.choice(ACCENTS)), int(rng.integers(110, 221)), int(rng.integers(25, 76))
-                yield label, Utterance(word_said, voice, accent, speed, pitch, Scene.drawn(rng))
+                yield label, Utterance(said, voice, accent, speed, pitch, Scene.drawn(rng))
 
     def part(self, split: str, voice: str) -> SoundPart:
         """The takes of a voice, as the cache keeps them."""
@@ -142,7 +148,7 @@ def _check_espeak() -> str:
     lacking = [voice for split in VOICES.values() for voice in split if f"!v/{voice}" not in listed]
     if lacking:
         raise MissingDependencyError(
-            f"{version} lacks the voices {', '.join(lacking[:5])}, which spoken-words has: install version 1.51 or newer"
+            f"{version} lacks the voices {', '.join(lacking[:5])}, which spoken-words has: install version 1.51"
         )
     return version
 
