@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from .aedat import read_aedat2, read_aedat3
     from .arrays import Labelled, Splits, hold_out
     from .catalog import NAMES, find_recordings, load, of_events
+    from .columns import from_columns
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
     from .image_folder import ImageFolder
+    from .spike_file import SpikeFile
+    from .tar_shards import TarShards
     from .task import Task
 
 __all__ = [
@@ -25,10 +28,13 @@ __all__ = [
     "Events",
     "ImageFolder",
     "Labelled",
+    "SpikeFile",
     "Splits",
+    "TarShards",
     "Task",
     "as_splits",
     "find_recordings",
+    "from_columns",
     "hold_out",
     "load",
     "of_events",
@@ -43,10 +49,13 @@ _HOMES = {
     "Events": ".events",
     "ImageFolder": ".image_folder",
     "Labelled": ".arrays",
+    "SpikeFile": ".spike_file",
     "Splits": ".arrays",
+    "TarShards": ".tar_shards",
     "Task": ".task",
     "as_splits": ".convert",
     "find_recordings": ".catalog",
+    "from_columns": ".columns",
     "hold_out": ".arrays",
     "load": ".catalog",
     "of_events": ".catalog",

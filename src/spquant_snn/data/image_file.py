@@ -95,7 +95,14 @@ def decode_image(content: bytes, form: ImageForm) -> Any:
         if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
             raise Flaw("it is a moving picture")
         image.load()
-        image = _in_mode(ImageOps.exif_transpose(image), form)
+        return in_form(ImageOps.exif_transpose(image), form)
+
+
+def in_form(image: Any, form: ImageForm) -> Any:
+    """An image of Pillow in a form. To be called within ``guarded``."""
+    from PIL import Image, ImageOps
+
+    image = _in_mode(image, form)
     if form.size is not None and image.size != form.size[::-1]:
         image = ImageOps.fit(image, form.size[::-1], Image.Resampling.BILINEAR)
     return image
@@ -104,7 +111,7 @@ def decode_image(content: bytes, form: ImageForm) -> Any:
 def pixels_of(image: Any) -> UInt8:
     """An image of Pillow, "L" or "RGB", as uint8 [C, H, W]."""
     pixels = np.asarray(image, np.uint8)
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0))
+    return np.array(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), order="C")
 
 
 def require_pillow() -> None:

@@ -47,6 +47,24 @@ def map_npy(path: Path, mode: Literal["r", "c"]) -> Array:
     return np.memmap(path, dtype, mode, offset, shape, order)
 
 
+def npy_array(content: bytes) -> Array:
+    """The array of the content of an .npy file. To be called within ``guarded``.
+
+    Raises:
+        Flaw, ValueError: it holds something else, or is not as long as its header says.
+    """
+    stream = io.BytesIO(content)
+    shape, fortran, dtype = _header(stream)
+    need, left = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if dtype.hasobject:
+        raise Flaw("it holds Python objects")
+    if min(shape, default=0) < 0 or need != left:
+        raise Flaw(f"it does not have the {need:,} bytes that its header says")
+    if not need:
+        return np.empty(shape, dtype)
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C")
+
+
 def read_npy_or_npz(path: Path, wanted: Sequence[str]) -> dict[str, Array]:
     """The array of an .npy file, mapped, or the one of an .npz file that holds one, by any name; or those of an .npz
     file that are ``wanted``. To be called within ``guarded``.

@@ -1,0 +1,160 @@
+"""Data sets whose items are dicts, as those of Hugging Face's ``datasets``, as Datasets of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..errors import DataError
+from ..io.reading import guarded
+from ..io.texts import short
+from .image_file import ImageForm, Mode, decode_image, in_form, pixels_of, require_pillow
+
+IMAGE_COLUMNS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "features", "signal", "frames")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "targets", "y")
+SPLIT_NAMES = (("train", "training"), ("validation", "valid", "val", "dev"), ("test",))
+
+
+def from_columns(
+    dataset: Any,
+    image: str | None = None,
+    label: str | None = None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    mode: Mode | None = None,
+    background: int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> Columns | ColumnStream:
+    """A Dataset of the pairs in two columns of a Dataset of dicts: map-style where that has a length and can be
+    indexed, else iterable.
+
+    Args:
+        dataset: its items are dicts, as {"image": ..., "label": ...}.
+        image, label: the names of the columns; by default those that are usual and there.
+        size, mode, background: of images of Pillow, as for ``ImageFolder``.
+        transform: called with each image; what it returns is the image of the item.
+
+    Raises:
+        DataError: there is no such column, or no usual one, or several.
+    """
+    form = ImageForm(mode, (size, size) if isinstance(size, int) else size, background)
+    if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
+        return Columns(dataset, image, label, form, transform)
+    return ColumnStream(dataset, image, label, form, transform)
+
+
+class _Pairs:
+    """What both kinds have in common."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        image: str | None,
+        label: str | None,
+        form: ImageForm,
+        transform: Callable[[Any], Any] | None,
+    ) -> None:
+        self.dataset, self.form, self.transform = dataset, form, transform
+        names = getattr(dataset, "column_names", None) or list(self._first())
+        self.image = _column(names, image, IMAGE_COLUMNS, "image")
+        self.label = _column(names, label, LABEL_COLUMNS, "label")
+        features = getattr(dataset, "features", None)
+        known = features.get(self.label) if isinstance(features, Mapping) else None
+        self.classes: tuple[str, ...] = tuple(getattr(known, "names", None) or ())
+
+    def _first(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def pair(self, item: Mapping[str, Any], where: str) -> tuple[Any, Any]:
+        for name in (self.image, self.label):
+            if name not in item:
+                raise DataError(f"{where} has no {name!r}, as the first has: bring them to one form")
+        image = item[self.image]
+        if isinstance(image, Mapping) and isinstance(image.get("bytes"), bytes):  # of one that is not decoded yet
+            require_pillow()
+            with guarded(where, "replace it", wrong="cannot be used", unread=DataError, damaged=DataError):
+                image = decode_image(image["bytes"], self.form)
+        elif hasattr(image, "getbands"):
+            with guarded(where, "replace it", wrong="cannot be used", unread=DataError, damaged=DataError):
+                image = in_form(image, self.form)
+        if self.transform is not None:
+            return self.transform(image), item[self.label]
+        return pixels_of(image) if hasattr(image, "getbands") else image, item[self.label]
+
+
+class Columns(_Pairs):
+    """A map-style Dataset of pairs; see ``from_columns``."""
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.pair(self.dataset[int(range(len(self))[index])], f"item {index}")
+
+    def _first(self) -> Mapping[str, Any]:
+        if not len(self):
+            raise DataError("the data set is empty: give at least one item")
+        return _mapping(self.dataset[0])
+
+
+class ColumnStream(_Pairs):
+    """An iterable Dataset of pairs; see ``from_columns``."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return (self.pair(item, f"item {number}") for number, item in enumerate(self.dataset))
+
+    def _first(self) -> Mapping[str, Any]:
+        for item in self.dataset:
+            return _mapping(item)
+        raise DataError("the data set is empty: give at least one item")
+
+
+def gives_dicts(member: Any) -> bool:
+    """Whether the first item of a map-style Dataset is a dict of columns, or an iterable one says that it has some."""
+    if isinstance(member, Mapping | str | bytes | _Pairs) or hasattr(member, "ndim"):
+        return False
+    if not hasattr(member, "__getitem__"):
+        return hasattr(member, "__iter__") and bool(getattr(member, "column_names", None))
+    try:
+        return len(member) > 0 and isinstance(member[0], Mapping)
+    except (TypeError, ValueError, LookupError):
+        return False
+
+
+def splits_in(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
+    """(train, test) or (train, validation, test) of a dict of data sets, as ``datasets.load_dataset`` gives it; the
+    validation set is the test set where there is no other.
+
+    Raises:
+        DataError: it holds no training set or no test set.
+    """
+    train, validation, test = (
+        next((dataset[name] for name in names if name in dataset), None) for names in SPLIT_NAMES
+    )
+    if train is None or (test is None and validation is None):
+        held = ", ".join(short(name)[1:-1] for name in list(dataset)[:8])
+        raise DataError(f"the data set holds {held or 'nothing'}: give a dict with train and test")
+    if test is None:
+        return train, validation
+    return (train, test) if validation is None else (train, validation, test)
+
+
+def _mapping(item: Any) -> Mapping[str, Any]:
+    if not isinstance(item, Mapping):
+        raise DataError(f"items are {type(item).__name__}, not dicts: give them to the trainer as they are")
+    return item
+
+
+def _column(names: Any, given: str | None, usual: tuple[str, ...], what: str) -> str:
+    held = ", ".join(map(str, names))
+    if given is not None:
+        if given not in names:
+            raise DataError(f"there is no column {given!r} among {held}: name the {what} by {what}=")
+        return given
+    found = [name for name in usual if name in names]
+    if len(found) != 1:
+        which = f"of the columns {held} several can be" if found else f"none of the columns {held} is"
+        raise DataError(
+            f"{which} the {what}: name it, as by from_columns(dataset, {what}={(found or list(names))[0]!r})"
+        )
+    return found[0]

@@ -1,0 +1,116 @@
+"""Items that are dicts, as pairs: columns are found by their usual names, or named."""
+
+import io
+
+import numpy as np
+import pytest
+
+from spquant_snn.data import as_splits, from_columns
+from spquant_snn.data.columns import gives_dicts, splits_in
+from spquant_snn.errors import DataError
+
+Image = pytest.importorskip("PIL.Image")
+
+
+class Rows:
+    """A data set as ``datasets`` has them."""
+
+    def __init__(self, rows, names=("cat", "dog")):
+        self.rows, self.column_names = rows, list(rows[0])
+        self.features = {"label": type("ClassLabel", (), {"names": list(names)})()}
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+
+class Stream:
+    """One that is streamed."""
+
+    def __init__(self, rows, column_names=None):
+        self.rows, self.column_names = rows, column_names
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def picture(value, mode="L"):
+    return Image.new(mode, (8, 6), value)
+
+
+ROWS = [{"image": picture(n), "label": n % 2, "id": str(n)} for n in range(4)]
+
+
+def test_pairs_of_a_data_set_with_a_length_and_of_a_stream():
+    data = from_columns(Rows(ROWS))
+    assert data.classes == ("cat", "dog")
+    assert [(int(image[0, 0, 0]), label) for image, label in (data[n] for n in range(4))] == [
+        (0, 0),
+        (1, 1),
+        (2, 0),
+        (3, 1),
+    ]
+    assert data[-1][0].shape == (1, 6, 8)
+    stream = from_columns(Stream(ROWS), label="label", image="image")
+    assert [label for _, label in stream] == [0, 1, 0, 1]
+    assert not hasattr(stream, "__getitem__")
+    splits = as_splits((data, data))
+    assert splits.train.images.shape == (4, 1, 6, 8)
+
+
+def test_columns_of_other_names_forms_and_kinds():
+    content = io.BytesIO()
+    picture(7).save(content, "PNG")
+    rows = [
+        {"scan": {"bytes": content.getvalue(), "path": None}, "grade": 1},
+        {"scan": picture((9, 9, 9), "RGB"), "grade": 0},
+    ]
+    data = from_columns(Rows(rows), "scan", "grade", mode="RGB", size=4)
+    assert [data[n][0].shape for n in range(2)] == [(3, 4, 4)] * 2
+    arrays = [{"x": np.full((2, 5), 3, np.float32), "y": np.float32(0.5)}]
+    signal, target = from_columns(arrays, transform=lambda x: 2 * x)[0]
+    assert (float(signal[0, 0]), float(target)) == (6, 0.5)
+
+
+BAD = {
+    "no such column": (
+        ROWS,
+        {"image": "photo"},
+        "there is no column 'photo' among image, label, id: name the image by",
+    ),
+    "no usual column": ([{"a": 1, "b": 2}], {}, "none of the columns a, b is the image: name it, as by from_columns("),
+    "two labels": ([{"image": 1, "label": 2, "y": 3}], {}, "of the columns image, label, y several can be the label"),
+    "no dicts": ([(1, 2)], {}, "items are tuple, not dicts"),
+    "nothing": ([], {}, "the data set is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_columns_that_cannot_be_found_are_refused_in_a_sentence(kind):
+    rows, options, said = BAD[kind]
+    for dataset in (rows, Stream(rows)):
+        with pytest.raises(DataError) as caught:
+            from_columns(dataset, **options)
+        assert said in str(caught.value)
+
+
+def test_items_that_differ_from_the_first_are_refused():
+    data = from_columns([ROWS[0], {"image": picture(1)}, {"image": picture((1, 1, 1, 1), "CMYK"), "label": 0}])
+    with pytest.raises(DataError, match="item 1 has no 'label', as the first has"):
+        data[1]
+    with pytest.raises(DataError, match=r"item 2 cannot be used \(it is in CMYK"):
+        data[2]
+
+
+def test_splits_of_a_dict_and_what_gives_dicts():
+    assert splits_in({"test": 3, "train": 1}) == (1, 3)
+    assert splits_in({"train": 1, "validation": 2, "test": 3}) == (1, 2, 3)
+    assert splits_in({"train": 1, "valid": 2, "more": 3}) == (1, 2)
+    with pytest.raises(DataError, match="the data set holds train, extra: give a dict with train and test"):
+        splits_in({"train": 1, "extra": 2})
+    assert gives_dicts(Rows(ROWS))
+    assert gives_dicts(Stream(ROWS, ["image", "label"]))
+    for other in ([], [(1, 2)], Stream(ROWS), from_columns(Rows(ROWS)), "mnist", {"train": 1}, np.zeros(3)):
+        assert not gives_dicts(other)
