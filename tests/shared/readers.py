@@ -19,8 +19,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 import recorded
@@ -34,7 +36,10 @@ from spquant_snn.data.dvs_gesture import find_dvs_gesture, read_labels
 from spquant_snn.data.events import Events, read_array, read_nmnist
 from spquant_snn.data.frames import Framing
 from spquant_snn.data.idx import read_idx
+from spquant_snn.data.image_file import read_image
 from spquant_snn.data.recordings import Recordings, framed
+from spquant_snn.data.spike_file import SpikeFile
+from spquant_snn.data.tar_shards import TarShards
 from spquant_snn.errors import SpQuantError
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.report.curves import read_epochs
@@ -302,6 +307,36 @@ def _unpack(path):
     unpack(path, ("d/a.bin", "d/b.bin"), path.parent / "out", 1 << 20)
 
 
+def _image(kind):
+    packed = io.BytesIO()
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(packed, kind)
+    return packed.getvalue()
+
+
+def _shard():
+    packed = io.BytesIO()
+    members = {
+        "1.png": _image("PNG"),
+        "1.cls": b"1",
+        "2.npy": _npy(np.zeros((2, 3), np.int8)),
+        "2.json": b'{"label": 0}',
+    }
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.pax_headers = len(content), {"comment": "x"}
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _spikes(folder):
+    with h5py.File(folder / "x.h5", "w") as file:
+        for name, kind in (("times", "f2"), ("units", "u2")):
+            held = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(np.dtype(kind)))
+            held[0], held[1] = np.arange(3, dtype=kind), np.arange(5, dtype=kind)
+        file["labels"], file["extra/keys"] = np.array([1, 0], "u2"), np.array(["a", "b"], "S1")
+
+
 MANIFEST = {
     "version": 4,
     "title": "x",
@@ -363,6 +398,13 @@ DATA = {
     "idx-gzip": _single("x.gz", gzip.compress(_idx(), mtime=0), _read_idx, of_packed(of_bytes)),
     "cifar-binary": _single("x.bin", bytes(2 * 3073), lambda path: read_binary(path, 2)),
     "cifar-python": _single("x", _batch(), lambda path: read_python(path, 2)),
+    "png": _single("x.png", _image("PNG"), read_image),
+    "jpeg": _single("x.jpg", _image("JPEG"), read_image),
+    "tar": _single("x.tar", _shard(), lambda path: list(TarShards(path))),
+    "tar-gzip": _single(
+        "x.tgz", gzip.compress(_shard(), mtime=0), lambda path: list(TarShards(path)), of_packed(of_bytes)
+    ),
+    "hdf5": Reader("x.h5", _spikes, of_bytes, lambda path: list(map(SpikeFile(path, 4, units=8).counts, (0, 1)))),
     "cifar-archive": _single("x.tar.gz", _tar(), _unpack, of_packed(of_bytes)),
 }
 READERS = RUNS | DATA
