@@ -64,7 +64,7 @@ def told(net: Stream, sequence: list[Any]) -> int:
     net.reset()
     for frame in sequence:
         net.push(frame)
-    return net.predict()
+    return int(net.predict())
 
 
 if __name__ == "__main__":

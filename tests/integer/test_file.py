@@ -20,6 +20,7 @@ from general_graphs import general_graph
 from mutations import HUGE, descriptions, forged, garbled, nudged, opened, sealed, spliced
 from residual_graphs import residual_graph
 from rows import Last, Part, around, row, square
+from spquant_snn.data.task import OutputFormat, Task
 from spquant_snn.errors import FileFormatError, ModelError, RunError
 from spquant_snn.integer import file
 from spquant_snn.integer.file import from_bytes, load_graph, save, to_bytes
@@ -163,6 +164,7 @@ def test_the_format_is_described_field_by_field():
         if line.startswith("    "):
             described.setdefault(name, []).extend(re.findall(r'"(\w+)":', line))
     classes = (Pool, Upsample, Input, Layer, Term, Neuron, Current, TableStore, ScaledStore, BlockGate, Readout)
+    classes += (OutputFormat, Task)
     for kind in (*classes, Connection, Graph):
         names = [field.name for field in fields(kind) if field.init]
         found = described[{Connection: "connection", Graph: "header"}.get(kind, kind.__name__)]

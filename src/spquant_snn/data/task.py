@@ -3,12 +3,13 @@ labels of users, read as one of these or refused where they can be read in two w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from ..dtypes import Array
+from ..dtypes import Array, Float64
 from ..errors import ConfigError, DataError
 
 TaskKind = Literal["classification", "multilabel", "regression", "segmentation"]
@@ -57,6 +58,54 @@ class Task:
                 )
         if self.unit and self.kind != "regression":
             raise ConfigError(f"a unit is of numbers, and the task is {self.kind}: leave it out")
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """What the answers of a network stand for.
+
+    A network is trained on numbers whose mean is zero and whose deviation is one, so that it learns in any unit alike.
+    What it says is a label's unit again as ``answer * gain + offset``: the same integers, worth something else. An
+    offset of its own, since no bias that is added at every step is one offset of what leaks, or of a largest value.
+
+    Args:
+        task: what was trained.
+        gains, offsets: of each output; none: 1 and 0.
+
+    Raises:
+        ConfigError: they are not finite, or not as many as outputs.
+    """
+
+    task: Task
+    gains: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, row in (("gains", self.gains), ("offsets", self.offsets)):
+            if row and len(row) != self.task.outputs:
+                raise ConfigError(f"the task has {self.task.outputs} outputs and {len(row)} {name}: give one for each")
+        if not all(0 < gain < math.inf for gain in self.gains) or not all(map(math.isfinite, self.offsets)):
+            raise ConfigError("gains must be finite numbers above zero, offsets finite numbers")
+
+    def in_units(self, values: Array, axis: int = 1) -> Float64:
+        """What is said, outputs along an axis, in the unit of the labels."""
+        found: Float64 = values.astype(np.float64, copy=False)
+        shape = [-1 if i == axis else 1 for i in range(values.ndim)]
+        if self.gains:
+            found = found * np.array(self.gains).reshape(shape)
+        return found + np.array(self.offsets).reshape(shape) if self.offsets else found
+
+
+def standardised(task: Task, labels: Array) -> OutputFormat:
+    """The format of a network that is trained on labels whose mean is zero and deviation one; other labels than numbers
+    are trained as they are."""
+    if task.kind != "regression":
+        return OutputFormat(task)
+    axes = (0, *range(2, labels.ndim))
+    wide = labels.astype(np.float64)
+    spread = wide.std(axes)
+    gains = np.where(spread > 1e-12 * np.abs(wide).max(axes), spread, 1.0)  # of what is always the same
+    return OutputFormat(task, tuple(gains.tolist()), tuple(wide.mean(axes).tolist()))
 
 
 def check_kind(kind: object) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from ..errors import FileFormatError
+from ..errors import ConfigError, FileFormatError
 from ..io.fields import Fields
 from .blobs import BlobReader
 from .connection import Connection
@@ -27,6 +27,7 @@ _MOST = 1024  # parts of one kind in a row
 _FEWER = {"terms": 256, "pools": 16, "inputs": 16, "readouts": 64}
 _AREA = 1 << 23  # times the largest pixel, below 2**31: the checks of the graph, in 64 bits, cannot overflow
 _LONGEST_NAME = 256
+_MOST_NAMES = 1 << 16  # of outputs
 
 Build = Callable[[], Any]
 
@@ -48,7 +49,10 @@ def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
 
     def graph() -> Graph:
         reader.made = [connection() for connection in builders]
-        made: Graph = build()
+        try:
+            made: Graph = build()
+        except ConfigError as error:  # of what answers stand for
+            raise FileFormatError(str(error)) from error
         return made
 
     return graph
@@ -113,6 +117,10 @@ class _Reader:
         if origin is tuple and inner[-1] is not ...:
             row = part.integers(name, (len(inner),), 0, _LARGEST)
             return lambda: row
+        if origin is tuple and inner[0] in (str, float):
+            texts = inner[0] is str
+            items = part.texts(name, _MOST_NAMES, _LONGEST_NAME) if texts else part.numbers(name, _MOST_NAMES)
+            return lambda: tuple(items)
         if origin is tuple:
             kinds = get_args(inner[0]) if get_origin(inner[0]) is UnionType else (inner[0],)
             built = [self._dataclass(item, kinds) for item in part.inner_row(name, _FEWER.get(name, _MOST))]
@@ -129,7 +137,7 @@ class _Reader:
             return part.integer(name, 0, _LARGEST)
         if hint is float:
             return part.choice(name, tuple(WEIGHT_GRIDS)) if name == "bits" else part.positive(name)
-        return part.text(name, _LONGEST_NAME)
+        return part.text(name, _LONGEST_NAME, least=0 if name == "unit" else 1)
 
     def _array(self, part: Fields, dtype: np.dtype[Any]) -> Build:
         blob = self._blobs.claim(part, widest=dtype.name)

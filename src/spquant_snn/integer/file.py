@@ -31,7 +31,10 @@ field by field, where it is said what they mean; each but the header and a conne
     BlockGate    "count": blob [B], "code": blob [B], "least": blob [B], for B = ceil(O / 32) blocks
     Readout      "name": text, "terms": [Term, ...] (1..256), "fraction": 0..8, "bias": blob [O],
                  "scale": number above 0, "leak": blob [O] or null, "leak_shift": 0..16,
-                 "over_time": "last", "largest", "sum" or "all"
+                 "over_time": "last", "largest", "sum" or "all", "output_format": OutputFormat or null
+    OutputFormat "task": Task, "gains": [numbers above 0], "offsets": [numbers]; one of each output, or none
+    Task         "kind": "classification", "multilabel", "regression" or "segmentation", "outputs": 1..,
+                 "names": [text, ...], one of each output, or none, "unit": text, which may be empty
     blob         "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
                  "crc32": of the blob's bytes
 

@@ -17,7 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..dtypes import Int32, Int64
+from ..data.task import OutputFormat
+from ..dtypes import Array, Float64, Int32, Int64
 from .connection import INT32, Connection, Shape, check, check_size, image
 from .neuron import Neuron, check_bounds, check_neuron
 
@@ -215,6 +216,8 @@ class Readout:
         scale: what an answer of one stands for in the units of training.
         leak: [O], 0 .. 2**leak_shift; None: one.
         over_time: "last", "largest", "sum" or "all".
+        output_format: the task that it was trained for, and what answers stand for in the units of its labels; None of
+            one that was not trained here: answers stand for logits of classes.
     """
 
     name: str
@@ -225,6 +228,7 @@ class Readout:
     leak: Int32 | None = None
     leak_shift: int = 0
     over_time: OverTime = "last"
+    output_format: OutputFormat | None = None
 
     def __post_init__(self) -> None:
         name, outputs = self.name, len(self.bias)
@@ -243,12 +247,23 @@ class Readout:
             "a leak is not between zero and one",
         )
         check(self.over_time in ("last", "largest", "sum", "all"), name, f"there is no {self.over_time!r} over time")
+        wanted = outputs if self.output_format is None else self.output_format.task.outputs
+        exact = self.output_format is None or self.output_format.task.kind != "classification"
+        check(wanted == outputs or (wanted < outputs and not exact), name, f"{outputs} outputs answer to {wanted}")
         _check_scale(self.scale, name)
 
     @property
     def sums_all(self) -> bool:
         """Whether the answer is the sum of all steps."""
         return self.leak is None and self.over_time == "last"
+
+    def values(self, answers: Array, steps: int) -> Float64:
+        """What integer answers [N, O, ...] of so many steps stand for, or [T, N, O, ...] those of all steps: the mean
+        over the steps, where they are summed, in the units of the labels that the network was trained on."""
+        summed = self.sums_all or self.over_time == "sum"
+        found: Float64 = answers.astype(np.float64) * (self.scale / (steps if summed else 1))
+        axis = 2 if self.over_time == "all" else 1
+        return found if self.output_format is None else self.output_format.in_units(found, axis)
 
     def longest(self, reach: Int64) -> int:
         """The most time steps whose answers are proven to fit int32, of sums up to ``reach`` [O]."""

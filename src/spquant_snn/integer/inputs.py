@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.task import Task
 from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from .graph import Graph, Input
@@ -106,8 +107,15 @@ def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
     return lengths.pop() if lengths else graph.timesteps
 
 
+def task_of(graph: Graph) -> Task:
+    """What a network was trained for; to tell as many classes apart as its first readout has outputs, where its file
+    does not say."""
+    said = graph.readout.output_format
+    return Task("classification", graph.classes) if said is None else said.task
+
+
 def check_predicts(graph: Graph) -> None:
-    """Refuse a network whose first readout does not give one answer for each class.
+    """Refuse a network whose first readout gives neither one answer for each class nor those of a task.
 
     Raises:
         ConfigError: it answers at every step, or with a map.
@@ -115,14 +123,15 @@ def check_predicts(graph: Graph) -> None:
     shape = graph.outputs[0]
     if graph.readout.over_time == "all":
         raise ConfigError("this network answers at every time step, there is no one prediction: use its logits")
-    if math.prod(shape) != shape[0]:
+    if math.prod(shape) != shape[0] and graph.readout.output_format is None:
         found = "x".join(map(str, shape))
         raise ConfigError(f"this network answers with maps of {found}, there is no one prediction: use its logits")
 
 
 def says_classes(graph: Graph) -> bool:
     """Whether the first readout gives one answer for each class."""
-    return graph.readout.over_time != "all" and math.prod(graph.outputs[0]) == graph.outputs[0][0]
+    one = graph.readout.over_time != "all" and math.prod(graph.outputs[0]) == graph.outputs[0][0]
+    return one and task_of(graph).kind == "classification"
 
 
 def takes_images(graph: Graph) -> bool:
@@ -156,7 +165,8 @@ def check_classifies(graph: Graph, purpose: str) -> None:
     if graph.readout.over_time == "all":
         found = "answers at every time step"
     elif not says_classes(graph):
-        found = f"answers with maps of {'x'.join(map(str, graph.outputs[0]))}"
+        kind, maps = task_of(graph).kind, f"answers with maps of {'x'.join(map(str, graph.outputs[0]))}"
+        found = maps if kind == "classification" else f"was trained for {kind}"
     else:
         return
     raise ConfigError(f"{purpose} needs a network that says classes, this one {found}: {_OTHERWISE}")

@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..dtypes import Array, Int32, Int64
+from ..data.scores import decide
+from ..data.task import Task
+from ..dtypes import Array, Float64, Int32
 from ..errors import RunError
 from . import reference
 from .graph import Graph
-from .inputs import as_inputs, check_count, check_predicts
+from .inputs import as_batch, as_inputs, check_count, check_predicts, task_of
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
 
@@ -74,17 +76,40 @@ class Program:
         """Steps for which a still image is shown."""
         return self.graph.timesteps
 
-    def predict(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int64:
-        """The class of each image, int64 [N]: the first of the largest logits.
+    @property
+    def task(self) -> Task:
+        """What the network was trained for; classes, where its file does not say."""
+        return task_of(self.graph)
+
+    def predict(self, images: Any, batch_size: int = 256, threads: int = 1) -> Array:
+        """The answer of the network's task.
+
+        Returns:
+            The class of each image, int64 [N], the first of the largest logits; or, as the network was trained: numbers
+            in the unit of their labels, float64 [N, K] or maps of them [N, K, H, W]; 1 for each label that is true,
+            int64 [N, K]; the class of each pixel, int64 [N, H, W].
 
         Raises:
             DataError, ConfigError: as ``logits``.
-            ConfigError: the network answers at every step, or with maps.
+            ConfigError: the network answers at every step, or with maps of what is no task.
         """
         check_predicts(self.graph)
-        logits = self.logits(images, batch_size, threads)
-        classes: Int64 = logits.reshape(len(logits), -1).argmax(1).astype(np.int64)
-        return classes
+        values = self.values(images, batch_size, threads)
+        if self.graph.readout.output_format is None:
+            values = values.reshape(len(values), -1)
+        return decide(self.task, values)
+
+    def values(self, images: Any, batch_size: int = 256, threads: int = 1) -> Float64:
+        """What the first readout says in the units of training, float64 [N, ...]: logits averaged over time, or numbers
+        in the unit of their labels; of all steps [T, N, ...].
+
+        Raises:
+            DataError, ConfigError, ModelError, RunError: as ``logits``.
+        """
+        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
+        given = as_batch(self.graph, images)
+        steps = len(given) if given.ndim == 5 else self.timesteps
+        return self.graph.readout.values(self.logits(given, batch_size, threads), steps)
 
     def logits(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int32:
         """What the first readout says of each image, int32 [N, classes], summed over time; [N, O, H, W] where it says

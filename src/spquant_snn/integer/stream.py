@@ -13,10 +13,11 @@ import numpy as np
 
 from ..data.events import Events, checked, from_array, is_events
 from ..data.frames import one_frame, shrink_to
+from ..data.scores import decide
 from ..dtypes import Array, Int32
 from ..errors import ConfigError, DataError, RunError
 from .graph import Graph
-from .inputs import as_pixels, check_predicts
+from .inputs import as_pixels, check_predicts, task_of
 from .stepper import Stepper
 
 _TIMED = 1000  # pushes whose times are kept
@@ -136,8 +137,9 @@ class Stream:
             self._seconds.append(perf_counter() - begun)
             return found
 
-    def predict(self) -> int:
-        """The class that the frames so far speak for: the first of the largest logits.
+    def predict(self) -> int | Array:
+        """The class that the frames so far speak for, the first of the largest logits; or what ``Program.predict`` says
+        of one sequence of them, without its first axis.
 
         Raises:
             RunError: there was no frame yet.
@@ -146,7 +148,11 @@ class Stream:
         check_predicts(self._graph)
         if not self._steps:
             raise RunError("this stream has seen no frame since its start or reset: push one first")
-        return int(self._logits.argmax())
+        task = task_of(self._graph)
+        if task.kind == "classification":
+            return int(self._logits.argmax())
+        answer: Array = decide(task, self._graph.readout.values(self._logits[None], self._steps))[0]
+        return answer
 
     def reset(self) -> None:
         """Forget all frames: the next one is the first of another sequence.

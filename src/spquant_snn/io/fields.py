@@ -10,6 +10,7 @@ from .reading import Flaw
 from .texts import short
 
 Choice = TypeVar("Choice", str, float)
+_FINITE = 1.7e308  # below which whole numbers are floating-point ones too
 
 
 class Fields:
@@ -59,6 +60,15 @@ class Fields:
             return float(value)
         raise Flaw(f"{self.place(key)} is {short(value)}, not a number from {low:g} to {high:g}")
 
+    def numbers(self, key: str, most: int) -> list[float]:
+        """A list of up to ``most`` finite numbers."""
+        found = []
+        for i, value in enumerate(self.row(key, most)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FINITE:
+                raise Flaw(f"{self.place(key)}[{i}] is {short(value)}, not a finite number")
+            found.append(float(value))
+        return found
+
     def flag(self, key: str) -> bool:
         """True or false."""
         value = self._take(key)
@@ -74,9 +84,9 @@ class Fields:
                 return choice
         raise Flaw(f"{self.place(key)} is {short(value)}, not one of {', '.join(map(str, choices))}")
 
-    def text(self, key: str, most: int) -> str:
-        """One line of 1 .. ``most`` printable characters."""
-        return _text(self._take(key), most, self.place(key))
+    def text(self, key: str, most: int, least: int = 1) -> str:
+        """One line of ``least`` .. ``most`` printable characters."""
+        return _text(self._take(key), most, self.place(key), least)
 
     def texts(self, key: str, count: int, most: int) -> list[str]:
         """A list of up to ``count`` such lines."""
@@ -136,7 +146,7 @@ def _integer(value: object, low: int, high: int, where: str) -> int:
     return value
 
 
-def _text(value: object, most: int, where: str) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-        raise Flaw(f"{where} is {short(value)}, not a line of 1 to {most} printable characters")
+def _text(value: object, most: int, where: str, least: int = 1) -> str:
+    if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
+        raise Flaw(f"{where} is {short(value)}, not a line of {least} to {most} printable characters")
     return value
