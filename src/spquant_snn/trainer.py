@@ -19,6 +19,7 @@ from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
+from .integer.sample import choose_sample
 from .io.output import visible
 from .io.writing import folder_named
 from .nn.lif import plain_path_note
@@ -203,6 +204,7 @@ class SpQuantTrainer:
             keep = BestCheckpoint(owner, run, training, validation).keep
             end = fit(training, train, validation, start=start, keep=keep, display=display)
             owner.finish(network, end.best, self.export if config.quant.integer else None)
+            self._tell_sample(display, run)
         return self
 
     def evaluate(self) -> float:
@@ -279,7 +281,10 @@ class SpQuantTrainer:
             ModelError: the network is floating point, or too large for the target.
             RunError: something else is there, or it cannot be written.
         """
-        options, graph = ExportOptions(target, force, prefer, amalgamate, layout), self._graph()
+        options, graph = (
+            ExportOptions(target, force, prefer, amalgamate, layout, self.config.remember_sample),
+            self._graph(),
+        )
         name = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset
         title = f"{name}, trained on {known or 'data given in Python'}"
@@ -376,6 +381,19 @@ class SpQuantTrainer:
             display.say(f"sums are computed in float32, slower: {reason}")
         if (note := plain_path_note(self.network)) is not None:
             display.say(note)
+
+    def _tell_sample(self, display: Display, run: RunFolder) -> None:
+        """Say what of the test set is kept in the integer model, where there is one."""
+        if not (self.config.quant.integer and self.config.remember_sample):
+            return
+        kept = choose_sample(Items.of(self.data.test, self.data.name))
+        if kept is None:
+            display.say(f"{run.integers.name} keeps no test items, which are too large")
+        else:
+            display.say(
+                f"{run.integers.name} keeps {len(kept)} test items ({kept.images.nbytes:,} bytes), for export, verify "
+                "and report without the data set; remember_sample=False leaves them out"
+            )
 
     def _frozen(self) -> SpikingNetwork:
         """A frozen copy, without pruned channels."""

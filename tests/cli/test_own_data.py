@@ -1,15 +1,18 @@
 """A user's own images, signals, vectors and recordings in every command that takes a data set."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rows import Last, Part, row
-from spquant_snn.integer.file import save
+from spquant_snn.data.items import Items
+from spquant_snn.integer.file import load_both, save
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
+from spquant_snn.integer.sample import choose_sample
 
 SHAPES = {"image": (2, 5, 4), "signal": (3, 1, 9), "vector": (12, 1, 1)}
 CLASSES, STEPS, COUNT = 3, 3, 7
@@ -154,3 +157,34 @@ def test_a_file_is_not_compared_with_itself(spquant, tmp_path):
     code, _, err = spquant("verify", "model.spq", *X, "--backend", "reference")
     assert code == 2
     assert "model.spq holds the integer model alone, which the reference defines: compare C with it by" in err
+
+
+# What a model remembers.
+
+
+@pytest.fixture
+def keeping(own, spquant, tmp_path):
+    """A function: the options that name the items, of a model that keeps them, or not."""
+    items = Items("x", np.load(tmp_path / "x.npy").reshape(COUNT, *((5,) if own == "recording" else ()), *_shape(own)))
+    labelled = replace(items, labels=np.load(tmp_path / "y.npy"))
+    save(graph_of(_shape(own)), tmp_path / "model.spq", choose_sample(labelled))
+    return own
+
+
+def _shape(own):
+    return SHAPES.get(own, SHAPES["image"])
+
+
+def test_a_model_that_keeps_a_sample_needs_no_data_set(keeping, spquant, tmp_path):
+    code, out, err = spquant("verify", "model.spq")
+    assert (code, err) == (0, "spquant: the sample in model.spq is used, 7 items: --images names others\n")
+    assert out.startswith("equal on 7 images: ")
+    assert spquant("report", "model.spq", "--out", "x.html", "--raster", "0")[0] == 0
+    assert "taken for class" in (tmp_path / "x.html").read_text("utf-8")
+    assert spquant("export", "model.spq", "--target", "c", "--out", "c")[::2] == (0, "")
+    assert load_both(tmp_path / "c" / "model.spq")[1].labels.tolist() == np.load(tmp_path / "y.npy").tolist()
+    assert spquant("export", "model.spq", "--target", "c", "--out", "d", "--no-remember-sample")[::2] == (0, "")
+    assert load_both(tmp_path / "d" / "model.spq")[1] is None
+    code, _, err = spquant("eval", "model.spq", "--backend", "reference")
+    assert code == 2
+    assert "does not say what it was trained on: add --images, for your own, or --dataset" in err

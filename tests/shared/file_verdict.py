@@ -12,7 +12,8 @@ from general_graphs import general_inputs
 from spquant_snn.errors import FileFormatError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.connection import image
-from spquant_snn.integer.file import from_bytes, load_graph, to_bytes
+from spquant_snn.integer.file import from_bytes, load_both, to_bytes
+from spquant_snn.integer.inputs import check_images
 from spquant_snn.integer.pool import Pool
 from spquant_snn.runtime.native import NativeProgram
 
@@ -32,7 +33,7 @@ _WORDS = (  # what makes one message of all that a check can say
     (r"\b(connections|inputs|layers|readouts|timesteps|the header)\b[\w.\[\]]*", "a field"),
     (r" is .*, not (one of|an object|a list|a line|a whole number|a number).*", r" is not \1"),
     (r"('[^']*'|\"[^\"]*\"|(Pool|Upsample)\(.*\)|\(char.*|Infinity|NaN)", "..."),
-    (r"\b(ternary|bits\d|int\d+|sum|max)\b|(starts with) \w+", r"\2 ..."),
+    (r"\b(ternary|bits\d|u?int\d+|float32|sum|max)\b|(starts with) \w+", r"\2 ..."),
     (r"[(\[][\d, ]*[)\]]|-?\d[\d.,e+]*", "N"),
     (r"not JSON.*", "not JSON"),
 )
@@ -53,10 +54,12 @@ def verdict_of(path, built=None):
     try:
         start, size = time.process_time(), os.path.getsize(path)
         try:
-            graph = load_graph(path)
+            graph, sample = load_both(path)
         except FileFormatError as error:
             outcome = _sentence(error, os.fspath(path))
         else:
+            if sample is not None:
+                check_images(graph, sample.inputs())
             outcome = _run(graph, built)
         peak, seconds = tracemalloc.get_traced_memory()[1], time.process_time() - start
     finally:

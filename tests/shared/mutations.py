@@ -14,6 +14,7 @@ import numpy as np
 from general_graphs import general_graph
 from random_graphs import RARE, random_graph, with_gates
 from residual_graphs import residual_graph
+from spquant_snn.data.items import Items
 from spquant_snn.integer.file import to_bytes
 
 START = 20  # of the header
@@ -71,7 +72,17 @@ def seed_files():
     graphs += [residual_graph(seed) for seed in range(20)]
     graphs += [general_graph(seed) for seed in range(40)]
     files = list(map(to_bytes, graphs))
+    files += [to_bytes(graph, sample_of(graph, seed)) for seed, graph in enumerate(graphs[:16])]
     return [data for data in files if len(data) < 10_000]
+
+
+def sample_of(graph, seed):
+    """A few items of noise, images or sequences, with and without labels, of a graph of one input."""
+    rng, count = np.random.default_rng(seed), 1 + seed % 3
+    steps = (1 + seed % 2,) if seed % 4 > 1 else ()
+    images = rng.integers(0, 256, (count, *steps, *graph.input_shape)).astype(np.uint8)
+    labels = (None, rng.integers(0, graph.classes, count), rng.normal(size=(count, 2)).astype(np.float32))[seed % 3]
+    return Items("noise", images, labels, np.arange(count) * (1 + seed))
 
 
 def mutation(files, seed):

@@ -63,10 +63,10 @@ def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: i
     from ..runtime.native import NativeProgram
 
     source.need_integers("use --backend torch")
-    test_set.name_for(source)
+    test_set.name_for(source, "never")
     graph = source.graph()
     check_classifies(graph, "an accuracy")
-    test = test_set.items(source, Interface.of(graph), "an accuracy")
+    test = test_set.items(source, Interface.of(graph), "an accuracy", "never")
     program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
     threads, correct = threads or os.cpu_count() or 1, 0
     with progress(len(test), backend) as report:
@@ -82,14 +82,14 @@ def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]
     """The accuracy of a run's network, frozen where it has integers."""
     if source.config is None:
         raise ConfigError(f"{source.path} is no run folder, and torch needs one: use --backend reference")
-    test_set.name_for(source)
+    test_set.name_for(source, "never")
     from ..train.loading import load_network
     from ..train.metrics import measure
     from ..train.tensors import as_tensors
 
     use_threads(threads)
     network = load_network(source.path).eval()
-    test = test_set.items(source, interface_of(network), "an accuracy")
+    test = test_set.items(source, interface_of(network), "an accuracy", "never")
     ready = network if source.floating else network.freeze()
     accuracy = measure(ready, as_tensors(test.labelled()), sample=0).accuracy
     return _result(accuracy, "torch", test, source)
@@ -109,7 +109,7 @@ def _with_early_exit(
         raise ConfigError(
             f"--early-exit is measured by torch, whose integers are those of {backend}: leave out --backend"
         )
-    name = test_set.name_for(source)
+    name = test_set.name_for(source, "never")
     if name != config.dataset:
         raise ConfigError(
             f"--early-exit chooses its margins on what the run was trained on, {config.dataset}, not on {name}: "
@@ -125,7 +125,7 @@ def _with_early_exit(
 
     use_threads(threads)
     network, validation = load_network(path).eval().freeze(), _validation_set(source, test_set)
-    test = test_set.items(source, interface_of(network))
+    test = test_set.items(source, interface_of(network), use="never")
     found: EarlyExit = measure_early_exit(network, as_tensors(validation), as_tensors(test.labelled()))
     if not as_json:
         print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])

@@ -31,6 +31,7 @@ def command(
     prefer: Prefer = "speed",
     amalgamate: Flag = False,
     layout: Layout = "plain",
+    remember_sample: bool = True,
 ) -> int:
     """Write the integer model: an .spq file, C firmware, or a web page.
 
@@ -44,6 +45,8 @@ def command(
         amalgamate: firmware as one header and one source.
         layout: of the folder of firmware: all files side by side (plain), or as a library of PlatformIO and the Arduino
             IDE (platformio).
+        remember_sample: keep a few of the test items in the .spq file, also in that of firmware, so that it can be
+            exported, verified and reported on without a data set.
     """
     of_firmware = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
     if target != "c" and any(of_firmware.values()):
@@ -58,12 +61,15 @@ def command(
     name = test_set.dataset or found.dataset
     known = None if name == CUSTOM else name
     title = visible(source.resolve().name) + ("" if name is None else f", trained on {known or 'data given in Python'}")
-    options = ExportOptions(target, force, prefer, amalgamate, layout)
+    options = ExportOptions(target, force, prefer, amalgamate, layout, remember_sample)
     size = export_graph(graph, out, options, title, known, test)
-    if target == "c":
+    if target == "spq":
+        kept = 0 if test is None or not remember_sample else len(test)
+        say(f"{out}: {size:,} bytes" + (f", a sample of {kept} test items among them" if kept else ""))
+    elif target == "c":
         say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
     else:
-        say(f"{out}: {size:,} bytes" + (f"; open {out / 'index.html'} in a browser" if target == "web" else ""))
+        say(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
     return 0
 
 
@@ -86,10 +92,14 @@ def _read(source: Source, target: Target) -> Graph:
 
 
 def _items(source: Source, graph: Graph, test_set: TestSet, target: Target) -> Items | None:
-    """What the self-test and the page show the network; None where nothing is shown, or a network of several inputs is
-    tested on noise."""
+    """What the self-test and the page show the network, and of what an .spq file keeps a sample; None where nothing is
+    known, or a network of several inputs is tested on noise."""
     from ..integer.own_items import Interface
+    from ..integer.sample import choose_sample
 
-    if target == "spq" or len(graph.inputs) > 1:
+    if len(graph.inputs) > 1:
         return None
-    return test_set.items(source, Interface.of(graph), "a page" if target == "web" else "")
+    if target == "spq":
+        named = test_set.images is not None or test_set.dataset is not None
+        return choose_sample(test_set.items(source, Interface.of(graph))) if named else source.sample()
+    return test_set.items(source, Interface.of(graph), "a page" if target == "web" else "", "first")

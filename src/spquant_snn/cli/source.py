@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import ModelError, RunError
 
 if TYPE_CHECKING:
+    from ..data.items import Items
     from ..integer.graph import Graph
     from ..train.config import TrainConfig
 
@@ -39,6 +40,19 @@ class Source:
         """Raise ModelError, which ends with ``remedy``, unless it has an integer model."""
         if self.floating:
             raise ModelError(f"{self.path} is a floating-point run, without integers: {remedy}")
+
+    def sample(self) -> Items | None:
+        """The sample of its data that the integer model keeps, if there is one.
+
+        Raises:
+            FileFormatError: the file is damaged, or of another kind.
+        """
+        from dataclasses import replace
+
+        from ..integer.file import load_both
+
+        found = load_both(self.file)[1] if os.path.exists(self.file) else None
+        return None if found is None else replace(found, name=f"the sample in {self.file.name}")
 
     def graph(self) -> Graph:
         """The integer model.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError, MissingDependencyError
+from ..io.output import say_error
 from .options import DataDir, OptionalName
 from .source import Source
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ..integer.own_items import Interface
     from ..quant.network import SpikingNetwork
 
+UseSample = Literal["never", "else", "first"]
+
 
 @dataclass(frozen=True)
 class TestSet:
@@ -24,60 +27,86 @@ class TestSet:
 
     Args:
         dataset: another data set than the one trained on.
-        images: own images: .npy, or .npz with images and labels.
+        images: own images: .npy, .npz with images and labels, or a folder with one of images for each class.
         labels: own labels: .npy.
         count: how many of the test images; 0 takes all.
         data_dir: where the data sets lie.
     """
 
     dataset: OptionalName = None
-    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     count: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     data_dir: DataDir = None
 
-    def name_for(self, source: Source) -> str:
-        """What ``items`` are of: the file or the data set that was asked for, or else what ``source`` was trained on.
+    def name_for(self, source: Source, use: UseSample = "else") -> str:
+        """What ``items`` are of: the file or the data set that was asked for, or what ``source`` was trained on, or the
+        sample that it keeps.
 
         Raises:
-            ConfigError: neither is known, or options do not go together.
+            ConfigError: none is known, or options do not go together.
         """
         from ..train.config import CUSTOM
 
         self.check()
         if self.images is not None:
             return str(self.images)
-        name = source.dataset if self.dataset is None else self.dataset
-        if name is None:
-            raise ConfigError(f"{source.path} does not say what it was trained on: add --dataset, or --images")
-        if name == CUSTOM:
-            raise ConfigError(f"the data set of {source.path} was given in Python: add --images, or --dataset")
-        return name
+        if self.dataset is not None:
+            return self.dataset
+        if source.dataset not in (None, CUSTOM) and use != "first":
+            return str(source.dataset)
+        if use != "never" and (sample := source.sample()) is not None:
+            return sample.name
+        if source.dataset not in (None, CUSTOM):
+            return str(source.dataset)
+        reason = (
+            "does not say what it was trained on" if source.dataset is None else "was trained on data given in Python"
+        )
+        raise ConfigError(f"{source.path} {reason}: add --images, for your own, or --dataset")
 
-    def items(self, source: Source, network: Interface, purpose: str = "") -> Items:
+    def items(self, source: Source, network: Interface, purpose: str = "", use: UseSample = "else") -> Items:
         """The first ``count`` of them; recordings as so many frames as the network has steps.
 
         Args:
             network: that they are for.
             purpose: what needs labels, as the subject of a sentence; empty where nothing does.
+            use: the sample that ``source`` keeps, where no other items are named: "first", rather than its data set;
+                "else", where it has none with a name, or that is not here, which is said; or "never".
 
         Raises:
             ConfigError: as ``name_for``; or there are no labels, and something needs them.
             DataError, FileFormatError, MissingDependencyError: as ``data.load`` and ``read_own``.
         """
-        from ..data import load
-        from ..data.items import Items
-        from ..data.own_files import read_own
-        from ..integer.own_items import own_items
-
-        name = self.name_for(source)
-        if self.images is None:
-            found = Items.of(load(name, self.data_dir, timesteps=network.timesteps).test, name)
-        else:
-            found = own_items(*read_own(self.images, self.labels), network, name)
+        name = self.name_for(source, use)
+        found = self._own(network, name) if self.images is not None else self._known(source, network, name, use)
         if purpose and found.labels is None:
             raise ConfigError(f"{purpose} compares answers with labels, and {name} has none: add --labels")
         return found.first(self.count)
+
+    def _own(self, network: Interface, name: str) -> Items:
+        from ..data.own_files import read_own
+        from ..integer.own_items import own_items
+
+        assert self.images is not None
+        return own_items(*read_own(self.images, self.labels, network.given.shape), network, name)
+
+    def _known(self, source: Source, network: Interface, name: str, use: UseSample) -> Items:
+        """A data set with a name, or the sample."""
+        from ..data import load
+        from ..data.items import Items
+
+        sample = None if use == "never" or self.dataset is not None else source.sample()
+        if sample is not None and sample.name == name:
+            if use == "else":
+                say_error(f"spquant: {name} is used, {len(sample)} items: --images names others")
+            return sample
+        try:
+            return Items.of(load(name, self.data_dir, timesteps=network.timesteps).test, name)
+        except (DataError, MissingDependencyError) as error:
+            if sample is None:
+                raise
+            say_error(f"spquant: {sample.name} is used, {len(sample)} items, because {error}")
+            return sample
 
     def check(self) -> None:
         """Refuse options that cannot be, or do not go together."""

@@ -65,3 +65,13 @@ class Items:
         """The same as a test set; there must be labels."""
         assert self.labels is not None
         return Labelled(np.ascontiguousarray(self.images), self.labels)
+
+
+def first_of_each_class(classes: Int64) -> Int64:
+    """The places of items in the order: the first of each class, then the second of each, and so on."""
+    order = np.argsort(classes, kind="stable")
+    ordered = classes[order]
+    rank = np.empty(len(classes), np.int64)
+    rank[order] = np.arange(len(classes)) - np.searchsorted(ordered, ordered)
+    places: Int64 = np.lexsort((classes, rank)).astype(np.int64)
+    return places

@@ -1,10 +1,12 @@
-"""A user's own images and labels, from files: .npy and .npz as NumPy saves them, without pickles."""
+"""A user's own images and labels: .npy and .npz files as NumPy saves them, without pickles, and folders of images."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ..dtypes import Array
 from ..errors import DataError
@@ -14,13 +16,24 @@ from .npz import named, read_chosen
 _PAIRS = (("images", "labels"), ("x", "y"))  # what the two arrays of an .npz file may be called
 
 
-def read_own(images: Path, labels: Path | None = None) -> tuple[Array, Array | None]:
+def read_own(
+    images: Path, labels: Path | None = None, shape: tuple[int, int, int] = (1, 1, 1)
+) -> tuple[Array, Array | None]:
     """The array of images in a file, as it is, and that of labels, where there are some: in a file of their own, or
-    beside the images in an .npz file, as ``images`` and ``labels`` or as ``x`` and ``y``.
+    beside the images in an .npz file, as ``images`` and ``labels`` or as ``x`` and ``y``. Or the images of a folder
+    that holds one folder for each class.
+
+    Args:
+        shape: (C, H, W) to which the images of a folder are brought, as ``ImageFolder`` does.
 
     Raises:
         DataError: a file is not there or holds something else; the message says what it holds.
+        MissingDependencyError: a folder needs Pillow.
     """
+    if os.path.isdir(images):
+        if labels is not None:
+            raise DataError(f"{images} is a folder, whose folders are the classes: leave the labels {labels} out")
+        return _read_folder(images, shape)
     _check_there(images, "images")
     found = _read(images, "images")
     if labels is None:
@@ -29,9 +42,19 @@ def read_own(images: Path, labels: Path | None = None) -> tuple[Array, Array | N
     return found[0], _read(labels, "labels")[-1]
 
 
+def _read_folder(folder: Path, shape: tuple[int, int, int]) -> tuple[Array, Array]:
+    from .image_folder import ImageFolder
+
+    channels, height, width = shape
+    if channels not in (1, 3):
+        raise DataError(
+            f"{folder} holds images, grey or RGB, and the network takes {channels} channels: give an .npy file"
+        )
+    items = ImageFolder(folder, size=(height, width), mode="L" if channels == 1 else "RGB")
+    return np.stack([items[i][0] for i in range(len(items))]), items.labels
+
+
 def _check_there(path: Path, what: str) -> None:
-    if os.path.isdir(path):
-        raise DataError(f"{path} is a folder: give {what} as an .npy or .npz file")
     if not os.path.exists(path):
         raise DataError(f"there is no {path}: give {what} as an .npy or .npz file")
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..data.items import Items
 from ..dtypes import Array
 from ..errors import DataError, ModelError
 from ..integer.connection import image
@@ -30,6 +31,7 @@ from .render import ConstantTable, Model, identifiers
 from .vectors import make_vectors
 
 VERSION = 4  # of the folder
+INTEGERS = "model.spq"  # in it
 
 _HEADERS = (
     "spq.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h", "packed_mve.h",
@@ -77,6 +79,7 @@ def export_c(
     force: bool = False,
     small: bool = False,
     shape: Packaging = PLAIN,
+    sample: Items | None = None,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -89,6 +92,7 @@ def export_c(
         force: replace an earlier export.
         small: rather for little flash than for few instructions.
         shape: of the folder.
+        sample: that the model.spq in the folder keeps.
 
     Returns:
         What ``firmware.json`` holds.
@@ -106,6 +110,7 @@ def export_c(
     if any(x.ndim != 4 for x in given):
         raise DataError("a self-test takes still images [N, C, H, W], not sequences: give frames of them")
     files = firmware_files(graph, given, title, small, shape)
+    files[INTEGERS] = to_bytes(graph, sample)
     manifest = {
         "version": VERSION,
         "title": title,
@@ -191,7 +196,6 @@ def firmware_files(
     }  # fmt: skip
     source = resources("spquant_snn.runtime") / "csrc"
     files |= {name: (source / name).read_bytes() for name in (*SOURCES, *_HEADERS)}
-    files["model.spq"] = to_bytes(graph)
     if shape.amalgamate:
         files = amalgamated(files, _sources(files))
     return as_library(files) | _library_files(values) if shape.layout == "platformio" else files

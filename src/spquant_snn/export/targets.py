@@ -14,6 +14,7 @@ from ..errors import ConfigError, DataError
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
+from ..integer.sample import choose_sample
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
@@ -34,6 +35,7 @@ class ExportOptions:
         amalgamate: C as one header and one source.
         layout: of the folder of C: all files side by side ("plain"), or as a library of PlatformIO and the Arduino IDE
             ("platformio").
+        remember_sample: keep a few of the test items in the .spq file, also in that of C.
 
     Raises:
         ConfigError: there is no such choice, or an option is of another target.
@@ -44,6 +46,7 @@ class ExportOptions:
     prefer: Prefer = "speed"
     amalgamate: bool = False
     layout: Layout = "plain"
+    remember_sample: bool = True
 
     def __post_init__(self) -> None:
         for name, choices in (("target", Target), ("prefer", Prefer), ("layout", Layout)):
@@ -67,7 +70,8 @@ def export_graph(
         out: the file, or the folder.
         title: a line that says what it is, for C and pages.
         dataset: name of what it was trained on; None where it has none.
-        test: what the self-test of C and the page show the network; None: nothing, and the self-test noise.
+        test: what the self-test of C and the page show the network, and of which the file keeps a sample; None:
+            nothing, and the self-test noise.
 
     Returns:
         The bytes of the file, or of all files in the folder.
@@ -79,13 +83,14 @@ def export_graph(
         ModelError: the graph is too large for the target.
         RunError: something else is there, or it cannot be written.
     """
+    sample = None if test is None or not options.remember_sample else choose_sample(test)
     if options.target == "spq":
         refuse_other(out, MAGIC, "an .spq file")
-        save(graph, out)
+        save(graph, out, sample)
         return out.stat().st_size
     if options.target == "c":
         packaging, small = Packaging(options.amalgamate, options.layout), options.prefer == "flash"
-        export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging)
+        export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging, sample)
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     check_classifies(graph, "a page")
     if test is None or test.classes is None:

@@ -19,6 +19,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from ..data.items import first_of_each_class
 from ..errors import DataError, ModelError
 from ..integer.connection import Connection, Shape
 from ..integer.fanout import fanout
@@ -70,11 +71,7 @@ class Samples:
 
 def choose_samples(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> Samples:
     """The first test image of each class, then the second of each, and so on, whatever becomes of them."""
-    order = np.argsort(labels, kind="stable")
-    ordered = labels[order]
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
-    chosen = np.lexsort((labels, rank))[:_SAMPLES]
+    chosen = first_of_each_class(labels.astype(np.int64))[:_SAMPLES]
     return Samples(np.ascontiguousarray(images[chosen]), labels[chosen], chosen)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import Int8, Int32, Int64
+from ..dtypes import Array, Int8, Int32, Int64
 from ..errors import FileFormatError
 from ..io.fields import Fields
 from .grids import TERNARY, WEIGHT_GRIDS
@@ -41,6 +41,11 @@ class BlobWriter:
         """Integers, in the narrowest type that holds them all."""
         low, high = int(array.min()), int(array.max())
         encoding = next(name for name in INTEGERS if np.iinfo(name).min <= low and high <= np.iinfo(name).max)
+        return self._add(array.astype(_little(encoding)).tobytes(), encoding, array.shape)
+
+    def add_plain(self, array: Array) -> Description:
+        """An array as it is."""
+        encoding = array.dtype.name
         return self._add(array.astype(_little(encoding)).tobytes(), encoding, array.shape)
 
     def _add(self, data: bytes, encoding: str, shape: tuple[int, ...]) -> Description:
@@ -83,6 +88,10 @@ class Blob:
     def int64(self) -> Int64:
         return self._integers().astype(np.int64)
 
+    def array(self) -> Array:
+        """In its own type."""
+        return np.frombuffer(self.data, _little(self.encoding)).reshape(self.shape).astype(self.encoding)
+
     def _integers(self) -> NDArray[np.signedinteger[Any]]:
         array: NDArray[np.signedinteger[Any]] = np.frombuffer(self.data, _little(self.encoding)).reshape(self.shape)
         return array
@@ -107,6 +116,10 @@ class BlobReader:
         """The next blob, integers of one or two dimensions."""
         return self._claim(fields, INTEGERS[: INTEGERS.index(widest) + 1], (1, 2))
 
+    def claim_plain(self, fields: Fields, encodings: tuple[str, ...], ranks: tuple[int, ...]) -> Blob:
+        """The next blob, numbers of one of these types and so many dimensions."""
+        return self._claim(fields, encodings, ranks)
+
     def close(self) -> None:
         """Refuse bytes that belong to no blob."""
         if self._end != len(self._data):
@@ -130,5 +143,5 @@ class BlobReader:
         return blob
 
 
-def _little(encoding: str) -> np.dtype[np.signedinteger[Any]]:
+def _little(encoding: str) -> np.dtype[Any]:
     return np.dtype(encoding).newbyteorder("<")

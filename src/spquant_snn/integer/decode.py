@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from ..data.items import Items
 from ..errors import ConfigError, FileFormatError
 from ..io.fields import Fields
 from .blobs import BlobReader
@@ -21,6 +22,7 @@ from .connection import Connection
 from .graph import Graph
 from .grids import WEIGHT_GRIDS
 from .pool import Pool
+from .sample import decode_sample
 
 _LARGEST = (1 << 31) - 1
 _MOST = 1024  # parts of one kind in a row
@@ -32,30 +34,32 @@ _MOST_NAMES = 1 << 16  # of outputs
 Build = Callable[[], Any]
 
 
-def decode(header: Fields, blobs: BlobReader) -> Callable[[], Graph]:
-    """What makes the graph of a header of a format whose arrays are ``blobs``; it may raise ModelError.
+def decode(header: Fields, blobs: BlobReader) -> Callable[[], tuple[Graph, Items | None]]:
+    """What makes the graph and the sample of a header of a format whose arrays are ``blobs``; it may raise ModelError,
+    and FileFormatError where they do not fit one another.
 
     Raises:
         FileFormatError: a field is missing, unknown, of another type or out of range, or does not agree with its array.
     """
-    reader = _Reader(blobs)
+    reader, part = _Reader(blobs), header.inner("sample") if header.has("sample") else None
     builders = [reader.connection(part) for part in header.inner_row("connections", 4 * _MOST)]
     build = reader.fields(header, Graph, without=())
     if reader.used < len(builders):
         raise FileFormatError(f"connections[{reader.used}] belongs to no term")
     if reader.used > len(builders):
         raise FileFormatError(f"connections has {len(builders)} elements, and terms have {reader.used}")
+    sample = None if part is None else decode_sample(part, blobs)
     blobs.close()
 
-    def graph() -> Graph:
+    def make() -> tuple[Graph, Items | None]:
         reader.made = [connection() for connection in builders]
         try:
-            made: Graph = build()
+            graph: Graph = build()
         except ConfigError as error:  # of what answers stand for
             raise FileFormatError(str(error)) from error
-        return made
+        return graph, None if sample is None else sample(graph)
 
-    return graph
+    return make
 
 
 class _Reader:

@@ -35,19 +35,24 @@ field by field, where it is said what they mean; each but the header and a conne
     OutputFormat "task": Task, "gains": [numbers above 0], "offsets": [numbers]; one of each output, or none
     Task         "kind": "classification", "multilabel", "regression" or "segmentation", "outputs": 1..,
                  "names": [text, ...], one of each output, or none, "unit": text, which may be empty
+    header, too  "sample": Sample, where the file holds one
+    Sample       "images": blob [N, C, H, W] or [N, T, C, H, W], "labels": blob or null, "indices": blob [N], for N
+                 items (1..32) that the one input takes
     blob         "offset": from the end of the header, "length": in bytes, "encoding": text, "shape": [sizes],
                  "crc32": of the blob's bytes
 
-Keys come in any order; none may be missing, unknown or doubled. Whole numbers are at most 2^31 - 1, others finite; a
-text is one line of up to 256 printable characters; a "sum" pools windows of at most 2^23 values. Terms may share a
-connection; connections are numbered in the order in which terms, those of the layers first, have them.
+Keys come in any order; none but "sample" may be missing, and none unknown or doubled. Whole numbers are at most
+2^31 - 1, others finite; a text is one line of up to 256 printable characters; a "sum" pools windows of at most 2^23
+values. Terms may share a connection; connections are numbered in the order in which terms, those of the layers first,
+have them.
 
 **Blobs** lie in the order in which the tables name them, from the connections on. The first is at offset 0, each of the
 others where the one before it ends. The last index of an array runs fastest.
 
     ternary, bits2 .. bits8   codes, as their bits say, packed as ``pack`` says
     int8, int16, int32        all other arrays, in two's complement
-    int64                     the offset of a ScaledStore too
+    int64                     the offset of a ScaledStore, labels and indices too
+    uint8, float32            the images of a sample, and labels that are no whole numbers
 
 A writer takes the narrowest integers that hold an array. A reader refuses all that differs from this, and checks the
 header and the extents of the arrays before it makes one.
@@ -61,6 +66,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
+from ..data.items import Items
 from ..errors import FileFormatError, ModelError
 from ..io.fields import Fields
 from ..io.reading import guarded, open_file, read_up_to
@@ -70,6 +76,7 @@ from .blobs import BlobReader, BlobWriter
 from .decode import decode
 from .encode import encode
 from .graph import Graph
+from .sample import encode_sample
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
 VERSION = 1
@@ -80,8 +87,11 @@ _LARGEST = 1 << 32  # bytes of a file
 _WHOLE = "the header"
 
 
-def save(graph: Graph, path: str | os.PathLike[str]) -> None:
+def save(graph: Graph, path: str | os.PathLike[str], sample: Items | None = None) -> None:
     """Write a graph to a file, whole or not at all: an older file stays as it was until the new one is on the disk.
+
+    Args:
+        sample: a few items that the file keeps, as ``sample.choose_sample`` takes them of a test set.
 
     Raises:
         RunError: the file cannot be written.
@@ -91,7 +101,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
         >>> save(lower(network), "model.spq")
     """
-    replace_file(path, to_bytes(graph))
+    replace_file(path, to_bytes(graph, sample))
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:
@@ -105,6 +115,15 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         >>> graph.input_shape, graph.timesteps, graph.classes
         ((1, 8, 8), 2, 10)
     """
+    return load_both(path)[0]
+
+
+def load_both(path: str | os.PathLike[str]) -> tuple[Graph, Items | None]:
+    """The graph in a ``.spq`` file, and the sample of its data, if it keeps one.
+
+    Raises:
+        FileFormatError: as ``load_graph``.
+    """
     with guarded(path, "give the path of a .spq file"), open_file(path) as file:
         try:
             _prefix(file.read(_PREFIX.size))  # another kind of file is not read to its end
@@ -112,19 +131,20 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
             data = read_up_to(file, _LARGEST + 1)
             if len(data) > _LARGEST:
                 raise FileFormatError(f"it has more than {_LARGEST:,} bytes: give the path of a .spq file")
-            return from_bytes(bytes(data))
+            return unpacked(bytes(data))
         except FileFormatError as error:
             raise FileFormatError(f"{os.fspath(path)}: {error}") from error
 
 
-def to_bytes(graph: Graph) -> bytes:
-    """The file of a graph.
+def to_bytes(graph: Graph, sample: Items | None = None) -> bytes:
+    """The file of a graph, with a sample of its data if one is given.
 
     Raises:
         ModelError: the graph is larger than the format takes.
     """
     blobs = BlobWriter()
-    header = json.dumps(encode(graph, blobs), separators=(",", ":"), allow_nan=False).encode()
+    about = encode(graph, blobs) | ({} if sample is None else {"sample": encode_sample(sample, blobs)})
+    header = json.dumps(about, separators=(",", ":"), allow_nan=False).encode()
     data = b"".join([_PREFIX.pack(MAGIC, VERSION, len(header), zlib.crc32(header)), header, *blobs.parts])
     try:
         _check(data)  # nothing is written that could not be read
@@ -139,6 +159,11 @@ def from_bytes(data: bytes) -> Graph:
     Raises:
         FileFormatError: they are not a valid file of this version.
     """
+    return unpacked(data)[0]
+
+
+def unpacked(data: bytes) -> tuple[Graph, Items | None]:
+    """The graph and the sample of a file's bytes; see ``from_bytes``."""
     build = _check(data)
     try:
         return build()
@@ -148,8 +173,8 @@ def from_bytes(data: bytes) -> Graph:
         raise FileFormatError(f"it holds a network that cannot be run ({error}): export it again") from error
 
 
-def _check(data: bytes) -> Callable[[], Graph]:
-    """Check everything but the values of the arrays; what is returned builds the graph."""
+def _check(data: bytes) -> Callable[[], tuple[Graph, Items | None]]:
+    """Check everything but the values of the arrays; what is returned builds the graph and the sample."""
     view = memoryview(data)
     length, checksum = _prefix(data)
     header, blobs = bytes(view[_PREFIX.size : _PREFIX.size + length]), view[_PREFIX.size + length :]

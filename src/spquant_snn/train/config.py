@@ -68,6 +68,8 @@ class TrainOptions:
         validation: images of the training set set apart to choose the best epoch; 0 takes a tenth, at most 5,000.
         precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
         seed: of everything random.
+        remember_sample: keep up to 32 of the test items in model.spq, so that it can be exported, verified and reported
+            on without a data set.
         init: folder of a run whose best weights are the first ones, of the same model at any width of bits; none by
             default.
         teacher: folder of a run whose network is imitated; none by default. In Python, a module as well.
@@ -111,6 +113,7 @@ class TrainOptions:
     validation: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
+    remember_sample: bool = True
     init: str = ""
     teacher: str = ""
     distill_weight: float = 0.5

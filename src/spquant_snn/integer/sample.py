@@ -1,0 +1,100 @@
+"""A sample: a few of the items that a network was measured on, which its .spq file keeps, so that the network can be
+exported, verified and reported on without a data set. ``file`` defines the format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..data.items import Items, first_of_each_class
+from ..dtypes import Array, Int64
+from ..errors import FileFormatError
+from ..io.fields import Fields
+from .blobs import INTEGERS, BlobReader, BlobWriter
+from .graph import Graph
+
+MOST = 32  # items
+LARGEST = 1 << 18  # bytes of items that are kept; of a single one four times as many
+NAME = "the sample in the file"
+
+
+def choose_sample(test: Items) -> Items | None:
+    """Up to 32 items of a test set, exactly as they are, that take 256 KiB at most, or the first one where that takes
+    1 MiB at most: the first of each class, then the second of each, and so on, in the order of the set. None where the
+    items are larger.
+    """
+    each = sum(part[0].nbytes for part in (test.images, test.labels) if part is not None)
+    count = min(MOST, len(test), LARGEST // each)
+    if not count and each > 4 * LARGEST:
+        return None
+    order = np.arange(len(test)) if test.classes is None else first_of_each_class(test.classes)
+    places: Int64 = np.sort(order[: count or 1])
+    part = test.chosen(places)
+    indices = places if part.indices is None else part.indices
+    return Items(test.name, np.ascontiguousarray(part.images), part.labels, indices)
+
+
+def encode_sample(sample: Items, blobs: BlobWriter) -> dict[str, object]:
+    """What the header says of a sample; its arrays go to ``blobs``."""
+    labels = sample.labels
+    indices = np.arange(len(sample)) if sample.indices is None else sample.indices
+    return {
+        "images": blobs.add_plain(np.ascontiguousarray(sample.images)),
+        "labels": None if labels is None else blobs.add_plain(labels) if _real(labels) else blobs.add(labels),
+        "indices": blobs.add(indices),
+    }
+
+
+def decode_sample(part: Fields, blobs: BlobReader) -> Callable[[Graph], Items]:
+    """What makes a sample of its part of a header, for the graph of the same file.
+
+    Raises:
+        FileFormatError: a field is missing, unknown or of another type; or, by what is returned, the sample does not
+            fit the graph.
+    """
+    images = blobs.claim_plain(part.inner("images"), ("uint8", "int8"), (4, 5))
+    labels = None
+    if part.has("labels"):
+        labels = blobs.claim_plain(part.inner("labels"), (*INTEGERS, "float32"), (1, 2, 3, 4))
+    else:
+        part.value("labels")  # it is null, or it is missing
+    indices = blobs.claim_plain(part.inner("indices"), INTEGERS, (1,))
+    part.close()
+    size = images.size + (0 if labels is None else labels.size)
+    if size > 4 * LARGEST or images.shape[0] > MOST:
+        raise FileFormatError(f"the sample has {images.shape[0]} items of {size} bytes")
+    for what, blob in (("labels", labels), ("indices", indices)):
+        if blob is not None and blob.shape[0] != images.shape[0]:
+            raise FileFormatError(f"the sample has {images.shape[0]} images and {blob.shape[0]} {what}")
+
+    def make(graph: Graph) -> Items:
+        found = images.array()
+        given = graph.inputs[0]
+        if len(graph.inputs) > 1 or found.dtype != (np.int8 if given.signed else np.uint8):
+            raise FileFormatError(f"the sample is {found.dtype}, which the network does not take")
+        if found.shape[-3:] != given.shape or (given.signed and int(found.min()) < -given.largest):
+            raise FileFormatError(f"the sample holds images {list(found.shape)} that the network does not take")
+        if found.ndim == 5 and found.shape[1] > graph.longest:
+            raise FileFormatError(f"the sample holds sequences of {found.shape[1]} frames, too long for the network")
+        places = indices.int64()
+        if int(places.min()) < 0 or (np.diff(places) <= 0).any():
+            raise FileFormatError("the indices of the sample are not in order")
+        return Items(NAME, found, None if labels is None else _as_labels(labels.array(), graph), places)
+
+    return make
+
+
+def _as_labels(labels: Array, graph: Graph) -> Array:
+    if _real(labels):
+        if not np.isfinite(labels).all():
+            raise FileFormatError("a label of the sample is no finite number")
+        return labels.astype(np.float32)
+    lowest = -1 if labels.ndim > 1 else 0
+    if int(labels.min()) < lowest or int(labels.max()) >= graph.outputs[0][0]:
+        raise FileFormatError(f"a label of the sample is not below {graph.outputs[0][0]}")
+    return labels.astype(np.int64)
+
+
+def _real(labels: Array) -> bool:
+    return labels.dtype.kind == "f"
