@@ -185,7 +185,11 @@ def test_export_writes_the_integers_of_the_run(runs, spquant, tmp_path):
     code, out, _ = spquant("export", runs / "low", "--out", "copy.spq")
     assert code == 0
     assert (tmp_path / "copy.spq").read_bytes() == (runs / "low" / "model.spq").read_bytes()
-    assert out == f"copy.spq: {(tmp_path / 'copy.spq').stat().st_size:,} bytes\n"
+    size = (tmp_path / "copy.spq").stat().st_size
+    assert out == f"copy.spq: {size:,} bytes, a sample of 32 test items among them\n"
+    code, out, _ = spquant("export", runs / "low", "--out", "bare.spq", "--no-remember-sample")
+    size = (tmp_path / "bare.spq").stat().st_size
+    assert (code, out) == (0, f"bare.spq: {size:,} bytes\n")
 
 
 @pytest.mark.parametrize("backend", ["reference", "native"])
@@ -281,7 +285,7 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("eval {runs}/low --count -1", "count must be at least 0"),
         ("eval {runs}/low --dataset minst", "unknown data set"),
         ("eval {runs}/low/model.spq", "needs one: use --backend reference"),
-        ("eval {runs}/low/model.spq --backend reference", "add --dataset, or --images"),
+        ("eval {runs}/low/model.spq --backend reference", "add --images, for your own, or --dataset"),
         ("eval {runs}/low/run.json --backend reference --dataset digits", "is not a .spq file"),
         ("eval {runs}/fp32 --backend reference", "without integers: use --backend torch"),
         ("eval {runs}/fp32 --backend native", "without integers: use --backend torch"),

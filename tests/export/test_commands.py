@@ -42,7 +42,7 @@ def test_a_network_is_exported_as_c(spquant, network, tmp_path):
 def test_its_data_set_must_be_known(spquant, network, tmp_path):
     code, _, said = spquant("export", network, "--target", "c", "--out", tmp_path / "firmware")
     assert code == 2
-    assert "does not say what it was trained on: add --dataset" in said
+    assert "does not say what it was trained on: add --images, for your own, or --dataset" in said
 
 
 @pytest.mark.web
@@ -67,7 +67,7 @@ def test_a_network_is_exported_as_a_page(spquant, network, tmp_path):
 def test_a_page_needs_a_data_set_that_fits(spquant, network, tmp_path):
     code, _, said = spquant("export", network, "--target", "web", "--out", tmp_path / "site")
     assert code == 2
-    assert "does not say what it was trained on: add --dataset" in said
+    assert "does not say what it was trained on: add --images, for your own, or --dataset" in said
     code, _, said = spquant("export", network, "--target", "web", "--out", tmp_path / "site", "--dataset", "letters")
     assert code == 2
     assert "unknown data set 'letters'" in said

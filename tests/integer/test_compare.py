@@ -62,6 +62,7 @@ def test_one_weight_changed_is_found_in_its_layer(net, index):
     codes[2] = -codes[2].clip(-7, 7)  # one output channel
     verdict = compare_backends(on(graph), on(with_layer(graph, index, replace(connection, codes=codes))), images)
     assert not verdict.equal
+    assert not verdict
     assert verdict.difference.layer == graph.layers[index].name
     assert verdict.difference.index[1] == 2
     assert verdict.difference.timestep == 0

@@ -97,6 +97,10 @@ class Verdict:
     def equal(self) -> bool:
         return self.difference is None
 
+    def __bool__(self) -> bool:
+        """Whether all are equal, so that ``assert verify(...)`` asks what it seems to."""
+        return self.equal
+
     def __str__(self) -> str:
         if self.difference is not None:
             return f"different: {self.difference}"
