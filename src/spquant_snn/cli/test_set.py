@@ -120,7 +120,8 @@ class TestSet:
 
 def interface_of(network: SpikingNetwork) -> Interface:
     """What a network of torch takes and says."""
+    from ..data.task import Task
     from ..integer.graph import Input
     from ..integer.own_items import Interface
 
-    return Interface(Input(network.input_shape), network.config.timesteps, (network.outputs,))
+    return Interface(Input(network.input_shape), network.config.timesteps, Task("classification", network.outputs))

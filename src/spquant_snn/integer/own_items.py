@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..data.items import Items
+from ..data.task import Task, check_fits, read_labels
 from ..dtypes import Array
 from ..errors import DataError
 from .graph import Graph, Input
-from .inputs import as_images, as_pixels
+from .inputs import as_images, as_pixels, task_of
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,17 @@ class Interface:
     Args:
         given: its input.
         timesteps: for which it is shown what stands still.
-        answers: shape of what it says, [classes] or [outputs, height, width].
+        task: what it was trained for.
     """
 
     given: Input
     timesteps: int
-    answers: tuple[int, ...]
+    task: Task
 
     @classmethod
     def of(cls, graph: Graph) -> Interface:
         """That of a graph of one input."""
-        return cls(graph.inputs[0], graph.timesteps, graph.outputs[0])
+        return cls(graph.inputs[0], graph.timesteps, task_of(graph))
 
 
 def own_items(images: Array, labels: Array | None, network: Interface, name: str) -> Items:
@@ -63,23 +63,13 @@ def own_items(images: Array, labels: Array | None, network: Interface, name: str
 
 
 def _labels(labels: Array, count: int, network: Interface, name: str) -> Array:
-    """Classes int64 [N] or [N, H, W], or numbers float32 of the shape of what the network says."""
-    found = f"{labels.dtype} {list(labels.shape)}"
+    """Labels of the task of a network."""
+    where = f"the labels of {name}"
     if labels.dtype.kind not in "uifb" or labels.ndim == 0:
-        raise DataError(f"labels must be numbers, one or more for each image, not {found}: save them as such")
+        found = f"{labels.dtype} {list(labels.shape)}"
+        raise DataError(f"{where} must be numbers, one or more for each image, not {found}: save them as such")
     if len(labels) != count:
         raise DataError(f"{name} has {count} images and {len(labels)} labels: give one label for each image")
-    outputs, places = network.answers[0], network.answers[1:]
-    if labels.dtype.kind in "ui" and labels.shape[1:] in ((), places):
-        highest, lowest = int(labels.max()), int(labels.min())
-        if highest >= outputs or lowest < (-1 if labels.ndim > 1 else 0):
-            wrong = highest if highest >= outputs else lowest
-            raise DataError(
-                f"labels must be 0 to {outputs - 1}, found {wrong}: the network tells {outputs} classes apart"
-            )
-        return np.ascontiguousarray(labels, np.int64)
-    numbers = labels[:, None] if labels.ndim == 1 else labels
-    if math.prod(numbers.shape[1:]) != math.prod(network.answers):
-        wanted = ", ".join(map(str, network.answers))
-        raise DataError(f"labels are {found}, and the network says [N, {wanted}]: give classes, or as many numbers")
-    return np.ascontiguousarray(numbers, np.float32)
+    _, read = read_labels(labels, network.task.kind, where)
+    check_fits(network.task, read, where)
+    return read

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ..data.items import Items, first_of_each_class
+from ..data.task import Task, check_fits, check_labels
 from ..dtypes import Array, Int64
-from ..errors import FileFormatError
+from ..errors import DataError, FileFormatError
 from ..io.fields import Fields
 from .blobs import INTEGERS, BlobReader, BlobWriter
 from .graph import Graph
+from .inputs import task_of
 
 MOST = 32  # items
 LARGEST = 1 << 18  # bytes of items that are kept; of a single one four times as many
@@ -86,14 +88,20 @@ def decode_sample(part: Fields, blobs: BlobReader) -> Callable[[Graph], Items]:
 
 
 def _as_labels(labels: Array, graph: Graph) -> Array:
-    if _real(labels):
-        if not np.isfinite(labels).all():
-            raise FileFormatError("a label of the sample is no finite number")
-        return labels.astype(np.float32)
-    lowest = -1 if labels.ndim > 1 else 0
-    if int(labels.min()) < lowest or int(labels.max()) >= graph.outputs[0][0]:
-        raise FileFormatError(f"a label of the sample is not below {graph.outputs[0][0]}")
-    return labels.astype(np.int64)
+    found: Array = labels if _real(labels) else labels.astype(np.int64)
+    where = "the labels of the sample"
+    try:
+        check_labels(found, where)
+        if graph.readout.output_format is not None or not _real(labels):
+            check_fits(task_of(graph) if found.ndim < 3 else _of_maps(graph), found, where)
+    except DataError as error:
+        raise FileFormatError(str(error)) from error
+    return found
+
+
+def _of_maps(graph: Graph) -> Task:
+    said = graph.readout.output_format
+    return Task("segmentation", graph.outputs[0][0]) if said is None else said.task
 
 
 def _real(labels: Array) -> bool:
