@@ -24,6 +24,7 @@ ORDER = (
     "runtime",
     "nn",
     "quant",
+    "exchange",
     "sparsity",
     "train",
     "export",

@@ -23,6 +23,8 @@ from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, pr
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "pyproject.toml"
 PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
+# Examples that train, and those of packages that are not installed here: docs/exchange.md shows and runs these.
+NOT_RUN = ("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir")
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
 
@@ -72,7 +74,7 @@ def test_the_example_of_every_name_runs(tmp_path, monkeypatch):
                 runner.run(test)
             result = runner.summarize(verbose=False)
             assert result.failed == 0
-            assert result.attempted > 0 or name.endswith("Error") or name == "SpQuantTrainer"
+            assert result.attempted > 0 or name.endswith("Error") or name in NOT_RUN
 
 
 def test_another_name_is_not_there():

@@ -32,6 +32,10 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
+    from .exchange.from_norse import from_norse
+    from .exchange.from_sinabs import from_sinabs
+    from .exchange.from_snntorch import from_snntorch
+    from .exchange.from_spikingjelly import from_spikingjelly
     from .integer.compare import Verdict
     from .integer.file import load_graph, save
     from .integer.graph import Graph
@@ -72,6 +76,10 @@ __all__ = [
     "Stream",
     "UnequalError",
     "Verdict",
+    "from_norse",
+    "from_sinabs",
+    "from_snntorch",
+    "from_spikingjelly",
     "load",
     "load_graph",
     "lower",
@@ -96,6 +104,10 @@ _HOMES = {
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
     "Verdict": ".integer.compare",
+    "from_norse": ".exchange.from_norse",
+    "from_sinabs": ".exchange.from_sinabs",
+    "from_snntorch": ".exchange.from_snntorch",
+    "from_spikingjelly": ".exchange.from_spikingjelly",
     "load": ".runtime.native",
     "load_graph": ".integer.file",
     "lower": ".quant.lower",

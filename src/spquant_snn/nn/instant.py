@@ -102,7 +102,14 @@ class InstantTracer(fx.Tracer):
 
     Args:
         given: what comes in, [N, ...]; only the shapes are looked at.
+
+    Attributes:
+        advice: what the author of a forward method that cannot be traced should do.
     """
+
+    advice = (
+        "let it call its layers one after another, without branches that depend on values and without a loop over time"
+    )
 
     def __init__(self, given: Sequence[Tensor]) -> None:
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
@@ -130,9 +137,7 @@ class InstantTracer(fx.Tracer):
             raise
         except Exception as error:  # whatever a user's forward method does
             raise ModelError(
-                f"the forward method of {type(module).__name__} cannot be traced ({_first_line(error)}): "
-                "let it call its layers one after another, without branches that depend on values and without a loop "
-                "over time"
+                f"the forward method of {type(module).__name__} cannot be traced ({_first_line(error)}): {self.advice}"
             ) from error
         finally:
             for part, mode in modes.items():

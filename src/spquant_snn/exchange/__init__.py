@@ -1,0 +1,1 @@
+"""Networks trained elsewhere come in, integer networks go out."""

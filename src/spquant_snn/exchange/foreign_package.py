@@ -1,0 +1,140 @@
+"""What an importer knows of a package: its neurons, how they are called, its layers around those of torch."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .neuron_form import NeuronForm
+from .step_expressions import Layout
+
+IMPORTERS = {
+    "snntorch": "from_snntorch",
+    "spikingjelly": "from_spikingjelly",
+    "norse": "from_norse",
+    "sinabs": "from_sinabs",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """How neurons are called.
+
+    Args:
+        outputs: what they return, in order: "spikes", "potential", "state"; one alone is no tuple.
+        layout: of what they take and return: one step, or all.
+        states: the names of arguments behind the first one, which hand over what they keep.
+        how: of neurons that say their potentials over all steps at once: what they make of them.
+        keeps: whether neurons that are handed no state go on with their own; else they start again.
+    """
+
+    outputs: tuple[str, ...] = ("spikes",)
+    layout: Layout = "step"
+    states: tuple[str, ...] = ()
+    how: str | None = None
+    keeps: bool = True
+
+
+class ForeignPackage(ABC):
+    """A package of spiking neurons on torch.
+
+    Attributes:
+        name: of its import.
+        tested: versions that were compared with.
+    """
+
+    name: str
+    tested: tuple[str, ...]
+
+    @abstractmethod
+    def neuron(self, module: nn.Module) -> tuple[NeuronForm, Call] | None:
+        """What a module computes, if it is a neuron.
+
+        Raises:
+            NoForm: it has none here.
+        """
+
+    def layer(self, module: nn.Module) -> tuple[nn.Module, Layout] | None:
+        """The layer of torch that a layer of the package is, and the layout that it takes; None of others."""
+        return None
+
+    def forget(self, module: nn.Module) -> None:
+        """Take away what a module kept of an earlier run, where it kept anything."""
+        return
+
+    def owns(self, module: nn.Module) -> bool:
+        return type(module).__module__.partition(".")[0] == self.name
+
+
+def as_torch(module: nn.Module, base: type[nn.Module]) -> nn.Module:
+    """The layer of torch that one derived from it is, with the same parameters."""
+    plain = base.__new__(base)
+    plain.__dict__.update(vars(module))
+    return plain
+
+
+class NoForm(Exception):
+    """The reason for which a neuron has no form."""
+
+
+def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
+    """A copy of a user's module without what it kept of earlier runs, in evaluation mode.
+
+    Raises:
+        ModelError: it is no module, or of another package.
+    """
+    if not isinstance(module, nn.Module):
+        raise ModelError(
+            f"{IMPORTERS[package.name]} takes a torch module of {package.name}, not {type(module).__name__}"
+        )
+    found = {type(part).__module__.partition(".")[0] for part in module.modules()}
+    others = [name for name in IMPORTERS if name in found and name != package.name]
+    if others:
+        part = next(part for part in module.modules() if type(part).__module__.startswith(others[0]))
+        raise ModelError(
+            f"{IMPORTERS[package.name]} was given a network with a layer of {others[0]}, {type(part).__name__}: use "
+            f"{IMPORTERS[others[0]]}"
+        )
+    if package.name not in found:
+        raise ModelError(f"{IMPORTERS[package.name]} found no layer of {package.name} in {type(module).__name__}")
+    _tell_version(package)
+    memo = {id(tensor): tensor.detach().clone() for part in module.modules() for tensor in _computed(vars(part))}
+    own = copy.deepcopy(module, memo).eval()
+    for part in own.modules():
+        package.forget(part)
+    return own
+
+
+def _computed(value: Any, depth: int = 0) -> Iterator[Tensor]:
+    """Tensors that have a history, which cannot be copied."""
+    if isinstance(value, Tensor):
+        if value.grad_fn is not None:
+            yield value
+    elif isinstance(value, dict) and depth < 3:
+        for part in value.values():
+            yield from _computed(part, depth + 1)
+    elif isinstance(value, tuple | list) and depth < 3:
+        for part in value:
+            yield from _computed(part, depth + 1)
+
+
+def _tell_version(package: ForeignPackage) -> None:
+    try:
+        found = metadata.version(package.name)
+    except metadata.PackageNotFoundError:
+        found = str(getattr(sys.modules.get(package.name), "__version__", "without a version"))
+    if found not in package.tested:
+        warnings.warn(
+            f"{package.name} {found} is installed, and its neurons were compared with ours in "
+            f"{', '.join(package.tested)}: compare the spikes of the imported network with those of yours",
+            stacklevel=4,
+        )

@@ -1,0 +1,79 @@
+"""The way that all importers of torch modules go: read the forward method, find its step, build the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from ..integer.connection import Shape
+from .emit import network_of
+from .foreign_package import ForeignPackage, taken
+from .forward_tracer import ForwardTracer
+from .imported import ImportedSNN
+from .step_expressions import Layout
+from .unroll import RepeatedStep, repeated_step
+
+_BATCH, _STEPS = 3, 5  # of the inputs that are traced, of which the shapes are looked at
+
+
+def imported(
+    module: nn.Module, package: ForeignPackage, input_shape: Shape | Sequence[Shape], layouts: Sequence[Layout]
+) -> ImportedSNN:
+    """A module of another package as a network of this one.
+
+    Args:
+        input_shape: of one element of the batch at one step; a list of those of several inputs.
+        layouts: in which the forward method may take them, those that are tried first in front.
+
+    Raises:
+        ModelError: something has no form; the message names its path, the reason and what to do.
+    """
+    own = taken(package, module)
+    shapes = _shapes(input_shape)
+    errors: list[ModelError] = []
+    for layout in layouts:
+        try:
+            step = _traced(own, package, shapes, layout, _STEPS)
+            timesteps: int | None = step[0].steps
+            if layout != "step" and timesteps == _STEPS:  # as many as there are in the input, or as many by chance?
+                again = _traced(own, package, shapes, layout, _STEPS + 2)
+                timesteps = None if again[0].steps == _STEPS + 2 else timesteps
+            elif timesteps == 1:
+                timesteps = None
+        except ModelError as error:
+            errors.append(error)
+            continue
+        return network_of(step[0], step[1], package, timesteps, _dtype(module)).train(module.training)
+    raise max(errors, key=_worth)
+
+
+def _worth(error: ModelError) -> int:
+    """How much an error says: shapes that do not fit are those of a layout that was not meant."""
+    said = str(error)
+    return 0 if "does not fit" in said or "cannot be traced" in said or "[T, N, ...]" in said else 1
+
+
+def _traced(
+    own: nn.Module, package: ForeignPackage, shapes: list[Shape], layout: Layout, steps: int
+) -> tuple[RepeatedStep, nn.Module]:
+    lead = {"step": (_BATCH,), "TN": (steps, _BATCH), "NT": (_BATCH, steps), "N*T": (_BATCH * steps,)}[layout]
+    tracer = ForwardTracer([torch.zeros(()).expand(*lead, *shape) for shape in shapes], package)
+    traced = tracer.read(own)
+    return repeated_step(traced, tracer, layout), traced
+
+
+def _shapes(input_shape: Shape | Sequence[Shape]) -> list[Shape]:
+    single = all(isinstance(size, int) for size in input_shape)
+    shapes = [cast(Shape, tuple(input_shape))] if single else [tuple(cast(Shape, shape)) for shape in input_shape]
+    for shape in shapes:
+        if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+            raise ModelError(f"input_shape is (F,), (C, L) or (C, H, W) in positive whole numbers, not {shape!r}")
+    return shapes
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)

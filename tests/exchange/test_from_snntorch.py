@@ -1,0 +1,306 @@
+"""Networks of snnTorch, as its tutorials write them, against what is read from them."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from spquant_snn import ModelError, QuantConfig, from_sinabs, from_snntorch, lower, prepare
+
+snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
+
+
+def lively(net, factor=4.0):
+    """The same with larger weights, so that all layers send spikes."""
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.weight.mul_(factor)
+    return net
+
+
+def in_double(net):
+    """The user's network in double precision: snnTorch's spikes are float32 whatever comes in."""
+    own = copy.deepcopy(net).double()
+    for module in own.modules():
+        if getattr(module, "weight", None) is not None:
+            module.register_forward_pre_hook(lambda module, given: (given[0].to(module.weight.dtype),))
+    return own
+
+
+def read(net, shape):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the network returns spikes, which are taken")
+        return from_snntorch(net.double(), shape)
+
+
+def says_the_same(net, shape, x):
+    """Whether every value that a network returns, of all steps, is that of the network that is read from it."""
+    network = read(net, shape)
+    with torch.no_grad():
+        theirs = in_double(net)(x.double())
+        theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+        given = (
+            x.double()
+            if network.timesteps is None or len(x) == network.timesteps
+            else x.double().expand(network.timesteps, *x.shape)
+        )
+        ours = network.answer(given)
+    assert theirs.shape == ours.shape
+    assert theirs.any()
+    return network, bool((theirs == ours).all())
+
+
+def goes_all_the_way(network, shape):
+    steps = network.timesteps or 3
+    return lower(prepare(network, QuantConfig(weight_bits=8, state_bits=8, timesteps=steps), shape).freeze())
+
+
+class Tutorial5(nn.Module):
+    def __init__(self, num_steps=6, neuron=lambda: snn.Leaky(beta=0.95)):
+        super().__init__()
+        self.num_steps = num_steps
+        self.fc1, self.lif1 = nn.Linear(784, 40), neuron()
+        self.fc2, self.lif2 = nn.Linear(40, 10), neuron()
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spk2_rec, mem2_rec = [], []
+        for _step in range(self.num_steps):
+            cur1 = self.fc1(x)
+            spk1, mem1 = self.lif1(cur1, mem1)
+            cur2 = self.fc2(spk1)
+            spk2, mem2 = self.lif2(cur2, mem2)
+            spk2_rec.append(spk2)
+            mem2_rec.append(mem2)
+        return torch.stack(spk2_rec, dim=0), torch.stack(mem2_rec, dim=0)
+
+
+class Regression1(nn.Module):
+    def __init__(self, timesteps, hidden):
+        super().__init__()
+        self.timesteps = timesteps
+        self.fc_in = nn.Linear(1, hidden)
+        self.lif_in = snn.Leaky(beta=torch.rand(hidden), threshold=torch.rand(hidden), learn_beta=True)
+        self.fc_hidden = nn.Linear(hidden, hidden)
+        self.lif_hidden = snn.Leaky(beta=torch.rand(hidden), threshold=torch.rand(hidden), learn_beta=True)
+        self.fc_out = nn.Linear(hidden, 1)
+        self.li_out = snn.Leaky(beta=torch.rand(1), threshold=1.0, learn_beta=True, reset_mechanism="none")
+
+    def forward(self, x):
+        mem_1 = self.lif_in.init_leaky()
+        mem_2 = self.lif_hidden.init_leaky()
+        mem_3 = self.li_out.init_leaky()
+        mem_3_rec = []
+        for step in range(self.timesteps):
+            spk_in, mem_1 = self.lif_in(self.fc_in(x[step, :, :]), mem_1)
+            spk_hidden, mem_2 = self.li_out(self.fc_hidden(spk_in), mem_2)  # as in the tutorial: li_out twice
+            _, mem_3 = self.li_out(self.fc_out(spk_hidden), mem_3)
+            mem_3_rec.append(mem_3)
+        return torch.stack(mem_3_rec)
+
+
+class Regression2(nn.Module):
+    def __init__(self, timesteps, hidden, neuron):
+        super().__init__()
+        self.timesteps = timesteps
+        self.recurrent = type(neuron(2)).__name__.startswith("R")
+        self.fc1, self.rlif1 = nn.Linear(784, hidden), neuron(hidden)
+        self.fc2, self.rlif2 = nn.Linear(hidden, 10), neuron(10)
+
+    def forward(self, x):
+        state1, state2 = first_state(self.rlif1), first_state(self.rlif2)
+        spk_recording = []
+        for _step in range(self.timesteps):
+            spk1, *state1 = self.rlif1(self.fc1(x), *state1)
+            state1 = [spk1, *state1] if self.recurrent else state1
+            spk2, *state2 = self.rlif2(self.fc2(spk1), *state2)
+            state2 = [spk2, *state2] if self.recurrent else state2
+            spk_recording.append(spk2)
+        return torch.stack(spk_recording)
+
+
+def first_state(neuron):
+    state = neuron.reset_mem()
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+def tutorial_6_and_7(channels, hidden, size):
+    def neuron(**options):
+        return snn.Leaky(beta=0.5, init_hidden=True, **options)
+
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 5), nn.MaxPool2d(2), neuron(),
+        nn.Conv2d(4, hidden, 5), nn.MaxPool2d(2), neuron(),
+        nn.Flatten(), nn.Linear(hidden * size**2, 10), neuron(output=True),
+    )  # fmt: skip
+
+
+NEURONS = {
+    "leaky": lambda n: snn.Leaky(beta=0.9),
+    "zero": lambda n: snn.Leaky(beta=0.9, reset_mechanism="zero"),
+    "zero at once": lambda n: snn.Leaky(beta=0.9, reset_mechanism="zero", reset_delay=False),
+    "none": lambda n: snn.Leaky(beta=0.7, reset_mechanism="none", learn_threshold=True),
+    "of each neuron": lambda n: snn.Leaky(beta=torch.rand(n), threshold=0.1 + torch.rand(n), learn_beta=True),
+    "small thresholds": lambda n: snn.Leaky(beta=0.8, threshold=0.004),
+    "Lapicque": lambda n: snn.Lapicque(R=1, C=2.5, time_step=0.5),
+    "Synaptic": lambda n: snn.Synaptic(alpha=0.8, beta=0.9),
+    "RLeaky": lambda n: snn.RLeaky(beta=0.9, linear_features=n),
+    "RLeaky one to one": lambda n: snn.RLeaky(beta=0.9, all_to_all=False, V=0.3),
+    "RLeaky small thresholds": lambda n: snn.RLeaky(beta=0.9, linear_features=n, threshold=0.004),
+    "RSynaptic": lambda n: snn.RSynaptic(alpha=0.7, beta=0.9, linear_features=n),
+    "RSynaptic one to one": lambda n: snn.RSynaptic(alpha=0.7, beta=0.9, all_to_all=False, V=torch.rand(n)),
+}
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_neurons_send_the_same_spikes(name):
+    torch.manual_seed(1)
+    network, same = says_the_same(lively(Regression2(12, 24, NEURONS[name]), 6.0), (784,), torch.rand(100, 784))
+    assert same
+    assert network.timesteps == 12
+    assert len(goes_all_the_way(network, (784,)).layers) >= 1
+
+
+def test_tutorial_5():
+    torch.manual_seed(2)
+    network, same = says_the_same(Tutorial5(), (784,), 3 * torch.rand(100, 784))
+    assert same
+    assert [path for path, _ in network.named_children()] == ["fc1", "lif1", "fc2", "lif2"]
+    assert network.over_time == ("all",)
+    assert network.lif1.reset_by == pytest.approx(1 / 0.95)
+    assert goes_all_the_way(network, (784,)).layers[0].name == "fc1"
+
+
+@pytest.mark.parametrize(("channels", "hidden", "size", "side"), [(1, 8, 4, 28), (2, 6, 5, 34)])
+def test_tutorials_6_and_7(channels, hidden, size, side):
+    """The network is one step, and its neurons keep their states; a loop over time stands outside."""
+    torch.manual_seed(3)
+    net = lively(tutorial_6_and_7(channels, hidden, size))
+    network = read(net, (channels, side, side))
+    x = 3 * torch.rand(4, 25, channels, side, side).double()
+    own = in_double(net)
+    with torch.no_grad():
+        theirs = torch.stack([own(step)[0] for step in x])
+        assert torch.equal(network(x), theirs.double())
+    assert theirs.any()
+    assert network.timesteps is None
+    goes_all_the_way(network, (channels, side, side))
+
+
+def test_regression_1():
+    torch.manual_seed(4)
+    network, same = says_the_same(Regression1(20, 32), (1,), torch.rand(20, 100, 1))
+    assert same
+    assert network.timesteps == 20
+    goes_all_the_way(network, (1,))
+
+
+def test_a_forward_method_of_functions():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.lif1 = nn.Conv2d(1, 3, 3), snn.Leaky(beta=0.5, init_hidden=True)
+            self.fc, self.lif2 = nn.Linear(3 * 25, 5), snn.Leaky(beta=0.5, init_hidden=True)
+            self.rec = nn.Linear(5, 5)
+
+        def forward(self, x):
+            total, back = 0, torch.zeros(x.size(1), 5)
+            for step in range(x.size(0)):
+                spk = self.lif1(F.max_pool2d(self.conv1(x[step]), 2))
+                back = self.lif2(self.fc(spk.view(x.size(1), -1)) + self.rec(back))
+                total = total + back
+            return total / x.size(0)
+
+    torch.manual_seed(5)
+    network, same = says_the_same(lively(Net()), (1, 12, 12), torch.rand(8, 10, 1, 12, 12))
+    assert same
+    assert (network.over_time, network.timesteps) == (("mean",), None)
+    goes_all_the_way(network, (1, 12, 12))
+
+
+def test_spikes_at_the_threshold_are_theirs():
+    """snnTorch fires above the threshold, not at it."""
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), snn.Leaky(beta=0.5, init_hidden=True))
+    net[0].weight.data.fill_(1.0)
+    network = from_snntorch(net, (1,))
+    x = torch.tensor([1.0, 1 + 2**-23]).view(1, 2, 1)
+    assert network(x).flatten().tolist() == net(x[0]).flatten().tolist() == [0, 1]
+
+
+def test_the_users_module_stays_and_what_it_kept_does_not_matter():
+    net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True))
+    net(torch.rand(2, 4))
+    kept = net[1].mem.clone()
+    network = from_snntorch(net, (4,))
+    assert torch.equal(net[1].mem, kept)
+    assert torch.equal(network(torch.zeros(1, 2, 4))[0], network(torch.zeros(1, 2, 4))[0])
+
+
+@pytest.mark.parametrize(
+    ("neuron", "said"),
+    [
+        (lambda: snn.Alpha(alpha=0.9, beta=0.8), "Alpha of snntorch, has no equal form here: use Leaky"),
+        (lambda: snn.RLeaky(beta=0.9, V=1.0, all_to_all=False, reset_mechanism="zero"), "drops what comes in"),
+        (lambda: snn.Leaky(beta=0.9, reset_delay=False), "use reset_delay=True"),
+        (lambda: snn.Leaky(beta=0.0), "a beta of 0"),
+        (lambda: snn.Leaky(beta=0.9, graded_spikes_factor=2.0), "graded spikes"),
+        (lambda: snn.Leaky(beta=torch.rand(3, 4)), "for each of 3x4 neurons"),
+        (lambda: snn.Leaky(beta=0.9, threshold=-1.0), "a threshold of -1"),
+    ],
+)
+def test_neurons_without_an_equal_form_are_refused_by_name(neuron, said):
+    net = nn.Sequential(nn.Linear(4, 3), neuron())
+    net[1].init_hidden = True
+    with pytest.raises(ModelError, match=said) as raised:
+        from_snntorch(net, (4,))
+    assert "layer '1'" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_potential_that_is_reset_is_no_output():
+    class Net(Tutorial5):
+        def forward(self, x):
+            return super().forward(x)[1]
+
+    with pytest.raises(ModelError, match="potential of 'lif2', which is reset by spikes: return the spikes"):
+        from_snntorch(Net(), (784,))
+
+
+def test_steps_of_a_loop_must_be_alike():
+    class Net(Tutorial5):
+        def forward(self, x):
+            mem = self.lif1.init_leaky()
+            for step in range(4):
+                spk, mem = self.lif1(self.fc1(x) if step < 2 else self.fc1(self.fc1(x)), mem)
+            return spk
+
+    net = Net()
+    net.fc1 = nn.Linear(784, 784)
+    with pytest.raises(ModelError, match="'lif1' takes something else in step 2 than in step 1"):
+        from_snntorch(net, (784,))
+
+
+def test_random_numbers_in_the_network_are_refused():
+    class Net(Tutorial5):
+        def forward(self, x):
+            return super().forward(torch.bernoulli(x))
+
+    with pytest.raises(ModelError, match="draws random numbers"):
+        from_snntorch(Net(), (784,))
+
+
+def test_the_wrong_importer_names_the_right_one():
+    with pytest.raises(ModelError, match="use from_snntorch"):
+        from_sinabs(nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9)), (4,))
+    with pytest.raises(ModelError, match="found no layer of snntorch in Linear"):
+        from_snntorch(nn.Linear(4, 3), (4,))
+
+
+def test_a_version_that_was_not_compared_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    with pytest.warns(UserWarning, match=r"snntorch 9.9 is installed, .* compared with ours in 1.0.0"):
+        from_snntorch(nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True)), (4,))
