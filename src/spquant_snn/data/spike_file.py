@@ -4,7 +4,6 @@ Stradmann, Schemmel and Zenke (2020): of each recording the times of its spikes 
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from ..io.reading import Flaw, guarded, open_file
 _MOST_RECORDINGS, _MOST_CLASSES, _MOST_UNITS, _MOST_STEPS = 10_000_000, 10_000, 1 << 16, 100_000
 _MOST_SPIKES = 1 << 26  # of a recording
 _LATEST = 1e6  # seconds
-_MOST_SCANNED = 4 << 30  # bytes
-_HEAP, _OBJECT = b"GCOL\1", 16  # how a heap begins, and bytes of its header and of that of an object
 _REMEDY = "fetch it again, or name what it holds by times, units and labels"
 _LAYOUT = ("spikes/times", "spikes/units", "labels", "extra/keys")
 
@@ -27,7 +24,8 @@ _LAYOUT = ("spikes/times", "spikes/units", "labels", "extra/keys")
 class SpikeFile:
     """A map-style Dataset of the recordings in an HDF5 file; item by item (frames of counts, class).
 
-    Recordings are read when they are asked for, by worker processes too.
+    Recordings are read when they are asked for, by worker processes too, through the library of HDF5, which on damaged
+    files may wait for ever: hold what you fetch against its checksum.
 
     Args:
         path: the file, with one array of times (seconds) and one of channels for each recording.
@@ -78,7 +76,6 @@ class SpikeFile:
         self._file: Any = None
         self._process = 0
         with self._guarded():
-            _check_heaps(self.path)
             file = self._opened()
             columns = [_column(file, place) for place in self._places]
             self.labels = _whole_numbers(_column(file, labels), labels)
@@ -132,6 +129,8 @@ class SpikeFile:
         import h5py
 
         if self._file is None or self._process != os.getpid():
+            with open_file(self.path):
+                pass  # where there is none, that is said as of other files
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
         return self._file
 
@@ -141,28 +140,6 @@ def _require_h5py() -> None:
         import h5py  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("HDF5 files are read by h5py, which is not installed: pip install h5py") from error
-
-
-def _check_heaps(path: Path) -> None:
-    """Refuse heaps of arrays of varying length whose objects do not follow one another: the library would read such
-    for ever. Larger files than those of SSC are left to it."""
-    with open_file(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        if not 0 < size <= _MOST_SCANNED:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            heap = content.find(_HEAP)
-            while heap >= 0:
-                end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
-                at = heap + _OBJECT
-                while end - at >= _OBJECT and end <= size:
-                    length = int.from_bytes(content[at + 8 : at + 16], "little")
-                    # the first two bytes number an object; 0 is what is free, with its header
-                    taken = _OBJECT + -(-length // 8) * 8 if content[at : at + 2] != b"\0\0" else length
-                    if taken < _OBJECT or at + taken > end:
-                        raise Flaw(f"its heap at byte {heap} is damaged")
-                    at += taken
-                heap = content.find(_HEAP, heap + 1)
 
 
 def _column(file: Any, place: str) -> Any:
