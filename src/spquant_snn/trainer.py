@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .data import hold_out
+from .data.catalog import title_of
 from .data.items import Items
 from .errors import ConfigError, RunError
 from .export.packaging import Layout, Prefer, Target
@@ -287,7 +288,7 @@ class SpQuantTrainer:
         )
         name = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset
-        title = f"{name}, trained on {known or 'data given in Python'}"
+        title = f"{name}, trained on {title_of(known) if known else 'data given in Python'}"
         test = Items.of(self.data.test, known or "data given in Python")
         return self._write(path, lambda out: export_graph(graph, out, options, title, known, test))
 

@@ -91,7 +91,17 @@ def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(DataError, match=r"unknown data set 'mnits': choose one of mnist, .* dvs-gesture, gestures"):
         load("mnits")
     events = ("nmnist", "dvs-gesture", "gestures")
-    assert ("mnist", "fashion-mnist", "cifar10", "digits", *events, "spoken-words", "speech-commands") == NAMES
+    assert (
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "digits",
+        *events,
+        "shd",
+        "ssc",
+        "spoken-words",
+        "speech-commands",
+    ) == NAMES
 
 
 @pytest.mark.parametrize(

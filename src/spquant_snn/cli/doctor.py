@@ -174,11 +174,15 @@ def _layers_on_cuda() -> Iterator[Finding]:
 
 def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
     from ..data import NAMES, find_recordings, load, of_events
-    from ..data.catalog import data_folder, find_sounds, of_sounds
+    from ..data.catalog import data_folder, find_sounds, of_sounds, of_spikes
+    from ..data.heidelberg import find_spikes
 
     for name in NAMES:
         try:
-            if of_events(name):
+            if of_spikes(name):
+                train, test = map(len, find_spikes(name, data_folder(data_dir), 1))
+                yield Finding(name, f"{train:,} + {test:,} recordings")
+            elif of_events(name):
                 train, test = map(len, find_recordings(name, data_folder(data_dir)))
                 yield Finding(name, f"{train:,} + {test:,} recordings")
             elif of_sounds(name):

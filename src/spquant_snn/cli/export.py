@@ -56,11 +56,13 @@ def command(
     found = open_run(source) if target == "spq" else open_source(source)
     graph = _lowered(found) if target == "spq" else _read(found, target)
     test = _items(found, graph, test_set, target)
+    from ..data.catalog import title_of
     from ..export.targets import ExportOptions, export_graph
 
     name = test_set.dataset or found.dataset
     known = None if name == CUSTOM else name
-    title = visible(source.resolve().name) + ("" if name is None else f", trained on {known or 'data given in Python'}")
+    trained_on = title_of(known) if known else "data given in Python"
+    title = visible(source.resolve().name) + ("" if name is None else f", trained on {trained_on}")
     options = ExportOptions(target, force, prefer, amalgamate, layout, remember_sample)
     size = export_graph(graph, out, options, title, known, test)
     if target == "spq":

@@ -166,13 +166,14 @@ def compare_points(sweep: Sweep, places: Sequence[PointRun], count: int) -> dict
     """Finished points beside one another, by the page that they go on: report.html; or one for each data set, and for
     recordings one for each number of time steps, since only those of one can be compared."""
     from ..data import of_events
+    from ..data.catalog import title_of
     from .report import compare_runs
     from .source import open_run
 
     groups: dict[str, list[Path]] = {}
     for place in places:
         name, steps = place.point.config.dataset, place.point.config.timesteps
-        title = f"{name}-T{steps}" if of_events(name) else name
+        title = f"{name}-T{steps}" if of_events(name) else title_of(name)
         groups.setdefault(title.replace(":", "x"), []).append(place.run.path)
     return {
         sweep.out / ("report.html" if len(groups) == 1 else f"report-{title}.html"): compare_runs(

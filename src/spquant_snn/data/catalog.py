@@ -21,8 +21,10 @@ from .arrays import Labelled, Splits, permutation
 from .cifar import RECORDS, VERSIONS
 from .download import Remote, fetch
 from .dvs_gesture import find_dvs_gesture
+from .folder_set import absolute, is_folder, load_folder
 from .frames import Framing
 from .gestures import Studio, gestures
+from .heidelberg import load_spikes
 from .idx import read_idx
 from .nmnist import find_nmnist
 from .recordings import Recordings, framed
@@ -33,13 +35,19 @@ from .task import Task, outputs_of
 
 IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
 EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "gestures")
+SPIKES: tuple[str, ...] = ("shd", "ssc")
 SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
-NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SOUNDS)
+NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS)
 
 
 def of_events(name: str) -> bool:
-    """Whether a name is that of a data set of an event camera, whose recordings become sequences."""
-    return name.partition(":")[0] in EVENTS
+    """Whether a name is that of a data set of events, of a camera or of spikes, whose recordings become sequences."""
+    return name.partition(":")[0] in (*EVENTS, *SPIKES)
+
+
+def of_spikes(name: str) -> bool:
+    """Whether a name is that of a data set of spikes."""
+    return name.partition(":")[0] in SPIKES
 
 
 def load(
@@ -53,31 +61,51 @@ def load(
     """Load a data set by its name.
 
     Args:
-        name: one of ``NAMES``. Behind those of event cameras (``EVENTS``) may follow a colon and the side of the frames
-            in pixels, as in "gestures:32"; dvs-gesture has 64 of its camera's 128 without. Those of sounds (``SOUNDS``)
-            are spectrograms [1, 49, 10]; with ":signal" behind them, signals [40, 1, 49] of mel bands over time.
+        name: one of ``NAMES``, or the path of a folder of images, see ``load_folder``. Behind those of event cameras
+            (``EVENTS``) may follow a colon and the side of the frames in pixels, as in "gestures:32"; dvs-gesture has
+            64 of its camera's 128 without. Behind those of spikes (``SPIKES``) may follow to how many channels their
+            700 are summed, as in "shd:140". Those of sounds (``SOUNDS``) are spectrograms [1, 49, 10]; with ":signal"
+            behind them, signals [40, 1, 49] of mel bands over time.
         data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
-        timesteps: frames into which recordings of event cameras are divided; images are as they are.
+        timesteps: frames into which recordings of events are divided; images are as they are.
         download: fetch the files that are missing into that folder; recordings are never fetched.
         progress: draw a bar while downloading, or while events become frames.
 
     Raises:
         DataError: the name is unknown, or files are missing and cannot be fetched; the message says what to put where.
         FileFormatError: a file is truncated or corrupted.
-        MissingDependencyError: "digits" without scikit-learn, or "spoken-words" without espeak-ng.
+        MissingDependencyError: "digits" without scikit-learn, spikes without h5py, a folder without Pillow, or
+            "spoken-words" without espeak-ng.
     """
+    if of_spikes(name):
+        return load_spikes(name, data_folder(data_dir), timesteps, progress=progress)
     if of_events(name):
         return load_frames(name, data_folder(data_dir), timesteps, progress=progress)
     if of_sounds(name):
         return load_sounds(name, data_folder(data_dir), progress=progress)
     if name not in NAMES:
-        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give (train, test) yourself")
+        if is_folder(name):
+            return load_folder(name, progress=progress)
+        raise DataError(
+            f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give the path of a folder of images, or "
+            "(train, test) yourself"
+        )
     if name == "digits":
         return load_digits()
     folder = data_folder(data_dir)
     if name == "cifar10":
         return load_cifar10(CIFAR10, folder, download=download, progress=progress)
     return load_idx(MNIST if name == "mnist" else FASHION_MNIST, folder, download=download, progress=progress)
+
+
+def anchored_name(name: str) -> str:
+    """A name as it is, and the path of a folder from the root on."""
+    return absolute(name) if name.partition(":")[0] not in NAMES and is_folder(name) else name
+
+
+def title_of(name: str) -> str:
+    """A name as it is, and of the path of a folder the last part."""
+    return os.path.basename(os.path.normpath(name))
 
 
 def data_folder(data_dir: Path | None = None) -> Path:

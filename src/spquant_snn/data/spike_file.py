@@ -17,6 +17,7 @@ from ..io.reading import Flaw, guarded, open_file
 _MOST_RECORDINGS, _MOST_CLASSES, _MOST_UNITS, _MOST_STEPS = 10_000_000, 10_000, 1 << 16, 100_000
 _MOST_SPIKES = 1 << 26  # of a recording
 _LATEST = 1e6  # seconds
+_LONGEST_NAME = 64
 _REMEDY = "fetch it again, or name what it holds by times, units and labels"
 _LAYOUT = ("spikes/times", "spikes/units", "labels", "extra/keys")
 
@@ -84,6 +85,11 @@ class SpikeFile:
                     raise Flaw(f"{place} is of {len(column)} recordings, {labels} of {len(self.labels)}")
             self.classes = _names(file, int(self.labels.max()))
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, C, 1, 1) of every item."""
+        return self.steps, -(-self.units // self.shrink), 1, 1
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -108,12 +114,12 @@ class SpikeFile:
                 raise Flaw(f"recording {number} has a spike of channel {int(channels.max())} of {self.units}")
         step = np.floor(seconds / self.window).astype(np.int64)
         inside = step < self.steps
-        width = -(-self.units // self.shrink)
+        width = self.shape[1]
         places = step[inside] * width + channels[inside].astype(np.int64) // self.shrink
         counts = np.bincount(places, minlength=self.steps * width)
         kept = np.minimum(counts, 255)
         return (
-            kept.astype(np.uint8).reshape(self.steps, width, 1, 1),
+            kept.astype(np.uint8).reshape(self.shape),
             len(seconds),
             len(seconds) - int(kept.sum()),
         )
@@ -173,4 +179,5 @@ def _names(file: Any, highest: int) -> tuple[str, ...]:
     if not isinstance(found, h5py.Dataset) or found.ndim != 1 or not highest < len(found) <= _MOST_CLASSES:
         return ()
     names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in found[()].tolist()]
-    return tuple(name if name.isprintable() else ascii(name)[1:-1] for name in names)
+    shown = (name if name.isprintable() else ascii(name)[1:-1] for name in names)
+    return tuple(name[:_LONGEST_NAME] or "?" for name in shown)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from ..data.catalog import anchored_name
 from ..errors import ConfigError, RunError
 from ..integer.neuron import Reset
 from ..io.reading import Flaw, guarded, read_bytes
@@ -35,7 +36,8 @@ class TrainOptions:
             mobilenet-snn, ds-cnn-snn, tc-resnet8-snn or recurrent-snn; vgg9-snn:0.25 has a quarter of the channels; or
             a topology, as 32C5-P2-64C5-P2-FC10.
         dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture or gestures, where
-            gestures:32 has frames of 32x32.
+            gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has 140 channels; or a folder of
+            images, one folder in it for each class, where pictures:32 brings those in pictures to 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
@@ -265,19 +267,23 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def anchored(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in which folders of other runs are named from the root on, so that a training can go on from any folder.
+    """Options in which folders of other runs and of images are named from the root on, so that a training can go on
+    from any folder.
 
     Raises:
         ConfigError: the working folder is no longer there.
     """
     named = {name: value for name in RUNS if (value := options.get(name)) not in (None, "", CUSTOM)}
     try:
-        return dict(options) | {
+        found = dict(options) | {
             name: os.path.abspath(value) for name, value in named.items() if isinstance(value, str | os.PathLike)
         }
+        if isinstance(dataset := options.get("dataset"), str):
+            found["dataset"] = anchored_name(dataset)
+        return found
     except OSError as error:
         raise ConfigError(
-            f"{next(iter(named))} is a path from the working folder, which is not there ({error.strerror}): "
+            f"{next(iter(named), 'dataset')} is a path from the working folder, which is not there ({error.strerror}): "
             "go to another folder"
         ) from error
 

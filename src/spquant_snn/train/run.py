@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.catalog import title_of
 from ..errors import ConfigError, FileFormatError, RunError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
@@ -289,7 +290,7 @@ def _epoch_of(line: bytes, number: int) -> int:
 
 def free_folder(config: TrainConfig, parent: Path = Path("runs")) -> Path:
     """A folder of a telling name that does not exist yet."""
-    name = f"{config.model}-{config.dataset}-w{config.weight_bits:g}s{config.state_bits:g}".replace(":", "x")
+    name = f"{config.model}-{title_of(config.dataset)}-w{config.weight_bits:g}s{config.state_bits:g}".replace(":", "x")
     return numbered(parent / name, 1)
 
 
