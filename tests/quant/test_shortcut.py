@@ -145,7 +145,7 @@ def test_an_identity_begins_at_one_deviation_of_the_sums_of_the_main_branch():
         deviation = float(codes.square().mean().sqrt()) * (wide * 9 * 0.15) ** 0.5
         found = float(stage.shortcut.synapse.codes().detach().mean()) * 2**stage.shortcut.shift
         assert 0.6 < found / deviation < 1.5
-        assert stage.shortcut.bits == 8
+        assert stage.shortcut.synapse.bits == 8
 
 
 def test_a_projection_is_shifted_by_what_it_has_fewer_inputs():

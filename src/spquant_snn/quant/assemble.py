@@ -169,7 +169,9 @@ def _latest(signal: d.Signal) -> int:
 
 def _build(name: str, row: _Row, lif: LIF | None, config: QuantConfig, sources: Sources) -> Stage:
     layer = row.main.module
-    synapse = Synapse(layer, row.sum_pool, config, free_scale=row.norm is None, per_tensor=lif is None)
+    synapse = Synapse(
+        layer, row.sum_pool, config.at(row.main.path), free_scale=row.norm is None, per_tensor=lif is None
+    )
     norm = None if row.norm is None else _norm(row.norm, len(synapse.weight))
     pixels = isinstance(row.source, d.Pixels)
     source = row.source.input if isinstance(row.source, d.Pixels) else sources.inputs + row.source.layer
@@ -177,7 +179,9 @@ def _build(name: str, row: _Row, lif: LIF | None, config: QuantConfig, sources: 
     if row.beside is not None:
         start = cast(d.Spikes, row.beside.signal).layer
         module = row.beside.module if isinstance(row.beside, d.Weighed) else None
-        shortcut = TrainableShortcut(row.beside.path, start, cast(nn.Conv2d | None, module), layer.weight, config)
+        shortcut = TrainableShortcut(
+            row.beside.path, start, cast(nn.Conv2d | None, module), layer.weight, config.at(row.main.path)
+        )
         _merge_bias(synapse, shortcut.synapse)
     stage = Stage(
         name,
@@ -237,8 +241,8 @@ def _drive(drive: d.Drive, config: QuantConfig, sources: Sources, normalised: bo
         return _drive(of, config, sources, behind, per_tensor and not behind)
 
     if isinstance(drive, d.Weighed):
-        synapse = Synapse(drive.module, None, config, free_scale=not normalised, per_tensor=per_tensor)
-        return Weights(drive.path, drive.signal, synapse, float(config.weight_bits), sources)
+        synapse = Synapse(drive.module, None, config.at(drive.path), free_scale=not normalised, per_tensor=per_tensor)
+        return Weights(drive.path, drive.signal, synapse, sources)
     if isinstance(drive, d.Passed):
         through = Through(drive.path, drive.signal, sources)
         vector = per_tensor and len(drive.shape) == 1  # a population that is read out: each neuron votes for itself

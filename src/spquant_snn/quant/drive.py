@@ -87,29 +87,32 @@ class Weights(Drive):
 
     Args:
         name: path of their layer in the user's module.
-        bits: of their codes.
         whole: whether the signal is looked at undivided, and the scale divided in its place.
     """
 
-    def __init__(self, name: str, signal: Signal, synapse: Synapse, bits: float, sources: Sources) -> None:
+    def __init__(self, name: str, signal: Signal, synapse: Synapse, sources: Sources) -> None:
         super().__init__()
-        self.name, self.signal, self.synapse, self.bits, self.sources = name, signal, synapse, bits, sources
+        self.name, self.signal, self.synapse, self.sources = name, signal, synapse, sources
         self.channels = len(synapse.weight)
         self.divisor = divisor_of(signal, sources)
 
     def leaves(self) -> Iterator[Weights | Through]:
         yield self
 
+    def seen(self, look: Look) -> Tensor:
+        """[N, ...] what the synapse looks at."""
+        return value_of(self.signal, look, self.sources, self._drop, whole=self.divisor is not None)
+
     def current(self, look: Look) -> Tensor:
-        synapse, whole = self.synapse, self.divisor is not None
-        x = value_of(self.signal, look, self.sources, self._drop, whole)
+        synapse, x = self.synapse, self.seen(look)
         if x.dim() == 4 and not synapse.plain:
             x = x.contiguous(memory_format=torch.channels_last)
         y = synapse.sums(x, synapse.codes(), synapse.scale() / (self.divisor or 1)).float()
         return y if synapse.bias is None else y + synapse.bias.view(-1, *[1] * (y.dim() - 2))
 
     def fold(self, gain: Float64, pool: Pool | None = None) -> tuple[list[FoldedTerm], Float64]:
-        synapse, bits = self.synapse, self.bits
+        synapse = self.synapse
+        bits = synapse.bits
         if synapse.quantizer is None:  # in floating point its shape alone can be told
             codes, bits = np.ones(synapse.weight.shape, np.int8), 8
         else:

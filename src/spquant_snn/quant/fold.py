@@ -52,7 +52,6 @@ def fold_stage(
     stage: Stage,
     first: int,
     bits: Bits,
-    weight_bits: Bits,
     inputs: Tensor | None = None,
     sources: Tensor | None = None,
 ) -> Folded:
@@ -64,7 +63,6 @@ def fold_stage(
     Args:
         first: how many inputs the network has; the stage's own source counts them, its shortcut's does not.
         bits: of the state.
-        weight_bits: of its weights.
         inputs: [I] bool over the second axis of the weight, the inputs that can be other than zero; None: all.
         sources: [I] bool, the channels at the source of the shortcut that can; None: all.
 
@@ -74,7 +72,7 @@ def fold_stage(
     check_finite(stage.name, stage)
     lif, synapse = stage.lif, stage.synapse
     assert lif is not None
-    main = _connection(stage.name, synapse, _live_codes(synapse, inputs), float(weight_bits))
+    main = _connection(stage.name, synapse, _live_codes(synapse, inputs))
     main = replace(main, pools=stage.pools)
     terms = [Term(main, stage.source)]
     if stage.shortcut is not None:
@@ -110,7 +108,7 @@ def fold_branches(stage: BranchedStage, first: int, bits: Bits) -> Folded:
 
 
 @uncompiled
-def fold_readout(stage: Stage, first: int, timesteps: int, weight_bits: Bits, inputs: Tensor | None = None) -> Readout:
+def fold_readout(stage: Stage, first: int, timesteps: int, inputs: Tensor | None = None) -> Readout:
     """The readout of a last stage of one row of synapses, with as many fractional bits (at most 8) as ``timesteps``
     sums leave room for; ``inputs`` as for ``fold_stage``.
 
@@ -118,7 +116,7 @@ def fold_readout(stage: Stage, first: int, timesteps: int, weight_bits: Bits, in
         ModelError: a logit does not fit 32 bits, or a number is not finite.
     """
     check_finite(stage.name, stage)
-    connection = _connection(stage.name, stage.synapse, _live_codes(stage.synapse, inputs), float(weight_bits))
+    connection = _connection(stage.name, stage.synapse, _live_codes(stage.synapse, inputs))
     terms = (Term(replace(connection, pools=stage.pools), stage.source),)
     gain, offset = (x.numpy() for x in stage.affine())
     return _readout(stage.name, terms, float(gain[0]), offset, first, timesteps)
@@ -232,16 +230,16 @@ def _without(terms: Sequence[Term], outputs: Bools) -> tuple[Term, ...]:
 
 
 def _shortcut_term(shortcut: TrainableShortcut, first: int, codes: Tensor) -> Term:
-    connection = _connection(shortcut.name, shortcut.synapse, codes, float(shortcut.bits))
+    connection = _connection(shortcut.name, shortcut.synapse, codes)
     factor = np.full(len(codes), 1 << shortcut.shift, np.int32) if shortcut.shift else None
     return Term(connection, first + shortcut.source, multiplier=factor)
 
 
-def _connection(name: str, synapse: Synapse, codes: Tensor, bits: float) -> Connection:
+def _connection(name: str, synapse: Synapse, codes: Tensor) -> Connection:
     return Connection(
         name,
         codes.cpu().numpy(),
-        bits,
+        synapse.bits,
         synapse.stride,
         synapse.padding,
         synapse.groups,

@@ -134,11 +134,8 @@ class SpikingNetwork(nn.Module):
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weights at their width."""
-        shortcuts = [stage.shortcut for stage in self.hidden if isinstance(stage, Stage) and stage.shortcut is not None]
-        bits = {id(shortcut.synapse): float(shortcut.bits) for shortcut in shortcuts}
         synapses = [module for module in self.modules() if isinstance(module, Synapse)]
-        plain = float(self.config.weight_bits)
-        return sum(synapse.weight.numel() * bits.get(id(synapse), plain) for synapse in synapses) / 8
+        return sum(synapse.weight.numel() * synapse.bits for synapse in synapses) / 8
 
     @property
     def state_bytes(self) -> float:
@@ -204,11 +201,10 @@ class SpikingNetwork(nn.Module):
 
     def said(self, x: Given, probe: Probe | None = None, watch: Watch | None = None) -> list[Tensor]:
         """What each readout says at each time step, [T, N, ...]."""
-        given, steps = self._given(x)
-        sent = Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
+        sent = self.sent(x)
         if self.frozen:
             return self._frozen_said(sent, probe, watch)
-        run = TrainingPass(self.hidden, len(given), self.training, self.recompute, probe, watch)
+        run = TrainingPass(self.hidden, len(self.input_shapes), self.training, self.recompute, probe, watch)
         run.run(sent)
         return [_integrated(stage, drive_over_time(stage, sent)) for stage in self.readouts]
 
@@ -242,10 +238,18 @@ class SpikingNetwork(nn.Module):
     def integer_answers(self, x: Given, probe: Probe | None = None) -> list[Tensor]:
         """Those of each readout, int64 [N, ...], or [T, N, ...] of all steps."""
         self._check_integer()
+        sent, first = self.sent(x), len(self.input_shapes)
+        IntegerPass(self.hidden, self.fold(), first, False, probe, None).run(sent)
+        return [over_time(readout, said_in_integers(readout, sent, first)) for readout in self.fold_readouts()]
+
+    def sent(self, x: Given) -> Sent:
+        """Inputs as the first of what a pass looks at.
+
+        Raises:
+            DataError: they are not what the network takes.
+        """
         given, steps = self._given(x)
-        sent = Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
-        IntegerPass(self.hidden, self.fold(), len(given), False, probe, None).run(sent)
-        return [over_time(readout, said_in_integers(readout, sent, len(given))) for readout in self.fold_readouts()]
+        return Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
 
     def live_inputs(self) -> list[Tensor | None]:
         """For each stage, the readout last: [I] bool over the second axis of its weight, the inputs that an open
@@ -267,9 +271,9 @@ class SpikingNetwork(nn.Module):
     def fold(self) -> list[Folded]:
         """The integers of the stages with neurons, as their parameters are now."""
         first, live = len(self.input_shapes), self.live_inputs()
-        state, weights = self.config.state_bits, self.config.weight_bits
+        state = self.config.state_bits
         return [
-            fold_stage(stage, first, state, weights, inputs, self.live_sources(stage))
+            fold_stage(stage, first, state, inputs, self.live_sources(stage))
             if isinstance(stage, Stage)
             else fold_branches(cast(BranchedStage, stage), first, state)
             for stage, inputs in zip(self.hidden, live, strict=False)
@@ -277,9 +281,9 @@ class SpikingNetwork(nn.Module):
 
     def fold_readouts(self) -> list[Readout]:
         """The integers of the readouts, as their parameters are now."""
-        first, steps, bits = len(self.input_shapes), self.config.timesteps, self.config.weight_bits
+        first, steps = len(self.input_shapes), self.config.timesteps
         return [
-            fold_readout(stage, first, steps, bits, self.live_inputs()[-1] if self.row else None)
+            fold_readout(stage, first, steps, self.live_inputs()[-1] if self.row else None)
             if isinstance(stage, Stage)
             else fold_branched_readout(cast(BranchedReadout, stage), first, steps)
             for stage in self.readouts

@@ -4,11 +4,13 @@ integers is refused here."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
+from ..errors import ConfigError
 from ..integer.connection import Shape
 from .assemble import stages_of
 from .described import NetworkDescription, Normalised, Weighed, parts_in
@@ -50,6 +52,7 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
     for path, module in _modules_of(described):
         check_given(path, module)
         module.float()
+    _check_names(described, config)
     stages = stages_of(described, config)
     for stage in stages:
         check_finite(stage.name, stage)
@@ -59,6 +62,19 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
     for said in (*_said(resolved, shared, network), *described.notes):
         warnings.warn(said, stacklevel=2)
     return network
+
+
+def _check_names(described: NetworkDescription, config: QuantConfig) -> None:
+    """Refuse widths of weights of layers that are not there."""
+    if not isinstance(config.weight_bits, Mapping):
+        return
+    drives = [*(layer.drive for layer in described.layers), *(readout.drive for readout in described.readouts)]
+    paths = [part.path for drive in drives for part in parts_in(drive) if isinstance(part, Weighed)]
+    for name in config.weight_bits:
+        if not any(fnmatchcase(path, name) for path in paths):
+            raise ConfigError(
+                f"weight_bits names {name!r}, which no layer is called: the layers are {', '.join(map(repr, paths))}"
+            )
 
 
 def _modules_of(described: NetworkDescription) -> Iterator[tuple[str, nn.Module]]:

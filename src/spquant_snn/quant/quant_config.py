@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from ..errors import ConfigError
@@ -16,7 +18,9 @@ class QuantConfig:
     """Precision and duration of a network.
 
     Args:
-        weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point.
+        weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point. Or one for each layer, by
+            names as the module's paths are, where "*" stands for any letters and the first that fits counts:
+            {"conv1": 8, "*": 2}.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which a still image is shown; a sequence brings its own.
         weight_quantizer: "normalized": codes at a distance that follows the size of the channel's weights;
@@ -32,14 +36,14 @@ class QuantConfig:
         1.58
     """
 
-    weight_bits: Bits = 2
+    weight_bits: Bits | Mapping[str, Bits] = 2
     state_bits: Bits = 2
     timesteps: int = 2
     weight_quantizer: QuantizerName = "normalized"
     full_scale: int = 255
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight_bits", width(self.weight_bits, "weight bits"))
+        object.__setattr__(self, "weight_bits", _weight_bits(self.weight_bits))
         object.__setattr__(self, "state_bits", width(self.state_bits, "state bits"))
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 1024:
             raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {self.timesteps!r}")
@@ -52,4 +56,33 @@ class QuantConfig:
     @property
     def integer(self) -> bool:
         """Whether a network of this precision can be frozen and lowered to integers."""
-        return FLOAT not in (self.weight_bits, self.state_bits)
+        return self.state_bits != FLOAT and self.weight_bits != FLOAT
+
+    def at(self, layer: str) -> QuantConfig:
+        """The same for the layer of a path alone, with one width of weights.
+
+        Raises:
+            ConfigError: no name in ``weight_bits`` fits the path.
+        """
+        if not isinstance(self.weight_bits, Mapping):
+            return self
+        for name, bits in self.weight_bits.items():
+            if fnmatchcase(layer, name):
+                return replace(self, weight_bits=bits)
+        names = ", ".join(map(repr, self.weight_bits))
+        raise ConfigError(
+            f"weight_bits has no width for layer {layer!r}, only for {names}: add it, or '*' for all others"
+        )
+
+
+def _weight_bits(given: Bits | Mapping[str, Bits]) -> Bits | Mapping[str, Bits]:
+    if not isinstance(given, Mapping):
+        return width(given, "weight bits")
+    found = {name: width(bits, f"weight bits of {name!r}") for name, bits in given.items()}
+    if not found or any(not isinstance(name, str) for name in found):
+        raise ConfigError(f"weight_bits by layers needs names of layers and their widths, not {dict(given)!r}")
+    if FLOAT in found.values():
+        raise ConfigError(
+            "weight_bits by layers are 1.58 to 8: a network has weights in floating point in all or in none"
+        )
+    return found

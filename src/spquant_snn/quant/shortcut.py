@@ -14,6 +14,7 @@ at one standard deviation of the main branch's sums while 15 % of its inputs spi
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,6 @@ from .normalize import uniform_distance
 from .quant_config import QuantConfig
 from .synapse import Synapse
 from .weight import Multiples
-
-IDENTITY_BITS = 8
 
 _ACTIVE = 0.15  # of the inputs, at the start
 
@@ -42,15 +41,15 @@ class TrainableShortcut(nn.Module):
 
     Attributes:
         shift: of its sums.
-        bits: of its codes, 32 for floating point.
     """
 
     def __init__(self, name: str, source: int, layer: nn.Conv2d | None, main: Tensor, config: QuantConfig) -> None:
         super().__init__()
         self.name, self.source = name, source
-        self.shift, self.bits = 0, config.weight_bits
+        self.shift = 0
         channels, inputs = len(main), main[0].numel()
-        plain = config.weight_bits == FLOAT  # weights as they are, nothing to make up for
+        bits = cast(float, config.weight_bits)
+        plain = bits == FLOAT  # weights as they are, nothing to make up for
         if layer is not None:
             self.synapse = Synapse(layer, None, config, free_scale=False, per_tensor=False)
             if not plain:
@@ -61,10 +60,9 @@ class TrainableShortcut(nn.Module):
         self.synapse = Synapse(identity, None, config, free_scale=False, per_tensor=False)
         if plain:
             return
-        strength = _first_size(float(config.weight_bits)) * math.sqrt(inputs * _ACTIVE)
+        strength = _first_size(bits) * math.sqrt(inputs * _ACTIVE)
         self.shift = max(0, math.ceil(math.log2(strength / 64)))  # training may double it
         self.synapse.quantizer = Multiples(self.synapse.weight, strength / 2**self.shift)
-        self.bits = IDENTITY_BITS
 
     @property
     def identity(self) -> bool:

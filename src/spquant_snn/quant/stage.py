@@ -203,6 +203,10 @@ class Stage(NeuronStage):
             x = apply_pool(pool, x)
         return x
 
+    def seen(self, look: Look) -> Tensor:
+        """[N, ...] what the synapse looks at, in evaluation."""
+        return self.pooled(look(self.source, 0))
+
     def current(self, x: Tensor, source: Tensor | None = None) -> Tensor:
         """Input currents [N, ...] (logits, for the readout) of pixels or spikes [N, ...], and of the spikes [N, ...] at
         the source of the shortcut."""

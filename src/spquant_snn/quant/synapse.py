@@ -82,6 +82,11 @@ class Synapse(nn.Module):
             self.quantizer = weight_quantizer(config.weight_quantizer, self.weight, bits, free_scale, per_tensor)
 
     @property
+    def bits(self) -> float:
+        """Of the weights, 32 in floating point."""
+        return float(FLOAT) if self.quantizer is None else self.quantizer.bits
+
+    @property
     def folds(self) -> bool:
         """Whether the pool is computed inside the convolution."""
         pool = self.pool

@@ -54,15 +54,19 @@ class TrainingPass:
         """Put what each layer sends to what the inputs do."""
         whole = True  # gates that are being learned make fractions of spikes
         for group in loops_of(self.stages, self.first):
-            if is_loop(group, self.stages, self.first):
-                self._run_loop(group, sent)
-            else:
-                self._run_stage(group.start, sent, whole)
+            self.run_group(group, sent, whole)
             for i in group:
                 whole = self.stages[i].gate is None or not self.training
                 if self.watch is not None:
                     self.watch(i, sent.raw(self.first + i))
                 sent.forget(i)
+
+    def run_group(self, group: range, sent: Sent, whole: bool = True) -> None:
+        """A layer, or those of a loop; ``whole``: all inputs are whole numbers."""
+        if is_loop(group, self.stages, self.first):
+            self._run_loop(group, sent)
+        else:
+            self._run_stage(group.start, sent, whole)
 
     def _run_stage(self, index: int, sent: Sent, whole: bool) -> None:
         """A layer over all time; ``whole``: all inputs are whole numbers."""

@@ -41,6 +41,7 @@ class WeightQuantizer(nn.Module, ABC):
     def __init__(self, weight: Tensor, bits: float, learn_scale: bool, per_tensor: bool) -> None:
         super().__init__()
         grid = WEIGHT_GRIDS[bits]
+        self.bits = float(bits)
         self.low, self.high, self.step = grid.low, grid.high, float(grid.step)
         self.per_tensor = per_tensor
         self.register_buffer("scale", self._usual_scale(weight))

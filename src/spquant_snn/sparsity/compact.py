@@ -14,10 +14,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..integer.grids import FLOAT
 from ..quant.finite_check import check_finite
 from ..quant.network import SpikingNetwork
-from ..quant.quant_config import QuantConfig
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import integer_codes, weight_quantizer
@@ -38,7 +36,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
     live = network.live_inputs()
     stages = []
     for stage, inputs in zip(network.in_a_row("removing channels"), live, strict=True):
-        stages.append(_prune(stage, inputs, network.live_sources(stage), network.config))
+        stages.append(_prune(stage, inputs, network.live_sources(stage)))
     config = replace(network.config, weight_quantizer="learned")
     smaller = SpikingNetwork(stages, config, network.input_shape)
     smaller.frozen = network.frozen
@@ -53,7 +51,7 @@ def kept_channels(network: SpikingNetwork) -> list[Tensor]:
     ]
 
 
-def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: QuantConfig) -> Stage:
+def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None) -> Stage:
     """A copy of a stage with its kept channels and the given inputs [I], its shortcut with the given ones, only."""
     check_finite(stage.name, stage)
     stage = copy.deepcopy(stage)
@@ -67,7 +65,7 @@ def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: 
     def kept(parameter: Tensor) -> nn.Parameter:
         return nn.Parameter(parameter.detach()[outputs], requires_grad=parameter.requires_grad)
 
-    _prune_synapse(synapse, outputs, inputs, config)
+    _prune_synapse(synapse, outputs, inputs)
     if stage.shortcut is not None:
         if stage.shortcut.identity:  # tied layers keep the same channels
             beside = stage.shortcut.synapse
@@ -76,7 +74,7 @@ def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: 
             if beside.quantizer is not None:
                 beside.quantizer.keep(outputs)
         else:
-            _prune_synapse(stage.shortcut.synapse, outputs, sources, config)
+            _prune_synapse(stage.shortcut.synapse, outputs, sources)
     if synapse.bias is not None:
         synapse.bias = kept(synapse.bias)
     if norm is not None:
@@ -87,7 +85,7 @@ def _prune(stage: Stage, inputs: Tensor | None, sources: Tensor | None, config: 
     return stage
 
 
-def _prune_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, config: QuantConfig) -> None:
+def _prune_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None) -> None:
     """Keep the given outputs and inputs; codes become multiples of a learned step."""
     with torch.no_grad():
         scale, old = synapse.scale(), synapse.quantizer
@@ -95,9 +93,8 @@ def _prune_synapse(synapse: Synapse, outputs: Tensor, inputs: Tensor | None, con
         weight = codes * scale.view(-1, *[1] * (synapse.weight.dim() - 1))
         weight = weight[outputs] if inputs is None else weight[outputs][:, inputs]
     synapse.weight, synapse.quantizer = nn.Parameter(weight), None
-    if config.weight_bits != FLOAT:
-        assert old is not None
-        synapse.quantizer = weight_quantizer("learned", weight, float(config.weight_bits), True, old.per_tensor)
+    if old is not None:
+        synapse.quantizer = weight_quantizer("learned", weight, old.bits, True, old.per_tensor)
         old.keep(outputs)
         synapse.quantizer.scale = old.scale.clone()
         synapse.quantizer.gain.data = old.gain.detach().clone()
