@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .integer.program import Program
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, Feedback, LeakyIntegrator, LeNetSNN, OneToOne, ResNetSNN
+    from .quant.calibrate import Calibration, calibrate
     from .quant.frozen_trace import verify
     from .quant.lower import lower
     from .quant.network import SpikingNetwork
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "LIF",
     "VGGSNN",
+    "Calibration",
     "ConfigError",
     "DataError",
     "DivergedError",
@@ -76,6 +78,7 @@ __all__ = [
     "Stream",
     "UnequalError",
     "Verdict",
+    "calibrate",
     "from_norse",
     "from_sinabs",
     "from_snntorch",
@@ -90,6 +93,8 @@ __all__ = [
 
 # Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
 _HOMES = {
+    "Calibration": ".quant.calibrate",
+    "calibrate": ".quant.calibrate",
     "Feedback": ".nn",
     "Graph": ".integer.graph",
     "LIF": ".nn",
