@@ -4,15 +4,19 @@ import ast
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from real_mnist import mnist_test_or_skip
+from spquant_snn.data.spoken_words import WORDS
 from spquant_snn.integer.file import load_graph
 from spquant_snn.runtime.native import NativeProgram
+from wav_files import write_wav
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
@@ -171,4 +175,48 @@ def test_without_recordings_an_example_says_what_goes_where(name, folder, tmp_pa
     assert f"{tmp_path}/{folder}" in ended.stderr
     assert "https://" in ended.stderr
     assert "without any files: --dataset gestures" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+SPOT_FEW = """
+import runpy, sys
+from spquant_snn.data import catalog
+from spquant_snn.data.spoken_words import SpokenWords
+few = SpokenWords(train=3, validation=1, test=1, voices=2)
+catalog.SpokenWords = lambda: few
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize(
+    ("dataset", "model"), [("spoken-words", "ds-cnn-snn:0.1"), ("spoken-words:signal", "tc-resnet8-snn:0.3")]
+)
+def test_keyword_spotting_goes_from_speech_to_firmware(dataset, model, tmp_path):
+    """On 72 takes of two voices."""
+    write_wav(tmp_path / "word.wav", np.random.default_rng(0).normal(0, 500, 9000).astype(np.int16))
+    options = ["--dataset", dataset, "--model", model, "--epochs", "1", "--out", "x", "--firmware", "kws"]
+    call = [sys.executable, "-c", SPOT_FEW, FOLDER / "keyword_spotting.py", *options, "--listen", "word.wav"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    ended = subprocess.run(call, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    accuracy, *words, heard = ended.stdout.splitlines()[-13:]
+    assert re.fullmatch(r"Test Accuracy: \d+\.\d\d%", accuracy)
+    assert [line.split()[0] for line in words] == [*WORDS, "other"]
+    assert heard.split(": ")[0] == "word.wav"
+    assert heard.split(": ")[1] in (*WORDS, "other")
+    assert (tmp_path / "kws/model.c").exists()
+    bands = 40 if ":" in dataset else 10
+    assert f"LOG_MEL_BANDS {bands}\n" in (tmp_path / "kws/features/log_mel.h").read_text()
+
+
+def test_without_espeak_or_recordings_keyword_spotting_says_what_to_do(tmp_path):
+    ended = run("keyword_spotting.py", cwd=tmp_path, PATH="")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.endswith("which is not installed: apt-get install espeak-ng\n")
+    ended = run("keyword_spotting.py", "--dataset", "speech-commands", cwd=tmp_path, SPQUANT_DATA=str(tmp_path))
+    assert ended.stderr.count("\n") == 1
+    assert f"{tmp_path}/speech_commands_v0.02" in ended.stderr
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ def test_no_voice_and_no_family_is_in_two_splits():
         named = {voice for voice in families[split] if len(voice) > 1}
         assert not named & (families["train"] | (families["test"] if split == "validation" else set()))
     every = [voice for voices in VOICES.values() for voice in voices]
-    assert len(every) == len(set(every)) == 62
+    assert len(every) == len(set(every)) == 72
 
 
 def test_takes_are_of_all_classes_and_repeatable():
@@ -42,9 +42,9 @@ def test_takes_are_of_all_classes_and_repeatable():
 def test_noise_alone_needs_nobody_who_speaks(monkeypatch):
     monkeypatch.setenv("PATH", "")
     scene = Scene.drawn(np.random.default_rng(0))
-    assert Utterance("", "m1", "en-us", 150, 50, scene).record().std() > 0
+    assert Utterance("", "m1", "en-us", 150, 50, 1.0, scene).record().std() > 0
     with pytest.raises(MissingDependencyError, match="espeak-ng, which is not installed: apt-get install espeak-ng"):
-        Utterance("yes", "m1", "en-us", 150, 50, scene).record()
+        Utterance("yes", "m1", "en-us", 150, 50, 1.0, scene).record()
 
 
 def test_without_espeak_the_line_says_how_to_install_it(monkeypatch):
@@ -69,10 +69,12 @@ def test_an_espeak_that_lacks_voices_is_refused(monkeypatch, tmp_path):
 @spoken
 def test_words_are_spoken_the_same_way_each_time_and_differ():
     scene = Scene.drawn(np.random.default_rng(0))
-    yes, again, no = (Utterance(word, "f2", "en-gb", 150, 50, scene).speak() for word in ("yes", "yes", "no"))
+    yes, again, no = (Utterance(word, "f2", "en-gb", 150, 50, 1.0, scene).speak() for word in ("yes", "yes", "no"))
     assert np.array_equal(yes, again)
     assert 0.1 < len(no) / 16_000 < 0.9
     assert len(yes) != len(no)
+    larger = Utterance("yes", "f2", "en-gb", 150, 50, 1.25, scene).speak()
+    assert len(larger) == pytest.approx(1.25 * len(yes), rel=0.02)
     assert 0.05 < np.abs(yes).max() <= 1.2
 
 

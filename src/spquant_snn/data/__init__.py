@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
     from .image_folder import ImageFolder
+    from .log_mel import LogMel
+    from .sound import one_second, read_wav
     from .spike_file import SpikeFile
     from .tar_shards import TarShards
     from .task import Task
@@ -28,6 +30,7 @@ __all__ = [
     "Events",
     "ImageFolder",
     "Labelled",
+    "LogMel",
     "SpikeFile",
     "Splits",
     "TarShards",
@@ -38,10 +41,12 @@ __all__ = [
     "hold_out",
     "load",
     "of_events",
+    "one_second",
     "read_aedat2",
     "read_aedat3",
     "read_array",
     "read_nmnist",
+    "read_wav",
 ]
 
 _HOMES = {
@@ -50,6 +55,7 @@ _HOMES = {
     "ImageFolder": ".image_folder",
     "Labelled": ".arrays",
     "SpikeFile": ".spike_file",
+    "LogMel": ".log_mel",
     "Splits": ".arrays",
     "TarShards": ".tar_shards",
     "Task": ".task",
@@ -59,10 +65,12 @@ _HOMES = {
     "hold_out": ".arrays",
     "load": ".catalog",
     "of_events": ".catalog",
+    "one_second": ".sound",
     "read_aedat2": ".aedat",
     "read_aedat3": ".aedat",
     "read_array": ".events",
     "read_nmnist": ".events",
+    "read_wav": ".sound",
 }
 _find = importer(__name__, _HOMES)
 

@@ -51,7 +51,7 @@ class LogMel:
     """
 
     bands: int = 10
-    floor: int = 18
+    floor: int = 20
 
     def __post_init__(self) -> None:
         if not 1 <= self.bands <= _MOST_BANDS:

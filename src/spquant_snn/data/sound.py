@@ -43,7 +43,7 @@ def one_second(samples: Int16) -> Int16:
     return clip
 
 
-def resample(samples: Float64, rate: int) -> Float64:
+def resample(samples: Float64, rate: float) -> Float64:
     """Samples of another rate at 16 kHz, by their spectrum."""
     count = max(1, round(len(samples) * RATE / rate))
     spectrum = np.fft.rfft(samples)[: count // 2 + 1]
@@ -86,7 +86,7 @@ class Scene:
         return cls(
             place=rng.uniform(0, 1),
             peak=10 ** (rng.uniform(-25, -2) / 20),
-            noise=rng.uniform(5, 30),
+            noise=rng.uniform(8, 35),
             colour=rng.uniform(0, 2),
             hum=rng.uniform(0, 1) * (rng.uniform() < 0.3),
             echo=rng.uniform(0, 0.5) * (rng.uniform() < 0.5),

@@ -3,8 +3,9 @@ simulated rooms and microphones. A stand-in for Speech Commands (Warden 2018), w
 files.
 
 A voice is a variant of espeak-ng, with its pitch, formants and timbre. Voices of one family (as iven, iven2) stay
-together, and no voice is in two of training, validation and test. The accent, the speed, the pitch, the word among the
-others and all of the ``Scene`` are drawn for each take. A sixth of the last class is noise alone.
+together, and no voice is in two of training, validation and test. The accent, the speed, the pitch, the size of the
+speaker, the word among the others and all of the ``Scene`` are drawn for each take. A sixth of the last class is noise
+alone.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ ACCENTS = (
 )
 VOICES = {
     "train": _words(
-        """m1 m2 m3 m5 m6 m8 f1 f2 f4 Alex Andy Annie antonio belinda boris caleb Denis Diogo ed edward edward2
-    Gene Gene2 gustave iven iven2 iven3 iven4 Jacky kaukovalta Lee linda Marco Mario max Michael miguel pablo paul
-    steph steph2 steph3"""
+        """m1 m2 m3 m5 m6 m8 f1 f2 f4 adam Alex Andy anika Annie antonio belinda benjamin boris caleb Denis Diogo ed
+        edward edward2 Gene Gene2 grandma grandpa gustave iven iven2 iven3 iven4 Jacky kaukovalta klatt2 klatt3 Lee
+        linda Marco Mario max Michael miguel Nguyen pablo paul sandro steph steph2 steph3 victor zac"""
     ),
     "validation": _words("m4 f3 Alicia david Mike quincy norbert Henrique"),
-    "test": _words("m7 f5 Andrea aunty Hugo john marcelo pedro rob shelby travis zac"),
+    "test": _words("m7 f5 Andrea aunty Hugo john marcelo pedro rob shelby travis"),
 }
 _FORMAT = 1  # to be raised when the same settings give other sounds
 _HEADER = 44  # bytes before the samples that espeak-ng writes
@@ -64,6 +65,7 @@ class Utterance:
     accent: str
     speed: int  # words a minute
     pitch: int  # 0 to 99
+    size: float  # of the speaker: by how much all pitches and formants of the voice are lowered
     scene: Scene
 
     def speak(self) -> Float64:
@@ -81,7 +83,7 @@ class Utterance:
             raise DataError(f"espeak-ng did not speak {self.word!r} with {' '.join(options)}: install version 1.51")
         rate = int.from_bytes(content[24:28], "little")
         samples = np.frombuffer(content[_HEADER : len(content) // 2 * 2], "<i2").astype(np.float64) / 32768
-        return trimmed(resample(samples, rate))
+        return trimmed(resample(samples, rate / self.size))
 
     def record(self) -> Int16:
         """The second of sound, int16 [16000]."""
@@ -117,7 +119,8 @@ class SpokenWords:
                 if word == "other":
                     said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
                 accent, speed, pitch = str(rng.choice(ACCENTS)), int(rng.integers(110, 221)), int(rng.integers(25, 76))
-                yield label, Utterance(said, voice, accent, speed, pitch, Scene.drawn(rng))
+                size = float(np.exp(rng.uniform(-0.16, 0.16)))
+                yield label, Utterance(said, voice, accent, speed, pitch, size, Scene.drawn(rng))
 
     def part(self, split: str, voice: str) -> SoundPart:
         """The takes of a voice, as the cache keeps them."""
