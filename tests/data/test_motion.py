@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spquant_snn.data.activity import CLASSES, RATE, MotionStudy
+from spquant_snn.data.motion import CLASSES, RATE, MotionStudy
 
 FEW = MotionStudy(train=3, validation=1, test=2, windows=8)
 
