@@ -1,6 +1,5 @@
 """Networks of snnTorch, as its tutorials write them, against what is read from them."""
 
-import copy
 import warnings
 
 import pytest
@@ -8,27 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spquant_snn import ModelError, QuantConfig, from_sinabs, from_snntorch, lower, prepare
+from foreign_networks import compiled, in_double, lively
+from spquant_snn import ModelError, from_sinabs, from_snntorch
 
 snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
-
-
-def lively(net, factor=4.0):
-    """The same with larger weights, so that all layers send spikes."""
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                module.weight.mul_(factor)
-    return net
-
-
-def in_double(net):
-    """The user's network in double precision: snnTorch's spikes are float32 whatever comes in."""
-    own = copy.deepcopy(net).double()
-    for module in own.modules():
-        if getattr(module, "weight", None) is not None:
-            module.register_forward_pre_hook(lambda module, given: (given[0].to(module.weight.dtype),))
-    return own
 
 
 def read(net, shape):
@@ -52,11 +34,6 @@ def says_the_same(net, shape, x):
     assert theirs.shape == ours.shape
     assert theirs.any()
     return network, bool((theirs == ours).all())
-
-
-def goes_all_the_way(network, shape):
-    steps = network.timesteps or 3
-    return lower(prepare(network, QuantConfig(weight_bits=8, state_bits=8, timesteps=steps), shape).freeze())
 
 
 class Tutorial5(nn.Module):
@@ -162,7 +139,7 @@ def test_neurons_send_the_same_spikes(name):
     network, same = says_the_same(lively(Regression2(12, 24, NEURONS[name]), 6.0), (784,), torch.rand(100, 784))
     assert same
     assert network.timesteps == 12
-    assert len(goes_all_the_way(network, (784,)).layers) >= 1
+    assert len(compiled(network, (784,)).layers) >= 1
 
 
 def test_tutorial_5():
@@ -172,7 +149,7 @@ def test_tutorial_5():
     assert [path for path, _ in network.named_children()] == ["fc1", "lif1", "fc2", "lif2"]
     assert network.over_time == ("all",)
     assert network.lif1.reset_by == pytest.approx(1 / 0.95)
-    assert goes_all_the_way(network, (784,)).layers[0].name == "fc1"
+    assert compiled(network, (784,)).layers[0].name == "fc1"
 
 
 @pytest.mark.parametrize(("channels", "hidden", "size", "side"), [(1, 8, 4, 28), (2, 6, 5, 34)])
@@ -188,7 +165,7 @@ def test_tutorials_6_and_7(channels, hidden, size, side):
         assert torch.equal(network(x), theirs.double())
     assert theirs.any()
     assert network.timesteps is None
-    goes_all_the_way(network, (channels, side, side))
+    compiled(network, (channels, side, side))
 
 
 def test_regression_1():
@@ -196,7 +173,7 @@ def test_regression_1():
     network, same = says_the_same(Regression1(20, 32), (1,), torch.rand(20, 100, 1))
     assert same
     assert network.timesteps == 20
-    goes_all_the_way(network, (1,))
+    compiled(network, (1,))
 
 
 def test_a_forward_method_of_functions():
@@ -219,7 +196,7 @@ def test_a_forward_method_of_functions():
     network, same = says_the_same(lively(Net()), (1, 12, 12), torch.rand(8, 10, 1, 12, 12))
     assert same
     assert (network.over_time, network.timesteps) == (("mean",), None)
-    goes_all_the_way(network, (1, 12, 12))
+    compiled(network, (1, 12, 12))
 
 
 def test_spikes_at_the_threshold_are_theirs():

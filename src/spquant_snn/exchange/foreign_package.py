@@ -107,7 +107,13 @@ def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
     if package.name not in found:
         raise ModelError(f"{IMPORTERS[package.name]} found no layer of {package.name} in {type(module).__name__}")
     _tell_version(package)
-    memo = {id(tensor): tensor.detach().clone() for part in module.modules() for tensor in _computed(vars(part))}
+    memo: dict[int, Any] = {
+        id(tensor): tensor.detach().clone() for part in module.modules() for tensor in _computed(vars(part))
+    }
+    for part in reversed([*module.modules()]):  # some packages copy their layers in a way that loses parts of them
+        if package.owns(part) and hasattr(type(part), "__deepcopy__"):
+            memo[id(part)] = own = type(part).__new__(type(part))
+            own.__dict__.update(copy.deepcopy(vars(part), memo))
     own = copy.deepcopy(module, memo).eval()
     for part in own.modules():
         package.forget(part)

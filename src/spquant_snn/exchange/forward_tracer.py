@@ -65,12 +65,14 @@ class ForwardTracer(InstantTracer):
             return True
 
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
-        if not qualified_name or not self.package.owns(m):
-            return bool(qualified_name) and super().is_leaf_module(m, qualified_name)
-        path = self.path_of_module(m)
+        path = self.path_of_module(m) if qualified_name else ""
         if path in self.reasons:
             raise ModelError(f"layer {path!r}, {type(m).__name__} of {self.package.name}, {self.reasons[path]}")
-        return path in self.neurons or self.package.layer(m) is not None
+        if path in self.neurons:
+            return True
+        if self.package.owns(m):
+            return self.package.layer(m) is not None
+        return bool(path) and super().is_leaf_module(m, qualified_name)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Given(node, self)

@@ -60,7 +60,7 @@ class _Norse(ForeignPackage):
 
 
 def _lif(module: Any) -> NeuronForm:
-    p, rate = module.p, number(module.dt) * number(module.p.tau_mem_inv)
+    p, rate = module.p, number(module.dt * module.p.tau_mem_inv)
     rest, threshold = number(p.v_leak), number(p.v_th)
     form = NeuronForm(threshold - rest, 1 - rate, "zero", strict=True, gain=rate, synaptic_leak=_synaptic_leak(module))
     method = getattr(getattr(p, "reset_method", None), "__name__", "reset_value")
@@ -74,7 +74,7 @@ def _lif(module: Any) -> NeuronForm:
 
 
 def _li(module: Any) -> NeuronForm:
-    p, rate = module.p, number(module.dt) * number(module.p.tau_mem_inv)
+    p, rate = module.p, number(module.dt * module.p.tau_mem_inv)
     if bool((number(p.v_leak) != 0).any()):
         raise NoForm("rests at a v_leak that is not 0: an output here rests at 0")
     return NeuronForm(None, 1 - rate, gain=rate, synaptic_leak=_synaptic_leak(module))
@@ -87,7 +87,7 @@ def _iaf(module: Any) -> NeuronForm:
 
 def _synaptic_leak(module: Any) -> Tensor | None:
     inverse = getattr(module.p, "tau_syn_inv", None)
-    return None if inverse is None else 1 - number(module.dt) * number(inverse)
+    return None if inverse is None else 1 - number(module.dt * inverse)
 
 
 def _linear(weight: Tensor) -> nn.Linear:

@@ -108,4 +108,6 @@ def _plain(module: Any) -> nn.Module:
     layer = module.rec_connect
     if not isinstance(layer, nn.Linear):
         raise NoForm(f"has {type(layer).__name__} as rec_connect: a Linear has a form")
+    if layer.bias is not None and bool(layer.bias.any()):
+        raise NoForm("has a rec_connect with a bias, which is left out in the first step: use bias=False")
     return layer

@@ -52,9 +52,11 @@ def imported(
 
 
 def _worth(error: ModelError) -> int:
-    """How much an error says: shapes that do not fit are those of a layout that was not meant."""
+    """How much an error says: one of a layout that was not meant says little."""
     said = str(error)
-    return 0 if "does not fit" in said or "cannot be traced" in said or "[T, N, ...]" in said else 1
+    if "does not fit" in said or "cannot be traced" in said:
+        return 0
+    return 1 if "of the batch" in said or "do not meet" in said else 2
 
 
 def _traced(

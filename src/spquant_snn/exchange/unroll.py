@@ -286,6 +286,9 @@ class _Reader:
             return self._sum_from_zero(node, given) if target in _ADDS else self._apply(node, None, target, False)
         if target is operator.getitem:
             return self._item(node, first, given[1])
+        if target in ("select", torch.select):
+            dim, index = self._named(node, "dim", 1, 0), self._named(node, "index", 2, 0)
+            return self._item(node, first, (*[slice(None)] * dim, index))
         if target in ("unbind", torch.unbind):
             dim = self._named(node, "dim", 1, 0)
             return tuple(self._item(node, first, (*[slice(None)] * dim, i)) for i in range(len(value_of(node))))
@@ -294,7 +297,10 @@ class _Reader:
         if target in _MOVES and first.layout in SWAPS:
             return swapped(node, first, self._given(node.args)[1:])
         if target in _REPEATS:
-            return shown_again(node, first)
+            shown = shown_again(node, first)
+            if shown.layout in ("TN", "NT"):
+                self.counts.setdefault(value_of(node).shape[0 if shown.layout == "TN" else 1], node)
+            return shown
         if target in _REDUCTIONS:
             found = self._reduce(node, first)
             if found is not None:
