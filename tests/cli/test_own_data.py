@@ -8,11 +8,13 @@ import pytest
 
 from rows import Last, Part, row
 from spquant_snn.data.items import Items
+from spquant_snn.export.boards import board_of
 from spquant_snn.integer.file import load_both, save
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.sample import choose_sample
+from toolchains import needs
 
 SHAPES = {"image": (2, 5, 4), "signal": (3, 1, 9), "vector": (12, 1, 1)}
 CLASSES, STEPS, COUNT = 3, 3, 7
@@ -78,6 +80,19 @@ def test_firmware_is_exported_with_them(own, spquant, tmp_path):
     assert (code, err) == (0, "")
     manifest = json.loads((tmp_path / "c" / "firmware.json").read_text("utf-8"))
     assert (manifest["title"], manifest["dataset"]) == ("model.spq", None)
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("own", ["signal", "recording"], indirect=True)
+def test_firmware_runs_them(own, spquant):
+    needs(board_of("cortex-m4"))
+    spquant("export", "model.spq", *X, *Y, "--target", "c", "--out", "c")
+    code, out, err = spquant("run-firmware", "c", *X, *Y, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["images"], found["equal"], found["correct"]) == (COUNT, COUNT, COUNT - 1)
+    assert found["steps"] == (5 if own == "recording" else None)
+    assert 0 < found["least"] <= found["most"]
 
 
 @pytest.mark.parametrize("names", [("images", "labels"), ("x", "y")], ids="-".join)

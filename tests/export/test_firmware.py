@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from general_graphs import general_graph, general_inputs
 from random_graphs import EXPORTED, GATED
 from residual_graphs import EXPORTED as RESIDUAL
 from rows import Last, Part, around, row, square
@@ -28,6 +29,7 @@ from spquant_snn.export.c import VERSION, export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
 from spquant_snn.export.outcome import outcome_json, outcome_table
 from spquant_snn.export.unicorn import _count
+from spquant_snn.integer import reference
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from toolchains import needs
@@ -121,6 +123,42 @@ def test_counts_are_the_same_each_time_and_by_either_emulator(firmware):
 
 
 @pytest.mark.device
+@pytest.mark.parametrize("emulator", ["qemu", "unicorn"])
+def test_sequences_are_run_frame_by_frame(firmware, emulator):
+    board = board_of("cortex-m4")
+    needs(board, "gcc", emulator)
+    folder, graph, images, labels = firmware(16, 1.58, 1.58, "zero")
+    silent = np.zeros_like(images)
+    frames = np.stack([images, silent, images[::-1], silent], 1)
+    outcome = run_firmware(folder, board, frames, labels, emulator=emulator)
+    assert (outcome.images, outcome.equal, outcome.steps) == (6, 6, 4)
+    said = reference.run(graph, np.ascontiguousarray(frames.swapaxes(0, 1)))
+    assert outcome.correct == (said.argmax(1) == labels).sum()
+    assert 100 < outcome.least < outcome.instructions / 4 < outcome.most
+    what, found = (list(column.cells) for column in outcome_table(outcome).columns)
+    assert found[what.index("equal to the reference")] == "6 of 6, behind every frame"
+    assert f"from {outcome.least:,} to {outcome.most:,}" in found[what.index("instructions per step")]
+
+
+@pytest.mark.device
+def test_signed_numbers_and_answers_that_are_no_classes_are_run(tmp_path):
+    board = board_of("cortex-m4")
+    needs(board)
+    ran = 0
+    for seed in range(40):
+        graph = general_graph(seed)
+        if len(graph.inputs) > 1:
+            continue
+        given = general_inputs(graph, 2, seed, (None, 3)[ran % 2])[0]
+        images = given if given.ndim == 4 else given.swapaxes(0, 1)
+        export_c(graph, images[:2, 0] if images.ndim == 5 else images, tmp_path / str(seed), "x")
+        assert run_firmware(tmp_path / str(seed), board, np.ascontiguousarray(images), count=False).equal == 2
+        ran += 1
+        if ran == 3:
+            return
+
+
+@pytest.mark.device
 def test_an_edited_folder_fails_by_name_of_layer(firmware):
     board = board_of("cortex-m4")
     needs(board)
@@ -199,7 +237,9 @@ def test_a_network_for_devices_stays_within_its_bounds(tmp_path, random_images, 
 
 def test_images_of_another_size_are_refused(firmware):
     folder, *_ = firmware(12)
-    with pytest.raises(DataError, match=r"this firmware takes images \[N, .*\] of uint8, not \[2, 1, 3, 3\] of uint8"):
+    with pytest.raises(
+        DataError, match=r"this firmware takes images \[N, .*\] of uint8, or .*, not \[2, 1, 3, 3\] of uint8"
+    ):
         run_firmware(folder, board_of("cortex-m4"), np.zeros((2, 1, 3, 3), np.uint8), np.zeros(2))
 
 

@@ -12,20 +12,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dtypes import Array, Int32
 from ..errors import DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
 from ..integer import reference
 from ..integer.file import load_graph
-from ..integer.inputs import check_classifies
+from ..integer.graph import Graph
+from ..integer.inputs import check_takes_one, says_classes
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
-from .c import VERSION
+from .c import INTEGERS, VERSION
 from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
+from .vectors import in_row
 
 Emulator = Literal["auto", "qemu", "unicorn"]
 
@@ -72,68 +75,88 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 def run_firmware(
     folder: Path,
     board: Board,
-    images: NDArray[np.uint8],
+    images: Array,
     labels: NDArray[np.integer[Any]] | None = None,
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
     count: bool = True,
     say: Callable[[str], object] = lambda doing: None,
 ) -> Outcome:
-    """Build the firmware in a folder, let it test itself, and run it on images.
+    """Build the firmware in a folder, let it test itself, and run it: on images, or on sequences frame by frame, of
+    which the answers behind every frame are compared with the reference's.
 
     Args:
-        images: uint8 [N, C, H, W].
+        images: uint8, or int8 of a network that takes signed numbers, [N, C, H, W]; sequences [N, T, C, H, W].
         labels: [N] their classes; None where they are not known.
         count: instructions, loads and stores.
         say: told what is being done.
 
     Raises:
-        ConfigError: the network takes something else than images, or says no classes.
+        ConfigError: the network takes several inputs.
         DataError: the images do not fit the network.
         MissingDependencyError: a compiler or an emulator is missing.
         ModelError: the network is too large for the board.
         UnequalError: the self-test fails.
         RunError: there is no firmware, or it does not compile or end.
     """
-    manifest, graph = load_manifest(folder), load_graph(folder / "model.spq")
-    check_classifies(graph, "a run on an emulated board")
-    _check_images(manifest, images)
+    manifest, graph = load_manifest(folder), load_graph(folder / INTEGERS)
+    check_takes_one(graph, "a run on an emulated board")
+    _check_images(graph, images)
     runner, name = _runner(board, emulator)
+    steps = images.shape[1] if images.ndim == 5 else 1
     with TemporaryDirectory(prefix="spquant-firmware-") as temporary:
         work = Path(temporary)
         say(f"building for {board.name}")
-        named = manifest["sources"]
-        stream, test = (build(board, folder.resolve(), named, main, work, compiler) for main in ("stream", "selftest"))
+        mains = ("stream" if images.ndim == 4 else "steps", "selftest")
+        built, test = (build(board, folder.resolve(), manifest["sources"], main, work, compiler) for main in mains)
         say(f"testing on {board.name}")
         _check_selftest(runner(board, test, work, False).code, manifest, board)
         (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
-        say(f"running {len(images):,} images on {board.name}")
-        ended = runner(board, stream, work, count)
-        logits = np.frombuffer((work / "logits.bin").read_bytes(), "<i4")
-        if ended.code != 0 or logits.size != len(images) * manifest["answers"]:
+        (work / "lengths.bin").write_bytes(np.full(len(images), steps, "<u4").tobytes())
+        say(f"running {len(images):,} {'images' if images.ndim == 4 else 'recordings'} on {board.name}")
+        ended = runner(board, built, work, count)
+        answers = np.frombuffer((work / "logits.bin").read_bytes(), "<i4")
+        if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
     say("running the reference")
-    found = logits.reshape(len(images), -1)[:, : manifest["classes"]]
-    parts = [reference.run(graph, images[start : start + _PART]) for start in range(0, len(images), _PART)]
-    expected = np.concatenate(parts).reshape(len(images), -1)
-    program = stream.program
+    found = answers.reshape(len(images), steps, -1)
+    equal = (found == _expected(graph, images)).all((1, 2))
+    classes = found[:, -1, : manifest["classes"]].argmax(1)
+    program = built.program
     each = [None if total is None else total / len(images) for total in (ended.instructions, ended.loads, ended.stores)]
     return Outcome(
         board=board.name,
         emulator=name,
-        compiler=compiler_of(stream),
+        compiler=compiler_of(built),
         images=len(images),
-        correct=None if labels is None else int((found.argmax(1) == labels).sum()),
-        equal=int((found == expected).all(1).sum()),
+        correct=None if labels is None or not says_classes(graph) else int((classes == labels).sum()),
+        equal=int(equal.sum()),
         instructions=each[0],
         loads=each[1],
         stores=each[2],
         flash=program.constant + program.data,
         ram=program.data + program.zeroed.get(".bss", 0) + depth,
         stack=depth,
-        stack_bound=stream.bound,
+        stack_bound=built.bound,
+        steps=None if images.ndim == 4 else steps,
+        least=ended.least,
+        most=ended.most,
     )
+
+
+def _expected(graph: Graph, images: Array) -> Int32:
+    """[N, T, answers] what the reference says behind each frame of sequences; of images [N, 1, answers] in the end."""
+    parts = []
+    for start in range(0, len(images), _PART):
+        part = images[start : start + _PART]
+        if part.ndim == 4:
+            pairs = zip(graph.readouts, reference.answers(graph, part), strict=True)
+            parts.append(in_row([x[-1] if readout.over_time == "all" else x for readout, x in pairs])[:, None])
+        else:
+            said = reference.answers_by_step(graph, np.ascontiguousarray(part.swapaxes(0, 1)))
+            parts.append(np.stack([in_row([x[t] for x in said]) for t in range(part.shape[1])], 1))
+    return np.concatenate(parts)
 
 
 def compiler_of(built: Built) -> str:
@@ -152,13 +175,16 @@ def _runner(board: Board, emulator: Emulator) -> tuple[Callable[[Board, Built, P
     return unicorn.run_in_unicorn, "unicorn"
 
 
-def _check_images(manifest: dict[str, Any], images: NDArray[np.uint8]) -> None:
-    shape = tuple(manifest["input_shape"])
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or not len(images):
+def _check_images(graph: Graph, images: Array) -> None:
+    dtype, shape = "int8" if graph.inputs[0].signed else "uint8", graph.input_shape
+    if images.dtype != dtype or images.ndim not in (4, 5) or images.shape[-3:] != shape or 0 in images.shape:
         wanted = "x".join(map(str, shape))
         raise DataError(
-            f"this firmware takes images [N, {wanted}] of uint8, not {list(images.shape)} of {images.dtype}"
+            f"this firmware takes images [N, {wanted}] of {dtype}, or sequences [N, T, {wanted}], not "
+            f"{list(images.shape)} of {images.dtype}"
         )
+    if images.ndim == 5 and images.shape[1] > graph.longest:
+        raise DataError(f"this firmware takes sequences of up to {graph.longest} frames, not of {images.shape[1]}")
 
 
 def _check_selftest(code: int, manifest: dict[str, Any], board: Board) -> None:

@@ -22,6 +22,9 @@ class Outcome:
         stack_bound: bytes that the network's functions cannot exceed; None where the compiler does not tell.
         predicted: instructions of an inference, on average, as a ledger expects them; None where it does not.
         unpredicted: why not; None where nobody asked.
+        steps: frames of each sequence; None of images, which are run as wholes.
+        least, most: instructions of the shortest and of the longest inference, or step of a sequence; None where they
+            were not counted.
     """
 
     board: str
@@ -39,6 +42,14 @@ class Outcome:
     stack_bound: int | None
     predicted: float | None = None
     unpredicted: str | None = None
+    steps: int | None = None
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def what(self) -> str:
+        """What was run, in a word."""
+        return "images" if self.steps is None else "recordings"
 
     @property
     def accuracy(self) -> float | None:
@@ -58,8 +69,15 @@ def outcome_table(outcome: Outcome) -> Table:
     shown.add_column("found", justify="right")
     bound = "" if outcome.stack_bound is None else f" (never more than {outcome.stack_bound:,} of the network)"
     rows = (
-        *([] if outcome.accuracy is None else [("accuracy", f"{outcome.accuracy:.2f} % of {outcome.images:,} images")]),
-        ("equal to the reference", f"{outcome.equal:,} of {outcome.images:,}"),
+        *(
+            []
+            if outcome.accuracy is None
+            else [("accuracy", f"{outcome.accuracy:.2f} % of {outcome.images:,} {outcome.what}")]
+        ),
+        (
+            "equal to the reference",
+            f"{outcome.equal:,} of {outcome.images:,}{', behind every frame' if outcome.steps else ''}",
+        ),
         *(
             (f"{name} per inference", f"{count:,.0f}")
             for name, count in (
@@ -69,6 +87,7 @@ def outcome_table(outcome: Outcome) -> Table:
             )
             if count is not None
         ),
+        *_each(outcome),
         *_predicted(outcome),
         ("flash", f"{outcome.flash:,} bytes"),
         ("RAM, stack included", f"{outcome.ram:,} bytes"),
@@ -77,6 +96,16 @@ def outcome_table(outcome: Outcome) -> Table:
     for row in rows:
         shown.add_row(*row)
     return shown
+
+
+def _each(outcome: Outcome) -> list[tuple[str, str]]:
+    """How far the instructions of one inference, or of one step of a sequence, lie apart."""
+    if outcome.instructions is None or outcome.least is None or outcome.most is None:
+        return []
+    if outcome.steps is None:
+        return [("of them, least to most", f"{outcome.least:,} to {outcome.most:,}")]
+    mean = outcome.instructions / outcome.steps
+    return [("instructions per step", f"{mean:,.0f}, from {outcome.least:,} to {outcome.most:,}")]
 
 
 def _predicted(outcome: Outcome) -> list[tuple[str, str]]:

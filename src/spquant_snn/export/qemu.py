@@ -23,12 +23,15 @@ class Ended:
     Args:
         code: its exit code.
         instructions, loads, stores: between its marks, for all images; None where nothing was counted.
+        least, most: instructions from one mark to the next, as of one image or one frame.
     """
 
     code: int
     instructions: int | None = None
     loads: int | None = None
     stores: int | None = None
+    least: int | None = None
+    most: int | None = None
 
 
 def installed(board: Board) -> bool:

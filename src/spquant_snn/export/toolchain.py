@@ -171,4 +171,6 @@ def _check_fits(said: str, board: Board) -> None:
 def _stack(work: Path, main: str) -> int:
     """The frames of all functions of the network."""
     frames = (line.split("\t") for path in work.glob(f"{main}-*.su") for line in path.read_text("utf-8").splitlines())
-    return sum(int(size) for where, size, _ in frames if not where.startswith(("stream.c", "start_")))
+    return sum(
+        int(size) for where, size, _ in frames if not where.startswith(("stream.c", "steps.c", "host.h", "start_"))
+    )

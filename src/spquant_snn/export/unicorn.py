@@ -57,7 +57,7 @@ def run_in_unicorn(board: Board, built: Built, work: Path, counted: bool) -> End
         host.close()
     if host.code is None:
         raise RunError(f"the firmware did not end on {board.name}: export it again")
-    return Ended(host.code, *(() if counter is None else (counter.instructions, counter.loads, counter.stores)))
+    return Ended(host.code, *(() if counter is None else counter.found))
 
 
 class _Host:
@@ -105,7 +105,8 @@ class _Counter:
     """Counts what lies between the marks: whole blocks, as the plugin of QEMU does."""
 
     def __init__(self, machine: Any, uc: Any, built: Built) -> None:
-        self.instructions = self.loads = self.stores = 0
+        self.instructions = self.loads = self.stores = self._before = 0
+        self._stretches: list[int] = []
         self._counting = False
         self._begin, self._end = (built.program.symbols[name] & ~1 for name in ("mark_begin", "mark_end"))
         self._sizes: dict[tuple[int, int], int] = {}
@@ -113,9 +114,17 @@ class _Counter:
         machine.hook_add(uc.UC_HOOK_MEM_READ, self._loaded)
         machine.hook_add(uc.UC_HOOK_MEM_WRITE, self._stored)
 
+    @property
+    def found(self) -> tuple[int, int, int, int, int]:
+        """As ``Ended`` has them."""
+        stretches = self._stretches or [0]
+        return self.instructions, self.loads, self.stores, min(stretches), max(stretches)
+
     def _entered(self, machine: Any, at: int, size: int, data: object) -> None:
         if at in (self._begin, self._end):
-            self._counting = at == self._begin
+            if self._counting:
+                self._stretches.append(self.instructions - self._before)
+            self._counting, self._before = at == self._begin, self.instructions
         elif self._counting:
             key = at, size
             if key not in self._sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +63,13 @@ def make_vectors(graph: Graph, plan: NetworkPlan, given: tuple[Array, ...]) -> t
 
 def _answers(graph: Graph, trace: Trace) -> Int32:
     """[N, answers] of all readouts, in the order of C."""
-    found = []
-    for readout, answer in zip(graph.readouts, trace.answers, strict=True):
-        last = answer[:, -1] if readout.over_time == "all" else answer
-        found.append(np.moveaxis(last, 1, -1).reshape(len(last), -1))
-    return np.concatenate(found, 1).astype(np.int32)
+    pairs = zip(graph.readouts, trace.answers, strict=True)
+    return in_row([answer[:, -1] if readout.over_time == "all" else answer for readout, answer in pairs])
+
+
+def in_row(answers: Sequence[Array]) -> Int32:
+    """[N, answers] of all readouts in the order of C, of [N, O, ...] each."""
+    return np.concatenate([np.moveaxis(x, 1, -1).reshape(len(x), -1) for x in answers], 1).astype(np.int32)
 
 
 def _runs(pixels: list[int]) -> Iterator[int]:

@@ -345,6 +345,19 @@ def over_time(readout: Readout, said: list[Int32]) -> Int32:
     return answer
 
 
+def answers_by_step(graph: Graph, images: Array) -> list[Int32]:
+    """What each readout of a graph of one input says behind each step, [T, N, O, ...], of images [N, C, H, W] or
+    sequences [T, N, C, H, W]: what was integrated, summed or largest so far."""
+    steps = graph.timesteps if images.ndim == 4 else len(images)
+    state, rows = State(graph, images.shape[-4]), list[list[Int32]]()
+    for t in range(steps):
+        still = {0} if images.ndim == 4 and t else set[int]()
+        _, integrated = state.step([images if images.ndim == 4 else images[t]], still)
+        before = rows[-1] if rows else integrated
+        rows.append([so_far(*each, t + 1) for each in zip(graph.readouts, before, integrated, strict=True)])
+    return [np.stack(row) for row in zip(*rows, strict=True)]
+
+
 def so_far(readout: Readout, answer: Int32, integrated: Int32, steps: int) -> Int32:
     """The answer behind ``steps`` steps, of the one before the last of them, and of what was integrated in it. A
     readout of all steps answers with the last."""

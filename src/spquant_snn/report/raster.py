@@ -15,7 +15,7 @@ from ..dtypes import Array, Int64, UInt8
 from ..errors import ConfigError
 from ..integer.compare import potentials, reference_trace
 from ..integer.graph import Graph
-from ..integer.reference import State, so_far
+from ..integer.reference import answers_by_step
 
 _SHOWN = 1 << 14  # neurons of a map, at most
 
@@ -83,17 +83,11 @@ def take_rasters(graph: Graph, test: Items, chosen: Sequence[int]) -> tuple[Rast
     )
 
 
-def _logits(graph: Graph, images: UInt8) -> Int64:
+def _logits(graph: Graph, images: Array) -> Int64:
     """[T + 1, N, classes] the answer so far, zero before the first step."""
-    steps = graph.timesteps if images.ndim == 4 else len(images)
-    count = images.shape[-4]
-    state, said = State(graph, count), [np.zeros((count, *graph.outputs[0]), np.int32)]
-    for t in range(steps):
-        _, integrated = state.step(
-            [images if images.ndim == 4 else images[t]], {0} if images.ndim == 4 and t else set()
-        )
-        said.append(so_far(graph.readout, said[-1], integrated[0], t + 1))
-    return np.stack(said).reshape(steps + 1, count, -1).astype(np.int64)
+    said = answers_by_step(graph, images)[0]
+    flat = said.reshape(len(said), said.shape[1], -1)
+    return np.concatenate([np.zeros_like(flat[:1]), flat]).astype(np.int64)
 
 
 def _shown(item: Array) -> UInt8:

@@ -1,4 +1,5 @@
-/* count: a plugin for QEMU that counts instructions, loads and stores between two addresses of the guest. It declares
+/* count: a plugin for QEMU that counts instructions, loads and stores between two addresses of the guest: in all, and
+ * the instructions of the shortest and of the longest of these stretches. It declares
  * what it takes of QEMU's plugin interface, of which version 1 is, itself: a distribution has it without its header.
  *
  * A block of instructions runs from its first to its last, and a function starts one: counting whole blocks is exact. */
@@ -27,17 +28,23 @@ extern bool qemu_plugin_mem_is_store(access);
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 __attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const void *info, int count, char **options);
 
-static uint64_t begin, end, instructions, loads, stores;
+static uint64_t begin, end, instructions, loads, stores, before, stretches, least, most;
 static bool counting;
 static const char *path;
 
 static void on_begin(unsigned cpu, void *data) {
     (void)cpu, (void)data;
     counting = true;
+    before = instructions;
 }
 
 static void on_end(unsigned cpu, void *data) {
     (void)cpu, (void)data;
+    const uint64_t taken = instructions - before;
+    if (counting) {
+        if (!stretches++ || taken < least) least = taken;
+        if (taken > most) most = taken;
+    }
     counting = false;
 }
 
@@ -70,8 +77,8 @@ static void on_exit_(plugin_id id, void *data) {
     (void)id, (void)data;
     FILE *file = path ? fopen(path, "w") : NULL;
     if (!file) return;
-    fprintf(file, "%llu %llu %llu\n", (unsigned long long)instructions, (unsigned long long)loads,
-            (unsigned long long)stores);
+    fprintf(file, "%llu %llu %llu %llu %llu\n", (unsigned long long)instructions, (unsigned long long)loads,
+            (unsigned long long)stores, (unsigned long long)least, (unsigned long long)most);
     fclose(file);
 }
 

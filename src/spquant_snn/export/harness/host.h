@@ -1,0 +1,46 @@
+/* host: files of the machine that emulates the board, the marks between which it counts, and how deep the stack went. */
+#ifndef HOST_H
+#define HOST_H
+
+#include "board.h"
+
+#define PAINT 0xA5A5A5A5u
+
+extern uint32_t link_stack_low, link_stack_top;
+
+/* What lies between the two is counted by those who run a program. */
+void mark_begin(void);
+void mark_end(void);
+
+__attribute__((noinline)) void mark_begin(void) {
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) void mark_end(void) {
+    __asm__ volatile("" ::: "memory");
+}
+
+static int32_t open_file(const char *name, uint32_t length, uint32_t mode) {
+    const uint32_t arguments[3] = {(uint32_t)(uintptr_t)name, mode, length};
+    return board_call(BOARD_OPEN, arguments);
+}
+
+/* How many bytes were left over. */
+static int32_t transfer(int32_t request, int32_t file, const void *data, uint32_t size) {
+    const uint32_t arguments[3] = {(uint32_t)file, (uint32_t)(uintptr_t)data, size};
+    return board_call(request, arguments);
+}
+
+/* Paint the stack from its lowest word to a little below here. */
+static void paint(void) {
+    volatile uint32_t here;
+    for (volatile uint32_t *word = &link_stack_low; word + 16 < &here; word++) *word = PAINT;
+}
+
+static uint32_t deepest(void) {
+    const volatile uint32_t *word = &link_stack_low;
+    while (word < &link_stack_top && *word == PAINT) word++;
+    return 4u * (uint32_t)(&link_stack_top - word);
+}
+
+#endif
