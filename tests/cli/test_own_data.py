@@ -87,7 +87,7 @@ def test_firmware_is_exported_with_them(own, spquant, tmp_path):
 def test_firmware_runs_them(own, spquant):
     needs(board_of("cortex-m4"))
     spquant("export", "model.spq", *X, *Y, "--target", "c", "--out", "c")
-    code, out, err = spquant("run-firmware", "c", *X, *Y, "--json")
+    code, out, _ = spquant("run-firmware", "c", *X, *Y, "--json")
     found = json.loads(out)
     assert code == 0
     assert (found["images"], found["equal"], found["correct"]) == (COUNT, COUNT, COUNT - 1)
