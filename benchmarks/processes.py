@@ -40,11 +40,11 @@ class Clock(Display):
         super().__init__(1, quiet=True)
         self.times: list[tuple[float, float]] = []
 
-    def step(self, loss: float, accuracy: float) -> None:
+    def step(self, loss: float, accuracy: float | None) -> None:
         self.times.append((time.perf_counter(), time.process_time()))
 
 
-def keep(progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
+def keep(progress: Progress, loss: float, accuracy: float | None, metrics: Metrics) -> Progress:
     """Nothing is kept of the only epoch."""
     return Progress(progress.epochs + 1)
 

@@ -69,7 +69,7 @@ def test_what_is_measured_does_not_depend_on_the_size_of_batches():
     trainer = SpQuantTrainer("lenet-snn:0.1", DATA, 2, timesteps=6, **SMALL)
     network, test = trainer.deployed(), as_tensors(trainer.data.test)
     first, again = measure(network, test, batch_size=600), measure(network, test, batch_size=7)
-    assert first.accuracy == again.accuracy
+    assert first.score == again.score
     assert first.loss == pytest.approx(again.loss)
     assert [layer.rate for layer in first.layers] == pytest.approx([layer.rate for layer in again.layers])
 
@@ -109,7 +109,7 @@ def test_order_is_learnt_and_lost_with_the_order():
     order = np.random.default_rng(0).random((100, 6)).argsort(1)
     images, labels = DATA[1]
     shuffled = Labelled(images[np.arange(100)[:, None], order], labels)
-    assert measure(trained.deployed(), as_tensors(shuffled)).accuracy < 70
+    assert measure(trained.deployed(), as_tensors(shuffled)).score < 70
 
 
 def test_counts_are_scaled_as_counts_and_a_run_remembers_it():

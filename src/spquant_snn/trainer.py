@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .data import hold_out
+from .data import Task, hold_out
 from .data.catalog import title_of
 from .data.items import Items
+from .data.scores import Metric
 from .errors import ConfigError, RunError
 from .export.packaging import Layout, Prefer, Target
 from .export.targets import ExportOptions, export_graph
@@ -39,8 +40,10 @@ from .train.device import freed_memory_kept
 from .train.distributed import World, join, together
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import fingerprint
+from .train.functions import take_functions
 from .train.loop import Training, fit
 from .train.metrics import measure
+from .train.objective import Objective, as_text, read_class_weights
 from .train.optimizer import make_optimizer
 from .train.resolve import resolve, set_up
 from .train.run import Print, RunFolder
@@ -109,6 +112,11 @@ class SpQuantTrainer:
         if isinstance(options.get("teacher"), nn.Module):
             self._teacher = options["teacher"]
             options["teacher"] = CUSTOM
+        self._functions, options = take_functions(options)
+        task = options.pop("task", None) or "auto"
+        options["task"] = task.kind if isinstance(task, Task) else task
+        if "class_weights" in options:
+            options["class_weights"] = as_text(options["class_weights"])
         setup = set_up(
             self._owner.world,
             model,
@@ -117,9 +125,11 @@ class SpQuantTrainer:
             device=device,
             data_dir=folder_named("data_dir", data_dir),
             quiet=quiet,
+            task=task if isinstance(task, Task) else None,
         )
         self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
         self.quiet = quiet
+        self._wanted = self._owner.world.together(self._objective)
 
     @classmethod
     def resume(
@@ -137,7 +147,8 @@ class SpQuantTrainer:
         Args:
             model, dataset, teacher: again, if they were not given by name; the last to go on training.
             options: fields of ``TrainConfig`` that the run must have been started with.
-            places: data_dir, device and quiet, as for the class.
+            places: data_dir, device, quiet and callbacks, as for the class; and again whatever of loss, optimizer,
+                schedule and metric was given as a function.
 
         Raises:
             RunError: the folder is not a run's, or its configuration differs from ``options``.
@@ -152,12 +163,12 @@ class SpQuantTrainer:
         if teacher is not None and config.teacher != CUSTOM:
             had = f"that of {config.teacher}" if config.teacher else "none"
             raise RunError(f"the run in {folder} has another teacher, {had}: leave teacher out to resume it")
+        held = {name: value for name, value in asdict(config).items() if name not in skipped}
         trainer = cls(
             config.model if model is None else model,
             config.dataset if dataset is None else dataset,
             teacher=config.teacher if teacher is None else teacher,
-            **{name: value for name, value in asdict(config).items() if name not in skipped},
-            **places,
+            **held | owner.named_task() | places,
         )
         trainer._owner = owner
         owner.hold_to(trainer._fingerprint)
@@ -190,30 +201,45 @@ class SpQuantTrainer:
         """
         train, validation, teacher = self._prepare(epochs)
         owner, config, network = self._owner, self.config, self.network
+        wanted, functions = self._wanted, self._functions
         goes_on = owner.goes_on(config, self._fingerprint)
         if not goes_on:
             self._begin(train)
-        run = owner.open(config, self.data, self._fingerprint)
+        run = owner.open(config, self.data, self._fingerprint, network.output_format)
         with self._display(run) as display, freed_memory_kept(not config.checkpoint_time):
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
-            optimizer = make_optimizer(network, config)
+            optimizer = make_optimizer(network, config, functions)
             start = owner.start(network, optimizer, new=not goes_on)
             network.frozen = bool(config.finetune_epochs) and start.epochs >= config.epochs
             sparse = self._sparse_training()  # which looks at what was loaded
-            training = Training(network, optimizer, config, augmentation, teacher, sparse, owner.world)
+            training = Training(
+                network, optimizer, config, augmentation, teacher, sparse, wanted, functions, owner.world
+            )
             self._introduce(display, len(train), len(validation), run)
             keep = BestCheckpoint(owner, run, training, validation).keep
             end = fit(training, train, validation, start=start, keep=keep, display=display)
-            owner.finish(network, end.best, self.export if config.quant.integer else None)
+            owner.finish(network, end.best, self.export if config.quant.integer else None, wanted.metric)
             self._tell_sample(display, run)
         return self
 
     def evaluate(self) -> float:
-        """Accuracy on the test set, in percent, of the form that ships: integers, or floating point where the network
-        has no integer form. Where several processes train, all of them call it and get the same."""
-        accuracy = measure(self.deployed(), as_tensors(self.data.test), world=self._owner.world).accuracy
-        self._owner.note(test_accuracy=accuracy)
-        return accuracy
+        """How good the form that ships is on the test set: integers, or floating point where the network has no integer
+        form. Where several processes train, all of them call it and get the same.
+
+        Returns:
+            The metric of the task: accuracy in percent, of classes; the mean of the labels' F1 scores in percent, where
+            several may be true; the root of the mean squared error in the unit of the labels, of numbers; the mean
+            intersection over union in percent, of classes of pixels; or what a ``metric`` of your own says.
+        """
+        found = measure(self.deployed(), as_tensors(self.data.test), world=self._owner.world, wanted=self._wanted)
+        noted = {f"test_{found.metric.key}": found.score} | ({"test_details": found.details} if found.details else {})
+        self._owner.note(**noted)
+        return found.score
+
+    @property
+    def metric(self) -> Metric:
+        """What ``evaluate`` returns, and epochs are compared by."""
+        return self._wanted.metric
 
     def early_exit(self, given_up: Sequence[float] = GIVEN_UP) -> EarlyExit:
         """Accuracy on the test set against the time steps used; margins are chosen on the validation set, to give up at
@@ -223,6 +249,8 @@ class SpQuantTrainer:
             ModelError: the network is floating point.
             ConfigError: ``given_up`` holds something that is no number of points.
         """
+        if self.data.task.kind != "classification":
+            raise ConfigError(f"early exit is of classes, and the task is {self.data.task.kind}: evaluate() all steps")
         self._resolve(None)
         _, validation = self._split()
         return measure_early_exit(self._frozen(), validation, as_tensors(self.data.test), given_up)
@@ -367,6 +395,15 @@ class SpQuantTrainer:
             return None
         return SparseTraining(self.network, self.config.goals, self.config.epochs, self._static_input)
 
+    def _objective(self) -> Objective:
+        """What is minimised, and what epochs are compared by."""
+        config, functions, task = self.config, self._functions, self.data.task
+        weights = read_class_weights(config.class_weights, task, self.data.train.labels)
+        said = self.network.output_format
+        assert said is not None  # as set_up leaves it
+        own = (functions.loss, functions.metric, functions.metric_mode)
+        return Objective(said, config.criterion, weights, *own, self.device)
+
     def _display(self, run: RunFolder) -> Display:
         to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
         quiet = self.quiet or not self._owner.first
@@ -412,7 +449,8 @@ class SpQuantTrainer:
 
     def _fingerprint(self) -> dict[str, Print]:
         """What a run of this trainer is held to."""
-        return fingerprint(self.config, self.network, self.data, self._teacher)
+        found = fingerprint(self.config, self.network, self.data, self._teacher)
+        return found | {"functions": dict(self._functions.names())}
 
     @property
     def _static_input(self) -> bool:

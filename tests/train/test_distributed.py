@@ -98,7 +98,7 @@ def test_two_processes_train_as_one(jobs, together, name):
     for key in state:
         torch.testing.assert_close(state[key], expected[key], rtol=100 * tight, atol=100 * tight)
     for found, right in zip(metrics, expected_metrics, strict=True):
-        assert found.accuracy == pytest.approx(right.accuracy, abs=0.3)
+        assert found.score == pytest.approx(right.score, abs=0.3)
         assert [layer.rate for layer in found.layers] == pytest.approx([layer.rate for layer in right.layers], rel=0.01)
 
 

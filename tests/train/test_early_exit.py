@@ -93,7 +93,7 @@ def test_a_course_is_that_of_the_integers_that_ship(network, quadrants):
 def test_all_steps_give_the_plain_accuracy(network, quadrants):
     data = quadrants(60, seed=5)
     found = measure_early_exit(network, quadrants(40, seed=4), data)
-    accuracy = measure(network, data).accuracy
+    accuracy = measure(network, data).score
     assert found.after[-1].test.accuracy == accuracy
     assert follow(network, data).measure(INFINITY).accuracy == accuracy
     assert [row.step for row in found.after] == [1, 2, 3, 4]

@@ -36,7 +36,7 @@ def run(network, train, validation, config=CONFIG, progress=Progress(), report=N
 
     def keep(before, loss, accuracy, metrics):
         reports.append((before, loss, accuracy, metrics))
-        return Progress(before.epochs + 1, Best(before.epochs + 1, metrics.accuracy, metrics.loss))
+        return Progress(before.epochs + 1, Best(before.epochs + 1, metrics.score, metrics.loss))
 
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad])
     display = Display(config.epochs, Console(file=io.StringIO()), quiet=True)
@@ -125,7 +125,7 @@ def test_reports_each_epoch_and_returns_the_last_progress(tiny, quadrants):
     end, reports = run(tiny(), quadrants(40), quadrants(9, seed=1))
     assert [before.epochs for before, *_ in reports] == [0, 1]
     assert end.epochs == 2
-    assert reports[1][0].best == Best(1, reports[0][3].accuracy, reports[0][3].loss)
+    assert reports[1][0].best == Best(1, reports[0][3].score, reports[0][3].loss)
     assert all(0 <= accuracy <= 100 and loss > 0 for _, loss, accuracy, _ in reports)
 
 
@@ -209,10 +209,10 @@ def test_a_teacher_is_imitated_without_being_trained(tiny, quadrants):
 @pytest.mark.parametrize("loss", ["mean", "tet"])
 def test_learns_to_tell_quadrants(loss, tiny, quadrants):
     _, reports = run(tiny(), quadrants(160), quadrants(80, seed=1), replace(CONFIG, epochs=6, loss=loss))
-    assert reports[-1][3].accuracy > 90
+    assert reports[-1][3].score > 90
 
 
 def test_one_image_is_enough_to_validate_on(tiny, quadrants):
     one = quadrants(1)
     end, _ = run(tiny(), quadrants(20), LabelledTensors(one.images, one.labels))
-    assert end.best.accuracy in (0.0, 100.0)
+    assert end.best.score in (0.0, 100.0)

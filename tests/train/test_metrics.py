@@ -40,7 +40,7 @@ def test_measures_what_one_counts_by_hand(tiny, quadrants, calibrate, bits, froz
         network.freeze()
     accuracy, loss, layers = counted(network, data)
     found = measure(network, data, batch_size=5)
-    assert found.accuracy == pytest.approx(accuracy.item())
+    assert found.score == pytest.approx(accuracy.item())
     assert found.loss == pytest.approx(loss.item(), rel=1e-4)
     assert any(layer.rate > 0 for layer in found.layers)
     slack = 1e-6 if network.frozen else 0.01  # in floating point, another batch size rounds a tie another way

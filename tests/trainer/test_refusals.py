@@ -55,7 +55,8 @@ class Narrow(nn.Module):
 
 def test_a_model_of_maps_is_refused():
     with pytest.raises(
-        ModelError, match="the model says 10x8x8 numbers of an image, and this trains one for each class"
+        ModelError,
+        match="the model says 10x8x8 numbers of an image, and the labels are for class",
     ):
         SpQuantTrainer("unet-snn:0.1", "digits", 2, quiet=True)
 

@@ -188,7 +188,7 @@ def test_early_exit_is_measured_on_the_validation_set_and_the_test_set():
     _, validation = hold_out(trainer.data.train, 20, 0)
     assert (found.validation, found.test) == (20, 101)
     assert found.after[-1].test.accuracy == trainer.evaluate()
-    assert found.after[-1].validation.accuracy == measure(trainer.deployed(), as_tensors(validation)).accuracy
+    assert found.after[-1].validation.accuracy == measure(trainer.deployed(), as_tensors(validation)).score
     assert found.at[0].test.steps <= 3
     assert (found.at[1].margin, found.at[1].test) == (0, found.after[0].test)
     with pytest.raises(ModelError, match="no integer form"):
@@ -202,7 +202,7 @@ def test_fine_tuning_ends_with_the_integers_that_were_trained(tmp_path):
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
     best = trainer.run.read_record()["best"]
     _, validation = hold_out(trainer.data.train, 20, 0)
-    assert measure(trainer.deployed(), as_tensors(validation)).accuracy == best["val_accuracy"]
+    assert measure(trainer.deployed(), as_tensors(validation)).score == best["val_accuracy"]
     assert same(weights(trainer), weights(SpQuantTrainer.resume("tuned", Net(), DATA, quiet=True)))
 
 

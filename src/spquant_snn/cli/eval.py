@@ -91,7 +91,7 @@ def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]
     network = load_network(source.path).eval()
     test = test_set.items(source, interface_of(network), "an accuracy", "never")
     ready = network if source.floating else network.freeze()
-    accuracy = measure(ready, as_tensors(test.labelled()), sample=0).accuracy
+    accuracy = measure(ready, as_tensors(test.labelled()), sample=0).score
     return _result(accuracy, "torch", test, source)
 
 

@@ -11,11 +11,14 @@ import numpy as np
 
 from ..dtypes import Array, Float64
 from ..errors import ConfigError, DataError
+from ..io.fields import Fields
+from ..io.reading import Flaw
 
 TaskKind = Literal["classification", "multilabel", "regression", "segmentation"]
 KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 _LONGEST = 64  # characters of a name
+_MOST = 1 << 20  # outputs
 _FORMS = {
     "classification": "one class index per image, whole numbers [N]",
     "multilabel": "0 or 1 for each label of an image, [N, K]",
@@ -94,6 +97,23 @@ class OutputFormat:
         if self.gains:
             found = found * np.array(self.gains).reshape(shape)
         return found + np.array(self.offsets).reshape(shape) if self.offsets else found
+
+
+def read_format(fields: Fields) -> OutputFormat:
+    """What ``dataclasses.asdict`` made of a format.
+
+    Raises:
+        Flaw: it is damaged.
+    """
+    inner = fields.inner("task")
+    found, outputs = inner.choice("kind", KINDS), inner.integer("outputs", 1, _MOST)
+    names, unit = inner.texts("names", _MOST, _LONGEST), inner.text("unit", _LONGEST, least=0)
+    gains, offsets = (tuple(fields.numbers(name, _MOST)) for name in ("gains", "offsets"))
+    kind: TaskKind = next(each for each in KINDS if each == found)
+    try:
+        return OutputFormat(Task(kind, outputs, tuple(names), unit), gains, offsets)
+    except ConfigError as error:
+        raise Flaw(str(error)) from error
 
 
 def standardised(task: Task, labels: Array) -> OutputFormat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import ModelError
 from ..integer.connection import image
 from ..integer.graph import Graph, Input
@@ -32,4 +34,6 @@ def lower(network: SpikingNetwork) -> Graph:
     layers = tuple(folded.layer for folded in network.fold())
     scale = 1 / network.config.full_scale
     inputs = tuple(Input(image(shape), scale=scale) for shape in network.input_shapes)
-    return Graph(inputs, network.config.timesteps, layers, tuple(network.fold_readouts()))
+    first, *others = network.fold_readouts()
+    first = replace(first, output_format=network.output_format)
+    return Graph(inputs, network.config.timesteps, layers, (first, *others))

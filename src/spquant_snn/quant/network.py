@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..data.task import OutputFormat
 from ..errors import DataError, ModelError
 from ..integer.connection import Shape, image
 from ..integer.graph import Readout
@@ -43,6 +44,7 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         shapes: shape of the neurons of each layer.
+        output_format: the task that it is trained for, and what its answers stand for; None: logits of classes.
         recompute: whether the backward pass in training form computes each layer again, for less memory; but for layers
             of which blocks are skipped, of several terms, or in loops.
 
@@ -79,6 +81,7 @@ class SpikingNetwork(nn.Module):
         self.input_shapes = tuple(tuple(shape) for shape in given)
         self.frozen = False
         self.recompute = False
+        self.output_format: OutputFormat | None = None
         self.readout_count = readouts
         self.shapes = self._find_shapes() if shapes is None else list(shapes)
 

@@ -39,7 +39,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
         stages.append(_prune(stage, inputs, network.live_sources(stage)))
     config = replace(network.config, weight_quantizer="learned")
     smaller = SpikingNetwork(stages, config, network.input_shape)
-    smaller.frozen = network.frozen
+    smaller.frozen, smaller.output_format = network.frozen, network.output_format
     return smaller.train(network.training)
 
 

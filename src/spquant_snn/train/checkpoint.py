@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from ..data.scores import ACCURACY, Metric
 from ..errors import FileFormatError, RunError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
@@ -40,14 +41,17 @@ _DIGEST = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far, by the accuracy on the validation images."""
+    """The best epoch so far, by its score on the validation set, the value of a metric."""
 
     epoch: int
-    accuracy: float
+    score: float
     loss: float
 
-    def beaten_by(self, accuracy: float, loss: float) -> bool:
-        return (accuracy, -loss) > (self.accuracy, -self.loss)
+    def beaten_by(self, score: float, loss: float, metric: Metric = ACCURACY) -> bool:
+        if self.epoch < 0 or math.isnan(self.score):
+            return self.epoch < 0 or not math.isnan(score)
+        sign = 1 if metric.larger_is_better else -1
+        return (sign * score, -loss) > (sign * self.score, -self.loss)
 
 
 NONE = Best(-1, -1.0, float("inf"))
@@ -71,7 +75,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     content = {
         "version": _VERSION,
         "epochs": progress.epochs,
-        "best": [best.epoch, best.accuracy, best.loss],
+        "best": [best.epoch, best.score, best.loss],
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
@@ -124,12 +128,12 @@ def _check_members(data: bytes) -> None:
 
 def _best(row: list[object]) -> Best:
     """The best epoch; before the first, its loss is infinite."""
-    epoch, accuracy, loss = row
-    if type(epoch) is not int or type(accuracy) is not float or type(loss) is not float:
-        raise Flaw(f"its best epoch is {short(epoch)}, {short(accuracy)}, {short(loss)}")
-    if not (-1 <= epoch <= 1 << 31 and -1 <= accuracy <= 100 and not math.isnan(loss)):
-        raise Flaw(f"its best epoch is {epoch}, {accuracy}, {loss}")
-    return Best(epoch, accuracy, loss)
+    epoch, score, loss = row
+    if type(epoch) is not int or type(score) is not float or type(loss) is not float:
+        raise Flaw(f"its best epoch is {short(epoch)}, {short(score)}, {short(loss)}")
+    if not (-1 <= epoch <= 1 << 31 and not math.isnan(loss)):
+        raise Flaw(f"its best epoch is {epoch}, {score}, {loss}")
+    return Best(epoch, score, loss)
 
 
 def _put(state: object, model: nn.Module) -> None:
@@ -144,7 +148,7 @@ def _put(state: object, model: nn.Module) -> None:
 
 
 def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
-    """Load the moments of AdamW; its options are those of the configuration."""
+    """Load the moments of an optimizer; its options are those of the configuration, or of who gave it."""
     own = optimizer.state_dict()
     groups, wanted = (
         [[*group["params"]] if isinstance(group, dict) else None for group in part]
@@ -156,7 +160,7 @@ def _resume(state: Fields, optimizer: torch.optim.Optimizer) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not isinstance(moments, dict) or not set(moments) <= set(range(len(parameters))):
         raise Flaw("its optimizer is of other parameters")
-    for index, held in moments.items():
+    for index, held in moments.items() if type(optimizer) is torch.optim.AdamW else ():  # others keep what they like
         if not isinstance(held, dict) or set(held) != set(_MOMENTS):
             raise Flaw(f"its optimizer holds {short(held)} for parameter {index}")
         for name, moment in held.items():

@@ -62,8 +62,13 @@ class TrainOptions:
             thousandth.
         weight_decay: decoupled, as in AdamW.
         label_smoothing: share of the target spread over all classes.
+        task: what is learned: classification, multilabel, regression or segmentation; auto takes what the labels say.
         loss: of the logits averaged over time (mean), or of each step's logits by themselves, averaged then, so that
-            early steps answer too (tet: temporal efficient training).
+            early steps answer too (tet: temporal efficient training). In Python, a function as well.
+        criterion: what the loss is: that of the task (auto), or cross-entropy, bce, mse or huber, of numbers in units
+            in which they deviate by one.
+        class_weights: what each class counts, numbers with commas, or balanced, so that all count the same; of labels
+            of which each may be true, what a true one counts against a false one. None by default.
         tet_weight: with tet, share of the loss that is the squared distance of all logits from 1, the threshold.
         clip_norm: largest norm of the gradient; 0 does not clip.
         augment: whether training images are changed at random, as suits the data set.
@@ -108,7 +113,10 @@ class TrainOptions:
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    task: Literal["auto", "classification", "multilabel", "regression", "segmentation"] = "auto"
     loss: Literal["mean", "tet"] = "mean"
+    criterion: Literal["auto", "cross-entropy", "bce", "mse", "huber"] = "auto"
+    class_weights: str = ""
     tet_weight: float = 0.05
     clip_norm: float = 0.0
     augment: bool = True

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..data.scores import ACCURACY
 from ..io.output import visible
 from ..io.terminal import to_stdout
 from .metrics import LayerActivity, Metrics
@@ -67,16 +68,19 @@ class Display:
             self._task = self._bar.add_task("", total=steps * self.epochs, completed=steps * epoch, note="")
         self._bar.update(self._task, description=f"epoch {epoch + 1}/{self.epochs}")
 
-    def step(self, loss: float, accuracy: float) -> None:
-        """A step is done; the loss and the accuracy in percent of the epoch so far."""
+    def step(self, loss: float, accuracy: float | None) -> None:
+        """A step is done; the loss and, of classes, the accuracy in percent of the epoch so far."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, note=f"loss {loss:.3f}  {accuracy:.1f} %")
+            note = f"loss {loss:.3f}" + ("" if accuracy is None else f"  {accuracy:.1f} %")
+            self._bar.update(self._task, advance=1, note=note)
 
-    def end(self, epoch: int, train_accuracy: float, validation: Metrics, best: bool) -> None:
+    def end(self, epoch: int, train_accuracy: float | None, validation: Metrics, best: bool) -> None:
         """An epoch is done: one line of at most 80 columns, and a warning for each layer in trouble."""
         count = f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-        accuracy = f"train {train_accuracy:4.1f}%  val {validation.accuracy:5.2f}%{'*' if best else ' '}"
-        self.say(f"{count}  {accuracy}  {_activity(validation.layers)}  {time.monotonic() - self._began:.0f} s")
+        metric, train = validation.metric, "" if train_accuracy is None else f"train {train_accuracy:4.1f}%  "
+        named = "val" if metric is ACCURACY else f"val {metric.name}"
+        score = f"{train}{named} {metric.shown(validation.score):>6}{'*' if best else ' '}"
+        self.say(f"{count}  {score}  {_activity(validation.layers)}  {time.monotonic() - self._began:.0f} s")
         for layer in validation.layers:
             warning = layer.warning()
             if warning is not None:

@@ -23,11 +23,14 @@ class EpochMeter:
     step's are read when the next one has been given.
 
     Attributes:
-        loss, accuracy: means over the images so far, the latter in percent.
+        loss, accuracy: means over the images so far, the latter in percent; of other tasks than classes it is None.
         largest: the largest sum that took two bytes, of the last step that was read.
     """
 
-    def __init__(self, epoch: int, kept: int, config: TrainConfig, world: World, display: Display) -> None:
+    def __init__(
+        self, epoch: int, kept: int, config: TrainConfig, world: World, display: Display, classifies: bool = True
+    ) -> None:
+        self._classifies = classifies
         self._epoch, self._kept, self._config, self._world, self._display = epoch, kept, config, world, display
         self._unread: deque[tuple[Callable[[], list[float]], int]] = deque()
         self._loss, self._hits, self._seen = 0.0, 0.0, 0
@@ -38,8 +41,8 @@ class EpochMeter:
         return self._loss / max(1, self._seen)
 
     @property
-    def accuracy(self) -> float:
-        return 100 * self._hits / max(1, self._seen)
+    def accuracy(self) -> float | None:
+        return 100 * self._hits / max(1, self._seen) if self._classifies else None
 
     def update(self, statistics: Tensor, images: int) -> None:
         """Add the statistics of a step with so many images, float32 [3], as ``Step`` gives them, summed over processes.

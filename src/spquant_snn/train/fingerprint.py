@@ -47,7 +47,7 @@ def model_print(network: SpikingNetwork) -> Print:
 
 def data_print(data: Splits) -> Print:
     """Shapes, numbers and classes of a data set, and SHA-256 of evenly spaced images and labels, some MB at most."""
-    found: Print = {"classes": data.classes}
+    found: Print = {"task": data.task.kind, "classes": data.classes}
     for name, part in (("training", data.train), ("test", data.test)):
         found[f"number of {name} images"] = len(part)
         found[f"shape of {name} images"] = list(part.images.shape[1:])

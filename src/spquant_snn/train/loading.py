@@ -81,6 +81,7 @@ def load_network(folder: Path) -> SpikingNetwork:
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
     network = build_network(config, (channels, height, width), classes, full_scale)
+    network.output_format = run.read_format()
     run.hold_to({"model": model_print(network)})
     load_weights(run.weights, network)
     return compact(network) if config.target_ops < 1 else network

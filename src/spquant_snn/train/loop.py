@@ -23,15 +23,17 @@ from .console import Display
 from .device import PeakMemory, per_image
 from .distributed import ALONE, World
 from .epoch_meter import EpochMeter, diverged
+from .functions import NO_FUNCTIONS, Functions
 from .metrics import Metrics, measure
 from .norm_statistics import measure_norm_statistics
-from .optimizer import learning_rate, set_learning_rate
+from .objective import Objective
+from .optimizer import set_learning_rate
 from .step import Step
 
 _LOOKED_AT = 512  # images or frames, at most, on which gates and predictors are frozen
 
 # Called with the progress before an epoch, its training loss and accuracy, and validation metrics.
-Keep = Callable[[Progress, float, float, Metrics], Progress]
+Keep = Callable[[Progress, float, float | None, Metrics], Progress]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Training:
         augmentation: of training images.
         teacher: its logits are imitated, if given.
         sparse: prunes channels and holds rates down, if given.
+        wanted: what is minimised, and what epochs are compared by; those of the network's task by default.
+        functions: of a user, in place of what the configuration says.
         world: the processes that train together, each its part of every batch.
     """
 
@@ -54,6 +58,8 @@ class Training:
     augmentation: Augment = Augmentation()  # noqa: RUF009 which is frozen
     teacher: nn.Module | None = None
     sparse: SparseTraining | None = None
+    wanted: Objective | None = None
+    functions: Functions = NO_FUNCTIONS
     world: World = ALONE
 
 
@@ -82,7 +88,9 @@ def fit(
     steps = train.steps(config.batch_size)
     network.recompute = config.checkpoint_time
     few = None if sparse is None else train.first(_LOOKED_AT).to(device).inputs()
-    compute = Step(network, config, training.teacher, sparse, whole=world.size == 1 and config.accumulate == 1)
+    whole, wanted = world.size == 1 and config.accumulate == 1, training.wanted
+    compute = Step(network, config, training.teacher, sparse, whole, wanted)
+    classifies = wanted is None or wanted.task.kind == "classification"
     progress, memory = start, PeakMemory(device)
     peak: int | None = None  # of the first epoch here
     largest = 0  # items of a batch
@@ -90,12 +98,12 @@ def fit(
         network.train()
         torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
-        meter = EpochMeter(epoch, progress.epochs, config, world, display)
+        meter = EpochMeter(epoch, progress.epochs, config, world, display, classifies)
         display.begin(epoch, steps)
         for step, read in enumerate(train.drawn(draw, config.batch_size, epoch=epoch)):
             batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
             moment = epoch + step / steps
-            set_learning_rate(training.optimizer, learning_rate(config, moment))
+            set_learning_rate(training.optimizer, config, moment, training.functions)
             training.optimizer.zero_grad(set_to_none=True)
             statistics = torch.zeros(3, dtype=torch.float32, device=device)
             for part in world.parts(network, batch.count, config.accumulate):
@@ -119,7 +127,8 @@ def fit(
             sparse.end_epoch(epoch + 1, few)
         if not validated:
             continue
-        metrics, before = measure(network, validation, world=world), replace(progress, epochs=epoch)
+        metrics = measure(network, validation, world=world, wanted=wanted)
+        before = replace(progress, epochs=epoch)
         progress = keep(before, meter.loss, meter.accuracy, metrics)
         display.end(epoch, meter.accuracy, metrics, progress.best != before.best)
         if peak is not None:

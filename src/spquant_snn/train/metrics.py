@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.scores import ACCURACY, Counts, Metric, add, count, details, score
+from ..dtypes import Array
 from ..quant.network import SpikingNetwork
 from .batches import Batches
 from .distributed import ALONE, World
+from .objective import Objective, plain_objective
 
 Tally = dict[str, list[Tensor]]
 _SILENT, _BUSY, _FULL = 0.001, 0.6, 0.95
@@ -46,16 +49,30 @@ class LayerActivity:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Accuracy in percent, mean cross-entropy, and the activity of each layer."""
+    """How good a network is, its mean loss, and the activity of each layer.
 
-    accuracy: float
+    Args:
+        score: accuracy in percent, or the value of another metric.
+        counts: what it was computed from, as ``data.scores`` says; none for the metric of a user.
+        details: what else is said of the answers.
+    """
+
+    score: float
     loss: float
     layers: tuple[LayerActivity, ...]
+    metric: Metric = ACCURACY
+    counts: Counts = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
 
 @torch.no_grad()
 def measure(
-    network: SpikingNetwork, data: Batches, batch_size: int = 500, sample: int = 1000, world: World = ALONE
+    network: SpikingNetwork,
+    data: Batches,
+    batch_size: int = 500,
+    sample: int = 1000,
+    world: World = ALONE,
+    wanted: Objective | None = None,
 ) -> Metrics:
     """Evaluate a network in the form that it is in.
 
@@ -63,37 +80,65 @@ def measure(
         batch_size: images at a time; of sequences, as many as have so many frames.
         sample: how many of the first images the activity is taken from.
         world: the processes that share the batches and all have what they found together.
+        wanted: the loss and the metric; those of the network's task by default.
     """
     device = next(network.parameters()).device
     training = network.training
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
-    correct, loss, count = 0, 0.0, 0
+    wanted = _of(network) if wanted is None else wanted
+    task, kept = wanted.task, _Found()
     tally: Tally = {}
     for number, read in enumerate(data.in_order(batch_size, world)):
         batch = read.to(device)
-        labels = batch.labels
         probe = _Activity(network, tally) if (number * world.size + world.rank) * batch_size < sample else None
-        logits = network.mean_logits(batch.inputs(), probe)
-        count += len(batch)
-        correct += int((logits.argmax(1) == labels).sum())
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        answers = network.mean_logits(batch.inputs(), probe)
+        kept.items += len(batch)
+        kept.loss += wanted.total(answers, batch.labels)
+        values = wanted.output_format.in_units(answers.double().cpu().numpy())
+        labels = batch.labels.cpu().numpy()
+        kept.counts = add(kept.counts, count(task, values, labels))
+        if wanted.judge is not None:
+            kept.judged.append((values.astype(np.float32), labels))
     network.train(training)
-    correct, loss, count, tally = _sum(world.gather((correct, loss, count, tally)))
+    found, tally = _together(world.gather((kept, tally)))
     layers = tuple(
         LayerActivity(name, float(spikes / steps), float(ends / steps), float((fired == 0).float().mean()))
         for name, (spikes, ends, steps, fired) in tally.items()
     )
-    return Metrics(100.0 * correct / count, loss / count, layers)
+    loss = found.loss / found.items
+    if wanted.judge is not None:
+        values, labels = (np.concatenate(parts) for parts in zip(*found.judged, strict=True))
+        return Metrics(wanted.judged(values, labels), loss, layers, wanted.metric)
+    return Metrics(score(task, found.counts), loss, layers, wanted.metric, found.counts, details(task, found.counts))
 
 
-def _sum(found: list[tuple[int, float, int, Tally]]) -> tuple[int, float, int, Tally]:
-    """What several processes counted, together."""
-    total: Tally = {}
-    for *_, tally in found:
+@dataclass
+class _Found:
+    """What one process, or all together, found so far."""
+
+    items: int = 0
+    loss: float = 0.0
+    counts: Counts = field(default_factory=dict)
+    judged: list[tuple[Array, Array]] = field(default_factory=list)  # for the metric of a user
+
+
+def _of(network: SpikingNetwork) -> Objective:
+    """The loss and the metric of a network's own task."""
+    said, device = network.output_format, next(network.parameters()).device
+    return plain_objective(network.outputs) if said is None else Objective(said, device=device)
+
+
+def _together(found: list[tuple[_Found, Tally]]) -> tuple[_Found, Tally]:
+    """What several processes found, together."""
+    whole, total = _Found(), Tally()
+    for part, tally in found:
+        whole.items, whole.loss = whole.items + part.items, whole.loss + part.loss
+        whole.counts = add(whole.counts, part.counts)
+        whole.judged += part.judged
         for name, counts in tally.items():
-            total[name] = _added(total.get(name), [count.cpu() for count in counts])
-    return sum(part[0] for part in found), sum(part[1] for part in found), sum(part[2] for part in found), total
+            total[name] = _added(total.get(name), [each.cpu() for each in counts])
+    return whole, total
 
 
 def _added(held: list[Tensor] | None, counts: list[Tensor]) -> list[Tensor]:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import Splits, as_splits
+from ..data import Splits, Task, as_splits
+from ..data.task import standardised
 from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
@@ -20,6 +21,7 @@ from .config import TrainConfig, anchored, with_options
 from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
 from .loading import add_sparsity, build_network
+from .objective import criterion_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,7 @@ def set_up(
     device: str | torch.device | None,
     data_dir: Path | None,
     quiet: bool,
+    task: Task | None = None,
 ) -> Setup:
     """Check the options, find the device, read the data set and build the network, in all processes.
 
@@ -48,15 +51,20 @@ def set_up(
         world: the processes that train together; the first of each machine reads the data set first.
         options: fields of ``TrainConfig``.
         quiet: show no progress of a download.
+        task: what is learned, with its names and unit, in place of what ``options`` or the labels say.
 
     Raises:
         ConfigError, DataError, ModelError: an argument is not possible; the message says which.
     """
     config = world.together(lambda: with_options(anchored(options)))
     place = world.together(lambda: usable_device(device, world))
+    kind = None if config.task == "auto" else config.task
     data = world.in_turn(
-        lambda: as_splits(dataset, data_dir, timesteps=config.timesteps, progress=not quiet and world.first)
+        lambda: as_splits(
+            dataset, data_dir, task=task or kind, timesteps=config.timesteps, progress=not quiet and world.first
+        )
     )
+    world.together(lambda: check_suits(config, data.task))
     network = world.together(lambda: _build(config, model, data).to(place))
     world.alike(network)
     return Setup(config, place, data, network)
@@ -75,17 +83,51 @@ def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> Spiking
         torch.manual_seed(config.seed)
         quant = replace(config.quant, full_scale=data.full_scale)
         network = add_sparsity(prepare(model, quant, data.shape), config)
-    said = _said_of_an_image(network)
-    if len(said) > 1:
-        raise ModelError(
-            f"the model says {'x'.join(map(str, said))} numbers of an image, and this trains one for each class: train "
-            "it by a loop of your own, over what prepare() makes of it, or let it end in a Linear"
-        )
-    if network.outputs < data.classes:
-        raise ModelError(
-            f"the model has {network.outputs} outputs, the data set {data.classes} classes: widen its last layer"
-        )
+    check_says(_said_of_an_image(network), data)
+    network.output_format = standardised(data.task, data.train.labels)
     return network
+
+
+def check_says(said: tuple[int, ...], data: Splits) -> None:
+    """Refuse a network whose answer to an image, of shape ``said``, is not what the task of a data set asks for.
+
+    Raises:
+        ModelError: it is not.
+    """
+    task, maps, found = data.task, data.train.labels.shape[2:], "x".join(map(str, said))
+    if task.kind == "segmentation":
+        maps = data.train.labels.shape[1:]
+    spread = said[1:] if len(said) != 2 else (1, *said[1:])  # of a signal, one row
+    if tuple(spread if maps else filter(lambda size: size > 1, spread)) != tuple(maps):
+        wanted = "x".join(map(str, maps)) if maps else "one number for each output"
+        remedy = "or bring the labels to the size of its maps" if maps else "as a Linear does, or give labels of maps"
+        raise ModelError(
+            f"the model says {found} numbers of an image, and the labels are for {task.kind}, of {wanted}: let it "
+            f"answer so, {remedy}"
+        )
+    most = said[0]
+    if most < task.outputs:
+        what = "classes" if task.kind in ("classification", "segmentation") else "outputs"
+        raise ModelError(f"the model has {most} outputs, the data set {task.outputs} {what}: widen its last layer")
+    if most > task.outputs and task.kind in ("multilabel", "regression"):
+        raise ModelError(
+            f"the model has {most} outputs, the labels {task.outputs} columns: give its last layer {task.outputs}"
+        )
+
+
+def check_suits(config: TrainConfig, task: Task) -> None:
+    """Refuse options that make no sense for a task.
+
+    Raises:
+        ConfigError: an option is of classes, and the task of something else.
+    """
+    criterion_of(task, config.criterion)
+    if task.kind == "classification":
+        return
+    if config.teacher:
+        raise ConfigError(f"a teacher is imitated in the classes it gives, and the task is {task.kind}: leave it out")
+    if config.label_smoothing and task.kind != "segmentation":
+        raise ConfigError(f"label_smoothing is of classes, and the task is {task.kind}: leave it out")
 
 
 @torch.no_grad()

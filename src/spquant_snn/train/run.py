@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.catalog import title_of
+from ..data.task import OutputFormat, read_format
 from ..errors import ConfigError, FileFormatError, RunError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
@@ -85,12 +86,14 @@ class RunFolder:
         full_scale: int = 255,
         job: str | None = None,
         fingerprint: Mapping[str, Print] | None = None,
+        output_format: OutputFormat | None = None,
     ) -> None:
         """Make the folder and write what is known before the first epoch; all of that or nothing.
 
         Args:
             job: of torchrun, which may start the training again.
             fingerprint: of what the run is started with, which it is held to.
+            output_format: the task, and what answers stand for; None: plain classes.
 
         Raises:
             ConfigError: a text of the configuration cannot be written as UTF-8.
@@ -110,7 +113,7 @@ class RunFolder:
             raise _unwritable(self.path, error) from None
         try:
             save_config(config, self.config)
-            self._note_start(config, shape, classes, full_scale, job, fingerprint or {})
+            self._note_start(config, shape, classes, full_scale, job, fingerprint or {}, output_format)
         except BaseException:
             self.config.unlink(missing_ok=True)
             self.record.unlink(missing_ok=True)
@@ -127,6 +130,7 @@ class RunFolder:
         full_scale: int,
         job: str | None,
         fingerprint: Mapping[str, Print],
+        output_format: OutputFormat | None,
     ) -> None:
         import torch  # which whoever trains has; who reads a folder may not
 
@@ -137,6 +141,7 @@ class RunFolder:
             input_shape=list(shape),
             classes=classes,
             full_scale=full_scale,
+            output_format=None if output_format is None else asdict(output_format),
             versions={name: _version(name) for name in ("spquant-snn", "torch", "numpy")}
             | {"python": platform.python_version()},
             machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
@@ -186,6 +191,16 @@ class RunFolder:
         with guarded(self.record, "copy it again, or train again", unread=RunError):
             return parse_object(read_bytes(self.record, _LONGEST_RECORD))
 
+    def read_format(self) -> OutputFormat | None:
+        """The task of the run, and what its network's answers stand for; None where it does not say.
+
+        Raises:
+            FileFormatError: run.json is damaged.
+        """
+        record = Fields(self.read_record())
+        with guarded(self.record, "copy it again, or train again"):
+            return read_format(record.inner("output_format")) if record.has("output_format") else None
+
     def hold_to(self, found: Mapping[str, Print]) -> None:
         """Refuse to go on with something else than the run was started with.
 
@@ -210,7 +225,7 @@ class RunFolder:
         self,
         epoch: int,
         train_loss: float,
-        train_accuracy: float,
+        train_accuracy: float | None,
         validation: Metrics,
         sparsity: dict[str, Any] | None = None,
     ) -> None:
@@ -223,10 +238,11 @@ class RunFolder:
         kept = []
         if self.metrics.exists():
             kept = [line for number, line in self.read_metrics() if _epoch_of(line, number) < epoch]
-        line = {"epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy} | {
-            f"val_{name}": value for name, value in asdict(validation).items()
-        }
-        line |= sparsity or {}
+        line: dict[str, Any] = {"epoch": epoch, "train_loss": train_loss}
+        if train_accuracy is not None:
+            line["train_accuracy"] = train_accuracy
+        line |= {f"val_{validation.metric.key}": validation.score, "val_loss": validation.loss}
+        line |= {"val_layers": [asdict(layer) for layer in validation.layers]} | (sparsity or {})
         lines = b"".join(each + b"\n" for each in [*kept, json.dumps(line).encode()])
         replace_file(self.metrics, lines, make_folders=False)
 

@@ -14,13 +14,16 @@ from typing import Any
 
 import torch
 
-from ..data import Splits
+from ..data import Splits, Task
+from ..data.scores import ACCURACY, Metric
+from ..data.task import OutputFormat
 from ..errors import ConfigError, RunError
 from ..quant.network import SpikingNetwork
 from .batches import Batches
 from .checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .config import TrainConfig, departures, differences, load_config
 from .distributed import World
+from .functions import EpochRecord
 from .loop import Training
 from .metrics import Metrics, measure
 from .run import Print, RunFolder, config_print, free_folder, numbered
@@ -68,6 +71,16 @@ class RunOwner:
         self.run, self.out = run, folder
         return config
 
+    def named_task(self) -> dict[str, Task]:
+        """The task of the run as an option, where its outputs have names or a unit, which data sets do not say.
+
+        Raises:
+            FileFormatError: the record of the run is damaged.
+        """
+        run = self._open
+        said = self.world.from_first(run.read_format)
+        return {} if said is None or not (said.task.names or said.task.unit) else {"task": said.task}
+
     def load_best(self, network: SpikingNetwork, if_any: bool = False) -> None:
         """Put the weights of the run's best epoch into a network; ``if_any``, none where there is no such epoch yet.
 
@@ -97,23 +110,36 @@ class RunOwner:
         self.hold_to(fingerprint)
         return True
 
-    def open(self, config: TrainConfig, data: Splits, fingerprint: Callable[[], Fingerprint]) -> RunFolder:
+    def open(
+        self,
+        config: TrainConfig,
+        data: Splits,
+        fingerprint: Callable[[], Fingerprint],
+        output_format: OutputFormat | None = None,
+    ) -> RunFolder:
         """The run that goes on, or the folder of a new one, held against being replaced.
 
         Raises:
             ConfigError, RunError: as ``RunFolder.create``.
         """
-        self.run, self.finished = self.world.from_first(lambda: self._opened(config, data, fingerprint)), False
+        opened = self.world.from_first(lambda: self._opened(config, data, fingerprint, output_format))
+        self.run, self.finished = opened, False
         return self.run
 
-    def _opened(self, config: TrainConfig, data: Splits, fingerprint: Callable[[], Fingerprint]) -> RunFolder:
+    def _opened(
+        self,
+        config: TrainConfig,
+        data: Splits,
+        fingerprint: Callable[[], Fingerprint],
+        output_format: OutputFormat | None,
+    ) -> RunFolder:
         if (begun := self.unfinished) is not None:
             return begun.hold()
         if self.out is None:
             run = RunFolder(free_folder(config))
         else:
             run = RunFolder(self.out if self.run is None else numbered(self.out))
-        run.create(config, data.shape, data.classes, data.full_scale, _launch(), fingerprint())
+        run.create(config, data.shape, data.classes, data.full_scale, _launch(), fingerprint(), output_format)
         return run.hold()
 
     def start(self, network: SpikingNetwork, optimizer: torch.optim.Optimizer, new: bool) -> Progress:
@@ -128,16 +154,23 @@ class RunOwner:
             self.world.from_first(lambda: save_checkpoint(path, network, optimizer, Progress()))
         return self.world.together(lambda: load_checkpoint(path, network, optimizer, self.world))
 
-    def finish(self, network: SpikingNetwork, best: Best, export: Callable[[Path], object] | None) -> None:
+    def finish(
+        self,
+        network: SpikingNetwork,
+        best: Best,
+        export: Callable[[Path], object] | None,
+        metric: Metric = ACCURACY,
+    ) -> None:
         """Put the weights of the best epoch into the network, and note which that was.
 
         Args:
             export: writes the integer model to the path that it is given; None where there is none.
+            metric: what epochs were compared by.
         """
         run = self._open
         self.world.from_first(run.check_held)
         self.load_best(network)
-        noted = {"epoch": best.epoch, "val_accuracy": best.accuracy, "val_loss": best.loss}
+        noted = {"epoch": best.epoch, f"val_{metric.key}": best.score, "val_loss": best.loss}
         self.world.from_first(lambda: run.note(best=noted))
         if export is not None:
             self.world.from_first(lambda: export(run.integers))
@@ -164,7 +197,7 @@ class BestCheckpoint:
     training: Training
     validation: Batches
 
-    def keep(self, progress: Progress, loss: float, accuracy: float, metrics: Metrics) -> Progress:
+    def keep(self, progress: Progress, loss: float, accuracy: float | None, metrics: Metrics) -> Progress:
         """Save the epoch; after the last one in training form, go on from the best in the frozen form.
 
         Raises:
@@ -176,16 +209,21 @@ class BestCheckpoint:
         epoch = progress.epochs + 1
         fixed = sparse is None or epoch > sparse.fixed
         best = progress.best if fixed else NONE  # until its channels are fixed, the network is not what was asked for
-        if best.beaten_by(metrics.accuracy, metrics.loss):
-            best = Best(epoch, metrics.accuracy, metrics.loss)
+        beaten = best.beaten_by(metrics.score, metrics.loss, metrics.metric)
+        if beaten:
+            best = Best(epoch, metrics.score, metrics.loss)
             first(lambda: save_weights(run.weights, network))
         summary = {} if sparse is None else sparse.summary()
         first(lambda: run.log_epoch(epoch, loss, accuracy, metrics, summary))
         if config.finetune_epochs and epoch == config.epochs:
             self.owner.load_best(network)
-            frozen = measure(network.freeze(), self.validation, world=self.owner.world)
-            best = Best(epoch, frozen.accuracy, frozen.loss)
+            frozen = measure(network.freeze(), self.validation, world=self.owner.world, wanted=self.training.wanted)
+            best = Best(epoch, frozen.score, frozen.loss)
         first(lambda: save_checkpoint(run.checkpoint, network, self.training.optimizer, Progress(epoch, best)))
+        epochs = config.epochs + config.finetune_epochs
+        told = EpochRecord(epoch, epochs, loss, metrics.loss, metrics.metric.key, metrics.score, beaten)
+        for callback in self.training.functions.callbacks if self.owner.first else ():
+            callback(told)
         return Progress(epoch, best)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .config import TrainConfig
+from .objective import Objective, plain_objective
 
 _CENTRE = 1.0  # the threshold that neurons start with: what the regulariser draws logits to, the paper's phi
 _FIRST = 2  # steps of a size that are launched one by one: kernels are compiled and chosen in them
@@ -45,6 +46,7 @@ class Step:
         teacher: its logits are imitated, if given.
         sparse: prunes channels and holds rates down, if given.
         whole: whether each call is of a whole batch, computed by this process alone.
+        wanted: what is minimised; cross-entropy by default.
     """
 
     def __init__(
@@ -54,9 +56,12 @@ class Step:
         teacher: nn.Module | None,
         sparse: SparseTraining | None,
         whole: bool,
+        wanted: Objective | None = None,
     ) -> None:
         self._network, self._config, self._teacher, self._sparse = network, config, teacher, sparse
-        self._records = whole and sparse is None and not config.checkpoint_time
+        self._wanted = plain_objective(network.outputs) if wanted is None else wanted
+        own = self._wanted.own_loss is not None  # which may do what no graph can hold
+        self._records = whole and sparse is None and not config.checkpoint_time and not own
         self._seen: dict[torch.Size, int] = {}
         self._recorded: dict[torch.Size, _Recorded] = {}
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -66,7 +71,7 @@ class Step:
 
         Args:
             x: inputs as networks take them.
-            y: labels [N].
+            y: labels, N in the first axis.
             moment: epochs so far, for what is learned for sparsity.
 
         Returns:
@@ -133,31 +138,42 @@ class Step:
         with self._precision(x):
             logits = network(x) if sparse is None else network(x, watch=sparse.watch)
             logits = logits.float()  # [T, N, classes]
-            loss = objective(logits, y, config, answers)
+            answer = network.answer(logits)
+            loss = objective(logits, y, config, answers, self._wanted, answer)
         if sparse is not None:
             loss = loss + sparse.penalty(moment)
         loss = loss * weight
         loss.backward()  # type: ignore[no-untyped-call]
-        hits = (network.answer(logits).argmax(1) == y).sum()
+        hits = self._wanted.hits(answer, y)
         return torch.stack((loss.detach(), hits, network.largest_narrow_sum()))
 
 
-def objective(logits: Tensor, labels: Tensor, config: TrainConfig, teacher: Tensor | None) -> Tensor:
+def objective(
+    logits: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    teacher: Tensor | None,
+    wanted: Objective | None = None,
+    answer: Tensor | None = None,
+) -> Tensor:
     """The loss of ``config.loss``; with a teacher, mixed with the divergence from its softened answer (Hinton et al.
     2015).
 
     Args:
-        logits: of each step, [T, N, classes].
-        labels: [N].
+        logits: of each step, [T, N, classes], or what a network says instead of logits.
+        labels: N in the first axis.
         teacher: its logits averaged over time, [N, classes]. With "tet" each step imitates this answer of all the
             teacher's steps, not the teacher's answer at that step: what is wanted of a step is the answer that all
             steps would give, and a teacher may have another number of them.
+        wanted: what is minimised; cross-entropy by default.
+        answer: what the network says over time, [N, classes]; the mean of the steps by default.
     """
-    each = config.loss == "tet"
-    answers = logits.flatten(0, 1) if each else logits.mean(0)  # [T * N, classes] or [N, classes]
+    each, wanted = config.loss == "tet", plain_objective(logits.shape[2]) if wanted is None else wanted
+    answer = logits.mean(0) if answer is None else answer
+    answers = logits.flatten(0, 1) if each else answer  # [T * N, classes] or [N, classes]
     repeats = len(logits) if each else 1
-    loss = F.cross_entropy(answers, labels.repeat(repeats), label_smoothing=config.label_smoothing)
-    if each:
+    loss = wanted.loss(answers, labels.repeat(repeats, *[1] * (labels.dim() - 1)), config.label_smoothing)
+    if each and wanted.task.kind == "classification":
         spread = (logits - _CENTRE).square().mean()
         loss = (1 - config.tet_weight) * loss + config.tet_weight * spread
     if teacher is None:

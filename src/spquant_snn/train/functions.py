@@ -1,0 +1,98 @@
+"""What a user gives a training as functions of Python: they are recorded by their names alone, and given again to go
+on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError
+from .objective import Judge, Loss
+
+_NAMED = ("loss", "optimizer", "schedule", "metric")
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """An epoch that was validated, as callbacks are told of it.
+
+    Args:
+        epoch: its number, from 1.
+        epochs: how many there will be.
+        train_loss: the mean over the epoch.
+        val_loss: on the validation set.
+        metric: what epochs are compared by, as its key in metrics.jsonl.
+        value: of the metric on the validation set.
+        best: whether it is the best epoch so far.
+    """
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    val_loss: float
+    metric: str
+    value: float
+    best: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Functions:
+    """Functions in place of what a configuration says.
+
+    Args:
+        loss: of answers averaged over time [N, ...], in the units of the labels, and labels: a scalar.
+        optimizer: of a list of parameters: what trains them.
+        schedule: of the share of the training that is done, 0 to 1: what the learning rate is multiplied by.
+        metric: of all answers, and labels: a number.
+        metric_mode: whether the largest or the smallest is the best.
+        callbacks: called behind each epoch that is validated.
+    """
+
+    loss: Loss | None = None
+    optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer] | None = None
+    schedule: Callable[[float], float] | None = None
+    metric: Judge | None = None
+    metric_mode: Literal["max", "min"] = "max"
+    callbacks: tuple[Callable[[EpochRecord], object], ...] = ()
+
+    def names(self) -> dict[str, str]:
+        """Where each that decides a training is from."""
+        given = {name: _origin(value) for name in _NAMED if (value := getattr(self, name)) is not None}
+        return given | ({"metric_mode": self.metric_mode} if self.metric is not None else {})
+
+
+NO_FUNCTIONS = Functions()
+
+
+def take_functions(options: dict[str, Any]) -> tuple[Functions, dict[str, Any]]:
+    """The functions among the options of a training, and the rest.
+
+    Raises:
+        ConfigError: one of them cannot be called.
+    """
+    found, rest = {}, dict(options)
+    for name in _NAMED:
+        value = rest.get(name)
+        if callable(value):
+            found[name] = rest.pop(name)
+        elif name in ("optimizer", "metric") and name in rest and rest.pop(name) is not None:
+            takes = "a list of parameters" if name == "optimizer" else "all answers and labels"
+            raise ConfigError(f"{name} must be a function of {takes}, not {value!r:.60}")
+    mode = rest.pop("metric_mode", "max")
+    if mode not in ("max", "min"):
+        raise ConfigError(f"metric_mode must be max or min, not {mode!r:.60}")
+    given = rest.pop("callbacks", ())
+    callbacks = tuple(given) if isinstance(given, Iterable) else (None,)
+    if not all(map(callable, callbacks)):
+        raise ConfigError("callbacks must be a list of functions, each called with the record of an epoch")
+    return Functions(**found, metric_mode=mode, callbacks=callbacks), rest
+
+
+def _origin(function: Any) -> str:
+    """The name of a function and of the module that it is from."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
