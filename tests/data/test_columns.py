@@ -114,3 +114,15 @@ def test_splits_of_a_dict_and_what_gives_dicts():
     assert gives_dicts(Stream(ROWS, ["image", "label"]))
     for other in ([], [(1, 2)], Stream(ROWS), from_columns(Rows(ROWS)), "mnist", {"train": 1}, np.zeros(3)):
         assert not gives_dicts(other)
+
+
+def test_dicts_of_data_sets_whose_items_are_dicts_are_taken_as_they_are():
+    data = as_splits({"train": Rows(ROWS), "test": Rows(ROWS[:2])})
+    assert (len(data.train), len(data.test), data.task.names) == (4, 2, ("cat", "dog"))
+    assert len(as_splits((ROWS, ROWS[:1])).test) == 1
+
+
+def test_parts_that_number_their_classes_differently_are_refused():
+    with pytest.raises(DataError, match=r"the training classes are cat, dog, those of another part dog, owl: number"):
+        as_splits((Rows(ROWS), Rows(ROWS, ("dog", "owl"))))
+    assert as_splits((Rows(ROWS, ("cat", "dog", "owl")), Rows(ROWS, ()))).classes == 3

@@ -117,7 +117,7 @@ def test_classes_can_be_more_than_the_labels_show():
         (None, "not NoneType"),
         ((TEST,), "not a tuple of 1"),
         ((TEST, TEST, TEST), "not a tuple of 3"),
-        ({"train": TEST, "test": TEST}, "not dict"),
+        ({"train": TEST}, "the data set holds train: give a dict with train and test"),
         (TEST, r"looks like one pair \(images, labels\)"),
         ("mnits", "unknown data set 'mnits'"),
     ],

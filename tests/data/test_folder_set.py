@@ -5,6 +5,7 @@ import pytest
 
 from spquant_snn.data import load
 from spquant_snn.data.catalog import anchored_name, title_of
+from spquant_snn.data.own_files import read_own
 from spquant_snn.errors import DataError
 from spquant_snn.train.config import load_config
 
@@ -81,3 +82,12 @@ def test_one_command_trains_on_a_folder(spquant, tmp_path, monkeypatch):
     code, out, err = spquant("eval", ".")
     assert (code, err) == (0, "")
     assert "Test Accuracy" in out
+
+
+def test_own_images_are_of_the_classes_that_a_network_knows(tmp_path):
+    dark = pictures(tmp_path, 3, classes=("dark",))
+    images, labels = read_own(dark, shape=(3, 4, 6), classes=("bright", "dark"))
+    assert (images.shape, labels.tolist()) == ((3, 3, 4, 6), [1, 1, 1])
+    assert read_own(dark, shape=(1, 4, 6))[1].tolist() == [0, 0, 0]
+    with pytest.raises(DataError, match="holds a folder 'dark', which is none of the classes day, night"):
+        read_own(dark, shape=(1, 4, 6), classes=("day", "night"))

@@ -88,7 +88,8 @@ class TestSet:
         from ..integer.own_items import own_items
 
         assert self.images is not None
-        return own_items(*read_own(self.images, self.labels, network.given.shape), network, name)
+        arrays = read_own(self.images, self.labels, network.given.shape, network.task.names)
+        return own_items(*arrays, network, name)
 
     def _known(self, source: Source, network: Interface, name: str, use: UseSample) -> Items:
         """A data set with a name, or the sample."""

@@ -9,6 +9,7 @@ from ..errors import DataError
 from ..io.reading import guarded
 from ..io.texts import short
 from .image_file import ImageForm, Mode, decode_image, in_form, pixels_of, require_pillow
+from .task import is_name
 
 IMAGE_COLUMNS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "features", "signal", "frames")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "targets", "y")
@@ -110,15 +111,45 @@ class ColumnStream(_Pairs):
 
 
 def gives_dicts(member: Any) -> bool:
-    """Whether the first item of a map-style Dataset is a dict of columns, or an iterable one says that it has some."""
-    if isinstance(member, Mapping | str | bytes | _Pairs) or hasattr(member, "ndim"):
-        return False
-    if not hasattr(member, "__getitem__"):
-        return hasattr(member, "__iter__") and bool(getattr(member, "column_names", None))
-    try:
-        return len(member) > 0 and isinstance(member[0], Mapping)
-    except (TypeError, ValueError, LookupError):
-        return False
+    """Whether a Dataset says that it has columns, or is a list of dicts; no item is drawn to see it."""
+    if isinstance(member, list):
+        return bool(member) and isinstance(member[0], Mapping)
+    return bool(getattr(member, "column_names", None)) and (
+        hasattr(member, "__getitem__") or hasattr(member, "__iter__")
+    )
+
+
+def in_pairs(dataset: object) -> object:
+    """A data set whose items are dicts, or a dict of data sets, as a tuple of Datasets of pairs; any other as it is.
+
+    Raises:
+        DataError: a column or a part is not found, or the parts number their classes differently.
+    """
+    if isinstance(dataset, Mapping):
+        dataset = splits_in(dataset)
+    if not isinstance(dataset, tuple | list) or gives_dicts(dataset):
+        return dataset
+    members = tuple(from_columns(member) if gives_dicts(member) else member for member in dataset)
+    names = [names_of(member) for member in members]
+    for other in names[1:]:
+        if names[0] and other and other != names[0]:
+            raise DataError(
+                f"the training classes are {_listed(names[0])}, those of another part {_listed(other)}: number them "
+                "alike, as by ImageFolder(test, classes=train.classes)"
+            )
+    return members
+
+
+def names_of(member: object) -> tuple[str, ...]:
+    """Names of the classes, where a Dataset says them by ``classes``; else none."""
+    found = getattr(member, "classes", None)
+    if not isinstance(found, tuple | list) or not all(is_name(name) for name in found):
+        return ()
+    return tuple(found)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def splits_in(dataset: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from ..dtypes import Array, UInt8
 from ..errors import ConfigError, DataError
 from .arrays import Labelled, Splits
 from .catalog import load
+from .columns import in_pairs, names_of
 from .event_items import frame_items, gives_events
 from .task import Task, TaskKind, check_kind, outputs_of, read_labels
 
@@ -44,12 +45,14 @@ def as_splits(
             are uint8 0 .. 255 or float 0 .. 1 (scaled by 255 and rounded); tensors [N, H, W] or [N, C, H, W]; arrays
             may have their channels (at most four) last, as PIL images do. Sequences of frames are uint8
             [N, T, C, H, W], as items [T, C, H, W]. Items may be (events, label) too, the events a structured array
-            with the fields t, x, y and p, as ``events.from_array`` takes.
+            with the fields t, x, y and p, as ``events.from_array`` takes; or dicts, as ``from_columns`` takes. In place
+            of the pair may stand a dict with "train" and "test".
         timesteps: frames into which recordings of events are divided.
         data_dir, download, progress: for a name, see ``load``.
         task: what a pair is to teach; None: what its labels say, whole numbers [N] being classes, floating-point ones
             numbers to be said, and whole numbers [N, H, W] classes of pixels.
-        classes: number of classes of a pair; None for one more than its highest label.
+        classes: number of classes of a pair; None for those that its training set names in its ``classes``, else one
+            more than the highest label.
 
     Raises:
         ConfigError: there is no such task, or the data set has another.
@@ -62,6 +65,7 @@ def as_splits(
         return _of_task(dataset, task)
     if isinstance(dataset, str):
         return _of_task(load(dataset, data_dir, timesteps=timesteps, download=download, progress=progress), task)
+    dataset = in_pairs(dataset)
     if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
         raise DataError(
             f"a data set is a name or a pair (train, test), not {_kind(dataset)}: give the test images as the second"
@@ -83,7 +87,9 @@ def as_splits(
     count = outputs_of(kind, train.labels, test.labels)
     if classes is None and count > _MOST_CLASSES:
         raise DataError(f"the highest label is {count - 1}: number the classes from 0, or give their number as classes")
-    return Splits("custom", train, test, Task(kind, count if classes is None else classes))
+    names = names_of(dataset[0]) if kind == "classification" else ()
+    outputs = max(count, len(names)) if classes is None else classes
+    return Splits("custom", train, test, Task(kind, outputs, names if len(names) == outputs else ()))
 
 
 def _of_task(data: Splits, task: TaskKind | Task | None) -> Splits:

@@ -17,7 +17,7 @@ _PAIRS = (("images", "labels"), ("x", "y"))  # what the two arrays of an .npz fi
 
 
 def read_own(
-    images: Path, labels: Path | None = None, shape: tuple[int, int, int] = (1, 1, 1)
+    images: Path, labels: Path | None = None, shape: tuple[int, int, int] = (1, 1, 1), classes: Sequence[str] = ()
 ) -> tuple[Array, Array | None]:
     """The array of images in a file, as it is, and that of labels, where there are some: in a file of their own, or
     beside the images in an .npz file, as ``images`` and ``labels`` or as ``x`` and ``y``. Or the images of a folder
@@ -25,6 +25,7 @@ def read_own(
 
     Args:
         shape: (C, H, W) to which the images of a folder are brought, as ``ImageFolder`` does.
+        classes: names of the folders in it, in the order of their classes; none: those that there are, sorted.
 
     Raises:
         DataError: a file is not there or holds something else; the message says what it holds.
@@ -33,7 +34,7 @@ def read_own(
     if os.path.isdir(images):
         if labels is not None:
             raise DataError(f"{images} is a folder, whose folders are the classes: leave the labels {labels} out")
-        return _read_folder(images, shape)
+        return _read_folder(images, shape, classes)
     _check_there(images, "images")
     found = _read(images, "images")
     if labels is None:
@@ -42,7 +43,7 @@ def read_own(
     return found[0], _read(labels, "labels")[-1]
 
 
-def _read_folder(folder: Path, shape: tuple[int, int, int]) -> tuple[Array, Array]:
+def _read_folder(folder: Path, shape: tuple[int, int, int], classes: Sequence[str]) -> tuple[Array, Array]:
     from .image_folder import ImageFolder
 
     channels, height, width = shape
@@ -50,7 +51,9 @@ def _read_folder(folder: Path, shape: tuple[int, int, int]) -> tuple[Array, Arra
         raise DataError(
             f"{folder} holds images, grey or RGB, and the network takes {channels} channels: give an .npy file"
         )
-    items = ImageFolder(folder, size=(height, width), mode="L" if channels == 1 else "RGB")
+    items = ImageFolder(
+        folder, size=(height, width), mode="L" if channels == 1 else "RGB", classes=tuple(classes) or None
+    )
     return np.stack([items[i][0] for i in range(len(items))]), items.labels
 
 

@@ -55,7 +55,7 @@ class Task:
         if self.names and len(self.names) != self.outputs:
             raise ConfigError(f"the task has {self.outputs} outputs and {len(self.names)} names: give one for each")
         for text in (*self.names, *((self.unit,) if self.unit else ())):
-            if not isinstance(text, str) or not 0 < len(text) <= _LONGEST or not text.isprintable():
+            if not is_name(text):
                 raise ConfigError(
                     f"names and units must be lines of 1 to {_LONGEST} printable characters, not {text!r:.80}"
                 )
@@ -126,6 +126,11 @@ def standardised(task: Task, labels: Array) -> OutputFormat:
     spread = wide.std(axes)
     gains = np.where(spread > 1e-12 * np.abs(wide).max(axes), spread, 1.0)  # of what is always the same
     return OutputFormat(task, tuple(gains.tolist()), tuple(wide.mean(axes).tolist()))
+
+
+def is_name(text: object) -> bool:
+    """Whether it can name an output."""
+    return isinstance(text, str) and 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 def check_kind(kind: object) -> None:
