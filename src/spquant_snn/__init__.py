@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .integer.program import Program
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, Feedback, LeakyIntegrator, LeNetSNN, OneToOne, ResNetSNN
+    from .quant.bit_search import FoundBits, search_bits
     from .quant.calibrate import Calibration, calibrate
     from .quant.frozen_trace import verify
     from .quant.lower import lower
@@ -62,6 +63,7 @@ __all__ = [
     "DivergedError",
     "Feedback",
     "FileFormatError",
+    "FoundBits",
     "Graph",
     "LeNetSNN",
     "LeakyIntegrator",
@@ -88,13 +90,16 @@ __all__ = [
     "lower",
     "prepare",
     "save",
+    "search_bits",
     "verify",
 ]
 
 # Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
 _HOMES = {
     "Calibration": ".quant.calibrate",
+    "FoundBits": ".quant.bit_search",
     "calibrate": ".quant.calibrate",
+    "search_bits": ".quant.bit_search",
     "Feedback": ".nn",
     "Graph": ".integer.graph",
     "LIF": ".nn",

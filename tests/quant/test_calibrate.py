@@ -9,7 +9,7 @@ from torch import nn
 
 from spquant_snn import LIF, Feedback, LeakyIntegrator, ModelError, QuantConfig, calibrate, lower, prepare, verify
 from spquant_snn.quant.calibrate import in_floating_point
-from spquant_snn.quant.least_error import least_error_codes
+from spquant_snn.quant.least_error import Inputs, least_error_codes
 
 
 def drawn(seed):
@@ -153,7 +153,7 @@ def test_codes_of_least_error_beat_the_nearest_ones(grid, per_tensor):
     mixed = torch.from_numpy(rng.normal(size=(400, 12)) @ rng.normal(size=(12, 30)))  # inputs that go together
     weight = torch.from_numpy(rng.normal(size=(7, 30)))
     moments = mixed.T @ mixed / len(mixed)
-    codes, scale = least_error_codes(weight, moments, grid, per_tensor=per_tensor)
+    codes, scale = least_error_codes(weight, Inputs.of(moments), grid, per_tensor=per_tensor)
     assert torch.equal(codes, codes.round())
     assert float(codes.min()) >= grid[0]
     assert float(codes.max()) <= grid[1]
@@ -169,12 +169,12 @@ def test_weights_on_the_grid_stay_as_they_are():
     codes = torch.randint(-2, 2, (5, 9), generator=drawn(0)).double()
     codes[:, 0], codes[:, 1] = -2, 1
     scale = torch.rand(5, generator=drawn(1)).double() + 0.5
-    found, given = least_error_codes(scale[:, None] * codes, torch.eye(9).double(), (-2, 1), scale)
+    found, given = least_error_codes(scale[:, None] * codes, Inputs.of(torch.eye(9)), (-2, 1), scale)
     assert torch.equal(found, codes)
     assert torch.equal(given, scale)
 
 
 def test_inputs_that_never_come_leave_nothing_undefined():
-    codes, scale = least_error_codes(torch.randn(3, 4, generator=drawn(0)), torch.zeros(4, 4), (-2, 1))
+    codes, scale = least_error_codes(torch.randn(3, 4, generator=drawn(0)), Inputs.of(torch.zeros(4, 4)), (-2, 1))
     assert bool(codes.isfinite().all())
     assert bool((scale > 0).all())

@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..nn.lif import LIF
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import Drive, DroppedSums, NormalisedSums, PooledSums, Summed, Weights, pads
-from .least_error import least_error_codes
+from .least_error import inputs_of, least_error_codes
 from .network import Given, SpikingNetwork
 from .sent import Sent, is_loop, loops_of
 from .shortcut import TrainableShortcut
@@ -35,7 +33,6 @@ from .synapse import Synapse
 from .training_pass import TrainingPass, drive_over_time
 from .weight import Learned, Multiples, WeightQuantizer
 
-_ROWS = 1 << 16  # inputs of sums, at most, of which moments are taken
 _TURNS = 12  # halvings in the search of what is added to a channel
 _WIDEST = 2.0  # thresholds, within which it is searched
 
@@ -224,7 +221,7 @@ def _fit(stage: NeuronStage, free: NeuronStage, look: Look, wanted: Look) -> Non
         _shift_stage(stage, more)
         return
     drive, other = (cast(BranchedStage | BranchedReadout, each).drive for each in (stage, free))
-    for leaf, model in zip(_weights(drive), _weights(other), strict=True):
+    for leaf, model in zip(weights_of(drive), weights_of(other), strict=True):
         _fit_codes(leaf.synapse, leaf.seen(look))
         quantizer = _quantizer(leaf.synapse)
         ratio, more = _line(leaf.current(look), model.current(wanted), quantizer.per_tensor)
@@ -234,7 +231,8 @@ def _fit(stage: NeuronStage, free: NeuronStage, look: Look, wanted: Look) -> Non
         _add_bias(leaf.synapse, more)
 
 
-def _weights(drive: Drive) -> list[Weights]:
+def weights_of(drive: Drive) -> list[Weights]:
+    """The synapses of a drive."""
     return [leaf for leaf in drive.leaves() if isinstance(leaf, Weights)]
 
 
@@ -248,7 +246,7 @@ def _fit_codes(synapse: Synapse, x: Tensor, scale: Tensor | None = None) -> None
     groups = synapse.groups
     codes: list[Tensor] = []
     scales: list[Tensor] = []
-    for part, seen in zip(rows.chunk(groups), _columns(synapse, x), strict=True):
+    for part, seen in zip(rows.chunk(groups), inputs_of(synapse, x), strict=True):
         which = None if scale is None else scale.expand(outputs).chunk(groups)[len(codes)]
         found = least_error_codes(part, seen, (old.low, old.high), which, old.per_tensor)
         codes.append(found[0])
@@ -260,27 +258,6 @@ def _fit_codes(synapse: Synapse, x: Tensor, scale: Tensor | None = None) -> None
     column = made.positive_scale().double().expand(outputs)[:, None]
     synapse.weight.copy_((torch.cat(codes) * column).view_as(synapse.weight))
     synapse.quantizer = made
-
-
-def _columns(synapse: Synapse, x: Tensor) -> Iterator[Tensor]:
-    """For each group, [K, K] the mean of products of what a sum looks at."""
-    x = synapse.laid_out(x)
-    if not synapse.convolves:
-        yield _moments(x.T)
-        return
-    geometry = synapse.geometry
-    places = max(1, x.shape[2] * x.shape[3] // math.prod(geometry.stride))
-    x = x[:: max(1, len(x) * places // _ROWS)]
-    for part in x.chunk(synapse.groups, 1):
-        kernel = cast(tuple[int, int], tuple(synapse.weight.shape[2:]))
-        seen = F.unfold(part.float(), kernel, geometry.dilation, geometry.padding, geometry.stride)
-        yield _moments(seen.transpose(0, 1).flatten(1))
-
-
-def _moments(seen: Tensor) -> Tensor:
-    """Of [K, rows]."""
-    seen = seen[:, :: max(1, seen.shape[1] // _ROWS)]
-    return (seen @ seen.T).double() / seen.shape[1]
 
 
 def _fit_shortcut(shortcut: TrainableShortcut, main: Synapse, x: Tensor) -> None:

@@ -1,0 +1,242 @@
+"""Which layers need how many bits: widths of weights that meet a size, or keep the answers, at the least error.
+
+What a width costs a layer is the relative square error of its sums, over inputs that it gets in floating point
+(``quant.least_error``). From 8 bits in all layers, the width of that layer goes down whose error grows least for each
+byte that is saved; each step of this way is a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError
+from ..integer.connection import Shape
+from ..integer.file import to_bytes
+from ..integer.grids import TERNARY
+from .branched_stage import BranchedReadout, BranchedStage
+from .calibrate import Calibration, calibrate, in_floating_point, weights_of
+from .least_error import inputs_of, least_error_codes
+from .lower import lower
+from .network import Given, SpikingNetwork
+from .prepare import prepare
+from .quant_config import QuantConfig
+from .sent import loops_of
+from .stage import Look, NeuronStage, Stage
+from .synapse import Synapse
+from .training_pass import TrainingPass
+from .weight import WeightQuantizer, weight_quantizer
+
+_WIDTHS: tuple[float, ...] = (8, 6, 4, 3, 2, TERNARY)
+_HELD_OUT = 4  # one of so many inputs tells whether answers are kept
+
+
+@dataclass(frozen=True)
+class LayerErrors:
+    """What widths cost a layer.
+
+    Args:
+        path: of the layer in the module.
+        weights: how many it has.
+        errors: for each width, the square error of its sums as a share of their mean square.
+    """
+
+    path: str
+    weights: int
+    errors: Mapping[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundBits:
+    """What a search found.
+
+    Args:
+        network: calibrated, in training form.
+        config: with a width for each layer.
+        size: bytes of its .spq file.
+        calibration: what each layer lost.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), LIF(), torch.nn.Linear(8, 4))
+        >>> images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
+        >>> isinstance(search_bits(module, QuantConfig(), images, (1, 8, 8), agreement=0.1), FoundBits)
+        True
+    """
+
+    network: SpikingNetwork
+    config: QuantConfig
+    size: int
+    calibration: Calibration
+
+
+def search_bits(
+    module: nn.Module,
+    config: QuantConfig,
+    inputs: Given,
+    input_shape: Shape | Sequence[Shape],
+    *,
+    size: int | None = None,
+    agreement: float | None = None,
+) -> FoundBits:
+    """Calibrate a trained module at the widths of weights that a budget asks for, a width for each layer.
+
+    Args:
+        config: of everything else; its ``weight_bits`` are not looked at.
+        inputs: a few hundred, as the network takes them.
+        size: bytes that its .spq file may have; the widest weights that fit are found.
+        agreement: share of the answers, of a quarter of the inputs that is held out, that have to be those of floating
+            point; the narrowest weights found on the way that keep them. One of the two is given.
+
+    Raises:
+        ConfigError: neither or both are given, or nothing meets the budget; the message says what comes nearest.
+        ModelError, DataError: as ``prepare`` and ``calibrate``.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 4))
+        >>> images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
+        >>> found = search_bits(module, QuantConfig(state_bits=4), images, (1, 8, 8), size=3000)
+        >>> found.size <= 3000
+        True
+    """
+    if (size is None) == (agreement is None):
+        raise ConfigError("a search needs a budget: give either size, in bytes, or agreement, from 0 to 1")
+    wide = prepare(module, replace(config, weight_bits=8), input_shape)
+    way = narrower_and_narrower(layer_errors(wide, inputs))
+
+    def made(step: int) -> SpikingNetwork:
+        return prepare(module, replace(config, weight_bits=way[step]), input_shape)
+
+    def bytes_of(network: SpikingNetwork) -> int:
+        return len(to_bytes(lower(network.eval().freeze())))
+
+    if size is not None:
+        step = _first(len(way), lambda step: bytes_of(made(step)) <= size)
+        if step is None:
+            least = bytes_of(made(len(way) - 1))
+            raise ConfigError(
+                f"no widths of weights make a file of {size:,} bytes: the smallest has {least:,}; use fewer channels"
+            )
+        network = made(step)
+        return _found(network, calibrate(network, inputs), bytes_of)
+    learned, held = _parts(inputs, wide)
+
+    def kept(step: int) -> bool:
+        network = made(step)
+        calibrate(network, learned)
+        return agreement is not None and _agreement(network, wide, held) >= agreement
+
+    broken = _first(len(way), lambda step: not kept(step))
+    if broken == 0:
+        raise ConfigError(
+            f"even 8 bits do not keep {agreement:.1%} of the answers: use more state_bits, or ask for less"
+        )
+    network = made((len(way) if broken is None else broken) - 1)
+    return _found(network, calibrate(network, learned), bytes_of)
+
+
+def _found(network: SpikingNetwork, calibration: Calibration, bytes_of: Callable[[SpikingNetwork], int]) -> FoundBits:
+    size = bytes_of(network)
+    network.frozen = False
+    return FoundBits(network.train(), network.config, size, calibration)
+
+
+def _first(count: int, holds: Callable[[int], bool]) -> int | None:
+    """The first step of a way from which on something holds, which once it holds goes on to do so; None: nowhere."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low if low < count else None
+
+
+def _parts(inputs: Given, network: SpikingNetwork) -> tuple[Given, Given]:
+    """Inputs to calibrate with, and others."""
+    one = isinstance(inputs, torch.Tensor)
+    given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    parts = []
+    for x, shape in zip(given, network.input_shapes, strict=True):
+        axis = -len(shape) - 1 if tuple(x.shape[-len(shape) :]) == tuple(shape) else -4
+        held = torch.arange(x.shape[axis]) % _HELD_OUT == _HELD_OUT - 1
+        if not bool(held.any()):
+            raise ConfigError(f"{len(held)} inputs are too few to hold a quarter out: give at least {_HELD_OUT}")
+        parts.append([x.index_select(axis, which.nonzero()[:, 0]) for which in (~held, held)])
+    learned, held_out = zip(*parts, strict=True)
+    return (learned[0], held_out[0]) if one else (learned, held_out)
+
+
+@torch.no_grad()
+def _agreement(network: SpikingNetwork, wide: SpikingNetwork, inputs: Given) -> float:
+    """Share of the answers of a network that are those of floating point."""
+    ours, free = network.eval(), in_floating_point(wide).eval()
+    ours_said, said = (net.answer(net(inputs)).flatten(1).argmax(1) for net in (ours, free))
+    return float((ours_said == said).float().mean())
+
+
+@torch.no_grad()
+def layer_errors(network: SpikingNetwork, inputs: Given) -> list[LayerErrors]:
+    """What widths cost each layer of a network that ``prepare`` made of a trained module; it is not changed."""
+    free, first = in_floating_point(network).eval(), len(network.input_shapes)
+    sent, found = free.sent(inputs), []
+    run = TrainingPass(free.hidden, first, False, False, None, None)
+    stages = [*network.hidden, *network.readouts]
+    for group in [*loops_of(free.hidden, first), *(range(i, i + 1) for i in range(len(free.hidden), len(stages)))]:
+        if group.start < len(free.hidden):
+            run.run_group(group, sent)
+        for i in group:
+            static = i < len(free.hidden) and sent.stands_still(stages[i])
+            found += [_errors(*part, network.config) for part in _parts_of(stages[i], sent.whole(static))]
+            sent.forget(i)
+    return found
+
+
+def _parts_of(stage: NeuronStage, look: Look) -> list[tuple[str, Synapse, torch.Tensor]]:
+    """Paths, synapses, and what these look at."""
+    if isinstance(stage, Stage):
+        return [(stage.name, stage.synapse, stage.seen(look))]
+    assert isinstance(stage, BranchedStage | BranchedReadout)
+    return [(leaf.name, leaf.synapse, leaf.seen(look)) for leaf in weights_of(stage.drive)]
+
+
+def _errors(path: str, synapse: Synapse, x: torch.Tensor, config: QuantConfig) -> LayerErrors:
+    rows = synapse.weight.detach().flatten(1).chunk(synapse.groups)
+    seen, found = list(inputs_of(synapse, x)), {}
+    assert synapse.quantizer is not None
+    for bits in _WIDTHS:
+        like: WeightQuantizer = weight_quantizer("learned", synapse.weight, bits, False, synapse.quantizer.per_tensor)
+        lost = there = 0.0
+        for part, given in zip(rows, seen, strict=True):
+            codes, scale = least_error_codes(part, given, (like.low, like.high), None, like.per_tensor)
+            missed = part.double() - scale[:, None] * codes
+            lost += float(((missed @ given.products) * missed).sum())
+            there += float(((part.double() @ given.products) * part.double()).sum())
+        found[bits] = lost / there if there > 0 else 0.0
+    return LayerErrors(path, synapse.weight.numel(), found)
+
+
+def narrower_and_narrower(layers: Sequence[LayerErrors]) -> list[dict[str, float]]:
+    """Widths for each path, from 8 bits in all to 1.58 in all, each step at the least error for a byte saved."""
+    at = [0] * len(layers)
+    way = [_widths(layers, at)]
+    while any(i < len(_WIDTHS) - 1 for i in at):
+        costs = [
+            (_cost(layer, i, further), k, further)
+            for k, (layer, i) in enumerate(zip(layers, at, strict=True))
+            for further in range(i + 1, len(_WIDTHS))
+        ]
+        _, chosen, to = min(costs)
+        at[chosen] = to
+        way.append(_widths(layers, at))
+    return way
+
+
+def _cost(layer: LayerErrors, here: int, there: int) -> float:
+    """By how much the error of a layer grows for each bit saved."""
+    wide, narrow = _WIDTHS[here], _WIDTHS[there]
+    return (layer.errors[narrow] - layer.errors[wide]) / ((wide - narrow) * layer.weights)
+
+
+def _widths(layers: Sequence[LayerErrors], at: Sequence[int]) -> dict[str, float]:
+    return {layer.path: _WIDTHS[i] for layer, i in zip(layers, at, strict=True)}
