@@ -32,6 +32,7 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
+    from .exchange.from_nir import from_nir
     from .exchange.from_norse import from_norse
     from .exchange.from_sinabs import from_sinabs
     from .exchange.from_snntorch import from_snntorch
@@ -81,6 +82,7 @@ __all__ = [
     "UnequalError",
     "Verdict",
     "calibrate",
+    "from_nir",
     "from_norse",
     "from_sinabs",
     "from_snntorch",
@@ -114,6 +116,7 @@ _HOMES = {
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
     "Verdict": ".integer.compare",
+    "from_nir": ".exchange.from_nir",
     "from_norse": ".exchange.from_norse",
     "from_sinabs": ".exchange.from_sinabs",
     "from_snntorch": ".exchange.from_snntorch",

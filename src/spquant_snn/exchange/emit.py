@@ -182,7 +182,7 @@ class _Emitter:
         if back is not None:
             own = OneToOne(site.channels, float(back)) if isinstance(back, Tensor) else copy.deepcopy(back)
             if gain is not None:
-                _scale(own, gain, path)
+                multiply(own, gain, path)
             layer = Feedback(layer, own)
         self.layers[path] = layer
 
@@ -269,7 +269,7 @@ class _Emitter:
             wrapped = self.package.layer(found)
             layer = copy.deepcopy(found if wrapped is None else wrapped[0])
             if factor is not None:
-                _scale(layer, factor, path)
+                multiply(layer, factor, path)
             self.layers[path] = layer
         elif factor is not None:
             raise ModelError(f"layer {path!r} is called twice in a step, and its neurons differ: use a layer for each")
@@ -283,7 +283,7 @@ class _Emitter:
             weights = copy.deepcopy(site.form.weights)
             gain = self._form(site, kind)[1]
             if gain is not None:
-                _scale(weights, gain, path)
+                multiply(weights, gain, path)
             self.layers[f"{path}_weights"] = weights
             given = self.graph.call_module(f"{path}_weights", (given,))
         if back is not None:
@@ -302,7 +302,7 @@ class _Emitter:
         while term.kind == "module":
             layer = copy.deepcopy(self.module.get_submodule(term.target))
             if term in self.factors:
-                _scale(layer, self.factors[term], term.target)
+                multiply(layer, self.factors[term], term.target)
             row.insert(0, layer)
             term = term.args[0]
         if term.kind != "earlier" or term.target is not site:
@@ -327,7 +327,7 @@ def _within(what: Expression) -> Iterator[Expression]:
         yield from _within(part)
 
 
-def _scale(layer: nn.Module, factor: Tensor, path: str) -> None:
+def multiply(layer: nn.Module, factor: Tensor, path: str) -> None:
     """Multiply what a layer gives, by a scalar or by channel."""
     transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
     if isinstance(layer, _BatchNorm) and layer.weight is None:

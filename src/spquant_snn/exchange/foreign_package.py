@@ -106,7 +106,7 @@ def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
         )
     if package.name not in found:
         raise ModelError(f"{IMPORTERS[package.name]} found no layer of {package.name} in {type(module).__name__}")
-    _tell_version(package)
+    tell_version(package)
     memo: dict[int, Any] = {
         id(tensor): tensor.detach().clone() for part in module.modules() for tensor in _computed(vars(part))
     }
@@ -133,7 +133,8 @@ def _computed(value: Any, depth: int = 0) -> Iterator[Tensor]:
             yield from _computed(part, depth + 1)
 
 
-def _tell_version(package: ForeignPackage) -> None:
+def tell_version(package: ForeignPackage) -> None:
+    """Warn of a version that was not compared with."""
     try:
         found = metadata.version(package.name)
     except metadata.PackageNotFoundError:
