@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from spquant_snn.data import InputFormat
 from spquant_snn.integer import reference
 from spquant_snn.nn import LIF, Feedback
 from spquant_snn.quant.lower import lower
@@ -72,7 +73,7 @@ def network(bits: float) -> SpikingNetwork:
         Feedback(LIF(leak=_LEAK), nn.Linear(HIDDEN, HIDDEN, bias=False)),
         nn.Linear(HIDDEN, CLASSES),
     )
-    return prepare(model, QuantConfig(bits, bits, STEPS, full_scale=1), (CHANNELS,))
+    return prepare(model, QuantConfig(bits, bits, STEPS, input_format=InputFormat(scale=1.0)), (CHANNELS,))
 
 
 def trained(bits: float, seed: int, epochs: int, train: SpokenPairs, validation: SpokenPairs) -> SpikingNetwork:

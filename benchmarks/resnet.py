@@ -28,7 +28,7 @@ from benchmarks.harness.host import host
 from benchmarks.harness.other_engines import onnxruntime_int8, openvino_int8, torch_eager
 from benchmarks.harness.timed_comparison import TimedComparison
 from benchmarks.harness.timing import Call
-from spquant_snn import QuantConfig, prepare
+from spquant_snn import InputFormat, QuantConfig, prepare
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.graph import Graph
 from spquant_snn.nn import LIF, build_model
@@ -97,7 +97,9 @@ def network_of_rate(name: str, bits: float, rate: float) -> tuple[Graph, NDArray
     """A graph of random weights whose layers spike at a rate on recordings [T, N, 2, H, W], and these."""
     torch.manual_seed(0)
     model = build_model(name, SHAPE, CLASSES)
-    network = prepare(model, replace(QuantConfig(bits, bits, STEPS), full_scale=4), SHAPE).eval()
+    network = prepare(
+        model, replace(QuantConfig(bits, bits, STEPS), input_format=InputFormat(scale=1 / 4)), SHAPE
+    ).eval()
     recordings = np.random.default_rng(0).poisson(0.1, (STEPS, _RECORDINGS, *SHAPE)).astype(np.uint8)
     with torch.no_grad():
         settle(network, torch.from_numpy(recordings).float(), rate)

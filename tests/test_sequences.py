@@ -114,9 +114,9 @@ def test_order_is_learnt_and_lost_with_the_order():
 
 def test_counts_are_scaled_as_counts_and_a_run_remembers_it():
     trainer = SpQuantTrainer("lenet-snn:0.1", DATA, 2, timesteps=6, **SMALL | {"epochs": 1}).train()
-    assert [stage.full_scale for stage in trainer.network.stages] == [4, None, None, None]
+    assert [stage.given and stage.given.divisor for stage in trainer.network.stages] == [4, None, None, None]
     record = json.loads(trainer.run.record.read_text())
-    assert (record["full_scale"], record["input_shape"]) == (4, [2, 8, 8])
+    assert (record["input_format"], record["input_shape"]) == ({"signed": False, "scale": 0.25}, [2, 8, 8])
     again = load_network(trainer.run.path)
     assert again.hidden[0].divisor == trainer.network.hidden[0].divisor == 4 * 4  # a count of 4, a pool of 4
     inputs = torch.from_numpy(trainer.data.test.inputs())

@@ -32,6 +32,7 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
+    from .data import InputFormat
     from .exchange.from_nir import from_nir
     from .exchange.from_norse import from_norse
     from .exchange.from_sinabs import from_sinabs
@@ -66,6 +67,7 @@ __all__ = [
     "FileFormatError",
     "FoundBits",
     "Graph",
+    "InputFormat",
     "LeNetSNN",
     "LeakyIntegrator",
     "MissingDependencyError",
@@ -104,6 +106,7 @@ _HOMES = {
     "search_bits": ".quant.bit_search",
     "Feedback": ".nn",
     "Graph": ".integer.graph",
+    "InputFormat": ".data",
     "LIF": ".nn",
     "LeNetSNN": ".nn",
     "LeakyIntegrator": ".nn",

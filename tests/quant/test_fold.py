@@ -8,6 +8,7 @@ from torch import nn
 from exactness import pixels, settle_norms, train
 from spquant_snn.errors import ModelError
 from spquant_snn.integer.connection import Connection
+from spquant_snn.integer.graph import Input
 from spquant_snn.nn import LIF
 from spquant_snn.quant.drive import FoldedTerm
 from spquant_snn.quant.fold import in_units
@@ -23,7 +24,7 @@ def term(gain, source=1, seed=0):
 
 def units(*gains):
     terms = [term(gain, seed=i) for i, gain in enumerate(gains)]
-    return in_units(terms, np.zeros(len(gains[0])), np.ones(len(gains[0])), 1)
+    return in_units(terms, np.zeros(len(gains[0])), np.ones(len(gains[0])), [Input((1, 1, 1))])
 
 
 def worth(terms, unit):

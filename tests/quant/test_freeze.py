@@ -210,7 +210,7 @@ def test_a_readout_that_outweighs_its_weights_is_refused(lenet):
     with torch.no_grad():
         network.readout.synapse.bias.fill_(1e9)
     with pytest.raises(ModelError, match=r"layer 'fc4': logits of up to .* do not fit 32 bits"):
-        fold_readout(network.readout, 1, 3)
+        fold_readout(network.readout, network.inputs, 3)
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -220,7 +220,7 @@ def test_a_dead_channel_is_frozen_to_zero_weights(lenet, bits):
     with torch.no_grad():
         stage.norm.weight[1] = 0.0
         stage.norm.bias[1] = 1.5
-    assert not fold_stage(stage, 1, bits).layer.terms[0].connection.codes[1].any()
+    assert not fold_stage(stage, network.inputs, bits).layer.terms[0].connection.codes[1].any()
     trace = frozen_trace(network, images.numpy())
     assert trace.layers[0][1][:, :, 1].all()  # its offset is above the threshold
     network.train()(images).sum().backward()

@@ -206,9 +206,9 @@ def test_what_closed_channels_could_have_added_counts_for_nothing(calibrate, noi
     reach = stage.synapse.reach(integer_codes(stage.synapse.quantizer, stage.synapse.weight), 1)
     with torch.no_grad():
         stage.norm.weight.mul_((1.2 / 256 / (gain * reach)).float())
-    moved = codes_of(fold_stage(stage, 1, 4).layer).flatten(1).any(1)
+    moved = codes_of(fold_stage(stage, network.inputs, 4).layer).flatten(1).any(1)
     channel_gates(network)[0].freeze(torch.arange(8) < 4)
-    still = codes_of(fold_stage(stage, 1, 4, network.live_inputs()[1]).layer).flatten(1).any(1)
+    still = codes_of(fold_stage(stage, network.inputs, 4, network.live_inputs()[1]).layer).flatten(1).any(1)
     assert moved.all()
     assert not still.any()
     small = check_equal(network, images.numpy())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .convert import as_splits
     from .events import Events, read_array, read_nmnist
     from .image_folder import ImageFolder
+    from .input_format import InputFormat
     from .log_mel import LogMel
     from .sound import one_second, read_wav
     from .spike_file import SpikeFile
@@ -29,6 +30,7 @@ __all__ = [
     "NAMES",
     "Events",
     "ImageFolder",
+    "InputFormat",
     "Labelled",
     "LogMel",
     "SpikeFile",
@@ -53,6 +55,7 @@ _HOMES = {
     "NAMES": ".catalog",
     "Events": ".events",
     "ImageFolder": ".image_folder",
+    "InputFormat": ".input_format",
     "Labelled": ".arrays",
     "SpikeFile": ".spike_file",
     "LogMel": ".log_mel",

@@ -1,6 +1,6 @@
 """Labelled images and sequences in memory: what every reader returns and every training takes.
 
-Images stay uint8 until the network scales them by 1/255, so that the pixels trained on are the pixels that ship.
+Images stay whole numbers of 8 bits until the network scales them, so that what is trained on is what ships.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dtypes import Array, Int64, UInt8
+from ..dtypes import Array, Int64
 from ..errors import ConfigError, DataError
+from .input_format import COUNTS, PIXELS, SIGNED, InputFormat
 from .task import Task, check_fits, check_labels
 
 _ALL = slice(None)
-_FEW = 4  # events of a pixel in a frame; divided by 255, they would drown in what normalisation adds to a variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Labelled:
     """Images, or sequences of frames, and what is to be said of each.
 
     Args:
-        images: uint8 [N, C, H, W], or sequences [N, T, C, H, W]; none of these zero.
+        images: uint8, or int8 from -127, [N, C, H, W], or sequences [N, T, C, H, W]; none of these zero. A signal is an
+            image of one row [N, C, 1, L], a vector one of one pixel [N, F, 1, 1].
         labels: classes, int64 [N], not negative; numbers, or 0 and 1 for labels of which each may be true, float32
             [N, K]; maps of numbers, float32 [N, K, H, W]; classes of pixels, int64 [N, H, W], -1 where none counts.
 
@@ -30,21 +31,25 @@ class Labelled:
         DataError: a shape, a dtype or a length is another, or there is no image.
     """
 
-    images: UInt8
+    images: Array
     labels: Array
 
     def __post_init__(self) -> None:
         for what, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, np.ndarray):
                 raise DataError(f"{what} must be a NumPy array, not {type(value).__name__}: convert it first")
-        if self.images.dtype != np.uint8 or self.images.ndim not in (4, 5):
-            found = _describe(self.images)
-            raise DataError(f"images must be uint8 [N, C, H, W] or [N, T, C, H, W], not {found}: convert them first")
+        if self.images.dtype not in (np.uint8, np.int8) or self.images.ndim not in (4, 5):
+            raise DataError(
+                f"images must be uint8 or int8 [N, C, H, W] or [N, T, C, H, W], not {_describe(self.images)}: convert "
+                "them first"
+            )
         check_labels(self.labels, "labels")
         if len(self.images) != len(self.labels):
             raise DataError(f"{len(self.images)} images have {len(self.labels)} labels: give one label per image")
         if self.images.size == 0:
             raise DataError(f"the data set is empty, its images are {list(self.images.shape)}: give at least one image")
+        if self.images.dtype == np.int8 and int(self.images.min()) < -SIGNED:
+            raise DataError("images of int8 must lie in -127 to 127, and there is a -128: clip it")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,7 +59,7 @@ class Labelled:
         """Frames of each sequence; None of images, which stand still."""
         return self.images.shape[1] if self.images.ndim == 5 else None
 
-    def inputs(self, which: slice | Int64 = _ALL) -> UInt8:
+    def inputs(self, which: slice | Int64 = _ALL) -> Array:
         """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
         chosen = self.images[which]
         return chosen if self.frames is None else np.ascontiguousarray(chosen.swapaxes(0, 1))
@@ -68,6 +73,8 @@ class Splits:
         name: of the data set, "custom" where it has none.
         train, test: images of one shape.
         task: what is learned; the labels of both are of it.
+        input_format: of all images; by default that of pixels, of counts in sequences, or of int8 whose 127 stands for
+            1.
 
     Raises:
         DataError: the shapes differ, or labels are of another task or out of range.
@@ -77,11 +84,20 @@ class Splits:
     train: Labelled
     test: Labelled
     task: Task
+    input_format: InputFormat = None  # type: ignore[assignment]  # until the images are looked at
 
     def __post_init__(self) -> None:
         train, test = (list(part.images.shape[1:]) for part in (self.train, self.test))
         if train != test:
             raise DataError(f"{self.name}: training images are {train}, test images {test}: bring them to one shape")
+        if self.input_format is None:
+            object.__setattr__(self, "input_format", usual_format(self.train))
+        for part in (self.train, self.test):
+            if part.images.dtype != self.input_format.dtype:
+                raise DataError(
+                    f"{self.name}: images are {part.images.dtype}, their format is of {self.input_format.dtype}: bring "
+                    "training and test images to it"
+                )
         for split, part in (("training", self.train), ("test", self.test)):
             check_fits(self.task, part.labels, f"{self.name}: {split} labels")
         maps = [list(part.labels.shape[1:]) for part in (self.train, self.test)]
@@ -106,10 +122,12 @@ class Splits:
         """Frames of each sequence; None of images."""
         return self.train.frames
 
-    @property
-    def full_scale(self) -> int:
-        """What stands for 1 where it meets weights: a pixel of 255, or a count of a few events."""
-        return 255 if self.frames is None else _FEW
+
+def usual_format(data: Labelled) -> InputFormat:
+    """What 8-bit numbers stand for where nobody says it: pixels, in sequences counts of events, or parts of 127."""
+    if data.images.dtype == np.int8:
+        return InputFormat(True, 1 / SIGNED)
+    return PIXELS if data.frames is None else COUNTS
 
 
 def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]:

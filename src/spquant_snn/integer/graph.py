@@ -11,12 +11,14 @@ A graph is checked when it is made: whoever holds one may run it without a furth
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from ..data.input_format import PIXEL, SIGNED
 from ..data.task import OutputFormat
 from ..dtypes import Array, Float64, Int32, Int64
 from .connection import INT32, Connection, Shape, check, check_size, image
@@ -24,9 +26,9 @@ from .neuron import Neuron, check_bounds, check_neuron
 
 __all__ = [
     "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Input", "Layer", "Readout", "Shape", "Term", "blocks_of",
+    "largest_of",
 ]  # fmt: skip
 
-PIXEL = 255
 BLOCK = 32  # channels
 LONGEST = 1 << 20  # time steps
 
@@ -56,7 +58,13 @@ class Input:
     @property
     def largest(self) -> int:
         """The largest absolute value."""
-        return 127 if self.signed else PIXEL
+        return SIGNED if self.signed else PIXEL
+
+
+def largest_of(inputs: Sequence[Input], source: int) -> tuple[int, bool]:
+    """The largest absolute value of a source, an input or spikes, and whether it is signed."""
+    given = inputs[source] if source < len(inputs) else None
+    return (1, False) if given is None else (given.largest, given.signed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,8 +355,7 @@ class Graph:
 
     def largest(self, source: int) -> tuple[int, bool]:
         """The largest absolute value of a source, and whether it is signed."""
-        given = self.inputs[source] if source < len(self.inputs) else None
-        return (1, False) if given is None else (given.largest, given.signed)
+        return largest_of(self.inputs, source)
 
     def reach(self, terms: tuple[Term, ...]) -> Int64:
         """[O] the largest absolute value of the sum of terms."""

@@ -31,7 +31,7 @@ def stages_of(network: d.NetworkDescription, config: QuantConfig) -> list[Neuron
     Raises:
         ModelError: a part has no integer form.
     """
-    sources = Sources(len(network.inputs), config.full_scale)
+    sources = Sources(config.input_formats(len(network.inputs)))
     stages: list[NeuronStage] = []
     for layer in network.layers:
         neurons = _neurons(layer.neurons, config)
@@ -191,7 +191,7 @@ def _build(name: str, row: _Row, lif: LIF | None, config: QuantConfig, sources: 
         lif,
         row.drop_spikes,
         row.drop_current,
-        config.full_scale if pixels else None,
+        sources.formats[source] if pixels else None,
         source,
         shortcut,
         sources.inputs,

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..dtypes import Bools, Float64, Int64
 from ..errors import ModelError
 from ..integer.connection import Connection
-from ..integer.graph import PIXEL, Layer, OverTime, Readout, Term
+from ..integer.graph import Input, Layer, OverTime, Readout, Term, largest_of
 from ..integer.grids import Bits
 from ..integer.neuron import with_silent
 from .branched_stage import BranchedReadout, BranchedStage
@@ -50,7 +50,7 @@ class Folded:
 @uncompiled
 def fold_stage(
     stage: Stage,
-    first: int,
+    given: Sequence[Input],
     bits: Bits,
     inputs: Tensor | None = None,
     sources: Tensor | None = None,
@@ -61,7 +61,7 @@ def fold_stage(
     depends on a closed one, so that without them the integers are the same.
 
     Args:
-        first: how many inputs the network has; the stage's own source counts them, its shortcut's does not.
+        given: the inputs of the network; the stage's own source counts them, its shortcut's does not.
         bits: of the state.
         inputs: [I] bool over the second axis of the weight, the inputs that can be other than zero; None: all.
         sources: [I] bool, the channels at the source of the shortcut that can; None: all.
@@ -76,9 +76,9 @@ def fold_stage(
     main = replace(main, pools=stage.pools)
     terms = [Term(main, stage.source)]
     if stage.shortcut is not None:
-        terms.append(_shortcut_term(stage.shortcut, first, _live_codes(stage.shortcut.synapse, sources)))
+        terms.append(_shortcut_term(stage.shortcut, len(given), _live_codes(stage.shortcut.synapse, sources)))
     gain, offset = (x.numpy() for x in stage.affine())
-    reach = _reach(terms, first)
+    reach = _reach(terms, given)
     live = np.ones(len(gain), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
         neuron, dead = lif.fold(float(bits), gain[live], offset[live], reach[live], live)
@@ -93,22 +93,22 @@ def fold_stage(
 
 
 @uncompiled
-def fold_branches(stage: BranchedStage, first: int, bits: Bits) -> Folded:
+def fold_branches(stage: BranchedStage, given: Sequence[Input], bits: Bits) -> Folded:
     """The layer of a stage of any drive; the rest is as for ``fold_stage``."""
     check_finite(stage.name, stage)
     lif = stage.lif
     folded, offset = stage.drive.fold(np.ones(stage.drive.channels))
     threshold = np.broadcast_to(lif.threshold.detach().double().cpu().numpy(), offset.shape)
-    terms, gain, offset = in_units(folded, offset, threshold, first)
+    terms, gain, offset = in_units(folded, offset, threshold, given)
     try:
-        neuron, dead = lif.fold(float(bits), gain, offset, _reach(terms, first))
+        neuron, dead = lif.fold(float(bits), gain, offset, _reach(terms, given))
     except ModelError as error:
         raise ModelError(f"layer {stage.name!r}: {error}") from None
     return Folded(Layer(stage.name, _without(terms, dead), neuron), gain, offset)
 
 
 @uncompiled
-def fold_readout(stage: Stage, first: int, timesteps: int, inputs: Tensor | None = None) -> Readout:
+def fold_readout(stage: Stage, given: Sequence[Input], timesteps: int, inputs: Tensor | None = None) -> Readout:
     """The readout of a last stage of one row of synapses, with as many fractional bits (at most 8) as ``timesteps``
     sums leave room for; ``inputs`` as for ``fold_stage``.
 
@@ -119,11 +119,11 @@ def fold_readout(stage: Stage, first: int, timesteps: int, inputs: Tensor | None
     connection = _connection(stage.name, stage.synapse, _live_codes(stage.synapse, inputs))
     terms = (Term(replace(connection, pools=stage.pools), stage.source),)
     gain, offset = (x.numpy() for x in stage.affine())
-    return _readout(stage.name, terms, float(gain[0]), offset, first, timesteps)
+    return _readout(stage.name, terms, float(gain[0]), offset, given, timesteps)
 
 
 @uncompiled
-def fold_branched_readout(stage: BranchedReadout, first: int, timesteps: int) -> Readout:
+def fold_branched_readout(stage: BranchedReadout, given: Sequence[Input], timesteps: int) -> Readout:
     """The same of any drive."""
     check_finite(stage.name, stage)
     folded, offset = stage.drive.fold(np.ones(stage.drive.channels))
@@ -133,7 +133,7 @@ def fold_branched_readout(stage: BranchedReadout, first: int, timesteps: int) ->
     terms = _multiplied(folded, np.full(stage.drive.channels, unit))
     offset = offset + 0.5 * unit * sum(term.shift > 0 for term in terms)
     squared = stage.integrator is not None and stage.integrator.over_time == "mean"  # a sum of what is a sum
-    readout = _readout(stage.name, terms, unit, offset, first, timesteps**2 if squared else timesteps)
+    readout = _readout(stage.name, terms, unit, offset, given, timesteps**2 if squared else timesteps)
     if stage.integrator is None:
         return readout
     leak = np.full(stage.drive.channels, round(stage.integrator.leak * (1 << _LEAK_SHIFT)), np.int32)
@@ -141,8 +141,10 @@ def fold_branched_readout(stage: BranchedReadout, first: int, timesteps: int) ->
     return replace(readout, leak=leak, leak_shift=_LEAK_SHIFT, over_time=over_time)
 
 
-def _readout(name: str, terms: tuple[Term, ...], gain: float, offset: Float64, first: int, timesteps: int) -> Readout:
-    most = (int(_reach(terms, first).max()) + float(np.abs(offset / gain).max())) * max(timesteps, 64)
+def _readout(
+    name: str, terms: tuple[Term, ...], gain: float, offset: Float64, given: Sequence[Input], timesteps: int
+) -> Readout:
+    most = (int(_reach(terms, given).max()) + float(np.abs(offset / gain).max())) * max(timesteps, 64)
     room = _READOUT_LIMIT / max(most, 1.0)
     if room < 1:
         raise ModelError(
@@ -154,14 +156,14 @@ def _readout(name: str, terms: tuple[Term, ...], gain: float, offset: Float64, f
 
 
 def in_units(
-    folded: Sequence[FoldedTerm], offset: Float64, threshold: Float64, first: int
+    folded: Sequence[FoldedTerm], offset: Float64, threshold: Float64, given: Sequence[Input]
 ) -> tuple[tuple[Term, ...], Float64, Float64]:
     """Terms that add up in common units.
 
     Args:
         offset: [C] of the current.
         threshold: [C] of the neurons.
-        first: how many inputs the network has.
+        given: the inputs of the network.
 
     Returns:
         The terms; [C] what a unit is worth, above zero; the offset, with what rounding down takes off on average.
@@ -169,7 +171,7 @@ def in_units(
     gains = np.stack([term.gain for term in folded])
     if (gains == gains[0]).all() and (gains > 0).all():
         return tuple(Term(term.connection, term.source, term.delay) for term in folded), gains[0], offset
-    reach = np.stack([term.connection.reach(PIXEL if term.source < first else 1) for term in folded])
+    reach = np.stack([term.connection.reach(*largest_of(given, term.source)) for term in folded])
     strongest = (np.abs(gains) * reach).argmax(0)
     unit = np.abs(np.take_along_axis(gains, strongest[None], 0)[0])
     unit = np.where(unit > 0, unit, threshold * 2.0**-20)
@@ -209,9 +211,9 @@ def _exact_powers(ratio: Float64) -> bool:
     return bool(((mantissa == 0.5) & (exponent >= 1) & (exponent <= 17)).all())
 
 
-def _reach(terms: Sequence[Term], first: int) -> Int64:
+def _reach(terms: Sequence[Term], given: Sequence[Input]) -> Int64:
     """[O] the largest absolute value of the sum of terms."""
-    total: Int64 = np.sum([term.reach(PIXEL if term.source < first else 1) for term in terms], axis=0)
+    total: Int64 = np.sum([term.reach(*largest_of(given, term.source)) for term in terms], axis=0)
     return total
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..integer.graph import PIXEL, Readout, Term
+from ..integer.graph import Input, Readout, Term, largest_of
 from ..nn.lif import LIF
 from .fold import Folded
 from .freeze import IntegerSteps, integer_unroll, with_gradient
@@ -20,19 +20,19 @@ from .torch_terms import integrated, weighed
 from .training_pass import Probe, Watch, drive_over_time
 
 
-def summed(terms: tuple[Term, ...], look: Look, first: int) -> Tensor:
-    """Integer sums of terms, int32 [N, ...], in the shape of the first; ``first`` is how many inputs there are."""
+def summed(terms: tuple[Term, ...], look: Look, given: Sequence[Input]) -> Tensor:
+    """Integer sums of terms, int32 [N, ...], in the shape of the first; ``given`` are the network's inputs."""
     total: Tensor | None = None
     for term in terms:
-        sums = weighed(term, look(term.source, term.delay).detach(), PIXEL if term.source < first else 1)
+        sums = weighed(term, look(term.source, term.delay).detach(), *largest_of(given, term.source))
         total = sums if total is None else total + sums.reshape(total.shape)
     assert total is not None
     return total
 
 
-def said_in_integers(readout: Readout, sent: Sent, first: int) -> Tensor:
+def said_in_integers(readout: Readout, sent: Sent, given: Sequence[Input]) -> Tensor:
     """What a readout integrates behind each step, int64 [T, N, ...]; what each step adds where it sums them all."""
-    sums = torch.unflatten(summed(readout.terms, sent.whole(False), first).long(), 0, (sent.steps, -1))
+    sums = torch.unflatten(summed(readout.terms, sent.whole(False), given).long(), 0, (sent.steps, -1))
     bias = torch.from_numpy(readout.bias).to(sums.device)
     z = (sums << readout.fraction) + bias.view(-1, *[1] * (sums.dim() - 3))
     return z if readout.leak is None else integrated(readout, z)
@@ -45,17 +45,22 @@ class IntegerPass:
     Args:
         stages: with neurons.
         layers: their integers.
-        first: how many inputs the network has.
+        given: the inputs of the network.
         learns: give the training form's gradient.
         probe, watch: called for each layer.
     """
 
     stages: Sequence[NeuronStage]
     layers: Sequence[Folded]
-    first: int
+    given: Sequence[Input]
     learns: bool
     probe: Probe | None
     watch: Watch | None
+
+    @property
+    def first(self) -> int:
+        """How many inputs there are."""
+        return len(self.given)
 
     def run(self, sent: Sent) -> None:
         """Put what each layer sends to what the inputs do."""
@@ -72,7 +77,7 @@ class IntegerPass:
     def _run_stage(self, index: int, sent: Sent) -> None:
         stage, folded, steps = self.stages[index], self.layers[index], sent.steps
         static_input = sent.stands_still(stage)
-        sums = summed(folded.layer.terms, sent.whole(static_input), self.first)
+        sums = summed(folded.layer.terms, sent.whole(static_input), self.given)
         sums = sums if static_input else torch.unflatten(sums, 0, (steps, -1))
         skip = stage.skip(sent.raw(stage.source)) if isinstance(stage, Stage) and not static_input else None
         potentials, spikes, codes, computed = integer_unroll(folded.layer.neuron, sums, steps, static_input, skip)
@@ -96,7 +101,7 @@ class IntegerPass:
         for t in range(sent.steps):
             for k, stage in enumerate(stages):
                 layer = self.layers[group.start + k].layer
-                sums = summed(layer.terms, sent.at(t), self.first)
+                sums = summed(layer.terms, sent.at(t), self.given)
                 steps = neurons[k] or IntegerSteps(layer.neuron, sums, 1)
                 neurons[k] = steps
                 code = steps.initial(sums) if t == 0 else codes[k]

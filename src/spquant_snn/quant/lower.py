@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import ModelError
-from ..integer.connection import image
-from ..integer.graph import Graph, Input
+from ..integer.graph import Graph
 from .network import SpikingNetwork
 
 
@@ -32,8 +31,6 @@ def lower(network: SpikingNetwork) -> Graph:
                 "call compact() before lower()"
             )
     layers = tuple(folded.layer for folded in network.fold())
-    scale = 1 / network.config.full_scale
-    inputs = tuple(Input(image(shape), scale=scale) for shape in network.input_shapes)
     first, *others = network.fold_readouts()
     first = replace(first, output_format=network.output_format)
-    return Graph(inputs, network.config.timesteps, layers, (first, *others))
+    return Graph(network.inputs, network.config.timesteps, layers, (first, *others))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data.task import OutputFormat
 from ..errors import DataError, ModelError
 from ..integer.connection import Shape, image
-from ..integer.graph import Readout
+from ..integer.graph import Input, Readout
 from ..nn.fused_layer import EXACT
 from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
@@ -52,9 +52,9 @@ class SpikingNetwork(nn.Module):
         ModelError: layers do not fit one another.
 
     Shape:
-        input uint8 [N, C, H, W], shown for ``config.timesteps`` steps, or [T, N, C, H, W], and alike for signals and
-        vectors, of several inputs a list; output [T, N, classes], the logits of each step. The prediction is the
-        largest of their sums over time.
+        input uint8, or int8 where ``config.input_format`` is signed, [N, C, H, W], shown for ``config.timesteps``
+        steps, or [T, N, C, H, W], and alike for signals and vectors, of several inputs a list; output [T, N, classes],
+        the logits of each step. The prediction is the largest of their sums over time.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(state_bits=4, timesteps=3), input_shape=(1, 8, 8))
@@ -89,6 +89,15 @@ class SpikingNetwork(nn.Module):
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the first input."""
         return image(self.input_shapes[0])
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What it takes, as its integer graph says it."""
+        formats = self.config.input_formats(len(self.input_shapes))
+        return tuple(
+            Input(image(shape), given.signed, given.scale)
+            for shape, given in zip(self.input_shapes, formats, strict=True)
+        )
 
     @property
     def hidden(self) -> list[NeuronStage]:
@@ -195,7 +204,7 @@ class SpikingNetwork(nn.Module):
         """What the first readout says at each time step, [T, N, classes]; ``said`` gives that of all.
 
         Args:
-            x: pixels, uint8; of several inputs, one tensor each.
+            x: pixels, uint8, or values, int8; of several inputs, one tensor each.
             probe: called for each layer of neurons with its name, its spikes and the codes that its neurons store, both
                 [T, N, ...]; codes are integers in the frozen form, potentials where the state is floating point.
             watch: called for each layer of neurons with its index and its spikes [T, N, ...], which carry a gradient.
@@ -241,9 +250,9 @@ class SpikingNetwork(nn.Module):
     def integer_answers(self, x: Given, probe: Probe | None = None) -> list[Tensor]:
         """Those of each readout, int64 [N, ...], or [T, N, ...] of all steps."""
         self._check_integer()
-        sent, first = self.sent(x), len(self.input_shapes)
-        IntegerPass(self.hidden, self.fold(), first, False, probe, None).run(sent)
-        return [over_time(readout, said_in_integers(readout, sent, first)) for readout in self.fold_readouts()]
+        sent = self.sent(x)
+        IntegerPass(self.hidden, self.fold(), self.inputs, False, probe, None).run(sent)
+        return [over_time(readout, said_in_integers(readout, sent, self.inputs)) for readout in self.fold_readouts()]
 
     def sent(self, x: Given) -> Sent:
         """Inputs as the first of what a pass looks at.
@@ -273,32 +282,32 @@ class SpikingNetwork(nn.Module):
 
     def fold(self) -> list[Folded]:
         """The integers of the stages with neurons, as their parameters are now."""
-        first, live = len(self.input_shapes), self.live_inputs()
+        given, live = self.inputs, self.live_inputs()
         state = self.config.state_bits
         return [
-            fold_stage(stage, first, state, inputs, self.live_sources(stage))
+            fold_stage(stage, given, state, inputs, self.live_sources(stage))
             if isinstance(stage, Stage)
-            else fold_branches(cast(BranchedStage, stage), first, state)
+            else fold_branches(cast(BranchedStage, stage), given, state)
             for stage, inputs in zip(self.hidden, live, strict=False)
         ]
 
     def fold_readouts(self) -> list[Readout]:
         """The integers of the readouts, as their parameters are now."""
-        first, steps = len(self.input_shapes), self.config.timesteps
+        given, steps = self.inputs, self.config.timesteps
         return [
-            fold_readout(stage, first, steps, self.live_inputs()[-1] if self.row else None)
+            fold_readout(stage, given, steps, self.live_inputs()[-1] if self.row else None)
             if isinstance(stage, Stage)
-            else fold_branched_readout(cast(BranchedReadout, stage), first, steps)
+            else fold_branched_readout(cast(BranchedReadout, stage), given, steps)
             for stage in self.readouts
         ]
 
     @uncompiled
     def _frozen_said(self, sent: Sent, probe: Probe | None, watch: Watch | None) -> list[Tensor]:
-        first, learns = len(self.input_shapes), torch.is_grad_enabled() and self.training
-        IntegerPass(self.hidden, self.fold(), first, learns, probe, watch).run(sent)
+        given, learns = self.inputs, torch.is_grad_enabled() and self.training
+        IntegerPass(self.hidden, self.fold(), given, learns, probe, watch).run(sent)
         found = []
         for stage, readout in zip(self.readouts, self.fold_readouts(), strict=True):
-            integers = said_in_integers(readout, sent, first)
+            integers = said_in_integers(readout, sent, given)
             exact = integers.double() * readout.scale  # distinct integers stay distinct
             if learns:
                 free = _integrated(stage, drive_over_time(stage, sent))
@@ -353,19 +362,18 @@ class SpikingNetwork(nn.Module):
         if len(given) != len(self.input_shapes):
             raise DataError(f"this network takes {len(self.input_shapes)} inputs, not {len(given)}")
         found = []
-        for each, shape in zip(given, self.input_shapes, strict=True):
-            found.append(self._checked(each, shape))
+        for each, shape, wanted in zip(given, self.input_shapes, self.inputs, strict=True):
+            found.append(self._checked(each, shape, wanted))
         lengths = {len(each) for each in found if each.dim() == 5}
         if len(lengths) > 1:
             raise DataError(f"the inputs are sequences of different lengths: {', '.join(map(str, sorted(lengths)))}")
         return found, lengths.pop() if lengths else self.config.timesteps
 
     @staticmethod
-    def _checked(x: Tensor, shape: Shape) -> Tensor:
-        if x.dtype != torch.uint8:
-            raise DataError(
-                f"a network takes pixels or event counts as uint8, 0 to 255, not {x.dtype}: scale and round them first"
-            )
+    def _checked(x: Tensor, shape: Shape, wanted: Input) -> Tensor:
+        if x.dtype != (torch.int8 if wanted.signed else torch.uint8):
+            takes = "values as int8, -127 to 127" if wanted.signed else "pixels or event counts as uint8, 0 to 255"
+            raise DataError(f"this network takes {takes}, not {x.dtype}: scale and round them first")
         if x.dim() - len(shape) not in (1, 2) or tuple(x.shape[-len(shape) :]) != tuple(shape):
             if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != image(shape):
                 size = "x".join(map(str, shape))

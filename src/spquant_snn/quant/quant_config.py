@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
+from ..data.input_format import PIXELS, InputFormat
 from ..errors import ConfigError
 from ..integer.grids import FLOAT, Bits, width
 
@@ -26,7 +27,8 @@ class QuantConfig:
         weight_quantizer: "normalized": codes at a distance that follows the size of the channel's weights;
             "learned": at a trained one (LSQ, Esser et al. 2020). Both begin at the codes nearest to the
             weights of the model.
-        full_scale: input that stands for 1, from 1 to 255: of pixels 255; of event counts, which are small, a few.
+        input_format: what comes in, of which a scale of 1/255 is that of pixels; of event counts, which are small, it
+            may be 1/4. Of several inputs, one for all or a tuple with that of each.
 
     Raises:
         ConfigError: a value that does not exist.
@@ -40,7 +42,7 @@ class QuantConfig:
     state_bits: Bits = 2
     timesteps: int = 2
     weight_quantizer: QuantizerName = "normalized"
-    full_scale: int = 255
+    input_format: InputFormat | tuple[InputFormat, ...] = PIXELS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight_bits", _weight_bits(self.weight_bits))
@@ -50,8 +52,21 @@ class QuantConfig:
         quantizers = get_args(QuantizerName)
         if self.weight_quantizer not in quantizers:
             raise ConfigError(f"weight_quantizer must be {' or '.join(quantizers)}, not {self.weight_quantizer!r}")
-        if isinstance(self.full_scale, bool) or not isinstance(self.full_scale, int) or not 1 <= self.full_scale <= 255:
-            raise ConfigError(f"full_scale must be a whole number from 1 to 255, not {self.full_scale!r}")
+        formats = self.input_format if isinstance(self.input_format, tuple) else (self.input_format,)
+        if not formats or not all(isinstance(given, InputFormat) for given in formats):
+            raise ConfigError(f"input_format must be an InputFormat, or a tuple of them, not {self.input_format!r}")
+
+    def input_formats(self, count: int) -> tuple[InputFormat, ...]:
+        """That of each of so many inputs.
+
+        Raises:
+            ConfigError: there are as many others.
+        """
+        if not isinstance(self.input_format, tuple):
+            return (self.input_format,) * count
+        if len(self.input_format) != count:
+            raise ConfigError(f"input_format has {len(self.input_format)} formats, the network {count} inputs")
+        return self.input_format
 
     @property
     def integer(self) -> bool:

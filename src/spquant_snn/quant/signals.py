@@ -1,7 +1,7 @@
 """Signals: what weights look at, computed in torch, and taken apart into the sources that an integer graph has.
 
-A signal is whole numbers, spikes or pixels or sums of them, over a divisor: that of its averages, and the pixel that
-stands for one.
+A signal is whole numbers, spikes or pixels or sums of them, over a divisor: that of its averages, and what of an
+input stands for one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..data.input_format import InputFormat
 from ..integer.connection import image
 from ..integer.pool import Pool, Upsample
 from .described import (
@@ -39,12 +40,15 @@ class Sources:
     """How the signals of a network are numbered and scaled.
 
     Args:
-        inputs: how many there are; sources of spikes come behind.
-        full_scale: the pixel that stands for 1.
+        formats: of the inputs; sources of spikes come behind.
     """
 
-    inputs: int
-    full_scale: int
+    formats: tuple[InputFormat, ...]
+
+    @property
+    def inputs(self) -> int:
+        """How many there are."""
+        return len(self.formats)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class SignalPart:
     source: int
     delay: Literal[0, 1]
     steps: tuple[Pool | Upsample, ...]
-    divisor: int
+    divisor: float
     shape: tuple[int, int, int]
     first: int = 0
     flat: bool = False
@@ -79,7 +83,7 @@ def parts_of(signal: Signal, sources: Sources) -> list[SignalPart]:
     if isinstance(signal, Spikes):
         return [SignalPart(sources.inputs + signal.layer, signal.delay, (), 1, image(signal.shape))]
     if isinstance(signal, Pixels):
-        return [SignalPart(signal.input, 0, (), sources.full_scale, image(signal.shape))]
+        return [SignalPart(signal.input, 0, (), sources.formats[signal.input].divisor, image(signal.shape))]
     if isinstance(signal, Added):
         return [part for inner in signal.signals for part in parts_of(inner, sources)]
     if isinstance(signal, Concatenated):
@@ -124,18 +128,10 @@ def pool_of(signal: Pooled | Upsampled) -> Pool | Upsample:
     return Pool("max" if signal.kind == "max" else "sum", signal.kernel, signal.stride, signal.padding, signal.dilation)
 
 
-def divisor_of(signal: Signal, sources: Sources) -> int | None:
+def divisor_of(signal: Signal, sources: Sources) -> float | None:
     """By what whole numbers are divided; None where parts of them are divided by different numbers."""
     found = {part.divisor for part in parts_of(signal, sources)}
     return found.pop() if len(found) == 1 else None
-
-
-def largest_of(signal: Signal, sources: Sources) -> int:
-    """The largest whole number."""
-    return max(
-        (255 if part.source < sources.inputs else 1) * math.prod(step.area for step in part.steps)
-        for part in parts_of(signal, sources)
-    )
 
 
 def value_of(signal: Signal, look: Look, sources: Sources, drop: Drop, whole: bool) -> Tensor:
@@ -151,7 +147,7 @@ def value_of(signal: Signal, look: Look, sources: Sources, drop: Drop, whole: bo
     if isinstance(signal, Pixels):
         x = look(signal.input, 0)
         x = x.reshape(len(x), *signal.shape)  # a vector comes in as an image of one pixel
-        return x if whole else x / sources.full_scale
+        return x if whole else x / sources.formats[signal.input].divisor
     if isinstance(signal, Added | Concatenated):
         values = [value_of(inner, look, sources, drop, whole) for inner in signal.signals]
         return torch.cat(values, 1) if isinstance(signal, Concatenated) else sum(values[1:], values[0])

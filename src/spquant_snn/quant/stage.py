@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.input_format import InputFormat
 from ..integer.graph import BlockGate
 from ..integer.pool import Pool
 from ..nn.fused_layer import EXACT, LayerForm, layer, takes_layers
@@ -140,13 +141,14 @@ class Stage(NeuronStage):
         pools: pools on the incoming spikes.
         synapse, norm, lif: as in the module's docstring; ``lif`` is None for the readout.
         drop_spikes, drop_current: dropout before the synapse and before the neuron, in training only.
-        full_scale: where the input is of pixels or event counts, 0 .. 255, which of them stands for 1; None of spikes.
+        given: the format of the input, where it is one; None of spikes.
         source: what the synapse looks at, the inputs first.
         shortcut: what an earlier layer adds to the sums.
         first: how many inputs the network has.
 
     Attributes:
-        largest_input: the largest value that a synapse can meet: 255, 1, or the area of a sum-pool.
+        largest_input: the largest value that a synapse can meet: 255, 127, 1, or one of
+            these times the area of a sum-pool.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class Stage(NeuronStage):
         lif: LIF | None,
         drop_spikes: float,
         drop_current: float,
-        full_scale: int | None,
+        given: InputFormat | None,
         source: int,
         shortcut: TrainableShortcut | None = None,
         first: int = 1,
@@ -170,8 +172,8 @@ class Stage(NeuronStage):
         self.source, self.first = source, first
         self.shortcut = shortcut
         self.drop_spikes, self.drop_current = drop_spikes, drop_current
-        self.full_scale = full_scale
-        self.largest_input = 1 if full_scale is None else 255
+        self.given = given
+        self.largest_input = 1 if given is None else given.largest
         for pool in pools:
             self.largest_input *= pool.area
 
@@ -189,9 +191,9 @@ class Stage(NeuronStage):
         return self.current(look(self.source, 0), beside)
 
     @property
-    def divisor(self) -> int:
+    def divisor(self) -> float:
         """What the sums are divided by: a pixel of 255 stands for 1, as a rule, and a sum over a pool for its mean."""
-        divisor = self.full_scale or 1
+        divisor = 1.0 if self.given is None else self.given.divisor
         for pool in (*self.pools, *([self.synapse.pool] if self.synapse.pool else [])):
             divisor *= pool.area
         return divisor

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..dtypes import Float64, UInt8
 from ..integer.compare import Trace, Tracer
 from ..integer.connection import Connection, image
-from ..integer.graph import PIXEL
 from ..integer.grids import FLOAT
 from ..integer.pool import Pool
 from ..integer.term_names import names_of, source_names
@@ -63,7 +62,7 @@ def _wiring(network: SpikingNetwork) -> Wiring:
         for i, (name, (source, delay, connection)) in enumerate(zip(names, found, strict=True)):
             terms.append(WiredTerm(name, connection, source, target, i == 0, delay))
     bits = (float(FLOAT),) * len(network.hidden)
-    return Wiring(inputs, tuple(network.shapes), bits, tuple(terms), (PIXEL,) * len(inputs))
+    return Wiring(inputs, tuple(network.shapes), bits, tuple(terms), tuple(given.largest for given in network.inputs))
 
 
 def _terms(stage: NeuronStage) -> Iterator[tuple[int, int, Connection]]:

@@ -11,10 +11,9 @@ import json
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from ..data import Splits
+from ..data import InputFormat, Splits
 from ..dtypes import Array
 from ..nn.lif import LIF
 from ..nn.surrogate import name_of
@@ -47,14 +46,20 @@ def model_print(network: SpikingNetwork) -> Print:
 
 def data_print(data: Splits) -> Print:
     """Shapes, numbers and classes of a data set, and SHA-256 of evenly spaced images and labels, some MB at most."""
-    found: Print = {"task": data.task.kind, "classes": data.classes}
+    given = format_print(data.input_format)
+    found: Print = {"task": data.task.kind, "classes": data.classes, "input": given}
     for name, part in (("training", data.train), ("test", data.test)):
         found[f"number of {name} images"] = len(part)
         found[f"shape of {name} images"] = list(part.images.shape[1:])
-        found[f"dtype of {name} images"] = str(torch.uint8)  # no other is held
+        found[f"dtype of {name} images"] = str(part.images.dtype)
         found[f"{name} images"] = _digest(part.images)
         found[f"{name} labels"] = _digest(part.labels)
     return found
+
+
+def format_print(given: InputFormat) -> str:
+    """A format of inputs, in a few words."""
+    return f"{given.dtype}, scale {given.scale:g}"
 
 
 def teacher_print(teacher: nn.Module) -> Print:
@@ -74,7 +79,7 @@ def teacher_print(teacher: nn.Module) -> Print:
 def _stage_print(stage: Stage) -> Print:
     found: Print = {"name": stage.name} | _synapse_print(stage.synapse)
     found["pools before the weights"] = [[pool.kind, pool.kernel, pool.stride] for pool in stage.pools]
-    found["full scale"] = stage.full_scale
+    found["input"] = "spikes" if stage.given is None else format_print(stage.given)
     found["dropout of the inputs"], found["dropout of the currents"] = (
         round(share, 9) for share in (stage.drop_spikes, stage.drop_current)
     )

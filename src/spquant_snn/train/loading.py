@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..data.input_format import PIXELS, InputFormat
 from ..errors import FileFormatError, RunError
 from ..io.fields import Fields
 from ..io.reading import guarded
@@ -26,7 +27,7 @@ _LARGEST = 1 << 20
 
 
 def build_network(
-    config: TrainConfig, shape: tuple[int, int, int], classes: int, full_scale: int = 255
+    config: TrainConfig, shape: tuple[int, int, int], classes: int, input_format: InputFormat = PIXELS
 ) -> SpikingNetwork:
     """The untrained network of a configuration whose model has a name; with gates, if channels are to be pruned."""
 
@@ -37,7 +38,7 @@ def build_network(
 
     torch.manual_seed(config.seed)
     model = build_model(config.model, shape, classes, neuron)
-    return add_sparsity(prepare(model, replace(config.quant, full_scale=full_scale), shape), config)
+    return add_sparsity(prepare(model, replace(config.quant, input_format=input_format), shape), config)
 
 
 def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:
@@ -72,7 +73,8 @@ def load_network(folder: Path) -> SpikingNetwork:
         fields = Fields(record)
         channels, height, width = fields.integers("input_shape", (3,), 1, _LARGEST)
         classes = fields.integer("classes", 1, _LARGEST)
-        full_scale = fields.integer("full_scale", 1, 255)
+        given = fields.inner("input_format")
+        input_format = InputFormat(given.flag("signed"), given.number("scale", 1e-30, 1e30))
     with torch.device("meta"):  # counted before anything is allocated, which waits until the file is known to be there
         model = build_model(config.model, (channels, height, width), classes)
         size = 4 * sum(parameter.numel() for parameter in model.parameters())
@@ -80,7 +82,7 @@ def load_network(folder: Path) -> SpikingNetwork:
         raise FileFormatError(
             f"{run.record} or {run.weights.name} is damaged, they are of networks of different sizes: copy both again"
         )
-    network = build_network(config, (channels, height, width), classes, full_scale)
+    network = build_network(config, (channels, height, width), classes, input_format)
     network.output_format = run.read_format()
     run.hold_to({"model": model_print(network)})
     load_weights(run.weights, network)

@@ -78,10 +78,10 @@ def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> Spiking
             f"set timesteps to {data.frames}"
         )
     if isinstance(model, str):
-        network = build_network(config, data.shape, data.classes, data.full_scale)
+        network = build_network(config, data.shape, data.classes, data.input_format)
     else:
         torch.manual_seed(config.seed)
-        quant = replace(config.quant, full_scale=data.full_scale)
+        quant = replace(config.quant, input_format=data.input_format)
         network = add_sparsity(prepare(model, quant, data.shape), config)
     check_says(_said_of_an_image(network), data)
     network.output_format = standardised(data.task, data.train.labels)
@@ -134,7 +134,9 @@ def check_suits(config: TrainConfig, task: Task) -> None:
 def _said_of_an_image(network: SpikingNetwork) -> tuple[int, ...]:
     """Shape of what the first readout says of one image at one step."""
     training = network.training
-    said = network.eval()([torch.zeros(1, 1, *shape, dtype=torch.uint8) for shape in network.input_shapes])
+    kinds = [torch.int8 if given.signed else torch.uint8 for given in network.inputs]
+    shapes = zip(network.input_shapes, kinds, strict=True)
+    said = network.eval()([torch.zeros(1, 1, *shape, dtype=kind) for shape, kind in shapes])
     network.train(training)
     return tuple(said.shape[2:])
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.catalog import title_of
+from ..data.input_format import PIXELS, InputFormat
 from ..data.task import OutputFormat, read_format
 from ..errors import ConfigError, FileFormatError, RunError
 from ..io.fields import Fields
@@ -83,7 +84,7 @@ class RunFolder:
         config: TrainConfig,
         shape: tuple[int, int, int],
         classes: int,
-        full_scale: int = 255,
+        input_format: InputFormat = PIXELS,
         job: str | None = None,
         fingerprint: Mapping[str, Print] | None = None,
         output_format: OutputFormat | None = None,
@@ -113,7 +114,7 @@ class RunFolder:
             raise _unwritable(self.path, error) from None
         try:
             save_config(config, self.config)
-            self._note_start(config, shape, classes, full_scale, job, fingerprint or {}, output_format)
+            self._note_start(config, shape, classes, input_format, job, fingerprint or {}, output_format)
         except BaseException:
             self.config.unlink(missing_ok=True)
             self.record.unlink(missing_ok=True)
@@ -127,7 +128,7 @@ class RunFolder:
         config: TrainConfig,
         shape: tuple[int, int, int],
         classes: int,
-        full_scale: int,
+        input_format: InputFormat,
         job: str | None,
         fingerprint: Mapping[str, Print],
         output_format: OutputFormat | None,
@@ -140,7 +141,7 @@ class RunFolder:
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             input_shape=list(shape),
             classes=classes,
-            full_scale=full_scale,
+            input_format=asdict(input_format),
             output_format=None if output_format is None else asdict(output_format),
             versions={name: _version(name) for name in ("spquant-snn", "torch", "numpy")}
             | {"python": platform.python_version()},

@@ -139,7 +139,7 @@ class RunOwner:
             run = RunFolder(free_folder(config))
         else:
             run = RunFolder(self.out if self.run is None else numbered(self.out))
-        run.create(config, data.shape, data.classes, data.full_scale, _launch(), fingerprint(), output_format)
+        run.create(config, data.shape, data.classes, data.input_format, _launch(), fingerprint(), output_format)
         return run.hold()
 
     def start(self, network: SpikingNetwork, optimizer: torch.optim.Optimizer, new: bool) -> Progress:
