@@ -12,7 +12,10 @@ PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist worksteal
 # `make test-web` builds web pages and drives them in Chromium: 'apt-get install chromium'.
 ZIGLANG = ziglang==0.17.1
 
-.PHONY: demo quick test test-device test-web check format house layers clean
+# `make test-exchange` runs what needs the packages that networks come from and go to: snnTorch, SpikingJelly, Norse, sinabs,
+# nir and ONNX Runtime.
+
+.PHONY: demo quick test test-device test-web test-exchange check format house layers clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
@@ -28,6 +31,9 @@ test-device: $(VENV)/device
 
 test-web: $(VENV)/web
 	$(RUN) -m pytest -m web -rs
+
+test-exchange: $(VENV)/exchange
+	$(PYTEST) -rs tests/exchange
 
 check: $(VENV)/ready
 	$(RUN) -m ruff format --check .
@@ -58,6 +64,10 @@ $(VENV)/device: $(VENV)/ready
 
 $(VENV)/web: $(VENV)/ready
 	@$(RUN) -m pip install --quiet --disable-pip-version-check $(ZIGLANG)
+	touch $@
+
+$(VENV)/exchange: $(VENV)/ready requirements-exchange.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-exchange.txt
 	touch $@
 
 clean:

@@ -197,7 +197,7 @@ REFUSALS = {
         lambda: calls(lambda m, x: m.conv(x) if x.sum() > 0 else x),
         "without branches that depend on values and without a loop over time",
     ),
-    "neurons of other packages": (lambda: layer(nn.Conv2d(4, 4, 1), Leaky()), r"spquant_snn\.LIF\(.*leak=0\.9"),
+    "neurons of other packages": (lambda: layer(nn.Conv2d(4, 4, 1), Leaky()), r"spquant_snn\.from_snntorch\(model"),
 }
 
 

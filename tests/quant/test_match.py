@@ -194,22 +194,11 @@ def foreign(package, name, **options):
 
 NEURONS = {
     "snntorch": (
-        foreign("snntorch", "Leaky", beta=torch.tensor(0.9), threshold=torch.tensor(1.5), reset_mechanism="zero"),
-        r"a neuron of snntorch, Leaky, .* put spquant_snn.LIF\(v_threshold=1.5, leak=0.9, reset='zero'\) in its place",
+        foreign("snntorch", "Leaky"),
+        r"a neuron of snntorch, Leaky, .* give it spquant_snn.from_snntorch\(model, input_shape\), which reads such",
     ),
-    "snntorch, subtracting": (
-        foreign("snntorch", "Leaky", beta=torch.tensor(0.8), threshold=torch.tensor(1.0), reset_mechanism="subtract"),
-        r"spquant_snn.LIF\(v_threshold=1, leak=0.8, reset='subtract', reset_by=1.25\) in its place",
-    ),
-    "spikingjelly": (
-        foreign("spikingjelly", "LIFNode", tau=2.0, v_threshold=1.0, v_reset=0.0, decay_input=True),
-        r"LIFNode, .* spquant_snn.LIF\(v_threshold=2, leak=0.5, reset='zero'\)",
-    ),
-    "integrate and fire": (
-        foreign("spikingjelly", "IFNode", v_threshold=1.0, v_reset=None),
-        r"IFNode, .* spquant_snn.LIF\(v_threshold=1, leak=1, reset='subtract'\)",
-    ),
-    "norse": (foreign("norse", "LIFCell"), r"neuron of norse, LIFCell, .* spquant_snn.LIF\(v_threshold=\.\.\."),
+    "spikingjelly": (foreign("spikingjelly", "LIFNode"), r"LIFNode, .* spquant_snn.from_spikingjelly\(model"),
+    "lava": (foreign("lava", "CUBALIF"), r"neuron of lava, CUBALIF, .* spquant_snn.LIF\(v_threshold=\.\.\."),
     "own": (foreign("models", "Spiker", thresh=0.5), "Spiker, has a threshold and looks like a neuron of your own"),
 }
 

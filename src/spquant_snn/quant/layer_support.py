@@ -254,7 +254,7 @@ REFUSED = (
     NoSupport("weights behind weights", "a `LIF` between them"),
     NoSupport("averages whose divisors differ at the border", "`count_include_pad=True`, no `ceil_mode`"),
     NoSupport("branches on values, loops over time in `forward`", "one time step, in the same way for all images"),
-    NoSupport("neurons of other packages", "`LIF` with the arguments that the message says"),
+    NoSupport("neurons of other packages", "`from_snntorch`, `from_spikingjelly`, `from_norse`, `from_sinabs`; `LIF`"),
 )
 
 

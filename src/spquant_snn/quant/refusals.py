@@ -51,7 +51,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"embedding", "has no integer form; give the network what the embedding gives, as numbers of 8 bits"),
 )
 
-_FOREIGN = ("snntorch", "spikingjelly", "norse", "sinabs", "lava", "bindsnet", "rockpool", "slayer")
+_READ = ("snntorch", "spikingjelly", "norse", "sinabs")
+_FOREIGN = (*_READ, "lava", "bindsnet", "rockpool", "slayer")
 _NEURON_NAMES = re.compile(r"LIF|IF|Leaky|Lapicque|Synaptic|Alpha|Spik|Neuron|Cell|IAF|Leak|CUBA|LI\b|Izhikevich|LSTM")
 _THRESHOLDS = ("v_threshold", "v_th", "vth", "thresh", "threshold", "spike_threshold")
 
@@ -77,10 +78,12 @@ def refuse_neurons(path: str, module: nn.Module) -> None:
     """Raise ModelError, if a module is a neuron of another package, or looks like one of the user's own."""
     package, name = type(module).__module__.partition(".")[0], type(module).__name__
     if package in _FOREIGN and _NEURON_NAMES.search(name) and not isinstance(module, nn.Sequential):
-        raise ModelError(
-            f"layer {path!r} is a neuron of {package}, {name}, which cannot be traced: put "
-            f"spquant_snn.{_equivalent(package, module)} in its place"
+        instead = (
+            f"give it spquant_snn.from_{package}(model, input_shape), which reads such networks"
+            if package in _READ
+            else "put spquant_snn.LIF(v_threshold=..., leak=..., reset=...) in its place"
         )
+        raise ModelError(f"layer {path!r} is a neuron of {package}, {name}, which prepare cannot trace: {instead}")
     own = {*vars(module), *module._parameters, *module._buffers}
     if package in ("torch", "spquant_snn") or isinstance(module, LIF) or not own.intersection(_THRESHOLDS):
         return
@@ -89,36 +92,3 @@ def refuse_neurons(path: str, module: nn.Module) -> None:
             f"layer {path!r}, {name}, has a threshold and looks like a neuron of your own: use spquant_snn.LIF in its "
             "place"
         )
-
-
-def _equivalent(package: str, neuron: nn.Module) -> str:
-    """The LIF layer that does the same, or the nearest."""
-    if package == "snntorch":
-        leak, threshold = _number(neuron, "beta"), _number(neuron, "threshold")
-        hard = getattr(neuron, "reset_mechanism", None) == "zero"
-        before = None if hard or not leak or threshold is None else threshold / leak  # it subtracts before the leak
-        return _written(leak, threshold, hard, before)
-    if package == "spikingjelly":
-        tau, threshold = _number(neuron, "tau"), _number(neuron, "v_threshold")
-        hard = getattr(neuron, "v_reset", 0.0) is not None
-        if tau is None:
-            return _written(1.0 if "LIF" not in type(neuron).__name__ else None, threshold, hard)
-        scale = tau if getattr(neuron, "decay_input", True) else 1.0
-        return _written(1 - 1 / tau, None if threshold is None else threshold * scale, hard)
-    return "LIF(v_threshold=..., leak=..., reset=...)"
-
-
-def _written(leak: float | None, threshold: float | None, hard: bool, reset_by: float | None = None) -> str:
-    given = [("v_threshold", threshold), ("leak", leak)]
-    listed = [f"{name}={'...' if value is None else f'{value:g}'}" for name, value in given]
-    by = "" if reset_by is None else f", reset_by={reset_by:g}"
-    return f"LIF({', '.join(listed)}, reset={'zero' if hard else 'subtract'!r}{by})"
-
-
-def _number(module: nn.Module, name: str) -> float | None:
-    """A number of a neuron; None where it has several, or none."""
-    value = getattr(module, name, None)
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        return None

@@ -1,0 +1,27 @@
+"""The blocks of docs/exchange.md, from a network of each package to a model in integers."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from spquant_snn import Program, load_graph
+
+TEXT = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text("utf-8")
+BLOCKS = {block.split("from_")[1].split(",")[0]: block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)}
+
+
+def test_there_is_a_block_for_each_package():
+    assert set(BLOCKS) == {"snntorch", "spikingjelly", "norse", "sinabs", "nir"}
+
+
+@pytest.mark.parametrize("package", BLOCKS)
+def test_a_block_goes_from_a_network_to_integers(package, tmp_path, monkeypatch, capsys):
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-exchange")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8)
+    exec(BLOCKS[package], {"images": images, "__name__": "block"})
+    assert "of 16 answers are those of floating point" in capsys.readouterr().out
+    assert Program(load_graph("model.spq")).predict(images.numpy()).shape == (16,)
