@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, Feedback, LeakyIntegrator, LeNetSNN, OneToOne, ResNetSNN
     from .quant.bit_search import FoundBits, search_bits
-    from .quant.calibrate import Calibration, calibrate
+    from .quant.calibration import Calibration, calibrate
     from .quant.frozen_trace import verify
     from .quant.lower import lower
     from .quant.network import SpikingNetwork
@@ -100,9 +100,9 @@ __all__ = [
 
 # Where each name lives: it is imported when it is first used, so that a machine without torch can run networks.
 _HOMES = {
-    "Calibration": ".quant.calibrate",
+    "Calibration": ".quant.calibration",
     "FoundBits": ".quant.bit_search",
-    "calibrate": ".quant.calibrate",
+    "calibrate": ".quant.calibration",
     "search_bits": ".quant.bit_search",
     "Feedback": ".nn",
     "Graph": ".integer.graph",

@@ -16,6 +16,7 @@ LONG = "x" * 300
 POSITIONAL = {"source", "run", "firmware", "file", "sources"}
 BEFORE = {
     "train": ["--dataset=digits", "--model=lenet-snn:0.1"],
+    "calibrate": ["{run}", "--out=x.spq"],
     "eval": ["{run}"],
     "export": ["{run}", "--out=x.spq"],
     "run-firmware": ["{firmware}"],

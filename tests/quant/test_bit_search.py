@@ -30,7 +30,7 @@ def test_the_file_has_the_size_that_was_asked_for(module, size, tmp_path):
     save(lower(frozen), tmp_path / "model.spq")
     assert (tmp_path / "model.spq").stat().st_size == found.size <= size
     assert verify(frozen, lower(frozen), images(10, 5).numpy())
-    assert set(found.config.weight_bits) == {"0", "4", "6"}
+    assert set(found.widths) == {"0", "4", "6"}
 
 
 def test_more_bytes_lose_fewer_answers(module):
@@ -43,7 +43,7 @@ def test_the_narrowest_weights_that_keep_the_answers_are_found(module):
     config = QuantConfig(state_bits=8, timesteps=3)
     strict, loose = (search_bits(module, config, images(80), (1, 8, 8), agreement=share) for share in (0.8, 0.3))
     assert loose.size < strict.size
-    assert sum(loose.config.weight_bits.values()) < sum(strict.config.weight_bits.values())
+    assert sum(loose.widths.values()) < sum(strict.widths.values())
 
 
 def test_a_budget_that_cannot_be_met_is_refused(module):

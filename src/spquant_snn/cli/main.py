@@ -21,6 +21,7 @@ from ..io.output import finish, say, say_error
 # help; it is imported when it is asked for.
 COMMANDS = {
     "train": "Train a network into a folder of weights, integers and metrics.",
+    "calibrate": "Quantise a trained float network without training.",
     "eval": "Accuracy of a run, or of an .spq file, on the test set.",
     "export": "Write the integer model: an .spq file, C firmware, or a web page.",
     "run-firmware": "Run exported C on an emulated board, beside the reference.",

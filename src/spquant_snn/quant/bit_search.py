@@ -16,9 +16,9 @@ from torch import nn
 from ..errors import ConfigError
 from ..integer.connection import Shape
 from ..integer.file import to_bytes
-from ..integer.grids import TERNARY
+from ..integer.grids import TERNARY, Bits
 from .branched_stage import BranchedReadout, BranchedStage
-from .calibrate import Calibration, calibrate, in_floating_point, weights_of
+from .calibration import Calibration, calibrate, in_floating_point, weights_of
 from .least_error import inputs_of, least_error_codes
 from .lower import lower
 from .network import Given, SpikingNetwork
@@ -29,6 +29,8 @@ from .stage import Look, NeuronStage, Stage
 from .synapse import Synapse
 from .training_pass import TrainingPass
 from .weight import WeightQuantizer, weight_quantizer
+
+MakeNetwork = Callable[[Bits | Mapping[str, Bits]], SpikingNetwork]  # of widths of weights
 
 _WIDTHS: tuple[float, ...] = (8, 6, 4, 3, 2, TERNARY)
 _HELD_OUT = 4  # one of so many inputs tells whether answers are kept
@@ -55,7 +57,7 @@ class FoundBits:
 
     Args:
         network: calibrated, in training form.
-        config: with a width for each layer.
+        widths: of the weights of each layer.
         size: bytes of its .spq file.
         calibration: what each layer lost.
 
@@ -67,7 +69,7 @@ class FoundBits:
     """
 
     network: SpikingNetwork
-    config: QuantConfig
+    widths: Mapping[str, float]
     size: int
     calibration: Calibration
 
@@ -101,13 +103,20 @@ def search_bits(
         >>> found.size <= 3000
         True
     """
+    return find_bits(
+        lambda bits: prepare(module, replace(config, weight_bits=bits), input_shape), inputs, size, agreement
+    )
+
+
+def find_bits(make: MakeNetwork, inputs: Given, size: int | None, agreement: float | None) -> FoundBits:
+    """The same, of networks that ``make`` gives; see ``search_bits``."""
     if (size is None) == (agreement is None):
         raise ConfigError("a search needs a budget: give either size, in bytes, or agreement, from 0 to 1")
-    wide = prepare(module, replace(config, weight_bits=8), input_shape)
+    wide = make(8)
     way = narrower_and_narrower(layer_errors(wide, inputs))
 
     def made(step: int) -> SpikingNetwork:
-        return prepare(module, replace(config, weight_bits=way[step]), input_shape)
+        return make(way[step])
 
     def bytes_of(network: SpikingNetwork) -> int:
         return len(to_bytes(lower(network.eval().freeze())))
@@ -120,7 +129,7 @@ def search_bits(
                 f"no widths of weights make a file of {size:,} bytes: the smallest has {least:,}; use fewer channels"
             )
         network = made(step)
-        return _found(network, calibrate(network, inputs), bytes_of)
+        return _found(network, way[step], calibrate(network, inputs), bytes_of)
     learned, held = _parts(inputs, wide)
 
     def kept(step: int) -> bool:
@@ -133,14 +142,20 @@ def search_bits(
         raise ConfigError(
             f"even 8 bits do not keep {agreement:.1%} of the answers: use more state_bits, or ask for less"
         )
-    network = made((len(way) if broken is None else broken) - 1)
-    return _found(network, calibrate(network, learned), bytes_of)
+    last = (len(way) if broken is None else broken) - 1
+    network = made(last)
+    return _found(network, way[last], calibrate(network, learned), bytes_of)
 
 
-def _found(network: SpikingNetwork, calibration: Calibration, bytes_of: Callable[[SpikingNetwork], int]) -> FoundBits:
+def _found(
+    network: SpikingNetwork,
+    widths: Mapping[str, float],
+    calibration: Calibration,
+    bytes_of: Callable[[SpikingNetwork], int],
+) -> FoundBits:
     size = bytes_of(network)
     network.frozen = False
-    return FoundBits(network.train(), network.config, size, calibration)
+    return FoundBits(network.train(), widths, size, calibration)
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int | None:

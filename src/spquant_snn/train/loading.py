@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..data.input_format import PIXELS, InputFormat
 from ..errors import FileFormatError, RunError
@@ -30,6 +31,12 @@ def build_network(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, input_format: InputFormat = PIXELS
 ) -> SpikingNetwork:
     """The untrained network of a configuration whose model has a name; with gates, if channels are to be pruned."""
+    model = named_model(config, shape, classes)
+    return add_sparsity(prepare(model, replace(config.quant, input_format=input_format), shape), config)
+
+
+def named_model(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The untrained model of a configuration that names one."""
 
     def neuron() -> LIF:
         return LIF(
@@ -37,8 +44,7 @@ def build_network(
         )
 
     torch.manual_seed(config.seed)
-    model = build_model(config.model, shape, classes, neuron)
-    return add_sparsity(prepare(model, replace(config.quant, input_format=input_format), shape), config)
+    return build_model(config.model, shape, classes, neuron)
 
 
 def add_sparsity(network: SpikingNetwork, config: TrainConfig) -> SpikingNetwork:

@@ -1,6 +1,6 @@
 """A convolutional network trained in snnTorch on MNIST, brought here and quantised without training.
 
-    python -m benchmarks calibration                   # the accuracy of snnTorch, then of 8/8, 4/4, 2/2 and ternary
+    python -m benchmarks post_training                   # the accuracy of snnTorch, then of 8/8, 4/4, 2/2 and ternary
 
 The network is that of snnTorch's sixth tutorial, 12C5-MP2-64C5-MP2-FC10 with Leaky neurons of beta 0.5 that subtract
 their threshold, trained by Adam on the spikes of its last layer. It is imported, prepared and calibrated on 256
@@ -111,9 +111,7 @@ def main() -> None:
 
     fit(net.parameters(), on_spikes, len(images), args.epochs, 1e-2)
     float_accuracy = accuracy(lambda x: net(x / 255).sum(0), test, test_labels)
-    table = Table(
-        title=f"snnTorch CSNN, T = {args.steps}, float {float_accuracy:.2f} %"
-    )
+    table = Table(title=f"snnTorch CSNN, T = {args.steps}, float {float_accuracy:.2f} %")
     for head in ("weights / state", "test %", "lost, points", "seconds"):
         table.add_column(head, justify="right")
     imported = from_snntorch(net, _SHAPE)

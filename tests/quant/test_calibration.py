@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, Feedback, LeakyIntegrator, ModelError, QuantConfig, calibrate, lower, prepare, verify
-from spquant_snn.quant.calibrate import in_floating_point
+from spquant_snn.quant.calibration import in_floating_point
 from spquant_snn.quant.least_error import Inputs, least_error_codes
 
 
