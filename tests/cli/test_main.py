@@ -76,7 +76,7 @@ def test_each_command_is_one_line_of_the_help_and_says_the_same_of_itself(spquan
 
 def test_a_command_that_is_not_there_is_answered_in_one_sentence(spquant):
     assert refused(spquant("fly"), "there is no command 'fly': choose one of train, calibrate, eval,")
-    assert refused(spquant(), "name a command: train, eval,")
+    assert refused(spquant(), "name a command: train, calibrate, eval,")
     assert refused(spquant(""), "there is no command '': choose one of train")
 
 
