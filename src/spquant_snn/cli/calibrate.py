@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import tyro
 
 from ..errors import ConfigError, RunError
-from ..io.output import say, say_json
+from ..io.output import say, say_json, say_progress
 from .options import AsJson, DataDir, Flag, FolderOrFile, Threads, use_threads
 from .source import open_run
 
@@ -69,6 +69,7 @@ def command(
     else:
         make, inputs = _of_nir(source, images, count, sequences, timesteps, dt, state_bits)
     from ..integer.file import save
+    from ..io.terminal import progress
     from ..quant.bit_search import find_bits
     from ..quant.calibration import calibrate
     from ..quant.lower import lower
@@ -76,20 +77,22 @@ def command(
     widths: Bits | Mapping[str, Bits] = weight_bits
     if budget is None and agreement is None:
         network = make(weight_bits)
-        found = calibrate(network, inputs)
+        with progress(len(network.stages), "calibrating") as report:
+            found = calibrate(network, inputs, report)
     else:
         share = None if agreement is None else agreement / 100
-        best = find_bits(make, inputs, None if budget is None else bytes_in(budget), share)
+        size = None if budget is None else bytes_in(budget)
+        best = find_bits(make, inputs, size, share, lambda n: say_progress(f"looking at network {n}"))
         network, found, widths = best.network, best.calibration, best.widths
     save(lower(network.eval().freeze()), out)
-    size = out.stat().st_size
+    written = out.stat().st_size
     if as_json:
         plain = widths if isinstance(widths, str) else dict(widths)  # type: ignore[arg-type]
-        say_json(asdict(found) | {"out": str(out), "bytes": size, "weight_bits": plain})
+        say_json(asdict(found) | {"out": str(out), "bytes": written, "weight_bits": plain})
         return 0
     for line in str(found).splitlines():
         say(line)
-    say(f"{out}: {size:,} bytes; spquant eval {out} --images ... --labels ... --backend native measures it")
+    say(f"{out}: {written:,} bytes; spquant eval {out} --images ... --labels ... --backend native measures it")
     return 0
 
 

@@ -82,6 +82,7 @@ def search_bits(
     *,
     size: int | None = None,
     agreement: float | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> FoundBits:
     """Calibrate a trained module at the widths of weights that a budget asks for, a width for each layer.
 
@@ -91,6 +92,7 @@ def search_bits(
         size: bytes that its .spq file may have; the widest weights that fit are found.
         agreement: share of the answers, of a quarter of the inputs that is held out, that have to be those of floating
             point; the narrowest weights found on the way that keep them. One of the two is given.
+        progress: called with how many networks were looked at.
 
     Raises:
         ConfigError: neither or both are given, or nothing meets the budget; the message says what comes nearest.
@@ -104,11 +106,17 @@ def search_bits(
         True
     """
     return find_bits(
-        lambda bits: prepare(module, replace(config, weight_bits=bits), input_shape), inputs, size, agreement
+        lambda bits: prepare(module, replace(config, weight_bits=bits), input_shape), inputs, size, agreement, progress
     )
 
 
-def find_bits(make: MakeNetwork, inputs: Given, size: int | None, agreement: float | None) -> FoundBits:
+def find_bits(
+    make: MakeNetwork,
+    inputs: Given,
+    size: int | None,
+    agreement: float | None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> FoundBits:
     """The same, of networks that ``make`` gives; see ``search_bits``."""
     if (size is None) == (agreement is None):
         raise ConfigError("a search needs a budget: give either size, in bytes, or agreement, from 0 to 1")
@@ -122,7 +130,7 @@ def find_bits(make: MakeNetwork, inputs: Given, size: int | None, agreement: flo
         return len(to_bytes(lower(network.eval().freeze())))
 
     if size is not None:
-        step = _first(len(way), lambda step: bytes_of(made(step)) <= size)
+        step = _first(len(way), lambda step: bytes_of(made(step)) <= size, progress)
         if step is None:
             least = bytes_of(made(len(way) - 1))
             raise ConfigError(
@@ -137,7 +145,7 @@ def find_bits(make: MakeNetwork, inputs: Given, size: int | None, agreement: flo
         calibrate(network, learned)
         return agreement is not None and _agreement(network, wide, held) >= agreement
 
-    broken = _first(len(way), lambda step: not kept(step))
+    broken = _first(len(way), lambda step: not kept(step), progress)
     if broken == 0:
         raise ConfigError(
             f"even 8 bits do not keep {agreement:.1%} of the answers: use more state_bits, or ask for less"
@@ -158,10 +166,11 @@ def _found(
     return FoundBits(network.train(), widths, size, calibration)
 
 
-def _first(count: int, holds: Callable[[int], bool]) -> int | None:
+def _first(count: int, holds: Callable[[int], bool], progress: Callable[[int], None]) -> int | None:
     """The first step of a way from which on something holds, which once it holds goes on to do so; None: nowhere."""
-    low, high = 0, count
+    low, high, looked = 0, count, 0
     while low < high:
+        progress(looked := looked + 1)
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low if low < count else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -90,13 +91,16 @@ class Calibration:
 
 
 @torch.no_grad()
-def calibrate(network: SpikingNetwork, inputs: Given) -> Calibration:
+def calibrate(
+    network: SpikingNetwork, inputs: Given, progress: Callable[[int], None] = lambda done: None
+) -> Calibration:
     """Quantise a trained network after training: no labels, no gradients.
 
     Args:
         network: as ``prepare`` gives it of a trained model, in training form; it is changed. Weights get the quantiser
             "learned", at the scales found, from which training may go on.
         inputs: a few hundred, as the network takes them; of several inputs, one tensor each. All are held at once.
+        progress: called with how many layers are done.
 
     Returns:
         What each layer lost, to be printed.
@@ -118,8 +122,13 @@ def calibrate(network: SpikingNetwork, inputs: Given) -> Calibration:
     training = network.training
     teacher = in_floating_point(network).eval()
     pair = _Pair(network.eval(), teacher, network.sent(inputs), teacher.sent(inputs))
-    layers = [layer for group in loops_of(network.hidden, pair.first) for layer in _calibrated_group(pair, group)]
-    layers += [_calibrated_readout(pair, i) for i in range(len(network.readouts))]
+    layers: list[LayerCalibration] = []
+    for group in loops_of(network.hidden, pair.first):
+        layers += _calibrated_group(pair, group)
+        progress(len(layers))
+    for i in range(len(network.readouts)):
+        layers.append(_calibrated_readout(pair, i))
+        progress(len(layers))
     said = [net.answer(net(inputs)).flatten(1).argmax(1) for net in (network, teacher)]
     network.train(training)
     return Calibration(len(said[0]), tuple(layers), float((said[0] == said[1]).float().mean()))
