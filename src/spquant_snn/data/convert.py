@@ -1,5 +1,5 @@
-"""What a user gives as a data set, a name, tensors, arrays or map-style Datasets, as labelled uint8 images or
-sequences in memory.
+"""What a user gives as a data set, a name, tensors, arrays or map-style Datasets, as labelled images, signals, vectors
+or sequences of them, of 8 bits, in memory.
 
 Datasets are recognised by what they do (``len`` and indexing), torchvision's included; PIL images by ``numpy.asarray``.
 Tensors are those of torch, where the user has imported it; uint8 tensors are not copied.
@@ -15,16 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import Array, UInt8
+from ..dtypes import Array
 from ..errors import ConfigError, DataError
-from .arrays import Labelled, Splits
+from ..io.terminal import to_stderr
+from .arrays import Labelled, Splits, usual_format
 from .catalog import load
 from .columns import in_pairs, names_of
 from .event_items import frame_items, gives_events
+from .input_format import COUNTS, PIXELS, InputFormat, check_finite
+from .input_kind import Decide, InputKind, check_kind_of_input, laid_out
 from .task import Task, TaskKind, check_kind, outputs_of, read_labels
 
-_MOST_CHANNELS = 4  # of an array whose channels stand last
 _MOST_CLASSES = 10_000
+_PARTS = ("training", "test")
+
+# Of a part of a data set: its images, laid out, of any dtype, and their labels; or what is labelled already.
+_Member = Labelled | tuple[Array, Array]
 
 
 def as_splits(
@@ -33,6 +39,9 @@ def as_splits(
     *,
     task: TaskKind | Task | None = None,
     classes: int | None = None,
+    input_kind: InputKind | None = None,
+    input_range: float = 0.0,
+    decide: Decide | None = None,
     timesteps: int = 10,
     download: bool = True,
     progress: bool = True,
@@ -41,10 +50,11 @@ def as_splits(
 
     Args:
         dataset: a name of the catalogue, a ``Splits``, or a pair (train, test). Each of the two is a ``Labelled``, a
-            pair (images, labels) of tensors or arrays, or a map-style Dataset whose items are (image, label). Images
-            are uint8 0 .. 255 or float 0 .. 1 (scaled by 255 and rounded); tensors [N, H, W] or [N, C, H, W]; arrays
-            may have their channels (at most four) last, as PIL images do. Sequences of frames are uint8
-            [N, T, C, H, W], as items [T, C, H, W]. Items may be (events, label) too, the events a structured array
+            pair (images, labels) of tensors or arrays, or a map-style Dataset whose items are (image, label). Items are
+            images [C, H, W] or [H, W], signals [C, L], vectors [F], or sequences of these, with time first; arrays of
+            images may have their channels (at most four) last, as PIL images do. Numbers of 8 bits and whole ones from
+            0 to 255 are taken as they are, floats from 0 to 1 as pixels; others are quantised, as ``InputFormat`` has
+            it, by what the training set needs. Items may be (events, label) too, the events a structured array
             with the fields t, x, y and p, as ``events.from_array`` takes; or dicts, as ``from_columns`` takes. In place
             of the pair may stand a dict with "train" and "test".
         timesteps: frames into which recordings of events are divided.
@@ -53,14 +63,24 @@ def as_splits(
             numbers to be said, and whole numbers [N, H, W] classes of pixels.
         classes: number of classes of a pair; None for those that its training set names in its ``classes``, else one
             more than the highest label.
+        input_kind: what the items of a pair are, where their shape has several readings: "image", "signal", "vector" or
+            "sequence".
+        input_range: the largest absolute value that shall fit into inputs that are quantised, the others being clipped;
+            0: measured on the training set, so that little is.
+        decide: what the model says of a shape that has several readings.
 
     Raises:
-        ConfigError: there is no such task, or the data set has another.
+        ConfigError: there is no such task or kind, or the data set has another.
         DataError: images, labels or the kind of data set are none of these; the message says which and what to give.
     """
     kind = task.kind if isinstance(task, Task) else task
     if kind is not None:
         check_kind(kind)
+    if not isinstance(input_range, int | float) or not 0 <= input_range < 1e20:
+        raise ConfigError(f"input_range must be a number, 0 or more, not {input_range!r}")
+    if (input_range or input_kind) and isinstance(dataset, str | Splits):
+        option = "input_range" if input_range else "input_kind"
+        raise ConfigError(f"{option} is for own data, and this data set knows what its items are: leave it out")
     if isinstance(dataset, Splits):
         return _of_task(dataset, task)
     if isinstance(dataset, str):
@@ -77,19 +97,21 @@ def as_splits(
         )
     if gives_events(dataset[0]) or gives_events(dataset[1]):
         train, test = frame_items(dataset[0], dataset[1], timesteps, progress=progress)
+        given = COUNTS
     else:
-        train, test = (
-            _labelled(member, what, kind) for member, what in zip(dataset, ("training", "test"), strict=True)
-        )
+        form = check_kind_of_input(input_kind) if input_kind else None
+        members = [_member(each, f"{what}", kind, form, decide) for each, what in zip(dataset, _PARTS, strict=True)]
+        given = _format_of(members, float(input_range))
+        train, test = _quantized(members, given, progress)
     kind = kind or _kind_of_both(train, test)
     if isinstance(task, Task):
-        return Splits("custom", train, test, task)
+        return Splits("custom", train, test, task, given)
     count = outputs_of(kind, train.labels, test.labels)
     if classes is None and count > _MOST_CLASSES:
         raise DataError(f"the highest label is {count - 1}: number the classes from 0, or give their number as classes")
     names = names_of(dataset[0]) if kind == "classification" else ()
     outputs = max(count, len(names)) if classes is None else classes
-    return Splits("custom", train, test, Task(kind, outputs, names if len(names) == outputs else ()))
+    return Splits("custom", train, test, Task(kind, outputs, names if len(names) == outputs else ()), given)
 
 
 def _of_task(data: Splits, task: TaskKind | Task | None) -> Splits:
@@ -118,21 +140,90 @@ def _kind_of_both(train: Labelled, test: Labelled) -> TaskKind:
     return kinds[0]
 
 
-def _labelled(member: object, what: str, kind: TaskKind | None) -> Labelled:
+def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | None, decide: Decide | None) -> _Member:
     if isinstance(member, Labelled):
         return member
     if isinstance(member, (tuple, list)) and len(member) == 2 and _is_array(member[0]):
-        return Labelled(_pixels(member[0], 4, f"{what} images"), _labels(member[1], what, kind))
+        images, labels = item_values(member[0], f"{what} images", form, decide), _labels(member[1], what, kind)
+        if len(images) != len(labels):
+            raise DataError(f"{len(images)} {what} images have {len(labels)} labels: give one label per image")
+        return images, labels
+    if _is_archive(member):
+        raise DataError(
+            f"{what} data are an .npz file, which holds the arrays {', '.join(list(member)[:4])}: give a pair of them, "  # type: ignore[call-overload]
+            "images and labels"
+        )
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
-        return _from_items(member, what, kind)
+        return _from_items(member, what, kind, form, decide)
     raise DataError(
         f"{what} data must be a pair (images, labels) or a map-style Dataset, not {_kind(member)}: "
         "give one that has a length and can be indexed"
     )
 
 
-def _from_items(items: Any, what: str, kind: TaskKind | None) -> Labelled:
-    images: list[UInt8] = []
+def _format_of(members: list[_Member], limit: float) -> InputFormat:
+    """The format of both parts: of what is labelled already, else as the training set needs it."""
+    done = [member for member in members if isinstance(member, Labelled)]
+    train = members[0]
+    if not done and not isinstance(train, Labelled):
+        images = train[0]
+        if images.dtype not in (np.uint8, np.int8):
+            check_finite(images, "the training images")
+            found = InputFormat.measured(images, limit)
+            whole = images.dtype.kind in "ui" and images.ndim == 5 and found == PIXELS
+            return COUNTS if whole else found
+        done = [Labelled(_clipped(images[:1]), np.zeros(1, np.int64))] if images.size else []
+    if limit:
+        raise ConfigError("input_range is for numbers that are quantised, and these have 8 bits: leave it out")
+    return usual_format(done[0]) if done else PIXELS
+
+
+def _quantized(members: list[_Member], given: InputFormat, progress: bool) -> list[Labelled]:
+    """Both parts in a format; what had to be clipped is said on standard error."""
+    parts, said, first = [], [], members[0]
+    kind = first.images.dtype if isinstance(first, Labelled) else first[0].dtype
+    for member, what in zip(members, _PARTS, strict=True):
+        if isinstance(member, Labelled):
+            parts.append(member)
+            continue
+        images, labels = member
+        check_finite(images, f"{what} images")
+        _check_alike(images, given, kind, what)
+        values, share = given.quantize(images)
+        parts.append(Labelled(np.ascontiguousarray(values), labels))
+        said += [f"{share:.2%} of the {what} values"] if share else []
+    if progress and (said or given not in (PIXELS, COUNTS)):
+        low, high = given.lowest * given.scale, given.largest * given.scale
+        clipped = f"{' and '.join(said)} clipped" if said else "nothing clipped"
+        to_stderr().print(
+            f"inputs are {given.dtype}, of values from {low:.4g} to {high:.4g}, a scale of {given.scale:.4g}; {clipped}"
+        )
+    return parts
+
+
+def _check_alike(images: Array, given: InputFormat, kind: np.dtype[Any], what: str) -> None:
+    """Refuse images that are not of the kind of those of training: numbers of 8 bits and floats from 0 to 1 alone go
+    together."""
+    if images.dtype == kind or not images.size:
+        return
+    low, high = float(images.min()), float(images.max())
+    bytes_ = [each in (np.uint8, np.int8) for each in (images.dtype, kind)]
+    fits = not any(bytes_) or (given == PIXELS and images.dtype.kind + kind.kind in ("fu", "uf"))
+    if not fits or (images.dtype.kind == "f" and bytes_[1] and not 0 <= low <= high <= 1):
+        raise DataError(
+            f"the training images are {kind}, the {what} images {images.dtype} from {low:g} to {high:g}: give both "
+            "alike"
+        )
+
+
+def _clipped(images: Array) -> Array:
+    return np.maximum(images, -127) if images.dtype == np.int8 else images
+
+
+def _from_items(
+    items: Any, what: str, kind: TaskKind | None, form: InputKind | None, decide: Decide | None
+) -> tuple[Array, Array]:
+    images: list[Array] = []
     labels: list[Array] = []
     for index in range(len(items)):
         where = f"{what} item {index}"
@@ -144,7 +235,9 @@ def _from_items(items: Any, what: str, kind: TaskKind | None) -> Labelled:
             image, label = item
         except (TypeError, ValueError) as error:
             raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
-        images.append(_image(image, where))
+        images.append(_item(image, where, form, decide))
+        if images[-1].dtype != images[0].dtype:
+            raise DataError(f"{where} is {images[-1].dtype}, the first is {images[0].dtype}: bring them to one dtype")
         if images[-1].shape != images[0].shape:
             found, first = list(images[-1].shape), list(images[0].shape)
             raise DataError(f"{where} is {found}, the first is {first}: bring them to one shape")
@@ -161,7 +254,7 @@ def _from_items(items: Any, what: str, kind: TaskKind | None) -> Labelled:
             )
     if not images:
         raise DataError(f"the {what} data are empty: give at least one image")
-    return Labelled(np.stack(images), read_labels(np.stack(labels), kind, f"{what} labels")[1])
+    return np.stack(images), read_labels(np.stack(labels), kind, f"{what} labels")[1]
 
 
 def _label(label: object, kind: TaskKind | None, where: str) -> Array:
@@ -184,20 +277,26 @@ def _label(label: object, kind: TaskKind | None, where: str) -> Array:
     return value
 
 
-def _image(image: object, where: str) -> UInt8:
-    """One image as uint8 [C, H, W], or a sequence [T, C, H, W]."""
-    if getattr(image, "mode", None) in ("P", "1"):
+def _item(image: object, where: str, kind: InputKind | None, decide: Decide | None) -> Array:
+    """One item: an image [C, H, W], or a sequence [T, C, H, W], of numbers as they are given."""
+    mode = getattr(image, "mode", None)
+    if mode in ("P", "1"):
         raise DataError(f'{where} is a palette or bit image: call convert("RGB") or convert("L") on it first')
-    return _pixels(image, 3, where)
+    values = _as_array(image, where)
+    pictured: InputKind | None = "image" if isinstance(mode, str) and kind is None else kind
+    found: Array = laid_out(values[None], where, pictured, decide, _is_tensor(image))[0]
+    return found if _is_tensor(image) else found.copy()  # its memory may be that of the next item too
 
 
-def _pixels(given: object, axes: int, where: str) -> UInt8:
-    """Images of so many axes, or sequences of one more, as uint8 with channels in front of rows; not the memory of an
-    array, in which its owner may go on to write."""
+def item_values(given: object, where: str, kind: InputKind | None = None, decide: Decide | None = None) -> Array:
+    """Items of any numbers, [N, ...], as images [N, C, H, W] or sequences [N, T, C, H, W] of these."""
     values = _as_array(given, where)
-    pixels = _bytes(_channels_first(values, given, axes, where), where, axes + 1)
-    shared = not _is_tensor(given) and np.may_share_memory(pixels, values)
-    return pixels.copy() if shared else pixels
+    if not values.ndim:
+        raise DataError(f"{where} are one number: give an array, [N, ...]")
+    found = laid_out(values, where, kind, decide, _is_tensor(given))
+    # Bytes are taken as they are; but not in memory of an array, in which its owner may go on to write.
+    shared = isinstance(given, np.ndarray) and values.dtype.itemsize == 1 and np.may_share_memory(found, given)
+    return found.copy() if shared else found
 
 
 def _as_array(value: object, where: str) -> Array:
@@ -208,7 +307,9 @@ def _as_array(value: object, where: str) -> Array:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{where} cannot be made an array ({reason}): bring them to one shape") from error
     if array.dtype.kind not in "uifb" or array.dtype.itemsize > 8:
-        raise DataError(f"{where} are of {_kind(value)}, dtype {array.dtype}: give uint8, or float from 0 to 1")
+        raise DataError(
+            f"{where} are of {_kind(value)}, dtype {array.dtype}: give real numbers, as of float32 or uint8"
+        )
     return array
 
 
@@ -227,49 +328,13 @@ def _of_tensor(tensor: Any) -> Array:
     return array
 
 
-def _channels_first(values: Array, given: object, axes: int, where: str) -> Array:
-    """``axes`` axes: the missing channel axis is added, the channels of an array are brought to the front."""
-    if values.ndim == axes - 1:
-        return np.expand_dims(values, -3)
-    if values.ndim == axes + 1:
-        return values  # a sequence
-    if values.ndim != axes:
-        form = "[N, C, H, W]" if axes == 4 else "[C, H, W]"
-        raise DataError(f"{where} must be {form} or without C, not {list(values.shape)}: reshape them")
-    if _is_tensor(given):
-        return values
-    first, last = values.shape[-3] <= _MOST_CHANNELS, values.shape[-1] <= _MOST_CHANNELS
-    if first == last:
-        raise DataError(
-            f"{where} are {list(values.shape)}, where the channels could stand first or last: "
-            "give a torch tensor, or all of them as Labelled, with the channels first"
-        )
-    return np.moveaxis(values, -1, -3) if last else values
-
-
-def _bytes(values: Array, where: str, sequence: int) -> UInt8:
-    """As uint8; ``sequence`` is the number of axes of sequences, whose counts are not scaled."""
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    dtype = values.dtype.name
-    if values.ndim == sequence:
-        raise DataError(
-            f"{where} are sequences of {dtype}: give counts or pixels as uint8, 0 to 255, [T, C, H, W] each"
-        )
-    if values.dtype.kind != "f":
-        raise DataError(f"{where} are {dtype}: give uint8 from 0 to 255, or float from 0 to 1")
-    if values.size and not (values.min() >= 0 and values.max() <= 1):
-        low, high = float(values.min()), float(values.max())
-        raise DataError(
-            f"{where} are {dtype} from {low:g} to {high:g}: give float from 0 to 1 without normalisation, or uint8"
-        )
-    scaled = np.multiply(values, 255, dtype=np.float64 if values.dtype.itemsize == 8 else np.float32)
-    return np.ascontiguousarray(np.rint(scaled, out=scaled).astype(np.uint8))
-
-
 def _labels(labels: object, what: str, kind: TaskKind | None) -> Array:
     where = f"{what} labels"
     return read_labels(_as_array(labels, where), kind, where)[1]
+
+
+def _is_archive(value: object) -> bool:
+    return isinstance(value, np.lib.npyio.NpzFile)
 
 
 def _is_array(value: object) -> bool:

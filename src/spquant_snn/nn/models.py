@@ -171,7 +171,7 @@ def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron 
         raise ConfigError(
             f"model must be one of {', '.join(MODELS)}, or a topology as 32C5-P2-64C5-P2-FC10, not {name!r}"
         )
-    if base not in _OF_ANY_SHAPE:
+    if base not in (*SIGNAL_MODELS, *VECTOR_MODELS):
         shape = _image(name, shape)
     if not factor:
         return MODELS[base](shape=shape, classes=classes, neuron=neuron)
@@ -187,7 +187,8 @@ def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron 
     return MODELS[base](shape=shape, classes=classes, width=width, neuron=neuron)
 
 
-_OF_ANY_SHAPE = ("tc-resnet8-snn", "recurrent-snn")
+SIGNAL_MODELS = ("tc-resnet8-snn",)  # of (C, L)
+VECTOR_MODELS = ("recurrent-snn",)  # of any shape
 
 
 def _image(name: str, shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -79,12 +79,14 @@ class Augmentation:
             generator: source of every draw; its state alone decides the result.
 
         Returns:
-            uint8 of the same shape; the batch itself where every transform is off.
+            uint8 of the same shape; the batch itself where every transform is off, which int8 needs.
 
         Raises:
             DataError: the images are of another shape or dtype, smaller than the cutout, or no sequences where what is
                 on is for these.
         """
+        if images.dtype == torch.int8 and self == Augmentation():
+            return images
         if images.dtype != torch.uint8 or images.ndim not in (4, 5):
             found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
             raise DataError(

@@ -62,6 +62,10 @@ class TrainOptions:
             thousandth.
         weight_decay: decoupled, as in AdamW.
         label_smoothing: share of the target spread over all classes.
+        input_kind: what own items are whose shape has several readings: vector [F], signal [C, L], image [H, W] or
+            [C, H, W], sequence of these; auto asks the model.
+        input_range: the largest absolute value of own floating-point data that shall fit into 8 bits; the rest is
+            clipped. 0 measures it on the training set, so that little is.
         task: what is learned: classification, multilabel, regression or segmentation; auto takes what the labels say.
         loss: of the logits averaged over time (mean), or of each step's logits by themselves, averaged then, so that
             early steps answer too (tet: temporal efficient training). In Python, a function as well.
@@ -113,6 +117,8 @@ class TrainOptions:
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    input_kind: Literal["auto", "vector", "signal", "image", "sequence"] = "auto"
+    input_range: float = 0.0
     task: Literal["auto", "classification", "multilabel", "regression", "segmentation"] = "auto"
     loss: Literal["mean", "tet"] = "mean"
     criterion: Literal["auto", "cross-entropy", "bce", "mse", "huber"] = "auto"
@@ -201,6 +207,7 @@ _RANGES = (
     ("tet_weight", 0, 0.999),
     ("clip_norm", 0, 1e9),
     ("validation", 0, 1e9),
+    ("input_range", 0, 1e19),
     ("seed", 0, 2**31 - 1),
     ("distill_weight", 0, 1),
     ("distill_temperature", 1e-3, 1e3),

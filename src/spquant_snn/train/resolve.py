@@ -20,6 +20,7 @@ from ..quant.prepare import prepare
 from .config import TrainConfig, anchored, with_options
 from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
+from .first_layer import kind_taken_by, shape_taken_by
 from .loading import add_sparsity, build_network
 from .objective import criterion_of
 
@@ -61,7 +62,14 @@ def set_up(
     kind = None if config.task == "auto" else config.task
     data = world.in_turn(
         lambda: as_splits(
-            dataset, data_dir, task=task or kind, timesteps=config.timesteps, progress=not quiet and world.first
+            dataset,
+            data_dir,
+            task=task or kind,
+            input_kind=None if config.input_kind == "auto" else config.input_kind,
+            input_range=config.input_range,
+            decide=kind_taken_by(model),
+            timesteps=config.timesteps,
+            progress=not quiet and world.first,
         )
     )
     world.together(lambda: check_suits(config, data.task))
@@ -82,7 +90,7 @@ def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> Spiking
     else:
         torch.manual_seed(config.seed)
         quant = replace(config.quant, input_format=data.input_format)
-        network = add_sparsity(prepare(model, quant, data.shape), config)
+        network = add_sparsity(prepare(model, quant, shape_taken_by(model, data.shape)), config)
     check_says(_said_of_an_image(network), data)
     network.output_format = standardised(data.task, data.train.labels)
     return network

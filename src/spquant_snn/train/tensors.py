@@ -23,7 +23,7 @@ class LabelledTensors:
     """Images, or sequences of frames, and the class of each, on one device: ``Batches`` of what lies in memory.
 
     Args:
-        images: uint8 [N, C, H, W], or sequences [N, T, C, H, W].
+        images: uint8 or int8 [N, C, H, W], or sequences [N, T, C, H, W].
         labels: int64 [N].
     """
 
