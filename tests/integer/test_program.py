@@ -225,9 +225,9 @@ def test_a_copy_of_a_stream_goes_on_by_itself(copied):
 @pytest.mark.parametrize(
     ("images", "advice"),
     [
-        (np.zeros((2, 3, 6, 5), np.float32), r"float32: .* 255"),
-        (np.zeros((2, 3, 6, 5), np.int64), r"int64: .*astype\('uint8'\)"),
-        (np.zeros((2, 3, 6, 5), bool), r"bool: .*astype"),
+        (np.zeros((2, 3, 6, 5), np.float32), r"float32: quantize"),
+        (np.zeros((2, 3, 6, 5), np.int64), r"int64: quantize"),
+        (np.zeros((2, 3, 6, 5), bool), r"bool: quantize"),
         (np.array(["a"]), r"uint8, 0 to 255, not <U1"),
         (np.zeros((0, 3, 6, 5), np.uint8), r"no images .*\[0, 3, 6, 5\]"),
         (np.zeros((0, 2, 3, 6, 5), np.uint8), r"no images"),

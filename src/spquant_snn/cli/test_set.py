@@ -88,8 +88,14 @@ class TestSet:
         from ..integer.own_items import own_items
 
         assert self.images is not None
-        arrays = read_own(self.images, self.labels, network.given.shape, network.task.names)
-        return own_items(*arrays, network, name)
+        images, labels = read_own(self.images, self.labels, network.given.shape, network.task.names)
+        if images.dtype.kind == "f":  # values in the units of training
+            images, clipped = network.given.format.quantize(images)
+            if clipped:
+                low, high = (x * network.given.scale for x in (-network.given.largest, network.given.largest))
+                reach = f"{low if network.given.signed else 0:.4g} to {high:.4g}"
+                say_error(f"spquant: {clipped:.2%} of the values of {name} are clipped: inputs reach from {reach}")
+        return own_items(images, labels, network, name)
 
     def _known(self, source: Source, network: Interface, name: str, use: UseSample) -> Items:
         """A data set with a name, or the sample."""
@@ -122,7 +128,6 @@ class TestSet:
 def interface_of(network: SpikingNetwork) -> Interface:
     """What a network of torch takes and says."""
     from ..data.task import Task
-    from ..integer.graph import Input
     from ..integer.own_items import Interface
 
-    return Interface(Input(network.input_shape), network.config.timesteps, Task("classification", network.outputs))
+    return Interface(network.inputs[0], network.config.timesteps, Task("classification", network.outputs))

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..data.input_format import PIXEL, SIGNED
+from ..data.input_format import PIXEL, SIGNED, InputFormat
 from ..data.task import OutputFormat
 from ..dtypes import Array, Float64, Int32, Int64
 from .connection import INT32, Connection, Shape, check, check_size, image
@@ -59,6 +59,11 @@ class Input:
     def largest(self) -> int:
         """The largest absolute value."""
         return SIGNED if self.signed else PIXEL
+
+    @property
+    def format(self) -> InputFormat:
+        """What its numbers are worth, which makes inputs of a user's values."""
+        return InputFormat(self.signed, self.scale)
 
 
 def largest_of(inputs: Sequence[Input], source: int) -> tuple[int, bool]:

@@ -55,7 +55,7 @@ def as_inputs(graph: Graph, given: tuple[Any, ...]) -> tuple[Array, ...]:
     """
     if len(graph.inputs) == len(given) == 1:
         return (as_batch(graph, given[0]),)
-    named = [_as_array(x, f"what is given for input {i}") for i, x in enumerate(given)]
+    named = [as_array(x, f"what is given for input {i}") for i, x in enumerate(given)]
     arrays = tuple(as_images(array, wanted.shape) for array, wanted in zip(named, graph.inputs, strict=False))
     arrays += tuple(named[len(arrays) :])
     check_inputs(graph, arrays)
@@ -216,18 +216,23 @@ def as_pixels(value: Any, what: str, wanted: Input | None = None) -> Array:
     Raises:
         DataError: it is no array, or of another dtype.
     """
-    array = _as_array(value, what)
+    array = as_array(value, what)
     signed = wanted is not None and wanted.signed
     dtype, values = ("int8", "-127 to 127") if signed else ("uint8", "0 to 255")
     if array.dtype != dtype:
-        advice = _conversion(array.dtype, what) if not signed else f"scale and round them to {dtype}"
+        advice = _conversion(array.dtype, what)
         raise DataError(f"{what} must be {dtype}, {values}, not {array.dtype}: {advice}")
     if wanted is not None and array.size:
         _check_lowest(wanted, array, what)
     return array
 
 
-def _as_array(value: Any, what: str) -> NDArray[Any]:
+def as_array(value: Any, what: str) -> NDArray[Any]:
+    """Anything that ``numpy.asarray`` takes; ``what`` is what messages call it.
+
+    Raises:
+        DataError: it is no array.
+    """
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -238,7 +243,7 @@ def _as_array(value: Any, what: str) -> NDArray[Any]:
 
 def _conversion(dtype: np.dtype[Any], what: str) -> str:
     if dtype.kind == "f":
-        return f"pixels from 0 to 1 become ({what} * 255).round().astype('uint8')"
+        return f"quantize({what}) of the program makes them so, by the scale of the network"
     if dtype.kind in "iub":
-        return f"convert them with {what}.astype('uint8') if they lie in 0 to 255"
+        return f"quantize({what}) of the program makes them so, where they lie in its range"
     return "give an array of whole numbers"

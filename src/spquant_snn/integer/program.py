@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..data.input_format import InputFormat
 from ..data.scores import decide
 from ..data.task import Task
 from ..dtypes import Array, Float64, Int32
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from . import reference
 from .graph import Graph
-from .inputs import as_batch, as_inputs, check_count, check_predicts, task_of
+from .inputs import as_array, as_batch, as_inputs, check_count, check_predicts, task_of
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
 
@@ -65,6 +66,32 @@ class Program:
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image, or of the first input."""
         return self.graph.input_shape
+
+    @property
+    def input_format(self) -> InputFormat:
+        """What numbers of the first input are worth, and how many values its ``quantize`` clips."""
+        return self.graph.inputs[0].format
+
+    def quantize(self, values: Any, index: int = 0) -> Array:
+        """A user's values as the network takes them: floats, in the units of its training set, over the scale of its
+        input, rounded and, beyond its range, clipped; inputs of the right dtype as they are.
+
+        Args:
+            values: of any shape, in anything that ``numpy.asarray`` takes.
+            index: of the input, where there are several.
+
+        Raises:
+            ConfigError: there is no such input.
+            DataError: the values are no real numbers, or not finite.
+
+        Example:
+            >>> program = load("model.spq")
+            >>> program.quantize([0.0, 0.5, 1.0])
+            array([  0, 128, 255], dtype=uint8)
+        """
+        if not 0 <= index < len(self.graph.inputs):
+            raise ConfigError(f"this network has {len(self.graph.inputs)} inputs, no input {index}")
+        return self.graph.inputs[index].format.quantize(as_array(values, "values"))[0]
 
     @property
     def classes(self) -> int:
