@@ -1,5 +1,6 @@
 """Networks of snnTorch, as its tutorials write them, against what is read from them."""
 
+import copy
 import warnings
 
 import pytest
@@ -199,6 +200,56 @@ def test_a_forward_method_of_functions():
     compiled(network, (1, 12, 12))
 
 
+WAYS = {
+    "a loop over frames": lambda net, x: torch.stack([net.step(frame)[0] for frame in x]),
+    "frames taken apart": lambda net, x: torch.stack([net.step(frame)[0] for frame in x.unbind(0)]),
+    "a list": lambda net, x: [net.step(x[t])[0] for t in range(8)],
+    "added up": lambda net, x: sum(net.step(x[t])[0] for t in range(8)),
+    "added to zeros": lambda net, x: torch.zeros(x.size(1), 5) + net.step(x[0])[0] + net.step(x[1])[0],
+    "put together": lambda net, x: torch.cat([net.step(frame)[0][None] for frame in x]).sum(0),
+    "batch first": lambda net, x: torch.stack(
+        [net.step(frame)[0] for frame in x.transpose(0, 1).permute(1, 0, 2)], dim=1
+    ).transpose(0, 1),
+    "the largest potential": lambda net, x: torch.stack([net.step(frame)[1] for frame in x]).max(0)[0],
+    "the last potential": lambda net, x: [net.step(frame)[1] for frame in x][-1],
+    "the mean potential": lambda net, x: torch.stack([net.step(frame)[1] for frame in x]).mean(0),
+}
+
+
+class Written(nn.Module):
+    """A network whose loop is written in one of many ways."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        reset = "none" if "potential" in way else "subtract"
+        self.fc1, self.bn, self.lif1 = nn.Linear(12, 20), nn.BatchNorm1d(20), snn.Leaky(beta=0.9, init_hidden=True)
+        self.drop, self.fc2 = nn.Dropout(0.3), nn.Linear(20, 5)
+        self.lif2 = snn.Leaky(beta=0.5, init_hidden=True, output=True, reset_mechanism=reset)
+
+    def step(self, x):
+        return self.lif2(self.fc2(self.drop(self.lif1(self.bn(self.fc1(x))))))
+
+    def forward(self, x):
+        self.lif1.reset_mem()
+        self.lif2.reset_mem()
+        return WAYS[self.way](self, x)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_write_a_loop(way):
+    torch.manual_seed(6)
+    net = lively(Written(way)).eval()
+    x = torch.rand(2 if "zeros" in way else 8, 30, 12).double()
+    network = read(net, (12,))
+    with torch.no_grad():
+        theirs = in_double(net)(x)
+        theirs = torch.stack(theirs) if isinstance(theirs, list) else theirs
+        assert torch.allclose(network.answer(x), theirs.double(), rtol=1e-12)
+    assert theirs.any()
+    compiled(network, (12,))
+
+
 def test_spikes_at_the_threshold_are_theirs():
     """snnTorch fires above the threshold, not at it."""
     net = nn.Sequential(nn.Linear(1, 1, bias=False), snn.Leaky(beta=0.5, init_hidden=True))
@@ -236,6 +287,31 @@ def test_neurons_without_an_equal_form_are_refused_by_name(neuron, said):
         from_snntorch(net, (4,))
     assert "layer '1'" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_neuron_of_the_users_own_is_refused():
+    class Own(snn.Leaky):
+        pass
+
+    with pytest.raises(ModelError, match="layer '1', Own of snntorch, is derived from Leaky and may compute something"):
+        from_snntorch(nn.Sequential(nn.Linear(4, 3), Own(beta=0.9, init_hidden=True)), (4,))
+
+
+def test_a_vector_is_what_the_first_layer_takes():
+    net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True))
+    assert from_snntorch(net)(torch.rand(5, 2, 4)).shape == (5, 2, 3)
+    with pytest.raises(ModelError, match="from its first layer, Conv2d: give input_shape"):
+        from_snntorch(nn.Sequential(nn.Conv2d(1, 2, 3), snn.Leaky(beta=0.9, init_hidden=True)))
+
+
+def test_an_imported_network_is_copied_and_saved(tmp_path):
+    network = from_snntorch(
+        nn.DataParallel(nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True))), (4,)
+    )
+    torch.save(network, tmp_path / "network.pt")
+    x = torch.rand(5, 2, 4)
+    assert torch.equal(torch.load(tmp_path / "network.pt", weights_only=False)(x), network(x))
+    assert torch.equal(copy.deepcopy(network)(x), network(x))
 
 
 def test_a_potential_that_is_reset_is_no_output():

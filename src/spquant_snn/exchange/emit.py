@@ -55,7 +55,7 @@ def network_of(
 def _outputs(step: RepeatedStep, module: nn.Module) -> Iterator[tuple[Expression, str]]:
     """What is returned, and what is made of its steps: spikes, and potentials that no spikes of a site stand beside."""
     found: list[tuple[Expression, str]] = []
-    for value in _leaves(step.returned):
+    for value in _leaves(step.returned, step.steps):
         if isinstance(value, Signal) and value.what.kind != "zeros":
             last = value.layout in ("step", "any") and step.steps > 1
             if last and value.time != step.steps - 1:
@@ -95,14 +95,20 @@ def _outputs(step: RepeatedStep, module: nn.Module) -> Iterator[tuple[Expression
             )
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: Any, steps: int) -> Iterator[Any]:
+    """What stands in tuples, lists and dictionaries; a list of what is said at each step is one."""
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, tuple | list):
-        for part in value:
-            yield from _leaves(part)
-    else:
+    if not isinstance(value, tuple | list):
         yield value
+        return
+    signals = [part for part in value if isinstance(part, Signal)]
+    in_order = [part.time for part in signals] == list(range(steps))
+    if len(signals) == len(value) > 1 and in_order and len({part.what for part in signals}) == 1:
+        yield Signal(signals[0].what, "TN")
+        return
+    for part in value:
+        yield from _leaves(part, steps)
 
 
 class _Emitter:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -71,6 +71,12 @@ class ForeignPackage(ABC):
         """Take away what a module kept of an earlier run, where it kept anything."""
         return
 
+    def refuse_derived(self, module: nn.Module) -> None:
+        """Raise NoForm of a neuron whose class is the user's own, derived from one of the package."""
+        if not self.owns(module):
+            base = next((base for base in type(module).__mro__ if base.__module__.startswith(self.name)), nn.Module)
+            raise NoForm(f"is derived from {base.__name__} and may compute something else: use {base.__name__}")
+
     def owns(self, module: nn.Module) -> bool:
         return type(module).__module__.partition(".")[0] == self.name
 
@@ -87,7 +93,7 @@ class NoForm(Exception):
 
 
 def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
-    """A copy of a user's module without what it kept of earlier runs, in evaluation mode.
+    """A copy of a user's module without what it kept of earlier runs, in evaluation mode, on the CPU.
 
     Raises:
         ModelError: it is no module, or of another package.
@@ -96,10 +102,12 @@ def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
         raise ModelError(
             f"{IMPORTERS[package.name]} takes a torch module of {package.name}, not {type(module).__name__}"
         )
-    found = {type(part).__module__.partition(".")[0] for part in module.modules()}
+    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
+        module = cast(nn.Module, getattr(module, "_orig_mod", None) or module.module)
+    found = {base.__module__.partition(".")[0] for part in module.modules() for base in type(part).__mro__}
     others = [name for name in IMPORTERS if name in found and name != package.name]
     if others:
-        part = next(part for part in module.modules() if type(part).__module__.startswith(others[0]))
+        part = next(part for part in module.modules() if others[0] in str(type(part).__mro__))
         raise ModelError(
             f"{IMPORTERS[package.name]} was given a network with a layer of {others[0]}, {type(part).__name__}: use "
             f"{IMPORTERS[others[0]]}"
@@ -114,7 +122,7 @@ def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
         if package.owns(part) and hasattr(type(part), "__deepcopy__"):
             memo[id(part)] = own = type(part).__new__(type(part))
             own.__dict__.update(copy.deepcopy(vars(part), memo))
-    own = copy.deepcopy(module, memo).eval()
+    own = copy.deepcopy(module, memo).cpu().eval()
     for part in own.modules():
         package.forget(part)
     return own

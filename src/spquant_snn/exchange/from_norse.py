@@ -18,13 +18,14 @@ from .read_forward import imported
 _FORMS = "LIF, LIFBox, IAF, and LI or LIBox as the last layer"
 
 
-def from_norse(module: nn.Module, input_shape: Shape | Sequence[Shape]) -> ImportedSNN:
+def from_norse(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of Norse, with equal parameters, ready for ``prepare``.
 
     Args:
         module: whose neurons are LIF, LIFBox and IAF, recurrent LIF too, as cells or over time; SequentialState, Lift
             and forward methods of the user's own hand on their states. It is not changed.
-        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs.
+        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
+            vector that its first layer, a Linear, takes.
 
     Returns:
         A network that sends the same spikes. Spikes of the last layer are counted; LIBox as the last layer is a
@@ -36,7 +37,7 @@ def from_norse(module: nn.Module, input_shape: Shape | Sequence[Shape]) -> Impor
     Example:
         network = prepare(from_norse(net, (1, 28, 28)), QuantConfig(), (1, 28, 28))
     """
-    return imported(module, _Norse(), input_shape, ("step", "TN"))
+    return imported(module, _Norse(), input_shape, ("step", "TN", "NT"))
 
 
 class _Norse(ForeignPackage):
@@ -44,8 +45,11 @@ class _Norse(ForeignPackage):
     tested = ("1.1.0",)
 
     def neuron(self, module: nn.Module) -> tuple[NeuronForm, Call] | None:
-        if not self.owns(module) or not hasattr(module, "p"):
+        if not any(base.__module__.startswith("norse.torch") for base in type(module).__mro__) or not hasattr(
+            module, "p"
+        ):
             return None
+        self.refuse_derived(module)
         kind = type(module).__name__
         cell = kind.removesuffix("Cell")
         read = {"LIF": _lif, "LIFRecurrent": _lif, "LIFBox": _lif, "LI": _li, "LIBox": _li, "IAF": _iaf}.get(cell)

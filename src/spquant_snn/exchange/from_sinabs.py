@@ -17,13 +17,16 @@ from .read_forward import imported
 from .step_expressions import Layout
 
 
-def from_sinabs(module: nn.Module, input_shape: Shape | Sequence[Shape], single_spikes: bool = False) -> ImportedSNN:
+def from_sinabs(
+    module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None, single_spikes: bool = False
+) -> ImportedSNN:
     """A network of sinabs, with equal parameters, ready for ``prepare``.
 
     Args:
         module: whose neurons are IAF and LIF, recurrent ones too, squeezed or not; the last may be ExpLeak. It is not
             changed.
-        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs.
+        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
+            vector that its first layer, a Linear, takes.
         single_spikes: let neurons that may send several spikes in a step, as sinabs' do unless they are told, send one.
 
     Returns:
@@ -49,8 +52,11 @@ class _Sinabs(ForeignPackage):
         self.single_spikes = single_spikes
 
     def neuron(self, module: nn.Module) -> tuple[NeuronForm, Call] | None:
-        if not self.owns(module) or not hasattr(module, "alpha_mem_calculated"):
+        if not any(base.__module__.startswith("sinabs") for base in type(module).__mro__):
             return None
+        if not hasattr(module, "alpha_mem_calculated"):
+            return None
+        self.refuse_derived(module)
         kind = type(module).__name__
         squeezed: Layout = "N*T" if kind.endswith("Squeeze") else "NT"
         cell = kind.removesuffix("Squeeze")

@@ -26,13 +26,14 @@ _STATES = {
 }
 
 
-def from_snntorch(module: nn.Module, input_shape: Shape | Sequence[Shape]) -> ImportedSNN:
+def from_snntorch(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of snnTorch, with equal parameters, ready for ``prepare``.
 
     Args:
         module: whose neurons are Leaky, Lapicque, Synaptic, RLeaky or RSynaptic. Its forward method may be one time
             step or a loop over all; neurons keep their states (``init_hidden``) or are handed them. It is not changed.
-        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs.
+        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
+            vector that its first layer, a Linear, takes.
 
     Returns:
         A network that sends the same spikes. Spikes of the last layer are counted; the potential of a last layer
@@ -52,8 +53,9 @@ class _SnnTorch(ForeignPackage):
     tested = ("1.0.0",)
 
     def neuron(self, module: nn.Module) -> tuple[NeuronForm, Call] | None:
-        if not self.owns(module) or not hasattr(module, "threshold"):
+        if not any(base.__module__.startswith("snntorch._neurons") for base in type(module).__mro__):
             return None
+        self.refuse_derived(module)
         kind = type(module).__name__
         if kind not in _STATES:
             raise NoForm(f"has no equal form here: use {', '.join(_STATES)}")

@@ -21,14 +21,15 @@ _DECODES = {"max-mem": "largest", "mean-mem": "mean", "last_mem": "last"}
 _FORMS = "IFNode, LIFNode, ParametricLIFNode or CUBALIFNode"
 
 
-def from_spikingjelly(module: nn.Module, input_shape: Shape | Sequence[Shape]) -> ImportedSNN:
+def from_spikingjelly(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of SpikingJelly, with equal parameters, ready for ``prepare``.
 
     Args:
         module: whose neurons are IFNode, LIFNode, ParametricLIFNode or CUBALIFNode, in either step mode, its layers
             those of torch or of ``spikingjelly.activation_based.layer``; the last may be a NonSpikingIFNode or
             NonSpikingLIFNode. It is not changed.
-        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs.
+        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
+            vector that its first layer, a Linear, takes.
 
     Returns:
         A network that sends the same spikes. Spikes of the last layer are counted.
@@ -39,7 +40,7 @@ def from_spikingjelly(module: nn.Module, input_shape: Shape | Sequence[Shape]) -
     Example:
         network = prepare(from_spikingjelly(net, (1, 28, 28)), QuantConfig(), (1, 28, 28))
     """
-    return imported(module, _SpikingJelly(), input_shape, ("step", "TN"))
+    return imported(module, _SpikingJelly(), input_shape, ("step", "TN", "NT"))
 
 
 class _SpikingJelly(ForeignPackage):
@@ -47,11 +48,11 @@ class _SpikingJelly(ForeignPackage):
     tested = ("2.0.0",)
 
     def neuron(self, module: nn.Module) -> tuple[NeuronForm, Call] | None:
-        bases = [base for base in type(module).__mro__ if base.__module__.startswith(_NEURONS)]
-        if not bases:
+        if type(module).__module__.startswith(_LAYERS) and not self._is_read(module):
+            raise NoForm("has no form here: layers that torch has too, VotingLayer and containers of them have")
+        if not any(base.__module__.startswith(_NEURONS) for base in type(module).__mro__):
             return None
-        if bases[0] is not type(module):
-            raise NoForm(f"is derived from {bases[0].__name__} and may compute something else: use {_FORMS}")
+        self.refuse_derived(module)
         kind = type(module).__name__
         if kind.startswith("NonSpiking"):
             return _integrator(module, kind)
@@ -70,6 +71,9 @@ class _SpikingJelly(ForeignPackage):
             return nn.Sequential(nn.Unflatten(1, (1, -1)), nn.AvgPool1d(size, size), nn.Flatten()), layout
         base = next((base for base in type(module).__mro__ if base.__module__.startswith("torch.nn.")), nn.Module)
         return (as_torch(module, base), layout) if base.__name__ == kind else None
+
+    def _is_read(self, module: nn.Module) -> bool:
+        return self.layer(module) is not None or isinstance(module, nn.Sequential)
 
     def forget(self, module: nn.Module) -> None:
         if hasattr(module, "_memories"):

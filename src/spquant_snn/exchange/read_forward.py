@@ -21,19 +21,19 @@ _BATCH, _STEPS = 3, 5  # of the inputs that are traced, of which the shapes are 
 
 
 def imported(
-    module: nn.Module, package: ForeignPackage, input_shape: Shape | Sequence[Shape], layouts: Sequence[Layout]
+    module: nn.Module, package: ForeignPackage, input_shape: Shape | Sequence[Shape] | None, layouts: Sequence[Layout]
 ) -> ImportedSNN:
     """A module of another package as a network of this one.
 
     Args:
-        input_shape: of one element of the batch at one step; a list of those of several inputs.
+        input_shape: of one element of the batch at one step; a list of those of several inputs; None: a vector.
         layouts: in which the forward method may take them, those that are tried first in front.
 
     Raises:
         ModelError: something has no form; the message names its path, the reason and what to do.
     """
     own = taken(package, module)
-    shapes = _shapes(input_shape)
+    shapes = _shapes(_first_shape(own) if input_shape is None else input_shape)
     errors: list[ModelError] = []
     for layout in layouts:
         try:
@@ -66,6 +66,15 @@ def _traced(
     tracer = ForwardTracer([torch.zeros(()).expand(*lead, *shape) for shape in shapes], package)
     traced = tracer.read(own)
     return repeated_step(traced, tracer, layout), traced
+
+
+def _first_shape(own: nn.Module) -> Shape:
+    first = next((part for part in own.modules() if not list(part.children()) and list(part.parameters())), own)
+    if not isinstance(first, nn.Linear):
+        raise ModelError(
+            f"what the network takes cannot be seen from its first layer, {type(first).__name__}: give input_shape"
+        )
+    return (first.in_features,)
 
 
 def _shapes(input_shape: Shape | Sequence[Shape]) -> list[Shape]:

@@ -378,6 +378,8 @@ class _Reader:
     def _item(self, node: fx.Node, signal: Signal, index: Any) -> Signal:
         """One step of a sequence."""
         parts = list(index) if isinstance(index, tuple) else [index]
+        if None in parts:  # another axis
+            return self._reshape(node)
         axis = {"TN": 0, "NT": 1, "1N": 0, "N1": 1}.get(signal.layout)
         chosen = [i for i, part in enumerate(parts) if part not in (slice(None), Ellipsis)]
         if axis is None or chosen != [axis] or not isinstance(parts[axis], int):
