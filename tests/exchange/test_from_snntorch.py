@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from foreign_networks import compiled, in_double, lively
-from spquant_snn import ModelError, from_sinabs, from_snntorch
+from spquant_snn import ModelError, QuantConfig, from_sinabs, from_snntorch, lower, prepare
 
 snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
 
@@ -302,6 +302,41 @@ def test_a_vector_is_what_the_first_layer_takes():
     assert from_snntorch(net)(torch.rand(5, 2, 4)).shape == (5, 2, 3)
     with pytest.raises(ModelError, match="from its first layer, Conv2d: give input_shape"):
         from_snntorch(nn.Sequential(nn.Conv2d(1, 2, 3), snn.Leaky(beta=0.9, init_hidden=True)))
+
+
+def test_several_inputs_and_outputs():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.mid = (
+                nn.Linear(4, 9),
+                nn.Linear(3, 9, bias=False),
+                snn.Leaky(beta=0.9, init_hidden=True),
+            )
+            self.c, self.out1 = nn.Linear(9, 2), snn.Leaky(beta=0.9, init_hidden=True)
+            self.d, self.out2 = (
+                nn.Linear(9, 5),
+                snn.Leaky(beta=0.7, init_hidden=True, output=True, reset_mechanism="none"),
+            )
+
+        def forward(self, x, y):
+            spikes, potentials = [], []
+            for t in range(6):
+                mid = self.mid(self.a(x[t]) + self.b(y[t]))
+                spikes.append(self.out1(self.c(mid)))
+                potentials.append(self.out2(self.d(mid))[1])
+            return torch.stack(spikes), torch.stack(potentials)
+
+    torch.manual_seed(7)
+    net = lively(Net()).double()
+    network = from_snntorch(net, [(4,), (3,)])
+    x, y = torch.rand(6, 30, 4).double(), torch.rand(6, 30, 3).double()
+    with torch.no_grad():
+        for theirs, ours in zip(in_double(net)(x, y), network(x, y), strict=True):
+            assert torch.equal(theirs, ours)
+            assert theirs.any()
+    config = QuantConfig(weight_bits=8, state_bits=8, timesteps=6)
+    assert len(lower(prepare(network, config, [(4,), (3,)]).freeze()).readouts) == 2
 
 
 def test_an_imported_network_is_copied_and_saved(tmp_path):

@@ -145,6 +145,9 @@ def test_containers_and_step_modes():
     net = nn.Sequential(
         layer.SeqToANNContainer(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4)),
         neuron.IFNode(step_mode="m"),
+        layer.Conv2d(4, 4, 1, step_mode="m"),
+        layer.ThresholdDependentBatchNorm2d(1.0, 1.0, 4),
+        neuron.IFNode(step_mode="m"),
         layer.SeqToANNContainer(nn.MaxPool2d(2), nn.Flatten()),
         layer.MultiStepContainer(nn.Linear(64, 20), neuron.LIFNode(v_reset=None)),
         layer.StepModeContainer(False, "m", nn.Linear(20, 20)),
@@ -188,6 +191,7 @@ def test_what_neurons_kept_does_not_matter_and_stays():
         (lambda: neuron.QIFNode(), "QIFNode of spikingjelly, has no equal form here: use IFNode"),
         (lambda: neuron.CUBALIFNode(v_reset=0.2), "resets to 0.2"),
         (lambda: neuron.NonSpikingIFNode(), "decode=None"),
+        (lambda: layer.SynapseFilter(tau=2.0), "SynapseFilter of spikingjelly, has no form here"),
         (lambda: type("OwnNode", (neuron.LIFNode,), {})(), "is derived from LIFNode"),
     ],
 )

@@ -166,8 +166,6 @@ class _Graph:
         self.time = time
         self.expressions = Expressions()
         self.layers = nn.Module()
-        for name in self.nodes:  # in this order
-            _put(self.layers, name, nn.Identity())
         self.sites: dict[str, Site] = {}
         self.made: dict[str, Expression] = {}
         self.open: list[str] = []
@@ -224,6 +222,7 @@ class _Graph:
         if kind in _NEURONS:
             site = self.sites[name] = Site(name, nn.Identity(), self.time.form(name, node))
             site.currents.append(self._sum(name))
+            _put(self.layers, name, nn.Identity())  # layers stand in the order in which they are reached
             return self.expressions.make("spikes" if site.form.threshold is not None else "potential", site)
         given = self._sum(name)
         if kind == "Flatten":

@@ -24,6 +24,7 @@ _STATES = {
     "RLeaky": ("spk", "mem"),
     "RSynaptic": ("spk", "syn", "mem"),
 }
+_RESETS: dict[str, Reset] = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
 def from_snntorch(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
@@ -108,7 +109,7 @@ def _leak(module: Any, kind: str) -> tuple[Tensor, Tensor | None]:
 
 
 def _reset(module: Any, kind: str, leak: Tensor, threshold: Tensor) -> tuple[Reset, Tensor | None]:
-    reset = module.reset_mechanism
+    reset = _RESETS[module.state_function.__name__]  # chosen when the neuron is made, whatever is set later
     late = getattr(module, "reset_delay", True)
     if reset == "none":
         return "none", None

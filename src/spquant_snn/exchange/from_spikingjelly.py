@@ -69,6 +69,8 @@ class _SpikingJelly(ForeignPackage):
         if kind == "VotingLayer":
             size: Any = module.voting_size
             return nn.Sequential(nn.Unflatten(1, (1, -1)), nn.AvgPool1d(size, size), nn.Flatten()), layout
+        if kind.startswith("ThresholdDependentBatchNorm"):  # that of torch with other weights to begin with
+            return as_torch(module, getattr(nn, kind.removeprefix("ThresholdDependent"))), "TN"
         base = next((base for base in type(module).__mro__ if base.__module__.startswith("torch.nn.")), nn.Module)
         return (as_torch(module, base), layout) if base.__name__ == kind else None
 
