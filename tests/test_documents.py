@@ -56,6 +56,16 @@ def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
     assert np.array_equal(names["logits"], reference.run(graph, frames[:, None])[0])
 
 
+def test_the_example_of_the_calibration_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/calibration.md").read_text("utf-8"), re.DOTALL)
+    exec(block, {})
+    said = capsys.readouterr().out
+    assert "of 256 answers are those of floating point" in said
+    assert int(said.split()[-1]) <= 12_000
+
+
 @pytest.mark.parametrize("module", [lif])
 def test_examples_in_docstrings_hold(module):
     result = doctest.testmod(module, extraglobs={"torch": torch})
