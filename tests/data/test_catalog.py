@@ -88,9 +88,11 @@ def test_the_variable_is_followed(tmp_path, mnist_files, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(DataError, match=r"unknown data set 'mnits': choose one of mnist, .* dvs-gesture, gestures"):
+    with pytest.raises(
+        DataError, match=r"unknown data set 'mnits': choose one of mnist, .* dvs-gesture, .*gestures, shd"
+    ):
         load("mnits")
-    events = ("nmnist", "dvs-gesture", "gestures")
+    events = ("nmnist", "dvs-gesture", "cifar10-dvs", "n-caltech101", "gestures")
     assert (
         "mnist",
         "fashion-mnist",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,14 @@ from .heidelberg import load_spikes
 from .idx import read_idx
 from .nmnist import find_nmnist
 from .recordings import Recordings, framed
+from .recordings_by_class import CIFAR10_DVS, N_CALTECH101, find_by_class
 from .spectrogram_cache import SoundSet, spectrograms
 from .speech_commands import find_speech_commands
 from .spoken_words import SpokenWords, spoken_words
 from .task import Task, outputs_of
 
 IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
-EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "gestures")
+EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "cifar10-dvs", "n-caltech101", "gestures")
 SPIKES: tuple[str, ...] = ("shd", "ssc")
 SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
 NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS)
@@ -62,10 +64,11 @@ def load(
 
     Args:
         name: one of ``NAMES``, or the path of a folder of images, see ``load_folder``. Behind those of event cameras
-            (``EVENTS``) may follow a colon and the side of the frames in pixels, as in "gestures:32"; dvs-gesture has
-            64 of its camera's 128 without. Behind those of spikes (``SPIKES``) may follow to how many channels their
-            700 are summed, as in "shd:140". Those of sounds (``SOUNDS``) are spectrograms [1, 49, 10]; with ":signal"
-            behind them, signals [40, 1, 49] of mel bands over time.
+            (``EVENTS``) may follow a colon and the rows of the frames in pixels, as in "gestures:32"; dvs-gesture and
+            cifar10-dvs have 64 of their camera's 128 without, n-caltech101 60 of 180. Behind those of spikes
+            (``SPIKES``) may follow to how many channels their 700 are summed, as in "shd:140". Those of sounds
+            (``SOUNDS``) are spectrograms [1, 49, 10]; with ":signal" behind them, signals [40, 1, 49] of mel bands over
+            time.
         data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
         timesteps: frames into which recordings of events are divided; images are as they are.
         download: fetch the files that are missing into that folder; recordings are never fetched.
@@ -130,11 +133,11 @@ def load_frames(name: str, folder: Path, timesteps: int, *, progress: bool) -> S
     """The frames of one of ``EVENTS``; see ``load``."""
     base, _, side = name.partition(":")
     parts = find_recordings(base, folder)
-    rows = parts[0].sensor[0]
+    rows, columns = parts[0].sensor
     sides = [str(rows // shrink) for shrink in range(1, rows + 1) if rows % shrink == 0 and rows // shrink >= 8]
     wanted = side or _SIDES.get(base, str(rows))
     if wanted not in sides:
-        raise DataError(f"{name}: frames of {rows}x{rows} pixels cannot have a side of {wanted}: {', '.join(sides)}")
+        raise DataError(f"{name}: frames of {rows}x{columns} pixels cannot have a side of {wanted}: {', '.join(sides)}")
     framing = Framing(steps=timesteps, shrink=rows // int(wanted))
     train, test = (framed(part, framing, cache_folder() / "frames", progress=progress) for part in parts)
     return Splits(name, train, test, Task("classification", outputs_of("classification", train.labels, test.labels)))
@@ -166,9 +169,11 @@ def load_sounds(name: str, folder: Path, *, progress: bool) -> Splits:
 _RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {
     "nmnist": find_nmnist,
     "dvs-gesture": find_dvs_gesture,
+    "cifar10-dvs": partial(find_by_class, CIFAR10_DVS),
+    "n-caltech101": partial(find_by_class, N_CALTECH101),
     "gestures": lambda folder: gestures(Studio()),
 }
-_SIDES = {"dvs-gesture": "64"}
+_SIDES = {"dvs-gesture": "64", "cifar10-dvs": "64", "n-caltech101": "60"}
 
 
 def load_digits() -> Splits:

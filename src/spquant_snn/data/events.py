@@ -107,9 +107,9 @@ def checked(t: Array, x: Array, y: Array, p: Array, where: str, sensor: Any) -> 
     return Events(t, x, y, p, (int(rows), int(columns)))
 
 
-def read_nmnist(path: Path) -> Events:
-    """Read a recording of N-MNIST (Orchard et al. 2015): five bytes an event, column, row, then one bit of polarity
-    and 23 of the time, the highest first.
+def read_nmnist(path: Path, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
+    """Read a recording of N-MNIST or N-Caltech101 (Orchard et al. 2015): five bytes an event, column, row, then one
+    bit of polarity and 23 of the time, the highest first.
 
     A row of 240 is no event: it says that 2^13 microseconds have passed.
 
@@ -129,7 +129,7 @@ def read_nmnist(path: Path) -> Events:
     if marks.any():
         t += np.cumsum(marks) * _NMNIST_CLOCK
         t, x, y, p = t[~marks], x[~marks], y[~marks], p[~marks]
-    return checked(t, np.ascontiguousarray(x), np.ascontiguousarray(y), p, str(path), NMNIST_SENSOR)
+    return checked(t, np.ascontiguousarray(x), np.ascontiguousarray(y), p, str(path), sensor)
 
 
 def read_array(path: Path, sensor: tuple[int, int] | None = None) -> Events:

@@ -35,9 +35,10 @@ class TrainOptions:
         model: lenet-snn, vgg9-snn, vgg11-snn, vgg16-snn, resnet11-snn, resnet18-snn, resnet19-snn, sew-resnet18-snn,
             mobilenet-snn, ds-cnn-snn, tc-resnet8-snn or recurrent-snn; vgg9-snn:0.25 has a quarter of the channels; or
             a topology, as 32C5-P2-64C5-P2-FC10.
-        dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture or gestures, where
-            gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has 140 channels; or a folder of
-            images, one folder in it for each class, where pictures:32 brings those in pictures to 32x32.
+        dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture, cifar10-dvs,
+            n-caltech101 or gestures, where gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has
+            140 channels; or a folder of images, one folder in it for each class, where pictures:32 brings those in
+            pictures to 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
