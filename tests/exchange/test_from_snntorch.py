@@ -141,6 +141,7 @@ def test_neurons_send_the_same_spikes(name):
     assert same
     assert network.timesteps == 12
     assert len(compiled(network, (784,)).layers) >= 1
+    assert (network.rlif1.leak_logit is not None) == (name == "of each neuron") if "R" not in name else True
 
 
 def test_tutorial_5():
@@ -198,6 +199,35 @@ def test_a_forward_method_of_functions():
     assert same
     assert (network.over_time, network.timesteps) == (("mean",), None)
     compiled(network, (1, 12, 12))
+
+
+def test_spikes_that_come_back_to_other_layers():
+    """By hand: from a later layer to an earlier one, and from an earlier one to a later one a step after."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.lif1 = nn.Linear(12, 9), snn.Leaky(beta=0.9)
+            self.fc2, self.lif2 = nn.Linear(9, 7), snn.Leaky(beta=0.8)
+            self.back, self.skip, self.fc3 = nn.Linear(7, 9), nn.Linear(9, 5, bias=False), nn.Linear(7, 5)
+            self.lif3 = snn.Leaky(beta=0.7)
+
+        def forward(self, x):
+            mem1, mem2, mem3 = self.lif1.reset_mem(), self.lif2.reset_mem(), self.lif3.reset_mem()
+            spk1, spk2 = torch.zeros(x.shape[1], 9), torch.zeros(x.shape[1], 7)
+            said = []
+            for frame in x:
+                before = spk1
+                spk1, mem1 = self.lif1(self.fc1(frame) + self.back(spk2), mem1)
+                spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+                spk3, mem3 = self.lif3(self.fc3(spk2) + self.skip(before), mem3)
+                said.append(spk3)
+            return torch.stack(said)
+
+    torch.manual_seed(8)
+    network, same = says_the_same(lively(Net()), (12,), torch.rand(10, 50, 12))
+    assert same
+    assert [term.delay for layer in compiled(network, (12,)).layers for term in layer.terms] == [0, 1, 0, 0, 1]
 
 
 WAYS = {
@@ -370,6 +400,24 @@ def test_steps_of_a_loop_must_be_alike():
     net.fc1 = nn.Linear(784, 784)
     with pytest.raises(ModelError, match="'lif1' takes something else in step 2 than in step 1"):
         from_snntorch(net, (784,))
+
+
+def test_spikes_that_only_come_back_are_refused():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.lif1 = nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True)
+            self.fc2, self.lif2, self.back = nn.Linear(3, 2), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(2, 3)
+
+        def forward(self, x):
+            silencing, said = torch.zeros(x.shape[1], 2), []
+            for frame in x:
+                said.append(self.lif1(self.fc1(frame) + self.back(silencing)))
+                silencing = self.lif2(self.fc2(said[-1]))
+            return torch.stack(said)
+
+    with pytest.raises(ModelError, match="spikes of 'lif2' come back one step later, and go nowhere else"):
+        from_snntorch(Net(), (4,))
 
 
 def test_random_numbers_in_the_network_are_refused():

@@ -22,13 +22,13 @@ from ..nn.integrator import Answer
 from ..nn.layers import OneToOne
 from .foreign_package import ForeignPackage
 from .imported import ImportedSNN
+from .loop_ends import ADDS, EarlierSpikes, FedBackSpikes, terms, within
 from .neuron_form import NeuronForm, integrator_of, lif_of
 from .step_expressions import Expression, Expressions, Signal, Site, Summary
 from .unroll import RepeatedStep
 
 _WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 _POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-_ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 
 
 def network_of(
@@ -123,6 +123,8 @@ class _Emitter:
         self.answers: dict[Site, Answer] = {}
         self.names: dict[tuple[Site, str], str] = {}
         self.inputs: dict[int, fx.Node] = {}
+        self.delayed: set[Site] = set()  # whose spikes come back otherwise than to themselves in a sum
+        self.earlier: dict[Site, fx.Node] = {}
 
     def emit(self, outputs: list[tuple[Expression, str]], timesteps: int | None) -> ImportedSNN:
         for what, how in outputs:
@@ -135,12 +137,20 @@ class _Emitter:
         if not count:
             raise ModelError("what the network returns does not depend on its input")
         self.inputs = {i: self.graph.placeholder(f"x{i}" if count > 1 else "x") for i in range(count)}
-        for site, kind in self._sites(listed):
+        planned = [(what.target, what.kind) for what in listed if what.kind in ("spikes", "potential")]
+        for site, kind in planned:
             self._plan(site, kind)
+        self._find_delayed([site for site, _ in planned], [what for what, _ in outputs])
         found = tuple(self._node(what) for what, _ in outputs)
         self.graph.output(found[0] if len(found) == 1 else found)
         places = {path: i for i, (path, _) in enumerate(self.module.named_modules())}
         layers = dict(sorted(self.layers.items(), key=lambda each: places.get(each[0], len(places))))
+        lost = next((site for site in self.delayed if self.expressions.make("spikes", site) not in self.made), None)
+        if lost is not None:
+            raise ModelError(
+                f"spikes of {lost.path!r} come back one step later, and go nowhere else: let the output depend on "
+                "them in their own step too"
+            )
         network = ImportedSNN(layers, self.graph, timesteps, tuple(how for _, how in outputs))
         return network.to(self.dtype)
 
@@ -164,11 +174,12 @@ class _Emitter:
             self.uses.update(parts)
             waiting += parts
 
-    @staticmethod
-    def _sites(listed: list[Expression]) -> Iterator[tuple[Site, str]]:
-        for what in listed:
-            if what.kind in ("spikes", "potential"):
-                yield what.target, what.kind
+    def _find_delayed(self, sites: list[Site], outputs: list[Expression]) -> None:
+        for site in sites:
+            come_back = {part.target for part in within(site.currents[0]) if part.kind == "earlier"}
+            own = self._apart(site)[1] is not None
+            self.delayed |= come_back - ({site} if own and len(come_back) == 1 else set())
+        self.delayed |= {part.target for what in outputs for part in within(what) if part.kind == "earlier"}
 
     # ---- neurons ----
 
@@ -186,7 +197,7 @@ class _Emitter:
         layer: nn.Module = lif_of(form, self.dtype, path)
         back = form.recurrent
         if back is not None:
-            own = OneToOne(site.channels, float(back)) if isinstance(back, Tensor) else copy.deepcopy(back)
+            own = OneToOne(site.shape[0], float(back)) if isinstance(back, Tensor) else copy.deepcopy(back)
             if gain is not None:
                 multiply(own, gain, path)
             layer = Feedback(layer, own)
@@ -212,7 +223,7 @@ class _Emitter:
             )
         if what.kind == "reshape" and gain.dim() == 0:
             return self._multiply(what.args[0], gain, site)
-        if what.kind in ("function", "method") and what.target in _ADDS:
+        if what.kind in ("function", "method") and what.target in ADDS:
             for part in what.parts:
                 self._multiply(part, gain, site)
             return None
@@ -240,10 +251,7 @@ class _Emitter:
         if what.kind in ("spikes", "potential"):
             return self._neurons(what.target, what.kind)
         if what.kind == "earlier":
-            raise ModelError(
-                f"spikes of {what.target.path!r} come back one step later to another layer than their own, or in a way "
-                "that is no sum: of recurrence by hand, only cur = layer(x) + other(spikes) of the same layer is read"
-            )
+            return self._of_step_before(what.target)
         if what.kind == "zeros":
             node = what.node
             raise ModelError(
@@ -283,7 +291,7 @@ class _Emitter:
 
     def _neurons(self, site: Site, kind: str) -> fx.Node:
         path = self.names[site, kind]
-        current, back = self._apart(site)
+        current, back = (site.currents[0], None) if site in self.delayed else self._apart(site)
         given = self._node(current)
         if site.form.weights is not None:
             weights = copy.deepcopy(site.form.weights)
@@ -294,13 +302,25 @@ class _Emitter:
             given = self.graph.call_module(f"{path}_weights", (given,))
         if back is not None:
             self.layers[path] = Feedback(cast(nn.Module, self.layers[path]), back)
-        return self.graph.call_module(path, (given,))
+        spikes = self.graph.call_module(path, (given,))
+        if kind != "spikes" or site not in self.delayed:
+            return spikes
+        self.layers[f"{path}_fed_back"] = FedBackSpikes()
+        return self.graph.call_module(f"{path}_fed_back", (spikes, self._of_step_before(site)))
+
+    def _of_step_before(self, site: Site) -> fx.Node:
+        """The spikes of a site, of one step before."""
+        if site not in self.earlier:
+            path = self.names[site, "spikes"]
+            self.layers[f"{path}_earlier"] = EarlierSpikes(site.shape)
+            self.earlier[site] = self.graph.call_module(f"{path}_earlier", (self.inputs[0],))
+        return self.earlier[site]
 
     def _apart(self, site: Site) -> tuple[Expression, nn.Module | None]:
         """What reaches neurons without their own spikes of the step before, and what these pass on their way back."""
-        terms = list(_terms(site.currents[0]))
-        own = [term for term in terms if any(part.kind == "earlier" for part in _within(term))]
-        rest = [term for term in terms if term not in own]
+        added = list(terms(site.currents[0]))
+        own = [term for term in added if any(part.kind == "earlier" for part in within(term))]
+        rest = [term for term in added if term not in own]
         if len(own) != 1 or not rest:
             return site.currents[0], None
         row: list[nn.Module] = []
@@ -317,20 +337,6 @@ class _Emitter:
         for term in rest[1:]:
             current = self.expressions.make("function", operator.add, (current, term))
         return current, row[0] if len(row) == 1 else nn.Sequential(*row)
-
-
-def _terms(what: Expression) -> Iterator[Expression]:
-    if what.kind in ("function", "method") and what.target in _ADDS and len(what.args) == 2 and not what.kwargs:
-        for part in what.parts:
-            yield from _terms(part)
-    else:
-        yield what
-
-
-def _within(what: Expression) -> Iterator[Expression]:
-    yield what
-    for part in what.parts:
-        yield from _within(part)
 
 
 def multiply(layer: nn.Module, factor: Tensor, path: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -221,6 +222,7 @@ class _Graph:
             return self.expressions.make("input", self.numbers[name])
         if kind in _NEURONS:
             site = self.sites[name] = Site(name, nn.Identity(), self.time.form(name, node))
+            site.shape = tuple(int(size) for size in getattr(node, "v_threshold", np.zeros(1)).shape) or (1,)
             site.currents.append(self._sum(name))
             _put(self.layers, name, nn.Identity())  # layers stand in the order in which they are reached
             return self.expressions.make("spikes" if site.form.threshold is not None else "potential", site)

@@ -55,7 +55,7 @@ class Site:
     Attributes:
         currents: what reaches them at each call.
         over_time: whether one call is all time steps.
-        channels: of the currents.
+        shape: of the spikes of one element of the batch; of their channels alone, where the rest is not known.
     """
 
     path: str
@@ -63,7 +63,7 @@ class Site:
     form: NeuronForm
     currents: list[Expression] = field(default_factory=list)
     over_time: bool = False
-    channels: int = 1
+    shape: tuple[int, ...] = (1,)
 
 
 class Expressions:

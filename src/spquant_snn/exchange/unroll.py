@@ -159,8 +159,9 @@ class _Reader:
         else:
             what = self._at(node, current, time)
         site.currents.append(what)
-        shape = value_of(cast(fx.Node, node.args[0])).shape
-        site.channels = shape[2 if call.layout in ("TN", "NT") else 1] if len(shape) > 1 else 1
+        sent = value_of(node)
+        shape = tuple((sent[0] if isinstance(sent, tuple) else sent).shape)
+        site.shape = shape[2 if call.layout in ("TN", "NT") and call.how is None else 1 :] or (1,)
         return self._sent(node, site, time, call.how)
 
     def _site(self, node: fx.Node, path: str, states: list[Any]) -> Site:
