@@ -305,7 +305,6 @@ class SpQuantTrainer:
 
         Raises:
             ConfigError: there is no such choice, or an option is of firmware and the target is not.
-            DataError: a page is asked for, and the data set holds recordings.
             MissingDependencyError: a page needs ziglang.
             ModelError: the network is floating point, or too large for the target.
             RunError: something else is there, or it cannot be written.

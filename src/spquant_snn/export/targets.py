@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.items import Items
 from ..dtypes import Array
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
@@ -77,8 +77,8 @@ def export_graph(
         The bytes of the file, or of all files in the folder.
 
     Raises:
-        ConfigError: a page shows neither what the network takes nor what it says.
-        DataError: the images do not fit the graph, or are recordings, which a page does not show.
+        ConfigError: a page shows neither what the network takes nor what it says, or is given no classes.
+        DataError: the images do not fit the graph.
         MissingDependencyError: a page needs ziglang.
         ModelError: the graph is too large for the target.
         RunError: something else is there, or it cannot be written.
@@ -95,8 +95,6 @@ def export_graph(
     check_classifies(graph, "a page")
     if test is None or test.classes is None:
         raise ConfigError("a page shows test images with their classes: give some with labels")
-    if test.frames:
-        raise DataError("a page shows images, and these are recordings: export to C, or give a page images")
     return export_web(graph, test.images, test.classes, out, title, dataset or "custom", options.force)
 
 

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..data.items import first_of_each_class
+from ..dtypes import Array
 from ..errors import DataError, ModelError
 from ..integer.connection import Connection, Shape
 from ..integer.fanout import fanout
@@ -40,9 +41,13 @@ PAGE, MODULE = "index.html", "model.wasm"
 
 EXPORTS = (
     "model_run", "model_reset", "model_step", "model_selftest",
-    "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_repeat",
+    "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_frame", "page_repeat",
+    "page_repeat_frame",
 )  # fmt: skip
-_SCRIPTS = ("network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "samples.js", "panel.js", "page.js")
+_SCRIPTS = (
+    "network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "portrait.js", "samples.js", "panel.js",
+    "page.js",
+)  # fmt: skip
 _DRAWN = "mnist"  # the data set of digits written by hand, of 28x28 pixels
 _NAMES = {
     "fashion-mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
@@ -52,32 +57,35 @@ _GOAL = 500  # microseconds of an inference
 _VECTORS = 2  # images of the self-test
 _SAMPLES = 20
 _MOST_MEMORY = 1 << 29  # bytes that a page may take for what it shows
+_LARGEST = 4 << 20  # bytes of the samples
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Test images that a page holds.
+    """Test items that a page holds.
 
     Args:
-        images: uint8 [N, C, H, W].
+        images: [N, C, H, W], or sequences [N, T, C, H, W].
         labels: [N] their classes.
         indices: [N] their places in the test set.
     """
 
-    images: NDArray[np.uint8]
+    images: Array
     labels: NDArray[np.integer[Any]]
     indices: NDArray[np.integer[Any]]
 
 
-def choose_samples(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> Samples:
-    """The first test image of each class, then the second of each, and so on, whatever becomes of them."""
-    chosen = first_of_each_class(labels.astype(np.int64))[:_SAMPLES]
+def choose_samples(images: Array, labels: NDArray[np.integer[Any]]) -> Samples:
+    """The first test item of each class, then the second of each, and so on, whatever becomes of them; 20, or as many
+    as 4 MiB hold."""
+    most = max(1, min(_SAMPLES, _LARGEST // max(1, images[0].nbytes)))
+    chosen = first_of_each_class(labels.astype(np.int64))[:most]
     return Samples(np.ascontiguousarray(images[chosen]), labels[chosen], chosen)
 
 
 def export_web(
     graph: Graph,
-    images: NDArray[np.uint8],
+    images: Array,
     labels: NDArray[np.integer[Any]],
     out: Path,
     title: str,
@@ -87,7 +95,8 @@ def export_web(
     """Write the folder of a graph's page.
 
     Args:
-        images: uint8 [N, C, H, W], test images: the first for the self-test, some of all classes to be shown.
+        images: test images [N, C, H, W], or sequences [N, T, C, H, W], which the page takes frame by frame: the first
+            for the self-test, some of all classes to be shown.
         labels: [N] their classes.
         out: the folder, which may not hold anything.
         title: a line that says what it is.
@@ -98,19 +107,18 @@ def export_web(
         The bytes of the folder.
 
     Raises:
-        ConfigError: the network takes something else than images, or says no classes.
+        ConfigError: the network takes several inputs, or says no classes.
         DataError: the images do not fit the graph.
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
     check_classifies(graph, "a page")
-    check_images(graph, images)
-    if images.ndim != 4:
-        raise DataError(f"a page shows still images [N, C, H, W], not sequences {list(images.shape)}: give frames")
+    check_images(graph, images if images.ndim == 4 else np.ascontiguousarray(images[:1].swapaxes(0, 1)))
     if int(labels.max()) >= graph.classes:
         raise DataError(f"a label is {int(labels.max())}, and the network has {graph.classes} classes: name its data")
-    module = make_module(graph, images[:_VECTORS], title)
+    first = images[:_VECTORS] if images.ndim == 4 else images[:_VECTORS, 0]
+    module = make_module(graph, np.ascontiguousarray(first), title, images.shape[1] if images.ndim == 5 else 0)
     page = make_page(graph, module, choose_samples(images, labels), title, dataset).encode()
     written = {PAGE: page, MODULE: module}
     manifest = {
@@ -128,24 +136,26 @@ def export_web(
     return sum(map(len, written.values()))
 
 
-def make_module(graph: Graph, images: NDArray[np.uint8], title: str) -> bytes:
+def make_module(graph: Graph, images: Array, title: str, frames: int = 0) -> bytes:
     """The WebAssembly of a graph, its self-test included.
 
     Args:
-        images: uint8 [N, C, H, W], for the self-test.
+        images: [N, C, H, W], for the self-test.
+        frames: of the sequences that the page shows; 0: it shows images.
 
     Raises:
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
     """
-    return compile_module(module_files(graph, images, title), EXPORTS)
+    return compile_module(module_files(graph, images, title, frames), EXPORTS)
 
 
-def module_files(graph: Graph, images: NDArray[np.uint8], title: str) -> dict[str, bytes]:
+def module_files(graph: Graph, images: Array, title: str, frames: int = 0) -> dict[str, bytes]:
     """The C source of a module by name: that of the firmware, and ``page.c``; see ``make_module``."""
     words = [graph.timesteps * _places(shape) * -(-shape[0] // LANES) for shape in graph.shapes]
     stored = [1 if layer.neuron.current is None else 2 for layer in graph.layers]
-    memory = sum(count * (4 + LANES * codes) for count, codes in zip(words, stored, strict=True))
+    each = sum(count * (4 + LANES * codes) for count, codes in zip(words, stored, strict=True))
+    memory = each * max(graph.timesteps, frames) // graph.timesteps
     if memory > _MOST_MEMORY:
         raise ModelError(
             f"a page would need {memory:,} bytes to show all spikes and codes, {_MOST_MEMORY:,} are "
@@ -195,7 +205,10 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
 
 def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
     """What the scripts of the page know of a network."""
-    classes = _NAMES.get(dataset, ())
+    said = graph.readout.output_format
+    classes = said.task.names if said is not None and said.task.names else _NAMES.get(dataset, ())
+    frames = samples.images.shape[1] if samples.images.ndim == 5 else 0
+    steps = frames or graph.timesteps
     names = iter(term_names(graph))
     first: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
@@ -203,12 +216,15 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
     for part in parts:
         for i, term in enumerate(part.terms):
             gate = _gate(graph, part) if isinstance(part, Layer) and i == 0 else None
-            (others if i else first).append(_reached(graph, term, next(names)) | {"gate": gate})
+            (others if i else first).append(_reached(graph, term, next(names), steps, bool(frames)) | {"gate": gate})
     return {
         "shape": list(graph.input_shape),
-        "steps": graph.timesteps,
+        "signed": graph.inputs[0].signed,
+        "what": _what(graph.input_shape, frames),
+        "frames": frames,
+        "steps": steps,
         "classes": list(classes) if len(classes) == graph.classes else list(map(str, range(graph.classes))),
-        "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28),
+        "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28) and not frames,
         "goal": _GOAL,
         "layers": [
             {
@@ -228,19 +244,27 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
     }
 
 
-def _reached(graph: Graph, term: Term, name: str) -> dict[str, Any]:
-    """What a term does with the spikes of layer ``source``, counted from one, or with the image, 0."""
+def _what(shape: tuple[int, int, int], frames: int) -> str:
+    """What an item is called."""
+    if frames:
+        return "recording"
+    return "vector" if shape[1] == shape[2] == 1 else "signal" if shape[1] == 1 else "image"
+
+
+def _reached(graph: Graph, term: Term, name: str, steps: int, moves: bool) -> dict[str, Any]:
+    """What a term does with the spikes of layer ``source``, counted from one, or with the image, 0, which ``moves``, or
+    is the same in all ``steps``."""
     shape = graph.sources[term.source]
-    steps, size = [], _cube(shape)
+    pools, size = [], _cube(shape)
     for step in term.connection.pools:
         size = [size[0], *step.size(*size[1:])]
-        steps.append({**_windows(step), "size": size[1:]})
+        pools.append({**_windows(step), "size": size[1:]})
     return {
         "name": name,
         "source": term.source,
         "delay": term.delay,
-        "pools": steps,
-        "passes": graph.timesteps if term.source or term.delay else 1,
+        "pools": pools,
+        "passes": steps if term.source or term.delay or moves else 1,
         "fanout": _fanout(term.connection, shape),
     }
 
