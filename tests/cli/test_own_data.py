@@ -6,28 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rows import Last, Part, row
+from one_layer import CLASSES, STEPS, one_layer
 from spquant_snn.data.items import Items
 from spquant_snn.export.boards import board_of
 from spquant_snn.integer.file import load_both, save
-from spquant_snn.integer.graph import Connection
-from spquant_snn.integer.neuron import fold_neuron
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.sample import choose_sample
 from toolchains import needs
 
 SHAPES = {"image": (2, 5, 4), "signal": (3, 1, 9), "vector": (12, 1, 1)}
-CLASSES, STEPS, COUNT = 3, 3, 7
-
-
-def graph_of(shape):
-    """A layer of 8 neurons and a readout of 3 classes, for what is of this shape."""
-    rng = np.random.default_rng(1)
-    connection = Connection("fc", rng.integers(-1, 2, (8, int(np.prod(shape)))).astype(np.int8), 1.58)
-    reach = connection.reach(255)
-    neuron, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
-    last = Connection("readout", rng.integers(-1, 2, (CLASSES, 8)).astype(np.int8), 1.58)
-    return row(shape, STEPS, (Part(connection, neuron),), Last(last, 0, np.zeros(CLASSES, np.int32), 1.0))
+COUNT = 7
 
 
 @pytest.fixture(params=["image", "signal", "vector", "recording"])
@@ -35,7 +23,7 @@ def own(request, tmp_path):
     """Kind of the items; a network in model.spq, and items in x.npy as a user has them, with labels in y.npy of which
     the first is wrong."""
     shape = SHAPES.get(request.param, SHAPES["image"])
-    graph, rng = graph_of(shape), np.random.default_rng(2)
+    graph, rng = one_layer(shape), np.random.default_rng(2)
     save(graph, tmp_path / "model.spq")
     steps = (5,) if request.param == "recording" else ()
     images = rng.integers(0, 256, (COUNT, *steps, *shape)).astype(np.uint8)
@@ -97,7 +85,7 @@ def test_firmware_runs_them(own, spquant):
 
 @pytest.mark.parametrize("names", [("images", "labels"), ("x", "y")], ids="-".join)
 def test_both_may_lie_in_an_npz_file(names, spquant, tmp_path):
-    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    save(one_layer((2, 5, 4)), tmp_path / "model.spq")
     images = np.zeros((4, 2, 5, 4), np.uint8)
     np.savez(tmp_path / "both.npz", **dict(zip(names, (images, np.zeros(4, np.int64)), strict=True)), other=images)
     assert spquant("eval", "model.spq", "--images", "both.npz", "--backend", "native")[0] == 0
@@ -135,7 +123,7 @@ ITEMS, ONES = np.zeros((4, 2, 5, 4), np.uint8), np.zeros(4, np.int64)
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_a_sentence(name, arrays, labels, said, spquant, tmp_path):
-    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    save(one_layer((2, 5, 4)), tmp_path / "model.spq")
     saved(tmp_path / name, **arrays)
     more = ()
     if labels is not None:
@@ -158,7 +146,7 @@ def test_what_does_not_fit_is_said_in_a_sentence(name, arrays, labels, said, spq
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
 def test_options_that_lead_nowhere_are_refused(arguments, said, spquant, tmp_path):
-    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    save(one_layer((2, 5, 4)), tmp_path / "model.spq")
     np.save(tmp_path / "x.npy", ITEMS)
     (tmp_path / "text.npy").write_text("some words of text, and no array at all")
     code, _, err = spquant("eval", "model.spq", *arguments, "--backend", "reference")
@@ -167,7 +155,7 @@ def test_options_that_lead_nowhere_are_refused(arguments, said, spquant, tmp_pat
 
 
 def test_a_file_is_not_compared_with_itself(spquant, tmp_path):
-    save(graph_of((2, 5, 4)), tmp_path / "model.spq")
+    save(one_layer((2, 5, 4)), tmp_path / "model.spq")
     np.save(tmp_path / "x.npy", ITEMS)
     code, _, err = spquant("verify", "model.spq", *X, "--backend", "reference")
     assert code == 2
@@ -182,7 +170,7 @@ def keeping(own, spquant, tmp_path):
     """A function: the options that name the items, of a model that keeps them, or not."""
     items = Items("x", np.load(tmp_path / "x.npy").reshape(COUNT, *((5,) if own == "recording" else ()), *_shape(own)))
     labelled = replace(items, labels=np.load(tmp_path / "y.npy"))
-    save(graph_of(_shape(own)), tmp_path / "model.spq", choose_sample(labelled))
+    save(one_layer(_shape(own)), tmp_path / "model.spq", choose_sample(labelled))
     return own
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spquant_snn import ConfigError, DataError, RunError, load_graph
+from spquant_snn import ConfigError, RunError, load_graph
 from spquant_snn.data import Labelled
 from spquant_snn.data.items import Items
 from spquant_snn.export.targets import ExportOptions, export_graph
@@ -41,11 +41,10 @@ def test_firmware_holds_the_first_images_and_how_it_was_asked_for(network, tmp_p
     export_graph(graph, tmp_path / "fw", ExportOptions("c", force=True), "a title", None, Items.of(test, "noise"))
 
 
-def test_a_page_of_recordings_is_refused(network, tmp_path):
+def test_a_page_without_classes_is_refused(network, tmp_path):
     graph, test = network
-    frames = Labelled(np.stack([test.images] * graph.timesteps, 1), test.labels)
-    with pytest.raises(DataError, match="a page shows images, and these are recordings"):
-        export_graph(graph, tmp_path / "x", ExportOptions("web"), "a title", None, Items.of(frames, "noise"))
+    with pytest.raises(ConfigError, match="a page shows test images with their classes: give some with labels"):
+        export_graph(graph, tmp_path / "x", ExportOptions("web"), "a title", None, Items("noise", test.images))
     assert list(tmp_path.iterdir()) == []
 
 

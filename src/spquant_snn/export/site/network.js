@@ -22,7 +22,7 @@ class Network {
 
   #show(pixels) {
     if (pixels.length !== this.pixels)
-      throw RangeError(`an image has ${this.pixels} bytes, ${this.about.shape.join(" x ")}, not ${pixels.length}`);
+      throw RangeError(`${this.about.frames ? "a frame" : "an image"} has ${this.pixels} bytes, ${this.about.shape.join(" x ")}, not ${pixels.length}`);
     new Uint8Array(this.exports.memory.buffer, this.exports.page_image(), this.pixels).set(pixels);
   }
 
@@ -30,23 +30,51 @@ class Network {
     return this.about.shape.reduce((product, size) => product * size);
   }
 
-  // What becomes of an image, uint8 [channels][height][width]: the class, its logits, and for each layer of neurons
-  // spikes and stored codes, both [steps][channels][height][width].
+  // What becomes of an image, bytes [channels][height][width], or of a sequence, [frames] of these: the class, its logits,
+  // and for each layer of neurons spikes and stored codes, both [steps][channels][height][width]. Of a sequence `said` has
+  // the logits behind each frame.
   run(pixels) {
-    this.#show(pixels);
     const { exports, about } = this;
+    if (about.frames) return this.#play(pixels);
+    this.#show(pixels);
     const answer = exports.page_watch();
-    const logits = new Int32Array(exports.memory.buffer, exports.page_logits(), about.classes.length).slice();
-    return { answer, logits, layers: about.layers.map((layer, i) => this.#layer(layer, i)) };
+    return { answer, logits: this.#logits(), layers: about.layers.map((layer, i) => this.#layer(layer, i, about.steps)) };
   }
 
-  #layer({ shape: [channels, height, width], stored: kinds }, index) {
-    const { exports, about } = this, places = height * width, tiles = (channels + 31) >> 5;
-    const words = about.steps * places * tiles, buffer = exports.memory.buffer;
+  #logits() {
+    return new Int32Array(this.exports.memory.buffer, this.exports.page_logits(), this.about.classes.length).slice();
+  }
+
+  #play(pixels) {
+    const { exports, about } = this, said = [];
+    if (pixels.length !== about.frames * this.pixels)
+      throw RangeError(`a sequence has ${about.frames} frames of ${this.pixels} bytes, not ${pixels.length} bytes`);
+    const layers = about.layers.map(({ shape }) => {
+      const count = about.frames * shape.reduce((product, size) => product * size);
+      return { spikes: new Uint8Array(count), codes: new Int8Array(count) };
+    });
+    let answer = -1;
+    exports.model_reset();
+    for (let t = 0; t < about.frames; t++) {
+      this.#show(pixels.subarray(t * this.pixels, (t + 1) * this.pixels));
+      answer = exports.page_frame();
+      said.push(this.#logits());
+      about.layers.forEach((layer, i) => {
+        const { spikes, codes } = this.#layer(layer, i, 1);
+        layers[i].spikes.set(spikes, t * spikes.length);
+        layers[i].codes.set(codes, t * codes.length);
+      });
+    }
+    return { answer, logits: said.at(-1), said, layers };
+  }
+
+  #layer({ shape: [channels, height, width], stored: kinds }, index, steps) {
+    const { exports } = this, places = height * width, tiles = (channels + 31) >> 5;
+    const words = steps * places * tiles, buffer = exports.memory.buffer;
     const bitmaps = new Uint32Array(buffer, exports.page_spikes(index), words);
     const stored = new Int8Array(buffer, exports.page_codes(index), 32 * kinds * words); // of potentials, then of currents
-    const spikes = new Uint8Array(about.steps * channels * places), codes = new Int8Array(spikes.length);
-    for (let t = 0, to = 0; t < about.steps; t++)
+    const spikes = new Uint8Array(steps * channels * places), codes = new Int8Array(spikes.length);
+    for (let t = 0, to = 0; t < steps; t++)
       for (let c = 0; c < channels; c++)
         for (let p = 0, word = t * places * tiles + (c >> 5); p < places; p++, to++, word += tiles) {
           spikes[to] = (bitmaps[word] >>> (c & 31)) & 1;
@@ -55,16 +83,16 @@ class Network {
     return { spikes, codes };
   }
 
-  // The class, `count` times over and not watched.
+  // An image, or the first frame of a sequence, `count` times over and not watched.
   repeat(pixels, count) {
-    this.#show(pixels);
-    return this.exports.page_repeat(count);
+    this.#show(pixels.subarray(0, this.pixels));
+    return this.about.frames ? this.exports.page_repeat_frame(count) : this.exports.page_repeat(count);
   }
 }
 
 const ROUNDS = 9, ROUND = 8; // and their least milliseconds: clocks of browsers are as coarse as one
 
-// Microseconds of an inference, the median of rounds; null once it is not wanted any more.
+// Microseconds of an inference, or of a step of a sequence, the median of rounds; null once it is not wanted any more.
 async function timed(network, pixels, wanted) {
   const round = (count) => {
     const start = performance.now();

@@ -1,5 +1,7 @@
 // The page: what is drawn or chosen goes through the network, and what comes out is shown.
 
+const FRAME = 150; // milliseconds of a frame that is played
+
 async function start() {
   const about = JSON.parse(element("about").textContent), network = await Network.of(about, element("module").textContent);
   const failing = network.failing();
@@ -16,27 +18,36 @@ function show(network, about) {
   const found = samples.all.map(({ pixels }) => network.run(pixels).logits);
   const ends = [Math.min, Math.max].map((most) => found.reduce((end, logits) => most(end, ...logits), 0));
   const scores = new Scores(element("scores"), about.classes, ...ends);
-  const maps = about.layers.map((layer) => new LayerMaps(element("layers"), layer, about.steps));
+  const maps = about.layers.map((layer) => new LayerMaps(element("layers"), layer, about.steps, about.frames > 0));
   const table = new WorkTable(element("work"), about);
   const canvas = element("pad"), seen = element("seen");
-  const shape = about.shape, blank = new Uint8Array(network.pixels);
+  const shape = about.shape, blank = new Uint8Array(network.pixels * (about.frames || 1)), portrait = new Portrait(about);
   const pad = about.drawn ? new Pad(canvas, () => draw(), (says) => settle(says)) : null;
-  let sample = null, pixels = blank, waiting = false, turn = 0;
+  const slider = element("moment"), play = element("play");
+  let sample = null, pixels = blank, waiting = false, turn = 0, result = null, moment = about.frames, player = null;
 
   function refresh() {
     waiting = false;
     const drawn = pad !== null && pad.strokes.length > 0;
     if (drawn) pixels = digit(pad.strokes);
     else pixels = sample ? sample.pixels : blank;
-    const result = network.run(pixels), empty = !drawn && !sample, answer = empty ? -1 : result.answer;
+    result = network.run(pixels);
     const work = operations(about, pixels, result.layers);
     const spikes = result.layers.map((layer) => layer.spikes.reduce((sum, spike) => sum + spike, 0));
-    scores.show(result.logits, answer);
-    maps.forEach((map, i) => map.show(result.layers[i]));
     table.show(work, spikes);
     showFigures(about, work, spikes);
+    tellMoment();
+  }
+
+  // The answer, of a sequence the one behind the frame of the moment.
+  function tellMoment() {
+    const drawn = pad !== null && pad.strokes.length > 0, empty = !drawn && !sample;
+    const logits = result.said ? result.said[moment - 1] : result.logits;
+    const answer = empty ? -1 : logits.indexOf(logits.reduce((best, value) => Math.max(best, value)));
+    scores.show(logits, answer);
+    maps.forEach((map, i) => (about.frames ? map.show(result.layers[i], moment) : map.show(result.layers[i])));
     element("class").textContent = empty ? "–" : about.classes[answer];
-    element("verdict").textContent = verdict(result.logits, answer);
+    element("verdict").textContent = verdict(logits, answer);
     element("answer").className = sample && !drawn ? (sample.label === answer ? "reading right" : "reading wrong") : "reading";
     paintInput();
   }
@@ -51,13 +62,36 @@ function show(network, about) {
       [seen.height, seen.width] = shape.slice(1);
       seen.getContext("2d").drawImage(picture(pixels, shape, ink), 0, 0);
     } else {
-      [canvas.height, canvas.width] = shape.slice(1);
-      if (sample) canvas.getContext("2d").drawImage(picture(pixels, shape, ink), 0, 0);
+      portrait.draw(canvas, pixels, moment, ink);
+    }
+    if (slider) {
+      slider.value = moment;
+      element("moment-says").textContent = `frame ${moment} of ${about.frames}`;
     }
   }
 
+  function goTo(frame) {
+    moment = frame;
+    tellMoment();
+  }
+
+  function stop() {
+    clearInterval(player);
+    player = null;
+    if (play) play.textContent = "Play";
+  }
+
+  function begin() {
+    let next = moment < about.frames ? moment + 1 : 1;
+    play.textContent = "Stop";
+    player = setInterval(() => {
+      goTo(next++);
+      if (next > about.frames) stop();
+    }, FRAME);
+  }
+
   function verdict(logits, answer) {
-    if (answer < 0) return about.drawn ? "Draw a digit, or choose a test image." : "Choose a test image.";
+    if (answer < 0) return about.drawn ? "Draw a digit, or choose a test image." : `Choose a test ${about.what}.`;
     const next = logits.reduce((best, value, i) => (i !== answer && (best < 0 || value > logits[best]) ? i : best), -1);
     const ahead = logits[answer] - logits[next]; // by nothing: of equal scores the first class counts
     const lead = next < 0 ? "" : `${ahead ? `${grouped(ahead)} ahead of` : "level with"} ${about.classes[next]}`;
@@ -87,9 +121,11 @@ function show(network, about) {
   }
 
   function choose(chosen) {
+    stop();
     sample = chosen;
+    moment = about.frames;
     if (pad) pad.strokes = [];
-    settle(`Test image ${chosen.index}, labelled ${about.classes[chosen.label]}.`);
+    settle(`Test ${about.what} ${chosen.index}, labelled ${about.classes[chosen.label]}.`);
   }
 
   async function measure() {
@@ -102,6 +138,8 @@ function show(network, about) {
   element("next").addEventListener("click", () => samples.next());
   element("clear")?.addEventListener("click", () => pad.clear());
   element("undo")?.addEventListener("click", () => pad.undo());
+  slider?.addEventListener("input", () => (stop(), goTo(Number(slider.value))));
+  play?.addEventListener("click", () => (player === null ? begin() : stop()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (samples.draw(), paintInput()));
   window.addEventListener("resize", paintInput);
   samples.draw();

@@ -43,12 +43,13 @@ class Scores {
 }
 
 class LayerMaps {
-  constructor(place, layer, steps) {
+  // `moves`: the steps that are shown are those up to a moment.
+  constructor(place, layer, steps, moves) {
     const [channels, height, width] = layer.shape, shown = Math.min(steps, STEPS), neurons = channels * height * width;
     Object.assign(this, { layer, neurons, shown, steps, mosaic: new Mosaic(layer.shape) });
     const notes = [`${layer.shape.filter((size, i) => i === 0 || height * width > 1).join(" × ")} neurons`];
     if (this.mosaic.kept < channels) notes.push(`the first ${this.mosaic.kept} channels`);
-    if (shown < steps) notes.push(`the first ${shown} steps`);
+    if (shown < steps) notes.push(moves ? `${shown} steps, the last of them the one shown` : `the first ${shown} steps`);
     const heading = made("h3", {}, layer.name, " ", made("small", { textContent: notes.join(", ") }));
     [this.spikes, this.codes] = [this.#side("spikes"), this.#side("membrane codes")];
     const sides = made("div", { className: "sides" }, this.spikes.side, this.codes.side);
@@ -68,10 +69,12 @@ class LayerMaps {
     return { maps, side: made("div", {}, made("h4", { textContent: name }), row) };
   }
 
-  show({ spikes, codes }) {
+  // The first steps, or the last ones up to a moment, which counts from one.
+  show({ spikes, codes }, moment = this.shown) {
     const { name } = this.layer, at = (values, t) => values.subarray(t * this.neurons, (t + 1) * this.neurons);
+    const from = Math.max(0, moment - this.shown);
     for (let t = 0; t < this.shown; t++) {
-      const fired = at(spikes, t), stored = at(codes, t), step = `step ${t + 1}`;
+      const fired = at(spikes, from + t), stored = at(codes, from + t), step = `step ${from + t + 1}`;
       const count = fired.reduce((sum, spike) => sum + spike, 0);
       const [below, above] = [stored.filter((code) => code < 0).length, stored.filter((code) => code > 0).length];
       const spiking = `${grouped(count)} of ${grouped(this.neurons)}`;

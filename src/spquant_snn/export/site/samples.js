@@ -1,8 +1,9 @@
-// The test images that a page holds, as small buttons; one can be tabbed to, arrow keys lead to the others.
+// The test items that a page holds, as small buttons; one can be tabbed to, arrow keys lead to the others.
 class Samples {
   // `chosen` is called with a sample: its pixels, its label, its index among the test images.
   constructor(place, about, chosen) {
     this.about = about;
+    this.portrait = new Portrait(about);
     this.chosen = chosen;
     this.current = -1;
     this.all = about.samples.map(({ pixels, ...rest }) => ({
@@ -10,10 +11,10 @@ class Samples {
       ...rest,
     }));
     this.buttons = this.all.map((sample, i) => {
-      const [, height, width] = about.shape, button = document.createElement("button");
+      const button = document.createElement("button");
       button.type = "button";
-      button.append(Object.assign(document.createElement("canvas"), { width, height }), about.classes[sample.label]);
-      button.setAttribute("aria-label", `Test image ${sample.index}, labelled ${about.classes[sample.label]}`);
+      button.append(document.createElement("canvas"), about.classes[sample.label]);
+      button.setAttribute("aria-label", `Test ${about.what} ${sample.index}, labelled ${about.classes[sample.label]}`);
       button.addEventListener("click", () => this.choose(i));
       return button;
     });
@@ -25,9 +26,8 @@ class Samples {
 
   draw() {
     this.buttons.forEach((button, i) => {
-      const canvas = button.firstChild, context = canvas.getContext("2d");
-      context.clearRect(0, 0, canvas.width, canvas.height);
-      context.drawImage(picture(this.all[i].pixels, this.about.shape, getComputedStyle(button).color), 0, 0);
+      const middle = Math.ceil(this.about.frames / 2);
+      this.portrait.draw(button.firstChild, this.all[i].pixels, middle, getComputedStyle(button).color);
     });
   }
 

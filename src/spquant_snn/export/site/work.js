@@ -34,7 +34,7 @@ function codesBefore(codes, t, steps) {
 
 // For each term, the first of each layer before the others: operations of a dense network, and those done.
 function operations(about, pixels, layers) {
-  const sources = [{ values: pixels, shape: about.shape, steps: 1 }];
+  const sources = [{ values: pixels, shape: about.shape, steps: about.frames || 1 }];
   layers.forEach(({ spikes }, i) => sources.push({ values: spikes, shape: about.layers[i].shape, steps: about.steps }));
   return about.terms.map(({ source, delay, pools, passes, fanout, gate }, i) => {
     const { values, shape, steps } = sources[source], size = values.length / steps;
