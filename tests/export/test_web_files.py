@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused(random_graph, with_gates, random_images, t
         export_web(graph, np.zeros((1, 1, 2, 2), np.uint8), np.zeros(1, np.int64), tmp_path / "x", "x", "digits")
     with pytest.raises(DataError, match="a label is 99, and the network has"):
         export_web(graph, images, np.full(4, 99), tmp_path / "x", "x", "digits")
-    with pytest.raises(DataError, match=r"a page shows still images \[N, C, H, W\], not sequences \[1, 4, "):
+    with pytest.raises(DataError, match="1 test items have 4 labels: give one label for each"):
         export_web(graph, images[None], np.zeros(4, np.int64), tmp_path / "x", "x", "digits")
     with pytest.raises(ModelError, match=r"a page would need [\d,]+ bytes to show all spikes"):
         module_files(_of_many_neurons(graph), images, "x")

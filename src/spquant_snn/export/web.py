@@ -115,6 +115,8 @@ def export_web(
     """
     check_classifies(graph, "a page")
     check_images(graph, images if images.ndim == 4 else np.ascontiguousarray(images[:1].swapaxes(0, 1)))
+    if len(labels) != len(images):
+        raise DataError(f"{len(images)} test items have {len(labels)} labels: give one label for each")
     if int(labels.max()) >= graph.classes:
         raise DataError(f"a label is {int(labels.max())}, and the network has {graph.classes} classes: name its data")
     first = images[:_VECTORS] if images.ndim == 4 else images[:_VECTORS, 0]
