@@ -101,3 +101,22 @@ def test_files_that_documents_and_sources_name_are_there():
         if not any((folder / named).exists() for folder in (ROOT, package, package / "runtime", text.parent))
     }
     assert missing == {"examples/README.md: examples/NAME.py"}  # which stands for any of them
+
+
+@pytest.mark.slow
+def test_the_page_on_data_runs_from_top_to_bottom(spquant, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("PIL")
+    pytest.importorskip("h5py")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/data.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    reached = re.findall(r"(\d+\.\d) %", capsys.readouterr().out)
+    assert len(reached) == sum("evaluate()" in block for block in blocks)
+    assert min(map(float, reached)) > 60  # each of them has learned
+    (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in commands.splitlines():
+        code, _, err = spquant(*line.split()[1:])
+        assert (line, code, err) == (line, 0, err)
