@@ -141,7 +141,6 @@ def test_neurons_send_the_same_spikes(name):
     assert same
     assert network.timesteps == 12
     assert len(compiled(network, (784,)).layers) >= 1
-    assert (network.rlif1.leak_logit is not None) == (name == "of each neuron") if "R" not in name else True
 
 
 def test_tutorial_5():
@@ -280,6 +279,21 @@ def test_ways_to_write_a_loop(way):
     compiled(network, (12,))
 
 
+def test_what_is_learned_stays_so():
+    learned = snn.Leaky(beta=0.9, threshold=0.7, init_hidden=True, learn_beta=True, learn_threshold=True)
+    network = from_snntorch(nn.Sequential(nn.Linear(4, 3), learned, nn.Linear(3, 2), snn.Leaky(0.5, init_hidden=True)))
+    names = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert names == {"0.weight", "0.bias", "1.v_threshold", "1.leak_logit", "2.weight", "2.bias"}
+    assert network.get_submodule("1").leak.item() == pytest.approx(0.9, rel=1e-6)
+
+
+def test_a_spike_function_may_fire_at_the_threshold():
+    at = snn.Leaky(beta=0.5, init_hidden=True, spike_grad=lambda x: (x >= 0).float())
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), at)
+    net[0].weight.data.fill_(1.0)
+    assert from_snntorch(net)(torch.ones(1, 1, 1)).item() == net(torch.ones(1, 1)).item() == 1
+
+
 def test_spikes_at_the_threshold_are_theirs():
     """snnTorch fires above the threshold, not at it."""
     net = nn.Sequential(nn.Linear(1, 1, bias=False), snn.Leaky(beta=0.5, init_hidden=True))
@@ -306,6 +320,9 @@ def test_the_users_module_stays_and_what_it_kept_does_not_matter():
         (lambda: snn.Leaky(beta=0.9, reset_delay=False), "use reset_delay=True"),
         (lambda: snn.Leaky(beta=0.0), "a beta of 0"),
         (lambda: snn.Leaky(beta=0.9, graded_spikes_factor=2.0), "graded spikes"),
+        (lambda: snn.Leaky(beta=0.9, spike_grad=lambda x: (x > 0).float() - 0.1), "sends other spikes than 0 below"),
+        (lambda: snn.Leaky(beta=0.9, spike_grad=lambda x: torch.sigmoid(x).bernoulli()), "sends other spikes than 0"),
+        (lambda: snn.Leaky(beta=0.9, spike_grad=snn.surrogate.LSO()), "a spike function that does not run by itself"),
         (lambda: snn.Leaky(beta=torch.rand(3, 4)), "for each of 3x4 neurons"),
         (lambda: snn.Leaky(beta=0.9, threshold=-1.0), "a threshold of -1"),
     ],

@@ -191,6 +191,7 @@ def test_what_neurons_kept_does_not_matter_and_stays():
         (lambda: neuron.QIFNode(), "QIFNode of spikingjelly, has no equal form here: use IFNode"),
         (lambda: neuron.CUBALIFNode(v_reset=0.2), "resets to 0.2"),
         (lambda: neuron.NonSpikingIFNode(), "decode=None"),
+        (lambda: neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "sends other spikes than 0 below"),
         (lambda: layer.SynapseFilter(tau=2.0), "SynapseFilter of spikingjelly, has no form here"),
         (lambda: type("OwnNode", (neuron.LIFNode,), {})(), "is derived from LIFNode"),
     ],

@@ -6,11 +6,12 @@ import copy
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -90,6 +91,24 @@ def as_torch(module: nn.Module, base: type[nn.Module]) -> nn.Module:
 
 class NoForm(Exception):
     """The reason for which a neuron has no form."""
+
+
+def fires_above(spike: Callable[[Tensor], Tensor]) -> bool:
+    """Whether a spike function sends 1 above zero alone, or at zero too.
+
+    Raises:
+        NoForm: it sends other values than 0 and 1, or not always the same.
+    """
+    x = torch.tensor([-2.0, -1e-3, 0.0, 1e-3, 2.0] * 8)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            sent = spike(x).float().reshape(8, 5)
+    except Exception:  # some are written for other shapes, some for nothing
+        raise NoForm("has a spike function that does not run by itself: use a surrogate of a plain step") from None
+    low, at, high = sent[:, :2], sent[:, 2], sent[:, 3:]
+    if bool(low.any()) or bool((high != 1).any()) or not (bool((at == 0).all()) or bool((at == 1).all())):
+        raise NoForm("sends other spikes than 0 below its threshold and 1 above it: use a surrogate of a plain step")
+    return float(at[0]) == 0
 
 
 def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:

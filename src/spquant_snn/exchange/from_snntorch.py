@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..integer.connection import Shape
 from ..integer.neuron import Reset
 from ..nn.layers import OneToOne
-from .foreign_package import Call, ForeignPackage, NoForm
+from .foreign_package import Call, ForeignPackage, NoForm, fires_above
 from .imported import ImportedSNN
 from .neuron_form import NeuronForm, logit, number
 from .read_forward import imported
@@ -91,7 +91,7 @@ def _form(module: Any, kind: str) -> NeuronForm:
         threshold,
         leak,
         reset,
-        strict=True,
+        strict=fires_above(module.spike_grad),
         reset_by=by,
         gain=gain,
         synaptic_leak=_number(module, "alpha").clamp(0, 1) if "Synaptic" in kind else None,

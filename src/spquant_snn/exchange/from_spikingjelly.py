@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..integer.connection import Shape
-from .foreign_package import Call, ForeignPackage, NoForm, as_torch
+from .foreign_package import Call, ForeignPackage, NoForm, as_torch, fires_above
 from .imported import ImportedSNN
 from .neuron_form import NeuronForm, number
 from .read_forward import imported
@@ -102,7 +102,7 @@ def _form(module: Any, kind: str) -> NeuronForm:
 def _with_reset(module: Any, form: NeuronForm) -> NeuronForm:
     """With the threshold, and potentials counted from what they are reset to."""
     threshold = number(module.v_threshold)
-    values = dict(vars(form))
+    values = dict(vars(form), strict=fires_above(module.surrogate_function))
     if module.v_reset is None:
         values.update(threshold=threshold, reset="subtract", reset_by=threshold)
     else:
