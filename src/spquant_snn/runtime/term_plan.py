@@ -76,7 +76,7 @@ def _plan_term(graph: Graph, term: Term, body: Body, small: bool) -> TermPlan:
     behind = replace(connection, pools=(), sum_pool=None if alone else sum_pool)
     values = Values(connection.largest_input(largest), signed, counted)
     top, bottom, left, right = connection.padding
-    dense = pixels and not (signed or pools or apart) and (top, left) == (bottom, right)
+    dense = pixels and not (pools or apart) and (top, left) == (bottom, right)
     plan = plan_connection(behind, inner, None, body, dense, small, beside=True, values=values).connection
     if connection.identity and not pixels:
         plan = as_identity(plan, padded(connection.codes.ravel().astype(np.int16), plan.tiles * LANES, 0))

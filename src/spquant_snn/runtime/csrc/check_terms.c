@@ -98,8 +98,7 @@ static int32_t check_term_connection(const spq_network *network, const spq_term 
     if (products && spq_check_products(c) != SPQ_OK) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_SLICED || c->form < SPQ_ADD8 || (c->form > SPQ_IDENTITY && !products)) return SPQ_BAD_SHAPE;
     if (c->form == SPQ_DENSE) {
-        const int32_t bytes = term->source < network->general->input_count &&
-                              !network->general->inputs[term->source].signs && !term->pool_count && !apart;
+        const int32_t bytes = term->source < network->general->input_count && !term->pool_count && !apart;
         return c->row == c->units * SPQ_UNIT ? spq_check_dense(c, &network->scratch, bytes, network->arena_size)
                                              : SPQ_BAD_SHAPE;
     }

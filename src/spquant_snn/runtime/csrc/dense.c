@@ -107,12 +107,15 @@ SPQ_INLINE void store(const spq_products *sums, const int32_t wide, void *to) {
 
 /* ---- frames and rows ---- */
 
-void spq_fill_frame(const spq_connection *c, const uint8_t *pixels, const spq_frame *frame) {
+void spq_fill_frame(const spq_connection *c, const uint8_t *pixels, int32_t signs, const spq_frame *frame) {
     for (int32_t i = 0; i < frame->height * frame->pitch; i++) frame->pixels[i] = 0;
     for (int32_t channel = 0; channel < c->channels; channel++)
         for (int32_t y = 0; y < c->height; y++) {
             int16_t *to = frame->pixels + (y + c->pad_height) * frame->pitch + c->pad_width * c->channels + channel;
-            for (int32_t x = 0; x < c->width; x++, to += c->channels) *to = *pixels++;
+            if (signs)
+                for (int32_t x = 0; x < c->width; x++, to += c->channels) *to = (int8_t)*pixels++;
+            else
+                for (int32_t x = 0; x < c->width; x++, to += c->channels) *to = *pixels++;
         }
 }
 

@@ -17,8 +17,8 @@ static inline spq_frame spq_frame_of(const spq_connection *c, int16_t *memory) {
     return frame;
 }
 
-/* Take in pixels [channels][height][width]. */
-void spq_fill_frame(const spq_connection *connection, const uint8_t *pixels, const spq_frame *frame);
+/* Take in pixels [channels][height][width], or numbers with signs. */
+void spq_fill_frame(const spq_connection *connection, const uint8_t *pixels, int32_t signs, const spq_frame *frame);
 
 /* Sums of row `y` of the outputs, int16 or int32 as the connection says. */
 void spq_dense_row(const spq_connection *connection, const spq_frame *frame, int32_t y, void *sums);

@@ -105,7 +105,7 @@ static void run_dense(const spq_turn *turn, const spq_connection *c, const uint8
     const spq_scratch *scratch = &turn->network->scratch;
     const spq_frame frame = spq_frame_of(c, (int16_t *)at(turn->arena, scratch->frame));
     void *sums = at(turn->arena, scratch->sums);
-    spq_fill_frame(c, pixels, &frame);
+    spq_fill_frame(c, pixels, 0, &frame);
     for (int32_t row = 0; row < c->out_height; row++) {
         spq_dense_row(c, &frame, row, sums);
         fire_row(turn, row, sums);

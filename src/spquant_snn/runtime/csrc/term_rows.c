@@ -99,7 +99,7 @@ void spq_start_walk(const spq_network *network, void *arena, const spq_term *ter
     if (c->form == SPQ_DENSE) {
         walk->frame = (int16_t *)memory_of(arena, scratch->frame);
         const spq_frame frame = spq_frame_of(c, walk->frame);
-        spq_fill_frame(c, source.pixels, &frame);
+        spq_fill_frame(c, source.pixels, network->general->inputs[term->source].signs, &frame);
         return;
     }
 #endif

@@ -60,7 +60,7 @@ static spq_source pooled(const spq_moment *m, const spq_term *term) {
         const spq_connection *c = &layers[term->source - general->input_count].connection;
         height = c->out_height, width = c->out_width;
     }
-    if (source.pixels && (signs || term->pool_count)) {
+    if (source.pixels && !SPQ_IS(&term->connection, SPQ_DENSE) && (signs || term->pool_count)) {
         int32_t *to = (int32_t *)part_of(m, general->values[next]);
         spq_as_counts(&source, signs, height, width, channels, to);
         source.pixels = 0, source.counts = to;
