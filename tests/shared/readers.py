@@ -15,6 +15,7 @@ import struct
 import tarfile
 import time
 import tracemalloc
+import wave
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ from spquant_snn.data.frames import Framing
 from spquant_snn.data.idx import read_idx
 from spquant_snn.data.image_file import read_image
 from spquant_snn.data.recordings import Recordings, framed
+from spquant_snn.data.sound import read_wav
 from spquant_snn.data.tar_shards import TarShards
 from spquant_snn.errors import SpQuantError
 from spquant_snn.export.firmware import load_manifest
@@ -306,6 +308,14 @@ def _unpack(path):
     unpack(path, ("d/a.bin", "d/b.bin"), path.parent / "out", 1 << 20)
 
 
+def _sound():
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(range(200)))
+    return content.getvalue()
+
+
 def _image(kind):
     packed = io.BytesIO()
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(packed, kind)
@@ -389,6 +399,7 @@ DATA = {
     "idx-gzip": _single("x.gz", gzip.compress(_idx(), mtime=0), _read_idx, of_packed(of_bytes)),
     "cifar-binary": _single("x.bin", bytes(2 * 3073), lambda path: read_binary(path, 2)),
     "cifar-python": _single("x", _batch(), lambda path: read_python(path, 2)),
+    "wav": _single("x.wav", _sound(), read_wav),
     "png": _single("x.png", _image("PNG"), read_image),
     "jpeg": _single("x.jpg", _image("JPEG"), read_image),
     "tar": _single("x.tar", _shard(), lambda path: list(TarShards(path))),
