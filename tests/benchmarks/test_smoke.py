@@ -11,6 +11,8 @@ from benchmarks import exactness, neuron, shortcuts
 from benchmarks.__main__ import names
 from spquant_snn import SpQuantTrainer
 from spquant_snn.data import Labelled, Splits, Task
+from spquant_snn.export.boards import board_of
+from toolchains import needs
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +63,13 @@ def test_exactness_runs(benchmark, monkeypatch):
     code, out, err = benchmark("exactness", *words)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1].startswith("1 of 1 combinations equal, ")
+
+
+def test_features_on_a_microcontroller_are_those_of_numpy(benchmark):
+    needs(board_of("cortex-m4"))
+    code, out, err = benchmark("front_end")
+    assert (code, err) == (0, "")
+    assert out.count("yes") == 2
 
 
 def test_shortcuts_of_every_kind_are_trained(benchmark, monkeypatch):
