@@ -220,3 +220,29 @@ def test_without_espeak_or_recordings_keyword_spotting_says_what_to_do(tmp_path)
     assert ended.stderr.count("\n") == 1
     assert f"{tmp_path}/speech_commands_v0.02" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+MOVE_LITTLE = """
+import runpy, sys
+from spquant_snn.data import catalog
+from spquant_snn.data.motion import MotionStudy
+few = MotionStudy(train=2, validation=1, test=1, windows=8)
+catalog.MotionStudy = lambda: few
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_activity_goes_from_signals_to_firmware(tmp_path):
+    """On 96 windows of two people."""
+    options = ["--model", "tc-resnet8-snn:0.2", "--epochs", "1", "--out", "x", "--firmware", "imu"]
+    call = [sys.executable, "-c", MOVE_LITTLE, FOLDER / "activity.py", *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    ended = subprocess.run(call, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    accuracy, *rows = ended.stdout.splitlines()[-7:]
+    table = np.array([[int(count) for count in row.split()[1:]] for row in rows])
+    assert table.sum() == 48
+    assert accuracy == f"Test Accuracy: {100 * np.trace(table) / 48:.2f}%"
+    assert "int8_t" in (tmp_path / "imu/model.h").read_text()

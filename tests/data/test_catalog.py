@@ -103,6 +103,7 @@ def test_an_unknown_name_lists_the_known_ones():
         "ssc",
         "spoken-words",
         "speech-commands",
+        "activity",
     ) == NAMES
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from spquant_snn.data.motion import CLASSES, RATE, MotionStudy
+from spquant_snn.data.catalog import load_activity
+from spquant_snn.data.input_format import InputFormat
+from spquant_snn.data.motion import ACTIVITIES, RATE, MotionStudy
 
 FEW = MotionStudy(train=3, validation=1, test=2, windows=8)
 
@@ -15,7 +17,7 @@ def recorded():
 
 def of(recorded, name):
     signals, labels = recorded
-    return signals[labels == CLASSES.index(name)]
+    return signals[labels == ACTIVITIES.index(name)]
 
 
 def test_shapes_and_labels(recorded):
@@ -23,6 +25,14 @@ def test_shapes_and_labels(recorded):
     assert (signals.dtype, signals.shape) == (np.float32, (3 * 8 * 6, 6, 128))
     assert np.bincount(labels).tolist() == [24] * 6
     assert 0.5 < np.abs(signals).max() <= 1
+
+
+def test_by_name_they_are_int8_whose_127_is_full_scale(recorded):
+    found = load_activity(FEW)
+    assert (found.shape, found.task.names) == ((6, 1, 128), ACTIVITIES)
+    assert found.input_format == InputFormat(signed=True, scale=1 / 127)
+    assert (found.train.images.dtype, len(found.train), len(found.test)) == (np.int8, FEW.counts[0], FEW.counts[2])
+    assert np.abs(found.train.images[:, :, 0] / 127 - recorded[0]).max() <= 0.5 / 127 + 1e-6
 
 
 def test_recordings_are_repeatable_and_no_person_is_in_two_splits(recorded):

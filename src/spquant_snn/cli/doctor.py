@@ -174,8 +174,9 @@ def _layers_on_cuda() -> Iterator[Finding]:
 
 def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
     from ..data import NAMES, find_recordings, load, of_events
-    from ..data.catalog import data_folder, find_sounds, of_sounds, of_spikes
+    from ..data.catalog import MOTIONS, data_folder, find_sounds, of_sounds, of_spikes
     from ..data.heidelberg import find_spikes
+    from ..data.motion import MotionStudy
 
     for name in NAMES:
         try:
@@ -188,6 +189,9 @@ def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
             elif of_sounds(name):
                 train, validation, test = find_sounds(name, data_folder(data_dir)).counts
                 yield Finding(name, f"{train:,} + {validation:,} + {test:,} sounds")
+            elif name in MOTIONS:
+                train, validation, test = MotionStudy().counts
+                yield Finding(name, f"{train:,} + {validation:,} + {test:,} signals")
             else:
                 splits = load(name, data_dir, download=False, progress=False)
                 yield Finding(name, f"{len(splits.train):,} + {len(splits.test):,} images")

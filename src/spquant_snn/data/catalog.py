@@ -27,6 +27,8 @@ from .frames import Framing
 from .gestures import Studio, gestures
 from .heidelberg import load_spikes
 from .idx import read_idx
+from .input_format import InputFormat
+from .motion import ACTIVITIES, MotionStudy, Split
 from .nmnist import find_nmnist
 from .recordings import Recordings, framed
 from .recordings_by_class import CIFAR10_DVS, N_CALTECH101, find_by_class
@@ -39,7 +41,8 @@ IMAGES: tuple[str, ...] = ("mnist", "fashion-mnist", "cifar10", "digits")
 EVENTS: tuple[str, ...] = ("nmnist", "dvs-gesture", "cifar10-dvs", "n-caltech101", "gestures")
 SPIKES: tuple[str, ...] = ("shd", "ssc")
 SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
-NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS)
+MOTIONS: tuple[str, ...] = ("activity",)
+NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS, *MOTIONS)
 
 
 def of_events(name: str) -> bool:
@@ -68,7 +71,7 @@ def load(
             cifar10-dvs have 64 of their camera's 128 without, n-caltech101 60 of 180. Behind those of spikes
             (``SPIKES``) may follow to how many channels their 700 are summed, as in "shd:140". Those of sounds
             (``SOUNDS``) are spectrograms [1, 49, 10]; with ":signal" behind them, signals [40, 1, 49] of mel bands over
-            time.
+            time. "activity" is generated, signals of a sensor of motion, int8 [6, 1, 128].
         data_dir: folder of the files; None for SPQUANT_DATA, else the user's cache.
         timesteps: frames into which recordings of events are divided; images are as they are.
         download: fetch the files that are missing into that folder; recordings are never fetched.
@@ -86,6 +89,8 @@ def load(
         return load_frames(name, data_folder(data_dir), timesteps, progress=progress)
     if of_sounds(name):
         return load_sounds(name, data_folder(data_dir), progress=progress)
+    if name in MOTIONS:
+        return load_activity(MotionStudy())
     if name not in NAMES:
         if is_folder(name):
             return load_folder(name, progress=progress)
@@ -164,6 +169,18 @@ def load_sounds(name: str, folder: Path, *, progress: bool) -> Splits:
     sounds = find_sounds(base, folder)
     train, _, test = spectrograms(sounds, form, cache_folder() / "sounds", progress=progress)
     return Splits(name, train, test, Task("classification", len(sounds.classes), sounds.classes))
+
+
+def load_activity(study: MotionStudy) -> Splits:
+    """The signals of a study in int8, 127 for what the sensor can say at most."""
+    held = InputFormat(signed=True, scale=1 / 127)
+
+    def part(split: Split) -> Labelled:
+        signals, labels = study.record(split)
+        values, _ = held.quantize(signals[:, :, None])
+        return Labelled(values, labels)
+
+    return Splits("activity", part("train"), part("test"), Task("classification", len(ACTIVITIES), ACTIVITIES), held)
 
 
 _RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {

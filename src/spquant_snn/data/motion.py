@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from ..dtypes import Float32, Float64, Int64
 
-CLASSES = ("rest", "walk", "run", "stairs", "cycle", "fall")
+ACTIVITIES = ("rest", "walk", "run", "stairs", "cycle", "fall")
 RATE, STEPS = 50, 128  # samples a second, and of a window
 _G, _TURN = 1 / 4, 1 / 500  # of a g, and of a degree a second, in units of full scale
-_SPLITS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+_SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,23 @@ class MotionStudy:
     train: int = 24
     validation: int = 6
     test: int = 10
-    windows: int = 40
+    windows: int = 24
     seed: int = 0
 
-    def record(self, split: str) -> tuple[Float32, Int64]:
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Windows of training, validation and test."""
+        each = self.windows * len(ACTIVITIES)
+        return self.train * each, self.validation * each, self.test * each
+
+    def record(self, split: Split) -> tuple[Float32, Int64]:
         """Signals float32 [N, 6, 128] from -1 to 1, and the class of each."""
         first = sum(getattr(self, name) for name in _SPLITS[: _SPLITS.index(split)])
         signals, labels = [], []
         for number in range(first, first + getattr(self, split)):
             person = _Person.drawn(np.random.default_rng([self.seed, 1, number]))
             for window in range(self.windows):
-                for label in range(len(CLASSES)):
+                for label in range(len(ACTIVITIES)):
                     rng = np.random.default_rng([self.seed, 2, number, window, label])
                     signals.append(person.wear(_MOTIONS[label](person, rng), rng))
                     labels.append(label)
