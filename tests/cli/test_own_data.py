@@ -1,6 +1,7 @@
 """A user's own images, signals, vectors and recordings in every command that takes a data set."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -191,3 +192,51 @@ def test_a_model_that_keeps_a_sample_needs_no_data_set(keeping, spquant, tmp_pat
     code, _, err = spquant("eval", "model.spq", "--backend", "reference")
     assert code == 2
     assert "does not say what it was trained on: add --images, for your own, or --dataset" in err
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A network for grey images of 6x5, and a folder with two images of twice that size for each of two classes."""
+    image = pytest.importorskip("PIL.Image")
+    save(one_layer((1, 6, 5)), tmp_path / "model.spq")
+    rng = np.random.default_rng(3)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(2):
+            image.fromarray(rng.integers(0, 256, (12, 10), np.uint8)).save(tmp_path / "photos" / name / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_a_folder_of_images_is_brought_to_the_size_of_the_network(photos, spquant):
+    code, out, err = spquant("eval", "model.spq", "--images", "photos", "--backend", "reference", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["images"] == 4
+    assert spquant("export", "model.spq", "--images", "photos", "--target", "c", "--out", "c")[0] == 0
+
+
+def test_folders_that_do_not_fit_are_refused(photos, spquant, tmp_path):
+    def refused(*options):
+        code, _, err = spquant("eval", "model.spq", "--images", "photos", *options, "--backend", "reference")
+        assert (code, err.count("\n")) == (2, 1)
+        return err
+
+    assert "photos is a folder, whose folders are the classes: leave the labels y.npy out" in refused(*Y)
+    for name in ("emu", "fox"):
+        shutil.copytree(photos / "cat", photos / name)
+    assert "the labels of photos must be 0 to 2, found 3: number the classes from 0" in refused()
+    save(one_layer((2, 6, 5)), tmp_path / "model.spq")
+    assert "photos holds images, grey or RGB, and the network takes 2 channels: give an .npy file" in refused()
+    shutil.rmtree(photos)
+    photos.mkdir()
+    save(one_layer((1, 6, 5)), tmp_path / "model.spq")
+    assert "photos holds no folders" in refused()
+
+
+def test_values_in_the_units_of_training_become_those_of_the_network(spquant, tmp_path):
+    save(one_layer((2, 5, 4)), tmp_path / "model.spq")
+    whole = np.random.default_rng(4).integers(0, 256, (6, 2, 5, 4)).astype(np.uint8)
+    labels = Program(one_layer((2, 5, 4))).predict(whole)
+    np.save(tmp_path / "x.npy", whole / np.float32(255))
+    np.save(tmp_path / "y.npy", labels)
+    code, out, err = spquant("eval", "model.spq", *X, *Y, "--backend", "native", "--json")
+    assert (code, json.loads(out)["accuracy"], err) == (0, 100.0, "")
