@@ -126,3 +126,10 @@ def test_parts_that_number_their_classes_differently_are_refused():
     with pytest.raises(DataError, match=r"the training classes are cat, dog, those of another part dog, owl: number"):
         as_splits((Rows(ROWS), Rows(ROWS, ("dog", "owl"))))
     assert as_splits((Rows(ROWS, ("cat", "dog", "owl")), Rows(ROWS, ()))).classes == 3
+
+
+def test_a_data_set_that_does_not_say_that_it_gives_dicts_is_told_how():
+    plain = Rows(ROWS)
+    plain.column_names = None
+    with pytest.raises(DataError, match=r"training item 0 is a dict of image, label, id: give from_columns\(dataset\)"):
+        as_splits((plain, plain))

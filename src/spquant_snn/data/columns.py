@@ -140,6 +140,13 @@ def in_pairs(dataset: object) -> object:
     return members
 
 
+def refuse_dict(item: object, where: str) -> None:
+    """Raise DataError where an item is a dict, of a Dataset that does not say that it has columns."""
+    if isinstance(item, Mapping):
+        held = ", ".join(short(name)[1:-1] for name in list(item)[:8])
+        raise DataError(f"{where} is a dict of {held or 'nothing'}: give from_columns(dataset) in the place of dataset")
+
+
 def names_of(member: object) -> tuple[str, ...]:
     """Names of the classes, where a Dataset says them by ``classes``; else none."""
     found = getattr(member, "classes", None)

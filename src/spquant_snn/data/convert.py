@@ -20,7 +20,7 @@ from ..errors import ConfigError, DataError
 from ..io.terminal import to_stderr
 from .arrays import Labelled, Splits, usual_format
 from .catalog import load
-from .columns import in_pairs, names_of
+from .columns import in_pairs, names_of, refuse_dict
 from .event_items import frame_items, gives_events
 from .input_format import COUNTS, PIXELS, InputFormat, check_finite
 from .input_kind import Decide, InputKind, check_kind_of_input, laid_out
@@ -231,6 +231,7 @@ def _from_items(
             item = items[index]
         except IndexError as error:
             raise DataError(f"{where} is missing from a Dataset that says it has {len(items)}: check it") from error
+        refuse_dict(item, where)
         try:
             image, label = item
         except (TypeError, ValueError) as error:
