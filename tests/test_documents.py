@@ -114,7 +114,7 @@ def test_the_page_on_data_runs_from_top_to_bottom(spquant, tmp_path, monkeypatch
     for block in blocks:
         exec(block, names)
     reached = re.findall(r"(\d+\.\d) %", capsys.readouterr().out)
-    assert len(reached) == sum("evaluate()" in block for block in blocks)
+    assert len(reached) == sum("evaluate():.1f} %" in block for block in blocks)
     assert min(map(float, reached)) > 60  # each of them has learned
     (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     for line in commands.splitlines():

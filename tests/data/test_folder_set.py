@@ -1,9 +1,12 @@
 """The path of a folder of images as a data set by name, from Python and from the command line."""
 
+import json
+
 import numpy as np
 import pytest
 
-from spquant_snn.data import load
+from spquant_snn import load as open_model
+from spquant_snn.data import ImageFolder, load
 from spquant_snn.data.catalog import anchored_name, title_of
 from spquant_snn.data.own_files import read_own
 from spquant_snn.errors import DataError
@@ -82,6 +85,11 @@ def test_one_command_trains_on_a_folder(spquant, tmp_path, monkeypatch):
     code, out, err = spquant("eval", ".")
     assert (code, err) == (0, "")
     assert "Test Accuracy" in out
+    dark = pictures(tmp_path / "dark", 3, classes=("dark",))  # which alone has the second of the two classes
+    code, out, err = spquant("eval", "model.spq", "--images", str(dark), "--json", "--backend", "reference")
+    assert (code, err) == (0, "")
+    images = np.stack([image for image, _ in ImageFolder(dark)])
+    assert json.loads(out)["accuracy"] == pytest.approx(100 * np.mean(open_model("model.spq").predict(images) == 1))
 
 
 def test_own_images_are_of_the_classes_that_a_network_knows(tmp_path):
