@@ -240,6 +240,10 @@ WAYS = {
         [net.step(frame)[0] for frame in x.transpose(0, 1).permute(1, 0, 2)], dim=1
     ).transpose(0, 1),
     "the largest potential": lambda net, x: torch.stack([net.step(frame)[1] for frame in x]).max(0)[0],
+    "the largest potential by name": lambda net, x: torch.stack([net.step(frame)[1] for frame in x]).max(dim=0).values,
+    "functions of parameters": lambda net, x: torch.stack(
+        [net.lif2(F.linear(net.lif1(F.linear(f, net.fc1.weight, net.fc1.bias)).to(f), net.fc2.weight))[0] for f in x]
+    ),
     "the last potential": lambda net, x: [net.step(frame)[1] for frame in x][-1],
     "the mean potential": lambda net, x: torch.stack([net.step(frame)[1] for frame in x]).mean(0),
 }

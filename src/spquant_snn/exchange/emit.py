@@ -259,7 +259,8 @@ class _Emitter:
             )
         args = [self._node(part) if isinstance(part, Expression) else part for part in what.args]
         if what.kind == "attribute":
-            self.layers[what.target] = cast(Any, nn.Parameter(_attribute(self.module, what.target).detach().clone()))
+            own = _attribute(self.module, what.target)
+            self.layers[what.target] = nn.Parameter(own.detach().clone(), own.requires_grad)
             return self.graph.get_attr(what.target)
         if what.kind == "reshape":
             return self.graph.call_method("reshape", (args[0], (-1, *what.target)))

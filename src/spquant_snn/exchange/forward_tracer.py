@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -83,6 +83,8 @@ class ForwardTracer(InstantTracer):
             neuron = self.neurons.get(target)
             if neuron is not None:
                 return _returned(neuron, value_of(node.all_input_nodes[0]))
+        if target is getattr and node.args[1] == "values":  # of torch.max, which gives a tuple here
+            return value_of(cast(fx.Node, node.args[0]))[0]
         if target is operator.getitem and isinstance(node.args[0], fx.Node):
             index: Any = node.args[1]
             value = value_of(node.args[0])

@@ -76,7 +76,7 @@ def repeated_step(traced: fx.GraphModule, tracer: ForwardTracer, layout: Layout)
     if not reader.sites:
         raise ModelError(f"the network calls no neurons of {tracer.package.name}")
     loop = one_step(reader.sites)
-    steps = loop or reader.given_steps or next(iter(reader.counts), 1)
+    steps = loop or reader.given_steps or next(iter(reader.shown), 1)
     return RepeatedStep(reader.returned, reader.sites, reader.expressions, steps)
 
 
@@ -89,7 +89,7 @@ class _Reader:
         self.expressions = Expressions()
         self.inputs = 0
         self.returned: Any = None
-        self.counts: dict[int, fx.Node] = {}  # numbers of steps that were put together
+        self.shown: list[int] = []  # numbers of steps that were put together, or for which an image is shown
         given = value_of(next(node for node in traced.graph.nodes if node.op == "placeholder"))
         self.batch = given.shape[1 if layout == "TN" else 0]
         self.given_steps = {"TN": given.shape[0], "NT": given.shape[1] if given.dim() > 1 else 0}.get(layout, 0)
@@ -273,8 +273,10 @@ class _Reader:
         target: Any = node.target
         given = self._given(node.args)
         first = given[0] if given else None
-        if target is operator.getitem and not isinstance(first, Signal):
-            return first if isinstance(first, Summary) else cast(Any, first)[given[1]]
+        if isinstance(first, Summary) and (target, given[1:]) in ((operator.getitem, (0,)), (getattr, ("values",))):
+            return first  # of the largest, and where it is
+        if target is operator.getitem and not isinstance(first, Signal | Summary):
+            return cast(Any, first)[given[1]]
         if isinstance(first, Summary) or any(isinstance(part, Summary) for part in given):
             return self._of_sums(node, given)
         if target in CONVERSIONS and isinstance(first, StateAt):
@@ -300,7 +302,7 @@ class _Reader:
         if target in _REPEATS:
             shown = shown_again(node, first)
             if shown.layout in ("TN", "NT"):
-                self.counts.setdefault(value_of(node).shape[0 if shown.layout == "TN" else 1], node)
+                self.shown.append(value_of(node).shape[0 if shown.layout == "TN" else 1])
             return shown
         if target in _REDUCTIONS:
             found = self._reduce(node, first)
@@ -408,7 +410,7 @@ class _Reader:
         shape = parts[0].layout in (("step", "T*N", "N*T") if stacks else ("1N", "N1"))
         along = dim in (0, 1) if stacks else dim == (0 if parts[0].layout == "1N" else 1)
         if alike and in_order and shape and along:
-            self.counts.setdefault(len(parts), node)
+            self.shown.append(len(parts))
             first = dim == 0
             return Signal(parts[0].what, "TN" if first else "NT")
         if not alike and len({time for time in times if time is not None}) > 1:
