@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from torch.utils.data import IterableDataset
 
 from spquant_snn.data import as_splits, from_columns
 from spquant_snn.data.columns import gives_dicts, splits_in
@@ -133,3 +134,28 @@ def test_a_data_set_that_does_not_say_that_it_gives_dicts_is_told_how():
     plain.column_names = None
     with pytest.raises(DataError, match=r"training item 0 is a dict of image, label, id: give from_columns\(dataset\)"):
         as_splits((plain, plain))
+
+
+class Sharded(Stream, IterableDataset):
+    """As ``datasets`` has them: known to torch, and split over its workers by itself."""
+
+    num_shards = 4
+    epoch = None
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+
+def test_a_stream_that_is_split_over_workers_is_split_over_processes_too(monkeypatch):
+    rows = Sharded(ROWS, ["image", "label", "id"])
+    data = from_columns(rows)
+    data.set_epoch(3)
+    assert rows.epoch == 3
+    assert data.shards_itself
+    assert not from_columns(Stream(ROWS)).shards_itself
+    found = []
+    for rank in range(3):
+        monkeypatch.setattr("spquant_snn.data.columns.this_process", lambda rank=rank: (rank, 3))
+        found += [int(image.max()) for image, _ in data]
+        assert len(list(from_columns(Stream(ROWS)))) == 4  # which whoever reads deals out
+    assert sorted(found) == [0, 1, 2, 3]

@@ -96,7 +96,7 @@ def test_workers_read_every_sample_once(shards):
 def test_several_processes_read_every_sample_once(shards, monkeypatch, readers):
     data, found = TarShards(shards / "part-*.tar", shuffle=3), []
     for reader in range(readers):
-        monkeypatch.setattr("spquant_snn.data.tar_shards._reader", lambda reader=reader: (reader, readers, 7))
+        monkeypatch.setattr("spquant_snn.data.tar_shards.this_reader", lambda reader=reader: (reader, readers, 7))
         data.set_epoch(1)
         found += values(data)
     assert sorted(found) == [(n, n) for n in range(12)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ..errors import DataError
 from ..io.reading import guarded
 from ..io.texts import short
 from .image_file import ImageForm, Mode, decode_image, in_form, pixels_of, require_pillow
+from .tar_shards import this_process
 from .task import is_name
 
 IMAGE_COLUMNS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "features", "signal", "frames")
@@ -101,8 +104,25 @@ class Columns(_Pairs):
 class ColumnStream(_Pairs):
     """An iterable Dataset of pairs; see ``from_columns``."""
 
+    @property
+    def shards_itself(self) -> bool:
+        """Whether the Dataset gives each worker its own items, as those of ``datasets`` do that torch knows as iterable
+        ones; which processes read what is decided here then."""
+        torch = sys.modules.get("torch.utils.data")
+        known = isinstance(self.dataset, getattr(torch, "IterableDataset", ()))
+        return known and any(hasattr(self.dataset, name) for name in ("num_shards", "n_shards"))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the Dataset, if it wants to know, which pass comes next."""
+        if callable(told := getattr(self.dataset, "set_epoch", None)):
+            told(epoch)
+
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return (self.pair(item, f"item {number}") for number, item in enumerate(self.dataset))
+        first, step = 0, 1
+        if self.shards_itself and getattr(self.dataset, "_distributed", None) is None:  # not split by node already
+            first, step = this_process()
+        items = islice(enumerate(self.dataset), first, None, step)
+        return (self.pair(item, f"item {number}") for number, item in items)
 
     def _first(self) -> Mapping[str, Any]:
         for item in self.dataset:

@@ -84,8 +84,10 @@ class TarShards:
         self.classes = None if classes is None else tuple(classes)
         self.transform, self.shuffle, self.seed, self.length = transform, shuffle, seed, length
         self.skip_unreadable = skip_unreadable
-        self.epoch = 0
+        self.epoch, self._told = 0, False
         self._endings = (image, label)
+
+    shards_itself = True  # over processes and workers, which a training then leaves to it
 
     def __len__(self) -> int:
         if self.length is None:
@@ -93,12 +95,12 @@ class TarShards:
         return self.length
 
     def set_epoch(self, epoch: int) -> None:
-        """Decide, with the seed, the order of the next pass."""
-        self.epoch = epoch
+        """Decide, with the seed alone, the order of the next pass."""
+        self.epoch, self._told = epoch, True
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
-        reader, readers, base = _reader()
-        draw = random.Random(f"{self.seed}/{self.epoch}/{base}")  # the same for all readers
+        reader, readers, number = this_reader()
+        draw = random.Random(f"{self.seed}/{self.epoch}/{0 if self._told else number}")  # the same for all readers
         self.epoch += 1
         paths = list(self.paths)
         if self.shuffle:
@@ -263,17 +265,20 @@ def _shuffled(samples: Iterator[_Sample], held: int, draw: random.Random) -> Ite
     yield from buffer
 
 
-def _reader() -> tuple[int, int, int]:
-    """Which of how many readers this is, over all processes that train together and their worker processes; and a
-    number that these have in common, other in every pass."""
+def this_process() -> tuple[int, int]:
+    """Which of how many processes that train together this is."""
     torch = sys.modules.get("torch")
-    if torch is None:
-        return 0, 1, 0
-    rank, ranks = 0, 1
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        rank, ranks = distributed.get_rank(), distributed.get_world_size()
-    worker = torch.utils.data.get_worker_info()
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def this_reader() -> tuple[int, int, int]:
+    """Which of how many readers this is, over all processes that train together and their worker processes; and a
+    number that these have in common, another in every pass."""
+    rank, ranks = this_process()
+    torch = sys.modules.get("torch")
+    worker = None if torch is None else torch.utils.data.get_worker_info()
     if worker is None:
         return rank, ranks, 0
     return rank * worker.num_workers + worker.id, ranks * worker.num_workers, worker.seed - worker.id
