@@ -54,6 +54,7 @@ def test_a_recording_is_played_as_the_reference_does(open_page, tmp_path, shape)
     scores = page.value("[...document.querySelectorAll('#scores td.number')].map((cell) => cell.textContent)")
     assert [int(score.replace(",", "").replace("−", "-")) for score in scores] == said[1]
     assert page.text("#layers figcaption").startswith("step 1: ")
+    page.until("document.querySelector('#time').textContent.endsWith('µs')")
     page.value("document.querySelector('#play').click()")
     page.until(f"document.querySelector('#moment-says').textContent === 'frame {FRAMES} of {FRAMES}'")
     assert page.text("#class") == str(np.argmax(said[-1]))

@@ -38,6 +38,7 @@ from spquant_snn.data.events import Events, read_array, read_nmnist
 from spquant_snn.data.frames import Framing
 from spquant_snn.data.idx import read_idx
 from spquant_snn.data.image_file import read_image
+from spquant_snn.data.own_files import read_own
 from spquant_snn.data.recordings import Recordings, framed
 from spquant_snn.data.sound import read_wav
 from spquant_snn.data.tar_shards import TarShards
@@ -387,6 +388,8 @@ RUNS = {
 DATA = {
     "npy": _single("x.npy", _npy(STRUCTURED), read_array),
     "npz": _single("x.npz", _npz(**{name: STRUCTURED[name] for name in "txyp"}), read_array, of_members),
+    "own-npy": _single("x.npy", _npy(np.arange(24, dtype=np.uint8).reshape(2, 3, 4)), read_own),
+    "own-npz": _single("x.npz", _npz(images=np.zeros((2, 1, 3), np.uint8), labels=np.arange(2)), read_own, of_members),
     "npz-one": _single("x.npz", _npz(events=STRUCTURED), read_array, of_members),
     "aedat3": _single("x.aedat", recorded.aedat3(*PACKETS, RESET, *PACKETS), read_aedat3),
     "aedat2": _single("x.aedat", recorded.aedat2(EVENTS), read_aedat2),

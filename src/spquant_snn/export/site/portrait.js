@@ -19,7 +19,10 @@ class Portrait {
     const frame = values.subarray(from, from + this.size);
     if (this.kind === "image") context.drawImage(this.#image(frame, values, ink), 0, 0);
     else if (this.kind === "map") this.#map(context, values, moment, ink);
-    else this.#strips(context, frame, ink);
+    else {
+      canvas.style.imageRendering = "auto"; // lines are not to become specks where they are small
+      this.#strips(context, frame, ink, Math.min(8, (1.5 * canvas.width) / (canvas.clientWidth || canvas.width)));
+    }
   }
 
   // Counts of events are small numbers: the largest of a sequence is drawn in full.
@@ -47,10 +50,10 @@ class Portrait {
   }
 
   // A lane for each channel; of a vector all numbers in one.
-  #strips(context, frame, ink) {
+  #strips(context, frame, ink, lineWidth) {
     const [wide, high] = this.extent, lanes = this.kind === "bars" ? 1 : this.channels, count = this.size / lanes;
     const lane = high / lanes, [low, span] = this.signed ? [-127, 254] : [0, 255];
-    Object.assign(context, { strokeStyle: ink, lineWidth: 1.5, lineJoin: "round" });
+    Object.assign(context, { strokeStyle: ink, lineWidth, lineJoin: "round" });
     for (let c = 0; c < lanes; c++) {
       const y = (value) => (c + 1) * lane - 2 - ((value - low) / span) * (lane - 4);
       context.globalAlpha = 0.3;
