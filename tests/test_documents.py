@@ -66,6 +66,13 @@ def test_the_example_of_the_calibration_page_runs(tmp_path, monkeypatch, capsys)
     assert int(said.split()[-1]) <= 12_000
 
 
+def test_the_block_on_features_runs():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/signals.md").read_text("utf-8"), re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert names["LogMel"](10)(names["samples"]).shape == (49, 10)
+
+
 @pytest.mark.parametrize("module", [lif])
 def test_examples_in_docstrings_hold(module):
     result = doctest.testmod(module, extraglobs={"torch": torch})

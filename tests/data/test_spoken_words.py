@@ -25,16 +25,18 @@ def test_no_voice_and_no_family_is_in_two_splits():
 
 
 def test_takes_are_of_all_classes_and_repeatable():
-    takes = list(SpokenWords().takes("train", "m1"))
-    counts = Counter(label for label, _ in takes)
+    takes, labels = list(SpokenWords().takes("train", "m1")), SpokenWords().labels("train")
+    counts = Counter(labels)
     assert counts == {**dict.fromkeys(range(10), 24), 10: 48}
     assert takes == list(SpokenWords().takes("train", "m1"))
     assert takes != list(SpokenWords(seed=1).takes("train", "m1"))
-    words = {label: {said.word for place, said in takes if place == label} for label in range(11)}
+    words = {
+        label: {said.word for place, said in zip(labels, takes, strict=True) if place == label} for label in range(11)
+    }
     assert [words[label] for label in range(10)] == [{word} for word in WORDS]
     assert words[10] <= {"", *OTHERS}
-    assert sum(said.word == "" for _, said in takes) == 8
-    assert {said.accent for _, said in takes} == set(ACCENTS)
+    assert sum(said.word == "" for said in takes) == 8
+    assert {said.accent for said in takes} == set(ACCENTS)
     assert not {*OTHERS} & {*WORDS}
     assert len(CLASSES) == 11
 

@@ -110,23 +110,30 @@ class SpokenWords:
         """The voices of a split."""
         return VOICES[split][: self.voices or None]
 
-    def takes(self, split: str, voice: str) -> Iterator[tuple[int, Utterance]]:
-        """(class, utterance) of each take of a voice."""
-        for label, word in enumerate(CLASSES):
-            for take in range(getattr(self, split) * (2 if word == "other" else 1)):
-                rng = np.random.default_rng([self.seed, 5, zlib.crc32(voice.encode()), label, take])
-                said = word
-                if word == "other":
-                    said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
-                accent, speed, pitch = str(rng.choice(ACCENTS)), int(rng.integers(110, 221)), int(rng.integers(25, 76))
-                size = float(np.exp(rng.uniform(-0.16, 0.16)))
-                yield label, Utterance(said, voice, accent, speed, pitch, size, Scene.drawn(rng))
+    def labels(self, split: str) -> list[int]:
+        """The class of each take of a voice."""
+        takes: int = getattr(self, split)
+        return [label for label in range(len(CLASSES)) for _ in range(takes * (2 if label == len(WORDS) else 1))]
+
+    def takes(self, split: str, voice: str) -> Iterator[Utterance]:
+        """The takes of a voice, in the order of their classes."""
+        numbers = dict.fromkeys(range(len(CLASSES)), 0)
+        for label in self.labels(split):
+            take = numbers[label]
+            numbers[label] += 1
+            rng = np.random.default_rng([self.seed, 5, zlib.crc32(voice.encode()), label, take])
+            said = CLASSES[label]
+            if said == "other":
+                said = "" if take % _NOISE_ALONE == 0 else str(rng.choice(OTHERS))
+            accent, speed, pitch = str(rng.choice(ACCENTS)), int(rng.integers(110, 221)), int(rng.integers(25, 76))
+            size = float(np.exp(rng.uniform(-0.16, 0.16)))
+            yield Utterance(said, voice, accent, speed, pitch, size, Scene.drawn(rng))
 
     def part(self, split: str, voice: str) -> SoundPart:
         """The takes of a voice, as the cache keeps them."""
-        takes = list(self.takes(split, voice))
-        name = f"{split}-{voice}"
-        return SoundPart(name, [label for label, _ in takes], lambda: (said.record() for _, said in takes))
+        return SoundPart(
+            f"{split}-{voice}", self.labels(split), lambda: (said.record() for said in self.takes(split, voice))
+        )
 
 
 def spoken_words(settings: SpokenWords) -> SoundSet:

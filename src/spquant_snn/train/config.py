@@ -37,8 +37,9 @@ class TrainOptions:
             a topology, as 32C5-P2-64C5-P2-FC10.
         dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture, cifar10-dvs,
             n-caltech101 or gestures, where gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has
-            140 channels; or a folder of images, one folder in it for each class, where pictures:32 brings those in
-            pictures to 32x32.
+            140 channels; or of sounds spoken-words or speech-commands, which are signals with :signal behind them; or
+            activity, of motions; or a folder of images, one folder in it for each class, where pictures:32 brings those
+            in pictures to 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
