@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, SpQuantTrainer, load
-from spquant_snn.errors import ConfigError, DataError
+from spquant_snn.errors import ConfigError, DataError, ModelError
 from spquant_snn.export.feature_flags import SOURCES
 from spquant_snn.train.run import RunFolder
 
@@ -157,3 +157,17 @@ def test_a_shape_of_two_readings_is_decided_by_the_first_layer_or_by_the_option(
     images = torch.zeros(20, 20, dtype=torch.uint8), torch.arange(20) % 2
     with pytest.raises(ConfigError, match="input_range is for numbers that are quantised"):
         SpQuantTrainer(of_vectors(), (images, images), 2, quiet=True, input_range=3.0)
+
+
+def test_a_model_that_scales_inputs_in_units_of_their_own_is_refused():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = of_vectors()
+
+        def forward(self, x):
+            return self.layers(x / 255)
+
+    values, labels = np.random.default_rng(0).normal(size=(20, 20)), np.arange(20) % 2
+    with pytest.raises(ModelError, match=r"multiplies the input with 0.0039.* a scale of .* scale the data"):
+        SpQuantTrainer(Scaled(), ((values, labels), (values, labels)), 2, quiet=True)

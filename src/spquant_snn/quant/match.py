@@ -13,6 +13,7 @@ from typing import Any, cast
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..data.input_format import PIXELS, InputFormat
 from ..errors import ModelError
 from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
@@ -47,12 +48,15 @@ from .values import (
 from .windows import Enlargement, Window
 
 
-def describe(model: nn.Module, input_shape: Shape | Sequence[Shape]) -> NetworkDescription:
+def describe(
+    model: nn.Module, input_shape: Shape | Sequence[Shape], input_format: Sequence[InputFormat] | InputFormat = PIXELS
+) -> NetworkDescription:
     """What a module computes in one time step, as layers of neurons.
 
     Args:
         model: anything that can be traced. Lazy layers in it get their shapes.
         input_shape: (F,), (C, L) or (C, H, W) of the input, or a list with that of each.
+        input_format: of all inputs, or of each.
 
     Raises:
         ModelError: something has no integer form; the message names its path, the reason and the nearest form that
@@ -68,7 +72,10 @@ def describe(model: nn.Module, input_shape: Shape | Sequence[Shape]) -> NetworkD
     for shape in shapes:
         if not 1 <= len(shape) <= 3 or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ModelError(f"input_shape is (F,), (C, L) or (C, H, W) in positive whole numbers, not {shape!r}")
-    matcher = _Matcher()
+    one = isinstance(input_format, InputFormat)
+    matcher = _Matcher(
+        [cast(InputFormat, input_format)] * len(shapes) if one else cast(Sequence[InputFormat], input_format)
+    )
     for step in steps_of(model, shapes):
         matcher.take(step)
     if not matcher.layers:
@@ -91,7 +98,8 @@ class _Matcher:
         layers, readouts, notes: what was found so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, formats: Sequence[InputFormat]) -> None:
+        self.formats = formats
         self.layers: list[LayerDescription] = []
         self.readouts: list[ReadoutDescription] = []
         self.notes: list[str] = []
@@ -210,6 +218,12 @@ class _Matcher:
             raise ModelError(
                 f"{step.where} multiplies with {factor.by:g}, which has no integer form of its own: put it into the "
                 "weights or the batch normalisation"
+            )
+        given = self.formats[value.what.input] if value.what.input < len(self.formats) else PIXELS
+        if not given.counts:
+            raise ModelError(
+                f"{step.where} multiplies the input with {factor.by:g}, and it is in units of its data, a scale of "
+                f"{given.scale:g} and nothing else: scale the data in its place"
             )
         if abs(factor.by * 255 - 1) > 1e-6:
             raise ModelError(

@@ -48,7 +48,7 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
         torch.Size([3, 5, 10])
     """
     taken, resolved, tied = with_plain_parameters(model)
-    described = describe(taken, input_shape)
+    described = describe(taken, input_shape, config.input_format)
     for path, module in _modules_of(described):
         check_given(path, module)
         module.float()
