@@ -222,3 +222,11 @@ def test_an_array_that_a_dataset_uses_again_is_copied():
 
     part = Reusing([0, 1, 2])
     assert as_splits((part, part)).train.images[:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_an_npz_file_in_place_of_its_arrays_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", images=IMAGES.numpy(), labels=LABELS.numpy())
+    with np.load(tmp_path / "x.npz") as archive:
+        for member in (archive, (archive, LABELS), (IMAGES, archive)):
+            with pytest.raises(DataError, match=r"data are an .npz file, which holds images, labels: give a pair"):
+                as_splits((member, TEST))

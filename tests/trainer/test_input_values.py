@@ -103,6 +103,11 @@ def test_floats_of_any_range_are_one_network_everywhere(name, signed, tmp_path):
     assert accuracy == pytest.approx(trainer.evaluate())
     with pytest.raises(DataError, match="quantize"):
         program.predict(values[:10])
+    if steps is not None:
+        stream = program.stream()
+        for frame in inputs[:, 0]:
+            stream.push(frame)
+        assert np.array_equal(stream.logits, program.logits(inputs)[0])
     if shutil.which("gcc") and signed and name in ("signals", "images, their largest values"):
         folder = trainer.export(tmp_path / "c", "c")
         flat = values[0].ravel()[:200]

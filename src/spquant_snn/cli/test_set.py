@@ -90,7 +90,7 @@ class TestSet:
         assert self.images is not None
         images, labels = read_own(self.images, self.labels, network.given.shape, network.task.names)
         if images.dtype.kind == "f":  # values in the units of training
-            images, clipped = network.given.format.quantize(images)
+            images, clipped = network.given.format.quantize(images, f"the images of {name}")
             if clipped:
                 low, high = (x * network.given.scale for x in (-network.given.largest, network.given.largest))
                 reach = f"{low if network.given.signed else 0:.4g} to {high:.4g}"

@@ -143,16 +143,12 @@ def _kind_of_both(train: Labelled, test: Labelled) -> TaskKind:
 def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | None, decide: Decide | None) -> _Member:
     if isinstance(member, Labelled):
         return member
+    _refuse_archive(member, what)
     if isinstance(member, (tuple, list)) and len(member) == 2 and _is_array(member[0]):
         images, labels = item_values(member[0], f"{what} images", form, decide), _labels(member[1], what, kind)
         if len(images) != len(labels):
             raise DataError(f"{len(images)} {what} images have {len(labels)} labels: give one label per image")
         return images, labels
-    if _is_archive(member):
-        raise DataError(
-            f"{what} data are an .npz file, which holds the arrays {', '.join(list(member)[:4])}: give a pair of them, "  # type: ignore[call-overload]
-            "images and labels"
-        )
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
         return _from_items(member, what, kind, form, decide)
     raise DataError(
@@ -187,9 +183,8 @@ def _quantized(members: list[_Member], given: InputFormat, progress: bool) -> li
             parts.append(member)
             continue
         images, labels = member
-        check_finite(images, f"{what} images")
         _check_alike(images, given, kind, what)
-        values, share = given.quantize(images)
+        values, share = given.quantize(images, f"the {what} images")
         parts.append(Labelled(np.ascontiguousarray(values), labels))
         said += [f"{share:.2%} of the {what} values"] if share else []
     if progress and (said or given not in (PIXELS, COUNTS)):
@@ -334,8 +329,12 @@ def _labels(labels: object, what: str, kind: TaskKind | None) -> Array:
     return read_labels(_as_array(labels, where), kind, where)[1]
 
 
-def _is_archive(value: object) -> bool:
-    return isinstance(value, np.lib.npyio.NpzFile)
+def _refuse_archive(member: object, what: str) -> None:
+    """Refuse what ``numpy.load`` gives of an .npz file, in place of its arrays."""
+    for part in (member, *(member[:2] if isinstance(member, (tuple, list)) else ())):
+        if isinstance(part, np.lib.npyio.NpzFile):
+            names = ", ".join(part.files[:4]) or "nothing"
+            raise DataError(f"{what} data are an .npz file, which holds {names}: give a pair of its arrays")
 
 
 def _is_array(value: object) -> bool:

@@ -76,19 +76,20 @@ class InputFormat:
         the scale."""
         return self.divisor.is_integer()
 
-    def quantize(self, values: Array) -> tuple[Array, float]:
+    def quantize(self, values: Array, what: str = "the values") -> tuple[Array, float]:
         """Values in the units of training as inputs, and the share of them that had to be clipped. Arrays that hold
         inputs already, of the right dtype, are given back as they are.
 
         Args:
             values: floats; bools; or whole numbers, which are inputs as they are where the format ``counts``.
+            what: messages call them, in the plural.
 
         Raises:
             DataError: they are no numbers, or not all are finite.
         """
         if values.dtype == self.dtype:
             return self._within(values)
-        check_finite(values, "the values")
+        check_finite(values, what)
         if values.dtype.kind in "ui" and self.counts:
             rounded = values
         else:

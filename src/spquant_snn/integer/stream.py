@@ -112,10 +112,11 @@ class Stream:
         """One time step; the logits so far, int32 [classes]. What is refused changes nothing.
 
         Args:
-            frame: uint8, or int8 of a signed input, [C, H, W], or [H, W] where C is 1, in anything that
-                ``numpy.asarray`` takes. Or the events of a stretch of time, one frame's: ``data.events.Events``, or a
-                structured array with the fields t, x, y and p. They are counted as frames for training are; without
-                events, that is a frame of zeros. Their times are not compared with those of earlier pushes.
+            frame: uint8, or int8 of a signed input, [C, H, W], or [H, W] where C is 1, [C, L] of a signal and [F] of a
+                vector, in anything that ``numpy.asarray`` takes. Or the events of a stretch of time, one frame's:
+                ``data.events.Events``, or a structured array with the fields t, x, y and p. They are counted as frames
+                for training are; without events, that is a frame of zeros. Their times are not compared with those of
+                earlier pushes.
 
         Raises:
             DataError: the frame has another dtype or shape, the events are damaged or lie outside the sensor, or with
@@ -201,6 +202,9 @@ class Stream:
 
     def _checked(self, frame: Any) -> Array:
         array, wanted = as_pixels(frame, "frames", self._graph.inputs[0]), self._graph.input_shape
+        channels, height, width = wanted
+        if height == 1 and array.shape in ((channels, width), (channels,) if width == 1 else ()):
+            array = array.reshape(wanted)  # a signal, or a vector
         if array.shape != wanted:
             if (1, *array.shape) != wanted:
                 shape = "x".join(map(str, wanted))

@@ -36,7 +36,8 @@ class LayerForm:
 
     Args:
         geometry: of the convolution.
-        whole: the largest input, where the weights are integer codes and all inputs whole numbers from 0; else None.
+        whole: the largest input, where the weights are integer codes and all inputs whole numbers from 0, or twice the
+            largest absolute value where some are below; else None.
         narrow: whether sums may be tried in float16.
         short: whether inputs and weights, where they are whole, have at most eleven bits, as TF32 and float16 hold.
         steps: time steps.

@@ -258,7 +258,7 @@ class Stage(NeuronStage):
         device = x.device.type
         form = LayerForm(
             geometry,
-            self.largest_input if synapse.rounds else None,
+            self.largest_input * (2 if self.given is not None and self.given.signed else 1) if synapse.rounds else None,
             self.narrow,
             max(self.largest_input, synapse.largest_code) <= EXACT,
             lif.dynamics,
