@@ -248,6 +248,11 @@ FC = {"fc": nir.Linear(weights(4, 8))}
         (lambda: graph({**FC, "lif": lif(4), "late": nir.Delay(np.ones(4))}), "node 'late' delays spikes"),
         (lambda: graph({**FC, "lif": lif(4, tau=0.5)}), "'lif' has a leak of -1"),
         (lambda: graph(FC), "no neurons"),
+        (lambda: graph({"fc": nir.Linear(weights(2, 2, 8)), "lif": lif(2)}), "node 'fc' .* are no matrix"),
+        (
+            lambda: graph({"c": nir.Conv2d(None, weights(3, 1, 3, 3), 1, 0, 1, 2, weights(3)), "lif": lif(3)}),
+            "node 'c' of the NIR graph, Conv2d, makes no layer",
+        ),
         (lambda: graph({**FC, "lif": lif(4)}, [("fc", "lif"), ("lif", "output")]), "node 'fc' of the NIR graph takes"),
         (lambda: graph({**FC, "lif": lif(4)}, [("input", "no"), ("no", "output")]), "names the node 'no'"),
         (

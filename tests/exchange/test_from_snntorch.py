@@ -291,6 +291,13 @@ def test_what_is_learned_stays_so():
     assert network.get_submodule("1").leak.item() == pytest.approx(0.9, rel=1e-6)
 
 
+def test_half_precision_comes_in_as_single():
+    net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True)).half()
+    network = from_snntorch(net)
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+    assert network(torch.rand(2, 5, 4)).dtype == torch.float32
+
+
 def test_a_spike_function_may_fire_at_the_threshold():
     at = snn.Leaky(beta=0.5, init_hidden=True, spike_grad=lambda x: (x >= 0).float())
     net = nn.Sequential(nn.Linear(1, 1, bias=False), at)

@@ -56,7 +56,11 @@ def layer_of(name: str, node: Any) -> nn.Module | None:
     kind = type(node).__name__
     build = _LAYERS.get(kind)
     if build is not None:
-        return build(node)
+        try:
+            return build(node)
+        except (ValueError, TypeError, RuntimeError) as error:  # numbers of another kind or shape than NIR says
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(f"node {name!r} of the NIR graph, {kind}, makes no layer: {said}") from error
     if kind in ("Input", "Output"):
         return None
     if kind == "Delay" and not np.any(node.delay):
@@ -73,7 +77,7 @@ def _linear(node: Any) -> nn.Module:
     weight = tensor_of(node.weight)
     bias = getattr(node, "bias", None)
     if weight.dim() != 2:
-        raise ModelError(f"weights of shape {'x'.join(map(str, weight.shape))} are no matrix, which NIR's Linear has")
+        raise ValueError(f"weights of shape {'x'.join(map(str, weight.shape))} are no matrix")
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, dtype=weight.dtype)
     layer.weight = nn.Parameter(weight)
     if bias is not None:
@@ -114,7 +118,7 @@ def _scale(node: Any) -> nn.Module:
     scale = tensor_of(node.scale)
     rows = scale.reshape(len(scale), -1) if scale.dim() else scale.reshape(1, 1)
     if not bool((rows == rows[:, :1]).all()):
-        raise ModelError(
+        raise ValueError(
             f"a Scale of {'x'.join(map(str, scale.shape))} numbers differs within channels, which has no form"
         )
     layer = OneToOne(len(rows))

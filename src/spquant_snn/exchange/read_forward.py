@@ -87,4 +87,6 @@ def _shapes(input_shape: Shape | Sequence[Shape]) -> list[Shape]:
 
 
 def _dtype(module: nn.Module) -> torch.dtype:
-    return next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
+    """In which the network computes: in double precision, where the user's does."""
+    double = any(value.dtype == torch.float64 for value in module.parameters())
+    return torch.float64 if double else torch.float32
