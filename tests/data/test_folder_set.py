@@ -73,6 +73,7 @@ def test_images_that_memory_should_not_hold(tmp_path, monkeypatch):
     assert len(load(f"{tmp_path}:7").train) == 16
 
 
+@pytest.mark.slow
 def test_one_command_trains_on_a_folder(spquant, tmp_path, monkeypatch):
     pictures(tmp_path / "pictures", 20)
     monkeypatch.chdir(tmp_path)
