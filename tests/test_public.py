@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "pyproject.toml"
 PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
 # Examples that train, and those of packages that are not installed here: docs/exchange.md shows and runs these.
-NOT_RUN = ("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir")
+NOT_RUN = (
+    *("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir"),
+    *("run_onnx", "to_onnx"),
+)
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
 

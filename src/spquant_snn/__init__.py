@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .exchange.from_sinabs import from_sinabs
     from .exchange.from_snntorch import from_snntorch
     from .exchange.from_spikingjelly import from_spikingjelly
+    from .exchange.onnx_model import run_onnx, to_onnx
     from .integer.compare import Verdict
     from .integer.file import load_graph, save
     from .integer.graph import Graph
@@ -93,8 +94,10 @@ __all__ = [
     "load_graph",
     "lower",
     "prepare",
+    "run_onnx",
     "save",
     "search_bits",
+    "to_onnx",
     "verify",
 ]
 
@@ -128,7 +131,9 @@ _HOMES = {
     "load_graph": ".integer.file",
     "lower": ".quant.lower",
     "prepare": ".quant.prepare",
+    "run_onnx": ".exchange.onnx_model",
     "save": ".integer.file",
+    "to_onnx": ".exchange.onnx_model",
     "verify": ".quant.frozen_trace",
 }
 _find = importer(__name__, _HOMES)

@@ -16,6 +16,7 @@ from .data.catalog import title_of
 from .data.items import Items
 from .data.scores import Metric
 from .errors import ConfigError, RunError
+from .exchange.onnx_model import OnnxKind
 from .export.packaging import Layout, Prefer, Target
 from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
@@ -289,28 +290,30 @@ class SpQuantTrainer:
         prefer: Prefer = "speed",
         amalgamate: bool = False,
         layout: Layout = "plain",
+        onnx_kind: OnnxKind | None = None,
     ) -> Path:
         """Write the network's integers: as an ``.spq`` file, which ``spquant_snn.load`` runs without torch, as C
-        firmware with its own self-test, or as a web page that runs it. Test images for the self-test and the page are
-        those of the trainer's data set.
+        firmware with its own self-test, as a web page that runs it, or as an ONNX or NIR file. Test images for the
+        self-test and the page are those of the trainer's data set.
 
         Args:
             path: the file, or the folder of the firmware or the page.
-            target: "spq", "c" or "web".
+            target: "spq", "c", "web", "onnx" or "nir".
             force: replace an earlier export of the same kind in the same folder.
             prefer: of firmware, few instructions ("speed") or few bytes ("flash").
             amalgamate: firmware as one header and one source.
             layout: of the folder of firmware: all files side by side ("plain"), or as a library of PlatformIO and the
                 Arduino IDE ("platformio").
+            onnx_kind: of ONNX, see ``to_onnx``; None: as the data set is.
 
         Raises:
-            ConfigError: there is no such choice, or an option is of firmware and the target is not.
-            MissingDependencyError: a page needs ziglang.
-            ModelError: the network is floating point, or too large for the target.
+            ConfigError: there is no such choice, or an option is of another target.
+            MissingDependencyError: a page needs ziglang, ONNX onnx, NIR nir.
+            ModelError: the network is floating point, or too large for the target, or NIR has no nodes for it.
             RunError: something else is there, or it cannot be written.
         """
         options, graph = (
-            ExportOptions(target, force, prefer, amalgamate, layout, self.config.remember_sample),
+            ExportOptions(target, force, prefer, amalgamate, layout, self.config.remember_sample, onnx_kind),
             self._graph(),
         )
         name = visible(run_name(self.run, self.config))

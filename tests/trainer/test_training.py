@@ -269,7 +269,7 @@ def test_the_integers_are_verified_and_exported_to_every_target(tmp_path):
     [
         (lambda t: t.verify(count=-1), ConfigError, "count must be at least 0, not -1"),
         (lambda t: t.verify(backend="torch"), ConfigError, "backend must be one of reference, native, not 'torch'"),
-        (lambda t: t.export("x", target="onnx"), ConfigError, "target must be one of spq, c, web"),
+        (lambda t: t.export("x", target="tflite"), ConfigError, "target must be one of spq, c, web"),
         (lambda t: t.export("x.spq", prefer="flash"), ConfigError, "prefer is for firmware"),
         (lambda t: t.export("x", "web"), DataError, "a page shows images, and these are recordings"),
     ],

@@ -1,4 +1,4 @@
-"""``spquant export``: the integer model as an .spq file, as C firmware, or as a web page."""
+"""``spquant export``: the integer model as an .spq, ONNX or NIR file, as C firmware, or as a web page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ..errors import ConfigError
+from ..exchange.onnx_model import OnnxKind
 from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, visible
 from ..train.config import CUSTOM
@@ -32,13 +33,15 @@ def command(
     amalgamate: Flag = False,
     layout: Layout = "plain",
     remember_sample: bool = True,
+    onnx_kind: OnnxKind | None = None,
 ) -> int:
-    """Write the integer model: an .spq file, C firmware, or a web page.
+    """Write the integer model: an .spq file, C firmware, a web page, or an ONNX or NIR file.
 
     Args:
-        source: folder of a run, or for firmware and pages an .spq file.
+        source: folder of a run, or for all targets but spq an .spq file.
         out: the file to write, or the folder of the firmware or the page.
-        target: spq (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that runs it).
+        target: spq, onnx or nir (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that
+            runs it).
         test_set: what the self-test and the page show the network.
         force: replace an earlier export of the same kind in the same folder.
         prefer: of firmware, few instructions (speed) or few bytes (flash).
@@ -47,6 +50,8 @@ def command(
             IDE (platformio).
         remember_sample: keep a few of the test items in the .spq file, also in that of firmware, so that it can be
             exported, verified and reported on without a data set.
+        onnx_kind: of ONNX: images, sequence (of frames), or step (one frame and what is stored); by what the network
+            was trained on, if it is not given.
     """
     of_firmware = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
     if target != "c" and any(of_firmware.values()):
@@ -63,13 +68,15 @@ def command(
     known = None if name == CUSTOM else name
     trained_on = title_of(known) if known else "data given in Python"
     title = visible(source.resolve().name) + ("" if name is None else f", trained on {trained_on}")
-    options = ExportOptions(target, force, prefer, amalgamate, layout, remember_sample)
+    options = ExportOptions(target, force, prefer, amalgamate, layout, remember_sample, onnx_kind)
     size = export_graph(graph, out, options, title, known, test)
     if target == "spq":
         kept = 0 if test is None or not remember_sample else len(test)
         say(f"{out}: {size:,} bytes" + (f", a sample of {kept} test items among them" if kept else ""))
     elif target == "c":
         say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+    elif target in ("onnx", "nir"):
+        say(f"{out}: {size:,} bytes")
     else:
         say(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
     return 0
@@ -101,6 +108,8 @@ def _items(source: Source, graph: Graph, test_set: TestSet, target: Target) -> I
 
     if len(graph.inputs) > 1:
         return None
+    if target in ("onnx", "nir"):  # which only need to know whether it is of recordings
+        return source.sample()
     if target == "spq":
         named = test_set.images is not None or test_set.dataset is not None
         return choose_sample(test_set.items(source, Interface.of(graph))) if named else source.sample()

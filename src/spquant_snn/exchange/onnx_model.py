@@ -21,9 +21,10 @@ from ..integer.connection import image
 from ..integer.file import to_bytes
 from ..integer.graph import Graph, Input, Readout, Term
 from ..integer.term_names import source_names
+from ..io.texts import package_version
 from ..io.writing import replace_file
 from .onnx_neurons import Stored, write_active, write_layer, write_readout
-from .onnx_terms import Value, write_term
+from .onnx_terms import OnnxValue, write_term
 from .onnx_writer import Constants, Writer, import_onnx
 
 OnnxKind = Literal["images", "sequence", "step"]
@@ -52,7 +53,7 @@ def to_onnx(graph: Graph, path: str | os.PathLike[str], kind: OnnxKind = "images
         RunError: the file cannot be written.
 
     Example:
-        >>> to_onnx(load_graph("model.spq"), "model.onnx", "step")  # doctest: +SKIP
+        to_onnx(load_graph("model.spq"), "model.onnx")
     """
     replace_file(path, onnx_bytes(graph, kind, opset))
 
@@ -66,9 +67,9 @@ def onnx_bytes(graph: Graph, kind: OnnxKind = "images", opset: int = OPSET) -> b
     onnx = import_onnx()
     newest = onnx.defs.onnx_opset_version()
     if newest < opset:
-        lower = " or take opset=21" if newest >= OPSETS[0] else ""
+        lower = f", or take opset={OPSETS[0]}" if newest >= OPSETS[0] else ""
         raise ConfigError(
-            f"onnx {onnx.__version__} writes opsets up to {newest}, this needs {opset}: pip install -U onnx{lower and ','}{lower}"
+            f"onnx {onnx.__version__} writes opsets up to {newest}, not {opset}: pip install -U onnx{lower}"
         )
     model = _Model(graph, kind, Constants(onnx, opset)).build()
     if model.ByteSize() > _LARGEST:
@@ -88,7 +89,7 @@ def run_onnx(path: str | os.PathLike[str], *given: Array) -> list[Int32]:
         MissingDependencyError: onnxruntime is not installed.
 
     Example:
-        >>> answers, = run_onnx("model.onnx", images)  # doctest: +SKIP
+        (answers,) = run_onnx("model.onnx", images)
     """
     try:
         import onnxruntime
@@ -209,13 +210,13 @@ class _Model:
                 state(f"{readout.name}.{readout.over_time}", image(shape), dtype)
         return states
 
-    def _frames(self, names: Sequence[str]) -> list[Value]:
+    def _frames(self, names: Sequence[str]) -> list[OnnxValue]:
         return [
-            Value(name, given.shape, given.largest, given.signed, _dtype(given))
+            OnnxValue(name, given.shape, given.largest, given.signed, _dtype(given))
             for name, given in zip(names, self.graph.inputs, strict=True)
         ]
 
-    def _step(self, writer: Writer, frames: list[Value], before: list[str], still: dict[Term, str]) -> _Step:
+    def _step(self, writer: Writer, frames: list[OnnxValue], before: list[str], still: dict[Term, str]) -> _Step:
         """One time step.
 
         Args:
@@ -223,9 +224,7 @@ class _Model:
             still: what terms add, of those that are known.
         """
         graph, now, rest = self.graph, list(frames), iter(before)
-        codes = [
-            Stored(next(rest), next(rest) if layer.neuron.current is not None else None) for layer in graph.layers
-        ]
+        codes = [Stored(next(rest), next(rest) if layer.neuron.current is not None else None) for layer in graph.layers]
         held = {source: self._value(source, next(rest)) for source in self.delayed}
         answers: list[str] = []
         stored: list[str] = []
@@ -259,12 +258,12 @@ class _Model:
             answers.append(integrated)
         return _Step(answers, stored)
 
-    def _value(self, source: int, name: str) -> Value:
+    def _value(self, source: int, name: str) -> OnnxValue:
         """A source as it is at a step."""
         graph = self.graph
         if source < len(graph.inputs):
             return self._frames([name] * len(graph.inputs))[source]
-        return Value(name, image(graph.sources[source]), 1, False, np.uint8)
+        return OnnxValue(name, image(graph.sources[source]), 1, False, np.uint8)
 
     def _loop(self, writer: Writer) -> list[str]:
         """The answers of all steps, of a network in a loop."""
@@ -300,7 +299,10 @@ class _Model:
             [
                 self._info(goes_on, np.bool_, ()),
                 *(self._info(name, s.dtype, ("N", *s.shape)) for name, s in zip(following, self.states, strict=True)),
-                *(self._info(name, np.int32, ("N", *image(shape))) for name, (_, shape) in zip(said, listed, strict=True)),
+                *(
+                    self._info(name, np.int32, ("N", *image(shape)))
+                    for name, (_, shape) in zip(said, listed, strict=True)
+                ),
             ],
         )
         ends = [constants.name(f"{state.name}.end") for state in self.states]
@@ -343,8 +345,6 @@ class _Model:
 
     def _properties(self) -> dict[str, str]:
         """What is said of the model beside its nodes."""
-        from .. import __version__
-
         graph = self.graph
         inputs = {name: {"scale": given.scale} for name, given in zip(self.names, graph.inputs, strict=True)}
         outputs = {
@@ -352,7 +352,7 @@ class _Model:
             for name, readout in zip(self.outputs, graph.readouts, strict=True)
         }
         found: dict[str, object] = {
-            "version": __version__,
+            "version": package_version(),
             "kind": self.kind,
             "timesteps": graph.timesteps,
             "longest": graph.longest,

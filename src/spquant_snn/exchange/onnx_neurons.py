@@ -11,7 +11,7 @@ from ..integer.graph import BLOCK, BlockGate, Layer, Readout, blocks_of
 from ..integer.neuron import Current, Neuron, TableStore
 from ..integer.pool import Pool
 from ..integer.reference import window_of_sums
-from .onnx_terms import Value, pooled, spread, write_pools
+from .onnx_terms import OnnxValue, pooled, spread, write_pools
 from .onnx_writer import Writer
 
 
@@ -83,7 +83,7 @@ def _code_of(writer: Writer, part: Neuron | Current, potential: str) -> str:
     return code
 
 
-def write_active(writer: Writer, connection: Connection, x: Value) -> str:
+def write_active(writer: Writer, connection: Connection, x: OnnxValue) -> str:
     """int32 [N, 1, H', W']: how many inputs behind the pools are not zero among those that the sums of one place look
     at."""
     x = write_pools(writer, connection, x)
@@ -92,7 +92,7 @@ def write_active(writer: Writer, connection: Connection, x: Value) -> str:
     counted = writer.op("ReduceSum", active, writer.constant(axes, np.int64), keepdims=1)
     if not connection.convolves:
         return counted
-    found = spread(writer, Value(counted, (1, *x.shape[1:]), x.shape[0], False, np.int32), connection.spread)
+    found = spread(writer, OnnxValue(counted, (1, *x.shape[1:]), x.shape[0], False, np.int32), connection.spread)
     fields, strides, padding = window_of_sums(connection)
     return pooled(writer, Pool("sum", fields, strides, padding), found).name
 

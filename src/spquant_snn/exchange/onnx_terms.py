@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..integer.connection import INT32, Connection, image
+from ..integer.connection import INT32, Connection
 from ..integer.graph import Term
 from ..integer.pool import Pair, Pool, Sides, Upsample, places
 from .onnx_writer import Writer
@@ -22,7 +22,7 @@ _PAIR = (1 << 15) - 1  # what two products of a byte and a weight may add up to 
 
 
 @dataclass(frozen=True)
-class Value:
+class OnnxValue:
     """A tensor of a model.
 
     Args:
@@ -41,10 +41,10 @@ class Value:
 
     @property
     def of_a_byte(self) -> bool:
-        return self.dtype != np.int32
+        return bool(self.dtype != np.int32)
 
 
-def write_term(writer: Writer, term: Term, x: Value) -> str:
+def write_term(writer: Writer, term: Term, x: OnnxValue) -> str:
     """What a term adds, int32 [N, O, H, W], of what comes in."""
     sums = _connected(writer, term.connection, x)
     most = int(term.connection.reach(x.largest, x.signed).max())
@@ -53,14 +53,14 @@ def write_term(writer: Writer, term: Term, x: Value) -> str:
     return writer.scaled(sums, term.multiplier, 0, term.shift, wide=most > INT32)
 
 
-def write_pools(writer: Writer, connection: Connection, x: Value) -> Value:
+def write_pools(writer: Writer, connection: Connection, x: OnnxValue) -> OnnxValue:
     """What meets the weights."""
     for step in connection.pools:
         x = _upsampled(writer, step, x) if isinstance(step, Upsample) else pooled(writer, step, x)
     return x
 
 
-def pooled(writer: Writer, pool: Pool, x: Value) -> Value:
+def pooled(writer: Writer, pool: Pool, x: OnnxValue) -> OnnxValue:
     """The sum or the largest value of each window."""
     channels, height, width = x.shape
     shape = (channels, *pool.size(height, width))
@@ -80,18 +80,18 @@ def pooled(writer: Writer, pool: Pool, x: Value) -> Value:
     name = _padded(writer, name, pool.padding, beside)
     sizes = (height + top + bottom, width + left + right)
     for axis, size in enumerate(sizes):
-        name = _along(writer, name, 2 + axis, size, pool.kind, pool.kernel[axis], pool.stride[axis], pool.dilation[axis])
+        name = _along(
+            writer, name, 2 + axis, size, pool.kind, pool.kernel[axis], pool.stride[axis], pool.dilation[axis]
+        )
     return replace(x, name=name, shape=shape, largest=x.largest * pool.area)
 
 
-def widened(writer: Writer, x: Value) -> Value:
+def widened(writer: Writer, x: OnnxValue) -> OnnxValue:
     """The same as int32."""
     return replace(x, name=writer.cast(x.name, np.int32), dtype=np.int32) if x.of_a_byte else x
 
 
-def _along(
-    writer: Writer, x: str, axis: int, size: int, kind: str, kernel: int, stride: int, dilation: int
-) -> str:
+def _along(writer: Writer, x: str, axis: int, size: int, kind: str, kernel: int, stride: int, dilation: int) -> str:
     """The sums or the largest values of windows along one axis."""
     count = places(size, kernel, stride, 0, 0, dilation)
     if kernel == size and dilation == 1:
@@ -121,7 +121,7 @@ def _padded(writer: Writer, x: str, sides: Sides, beside: int) -> str:
     return writer.op("Pad", x, pads, writer.constant(beside, np.int32))
 
 
-def _upsampled(writer: Writer, step: Upsample, x: Value) -> Value:
+def _upsampled(writer: Writer, step: Upsample, x: OnnxValue) -> OnnxValue:
     channels, height, width = x.shape
     down, right = step.factor
     apart = writer.reshape(x.name, channels, height, 1, width, 1)
@@ -130,7 +130,7 @@ def _upsampled(writer: Writer, step: Upsample, x: Value) -> Value:
     return replace(x, name=writer.reshape(again, *shape), shape=shape)
 
 
-def spread(writer: Writer, x: Value, apart: Pair) -> Value:
+def spread(writer: Writer, x: OnnxValue, apart: Pair) -> OnnxValue:
     """With zeros between its rows and columns."""
     if apart == (1, 1):
         return x
@@ -145,7 +145,7 @@ def spread(writer: Writer, x: Value, apart: Pair) -> Value:
     return replace(x, name=name, shape=shape)
 
 
-def _connected(writer: Writer, connection: Connection, x: Value) -> str:
+def _connected(writer: Writer, connection: Connection, x: OnnxValue) -> str:
     """The sums of a connection, int32 [N, O, H, W]."""
     x = write_pools(writer, connection, x)
     outputs = len(connection.codes)
@@ -160,10 +160,10 @@ def _connected(writer: Writer, connection: Connection, x: Value) -> str:
     pool = connection.sum_pool
     if pool is None:
         return sums
-    return pooled(writer, pool, Value(sums, (outputs, *connection.places(x.shape)), 0, True, np.int32)).name
+    return pooled(writer, pool, OnnxValue(sums, (outputs, *connection.places(x.shape)), 0, True, np.int32)).name
 
 
-def _convolved(writer: Writer, connection: Connection, x: Value) -> str:
+def _convolved(writer: Writer, connection: Connection, x: OnnxValue) -> str:
     top, bottom, left, right = connection.padding
     return _weighted(
         writer,
@@ -178,7 +178,7 @@ def _convolved(writer: Writer, connection: Connection, x: Value) -> str:
     )
 
 
-def _weighted(writer: Writer, connection: Connection, x: Value, kind: str, **attributes: Any) -> str:
+def _weighted(writer: Writer, connection: Connection, x: OnnxValue, kind: str, **attributes: Any) -> str:
     """The sums of weights by one of ONNX's operators on integers, digit by digit of what they meet."""
     digits = _digits(writer, x)
     weights = _weights(writer, connection, 255 if x.signed else min(x.largest, 255))
@@ -193,7 +193,7 @@ def _weighted(writer: Writer, connection: Connection, x: Value, kind: str, **att
     return writer.cast(total, np.int32) if wide else total
 
 
-def _digits(writer: Writer, x: Value) -> list[str]:
+def _digits(writer: Writer, x: OnnxValue) -> list[str]:
     """Values as sums of 256^i times bytes, the lowest first; the sign is in the highest."""
     if x.of_a_byte:
         return [x.name]

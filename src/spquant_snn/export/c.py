@@ -22,6 +22,7 @@ from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
 from ..io.output import in_file, visible
+from ..io.texts import package_version
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
 from .feature_flags import SOURCES, Used
@@ -296,13 +297,3 @@ def _regions(plan: NetworkPlan, names: list[str]) -> list[tuple[str, Region]]:
         both = region if isinstance(region, tuple) else (region,)
         parts += [(f"scratch: {name}", part) for part in both]
     return [(name, region) for name, region in parts if region.size]
-
-
-def package_version() -> str:
-    """Of this package, in words where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("spquant-snn")
-    except PackageNotFoundError:  # run from its source
-        return "of no version"

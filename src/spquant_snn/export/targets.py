@@ -1,4 +1,4 @@
-"""An integer graph in the form that a target takes: an .spq file, a folder of C, or a folder with a web page."""
+"""An integer graph as a target takes it: an .spq, ONNX or NIR file, a folder of C, or one with a web page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..data.items import Items
 from ..dtypes import Array
 from ..errors import ConfigError
+from ..exchange.onnx_model import OnnxKind, to_onnx
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
@@ -29,13 +30,15 @@ class ExportOptions:
     """How a graph is written.
 
     Args:
-        target: "spq", a file; "c", a folder of C99 with its own self-test; "web", a folder with a page that runs it.
+        target: "spq", "onnx" or "nir", a file; "c", a folder of C99 with its own self-test; "web", a folder with a page
+            that runs it.
         force: replace an earlier export of the same kind in the same folder.
         prefer: of C, few instructions ("speed") or few bytes ("flash").
         amalgamate: C as one header and one source.
         layout: of the folder of C: all files side by side ("plain"), or as a library of PlatformIO and the Arduino IDE
             ("platformio").
         remember_sample: keep a few of the test items in the .spq file, also in that of C.
+        onnx_kind: what an ONNX file takes, see ``to_onnx``; None: images, or sequences where recordings are tested on.
 
     Raises:
         ConfigError: there is no such choice, or an option is of another target.
@@ -47,6 +50,7 @@ class ExportOptions:
     amalgamate: bool = False
     layout: Layout = "plain"
     remember_sample: bool = True
+    onnx_kind: OnnxKind | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("target", Target), ("prefer", Prefer), ("layout", Layout)):
@@ -59,6 +63,8 @@ class ExportOptions:
                 raise ConfigError(
                     f"{name} is for firmware, not for target {self.target}: take target c, or leave it out"
                 )
+        if self.onnx_kind is not None and self.target != "onnx":
+            raise ConfigError(f"onnx_kind is not for target {self.target}: take target onnx, or leave it out")
 
 
 def export_graph(
@@ -79,8 +85,8 @@ def export_graph(
     Raises:
         ConfigError: a page shows neither what the network takes nor what it says, or is given no classes.
         DataError: the images do not fit the graph.
-        MissingDependencyError: a page needs ziglang.
-        ModelError: the graph is too large for the target.
+        MissingDependencyError: a page needs ziglang, ONNX onnx, NIR nir.
+        ModelError: the graph is too large for the target, or NIR has no nodes for it.
         RunError: something else is there, or it cannot be written.
     """
     sample = None if test is None or not options.remember_sample else choose_sample(test)
@@ -92,6 +98,11 @@ def export_graph(
         packaging, small = Packaging(options.amalgamate, options.layout), options.prefer == "flash"
         export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging, sample)
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    if options.target == "onnx":
+        refuse_other(out, b"spquant", "an ONNX file of this package")
+        recorded = test is not None and test.frames is not None
+        to_onnx(graph, out, options.onnx_kind or ("sequence" if recorded else "images"))
+        return out.stat().st_size
     check_classifies(graph, "a page")
     if test is None or test.classes is None:
         raise ConfigError("a page shows test images with their classes: give some with labels")

@@ -29,8 +29,9 @@ from ..integer.inputs import check_classifies, check_images
 from ..integer.pool import Pool, Upsample
 from ..integer.term_names import term_names
 from ..io.output import in_file
+from ..io.texts import package_version
 from ..runtime.plan import LANES
-from .c import c_environment, commentable, firmware_files, layer_names, package_version
+from .c import c_environment, commentable, firmware_files, layer_names
 from .feature_flags import SOURCES
 from .folder import write_folder
 from .wasm import compile_module

@@ -155,3 +155,13 @@ def short(value: object) -> str:
         return f"a number of {value.bit_length()} bits"
     text = ascii(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def package_version() -> str:
+    """Of this package, in words where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spquant-snn")
+    except PackageNotFoundError:  # run from its source
+        return "of no version"
