@@ -12,6 +12,7 @@ from torch import nn
 from spquant_snn import LIF, SpQuantTrainer, load
 from spquant_snn.errors import ConfigError, DataError, ModelError
 from spquant_snn.export.feature_flags import SOURCES
+from spquant_snn.export.web import choose_samples, make_page
 from spquant_snn.train.run import RunFolder
 
 
@@ -108,7 +109,11 @@ def test_floats_of_any_range_are_one_network_everywhere(name, signed, tmp_path):
         for frame in inputs[:, 0]:
             stream.push(frame)
         assert np.array_equal(stream.logits, program.logits(inputs)[0])
-    if shutil.which("gcc") and signed and name in ("signals", "images, their largest values"):
+    if name == "signals":
+        samples = choose_samples(trainer.data.test.images, trainer.data.test.labels)
+        page = make_page(program.graph, b"", samples, "signals", "custom")
+        assert f"inputs of {given.dtype}, one for {given.scale:.3g} in the units of the data" in page
+    if shutil.which("gcc") and signed and name == "signals":
         folder = trainer.export(tmp_path / "c", "c")
         flat = values[0].ravel()[:200]
         assert passes_in_c(folder, flat, program.quantize(flat))

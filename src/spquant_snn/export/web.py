@@ -325,8 +325,11 @@ def _facts(graph: Graph, size: int) -> list[str]:
     weights = sorted({f"{connection.bits:g}" for connection in graph.connections})
     states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
     shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
+    given = graph.inputs[0].format
+    worth = [] if given.counts else [f"inputs of {given.dtype}, one for {given.scale:.3g} in the units of the data"]
     return [
         shapes,
+        *worth,
         f"weights of {' and '.join(weights)} bits, {round(graph.weight_bytes):,} bytes",
         f"membranes of {' and '.join(states)} bits",
         f"{graph.timesteps} time step{'s' if graph.timesteps > 1 else ''}",
