@@ -153,6 +153,14 @@ def test_tutorial_5():
     assert compiled(network, (784,)).layers[0].name == "fc1"
 
 
+def test_other_time_steps_than_those_of_the_loop_are_told():
+    network = read(Tutorial5(), (784,))
+    with pytest.warns(UserWarning, match="an image for 6 time steps, and timesteps=2 is asked for"):
+        prepare(network, QuantConfig(timesteps=2), (784,))
+    frames = read(Regression1(20, 4), (1,))  # brings its own
+    prepare(frames, QuantConfig(timesteps=2), (1,))
+
+
 @pytest.mark.parametrize(("channels", "hidden", "size", "side"), [(1, 8, 4, 28), (2, 6, 5, 34)])
 def test_tutorials_6_and_7(channels, hidden, size, side):
     """The network is one step, and its neurons keep their states; a loop over time stands outside."""

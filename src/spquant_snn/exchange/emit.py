@@ -17,11 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ModelError
 from ..nn.feedback import Feedback
+from ..nn.imported import ImportedSNN
 from ..nn.instant import where
 from ..nn.integrator import Answer
 from ..nn.layers import OneToOne
 from .foreign_package import ForeignPackage
-from .imported import ImportedSNN
 from .loop_ends import ADDS, EarlierSpikes, FedBackSpikes, terms, within
 from .neuron_form import NeuronForm, integrator_of, lif_of
 from .step_expressions import Expression, Expressions, Signal, Site, Summary
@@ -115,6 +115,7 @@ class _Emitter:
     def __init__(self, step: RepeatedStep, module: nn.Module, package: ForeignPackage, dtype: torch.dtype) -> None:
         self.expressions: Expressions = step.expressions
         self.module, self.package, self.dtype = module, package, dtype
+        self.static_input = step.static_input
         self.graph = fx.Graph()
         self.layers: dict[str, nn.Module | nn.Parameter] = {}
         self.made: dict[Expression, fx.Node] = {}
@@ -151,7 +152,7 @@ class _Emitter:
                 f"spikes of {lost.path!r} come back one step later, and go nowhere else: let the output depend on "
                 "them in their own step too"
             )
-        network = ImportedSNN(layers, self.graph, timesteps, tuple(how for _, how in outputs))
+        network = ImportedSNN(layers, self.graph, timesteps, self.static_input, tuple(how for _, how in outputs))
         return network.to(self.dtype)
 
     def _reached(self, roots: list[Expression]) -> Iterator[Expression]:

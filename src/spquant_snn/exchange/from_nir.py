@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, FileFormatError, MissingDependencyError, ModelError
+from ..nn.imported import ImportedSNN
 from ..nn.layers import OneToOne
 from .emit import multiply, network_of
 from .foreign_package import Call, ForeignPackage, tell_version
-from .imported import ImportedSNN
 from .neuron_form import NeuronForm
 from .nir_nodes import flattened, layer_of, tensor_of
 from .step_expressions import Expression, Expressions, Signal, Site

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..integer.connection import Shape
+from ..nn.imported import ImportedSNN
 from .foreign_package import Call, ForeignPackage, NoForm
-from .imported import ImportedSNN
 from .neuron_form import NeuronForm, number
 from .read_forward import imported
 

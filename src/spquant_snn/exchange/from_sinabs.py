@@ -10,8 +10,8 @@ from torch import nn
 
 from ..errors import ModelError
 from ..integer.connection import Shape
+from ..nn.imported import ImportedSNN
 from .foreign_package import Call, ForeignPackage, NoForm
-from .imported import ImportedSNN
 from .neuron_form import NeuronForm, number
 from .read_forward import imported
 from .step_expressions import Layout

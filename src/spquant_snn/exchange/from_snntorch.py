@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ..integer.connection import Shape
 from ..integer.neuron import Reset
+from ..nn.imported import ImportedSNN
 from ..nn.layers import OneToOne
 from .foreign_package import Call, ForeignPackage, NoForm, fires_above
-from .imported import ImportedSNN
 from .neuron_form import NeuronForm, logit, number
 from .read_forward import imported
 

@@ -10,10 +10,10 @@ from torch import nn
 
 from ..errors import ModelError
 from ..integer.connection import Shape
+from ..nn.imported import ImportedSNN
 from .emit import network_of
 from .foreign_package import ForeignPackage, taken
 from .forward_tracer import ForwardTracer
-from .imported import ImportedSNN
 from .step_expressions import Layout
 from .unroll import RepeatedStep, repeated_step
 

@@ -53,12 +53,14 @@ class RepeatedStep:
         returned: as the forward method returns it: tuples, lists and dictionaries of signals, what was made of them
             over time, and states.
         steps: of the loop; those of the input, where it goes over them.
+        static_input: whether each step sees the same input.
     """
 
     returned: Any
     sites: list[Site]
     expressions: Expressions
     steps: int
+    static_input: bool = False
 
 
 def repeated_step(traced: fx.GraphModule, tracer: ForwardTracer, layout: Layout) -> RepeatedStep:
@@ -77,7 +79,7 @@ def repeated_step(traced: fx.GraphModule, tracer: ForwardTracer, layout: Layout)
         raise ModelError(f"the network calls no neurons of {tracer.package.name}")
     loop = one_step(reader.sites)
     steps = loop or reader.given_steps or next(iter(reader.shown), 1)
-    return RepeatedStep(reader.returned, reader.sites, reader.expressions, steps)
+    return RepeatedStep(reader.returned, reader.sites, reader.expressions, steps, layout == "step" and steps > 1)
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..errors import ConfigError
 from ..integer.connection import Shape
+from ..nn.imported import ImportedSNN
 from .assemble import stages_of
 from .described import NetworkDescription, Normalised, Weighed, parts_in
 from .finite_check import check_finite, check_given
@@ -59,7 +60,7 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
     shapes = [layer.shape for layer in described.layers]
     network = SpikingNetwork(stages, config, input_shape, shapes, len(described.readouts))
     shared = shared_places([path for path, _ in _modules_of(described)], tied)
-    for said in (*_said(resolved, shared, network), *described.notes):
+    for said in (*_said(resolved, shared, network), *_steps_said(model, config), *described.notes):
         warnings.warn(said, stacklevel=2)
     return network
 
@@ -112,6 +113,16 @@ def _said(resolved: list[str], shared: list[str], network: SpikingNetwork) -> li
         if not _trains(stage, network.config.timesteps)
     ]
     return said
+
+
+def _steps_said(model: nn.Module, config: QuantConfig) -> list[str]:
+    """What a user should know of the time steps of a network that was trained elsewhere."""
+    if not isinstance(model, ImportedSNN) or not model.static_input or model.timesteps in (None, config.timesteps):
+        return []
+    return [
+        f"the network shows an image for {model.timesteps} time steps, and timesteps={config.timesteps} is asked for: "
+        f"it computes what it was trained for with timesteps={model.timesteps}"
+    ]
 
 
 def _trains(stage: NeuronStage, timesteps: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..nn.instant import each_step
+from .instant import each_step
 
 
 class ImportedSNN(nn.Module):
@@ -18,6 +18,7 @@ class ImportedSNN(nn.Module):
         layers: by path.
         graph: the calls of one time step.
         timesteps: for which the user's network shows an input; None: a sequence brings its own.
+        static_input: whether it shows one still input at all of them.
         over_time: what the user's network returns of each output: "all" steps, their "sum", "mean", "largest", "last".
 
     Shape:
@@ -29,6 +30,7 @@ class ImportedSNN(nn.Module):
         layers: dict[str, nn.Module | nn.Parameter],
         graph: fx.Graph,
         timesteps: int | None,
+        static_input: bool,
         over_time: tuple[str, ...],
     ) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class ImportedSNN(nn.Module):
                 parent.register_parameter(name, layer)
             else:
                 parent.add_module(name, layer)
-        self.graph, self.timesteps, self.over_time = graph, timesteps, over_time
+        self.graph, self.timesteps, self.static_input, self.over_time = graph, timesteps, static_input, over_time
 
     def instant(self, x: Tensor, x1: Tensor | None = None, x2: Tensor | None = None, x3: Tensor | None = None) -> Any:
         """One time step, in a graph: how ``prepare`` reads it."""
