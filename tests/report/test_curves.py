@@ -21,7 +21,7 @@ def write(folder, epochs, sparsity=None):
 def test_what_a_training_writes_is_read(tmp_path):
     first, second = read_epochs(write(tmp_path, 2))
     assert (first.number, first.train_loss, first.train_accuracy) == (1, 2.0, 91.0)
-    assert (second.number, second.val_loss, second.val_accuracy) == (2, 1.0, 82.0)
+    assert (second.number, second.val_loss, second.val_score) == (2, 1.0, 82.0)
     assert (second.rates, second.saturated, second.dead) == (
         {"a": 0.2, "b": 0.4},
         {"a": 0.2, "b": 0.5},

@@ -141,7 +141,7 @@ def _read_record(path):
     """All that is taken from a record; what is written into it stays out."""
     run = RunFolder(path.parent)
     _origin(run.read_record())
-    for take in (lambda: PointRun(None, run).accuracy, lambda: variant_result("dense", 0, run, None)):
+    for take in (lambda: PointRun(None, run).shown, lambda: variant_result("dense", 0, run, None)):
         with suppress(SpQuantError):
             take()
     _read_run(path)

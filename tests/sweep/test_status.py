@@ -20,7 +20,7 @@ def test_a_point_is_new_begun_or_finished(sweep, written, tmp_path):
     run.integers.unlink()
     places = find_runs(points, tmp_path / "out")
     assert found(places) == [("w2", "new"), ("w3", "begun"), ("w4", "finished"), ("w5", "begun")]
-    assert places.points[2].accuracy == 97.5
+    assert places.points[2].shown == "97.50 %"
     assert places.others == ()
 
 

@@ -1,6 +1,7 @@
 """Each task trains a small network down, and torch, the reference and C say the same of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -250,3 +251,42 @@ def test_models_that_say_something_else_are_refused(kind, of, says):
 def test_early_exit_is_of_classes():
     with pytest.raises(ConfigError, match="early exit is of classes, and the task is regression"):
         SpQuantTrainer(model("regression"), data("regression"), 3, **options("regression")).early_exit()
+
+
+# ---- the same by every command, in firmware and on the page ----
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("regression", ("RMSE", "R2", "how right each number is, in m", "#define MODEL_UNIT")),
+        ("segmentation", ("Mean IoU", "confusion matrix", "how right each class is, in percent")),
+        ("multilabel", ("F1", "how right each label is")),
+    ],
+)
+def test_commands_name_the_metric_of_the_task(kind, says, tmp_path, spquant):
+    trainer = trained(kind, tmp_path, epochs=2)
+    found, key = trainer.evaluate(), trainer.metric.key
+    test = trainer.data.test
+    np.save("x.npy", test.images)
+    np.save("y.npy", test.labels.astype(np.uint8) if kind == "multilabel" else test.labels)
+    for backend in ("reference", "native"):
+        call = ["eval", "run/model.spq", "--images", "x.npy", "--labels", "y.npy", "--backend", backend]
+        said = json.loads(spquant(*call, "--json")[1])
+        assert (said["metric"], said[key], said["task"]) == (key, found, kind)
+        assert f"Test {says[0]}: {trainer.metric.shown(found)}" in spquant(*call)[1]
+    page = trainer.report("page.html").read_text("utf-8")
+    assert all(text in page for text in says if not text.startswith("#"))
+    if kind == "regression":
+        trainer.export("firmware", target="c")
+        header = (tmp_path / "firmware" / "model.h").read_text()
+        scales, offsets = (
+            [float(x.rstrip("f")) for x in re.search(rf"MODEL_OUTPUT_{name} {{ (.*) }}", header)[1].split(", ")]
+            for name in ("SCALE", "OFFSET")
+        )
+        assert '#define MODEL_UNIT "m"' in header
+        assert '#define MODEL_LABELS { "a", "b" }' in header
+        program = load("run/model.spq")
+        values = program.logits(test.images) * np.array(scales) + np.array(offsets)
+        np.testing.assert_allclose(values, program.predict(test.images), rtol=1e-6)
+        assert "MODEL_OUTPUT_SCALE" in (tmp_path / "firmware" / "README.md").read_text()

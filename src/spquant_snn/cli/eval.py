@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from ..data.scores import Counts, add, count, details, metric_of, score
 from ..errors import ConfigError, RunError
 from ..io.output import say, say_json
 from .options import AsJson, Flag, FolderOrFile, Threads, check_threads, use_threads
@@ -17,6 +18,7 @@ from .test_set import TestSet, interface_of
 if TYPE_CHECKING:
     from ..data import Labelled
     from ..data.items import Items
+    from ..data.task import Task
     from ..train.early_exit import EarlyExit
 
 Backend = Literal["torch", "reference", "native"]
@@ -50,13 +52,26 @@ def command(
     if as_json:
         say_json(result)
     else:
-        say(f"Test Accuracy: {result['accuracy']:.2f}%")
+        _say(result)
     return 0
 
 
+def _say(result: dict[str, Any]) -> None:
+    """The metric of the task, and what else is said of the answers."""
+    from ..data.task import Task
+
+    task = Task(result["task"], result["outputs"], tuple(result["names"]), result["unit"])
+    metric = metric_of(task)
+    say(f"Test {metric.name}: {metric.shown(result[metric.key])}")
+    for name in ("mae", "r2", "pixel_accuracy"):
+        if result.get(name) is not None:
+            shown = metric.shown(result[name]) if name != "r2" else f"{result[name]:.4f}"
+            say(f"{name.replace('_', ' ')}: {shown}")
+
+
 def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
-    """The accuracy of an integer model; torch is not needed."""
-    from ..integer.inputs import check_classifies
+    """How good an integer model is; torch is not needed."""
+    from ..integer.inputs import check_predicts, check_takes_one, says_classes, task_of
     from ..integer.own_items import Interface
     from ..integer.program import Program
     from ..io.terminal import progress
@@ -65,21 +80,22 @@ def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: i
     source.need_integers("use --backend torch")
     test_set.name_for(source, "never")
     graph = source.graph()
-    check_classifies(graph, "an accuracy")
-    test = test_set.items(source, Interface.of(graph), "an accuracy", "never")
+    check_takes_one(graph, "an accuracy" if says_classes(graph) else f"the {metric_of(task_of(graph)).name}")
+    check_predicts(graph)
+    test = test_set.items(source, Interface.of(graph), "the metric of a network", "never")
     program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
-    threads, correct = threads or os.cpu_count() or 1, 0
+    threads, task, counts = threads or os.cpu_count() or 1, program.task, Counts()
     with progress(len(test), backend) as report:
         for start in range(0, len(test), _PART):
             part = test.chosen(slice(start, start + _PART))
-            found = program.predict(part.inputs(), threads=threads)
-            correct += int((found == part.labels).sum())
-            report(start + len(found))
-    return _result(100 * correct / len(test), backend, test, source)
+            assert part.labels is not None  # as ``items`` leaves them
+            counts = add(counts, count(task, program.values(part.inputs(), threads=threads), part.labels))
+            report(start + len(part))
+    return _result(task, score(task, counts), details(task, counts), backend, test, source)
 
 
 def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]:
-    """The accuracy of a run's network, frozen where it has integers."""
+    """How good a run's network is, frozen where it has integers."""
     if source.config is None:
         raise ConfigError(f"{source.path} is no run folder, and torch needs one: use --backend reference")
     test_set.name_for(source, "never")
@@ -89,10 +105,11 @@ def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]
 
     use_threads(threads)
     network = load_network(source.path).eval()
-    test = test_set.items(source, interface_of(network), "an accuracy", "never")
+    task = interface_of(network).task
+    test = test_set.items(source, interface_of(network), "the metric of a network", "never")
     ready = network if source.floating else network.freeze()
-    accuracy = measure(ready, as_tensors(test.labelled()), sample=0).score
-    return _result(accuracy, "torch", test, source)
+    found = measure(ready, as_tensors(test.labelled()), sample=0)
+    return _result(task, found.score, found.details, "torch", test, source)
 
 
 def _with_early_exit(
@@ -124,12 +141,15 @@ def _with_early_exit(
     from ..train.tensors import as_tensors
 
     use_threads(threads)
+    if (kind := interface_of(load_network(path)).task.kind) != "classification":
+        raise ConfigError(f"--early-exit is of classes, and {path} was trained for {kind}: leave it out")
     network, validation = load_network(path).eval().freeze(), _validation_set(source, test_set)
     test = test_set.items(source, interface_of(network), use="never")
     found: EarlyExit = measure_early_exit(network, as_tensors(validation), as_tensors(test.labelled()))
     if not as_json:
         print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])
-    return _result(found.after[-1].test.accuracy, backend, test, source) | {"early_exit": asdict(found)}
+    task = interface_of(network).task
+    return _result(task, found.after[-1].test.accuracy, {}, backend, test, source) | {"early_exit": asdict(found)}
 
 
 def _validation_set(source: Source, test_set: TestSet) -> Labelled:
@@ -145,10 +165,18 @@ def _validation_set(source: Source, test_set: TestSet) -> Labelled:
         raise RunError(f"{source.path} was trained on other images than {config.dataset} has here ({error})") from None
 
 
-def _result(accuracy: float, backend: Backend, test: Items, source: Source) -> dict[str, Any]:
-    """What --json prints."""
+def _result(
+    task: Task, value: float, more: dict[str, object], backend: Backend, test: Items, source: Source
+) -> dict[str, Any]:
+    """What --json prints; the metric of the task is by its name."""
     return {
-        "accuracy": accuracy,
+        "task": task.kind,
+        "outputs": task.outputs,
+        "names": list(task.names),
+        "unit": task.unit,
+        "metric": metric_of(task).key,
+        metric_of(task).key: value,
+        **more,
         "backend": backend,
         "dataset": test.name,
         "images": len(test),

@@ -96,7 +96,7 @@ def report_on(
 
 
 def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | None, baseline: Path | None) -> Report:
-    from ..integer.inputs import check_classifies
+    from ..integer.inputs import check_takes_one
     from ..integer.own_items import Interface
     from ..io.terminal import progress
     from ..report.curves import read_epochs
@@ -109,7 +109,7 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
     path, config = source.path, source.config
     source.need_integers("report on a run of 1.58 to 8 bits")
     name, graph = test_set.name_for(source), source.graph()
-    check_classifies(graph, "a report")
+    check_takes_one(graph, "a report")
     network = None if config is None or config.model == CUSTOM else load_network(path).eval()
     if network is not None:
         refuse_other_network(path, graph, network)

@@ -130,4 +130,6 @@ def interface_of(network: SpikingNetwork) -> Interface:
     from ..data.task import Task
     from ..integer.own_items import Interface
 
-    return Interface(network.inputs[0], network.config.timesteps, Task("classification", network.outputs))
+    said = network.output_format
+    task = Task("classification", network.outputs) if said is None else said.task
+    return Interface(network.inputs[0], network.config.timesteps, task)

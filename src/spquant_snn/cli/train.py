@@ -42,9 +42,9 @@ def command(
             options.pop("model"), options.pop("dataset"), out=out, data_dir=data_dir, device=device, **options
         )
     trainer.train()
-    accuracy = trainer.evaluate()
+    found, metric = trainer.evaluate(), trainer.metric
     if trainer.world.first:
-        say(f"Test Accuracy: {accuracy:.2f}%")
+        say(f"Test {metric.name}: {metric.shown(found)}")
     return 0
 
 

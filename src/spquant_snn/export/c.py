@@ -20,7 +20,7 @@ from ..errors import DataError, ModelError
 from ..integer.connection import image
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
-from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
+from ..integer.inputs import check_images, check_inputs, says_classes, takes_images, task_of
 from ..io.output import in_file, visible
 from ..io.texts import package_version
 from ..runtime.layout import plan_connections, plan_network
@@ -168,6 +168,7 @@ def firmware_files(
         "classes": graph.classes,
         "answers": answers_of(graph),
         "readouts": _readouts(graph),
+        "outputs": _Outputs.of(graph),
         "plain": len(graph.readouts) == 1 and says_classes(graph) and takes_images(graph),
         "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
@@ -215,6 +216,37 @@ class _Answers:
     start: int
     shape: tuple[int, int, int]
     over_time: str
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """What the first readout's answers stand for, for ``model.h``.
+
+    Args:
+        labels: names of the outputs; empty where they have none.
+        numbers: whether they are numbers in a unit.
+        unit: in words; empty where none is known.
+        scales, offsets: of each output, as constants of C: of the answer to an image.
+        summed: whether answers are sums over steps.
+    """
+
+    labels: tuple[str, ...]
+    numbers: bool
+    unit: str
+    scales: tuple[str, ...]
+    offsets: tuple[str, ...]
+    summed: bool
+
+    @classmethod
+    def of(cls, graph: Graph) -> _Outputs:
+        readout, task, count = graph.readout, task_of(graph), len(graph.readout.bias)
+        steps = graph.timesteps
+        zero = np.zeros((steps, 1, count) if readout.over_time == "all" else (1, count), np.int32)
+        offsets, both = (readout.values(zero + x, steps).reshape(-1, count)[0] for x in (0, 1))
+        said = [f"{x:.9e}f" for x in both - offsets], [f"{x:.9e}f" for x in offsets]
+        summed = readout.sums_all or readout.over_time == "sum"
+        unit = commentable(task.unit) if task.unit else ""
+        return cls(task.names, task.kind == "regression", unit, tuple(said[0]), tuple(said[1]), summed)
 
 
 def _readouts(graph: Graph) -> list[_Answers]:

@@ -14,6 +14,7 @@ from ..train.metrics import LayerActivity
 from ..train.run import RunFolder
 
 _MOST_LAYERS = 1024
+_OTHERS = ("val_loss", "val_layers")  # than the metric
 _LARGEST = 1e300  # of a loss: curves are drawn with differences of them
 
 
@@ -23,8 +24,9 @@ class Epoch:
 
     Args:
         number: counted from one.
-        train_loss, train_accuracy: over the epoch, in percent, on images as they were changed at random.
-        val_loss, val_accuracy: after it, on the validation set.
+        train_loss, train_accuracy: over the epoch, the latter in percent, of classes alone, on images as they were
+            changed at random.
+        val_loss, val_score: after it, on the validation set; the latter is the value of ``metric``.
         rates, saturated, dead: of each layer, as ``train.metrics.LayerActivity`` says.
         channels: kept and all channels of each layer; empty where none are pruned.
         ops_share: of the dense operations, what pruned channels leave; None where none are pruned.
@@ -32,9 +34,10 @@ class Epoch:
 
     number: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     val_loss: float
-    val_accuracy: float
+    val_score: float
+    metric: str
     rates: Mapping[str, float]
     saturated: Mapping[str, float]
     dead: Mapping[str, float]
@@ -66,19 +69,27 @@ def read_epochs(run: RunFolder) -> tuple[Epoch, ...]:
 
 
 def _epoch(record: Fields) -> Epoch:
+    metric = next((name for name in record.names() if name.startswith("val_") and name not in _OTHERS), "val_accuracy")
+    most = 100.0 if metric == "val_accuracy" else _LARGEST
     layers = [_activity(layer) for layer in record.inner_row("val_layers", _MOST_LAYERS)]
     return Epoch(
         number=record.integer("epoch", 1, 1 << 31),
         train_loss=record.number("train_loss", -_LARGEST, _LARGEST),
-        train_accuracy=record.number("train_accuracy", 0, 100),
+        train_accuracy=record.number("train_accuracy", 0, 100) if metric == "val_accuracy" else _any_accuracy(record),
         val_loss=record.number("val_loss", -_LARGEST, _LARGEST),
-        val_accuracy=record.number("val_accuracy", 0, 100),
+        val_score=record.number(metric, -0.0 if metric == "val_accuracy" else -_LARGEST, most),
+        metric=metric.removeprefix("val_"),
         rates={layer.name: layer.rate for layer in layers},
         saturated={layer.name: layer.saturated for layer in layers},
         dead={layer.name: layer.dead for layer in layers},
         channels=_channels(record.inner("channels")) if record.has("channels") else {},
         ops_share=record.number("ops_share", 0, 2) if record.has("ops_share") else None,
     )
+
+
+def _any_accuracy(record: Fields) -> float | None:
+    """That of training, where another metric is of classes too."""
+    return record.number("train_accuracy", 0, 100) if record.has("train_accuracy") else None
 
 
 def _activity(fields: Fields) -> LayerActivity:
@@ -90,6 +101,6 @@ def _channels(fields: Fields) -> dict[str, tuple[int, int]]:
     return {name: (pair[0], pair[1]) for name in fields.names() if (pair := fields.integers(name, (2,), 0, 1 << 31))}
 
 
-def _layers(epoch: Epoch) -> tuple[list[str], list[str], bool]:
+def _layers(epoch: Epoch) -> tuple[list[str], list[str], bool, str]:
     """What all epochs of a run have in common."""
-    return list(epoch.rates), list(epoch.channels), epoch.ops_share is None
+    return list(epoch.rates), list(epoch.channels), epoch.ops_share is None, epoch.metric

@@ -79,6 +79,7 @@ def run_page(report: RunReport) -> str:
             page_sections.operations_chart(ledger),
         ],
         tables=[
+            *([] if report.scores is None else report.scores.tables()),
             wording.operations_table(ledger),
             *([blocks] if blocks else []),
             wording.traffic_table(ledger),

@@ -65,6 +65,10 @@ def headline(report: RunReport) -> Iterator[Figure]:
         if isinstance(recorded, int | float) and config is not None and config.dataset == report.subject.dataset:
             says += f"; {recorded:.2f} % on all of them, as the run recorded"
         yield Figure("Accuracy", f"{counts.accuracy:.2f} %", says)
+    elif report.scores is not None:
+        scores, r2 = report.scores, report.scores.details.get("r2")
+        says = f"on {counts.images:,} test images" + (f"; R2 {r2:.4f}" if isinstance(r2, float) else "")
+        yield Figure(scores.metric.name, scores.metric.shown(scores.value), says)
     layers = counts.rows
     widths = sorted({layer.weight_bits for layer in layers}), sorted({x.state_bits for x in layers if x.neurons})
     bits = " / ".join(", ".join(f"{width:g}" for width in each) for each in widths)
@@ -133,13 +137,17 @@ def learning_charts(subject: ReportInput) -> Iterator[Chart]:
     pair = ("training", "validation")
     yield chart(
         "Loss",
-        "mean cross-entropy",
+        "mean cross-entropy" if epochs[0].metric == "accuracy" else "mean loss",
         [Series(name, values) for name, values in zip(pair, loss, strict=True)],
         log=least > 0 and most / least > 10,
         shares=False,
     )
-    right = [[epoch.train_accuracy / 100 for epoch in epochs], [epoch.val_accuracy / 100 for epoch in epochs]]
-    yield chart("Accuracy", "share of images", [Series(n, v) for n, v in zip(pair, right, strict=True)])
+    if epochs[0].metric == "accuracy":
+        right = [[(epoch.train_accuracy or 0) / 100 for epoch in epochs], [epoch.val_score / 100 for epoch in epochs]]
+        yield chart("Accuracy", "share of images", [Series(n, v) for n, v in zip(pair, right, strict=True)])
+    else:
+        name = epochs[0].metric.replace("_", " ")
+        yield chart(name, "on the validation set", [Series(name, [epoch.val_score for epoch in epochs])], shares=False)
     yield chart("Firing rate", "spikes per neuron and step", _by_layer(epochs, "rates"), floor=0)
     if any(any(epoch.saturated.values()) for epoch in epochs):
         yield chart("Saturation", "stored codes at an end of the grid", _by_layer(epochs, "saturated"), floor=0)

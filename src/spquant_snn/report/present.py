@@ -25,6 +25,9 @@ def as_tables(report: Report) -> Iterator[RenderableType]:
             yield from with_caption(report.saved)
         return
     yield from ledger_tables(report.ledger)
+    scores = report.scores
+    for table in () if scores is None or scores.task.kind == "classification" else scores.tables():
+        yield from with_caption(table)
     if report.has_baseline:
         yield from with_caption(drift_table(report.drifts[-1]))
 
@@ -50,7 +53,17 @@ def as_plain(report: Report) -> dict[str, Any]:
         {"from": drift.there, "to": drift.here, "layers": {layer.name: layer.distance for layer in drift.layers}}
         for drift in report.drifts
     ]
-    return ledger_json(report.ledger) | {"activity": activity, "drift": drifts}
+    return ledger_json(report.ledger) | {"activity": activity, "drift": drifts} | _scores(report)
+
+
+def _scores(report: RunReport) -> dict[str, Any]:
+    """How right the answers are, and of a few classes the confusion matrix."""
+    if (scores := report.scores) is None:
+        return {}
+    found: dict[str, Any] = {"metric": scores.metric.key, scores.metric.key: scores.value} | scores.details
+    if (cells := scores.counts.get("confusion")) is not None:
+        found["confusion"] = cells.astype(int).tolist()
+    return {"answers": found}
 
 
 def as_page(report: Report) -> str:

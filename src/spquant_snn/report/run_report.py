@@ -11,14 +11,16 @@ from typing import Any
 from ..data import Labelled
 from ..data.items import Items
 from ..errors import ConfigError
+from ..integer.compare import Trace
 from ..integer.graph import Graph
-from ..integer.inputs import check_classifies
+from ..integer.inputs import check_takes_one, says_classes
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
 from ..train.config import TrainConfig, load_config
 from ..train.loading import load_network
 from ..train.run import RunFolder
 from .activity import Activity, Observer
+from .answer_scores import AnswerCounter, AnswerScores
 from .curves import Epoch, read_epochs
 from .drift import Drift, find_drift
 from .floating import firing_rates
@@ -90,6 +92,7 @@ class RunReport:
         rasters: of chosen images.
         drifts: to its integers, from its own training form and from a baseline, if they are there.
         has_baseline: whether the last of them is from a baseline.
+        scores: of the answers; None where labels are not known, or answers are given at every step.
     """
 
     subject: ReportInput
@@ -98,6 +101,7 @@ class RunReport:
     rasters: tuple[Raster, ...]
     drifts: tuple[Drift, ...]
     has_baseline: bool
+    scores: AnswerScores | None = None
 
 
 def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, run: RunFolder | None) -> ReportInput:
@@ -141,12 +145,11 @@ def build_report(
         progress: called with the number of images counted on so far.
 
     Raises:
-        ConfigError: a network that takes or says something else than images and classes, a number of images that does
-            not exist, an image for a raster that is not there, or a baseline of
-            other images or other layers.
+        ConfigError: a network of several inputs, a number of images that does not exist, an image for a raster that is
+            not there, or a baseline of other images or other layers.
         DataError: the images are not what the network takes.
     """
-    check_classifies(subject.graph, "a report")
+    check_takes_one(subject.graph, "a report")
     if count < 0:
         raise ConfigError(f"count must be at least 0, not {count}")
     counted = subject.test.first(count)
@@ -155,14 +158,25 @@ def build_report(
         _check(subject, baseline)
     shown = take_rasters(subject.graph, subject.test, rasters)
     observer = Observer(subject.graph)
-    ledger = make_ledger(subject.graph, pixels, counted.classes, subject.title, progress=progress, watch=observer)
+    judges = counted.labels is not None and subject.graph.readout.over_time != "all"
+    steps = len(pixels) if pixels.ndim == 5 else subject.graph.timesteps
+    counter = AnswerCounter(subject.graph, counted.labels, steps) if judges and counted.labels is not None else None
+
+    def watch(trace: Trace) -> None:
+        observer(trace)
+        if counter is not None:
+            counter(trace)
+
+    classes = counted.classes if says_classes(subject.graph) else None
+    ledger = make_ledger(subject.graph, pixels, classes, subject.title, progress=progress, watch=watch)
     ours = {layer.name: layer.rates for layer in observer.layers}
     drifts = []
     if subject.network is not None:
         drifts.append(find_drift("integers", ours, "training form", firing_rates(subject.network, pixels)))
     if baseline is not None:
         drifts.append(find_drift(subject.name, ours, baseline.name, firing_rates(baseline.network, pixels)))
-    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), baseline is not None)
+    scores = None if counter is None else counter.found
+    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), baseline is not None, scores)
 
 
 def _check(subject: ReportInput, baseline: Baseline) -> None:

@@ -36,7 +36,7 @@ class _Training:
     def outcome(self) -> tuple[bool, str]:
         """Whether it came to its end, and what is to be told of it."""
         if self.process.returncode == 0 and self.run.status() == "finished":
-            return True, f"{self.run.accuracy:.2f} %, {time.monotonic() - self.began:.0f} s"
+            return True, f"{self.run.shown}, {time.monotonic() - self.began:.0f} s"
         return False, f"failed, {self._reason()}; all of it in {self.run.log}"
 
     def _reason(self) -> str:
@@ -96,7 +96,7 @@ def _start(point_run: PointRun, command: Command, lock: int, tell: Tell) -> list
     """Start a point whose lock is held; nothing, if it is finished."""
     status = point_run.status()
     if status == "finished":
-        tell(f"{point_run.name}: {point_run.accuracy:.2f} %, finished before")
+        tell(f"{point_run.name}: {point_run.shown}, finished before")
         return []
     if status == "new":
         point_run.run.config.unlink(missing_ok=True)  # of a process that was killed before it had made the folder

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..data.scores import ACCURACY, metric_of
 from ..errors import RunError
 from ..io.fields import Fields
 from ..io.reading import guarded
@@ -35,10 +36,15 @@ class PointRun:
         return self.run.path / "train.log"
 
     @property
-    def accuracy(self) -> float:
-        """On the test set, in percent, of a finished run."""
+    def shown(self) -> str:
+        """The metric of a finished run on the test set, in words."""
         with guarded(self.run.record, "train again"):
-            return Fields(self.run.read_record()).number("test_accuracy", 0, 100)
+            record = Fields(self.run.read_record())
+            said = self.run.read_format()
+            metric = ACCURACY if said is None else metric_of(said.task)
+            limit = 100.0 if metric.percent else 1e300
+            value = record.number(f"test_{metric.key}", 0, limit)
+        return f"{value:.2f} %" if metric is ACCURACY else f"{metric.name} {metric.shown(value)}"
 
     def status(self) -> Status:
         """How far it has come; as long as nothing can be gone on with, it is new."""
@@ -47,7 +53,8 @@ class PointRun:
             return "new"
         record: dict[str, Any] = run.read_record() if run.record.exists() else {}
         whole = run.integers.exists() or not self.point.config.quant.integer
-        return "finished" if whole and {"best", "test_accuracy"} <= record.keys() else "begun"
+        tested = any(name.startswith("test_") for name in record)
+        return "finished" if whole and tested and "best" in record else "begun"
 
 
 @dataclass(frozen=True)
