@@ -27,15 +27,14 @@ SAMPLES, RATE = 64, 100.0
 HERTZ = Task("regression", 1, ("frequency",), "Hz")
 
 
-def windows(count: int, seed: int) -> tuple[Tensor, Tensor]:
+def windows(count: int, seed: int, noise: float) -> tuple[Tensor, Tensor]:
     """Windows uint8 [N, 1, 1, 64], and their frequencies in Hz, float32 [N]."""
     draw = np.random.default_rng(seed)
     hertz = draw.uniform(1, 12, (count, 1))
     phase, size = draw.uniform(0, 2 * np.pi, (count, 1)), draw.uniform(0.4, 1, (count, 1))
-    signal = size * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / RATE + phase) + draw.normal(
-        0, 0.1, (count, SAMPLES)
-    )
-    pixels = np.clip(np.rint(127.5 + 80 * signal), 0, 255).astype(np.uint8)
+    signal = size * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / RATE + phase)
+    signal += draw.normal(0, noise, (count, SAMPLES))
+    pixels = np.clip(np.rint(127.5 + 50 * signal), 0, 255).astype(np.uint8)
     return torch.from_numpy(pixels[:, None, None]), torch.from_numpy(hertz[:, 0].astype(np.float32))
 
 
@@ -59,36 +58,36 @@ def network(seed: int) -> nn.Module:
     )
 
 
-def error(bits: float, seed: int, epochs: int, timesteps: int, out: Path) -> float:
+def error(bits: float, seed: int, args: argparse.Namespace, out: Path) -> float:
     """RMSE in Hz on test windows."""
-    data = (windows(8000, 1), windows(2000, 2))
+    data = (windows(8000, 1, args.noise), windows(2000, 2, args.noise))
     trainer = SpQuantTrainer(
         network(seed),
         data,
         bits,
         task=HERTZ,
-        timesteps=timesteps,
+        timesteps=args.timesteps,
         seed=seed,
         batch_size=128,
         augment=False,
         quiet=True,
         out=out / f"{bits:g}-{seed}",
     )
-    return trainer.train(epochs=epochs).evaluate()
+    return trainer.train(epochs=args.epochs).evaluate()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--timesteps", type=int, default=4)
+    parser.add_argument("--noise", type=float, default=0.5, help="its deviation, beside amplitudes of 0.4 to 1")
     args = parser.parse_args()
     table = Table("seed", "RMSE at fp32, Hz", "at 2/2 bits, Hz", "times")
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in args.seeds:
-            found.append([error(bits, seed, args.epochs, args.timesteps, Path(folder)) for bits in (32, 2)])
-            print(seed, found[-1], flush=True)
+            found.append([error(bits, seed, args, Path(folder)) for bits in (32, 2)])
             table.add_row(str(seed), *(f"{x:.3f}" for x in found[-1]), f"{found[-1][1] / found[-1][0]:.2f}")
     plain, few = (fmean(column) for column in zip(*found, strict=True))
     table.add_row("mean", f"{plain:.3f}", f"{few:.3f}", f"{few / plain:.2f}")

@@ -127,3 +127,10 @@ def test_the_page_on_data_runs_from_top_to_bottom(spquant, tmp_path, monkeypatch
     for line in commands.splitlines():
         code, _, err = spquant(*line.split()[1:])
         assert (line, code, err) == (line, 0, err)
+
+
+def test_the_page_on_tasks_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text("utf-8"), re.DOTALL)
+    exec(block, {})
+    assert re.search(r"^RMSE \S+ m$", capsys.readouterr().out, re.MULTILINE)

@@ -26,7 +26,8 @@ class Epoch:
         number: counted from one.
         train_loss, train_accuracy: over the epoch, the latter in percent, of classes alone, on images as they were
             changed at random.
-        val_loss, val_score: after it, on the validation set; the latter is the value of ``metric``.
+        val_loss, val_score: after it, on the validation set; the latter is the value of ``metric``,
+            named as in metrics.jsonl.
         rates, saturated, dead: of each layer, as ``train.metrics.LayerActivity`` says.
         channels: kept and all channels of each layer; empty where none are pruned.
         ops_share: of the dense operations, what pruned channels leave; None where none are pruned.
@@ -37,12 +38,12 @@ class Epoch:
     train_accuracy: float | None
     val_loss: float
     val_score: float
-    metric: str
     rates: Mapping[str, float]
     saturated: Mapping[str, float]
     dead: Mapping[str, float]
     channels: Mapping[str, tuple[int, int]]
     ops_share: float | None
+    metric: str = "accuracy"
 
 
 def read_epochs(run: RunFolder) -> tuple[Epoch, ...]:
