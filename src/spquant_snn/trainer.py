@@ -35,6 +35,7 @@ from .report.run_report import RASTERS, Baseline, build_report, in_training, loa
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.augment import Augmentation, default_augmentation
+from .train.batches import Batches
 from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options
 from .train.console import Display
 from .train.device import freed_memory_kept
@@ -50,7 +51,8 @@ from .train.resolve import resolve, set_up
 from .train.run import Print, RunFolder
 from .train.run_owner import BestCheckpoint, RunOwner
 from .train.start import as_teacher, load_teacher, start_from
-from .train.tensors import LabelledTensors, as_tensors
+from .train.tensors import as_tensors
+from .train.workers import deaths_told
 
 
 class SpQuantTrainer:
@@ -60,7 +62,9 @@ class SpQuantTrainer:
         model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/networks.md lists them) or a
             ``torch.nn.Module`` with LIF layers, see ``prepare``.
         dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
-            (train, test), each a pair (images, labels) of tensors or a map-style Dataset.
+            (train, test), each a pair (images, labels) of tensors, a Dataset, map-style or iterable, or a DataLoader,
+            which is used as it is; or three of these, (train, validation, test). Of Datasets and DataLoaders no more
+            than a sample is kept: ``data``, and with it ``verify``, ``report`` and ``export``, are of that.
         quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.
         weight_bits, state_bits: in its place, for one of the two.
         out: folder of the run; "runs/<model>-<dataset>-<bits>-<number>" by default. Nothing is written before
@@ -116,6 +120,8 @@ class SpQuantTrainer:
         self._functions, options = take_functions(options)
         task = options.pop("task", None) or "auto"
         options["task"] = task.kind if isinstance(task, Task) else task
+        if isinstance(options.get("in_memory"), bool):
+            options["in_memory"] = "yes" if options["in_memory"] else "auto"
         if "class_weights" in options:
             options["class_weights"] = as_text(options["class_weights"])
         setup = set_up(
@@ -129,6 +135,7 @@ class SpQuantTrainer:
             task=task if isinstance(task, Task) else None,
         )
         self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
+        self._streams = setup.streams
         self.quiet = quiet
         self._wanted = self._owner.world.together(self._objective)
 
@@ -216,9 +223,11 @@ class SpQuantTrainer:
             training = Training(
                 network, optimizer, config, augmentation, teacher, sparse, wanted, functions, owner.world
             )
-            self._introduce(display, len(train), len(validation), run)
-            keep = BestCheckpoint(owner, run, training, validation).keep
-            end = fit(training, train, validation, start=start, keep=keep, display=display)
+            self._introduce(display, train, validation, run)
+            chosen = self._streams is None or self._streams.validation is not None or self._streams.sets_apart
+            keep = BestCheckpoint(owner, run, training, validation, chosen).keep
+            with deaths_told("training or validation"):
+                end = fit(training, train, validation, start=start, keep=keep, display=display)
             owner.finish(network, end.best, self.export if config.quant.integer else None, wanted.metric)
             self._tell_sample(display, run)
         return self
@@ -232,7 +241,7 @@ class SpQuantTrainer:
             several may be true; the root of the mean squared error in the unit of the labels, of numbers; the mean
             intersection over union in percent, of classes of pixels; or what a ``metric`` of your own says.
         """
-        found = measure(self.deployed(), as_tensors(self.data.test), world=self._owner.world, wanted=self._wanted)
+        found = measure(self.deployed(), self._test(), world=self._owner.world, wanted=self._wanted)
         noted = {f"test_{found.metric.key}": found.score} | ({"test_details": found.details} if found.details else {})
         self._owner.note(**noted)
         return found.score
@@ -254,7 +263,7 @@ class SpQuantTrainer:
             raise ConfigError(f"early exit is of classes, and the task is {self.data.task.kind}: evaluate() all steps")
         self._resolve(None)
         _, validation = self._split()
-        return measure_early_exit(self._frozen(), validation, as_tensors(self.data.test), given_up)
+        return measure_early_exit(self._frozen(), validation, self._test(), given_up)
 
     def verify(self, count: int = 1000, backend: IntegerBackend = "reference") -> Verdict:
         """Compare the frozen network in torch with its integers in every spike, every stored code and every logit, on
@@ -355,7 +364,7 @@ class SpQuantTrainer:
         return self._write(path, write)
 
     @together
-    def _prepare(self, epochs: int | None) -> tuple[LabelledTensors, LabelledTensors, nn.Module | None]:
+    def _prepare(self, epochs: int | None) -> tuple[Batches, Batches, nn.Module | None]:
         """The training set, the validation set, and the teacher, if there is one, tried on some images."""
         self._resolve(epochs)
         train, validation = self._split()
@@ -369,14 +378,24 @@ class SpQuantTrainer:
                 f"{begun.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
             )
         config = self.config if epochs is None else replace(self.config, epochs=epochs)
-        self.config = resolve(config, len(self.data.train), self.network, self.device, self._owner.world)
+        count, apart, streams = len(self.data.train), True, self._streams
+        if streams is not None:
+            config = replace(config, batch_size=streams.batch_size or config.batch_size)
+            count, apart = streams.count or 1 << 20, streams.sets_apart
+        self.config = resolve(config, count, self.network, self.device, self._owner.world, apart)
 
-    def _split(self) -> tuple[LabelledTensors, LabelledTensors]:
+    def _test(self) -> Batches:
+        """The test set."""
+        return as_tensors(self.data.test) if self._streams is None else self._streams.test
+
+    def _split(self) -> tuple[Batches, Batches]:
         """The images that are trained on, and the validation set."""
+        if self._streams is not None:
+            return self._streams.split(self.config)
         train, validation = hold_out(self.data.train, self.config.validation, self.config.seed)
         return as_tensors(train), as_tensors(validation)
 
-    def _taught_by(self, train: LabelledTensors) -> nn.Module | None:
+    def _taught_by(self, train: Batches) -> nn.Module | None:
         if self._teacher is not None:
             return as_teacher(self._teacher, self.network, train.first(2 * (train.frames or 1)).inputs())
         if self.config.teacher == CUSTOM:
@@ -384,7 +403,7 @@ class SpQuantTrainer:
         return load_teacher(Path(self.config.teacher), self.network) if self.config.teacher else None
 
     @together
-    def _begin(self, train: LabelledTensors) -> None:
+    def _begin(self, train: Batches) -> None:
         """Take the first weights from another run, if one is named, and refuse a target that a batch of the training
         images shows to be out of reach, before anything is written."""
         if self.config.init and not self._owner.finished:
@@ -400,7 +419,8 @@ class SpQuantTrainer:
     def _objective(self) -> Objective:
         """What is minimised, and what epochs are compared by."""
         config, functions, task = self.config, self._functions, self.data.task
-        weights = read_class_weights(config.class_weights, task, self.data.train.labels)
+        labels = self.data.train.labels if self._streams is None else None
+        weights = read_class_weights(config.class_weights, task, labels)
         said = self.network.output_format
         assert said is not None  # as set_up leaves it
         own = (functions.loss, functions.metric, functions.metric_mode)
@@ -411,12 +431,21 @@ class SpQuantTrainer:
         quiet = self.quiet or not self._owner.first
         return Display(self.config.epochs + self.config.finetune_epochs, quiet=quiet, to_go_on=to_go_on)
 
-    def _introduce(self, display: Display, train: int, validation: int, run: RunFolder) -> None:
+    def _introduce(self, display: Display, train: Batches, validation: Batches, run: RunFolder) -> None:
         """Say what is trained, on how many images, and where to."""
         config, what = self.config, "images" if self._static_input else "recordings"
         bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
         display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
-        display.say(f"{train:,} training {what}, {validation:,} for validation; run folder {run.path}")
+        counts = [getattr(part, "count", None) for part in (train, validation)]
+        told = (
+            [f"{counts[0]:,} training {what}"]
+            if counts[0]
+            else [f"{train.steps(config.batch_size):,} batches an epoch"]
+        )
+        told += [f"{counts[1]:,} for validation"] if counts[1] else []
+        display.say(f"{', '.join(told)}; run folder {run.path}")
+        for told_of in () if self._streams is None else self._streams.notes():
+            display.say(told_of)
         if self.device.type == "cpu" and config.weight_bits != FLOAT and (reason := no_int8()) is not None:
             display.say(f"sums are computed in float32, slower: {reason}")
         if (note := plain_path_note(self.network)) is not None:
@@ -451,7 +480,8 @@ class SpQuantTrainer:
 
     def _fingerprint(self) -> dict[str, Print]:
         """What a run of this trainer is held to."""
-        found = fingerprint(self.config, self.network, self.data, self._teacher)
+        known = self.data if self._streams is None else self._streams.known
+        found = fingerprint(self.config, self.network, known, self._teacher)
         return found | {"functions": dict(self._functions.names())}
 
     @property

@@ -231,13 +231,13 @@ def _from_items(
             image, label = item
         except (TypeError, ValueError) as error:
             raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
-        images.append(_item(image, where, form, decide))
+        images.append(item_pixels(image, where, form, decide))
         if images[-1].dtype != images[0].dtype:
             raise DataError(f"{where} is {images[-1].dtype}, the first is {images[0].dtype}: bring them to one dtype")
         if images[-1].shape != images[0].shape:
             found, first = list(images[-1].shape), list(images[0].shape)
             raise DataError(f"{where} is {found}, the first is {first}: bring them to one shape")
-        labels.append(_label(label, kind, where))
+        labels.append(item_label(label, kind, where))
         if labels[-1].shape != labels[0].shape:
             found, first = list(labels[-1].shape), list(labels[0].shape)
             raise DataError(f"{where} has a label of shape {found}, the first one of {first}: bring them to one shape")
@@ -253,7 +253,7 @@ def _from_items(
     return np.stack(images), read_labels(np.stack(labels), kind, f"{what} labels")[1]
 
 
-def _label(label: object, kind: TaskKind | None, where: str) -> Array:
+def item_label(label: object, kind: TaskKind | None, where: str) -> Array:
     """The label of one item: a class index, a number, or several of either."""
     try:
         index = operator.index(label)  # type: ignore[arg-type]
@@ -273,7 +273,7 @@ def _label(label: object, kind: TaskKind | None, where: str) -> Array:
     return value
 
 
-def _item(image: object, where: str, kind: InputKind | None, decide: Decide | None) -> Array:
+def item_pixels(image: object, where: str, kind: InputKind | None, decide: Decide | None) -> Array:
     """One item: an image [C, H, W], or a sequence [T, C, H, W], of numbers as they are given."""
     mode = getattr(image, "mode", None)
     if mode in ("P", "1"):

@@ -71,13 +71,22 @@ class Batches(Protocol):
         """Batches of an epoch of training."""
 
     def drawn(
-        self, draw: torch.Generator, batch_size: int, *, epoch: int = 0, most: int | None = None
+        self,
+        draw: torch.Generator,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        most: int | None = None,
+        world: World = ALONE,
+        accumulate: int = 1,
     ) -> Iterator[Batch]:
         """The batches of an epoch, in an order that ``draw`` decides, and with it whatever else is random.
 
         Args:
             epoch: number of the epoch, from 0.
             most: batches, the first ones; all by default.
+            world: the processes of which each computes its part of a batch, and may read no more than that.
+            accumulate: parts in which each batch is taken.
         """
 
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:

@@ -23,6 +23,7 @@ NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF
 # Values that stand for another, which a training resolves when it begins.
 UNRESOLVED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
 RUNS = ("init", "teacher")  # options that name the folder of another run
+FREE = (*RUNS, "workers")  # options that a run may go on without, since its weights are the same
 _LONGEST = 1 << 16  # bytes of a file
 _LONGEST_TEXT = 4096
 
@@ -80,6 +81,11 @@ class TrainOptions:
         augment: whether training images are changed at random, as suits the data set.
         validation: images of the training set set apart to choose the best epoch; 0 takes a tenth, at most 5,000.
         precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
+        workers: processes that read the items of own Datasets while the last batch computes; -1 starts some where
+            reading takes long. Weights do not depend on how many there are.
+        in_memory: own map-style Datasets are read anew in every epoch, so that what is random in them is drawn anew
+            (auto), or once, since their items are fixed and fit (yes; in Python also True).
+        steps_per_epoch: batches of an epoch, of own data that do not say how many they have; 0 asks them.
         seed: of everything random.
         remember_sample: keep up to 32 of the test items in model.spq, so that it can be exported, verified and reported
             on without a data set.
@@ -131,6 +137,9 @@ class TrainOptions:
     validation: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
+    workers: int = -1
+    in_memory: Literal["auto", "yes"] = "auto"
+    steps_per_epoch: int = 0
     remember_sample: bool = True
     init: str = ""
     teacher: str = ""
@@ -210,6 +219,8 @@ _RANGES = (
     ("clip_norm", 0, 1e9),
     ("validation", 0, 1e9),
     ("input_range", 0, 1e19),
+    ("workers", -1, 256),
+    ("steps_per_epoch", 0, 1e9),
     ("seed", 0, 2**31 - 1),
     ("distill_weight", 0, 1),
     ("distill_temperature", 1e-3, 1e3),

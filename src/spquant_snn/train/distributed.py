@@ -71,8 +71,9 @@ class World:
         the network knows of each. Processes have nearly the same number of images of a part, at least one."""
         done = 0
         try:
-            for begin, end in _split(0, count, accumulate):
-                start, stop = _split(begin, end, self.size)[self.rank]
+            for (begin, end), (start, stop) in zip(
+                _split(0, count, accumulate), self.spans(count, accumulate), strict=True
+            ):
                 if self.size > 1:
                     assign(network, _Share(start - begin, stop - begin, end - begin))
                 yield Part(slice(start, stop), (stop - start) / count, slice(done, done + stop - start))
@@ -80,6 +81,10 @@ class World:
         finally:
             if self.size > 1:
                 assign(network, None)
+
+    def spans(self, count: int, accumulate: int) -> list[tuple[int, int]]:
+        """From where to where a batch of ``count`` images is this process's own, of each of its parts."""
+        return [_split(begin, end, self.size)[self.rank] for begin, end in _split(0, count, accumulate)]
 
     def sum_gradients(self, network: nn.Module, numbers: Tensor) -> Tensor:
         """Replace each gradient by the sum over all processes; returns the sums of the numbers, float32 [K]."""

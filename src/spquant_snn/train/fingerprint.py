@@ -28,10 +28,12 @@ _HOUSE = ("torch.", "spquant_snn.")
 
 
 def fingerprint(
-    config: TrainConfig, network: SpikingNetwork, data: Splits, teacher: nn.Module | None
+    config: TrainConfig, network: SpikingNetwork, data: Splits | Print, teacher: nn.Module | None
 ) -> dict[str, Print]:
-    """All parts; the teacher's, where it is a module given in Python."""
-    parts = {"config": config_print(config), "model": model_print(network), "data": data_print(data)}
+    """All parts; the teacher's, where it is a module given in Python. Of data that are not read whole, what is
+    known."""
+    seen = data_print(data) if isinstance(data, Splits) else data
+    parts = {"config": config_print(config), "model": model_print(network), "data": seen}
     return parts if teacher is None else parts | {"teacher": teacher_print(teacher)}
 
 

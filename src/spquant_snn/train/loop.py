@@ -100,7 +100,8 @@ def fit(
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
         meter = EpochMeter(epoch, progress.epochs, config, world, display, classifies)
         display.begin(epoch, steps)
-        for step, read in enumerate(train.drawn(draw, config.batch_size, epoch=epoch)):
+        drawn = train.drawn(draw, config.batch_size, epoch=epoch, world=world, accumulate=config.accumulate)
+        for step, read in enumerate(drawn):
             batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
             moment = epoch + step / steps
             set_learning_rate(training.optimizer, config, moment, training.functions)

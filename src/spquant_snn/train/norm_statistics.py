@@ -45,7 +45,8 @@ def measure_norm_statistics(
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
-    for number, read in enumerate(train.drawn(draw, config.batch_size, epoch=epoch, most=_BATCHES), 1):
+    drawn = train.drawn(draw, config.batch_size, epoch=epoch, most=_BATCHES, world=world)
+    for number, read in enumerate(drawn, 1):
         batch = read.with_images(augmentation(read.images, draw))
         for norm in norms:
             norm.momentum = 1 / number  # the mean of all so far

@@ -23,16 +23,19 @@ from .distributed import ALONE, World
 from .first_layer import kind_taken_by, shape_taken_by
 from .loading import add_sparsity, build_network
 from .objective import criterion_of
+from .streams import Sampled, Streams, sampled
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What a trainer has before it trains; ``network`` is the same in all processes."""
+    """What a trainer has before it trains; ``network`` is the same in all processes. Of a data set that is not read
+    whole, ``data`` are a sample, and ``streams`` all."""
 
     config: TrainConfig
     device: torch.device
     data: Splits
     network: SpikingNetwork
+    streams: Streams | None = None
 
 
 def set_up(
@@ -59,41 +62,60 @@ def set_up(
     """
     config = world.together(lambda: with_options(anchored(options)))
     place = world.together(lambda: usable_device(device, world))
-    kind = None if config.task == "auto" else config.task
-    data = world.in_turn(
-        lambda: as_splits(
-            dataset,
-            data_dir,
-            task=task or kind,
-            input_kind=None if config.input_kind == "auto" else config.input_kind,
-            input_range=config.input_range,
-            decide=kind_taken_by(model),
-            timesteps=config.timesteps,
-            progress=not quiet and world.first,
+    kind, decide = None if config.task == "auto" else config.task, kind_taken_by(model)
+    some = world.together(lambda: sampled(dataset, config, task, decide, world))
+    data = (
+        some.data
+        if some is not None
+        else world.in_turn(
+            lambda: as_splits(
+                dataset,
+                data_dir,
+                task=task or kind,
+                input_kind=None if config.input_kind == "auto" else config.input_kind,
+                input_range=config.input_range,
+                decide=decide,
+                timesteps=config.timesteps,
+                progress=not quiet and world.first,
+            )
         )
     )
     world.together(lambda: check_suits(config, data.task))
-    network = world.together(lambda: _build(config, model, data).to(place))
+    network, data = world.together(lambda: _build(config, model, data, some))
+    network = network.to(place)
     world.alike(network)
-    return Setup(config, place, data, network)
+    if some is None:
+        return Setup(config, place, data, network)
+    streams = world.together(lambda: some.streams(config, data.task, world))
+    return Setup(config, place, data, network, streams)
 
 
-def _build(config: TrainConfig, model: str | nn.Module, data: Splits) -> SpikingNetwork:
-    """The untrained network, checked against the data set."""
+def _build(
+    config: TrainConfig, model: str | nn.Module, data: Splits, some: Sampled | None
+) -> tuple[SpikingNetwork, Splits]:
+    """The untrained network, checked against the data set, of which it may say how many classes there are."""
     if data.frames not in (None, config.timesteps):
         raise ConfigError(
             f"the sequences of the data set have {data.frames} frames, timesteps is {config.timesteps}: "
             f"set timesteps to {data.frames}"
         )
     if isinstance(model, str):
+        if some is not None and some.open:
+            raise ConfigError(
+                "how many classes there are is not known before all items are read: give the Dataset a list of their "
+                'names as classes, or say it, as task=Task("classification", 10)'
+            )
         network = build_network(config, data.shape, data.classes, data.input_format)
     else:
         torch.manual_seed(config.seed)
         quant = replace(config.quant, input_format=data.input_format)
         network = add_sparsity(prepare(model, quant, shape_taken_by(model, data.shape)), config)
-    check_says(_said_of_an_image(network), data)
+    said = _said_of_an_image(network)
+    if some is not None and some.open and said[0] > data.task.outputs:
+        data = replace(data, task=replace(data.task, outputs=said[0], names=()))
+    check_says(said, data)
     network.output_format = standardised(data.task, data.train.labels)
-    return network
+    return network, data
 
 
 def check_says(said: tuple[int, ...], data: Splits) -> None:
@@ -150,17 +172,23 @@ def _said_of_an_image(network: SpikingNetwork) -> tuple[int, ...]:
 
 
 def resolve(
-    config: TrainConfig, count: int, network: SpikingNetwork, device: torch.device, world: World = ALONE
+    config: TrainConfig,
+    count: int,
+    network: SpikingNetwork,
+    device: torch.device,
+    world: World = ALONE,
+    apart: bool = True,
 ) -> TrainConfig:
     """The configuration with a batch size, a number of validation images and a precision.
 
     Args:
         count: training images, those for validation included.
+        apart: whether those are set apart.
 
     Raises:
         ConfigError: a batch is left with too few images, or several processes cannot train what was asked for.
     """
-    validation = config.validation or max(1, min(5000, count // 10))
+    validation = config.validation or max(1, min(5000, count // 10)) if apart else 0
     batch = config.batch_size or min(256, max(16, 1 << max(1, (count - validation) // 40).bit_length() - 1))
     fewest = (count - validation) // math.ceil((count - validation) / batch) if count > validation else 0
     if fewest and fewest < world.size * config.accumulate:

@@ -28,7 +28,7 @@ from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import parse_object
 from ..io.writing import replace_file
-from .config import RUNS, TrainConfig, save_config
+from .config import FREE, TrainConfig, save_config
 
 if TYPE_CHECKING:
     from .metrics import Metrics
@@ -260,8 +260,8 @@ class RunFolder:
 
 
 def config_print(config: TrainConfig) -> Print:
-    """The options of a training, but for where other runs lie, which may be moved."""
-    return {name: value for name, value in asdict(config).items() if name not in RUNS}
+    """The options of a training, but for those that may change."""
+    return {name: value for name, value in asdict(config).items() if name not in FREE}
 
 
 def departures_from(held: Mapping[str, Any], found: Mapping[str, Print]) -> list[str]:

@@ -189,13 +189,14 @@ class RunOwner:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """Keeps the epochs of one training in the folder of its run: weights that are the best so far, a line of metrics,
-    and a checkpoint."""
+    """Keeps the epochs of one training in the folder of its run: weights that are the best so far, or else, where none
+    is ``chosen``, the last; a line of metrics, and a checkpoint."""
 
     owner: RunOwner
     run: RunFolder
     training: Training
     validation: Batches
+    chosen: bool = True
 
     def keep(self, progress: Progress, loss: float, accuracy: float | None, metrics: Metrics) -> Progress:
         """Save the epoch; after the last one in training form, go on from the best in the frozen form.
@@ -209,7 +210,7 @@ class BestCheckpoint:
         epoch = progress.epochs + 1
         fixed = sparse is None or epoch > sparse.fixed
         best = progress.best if fixed else NONE  # until its channels are fixed, the network is not what was asked for
-        beaten = best.beaten_by(metrics.score, metrics.loss, metrics.metric)
+        beaten = not self.chosen or best.beaten_by(metrics.score, metrics.loss, metrics.metric)
         if beaten:
             best = Best(epoch, metrics.score, metrics.loss)
             first(lambda: save_weights(run.weights, network))

@@ -42,13 +42,24 @@ class LabelledTensors:
         """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
         return as_inputs(self.images[which])
 
+    @property
+    def count(self) -> int:
+        return len(self)
+
     def steps(self, batch_size: int) -> int:
         return -(-len(self) // batch_size)
 
     def drawn(
-        self, draw: torch.Generator, batch_size: int, *, epoch: int = 0, most: int | None = None
+        self,
+        draw: torch.Generator,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        most: int | None = None,
+        world: World = ALONE,
+        accumulate: int = 1,
     ) -> Iterator[Batch]:
-        """Batches of nearly one size, the larger ones first."""
+        """Batches of nearly one size, the larger ones first; every process is given the whole of each."""
         order = torch.randperm(len(self), generator=draw)[: None if most is None else most * batch_size]
         for rows in order.to(self.images.device).tensor_split(-(-len(order) // batch_size)):
             yield self._batch(rows)

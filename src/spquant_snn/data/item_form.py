@@ -1,0 +1,196 @@
+"""Items of Datasets that are read when they are needed, several at a time, as labelled arrays: what a worker process
+makes of those it is to read.
+
+Each is held against the form of the first ones, so that the item that differs, or cannot be read, is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import Array
+from ..errors import DataError
+from .arrays import Labelled, Splits
+from .convert import item_label, item_pixels, item_values
+from .event_items import gives_events
+from .input_format import InputFormat, check_finite
+from .input_kind import Decide, InputKind
+from .task import Task, read_labels
+
+
+@dataclass(frozen=True)
+class ItemForm:
+    """What the items of a data set are, all alike.
+
+    Args:
+        shape: [C, H, W] of an image, [T, C, H, W] of a sequence.
+        dtype: of the numbers as they are given.
+        given: what they become.
+        task: what they teach.
+        label: shape of each label.
+        kind, decide: what their shape means, as ``data.input_kind`` has it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    given: InputFormat
+    task: Task
+    label: tuple[int, ...]
+    kind: InputKind | None = None
+    decide: Decide | None = None
+
+    @classmethod
+    def of(cls, sample: Splits, image: Any, kind: InputKind | None, decide: Decide | None) -> ItemForm:
+        """The form of the items that a sample was taken of; ``image`` is the first, as it is given, None of 8 bits."""
+        train = sample.train
+        dtype = train.images.dtype
+        if image is not None:
+            dtype = item_pixels(image, "the first training item", kind, decide).dtype
+        return cls(
+            train.images.shape[1:], dtype, sample.input_format, sample.task, train.labels.shape[1:], kind, decide
+        )
+
+    def of_items(self, items: Sequence[Any], where: Callable[[int], str]) -> Labelled:
+        """Pairs (image, label) as labelled arrays.
+
+        Args:
+            where: what messages call an item by its place in ``items``.
+
+        Raises:
+            DataError: one is of another form, or holds what cannot be.
+        """
+        pairs = [pair_of(item, where(place)) for place, item in enumerate(items)]
+        labels = [item_label(label, self.task.kind, where(place)) for place, (_, label) in enumerate(pairs)]
+        try:
+            images = self._values(_stacked([image for image, _ in pairs]), where(0))
+            return Labelled(images, self._labels(np.stack(labels), where))
+        except (DataError, ValueError, TypeError, RuntimeError):
+            for place, ((image, _), label) in enumerate(zip(pairs, labels, strict=True)):
+                self._check(item_pixels(image, where(place), self.kind, self.decide), label, where(place))
+            raise
+
+    def of_batch(self, images: Any, labels: Any, where: str) -> Labelled:
+        """Images [N, ...] and labels [N, ...] as labelled arrays; raises as ``of_items``."""
+        found = self._values(images, f"the images of {where}")
+        known = [item_label(label, self.task.kind, f"{where}, item {place}") for place, label in enumerate(labels)]
+        if len(known) != len(found):
+            raise DataError(f"{where} has {len(found)} images and {len(known)} labels: give one label per image")
+        return Labelled(found, self._labels(np.stack(known), lambda place: f"{where}, item {place}"))
+
+    def _values(self, given: Any, where: str) -> Array:
+        values = item_values(given, where, self.kind, self.decide)
+        self._check(values[0] if len(values) else values, None, where)
+        check_finite(values, where)
+        return np.ascontiguousarray(self.given.quantize(values)[0])
+
+    def _check(self, image: Array, label: Array | None, where: str) -> None:
+        if image.shape != self.shape:
+            raise DataError(f"{where} is {list(image.shape)}, the first is {list(self.shape)}: bring them to one shape")
+        if image.dtype != self.dtype:
+            raise DataError(f"{where} is {image.dtype}, the first is {self.dtype}: bring them to one dtype")
+        check_finite(image, where)
+        if label is not None:
+            self._labels(label[None], lambda place: where)
+
+    def _labels(self, labels: Array, where: Callable[[int], str]) -> Array:
+        found = read_labels(labels, self.task.kind, f"the labels of {where(0)}")[1]
+        if found.shape[1:] != self.label:
+            raise DataError(
+                f"{where(0)} has a label of shape {list(found.shape[1:])}, the first one of {list(self.label)}: bring "
+                "them to one shape"
+            )
+        if self.task.kind in ("classification", "segmentation"):
+            largest = found.reshape(len(found), -1).max(1)
+            if (over := largest >= self.task.outputs).any():
+                place = int(over.argmax())
+                raise DataError(
+                    f"{where(place)} has the label {int(largest[place])}, of {self.task.outputs} classes: number them "
+                    'from 0, or say how many there are by task=Task("classification", ...)'
+                )
+        return found
+
+
+def read_items(items: Any, places: Sequence[int], what: str) -> list[Any]:
+    """Items of a map-style Dataset.
+
+    Raises:
+        DataError: one of them cannot be read; the message names it and the cause.
+    """
+    many = getattr(items, "__getitems__", None)
+    if callable(many):
+        try:
+            return list(many(list(places)))
+        except Exception:  # whatever it is, it is met again below, with its item
+            pass
+    return [_read(items, place, what) for place in places]
+
+
+def is_lazy(member: Any) -> bool:
+    """Whether it is a map-style Dataset whose items are made when they are asked for, and may differ each time."""
+    able = hasattr(member, "__len__") and hasattr(member, "__getitem__") and not hasattr(member, "ndim")
+    if not able or is_iterable(member) or isinstance(member, str | bytes | dict | np.lib.npyio.NpzFile):
+        return False
+    return not _is_fixed(member) and not gives_events(member)
+
+
+def is_iterable(member: Any) -> bool:
+    """Whether it is an iterable Dataset, which has no places."""
+    data = sys.modules.get("torch.utils.data")
+    if data is not None and isinstance(member, data.IterableDataset):
+        return True
+    return hasattr(member, "__iter__") and not hasattr(member, "__getitem__")
+
+
+def pair_of(item: Any, where: str) -> tuple[Any, Any]:
+    """Image and label of an item.
+
+    Raises:
+        DataError: it is no pair.
+    """
+    try:
+        image, label = item
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
+    return image, label
+
+
+def cause(error: BaseException) -> str:
+    """What an exception of somebody else's code says, in a few words."""
+    text = (str(error).strip() or "no text").splitlines()[0]
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _is_fixed(member: Any) -> bool:
+    """Whether the items lie in memory already, the same each time they are read."""
+    if isinstance(member, list | tuple):
+        return True
+    data = sys.modules.get("torch.utils.data")
+    if data is None:
+        return False
+    if type(member) is data.Subset:
+        return _is_fixed(member.dataset)
+    return type(member) is data.TensorDataset
+
+
+def _read(items: Any, place: int, what: str) -> Any:
+    try:
+        return items[place]
+    except IndexError as error:
+        raise DataError(
+            f"{what} item {place} is missing from a Dataset that says it has {len(items)}: check it"
+        ) from error
+    except Exception as error:
+        raise DataError(f"{what} item {place} cannot be read ({cause(error)}): repair it, or leave it out") from error
+
+
+def _stacked(images: Sequence[Any]) -> Any:
+    """Images of one form with one more axis in front: tensors, or arrays."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(images[0], torch.Tensor):
+        return torch.stack([image.detach() for image in images])
+    return np.stack([np.asarray(image) for image in images])

@@ -1,0 +1,126 @@
+"""Reading in other processes while the last batch computes.
+
+Whatever a worker cannot read comes back as a sentence, not as a traceback of another process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..data import Labelled
+from ..data.item_form import cause
+from ..errors import DataError, SpQuantError
+from .batches import Batch
+from .tensors import as_tensors
+
+SEEDS = 1 << 62
+_MOST = 4  # workers that are started where nobody says how many
+_DEAR = 2.0  # seconds of reading in an epoch from which on they pay
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An error of a worker, to be raised where the batch was wanted."""
+
+    kind: type[SpQuantError]
+    text: str
+
+
+def loaded(arrays: Labelled, whole: int | None = None) -> Batch:
+    """Labelled arrays as a batch."""
+    tensors = as_tensors(arrays)
+    return Batch(tensors.images, tensors.labels, whole=whole)
+
+
+def usual_workers(seconds: float) -> int:
+    """How many processes should read what takes so many seconds in an epoch."""
+    return min(_MOST, os.cpu_count() or 1) if seconds > _DEAR else 0
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it the random numbers of Python, NumPy and torch follow from the seed; afterwards they are as before."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # what users draw from
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+def read_by(reader: Dataset[Any], requests: Any, workers: int, seed: int, what: str) -> Iterator[Batch]:
+    """What a reader gives of each request, in their order; of no requests, all that it yields.
+
+    Args:
+        workers: processes that read; 0 reads in this one, when a batch is wanted.
+        seed: of the workers, as torch gives it to them.
+        what: the data, in words.
+
+    Raises:
+        DataError: items cannot be read, or a worker died.
+    """
+    own = torch.Generator().manual_seed(seed)  # not the numbers that dropout is drawn from
+    loader: DataLoader[Any] = DataLoader(
+        reader, batch_size=None, sampler=requests, num_workers=workers, collate_fn=_as_it_is, generator=own
+    )
+    try:
+        read = iter(loader)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"the {what} data cannot be given to worker processes ({cause(error)}): read them with workers=0"
+        ) from error
+    for found in alive(read, what):
+        if isinstance(found, Failed):
+            raise found.kind(found.text)
+        yield found
+
+
+def alive(read: Iterator[Any], what: str) -> Iterator[Any]:
+    """What comes from worker processes of torch, as long as they live.
+
+    Raises:
+        DataError: one has died.
+    """
+    with deaths_told(what):
+        try:
+            yield from read
+        finally:
+            # torch's signal handler would tell of a dead worker again, wherever the program then is.
+            if callable(stop := getattr(read, "_shutdown_workers", None)):
+                stop()
+
+
+@contextmanager
+def deaths_told(what: str) -> Iterator[None]:
+    """Within it a worker that died, of which torch may tell anywhere, is told of in a sentence.
+
+    Raises:
+        DataError: one has died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            f"a worker process that read {what} items died ({cause(error)}): read them with workers=0 to see why, or "
+            "leave it more memory"
+        ) from error
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
