@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .exchange.from_sinabs import from_sinabs
     from .exchange.from_snntorch import from_snntorch
     from .exchange.from_spikingjelly import from_spikingjelly
+    from .exchange.nir_file import graph_from_nir, to_nir
     from .exchange.onnx_model import run_onnx, to_onnx
     from .integer.compare import Verdict
     from .integer.file import load_graph, save
@@ -90,6 +91,7 @@ __all__ = [
     "from_sinabs",
     "from_snntorch",
     "from_spikingjelly",
+    "graph_from_nir",
     "load",
     "load_graph",
     "lower",
@@ -97,6 +99,7 @@ __all__ = [
     "run_onnx",
     "save",
     "search_bits",
+    "to_nir",
     "to_onnx",
     "verify",
 ]
@@ -127,12 +130,14 @@ _HOMES = {
     "from_sinabs": ".exchange.from_sinabs",
     "from_snntorch": ".exchange.from_snntorch",
     "from_spikingjelly": ".exchange.from_spikingjelly",
+    "graph_from_nir": ".exchange.nir_file",
     "load": ".runtime.native",
     "load_graph": ".integer.file",
     "lower": ".quant.lower",
     "prepare": ".quant.prepare",
     "run_onnx": ".exchange.onnx_model",
     "save": ".integer.file",
+    "to_nir": ".exchange.nir_file",
     "to_onnx": ".exchange.onnx_model",
     "verify": ".quant.frozen_trace",
 }

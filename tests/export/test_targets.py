@@ -51,7 +51,7 @@ def test_a_page_without_classes_is_refused(network, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"target": "tflite"}, "target must be one of spq, c, web, onnx, not 'tflite'"),
+        ({"target": "tflite"}, "target must be one of spq, c, web, onnx, nir, not 'tflite'"),
         ({"target": "c", "prefer": "size"}, "prefer must be one of speed, flash, not 'size'"),
         ({"target": "c", "layout": "cmake"}, "layout must be one of plain, platformio, not 'cmake'"),
         ({"prefer": "flash"}, "prefer is for firmware, not for target spq: take target c, or leave it out"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Target = Literal["spq", "c", "web", "onnx"]  # what a network is exported as
+Target = Literal["spq", "c", "web", "onnx", "nir"]  # what a network is exported as
 Prefer = Literal["speed", "flash"]  # of C: few instructions, or few bytes
 Layout = Literal["plain", "platformio"]
 

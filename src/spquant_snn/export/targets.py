@@ -11,6 +11,7 @@ import numpy as np
 from ..data.items import Items
 from ..dtypes import Array
 from ..errors import ConfigError
+from ..exchange.nir_file import to_nir
 from ..exchange.onnx_model import OnnxKind, to_onnx
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
@@ -102,6 +103,10 @@ def export_graph(
         refuse_other(out, b"spquant", "an ONNX file of this package")
         recorded = test is not None and test.frames is not None
         to_onnx(graph, out, options.onnx_kind or ("sequence" if recorded else "images"))
+        return out.stat().st_size
+    if options.target == "nir":
+        refuse_other(out, b"\x89HDF", "a NIR file")
+        to_nir(graph, out)
         return out.stat().st_size
     check_classifies(graph, "a page")
     if test is None or test.classes is None:
