@@ -82,8 +82,8 @@ def peer_outputs(package, path):
     if package == "snntorch":
         from snntorch.import_nir import import_from_nir
 
-        network = import_from_nir(nir.read(path))
-        rows = [network(image)[0] for image in x]  # its Flatten is that of one item
+        # Its Flatten is that of one item, and its neurons keep what the item before left.
+        rows = [import_from_nir(nir.read(path))(image)[0] for image in x]
         return torch.stack(rows).detach().double().numpy()
     from spikingjelly.activation_based.nir_exchange import import_from_nir
 

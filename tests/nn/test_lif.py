@@ -191,3 +191,38 @@ def test_its_print_says_what_is_stored():
     )
     assert "leak=0.5, reset='zero', float state" in repr(LIF())
     assert "codes -8..7" in repr(neuron(LEVELS[2]))
+
+
+@pytest.mark.parametrize(
+    ("options", "leak"), [({}, 0.5), ({"beta": 0.9}, 0.9), ({"tau": 4.0}, 0.75), ({"tau": 1}, 0.0), ({"leak": 1}, 1.0)]
+)
+def test_a_leak_by_any_of_its_names(options, leak):
+    assert LIF(**options).leak == leak
+
+
+def test_time_constants_of_channels():
+    assert LIF(tau=[2, 4]).leak.tolist() == [0.5, 0.75]
+
+
+def test_inputs_that_decay_too_are_a_higher_threshold():
+    """v' = v + (x - v) / tau, as SpikingJelly's decay_input=True has it."""
+    x, tau, v, expected = current(8, 2, 3).double(), 4.0, torch.zeros(2, 3).double(), []
+    for frame in x:
+        v = v + (frame - v) / tau
+        expected.append((v >= 0.25).double())
+        v = torch.where(v >= 0.25, 0, v)
+    assert torch.equal(LIF(v_threshold=tau * 0.25, tau=tau)(x), torch.stack(expected))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"leak": 0.5, "beta": 0.5}, "leak and beta say the same of a neuron: give one of leak, beta and tau"),
+        ({"beta": 0.5, "tau": 2.0}, "beta and tau say the same"),
+        ({"tau": 0.5}, "tau must be a number from 1, or one for each channel, not 0.5"),
+        ({"beta": 1.5}, "beta must be a number from 0 to 1, or one for each channel, not 1.5"),
+    ],
+)
+def test_names_of_a_leak_that_contradict_or_are_out_of_range(options, said):
+    with pytest.raises(ConfigError, match=said):
+        LIF(**options)

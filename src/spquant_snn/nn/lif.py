@@ -34,7 +34,8 @@ class LIF(nn.Module):
 
     Args:
         v_threshold: potential at which a neuron fires.
-        leak: share of the stored potential that is left one step later, 0 to 1. One makes integrate-and-fire neurons.
+        leak: share of the stored potential that is left one step later, 0 to 1; one half where neither it nor ``beta``
+            or ``tau`` is given. One makes integrate-and-fire neurons.
         reset: "zero" the potential of a neuron that fired, "subtract" ``reset_by`` from it, or leave it: "none".
         surrogate: derivative of the spike: "triangle", "rectangle", "atan", "sigmoid", or a function of v -
             v_threshold.
@@ -44,6 +45,10 @@ class LIF(nn.Module):
             snnTorch does, it is v_threshold / leak here.
         synaptic_leak: share of a synaptic current that is left one step later, 0 to 1, of current-based (CuBa) neurons,
             in which currents decay by themselves before they reach the potential; None: there is no such current.
+        beta: in place of ``leak``, as snnTorch calls it.
+        tau: in place of ``leak``, the time constant in steps, 1 or more, as in SpikingJelly: the leak is 1 - 1 / tau.
+            Inputs are added as they are, which is its ``decay_input=False``; with ``decay_input=True`` it divides them
+            by tau too: give v_threshold, and reset_by, tau times as large, and the spikes are the same.
 
     Attributes:
         levels: what a potential may hold between steps; None: anything.
@@ -68,13 +73,16 @@ class LIF(nn.Module):
     def __init__(
         self,
         v_threshold: Constant = 1.0,
-        leak: Constant = 0.5,
+        leak: Constant | None = None,
         reset: str = "zero",
         surrogate: str | Surrogate = "triangle",
         learn_threshold: bool = False,
         learn_leak: bool = False,
         reset_by: Constant | None = None,
         synaptic_leak: Constant | None = None,
+        *,
+        beta: Constant | None = None,
+        tau: Constant | None = None,
     ) -> None:
         super().__init__()
         if reset not in get_args(Reset):
@@ -85,7 +93,7 @@ class LIF(nn.Module):
             if not isinstance(value, bool):
                 raise ConfigError(f"{name} must be True or False, not {value!r}")
         thresholds = _constant("v_threshold", v_threshold, _SMALLEST_THRESHOLD, math.inf)
-        leaks = _constant("leak", leak, 0.0, 1.0)
+        leaks = _leaks(leak, beta, tau)
         self.reset: Reset = cast(Reset, reset)
         self.surrogate = surrogate_of(surrogate)
         self.levels: Levels | None = None
@@ -94,7 +102,7 @@ class LIF(nn.Module):
         self.leak_logit: nn.Parameter | None = None
         if learn_leak:
             if np.min(leaks) == 0 or np.max(leaks) == 1:
-                raise ConfigError(f"learn_leak needs a leak between 0 and 1 to begin with, not {leak!r}")
+                raise ConfigError(f"learn_leak needs a leak between 0 and 1 to begin with, not {leaks!r}")
             self.leak_logit = nn.Parameter(_tensor(np.log(np.divide(leaks, np.subtract(1, leaks)))))
         amounts = None if reset_by is None else _constant("reset_by", reset_by, 0.0, math.inf)
         self._keep("reset_by", amounts)
@@ -302,6 +310,17 @@ def _constant(name: str, value: object, low: float, high: float) -> float | Floa
         where = f" of channel {int(wrong.argmax())}" if given.ndim else ""
         raise ConfigError(f"{wanted}, not {float(numbers[wrong][0])!r}{where}")
     return numbers if given.ndim else float(numbers)
+
+
+def _leaks(leak: Constant | None, beta: Constant | None, tau: Constant | None) -> float | Float64:
+    """The leak of a layer, or [C], from the one of three names by which it is given."""
+    given = {name: value for name, value in (("leak", leak), ("beta", beta), ("tau", tau)) if value is not None}
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} say the same of a neuron: give one of leak, beta and tau")
+    if tau is not None:
+        return 1 - 1 / _constant("tau", tau, 1.0, math.inf)
+    name, value = next(iter(given.items()), ("leak", 0.5))
+    return _constant(name, value, 0.0, 1.0)
 
 
 def _tensor(constant: float | Float64) -> Tensor:
