@@ -378,7 +378,7 @@ class SpQuantTrainer:
                 f"{begun.path} was started for {self.config.epochs} epochs, not {epochs}: resume it with train()"
             )
         config = self.config if epochs is None else replace(self.config, epochs=epochs)
-        count, apart, streams = len(self.data.train), True, self._streams
+        count, apart, streams = len(self.data.train), self.data.validation is None, self._streams
         if streams is not None:
             config = replace(config, batch_size=streams.batch_size or config.batch_size)
             count, apart = streams.count or 1 << 20, streams.sets_apart
@@ -392,6 +392,8 @@ class SpQuantTrainer:
         """The images that are trained on, and the validation set."""
         if self._streams is not None:
             return self._streams.split(self.config)
+        if self.data.validation is not None:
+            return as_tensors(self.data.train), as_tensors(self.data.validation)
         train, validation = hold_out(self.data.train, self.config.validation, self.config.seed)
         return as_tensors(train), as_tensors(validation)
 

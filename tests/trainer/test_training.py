@@ -10,7 +10,7 @@ from torch import nn
 
 import spquant_snn
 from spquant_snn import LIF, ConfigError, DataError, ModelError, RunError, SpQuantTrainer
-from spquant_snn.data import Labelled, hold_out
+from spquant_snn.data import Labelled, Splits, Task, hold_out
 from spquant_snn.train import loop
 from spquant_snn.train.metrics import measure
 from spquant_snn.train.tensors import as_tensors
@@ -303,3 +303,19 @@ def test_neurons_of_any_kind_train_and_the_slower_ones_are_said_once(capsys):
     assert trainer.evaluate() > 60
     SpQuantTrainer(Net(), DATA, 4, batch_size=16, precision="fp32").train(epochs=1)
     assert "plain path" not in capsys.readouterr().out
+
+
+def test_a_data_set_with_a_validation_set_of_its_own_is_trained_on_whole(tmp_path):
+    draw = np.random.default_rng(0)
+    train, test, other = (
+        Labelled(draw.integers(0, 256, (count, 1, 8, 8), np.uint8), np.arange(count) % 2) for count in (24, 8, 6)
+    )
+    data = Splits("pairs", train, test, Task("classification", 2), validation=other)
+    trainer = SpQuantTrainer("lenet-snn:0.1", data, 2, out=tmp_path / "run", quiet=True, batch_size=12)
+    trained_on, validation = trainer.train(epochs=1)._split()
+    assert (len(trained_on), len(validation)) == (24, 6)
+    assert trainer.config.validation == 0
+    assert np.array_equal(validation.images.numpy(), other.images)
+    wide = Labelled(draw.integers(0, 256, (6, 1, 8, 9), np.uint8), np.arange(6) % 2)
+    with pytest.raises(DataError, match=r"training images are \[1, 8, 8\], validation images \[1, 8, 9\]"):
+        Splits("pairs", train, test, Task("classification", 2), validation=wide)

@@ -158,9 +158,11 @@ def _validation_set(source: Source, test_set: TestSet) -> Labelled:
 
     config = source.config
     assert config is not None
-    train = load(config.dataset, test_set.data_dir, timesteps=config.timesteps).train
+    splits = load(config.dataset, test_set.data_dir, timesteps=config.timesteps)
+    if splits.validation is not None:
+        return splits.validation
     try:
-        return hold_out(train, config.validation, config.seed)[1]
+        return hold_out(splits.train, config.validation, config.seed)[1]
     except ConfigError as error:
         raise RunError(f"{source.path} was trained on other images than {config.dataset} has here ({error})") from None
 

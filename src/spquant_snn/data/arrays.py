@@ -75,6 +75,7 @@ class Splits:
         task: what is learned; the labels of both are of it.
         input_format: of all images; by default that of pixels, of counts in sequences, or of int8 whose 127 stands for
             1.
+        validation: of the same shape, for choosing an epoch; None: a part of ``train`` is set apart for it.
 
     Raises:
         DataError: the shapes differ, or labels are of another task or out of range.
@@ -85,20 +86,30 @@ class Splits:
     test: Labelled
     task: Task
     input_format: InputFormat = None  # type: ignore[assignment]  # until the images are looked at
+    validation: Labelled | None = None
 
     def __post_init__(self) -> None:
         train, test = (list(part.images.shape[1:]) for part in (self.train, self.test))
         if train != test:
             raise DataError(f"{self.name}: training images are {train}, test images {test}: bring them to one shape")
+        if self.validation is not None and self.validation.images.shape[1:] != self.train.images.shape[1:]:
+            found = list(self.validation.images.shape[1:])
+            raise DataError(
+                f"{self.name}: training images are {train}, validation images {found}: bring them to one shape"
+            )
         if self.input_format is None:
             object.__setattr__(self, "input_format", usual_format(self.train))
-        for part in (self.train, self.test):
+        for part in (self.train, self.test, self.validation or self.train):
             if part.images.dtype != self.input_format.dtype:
                 raise DataError(
                     f"{self.name}: images are {part.images.dtype}, their format is of {self.input_format.dtype}: bring "
                     "training and test images to it"
                 )
-        for split, part in (("training", self.train), ("test", self.test)):
+        for split, part in (
+            ("training", self.train),
+            ("test", self.test),
+            ("validation", self.validation or self.test),
+        ):
             check_fits(self.task, part.labels, f"{self.name}: {split} labels")
         maps = [list(part.labels.shape[1:]) for part in (self.train, self.test)]
         if maps[0] != maps[1]:

@@ -167,8 +167,9 @@ def load_sounds(name: str, folder: Path, *, progress: bool) -> Splits:
     """The spectrograms of one of ``SOUNDS``; see ``load``."""
     base, _, form = name.partition(":")
     sounds = find_sounds(base, folder)
-    train, _, test = spectrograms(sounds, form, cache_folder() / "sounds", progress=progress)
-    return Splits(name, train, test, Task("classification", len(sounds.classes), sounds.classes))
+    train, validation, test = spectrograms(sounds, form, cache_folder() / "sounds", progress=progress)
+    task = Task("classification", len(sounds.classes), sounds.classes)
+    return Splits(name, train, test, task, validation=validation)
 
 
 def load_activity(study: MotionStudy) -> Splits:
@@ -180,7 +181,8 @@ def load_activity(study: MotionStudy) -> Splits:
         values, _ = held.quantize(signals[:, :, None])
         return Labelled(values, labels)
 
-    return Splits("activity", part("train"), part("test"), Task("classification", len(ACTIVITIES), ACTIVITIES), held)
+    task = Task("classification", len(ACTIVITIES), ACTIVITIES)
+    return Splits("activity", part("train"), part("test"), task, held, part("validation"))
 
 
 _RECORDINGS: dict[str, Callable[[Path], tuple[Recordings, Recordings]]] = {
