@@ -101,8 +101,8 @@ def search_bits(
     Example:
         >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 4))
         >>> images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
-        >>> found = search_bits(module, QuantConfig(state_bits=4), images, (1, 8, 8), size=3000)
-        >>> found.size <= 3000
+        >>> found = search_bits(module, QuantConfig(state_bits=4), images, (1, 8, 8), size=5000)
+        >>> found.size <= 5000
         True
     """
     return find_bits(
