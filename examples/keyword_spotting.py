@@ -2,7 +2,7 @@
 
     python examples/keyword_spotting.py                             # generated speech, DS-CNN, 2 bits
     python examples/keyword_spotting.py --bits 32                   # the float baseline
-    python examples/keyword_spotting.py --model tc-resnet8-snn --dataset spoken-words:signal
+    python examples/keyword_spotting.py --model tc-resnet8-snn:1.5 --dataset spoken-words:signal
     python examples/keyword_spotting.py --dataset speech-commands   # people, where their recordings lie
     python examples/keyword_spotting.py --firmware kws/             # C of the features and of the network
     python examples/keyword_spotting.py --listen go.wav stop.wav    # what it hears in files of 16 kHz, 16 bits, mono
