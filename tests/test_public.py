@@ -27,6 +27,7 @@ PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.da
 NOT_RUN = (
     *("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir"),
     *("run_onnx", "to_onnx", "to_nir", "graph_from_nir"),
+    *("save_pretrained", "from_pretrained"),
 )
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .exchange.from_spikingjelly import from_spikingjelly
     from .exchange.nir_file import graph_from_nir, to_nir
     from .exchange.onnx_model import run_onnx, to_onnx
+    from .exchange.pretrained import from_pretrained, save_pretrained
     from .integer.compare import Verdict
     from .integer.file import load_graph, save
     from .integer.graph import Graph
@@ -88,6 +89,7 @@ __all__ = [
     "calibrate",
     "from_nir",
     "from_norse",
+    "from_pretrained",
     "from_sinabs",
     "from_snntorch",
     "from_spikingjelly",
@@ -98,6 +100,7 @@ __all__ = [
     "prepare",
     "run_onnx",
     "save",
+    "save_pretrained",
     "search_bits",
     "to_nir",
     "to_onnx",
@@ -137,6 +140,8 @@ _HOMES = {
     "prepare": ".quant.prepare",
     "run_onnx": ".exchange.onnx_model",
     "save": ".integer.file",
+    "from_pretrained": ".exchange.pretrained",
+    "save_pretrained": ".exchange.pretrained",
     "to_nir": ".exchange.nir_file",
     "to_onnx": ".exchange.onnx_model",
     "verify": ".quant.frozen_trace",
