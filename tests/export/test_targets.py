@@ -1,11 +1,12 @@
 """One function writes every target; options that are no choice, or of another target, are refused in a sentence."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from spquant_snn import ConfigError, RunError, load_graph
+from spquant_snn import ConfigError, MissingDependencyError, RunError, load_graph
 from spquant_snn.data import Labelled
 from spquant_snn.data.items import Items
 from spquant_snn.export.targets import ExportOptions, export_graph
@@ -62,3 +63,24 @@ def test_a_page_without_classes_is_refused(network, tmp_path):
 def test_options_that_do_not_go_together_are_refused(options, said):
     with pytest.raises(ConfigError, match=said):
         ExportOptions(**options)
+
+
+def test_onnx_and_nir_files_replace_their_own_kind_alone(network, tmp_path):
+    pytest.importorskip("onnx", reason="needs onnx, see `make test-exchange`")
+    graph, test = network
+    path = tmp_path / "m.onnx"
+    for _ in range(2):
+        assert (
+            export_graph(graph, path, ExportOptions("onnx"), "", None, Items.of(test, "noise")) == path.stat().st_size
+        )
+    for target in ("onnx", "nir"):
+        (tmp_path / "mine").write_text("mine")
+        with pytest.raises(RunError, match=r"and is not an? .* file.*, so it is kept"):
+            export_graph(graph, tmp_path / "mine", ExportOptions(target), "", None, None)
+
+
+def test_what_writes_onnx_is_named_where_it_is_missing(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingDependencyError, match=r"writing ONNX needs onnx: pip install 'spquant-snn\[onnx\]'"):
+        export_graph(network[0], tmp_path / "m.onnx", ExportOptions("onnx"), "", None, None)
+    assert list(tmp_path.iterdir()) == []
