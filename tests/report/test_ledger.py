@@ -100,7 +100,6 @@ def test_the_command_on_a_run_and_on_its_file(run, spquant):
     [
         ("nowhere", "there is no nowhere: give the folder of a run, or an .spq file"),
         ("{run}/..", "is not the folder of a run"),
-        ("{run}/model.spq", "does not say what it was trained on: add --dataset"),
         ("{run}/run.json --dataset digits", "is not a .spq file"),
         ("{run} --count -1", "count must be at least 0"),
         ("{run} --dataset minst", "unknown data set"),

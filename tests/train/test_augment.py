@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import case
-from spquant_snn.data import NAMES
+from spquant_snn.data.catalog import EVENTS, IMAGES
 from spquant_snn.errors import ConfigError, DataError
 from spquant_snn.train.augment import Augmentation, default_augmentation
 
@@ -230,10 +230,11 @@ def test_other_images_are_refused_in_words(images):
         Augmentation(shift=1)(images, generator())
 
 
-def test_every_named_set_has_a_default_that_fits_it_and_no_other_has():
+def test_every_named_set_of_images_or_events_has_a_default_that_fits_it():
     shapes = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
     shapes |= {"nmnist": (10, 2, 34, 34), "dvs-gesture": (16, 2, 64, 64), "gestures": (4, 2, 32, 32)}
-    for name in NAMES:
+    shapes |= {"cifar10-dvs": (10, 2, 64, 64), "n-caltech101": (10, 2, 60, 60)}
+    for name in (*IMAGES, *EVENTS):
         assert default_augmentation(name) != Augmentation()
         images = torch.full((4, *shapes[name]), 200, dtype=torch.uint8)
         assert default_augmentation(name)(images, generator()).shape == images.shape

@@ -156,6 +156,8 @@ def default_augmentation(name: str) -> Augmentation:
         # not a mirrored digit; and a mirrored arm is the other arm, circling the other way round
         "nmnist": Augmentation(shift=2, rotate=8.0, scale=0.08, drop=0.1, polarity=True),
         "dvs-gesture": Augmentation(shift=4, rotate=10.0, scale=0.1, drop=0.2, delay=1),
+        "cifar10-dvs": Augmentation(shift=4, flip=True, drop=0.2),
+        "n-caltech101": Augmentation(shift=4, flip=True, drop=0.2),
         "gestures": Augmentation(shift=3, rotate=8.0, scale=0.08, drop=0.2, delay=1, polarity=True),
     }
     return table.get(name.partition(":")[0], Augmentation())
