@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from random_graphs import random_graph
 from spquant_snn import LIF, FileFormatError, ModelError, QuantConfig, graph_from_nir, lower, prepare, to_nir
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import to_bytes
@@ -136,3 +137,17 @@ def test_what_nir_has_no_node_for_is_refused_by_name(tmp_path):
     with pytest.raises(ModelError, match=r"has .*, for which NIR has no node: export to ONNX or \.spq"):
         to_nir(graph, tmp_path / "model.nir")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_row_comes_back_or_is_refused(tmp_path):
+    outcomes = set()
+    for seed in range(40):
+        graph = random_graph(seed, reset="zero")
+        try:
+            to_nir(graph, tmp_path / "model.nir")
+        except ModelError:
+            outcomes.add("refused")
+            continue
+        outcomes.add("same")
+        assert to_bytes(graph_from_nir(tmp_path / "model.nir")) == to_bytes(graph)
+    assert outcomes == {"same", "refused"}

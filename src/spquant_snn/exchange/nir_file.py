@@ -139,7 +139,11 @@ class _Nodes:
                 self.nodes[end] = nir.Output({"output": np.array(shape)})
         data = to_bytes(graph)
         about = {_KEY: base64.b64encode(data).decode(), _HASH: hashlib.sha256(data).hexdigest(), "spquant_dt": DT}
-        return nir.NIRGraph(self.nodes, self.edges, metadata=about)
+        try:
+            return nir.NIRGraph(self.nodes, self.edges, metadata=about)
+        except ValueError as error:  # of groups and of unlike paddings it computes other shapes than there are
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"nir does not take this network ({reason}): export to ONNX or .spq") from None
 
     def _term(self, name: str, part: Layer | Readout, term: Term, start: str, with_bias: bool) -> str:
         """Nodes from a source to the sums of a term; the name of the last."""
