@@ -462,8 +462,8 @@ class SpQuantTrainer:
             display.say(f"{run.integers.name} keeps no test items, which are too large")
         else:
             display.say(
-                f"{run.integers.name} keeps {len(kept)} test items ({kept.images.nbytes:,} bytes), for export, verify "
-                "and report without the data set; remember_sample=False leaves them out"
+                f"{run.integers.name} keeps {len(kept)} test items, {kept.images.nbytes:,} bytes "
+                "(remember_sample=False: none)"
             )
 
     def _frozen(self) -> SpikingNetwork:

@@ -63,7 +63,7 @@ def run(job: Job, world: World = ALONE):
 
     sparse = SparseTraining(network, job.config.goals, job.config.epochs) if job.config.goals.any else None
     optimizer = make_optimizer(network, job.config)
-    training = Training(network, optimizer, job.config, job.augmentation, None, sparse, world)
+    training = Training(network, optimizer, job.config, job.augmentation, None, sparse, world=world)
     fit(training, job.train, job.validation, start=Progress(), keep=keep, display=seen)
     return seen.steps, metrics, network.state_dict()
 

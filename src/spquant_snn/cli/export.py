@@ -35,7 +35,7 @@ def command(
     remember_sample: bool = True,
     onnx_kind: OnnxKind | None = None,
 ) -> int:
-    """Write the integer model: an .spq file, C firmware, a web page, or an ONNX or NIR file.
+    """Write the integers: .spq, C firmware, a web page, ONNX or NIR.
 
     Args:
         source: folder of a run, or for all targets but spq an .spq file.

@@ -23,7 +23,7 @@ COMMANDS = {
     "train": "Train a network into a folder of weights, integers and metrics.",
     "calibrate": "Quantise a trained float network without training.",
     "eval": "Accuracy of a run, or of an .spq file, on the test set.",
-    "export": "Write the integer model: an .spq file, C firmware, or a web page.",
+    "export": "Write the integers: .spq, C firmware, a web page, ONNX or NIR.",
     "run-firmware": "Run exported C on an emulated board, beside the reference.",
     "verify": "Compare torch and integer model in every spike, code and logit.",
     "report": "What an inference costs and what neurons do: tables, and a page.",
