@@ -108,7 +108,7 @@ ITEMS, ONES = np.zeros((4, 2, 5, 4), np.uint8), np.zeros(4, np.int64)
     ("name", "arrays", "labels", "said"),
     [
         ("a.npz", {"data": ITEMS, "t": ONES}, None, "the arrays data, t, and needs images and labels or x and y"),
-        ("a.npy", {"a": ITEMS}, None, "the metric of a network compares answers with labels, and a.npy has none: add --labels"),
+        ("a.npy", {"a": ITEMS}, None, "compares answers with labels, and a.npy has none: add --labels"),
         ("a.npy", {"a": ITEMS[:, 0]}, ONES, "[4, 5, 4], and the network takes [N, 2x5x4] or sequences [N, T, 2x5x4]"),
         ("a.npy", {"a": ITEMS.transpose(0, 2, 3, 1)}, ONES, "[N, T, 2x5x4]: bring the channels to the front"),
         ("a.npy", {"a": ITEMS.astype(np.int32)}, ONES, "must be uint8, 0 to 255, not int32: quantize"),

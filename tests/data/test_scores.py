@@ -100,3 +100,10 @@ def test_a_set_of_very_many_classes_is_counted_without_a_matrix():
     many = Task("classification", 2000)
     found = count(many, np.eye(2000)[[3, 4]], np.array([3, 5]))
     assert (score(many, found), details(many, found)) == (50, {})
+
+
+def test_counts_of_nothing_take_nothing_away():
+    task = Task("classification", 2)
+    found = count(task, np.eye(2), np.array([0, 1]))
+    for both in (add(found, {}), add({}, found)):
+        assert score(task, both) == 100.0

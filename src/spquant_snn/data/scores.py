@@ -103,8 +103,8 @@ def count(task: Task, values: Array, labels: Array) -> Counts:
 
 
 def add(counts: Counts, further: Counts) -> Counts:
-    """Both together; none are the counts of nothing."""
-    return {name: counts.get(name, np.zeros(())) + value for name, value in further.items()}
+    """Both together; either may be of nothing, as those of a process without a batch are."""
+    return {name: counts.get(name, np.zeros(())) + further.get(name, np.zeros(())) for name in counts | further}
 
 
 def score(task: Task, counts: Counts) -> float:
