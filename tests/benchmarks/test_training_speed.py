@@ -34,8 +34,9 @@ SMALL = TrainingWorkload("small", "4C3-P2-6C3-FC10", (1, 8, 8), 2, 4)
 
 @pytest.fixture(autouse=True)
 def in_small(monkeypatch):
-    for name in ("snntorch", "spikingjelly"):
-        monkeypatch.setitem(sys.modules, name, None)
+    others = ("snntorch", "spikingjelly")
+    for name in (*others, *(name for name in sys.modules if name.startswith(tuple(f"{other}." for other in others)))):
+        monkeypatch.setitem(sys.modules, name, None)  # parts too, which other tests may have imported
     plan = functools.partial(
         TrainingPlan, neurons=(2, 3, 4, 4), steps=(2,), workloads=((SMALL, 0.5, 0.55),), counted=(SMALL,)
     )

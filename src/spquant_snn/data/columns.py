@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -47,7 +48,7 @@ def from_columns(
     return ColumnStream(dataset, image, label, form, transform)
 
 
-class _Pairs:
+class _Pairs(ABC):
     """What both kinds have in common."""
 
     def __init__(
@@ -66,8 +67,9 @@ class _Pairs:
         known = features.get(self.label) if isinstance(features, Mapping) else None
         self.classes: tuple[str, ...] = tuple(getattr(known, "names", None) or ())
 
+    @abstractmethod
     def _first(self) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """The first item, which says what columns there are."""
 
     def pair(self, item: Mapping[str, Any], where: str) -> tuple[Any, Any]:
         for name in (self.image, self.label):
