@@ -23,14 +23,14 @@ from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, pr
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "pyproject.toml"
 PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
-# Examples that train, and those of packages that are not installed here: docs/exchange.md shows and runs these.
+# Examples that train, and those of packages that are not installed here: docs/howto/exchange.md shows and runs these.
 NOT_RUN = (
     *("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir"),
     *("run_onnx", "to_onnx", "to_nir", "graph_from_nir"),
     *("save_pretrained", "from_pretrained"),
 )
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
 
 
 def python(program, **options):

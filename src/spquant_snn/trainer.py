@@ -59,7 +59,7 @@ class SpQuantTrainer:
     """Trains a spiking network with weights and membrane potentials of a few bits, and hands out its integers.
 
     Args:
-        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/networks.md lists them) or a
+        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/reference/networks.md lists them) or a
             ``torch.nn.Module`` with LIF layers, see ``prepare``.
         dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
             (train, test), each a pair (images, labels) of tensors, a Dataset, map-style or iterable, or a DataLoader,
