@@ -201,5 +201,7 @@ def test_the_check_sees_what_is_not_public(source):
     assert list(private_uses("import spquant_snn.data\nfrom spquant_snn import load, data\nx.__name__")) == []
 
 
-def test_the_version_is_the_project_s():
-    assert f'\nversion = "{spquant_snn.__version__}"\n' in PROJECT.read_text("utf-8")
+def test_the_version_is_written_in_one_place():
+    text = PROJECT.read_text("utf-8")
+    assert '\ndynamic = ["version"]\n' in text
+    assert '[tool.hatch.version]\npath = "src/spquant_snn/__init__.py"\n' in text
