@@ -230,7 +230,7 @@ def test_an_integer_model_teaches_with_its_own_answers(shipped):
 
 
 def test_integer_models_of_something_else_are_refused(shipped, tmp_path):
-    with pytest.raises(ConfigError, match=r"^init .*\.spq cannot be taken up, layer 'conv1' has weights of .*: start from"):
+    with pytest.raises(ConfigError, match=r"^init .*\.spq cannot be taken up, layer 'conv1' has weights of "):
         SpQuantTrainer("lenet-snn:0.2", "digits", 2, init=shipped, out="x", **OPTIONS).train(epochs=1)
     assert not (tmp_path / "x").exists()
     other = SpQuantTrainer(*MODEL, 2, out="other", **OPTIONS).network

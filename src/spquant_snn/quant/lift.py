@@ -33,7 +33,7 @@ from .shortcut import TrainableShortcut
 from .signals import SignalPart, parts_of
 from .stage import NeuronStage, Norm, Stage
 from .synapse import Synapse
-from .unfold import Region, region_of
+from .unfold import ConstantRegion, region_of
 
 Wanted = dict[Weights | Through, Float64]  # of the leaves of a drive, their gains [C]
 
@@ -187,7 +187,7 @@ class _Lifted:
             left, right = (left, share) if found > neuron.fraction else (share, right)
         return gain
 
-    def _hold(self, region: Region, drive: Drive, layer: Layer) -> None:
+    def _hold(self, region: ConstantRegion, drive: Drive, layer: Layer) -> None:
         """Hold the units to the gains of leaves that nothing scales."""
         fixed, folded = set(_fixed(drive)), drive.fold(np.ones(drive.channels))[0]
         if not fixed:

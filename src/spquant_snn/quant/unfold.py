@@ -29,7 +29,7 @@ _SCALED_OFFSET = 2.0**20
 
 
 @dataclass(eq=False)
-class Region:
+class ConstantRegion:
     """What the units and the offsets of C channels may be, for the constants to come out as they are."""
 
     lowest_unit: Float64
@@ -94,7 +94,7 @@ class Region:
         self.below.append((np.where(constant <= -LIMIT, np.inf, value), edge - 1))
 
 
-def region_of(neuron: Neuron, lif: LIF, dead: Bools) -> Region:
+def region_of(neuron: Neuron, lif: LIF, dead: Bools) -> ConstantRegion:
     """Of neurons of a training form whose threshold, leak and reset are known.
 
     Args:
@@ -120,7 +120,7 @@ def region_of(neuron: Neuron, lif: LIF, dead: Bools) -> Region:
         )
     )
     none = np.full(channels, 1 / _WIDEST)
-    region = Region(none, 1 / none, -1 / none, 1 / none)
+    region = ConstantRegion(none, 1 / none, -1 / none, 1 / none)
     region.compared(threshold, neuron.fire)
     if neuron.reset == "subtract":
         region.rounded(taken, neuron.drop)
@@ -137,7 +137,7 @@ def region_of(neuron: Neuron, lif: LIF, dead: Bools) -> Region:
     return region
 
 
-def _take_store(region: Region, part: Neuron | Current, grid: Grid, leak: Float64, threshold: Float64) -> None:
+def _take_store(region: ConstantRegion, part: Neuron | Current, grid: Grid, leak: Float64, threshold: Float64) -> None:
     store, delta = part.store, float(grid.step) * threshold
     if isinstance(store, TableStore):
         for code, decay in zip(range(grid.low, grid.high + 1), store.decay, strict=True):
