@@ -26,16 +26,27 @@ from spquant_snn.export.toolchain import build
 from spquant_snn.io.terminal import print_tables
 
 BOARDS = ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")  # which multiply 32 bits by 32 to 64
-_HEADER = f"""#include "log_mel.h"
-#define MODEL_PIXELS {2 * WINDOW}
-#define MODEL_ANSWERS LOG_MEL_BANDS
-void model_run(const uint8_t *image, int32_t *logits);
+_HEADER = f"""#include <stddef.h>
+#include "log_mel.h"
+#define MODEL_INPUT_SIZE {2 * WINDOW}
+#define MODEL_OUTPUTS LOG_MEL_BANDS
+#define MODEL_ARENA_SIZE 4
+typedef enum {{ MODEL_OK }} model_status;
+typedef int model_context;
+model_status model_init(model_context *context, void *arena, size_t size);
+model_status model_run(model_context *context, const uint8_t *image, int32_t *outputs);
 """
 _SOURCE = """#include "model.h"
-void model_run(const uint8_t *image, int32_t *logits) {
+model_status model_init(model_context *context, void *arena, size_t size) {
+    (void)context, (void)arena, (void)size;
+    return MODEL_OK;
+}
+model_status model_run(model_context *context, const uint8_t *image, int32_t *outputs) {
     uint8_t bands[LOG_MEL_BANDS];
+    (void)context;
     log_mel_frame((const int16_t *)(const void *)image, bands);
-    for (int i = 0; i < LOG_MEL_BANDS; ++i) logits[i] = bands[i];
+    for (int i = 0; i < LOG_MEL_BANDS; ++i) outputs[i] = bands[i];
+    return MODEL_OK;
 }
 """
 

@@ -54,14 +54,12 @@ from .train.start import as_teacher, load_teacher, start_from
 from .train.tensors import as_tensors
 from .train.workers import deaths_told
 
-_FEW = 256  # images by which means and deviations are measured, where integers are trained on
-
 
 class SpQuantTrainer:
     """Trains a spiking network with weights and membrane potentials of a few bits, and hands out its integers.
 
     Args:
-        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/reference/networks.md lists them) or a
+        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/networks.md lists them) or a
             ``torch.nn.Module`` with LIF layers, see ``prepare``.
         dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
             (train, test), each a pair (images, labels) of tensors, a Dataset, map-style or iterable, or a DataLoader,
@@ -226,10 +224,6 @@ class SpQuantTrainer:
                 network, optimizer, config, augmentation, teacher, sparse, wanted, functions, owner.world
             )
             self._introduce(display, train, validation, run)
-            if not goes_on and Path(config.init).is_file():
-                first = measure(self._frozen(), validation, world=owner.world, wanted=wanted)
-                name, score = wanted.metric.name.lower(), wanted.metric.shown(first.score)
-                display.say(f"begins at {config.init}: {name} {score} in validation")
             chosen = self._streams is None or self._streams.validation is not None or self._streams.sets_apart
             keep = BestCheckpoint(owner, run, training, validation, chosen).keep
             with deaths_told("training or validation"):
@@ -305,6 +299,8 @@ class SpQuantTrainer:
         prefer: Prefer = "speed",
         amalgamate: bool = False,
         layout: Layout = "plain",
+        name: str = "model",
+        share_runtime: bool = False,
         onnx_kind: OnnxKind | None = None,
     ) -> Path:
         """Write the network's integers: as an ``.spq`` file, which ``spquant_snn.load`` runs without torch, as C
@@ -319,6 +315,8 @@ class SpQuantTrainer:
             amalgamate: firmware as one header and one source.
             layout: of the folder of firmware: all files side by side ("plain"), or as a library of PlatformIO and the
                 Arduino IDE ("platformio").
+            name: of the network in firmware: every file, macro, type and function begins with it.
+            share_runtime: firmware whose runtime runs all networks of a program that were exported so by one version.
             onnx_kind: of ONNX, see ``to_onnx``; None: as the data set is.
 
         Raises:
@@ -328,12 +326,14 @@ class SpQuantTrainer:
             RunError: something else is there, or it cannot be written.
         """
         options, graph = (
-            ExportOptions(target, force, prefer, amalgamate, layout, self.config.remember_sample, onnx_kind),
+            ExportOptions(
+                target, force, prefer, amalgamate, layout, name, share_runtime, self.config.remember_sample, onnx_kind
+            ),
             self._graph(),
         )
-        name = visible(run_name(self.run, self.config))
+        run = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset
-        title = f"{name}, trained on {title_of(known) if known else 'data given in Python'}"
+        title = f"{run}, trained on {title_of(known) if known else 'data given in Python'}"
         test = Items.of(self.data.test, known or "data given in Python")
         return self._write(path, lambda out: export_graph(graph, out, options, title, known, test))
 
@@ -415,8 +415,7 @@ class SpQuantTrainer:
         """Take the first weights from another run, if one is named, and refuse a target that a batch of the training
         images shows to be out of reach, before anything is written."""
         if self.config.init and not self._owner.finished:
-            few = train.first(_FEW * (train.frames or 1)).inputs().to(self.device)
-            start_from(Path(self.config.init), self.network, few)
+            start_from(Path(self.config.init), self.network)
         if (sparse := self._sparse_training()) is not None:
             sparse.start(train.first(self.config.batch_size * (train.frames or 1)).inputs().to(self.device))
 

@@ -13,10 +13,12 @@ from random_graphs import EXPORTED, GATED
 from residual_graphs import EXPORTED as RESIDUAL
 from residual_graphs import residual_graph
 from spquant_snn.errors import DataError, RunError
-from spquant_snn.export.c import Plans, export_c, layer_names
+from spquant_snn.export.c import Plans, export_c
 from spquant_snn.export.feature_flags import SOURCES
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import write_folder
+from spquant_snn.export.interface import layer_names
+from spquant_snn.export.naming import Names
 from spquant_snn.export.packaging import PLAIN, Packaging
 from spquant_snn.export.render import identifiers
 from spquant_snn.export.vectors import Vector
@@ -24,7 +26,7 @@ from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, to_bytes
 
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wundef", "-Wshadow", "-Wno-overlength-strings")
-C_FILES = (*SOURCES, "model.c", "model_selftest.c")
+C_FILES = (*map(Names().runtime_file, SOURCES), "model.c", "model_selftest.c")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ALONE = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-jump-tables")
 POOLED = (21, 1.58, 1.58, "zero")  # a sum-pool behind its second convolution
@@ -34,22 +36,24 @@ SEQUENCE = 4  # frames, then another sequence begins
 MAIN = """
 #include "model.h"
 #include <stdio.h>
+static uint32_t arena[MODEL_ARENA_SIZE / 4], frame_arena[MODEL_STEP_ARENA_SIZE / 4];
 int main(void) {
     int wrong = model_selftest();
     if (wrong) return puts(model_layer(wrong - 1)), 1;
-    uint8_t image[MODEL_PIXELS];
-    int32_t logits[MODEL_CLASSES];
-    const int32_t *found;
-    model_reset();
+    uint8_t image[MODEL_INPUT_SIZE];
+    int32_t outputs[MODEL_OUTPUTS];
+    model_context still, moving;
+    if (model_init(&still, arena, sizeof arena) || model_init(&moving, frame_arena, sizeof frame_arena)) return 2;
+    if (model_reset(&moving)) return 3;
     for (int count = 1; fread(image, 1, sizeof image, stdin) == sizeof image; count++) {
-        int best = model_run(image, logits);
-        printf("%d", best);
-        for (int i = 0; i < MODEL_CLASSES; i++) printf(" %ld", (long)logits[i]);
-        found = model_step(image);
+        if (model_run(&still, image, outputs)) return 4;
+        printf("%d", model_largest(outputs));
+        for (int i = 0; i < MODEL_OUTPUTS; i++) printf(" %ld", (long)outputs[i]);
+        if (model_step(&moving, image, outputs)) return 5;
         printf(" so far");
-        for (int i = 0; i < MODEL_CLASSES; i++) printf(" %ld", (long)found[i]);
+        for (int i = 0; i < MODEL_OUTPUTS; i++) printf(" %ld", (long)outputs[i]);
         puts("");
-        if (count == SEQUENCE) model_reset();
+        if (count == SEQUENCE) model_reset(&moving);
     }
     return 0;
 }
@@ -114,9 +118,9 @@ def test_little_flash_runs_as_the_reference(firmware, tmp_path):
     assert (small.packed.bits, small.window) == (2, 2)
 
 
-def check_runs(made, tmp_path):
+def check_runs(made, tmp_path, program=MAIN):
     folder, graph, images, _ = made
-    code, lines = said(compiled(folder, tmp_path / "main", "-O1", *SANITIZED), images)
+    code, lines = said(compiled(folder, tmp_path / "main", "-O1", *SANITIZED, program=program), images)
     expected = []
     for t, row in enumerate(reference.run(graph, images)):
         sequence = images[SEQUENCE * (t // SEQUENCE) : t + 1, None]  # the images since the last reset, as frames
@@ -130,44 +134,90 @@ def check_runs(made, tmp_path):
 @pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
 def test_arenas_need_not_lie_at_more_than_a_word(firmware, tmp_path, drawn, gated):
     made = firmware(*drawn, gated=gated)
-    source = (made[0] / "model.c").read_text()
-    moved = re.sub(
-        r"^(?:static )?uint32_t (\w+_arena)\[(\d+)\];$",
-        r"""extern uint32_t \1[\2];
-uint32_t moved_\1[\2 + 1] __attribute__((aligned(64)));
-__asm__(".globl \1\\n.set \1, moved_\1 + 4");""",
-        source,
-        flags=re.MULTILINE,
+    for name in ("arena", "frame_arena"):
+        assert f"{name}[MODEL_" in MAIN
+    moved = MAIN.replace("static uint32_t", "static uint32_t __attribute__((aligned(64)))").replace(
+        "SIZE / 4]", "SIZE / 4 + 1]"
     )
-    assert moved.count("aligned(64)") == 2
-    (made[0] / "model.c").write_text(moved)
-    check_runs(made, tmp_path)
+    moved = moved.replace("arena, sizeof arena", "arena + 1, sizeof arena - 4").replace(
+        "frame_arena, sizeof frame_arena", "frame_arena + 1, sizeof frame_arena - 4"
+    )
+    check_runs(made, tmp_path, moved)
 
 
 MISUSED = """
 #include "model.h"
 #include <stdio.h>
-static uint8_t image[MODEL_PIXELS];
+#define SIZE(a, b) ((a) > (b) ? (a) : (b))
+static uint8_t image[MODEL_INPUT_SIZE];
+static uint32_t arena[SIZE(MODEL_ARENA_SIZE, MODEL_EVENTS_ARENA_SIZE) / 4 + 1];
+static int check(int right, int line) {
+    if (!right) printf("line %d\\n", line);
+    return right;
+}
+#define IS(call, status) if (!check((call) == (status), __LINE__)) return 1
 int main(void) {
-    int32_t logits[MODEL_CLASSES];
+    int32_t outputs[MODEL_OUTPUTS];
     const int wrong[] = {-1, MODEL_LAYERS, MODEL_LAYERS + 1, -2147483647 - 1, 2147483647};
-    for (int i = 0; i < 5; i++)
-        if (model_layer(wrong[i])) return 1;
-    for (int i = 0; i < MODEL_LAYERS; i++)
-        if (!model_layer(i)) return 2;
-    if (model_run(0, logits) != -1 || model_run(image, 0) != -1 || model_run(0, 0) != -1) return 3;
-    if (model_step(image) || model_step(0)) return 4; /* before the first reset */
-    int best = model_run(image, logits);
-    if (best < 0 || best >= MODEL_CLASSES) return 5;
-    if (model_step(image)) return 6; /* which model_run is not */
-    model_reset();
-    if (model_step(0)) return 7;
-    int32_t taken = 0;
-    while (taken < 9 && model_step(image)) taken++;
-    if (taken != (MODEL_MOST_STEPS < 9 ? MODEL_MOST_STEPS : 9)) return 8; /* NULL was no step */
-    model_reset();
-    if (!model_step(image)) return 9;
-    return model_selftest() ? 10 : 0;
+    const model_event outside[] = {
+        {MODEL_WIDTH, 0, 0}, {0, MODEL_HEIGHT, 0}, {0, 0, MODEL_CHANNELS}, {65535, 65535, 65535}};
+    const model_event inside = {0, 0, 0};
+    model_context context = {0}, small;
+    for (int i = 0; i < 5; i++) IS(model_layer(wrong[i]), 0);
+    for (int i = 0; i < MODEL_LAYERS; i++) IS(!model_layer(i), 0);
+    IS(model_arena_size(), MODEL_ARENA_SIZE);
+    IS(model_step_arena_size(), MODEL_STEP_ARENA_SIZE);
+    IS(model_largest(0), -1);
+
+    IS(model_run(&context, image, outputs), MODEL_ERROR_CONTEXT); /* before it is prepared */
+    IS(model_reset(&context), MODEL_ERROR_CONTEXT);
+    IS(model_step(&context, image, outputs), MODEL_ERROR_CONTEXT);
+    IS(model_step_events(&context, outputs), MODEL_ERROR_CONTEXT);
+    IS(model_push_events(&context, &inside, 1), MODEL_ERROR_CONTEXT);
+    IS(model_selftest_in(&context), -1);
+    IS(model_init(0, arena, sizeof arena), MODEL_ERROR_NULL);
+    IS(model_init(&context, 0, sizeof arena), MODEL_ERROR_NULL);
+    for (int by = 1; by < MODEL_ARENA_ALIGN; by++)
+        IS(model_init(&context, (uint8_t *)arena + by, sizeof arena - 4), MODEL_ERROR_ALIGNMENT);
+    IS(model_init(&context, arena, 0), MODEL_ERROR_ARENA);
+    IS(model_run(&context, image, outputs), MODEL_ERROR_CONTEXT); /* nor by a call that failed */
+
+    IS(model_init(&context, arena, sizeof arena), MODEL_OK);
+    IS(model_run(0, image, outputs), MODEL_ERROR_NULL);
+    IS(model_run(&context, 0, outputs), MODEL_ERROR_NULL);
+    IS(model_run(&context, image, 0), MODEL_ERROR_NULL);
+    IS(model_step(&context, image, outputs), MODEL_ERROR_NOT_RESET);
+    IS(model_run(&context, image, outputs), MODEL_OK);
+    IS(model_step(&context, image, outputs), MODEL_ERROR_NOT_RESET); /* which model_run is not */
+    IS(model_push_events(&context, &inside, 1), MODEL_ERROR_NOT_RESET);
+    IS(model_reset(0), MODEL_ERROR_NULL);
+    IS(model_reset(&context), MODEL_OK);
+    IS(model_step(0, image, outputs), MODEL_ERROR_NULL);
+    IS(model_step(&context, 0, outputs), MODEL_ERROR_NULL);
+    IS(model_step(&context, image, 0), MODEL_ERROR_NULL);
+    int32_t taken = 0; /* what failed was no step */
+    while (taken < 9 && model_step(&context, image, outputs) == MODEL_OK) taken++;
+    IS(taken, MODEL_MOST_STEPS < 9 ? MODEL_MOST_STEPS : 9);
+    if (MODEL_MOST_STEPS < 9) IS(model_step(&context, image, outputs), MODEL_ERROR_STEPS);
+    IS(model_reset(&context), MODEL_OK);
+    IS(model_step(&context, image, outputs), MODEL_OK);
+    IS(model_run(&context, image, outputs), MODEL_OK); /* in the same memory */
+    IS(model_step(&context, image, outputs), MODEL_ERROR_NOT_RESET);
+
+    IS(model_reset(&context), MODEL_OK);
+    for (int i = 0; i < 4; i++) IS(model_push_events(&context, &outside[i], 1), MODEL_ERROR_RANGE);
+    IS(model_push_events(&context, 0, 1), MODEL_ERROR_NULL);
+    IS(model_push_events(&context, 0, 0), MODEL_OK);
+    IS(model_push_events(0, &inside, 1), MODEL_ERROR_NULL);
+    IS(model_step_events(&context, 0), MODEL_ERROR_NULL);
+
+    IS(model_init(&small, arena, -SIZE(-MODEL_ARENA_SIZE, -MODEL_STEP_ARENA_SIZE) - 4), MODEL_ERROR_ARENA);
+    IS(model_init(&small, arena, MODEL_STEP_ARENA_SIZE), MODEL_OK);
+    if (MODEL_STEP_ARENA_SIZE < MODEL_ARENA_SIZE) IS(model_run(&small, image, outputs), MODEL_ERROR_ARENA);
+    IS(model_reset(&small), MODEL_OK);
+    IS(model_push_events(&small, &inside, 1), MODEL_ERROR_ARENA);
+    IS(model_step_events(&small, outputs), MODEL_ERROR_ARENA);
+    return model_selftest() ? 2 : 0;
 }
 """
 
@@ -182,7 +232,8 @@ def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_im
         graph = dataclasses.replace(graph, timesteps=1, readouts=(dataclasses.replace(graph.readout, bias=bias),))
     export_c(graph, random_images(graph, 2), tmp_path / "fw", "misused")
     target = compiled(tmp_path / "fw", tmp_path / "main", "-O1", *SANITIZED, program=MISUSED)
-    assert subprocess.run([target], check=False).returncode == 0
+    ended = subprocess.run([target], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "")
 
 
 @pytest.mark.slow
@@ -209,11 +260,11 @@ def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_pa
     for table in tables:
         numbers = list(re.finditer(r"-?(?:0x)?[0-9A-F]+", table[3]))
         number = numbers[len(numbers) // 2]
-        flipped = str(int(number[0], 0) ^ 1) + ("u" if number[0].startswith("0x") else "")
+        flipped = str(int(number[0], 0) ^ 1)
         at = table.start(3) + number.start()
         (folder / "model.c").write_text(source[:at] + flipped + source[at + len(number[0]) :])
         code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
-        layer = next(i for i, name in enumerate(names) if table[1].startswith(name + "_"))
+        layer = next(i for i, name in enumerate(names) if table[1].startswith(f"model_{name}_"))
         assert (code, lines) == (1, [layer_names(graph)[layer]])
 
 
@@ -221,9 +272,9 @@ def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(firmware, tmp_pa
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_a_wrong_computation_fails_the_self_test_by_name(firmware, tmp_path):
     folder, graph, images, _ = firmware(16, 1.58, 1.58, "zero")
-    source = (folder / "packed_plain.h").read_text()
+    source = (folder / "model_packed_plain.h").read_text()
     assert "if (v >= constant_of(" in source
-    (folder / "packed_plain.h").write_text(source.replace("if (v >= constant_of(", "if (v > 1 + constant_of("))
+    (folder / "model_packed_plain.h").write_text(source.replace("if (v >= constant_of(", "if (v > 1 + constant_of("))
     code, lines = said(compiled(folder, tmp_path / "main", "-O0"), images[:0])
     assert code == 1
     assert lines[0] in layer_names(graph)
@@ -260,9 +311,12 @@ def test_a_folder_tells_what_it_is(firmware):
     assert manifest["layers"] == layer_names(graph)
     assert set(manifest["files"]) | {"firmware.json"} == {path.name for path in folder.iterdir()}
     assert to_bytes(load_graph(folder / "model.spq")) == to_bytes(graph)
-    assert f"#define MODEL_CLASSES {graph.classes}\n" in (folder / "model.h").read_text()
+    assert f"#define MODEL_CLASSES {graph.classes} /" in (folder / "model.h").read_text()
     arena = Plans.of(graph).images.arena_size
-    assert f"| `model_arena`, for `model_run` | RAM | {-(-arena // 4) * 4} |" in (folder / "README.md").read_text()
+    assert (
+        f"| the arena of `model_run`, `MODEL_ARENA_SIZE` | RAM | {-(-arena // 4) * 4} |"
+        in (folder / "README.md").read_text()
+    )
 
 
 def test_an_export_is_the_same_each_time(firmware, tmp_path):
@@ -330,4 +384,4 @@ def test_names_become_identifiers():
 def test_a_title_ends_no_comment(random_graph, random_images, tmp_path):
     graph = random_graph(12)
     export_c(graph, random_images(graph, 1), tmp_path / "x", "a */ #error\nb")
-    assert "/* a * / #error b:" in (tmp_path / "x" / "model.c").read_text()
+    assert "a * / #error b:" in (tmp_path / "x" / "model.c").read_text()

@@ -249,7 +249,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     folder, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(FileFormatError, match="is of version 99, not 4: export the firmware again"):
+    with pytest.raises(FileFormatError, match="is of version 99, not 5: export the firmware again"):
         load_manifest(folder)
     for text in ("{", "", "[]", "null", "{}", "[" * 100_000, "\xff"):
         (folder / "firmware.json").write_bytes(text.encode("latin1"))
@@ -259,13 +259,25 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
 
 WRONG = {
     "version": (None, []),
+    "name": (None, 1, "", "2nd", "a-b", "../a", "a__b", "x" * 40, "spq", "string"),
     "dataset": (1, []),
     "input_shape": (None, [1, 2], [1, 2, 0], [1, 2, 3.0], "123", [1, 2, True]),
     "classes": (0, -1, "2", 2.0, None, True, 1 << 40),
     "timesteps": (0, None),
     "small": (0, "no", None),
     "layers": (None, [], "conv", [1], {"conv": 1}),
-    "sources": (None, [], "model.c", [1], ["../model.c"], ["/tmp/model.c"], ["src/../model.c"], ["-o.c"], ["model.h"]),
+    "sources": (
+        None,
+        [],
+        "model.c",
+        [1],
+        ["../model.c"],
+        ["/tmp/model.c"],
+        ["src/../model.c"],
+        ["-o.c"],
+        ["model.h"],
+        ["a/b/c/d.c"],
+    ),
 }
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from general_graphs import general_graph, general_inputs
-from spquant_snn.export.c import export_c, layer_names
+from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import load_manifest
+from spquant_snn.export.interface import layer_names
 from spquant_snn.integer import reference
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -16,21 +17,25 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not 
 MAIN = """
 #include <stdio.h>
 #include "model.h"
-static uint8_t image[MODEL_PIXELS];
+static uint8_t image[MODEL_INPUT_SIZE];
+static uint32_t arena[(MODEL_ARENA_SIZE > MODEL_STEP_ARENA_SIZE ? MODEL_ARENA_SIZE : MODEL_STEP_ARENA_SIZE) / 4];
 static void show(const int32_t *answers) {
-    for (int i = 0; i < MODEL_ANSWERS; i++) printf(" %ld", (long)answers[i]);
+    for (int i = 0; i < MODEL_OUTPUTS; i++) printf(" %ld", (long)answers[i]);
     printf("\\n");
 }
 int main(void) {
-    int32_t answers[MODEL_ANSWERS];
+    int32_t answers[MODEL_OUTPUTS];
+    model_context context;
     int wrong = model_selftest();
     if (wrong) printf("%s\\n", model_layer(wrong - 1));
+    if (model_init(&context, arena, sizeof arena)) return 90;
     while (fread(image, 1, sizeof image, stdin) == sizeof image) {
-        model_run(image, answers);
+        if (model_run(&context, image, answers)) return 91;
         show(answers);
-        model_reset();
-        for (int t = 0; t < MODEL_TIMESTEPS - 1; t++) model_step(image);
-        show(model_step(image));
+        if (model_reset(&context)) return 92;
+        for (int t = 0; t < MODEL_TIMESTEPS; t++)
+            if (model_step(&context, image, answers)) return 93;
+        show(answers);
     }
     return wrong;
 }

@@ -59,7 +59,7 @@ def test_its_makefile_makes_the_one_source(firmware):
     folder, *_ = firmware(*DRAWN, shape=Packaging(amalgamate=True))
     ended = subprocess.run(["make", "-C", str(folder)], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert (folder / "spq_model.o").is_file()
+    assert (folder / "model_all.o").is_file()
 
 
 def test_a_header_is_taken_once_and_a_missing_one_is_left():
@@ -71,7 +71,7 @@ def test_a_header_is_taken_once_and_a_missing_one_is_left():
         "y.c": b'#include "b.h"\nint y;\n',
         "README.md": b"",
     }
-    found = amalgamated(files, ["x.c", "y.c"])
+    found = amalgamated(files, ["x.c", "y.c"], "model")
     assert set(found) == {"model.h", "model.c", "README.md"}
     lines = [line for line in found["model.c"].decode().splitlines() if line and not line.startswith("/*")]
     assert lines == ['#include "model.h"', '#include "elsewhere.h"', "int b;", "int a;", "int x;", "int y;"]

@@ -10,7 +10,8 @@ import pytest
 
 from spquant_snn.errors import DataError, MissingDependencyError, ModelError, RunError
 from spquant_snn.export import wasm
-from spquant_snn.export.c import export_c, layer_names
+from spquant_snn.export.c import export_c
+from spquant_snn.export.interface import layer_names
 from spquant_snn.export.web import choose_samples, export_web, make_module, module_files
 
 zig = pytest.mark.skipif(find_spec("ziglang") is None, reason="the extra web is not installed")

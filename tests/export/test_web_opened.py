@@ -16,7 +16,8 @@ import pytest
 
 from contrast import WORST
 from page_trace import READY
-from spquant_snn.export.c import Plans, layer_names
+from spquant_snn.export.c import Plans
+from spquant_snn.export.interface import layer_names
 from spquant_snn.export.render import Model, identifiers
 from spquant_snn.export.web import export_web
 from strokes import DIGITS

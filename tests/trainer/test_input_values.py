@@ -11,7 +11,6 @@ from torch import nn
 
 from spquant_snn import LIF, SpQuantTrainer, load
 from spquant_snn.errors import ConfigError, DataError, ModelError
-from spquant_snn.export.feature_flags import SOURCES
 from spquant_snn.export.web import choose_samples, make_page
 from spquant_snn.train.run import RunFolder
 
@@ -79,7 +78,7 @@ def passes_in_c(folder, values, inputs):
         "    }\n"
         "    return model_selftest();\n}\n"
     )
-    files = [str(folder / name) for name in (*SOURCES, "model.c", "model_selftest.c", "main.c")]
+    files = [str(path) for path in folder.glob("*.c")]
     subprocess.run(["gcc", "-O0", "-std=c99", *files, "-lm", "-o", str(folder / "program")], check=True)
     return subprocess.run([folder / "program"], check=False).returncode == 0
 

@@ -9,6 +9,7 @@ import tyro
 
 from ..errors import ConfigError
 from ..exchange.onnx_model import OnnxKind
+from ..export.naming import DEFAULT
 from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, visible
 from ..train.config import CUSTOM
@@ -32,6 +33,8 @@ def command(
     prefer: Prefer = "speed",
     amalgamate: Flag = False,
     layout: Layout = "plain",
+    name: str = DEFAULT,
+    share_runtime: Flag = False,
     remember_sample: bool = True,
     onnx_kind: OnnxKind | None = None,
 ) -> int:
@@ -48,12 +51,22 @@ def command(
         amalgamate: firmware as one header and one source.
         layout: of the folder of firmware: all files side by side (plain), or as a library of PlatformIO and the Arduino
             IDE (platformio).
+        name: of the network in firmware: every file, macro, type and function begins with it, so that several
+            networks link into one program.
+        share_runtime: firmware whose runtime, in a folder of its own, runs all networks of a program that were
+            exported so by one version.
         remember_sample: keep a few of the test items in the .spq file, also in that of firmware, so that it can be
             exported, verified and reported on without a data set.
         onnx_kind: of ONNX: images, sequence (of frames), or step (one frame and what is stored); by what the network
             was trained on, if it is not given.
     """
-    of_firmware = {"--prefer": prefer != "speed", "--amalgamate": amalgamate, "--layout": layout != "plain"}
+    of_firmware = {
+        "--prefer": prefer != "speed",
+        "--amalgamate": amalgamate,
+        "--layout": layout != "plain",
+        "--name": name != DEFAULT,
+        "--share-runtime": share_runtime,
+    }
     if target != "c" and any(of_firmware.values()):
         option = next(name for name, is_given in of_firmware.items() if is_given)
         raise ConfigError(f"{option} is for firmware, not for --target {target}: add --target c, or leave it out")
@@ -64,11 +77,11 @@ def command(
     from ..data.catalog import title_of
     from ..export.targets import ExportOptions, export_graph
 
-    name = test_set.dataset or found.dataset
-    known = None if name == CUSTOM else name
+    named = test_set.dataset or found.dataset
+    known = None if named == CUSTOM else named
     trained_on = title_of(known) if known else "data given in Python"
-    title = visible(source.resolve().name) + ("" if name is None else f", trained on {trained_on}")
-    options = ExportOptions(target, force, prefer, amalgamate, layout, remember_sample, onnx_kind)
+    title = visible(source.resolve().name) + ("" if named is None else f", trained on {trained_on}")
+    options = ExportOptions(target, force, prefer, amalgamate, layout, name, share_runtime, remember_sample, onnx_kind)
     size = export_graph(graph, out, options, title, known, test)
     if target == "spq":
         kept = 0 if test is None or not remember_sample else len(test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zlib
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,21 +18,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..data.items import Items
 from ..dtypes import Array
 from ..errors import DataError, ModelError
-from ..integer.connection import image
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
-from ..integer.inputs import check_images, check_inputs, says_classes, takes_images, task_of
+from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
 from ..io.output import in_file, visible
 from ..io.texts import package_version
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
-from .feature_flags import SOURCES, Used
+from .feature_flags import SOURCES, WIDE_EVENT, Used
 from .folder import MANIFEST, write_folder
+from .interface import FirstOutputs, answers_of, commentable, layer_names, readouts_of
+from .naming import Names
 from .packaging import PLAIN, Packaging, amalgamated, as_library
 from .render import ConstantTable, Model, identifiers
 from .vectors import make_vectors
 
-VERSION = 4  # of the folder
+VERSION = 5  # of the folder
 INTEGERS = "model.spq"  # in it
 
 _HEADERS = (
@@ -40,6 +42,7 @@ _HEADERS = (
     "scaled.h", "dense.h", "sliced.h", "windows.h", "current.h", "term_rows.h",
     "terms.h", "turn.h", "general.h",
 )  # fmt: skip
+_CONFIG = "spq_config.h"
 _INT32 = (1 << 31) - 1
 
 
@@ -52,11 +55,12 @@ class Plans:
     event: int
 
     @classmethod
-    def of(cls, graph: Graph, small: bool = False) -> Plans:
+    def of(cls, graph: Graph, small: bool = False, shared: bool = False) -> Plans:
         """Lay out a graph.
 
         Args:
             small: rather for little flash than for few instructions.
+            shared: for a runtime that runs other networks too.
 
         Raises:
             ModelError: it is too large for the runtime.
@@ -64,7 +68,9 @@ class Plans:
         layers = plan_connections(graph, Body.PACKED, small)
         listed = [c for part in layers for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
         plain = all(part.terms is None for part in layers)
-        event = 2 if plain and all(c.width * c.channels * c.row < 1 << 16 for c in listed) else 4
+        event = (
+            2 if plain and not shared and all(c.width * c.channels * c.row < 1 << 16 for c in listed) else WIDE_EVENT
+        )
         images = plan_network(graph, 0, Body.PACKED, layers, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, layers, streams=True, event=event)
         bias = None if images.bias is None else images.bias[: graph.classes]  # which C reads no further
@@ -114,6 +120,7 @@ def export_c(
     files[INTEGERS] = to_bytes(graph, sample)
     manifest = {
         "version": VERSION,
+        "name": shape.name,
         "title": title,
         "dataset": dataset,
         "input_shape": list(graph.input_shape),
@@ -150,33 +157,40 @@ def firmware_files(
     """
     if not graph.layers:
         raise ModelError("a network without neurons has no firmware: give it a layer of them")
-    plans, names = Plans.of(graph, small), layer_names(graph)
+    called = Names(shape.name, shape.share_runtime)
+    plans, names = Plans.of(graph, small, shape.share_runtime), layer_names(graph)
     if plans.images.arena_size > _INT32 >> 1:
         raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
-    model = Model()
+    model = Model(called)
     networks = {
         kind: model.network(plan, identifiers(names), kind)
         for kind, plan in (("images", plans.images), ("frames", plans.frames))
     }
-    tables = list(model.tables.values())
+    runtime = _runtime()
+    digest = sha256(to_bytes(graph)).hexdigest()
     values: dict[str, Any] = {
+        **_named(called, shape),
         "title": commentable(title),
         "version": package_version(),
+        "numbers": _numbers(package_version()),
+        "hash": digest,
+        "runtime_hash": sha256("".join(runtime.values()).encode()).hexdigest()[:8].upper(),
         "shape": graph.input_shape,
         "inputs": graph.inputs,
         "pixels": sum(math.prod(given.shape) for given in graph.inputs),
+        "events": len(graph.inputs) == 1,
         "classes": graph.classes,
         "answers": answers_of(graph),
-        "readouts": _readouts(graph),
-        "outputs": _Outputs.of(graph),
+        "readouts": readouts_of(graph),
+        "outputs": FirstOutputs.of(graph),
         "plain": len(graph.readouts) == 1 and says_classes(graph) and takes_images(graph),
         "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
         "longest": graph.longest,
         "names": names,
-        "used": Used.by(plans.images, plans.event),
+        "used": Used.all() if shape.share_runtime else Used.by(plans.images, plans.event),
         "traced": traced,
-        "tables": tables,
+        "tables": list(model.tables.values()),
         "parts": model.parts,
         **networks,
         "image_words": -(-plans.images.arena_size // 4),
@@ -184,92 +198,49 @@ def firmware_files(
         "vectors": make_vectors(graph, plans.images, images),
         "crc": _crc,
         "regions": _regions(plans.images, names),
-        "objects": ["model.o"]
-        if shape.amalgamate
-        else [name.replace(".c", ".o") for name in (*SOURCES, "model.c", "model_selftest.c")],
-        "layout": shape.layout,
     }
     environment = c_environment()
-    files = {
-        name: environment.get_template(f"{name}.j2").render(values).encode()
-        for name in (
-            "spq_config.h", "model.h", "model.c", "model_tables.h", "model_selftest.c", "Makefile", "README.md",
-        )
-    }  # fmt: skip
-    source = resources("spquant_snn.runtime") / "csrc"
-    files |= {name: (source / name).read_bytes() for name in (*SOURCES, *_HEADERS)}
+
+    def rendered(template: str) -> bytes:
+        return environment.get_template(f"{template}.j2").render(values).encode()
+
+    files = {f"{called.name}{part}": rendered(f"model{part}") for part in (".h", ".c", "_tables.h", "_selftest.c")}
+    files |= {name: rendered(name) for name in ("Makefile", "README.md")}
+    files |= {name: text.encode() for name, text in called.runtime_files(runtime).items()}
+    files[called.runtime_file(_CONFIG)] = rendered(_CONFIG)
     if shape.amalgamate:
-        files = amalgamated(files, _sources(files))
+        files = amalgamated(files, _sources(files), called.name)
     return as_library(files) | _library_files(values) if shape.layout == "platformio" else files
 
 
-def layer_names(graph: Graph) -> list[str]:
-    """Those of the layers, then of the readouts."""
-    return [*(layer.name for layer in graph.layers), *(readout.name for readout in graph.readouts)]
+def _runtime() -> dict[str, str]:
+    """The source of the runtime that devices need, by name."""
+    folder = resources("spquant_snn.runtime") / "csrc"
+    return {name: (folder / name).read_text("utf-8") for name in (*SOURCES, *_HEADERS)}
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """What a readout says, for ``model.h``: int32 [height][width][outputs] from ``start`` on."""
-
-    name: str
-    start: int
-    shape: tuple[int, int, int]
-    over_time: str
-
-
-@dataclass(frozen=True)
-class _Outputs:
-    """What the first readout's answers stand for, for ``model.h``.
-
-    Args:
-        labels: names of the outputs; empty where they have none.
-        numbers: whether they are numbers in a unit.
-        unit: in words; empty where none is known.
-        scales, offsets: of each output, as constants of C: of the answer to an image.
-        summed: whether answers are sums over steps.
-    """
-
-    labels: tuple[str, ...]
-    numbers: bool
-    unit: str
-    scales: tuple[str, ...]
-    offsets: tuple[str, ...]
-    summed: bool
-
-    @classmethod
-    def of(cls, graph: Graph) -> _Outputs:
-        readout, task, count = graph.readout, task_of(graph), len(graph.readout.bias)
-        steps = graph.timesteps
-        zero = np.zeros((steps, 1, count) if readout.over_time == "all" else (1, count), np.int32)
-        offsets, both = (readout.values(zero + x, steps).reshape(-1, count)[0] for x in (0, 1))
-        said = [f"{x:.9e}f" for x in both - offsets], [f"{x:.9e}f" for x in offsets]
-        summed = readout.sums_all or readout.over_time == "sum"
-        unit = commentable(task.unit) if task.unit else ""
-        return cls(task.names, task.kind == "regression", unit, tuple(said[0]), tuple(said[1]), summed)
+def _named(called: Names, shape: Packaging) -> dict[str, Any]:
+    """What templates call things."""
+    objects = [*map(called.runtime_file, SOURCES), f"{called.name}.c", f"{called.name}_selftest.c"]
+    one = f"{called.name}.c"
+    return {
+        "name": called.name,
+        "NAME": called.macro,
+        "rt": called.runtime,
+        "RT": called.runtime.upper(),
+        "shared": called.shared,
+        "headers": {"spq": called.runtime_file("spq.h").rpartition("/")[2]},
+        "fast": one if shape.amalgamate else called.runtime_file("packed.c"),
+        "objects": [file.replace(".c", ".o") for file in ([one] if shape.amalgamate else objects)],
+        "whole": f"{called.name}_all.o",
+        "layout": shape.layout,
+    }
 
 
-def _readouts(graph: Graph) -> list[_Answers]:
-    found, start = [], 0
-    for readout, shape in zip(graph.readouts, graph.outputs, strict=True):
-        outputs, height, width = image(shape)
-        said = "the sum over all steps" if readout.sums_all else _OVER_TIME[readout.over_time]
-        found.append(_Answers(commentable(readout.name), start, (height, width, outputs), said))
-        start += math.prod(shape)
-    return found
-
-
-_OVER_TIME = {
-    "last": "the last step's",
-    "largest": "the largest of all steps",
-    "sum": "the sum over all steps",
-    "all": "each step's; the last where an image is run",
-}
-
-
-def answers_of(graph: Graph) -> int:
-    """How many numbers all readouts say."""
-    return sum(math.prod(shape) for shape in graph.outputs)
+def _numbers(version: str) -> tuple[int, ...]:
+    """Major, minor and patch; zeros where there is no version."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return (0, 0, 0) if found is None else tuple(int(part or 0) for part in found.groups())
 
 
 def _sources(files: dict[str, bytes]) -> list[str]:
@@ -308,11 +279,6 @@ def _c_string(text: str) -> str:
         + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in visible(text).encode())
         + '"'
     )
-
-
-def commentable(title: str) -> str:
-    """A title that ends no comment and no line."""
-    return visible(" ".join(title.split())).replace("*/", "* /").replace("/*", "/ *")
 
 
 def _crc(table: ConstantTable) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..runtime.plan import PACKED, NetworkPlan
+from ..runtime.plan import DENSE, PACKED, SLICED, NetworkPlan
 
 SOURCES = (
     "run.c",
@@ -20,6 +20,9 @@ SOURCES = (
     "terms.c",
     "general.c",
 )  # of the runtime, for any exported network
+
+
+WIDE_EVENT = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Used:
     shortcuts: int
     terms: int
     event: int  # bytes of an event
+
+    @classmethod
+    def all(cls) -> Used:
+        """Of any network: all that processors without vectors run."""
+        forms = sum(1 << form for form in range(11) if form not in (DENSE, SLICED))
+        return cls(forms, 3, 0x10114, 0x10116, 0xFF, 0xFF, 0x10101, 0xF, 0xFFFFFF, 0, 1, 1, 1, WIDE_EVENT)
 
     @classmethod
     def by(cls, plan: NetworkPlan, event: int) -> Used:

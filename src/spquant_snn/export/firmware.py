@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import Array, Int32
-from ..errors import DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
+from ..errors import ConfigError, DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
 from ..integer import reference
 from ..integer.file import load_graph
 from ..integer.graph import Graph
@@ -25,6 +25,7 @@ from . import qemu, unicorn
 from .boards import Board
 from .c import INTEGERS, VERSION
 from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
+from .naming import check_name
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
@@ -54,6 +55,10 @@ def load_manifest(folder: Path) -> dict[str, Any]:
             raise FileFormatError(f"{path} is of version {short(version)}, not {VERSION}: export the firmware again")
         if not is_complete(held):
             raise FileFormatError(f"{path} is of an export that was stopped: export the firmware again, with --force")
+        try:
+            check_name(fields.text("name", 256))
+        except ConfigError as error:
+            raise Flaw(f"its name is none: {error}") from error
         fields.integers("input_shape", (3,), 1, 65535)
         fields.integer("classes", 1, 1 << 31)
         fields.integer("answers", 1, 1 << 31)
@@ -67,7 +72,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         if not layers or not sources:
             raise Flaw("layers or sources are none")
         for name in sources:
-            if re.fullmatch(r"(src/)?\w+\.c", name, re.ASCII) is None:
+            if re.fullmatch(r"(?:\w+/){0,2}\w+\.c", name, re.ASCII) is None:
                 raise Flaw(f"sources holds {short(name)}, which is no source of its folder")
     return held
 
@@ -108,7 +113,7 @@ def run_firmware(
         work = Path(temporary)
         say(f"building for {board.name}")
         mains = ("stream" if images.ndim == 4 else "steps", "selftest")
-        built, test = (build(board, folder.resolve(), manifest["sources"], main, work, compiler) for main in mains)
+        built, test = (_build(board, folder, manifest, main, work, compiler) for main in mains)
         say(f"testing on {board.name}")
         _check_selftest(runner(board, test, work, False).code, manifest, board)
         (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
@@ -157,6 +162,10 @@ def _expected(graph: Graph, images: Array) -> Int32:
             said = reference.answers_by_step(graph, np.ascontiguousarray(part.swapaxes(0, 1)))
             parts.append(np.stack([in_row([x[t] for x in said]) for t in range(part.shape[1])], 1))
     return np.concatenate(parts)
+
+
+def _build(board: Board, folder: Path, manifest: dict[str, Any], main: str, work: Path, compiler: Compiler) -> Built:
+    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"])
 
 
 def compiler_of(built: Built) -> str:

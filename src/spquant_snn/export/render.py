@@ -1,4 +1,5 @@
-"""A plan as C source: constant tables, and the structs that point to them, by the names that both share."""
+"""A plan as C source: constant tables, and the structs that point to them, field by field in their order, as C and C++
+take them."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..runtime.plan import GeneralPlan, LayerPlan, NetworkPlan, Region
 from ..runtime.structs import STRUCTS
+from .naming import SHARED, Names
 
 _ACROSS = {"int8": 24, "int16": 16, "int32": 10, "uint32": 9, "int64": 5}  # numbers of a line
 _TABLES = ("fire", "drop", "decay", "edges", "narrow")  # of a neuron, not read where packed codes decide
@@ -41,8 +43,13 @@ class ConstantTable:
 
 @dataclass
 class Model:
-    """The C form of one or several plans of a graph: tables shared by all, and text for what differs."""
+    """The C form of one or several plans of a graph: tables shared by all, and text for what differs.
 
+    Args:
+        called: what names begin with.
+    """
+
+    called: Names
     tables: dict[int, ConstantTable] = field(default_factory=dict)  # by the identity of their arrays
     parts: list[str] = field(default_factory=list)  # structs that others point to
     places: dict[tuple[str, str], str] = field(default_factory=dict)  # their names, by what they are and hold
@@ -55,26 +62,27 @@ class Model:
             names: of its layers, then of its readouts.
             prefix: of what is this plan's alone.
         """
-        given = {"layers": self._array(f"{prefix}_layers", map(_without_unused, plan.layers), 0, names, prefix)}
+        place = f"{self.called.name}_{prefix}_layers"
+        given = {"layers": self._array(place, map(_without_unused, plan.layers), 0, names, prefix)}
         if plan.general is not None:
             given["general"] = self._general(plan.general, len(plan.hidden), names, prefix)
         return self._struct(plan, len(names) - 1, (prefix, names[-1]), given)
 
     def _general(self, plan: GeneralPlan, hidden: int, names: tuple[str, ...], prefix: str) -> str:
         """The address of what a network has in the general form; its readouts are named as the layers are."""
-        given = {}
+        given, place = {}, f"{self.called.name}_{prefix}"
         if plan.readouts:
-            given["readouts"] = self._array(f"{prefix}_readouts", plan.readouts, hidden, names, prefix)
+            given["readouts"] = self._array(f"{place}_readouts", plan.readouts, hidden, names, prefix)
         text = self._struct(plan, len(names) - 1, (prefix, names[-1]), given)
-        self.parts.append(f"static const spq_general {prefix}_general = {text};")
-        return f"&{prefix}_general"
+        self.parts.append(f"static const {self._kind(plan)} {place}_general = {text};")
+        return f"&{place}_general"
 
     def _array(self, place: str, plans: Iterable[Any], first: int, names: tuple[str, ...], prefix: str) -> str:
         """The name of structs in a row, that of ``names[first]`` and those behind it."""
         kept = list(plans)
         structs = [self._struct(part, first + i, (prefix, names[first + i])) for i, part in enumerate(kept)]
-        kind, body = STRUCTS[type(kept[0])].name, ",\n".join("    " + struct for struct in structs)
-        self.parts.append(f"static const {kind} {place}[] = {{\n{body}\n}};")
+        body = ",\n".join("    " + struct for struct in structs)
+        self.parts.append(f"static const {self._kind(kept[0])} {place}[] = {{\n{body}\n}};")
         return place
 
     def _struct(self, plan: Any, layer: int, owner: tuple[str, str], given: dict[str, str] | None = None) -> str:
@@ -82,19 +90,22 @@ class Model:
         for field_name, field_kind in ((f[0], f[1]) for f in STRUCTS[type(plan)].ctype._fields_):
             value = getattr(plan, field_name)
             text = (given or {}).get(field_name) or self._value(field_kind, value, layer, owner, field_name)
-            if text != "0":
-                parts.append(f".{field_name} = {text}")
-        return "{" + ", ".join(parts or ["0"]) + "}"
+            parts.append(text if set(text) <= set("{0, }") else f"/* {field_name} */ {text}")
+        return "{" + ", ".join(parts) + "}"
+
+    def _kind(self, plan: Any) -> str:
+        """The struct of a plan, in C."""
+        return STRUCTS[type(plan)].name.replace(SHARED, self.called.runtime, 1)
 
     def _value(self, kind: Any, value: Any, layer: int, owner: tuple[str, str], name: str) -> str:
         if value is None:
-            return "0"
+            return _zero(kind)
         if isinstance(value, int):
             return str(value)
         if isinstance(value, np.ndarray):
             return self._table(value, layer, f"{owner[1]}_{name}")
         if isinstance(value, Region):
-            return f"{{{value.offset}, {value.size}}}" if value.size else "{0, 0}"
+            return f"{{{value.offset}u, {value.size}u}}" if value.size else "{0, 0}"
         if issubclass(kind, ctypes.Array):
             return "{" + ", ".join(self._value(kind._type_, item, layer, owner, name) for item in value) + "}"
         if issubclass(kind, Structure):
@@ -102,11 +113,11 @@ class Model:
         items = value if isinstance(value, tuple) else (value,)
         if not items:
             return "0"
-        own = STRUCTS[type(items[0])].name
+        own = self._kind(items[0])
         # A shortcut has tables of the same names; layers are named in lower case, so that none is called like this.
         inner = (owner[0], f"{owner[1]}_Shortcut") if name == "shortcut" else owner
         structs = ",\n    ".join(self._struct(item, layer, inner) for item in items)
-        place = f"{owner[0]}_{owner[1]}_{name}"
+        place = f"{self.called.name}_{owner[0]}_{owner[1]}_{name}"
         if (own, structs) not in self.places:
             place = self.places[own, structs] = self._free(place)
             self.parts.append(f"static const {own} {place}[] = {{\n    {structs}\n}};")
@@ -114,7 +125,7 @@ class Model:
 
     def _table(self, array: NDArray[Any], layer: int, name: str) -> str:
         if id(array) not in self.tables:
-            self.tables[id(array)] = ConstantTable(self._free(name), layer, array)
+            self.tables[id(array)] = ConstantTable(self._free(f"{self.called.name}_{name}"), layer, array)
         return self.tables[id(array)].name
 
     def _free(self, name: str) -> str:
@@ -145,9 +156,16 @@ def _without_unused(layer: LayerPlan) -> Any:
     return replace(layer, neuron=replace(layer.neuron, **dropped))
 
 
+def _zero(kind: Any) -> str:
+    """What stands for nothing: every field of a struct, for C++ wants them all."""
+    if isinstance(kind, type) and issubclass(kind, Structure):
+        return "{" + ", ".join(_zero(part[1]) for part in kind._fields_) + "}"
+    return "0"
+
+
 def _number(value: int, dtype: np.dtype[Any]) -> str:
     if dtype == np.uint32:
-        return f"0x{value:08X}"
+        return f"0x{value:08X}u"
     if dtype == np.int64:
         return f"INT64_C({value})"
     return str(value) if value != -(1 << 31) else f"({value + 1} - 1)"

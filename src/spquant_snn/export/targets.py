@@ -20,6 +20,7 @@ from ..integer.sample import choose_sample
 from ..io.texts import short
 from ..io.writing import refuse_other
 from .c import export_c
+from .naming import DEFAULT
 from .packaging import Layout, Packaging, Prefer, Target
 from .web import export_web
 
@@ -38,6 +39,8 @@ class ExportOptions:
         amalgamate: C as one header and one source.
         layout: of the folder of C: all files side by side ("plain"), or as a library of PlatformIO and the Arduino IDE
             ("platformio").
+        name: of the network in C, with which every file, macro, type and function of it begins.
+        share_runtime: C whose runtime runs all networks that were exported so, by one version, in one program.
         remember_sample: keep a few of the test items in the .spq file, also in that of C.
         onnx_kind: what an ONNX file takes, see ``to_onnx``; None: images, or sequences where recordings are tested on.
 
@@ -50,6 +53,8 @@ class ExportOptions:
     prefer: Prefer = "speed"
     amalgamate: bool = False
     layout: Layout = "plain"
+    name: str = DEFAULT
+    share_runtime: bool = False
     remember_sample: bool = True
     onnx_kind: OnnxKind | None = None
 
@@ -58,14 +63,26 @@ class ExportOptions:
             if getattr(self, name) not in get_args(choices):
                 found = short(getattr(self, name))
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {found}")
-        of_c = {"prefer": self.prefer != "speed", "amalgamate": self.amalgamate, "layout": self.layout != "plain"}
+        of_c = {
+            "prefer": self.prefer != "speed",
+            "amalgamate": self.amalgamate,
+            "layout": self.layout != "plain",
+            "name": self.name != DEFAULT,
+            "share_runtime": self.share_runtime,
+        }
         for name, given in of_c.items():
             if given and self.target != "c":
                 raise ConfigError(
                     f"{name} is for firmware, not for target {self.target}: take target c, or leave it out"
                 )
+        if self.target == "c":
+            self.packaging()
         if self.onnx_kind is not None and self.target != "onnx":
             raise ConfigError(f"onnx_kind is not for target {self.target}: take target onnx, or leave it out")
+
+    def packaging(self) -> Packaging:
+        """Of a folder of C."""
+        return Packaging(self.amalgamate, self.layout, self.name, self.share_runtime)
 
 
 def export_graph(
@@ -96,7 +113,7 @@ def export_graph(
         save(graph, out, sample)
         return out.stat().st_size
     if options.target == "c":
-        packaging, small = Packaging(options.amalgamate, options.layout), options.prefer == "flash"
+        packaging, small = options.packaging(), options.prefer == "flash"
         export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging, sample)
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if options.target == "onnx":

@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from ..errors import MissingDependencyError, ModelError, RunError
 from .boards import Board
 from .elf import ElfImage, read_program
+from .naming import DEFAULT
 
 Compiler = Literal["auto", "gcc", "zig"]
 
@@ -74,9 +75,18 @@ def compiler_command(board: Board, wanted: Compiler) -> tuple[str, ...]:
 
 
 def build(
-    board: Board, folder: Path, named: Sequence[str], main: str, work: Path, compiler: Compiler = "auto"
+    board: Board,
+    folder: Path,
+    named: Sequence[str],
+    main: str,
+    work: Path,
+    compiler: Compiler = "auto",
+    network: str = DEFAULT,
 ) -> Built:
     """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``.
+
+    Args:
+        network: what it is called in C.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -84,24 +94,26 @@ def build(
         RunError: the firmware does not compile.
     """
     call = compiler_command(board, compiler)
+    work.mkdir(parents=True, exist_ok=True)
     harness = Path(str(resources(__package__) / "harness"))
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     sources = [folder / name for name in named]
     if main != "selftest":
-        sources = [source for source in sources if source.stem != "model_selftest"]
+        sources = [source for source in sources if source.stem != f"{network}_selftest"]
     start = harness / ("start_riscv.c" if board.riscv else "start_arm.c")
-    work.mkdir(parents=True, exist_ok=True)
+    caller = work / f"{main}.c"
+    text = environment.from_string((harness / f"{main}.c.j2").read_text("utf-8"))
+    caller.write_text(text.render(name=network, NAME=network.upper()), encoding="utf-8")
+    headers = [f"-I{place}" for place in dict.fromkeys([*((folder / name).parent for name in named), harness])]
     objects = []
-    for source in (*sources, start, harness / f"{main}.c"):
+    for source in (*sources, start, caller):
         target = work / f"{main}-{source.stem}.o"
         call_compiler(
             [
                 *call,
                 *_FLAGS,
                 _level(board, source, len(named)),
-                "-I",
-                str((folder / named[0]).parent),
-                "-I",
-                str(harness),
+                *headers,
                 "-c",
                 str(source),
                 "-o",
@@ -111,7 +123,6 @@ def build(
         )
         objects.append(str(target))
     bound = _stack(work, main) if call[1:2] != ("cc",) else None
-    environment = Environment(undefined=StrictUndefined, autoescape=False)
     script = environment.from_string((harness / "link.ld.j2").read_text("utf-8"))
     stack = _UNKNOWN_STACK if bound is None else bound + _HARNESS_STACK
     (work / f"{main}.ld").write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
@@ -123,7 +134,7 @@ def build(
 
 def _level(board: Board, source: Path, count: int) -> str:
     """How to optimise a file of so many; for RISC-V, GCC's -Os copies structs by a function that is not there."""
-    return _FAST if source.stem == "packed" or count == 1 or board.riscv else _SMALL
+    return _FAST if source.stem.endswith("_packed") or count == 1 or board.riscv else _SMALL
 
 
 def zig() -> str | None:

@@ -31,9 +31,10 @@ from ..integer.term_names import term_names
 from ..io.output import in_file
 from ..io.texts import package_version
 from ..runtime.plan import LANES
-from .c import c_environment, commentable, firmware_files, layer_names
-from .feature_flags import SOURCES
+from .c import c_environment, firmware_files
 from .folder import write_folder
+from .interface import commentable, layer_names
+from .naming import Names
 from .wasm import compile_module
 
 MARK = "web.json"  # the file by which such a folder is known
@@ -41,9 +42,8 @@ VERSION = 1  # of the folder
 PAGE, MODULE = "index.html", "model.wasm"
 
 EXPORTS = (
-    "model_run", "model_reset", "model_step", "model_selftest",
-    "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_frame", "page_repeat",
-    "page_repeat_frame",
+    "model_selftest", "page_image", "page_logits", "page_spikes", "page_codes", "page_watch", "page_reset",
+    "page_frame", "page_repeat", "page_repeat_frame",
 )  # fmt: skip
 _SCRIPTS = (
     "network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "portrait.js", "samples.js", "panel.js",
@@ -165,12 +165,17 @@ def module_files(graph: Graph, images: Array, title: str, frames: int = 0) -> di
             "the most: train a network with fewer neurons or time steps"
         )
     files = firmware_files(graph, (images,), title, traced=True)
-    own = (*SOURCES, "model.c", "model_selftest.c")
-    kept = {name: data for name, data in files.items() if name.endswith(".h") or name in own}
+    kept = {name: data for name, data in files.items() if name.endswith((".c", ".h"))}
+    called = Names()
     shim = (
         c_environment()
         .get_template("page.c.j2")
-        .render(title=commentable(title), layers=list(zip(words, stored, strict=True)))
+        .render(
+            title=commentable(title),
+            layers=list(zip(words, stored, strict=True)),
+            rt=called.runtime,
+            header=called.runtime_file("spq.h"),
+        )
     )
     return {**kept, "page.c": shim.encode()}
 

@@ -54,7 +54,7 @@ class Network {
       return { spikes: new Uint8Array(count), codes: new Int8Array(count) };
     });
     let answer = -1;
-    exports.model_reset();
+    exports.page_reset();
     for (let t = 0; t < about.frames; t++) {
       this.#show(pixels.subarray(t * this.pixels, (t + 1) * this.pixels));
       answer = exports.page_frame();

@@ -108,11 +108,11 @@ int32_t spq_check(const spq_network *network, uint32_t arena_size) {
 int32_t spq_body(void) {
 #if SPQ_HAS_SLICED
     return SPQ_AVX512_SLICED;
-#elif !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+#elif SPQ_VECTORS && defined(__AVX512BW__)
     return SPQ_AVX512;
-#elif !defined(SPQ_PORTABLE) && defined(__AVX2__)
+#elif SPQ_VECTORS && defined(__AVX2__)
     return SPQ_AVX2;
-#elif !defined(SPQ_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
+#elif SPQ_VECTORS && defined(__aarch64__) && defined(__ARM_NEON)
     return SPQ_NEON;
 #else
     return SPQ_PORTABLE_BODY;

@@ -8,7 +8,7 @@
 
 /* ---- 32 outputs of one or several pixels: sum += two values times two codes, in order ---- */
 
-#if !defined(SPQ_PORTABLE) && defined(__AVX2__)
+#if SPQ_VECTORS && defined(__AVX2__)
 
 /* Two values side by side, as they lie in memory. */
 SPQ_INLINE int32_t two(const int16_t *values) {
@@ -16,7 +16,7 @@ SPQ_INLINE int32_t two(const int16_t *values) {
 }
 
 #endif
-#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+#if SPQ_VECTORS && defined(__AVX512BW__)
 
 typedef struct {
     __m512i half[2];
@@ -49,7 +49,7 @@ SPQ_INLINE void store(const spq_products *sums, const int32_t wide, void *to) {
     }
 }
 
-#elif !defined(SPQ_PORTABLE) && defined(__AVX2__)
+#elif SPQ_VECTORS && defined(__AVX2__)
 
 typedef struct {
     __m256i quarter[4];

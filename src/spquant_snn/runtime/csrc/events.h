@@ -79,8 +79,9 @@ static inline spq_lists spq_lists_of(const spq_connection *c, uint32_t *starts, 
                             SPQ_IS(c, SPQ_PRODUCTS) ||
                             (SPQ_IS(c, SPQ_PACKED) && c->packed->bits == 16);
     const int32_t rows = (c->window - 1) * c->slide_height + c->kernel_height;
-    return (spq_lists){c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
-                       (uint32_t)(c->width * c->channels), starts, events, weighed ? values : 0};
+    const spq_lists lists = {c->width, c->channels, rows, grouped ? 1u : (uint32_t)c->row,
+                             (uint32_t)(c->width * c->channels), starts, events, weighed ? values : 0};
+    return lists;
 }
 
 /* Find the lines under a row of outputs that looks at rows from y on, which lies in `slot` and may be outside. */

@@ -29,18 +29,18 @@
 #endif
 
 #define SPQ_HAS_LANES 1
-#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+#if SPQ_VECTORS && defined(__AVX512BW__)
 #include "lanes_avx512.h"
-#elif !defined(SPQ_PORTABLE) && defined(__AVX2__)
+#elif SPQ_VECTORS && defined(__AVX2__)
 #include "lanes_avx2.h"
-#elif !defined(SPQ_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
+#elif SPQ_VECTORS && defined(__aarch64__) && defined(__ARM_NEON)
 #include "lanes_neon.h"
 #else
 #undef SPQ_HAS_LANES
 #define SPQ_HAS_LANES 0
 
 /* Bit `b`, a constant, of 16 numbers. */
-#if defined(__SSE2__) && !defined(SPQ_PORTABLE)
+#if SPQ_VECTORS && defined(__SSE2__)
 #include <immintrin.h>
 SPQ_INLINE uint32_t spq_gather(const int32_t *lanes, const int32_t b) {
     uint32_t word = 0;

@@ -116,7 +116,7 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
         }
 }
 
-#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+#if SPQ_VECTORS && defined(__AVX512BW__)
 
 /* Half a word; a word may be read and written as two of them. */
 typedef uint16_t __attribute__((may_alias)) spq_half;
@@ -163,7 +163,7 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ne
 
 void spq_fire_wide(const spq_neuron *n, const int32_t *sums, const spq_neuron_row *neurons) {
     if (!(SPQ_DECIDES & 1u)) return;
-#if !defined(SPQ_PORTABLE) && defined(__AVX512BW__)
+#if SPQ_VECTORS && defined(__AVX512BW__)
     if (!n->scaled && n->levels <= 4) {
         few_codes_row(n, sums, neurons);
         return;

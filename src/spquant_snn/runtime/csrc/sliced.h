@@ -6,7 +6,7 @@
 #include "events.h"
 #include "neuron.h"
 
-#if defined(__AVX512BW__) && defined(__AVX512VBMI2__) && !defined(SPQ_PORTABLE)
+#if SPQ_VECTORS && defined(__AVX512BW__) && defined(__AVX512VBMI2__)
 #define SPQ_HAS_SLICED 1
 #else
 #define SPQ_HAS_SLICED 0

@@ -47,6 +47,13 @@
 
 enum { SPQ_OK = 0, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
 
+/* Vectors of hosts; an export has none of the files that take them. */
+#if SPQ_HOST && !defined(SPQ_PORTABLE)
+#define SPQ_VECTORS 1
+#else
+#define SPQ_VECTORS 0
+#endif
+
 /* Which of the faster bodies this build has; the portable one is always there. */
 enum { SPQ_PORTABLE_BODY = 0, SPQ_NEON, SPQ_AVX2, SPQ_AVX512, SPQ_AVX512_SLICED };
 

@@ -121,7 +121,8 @@ void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {
     const int32_t pitch = c->units * SPQ_UNIT;
     if (walk->apart) {
         look_apart(term, lists, walk->place, &walk->view);
-        spq_place place = moved((spq_place){0, 0}, -c->pad_width, term->spread_width);
+        const spq_place origin = {0, 0};
+        spq_place place = moved(origin, -c->pad_width, term->spread_width);
         for (int32_t column = 0; column < c->out_width; column++, sums += pitch) {
             sum_apart(term, lists, &walk->view, place, sums);
             place = moved(place, c->step_width, term->spread_width);
