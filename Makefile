@@ -15,7 +15,7 @@ ZIGLANG = ziglang==0.17.1
 # `make test-exchange` runs what needs the packages that networks come from and go to: snnTorch, SpikingJelly, Norse, sinabs,
 # nir and ONNX Runtime.
 
-.PHONY: demo quick test test-device test-web test-exchange check format house layers clean
+.PHONY: demo quick test test-device test-web test-exchange check format house layers docs clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
@@ -50,6 +50,10 @@ house: $(VENV)/ready
 layers: $(VENV)/ready
 	$(RUN) docs/layers.py
 
+# The site, into build/site: warnings and links between pages that lead nowhere are errors.
+docs: $(VENV)/docs
+	$(RUN) -m sphinx -q -W --keep-going -b html docs build/site
+
 $(VENV)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { echo "Python 3.10 or newer is needed: name it with PYTHON=..."; exit 1; }
 	@$(PYTHON) -c "import ensurepip, venv" || { echo "Python's venv is missing: as with 'apt-get install python3-venv'"; exit 1; }
@@ -68,6 +72,10 @@ $(VENV)/web: $(VENV)/ready
 
 $(VENV)/exchange: $(VENV)/ready requirements-exchange.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-exchange.txt
+	touch $@
+
+$(VENV)/docs: $(VENV)/ready requirements-docs.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch $@
 
 clean:

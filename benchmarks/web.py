@@ -2,7 +2,7 @@
 
     spquant export runs/x --target web --out site/
     python -m benchmarks web site/ runs/x/model.spq --count 200
-    python -m benchmarks web site/ runs/x/model.spq --count 0 --picture docs/web.png     # and a picture of the page
+    python -m benchmarks web site/ runs/x/model.spq --count 0 --picture docs/images/web.png   # and a picture
 
 Logits, spikes and stored codes of each image are compared with those of the reference, on the data set that the page
 was made for. The time is what the page itself shows, the median of rounds of inferences of one image; here the median

@@ -1,4 +1,4 @@
-"""Writes the tables of layers.md, from those in the package.
+"""Writes the tables of reference/layers.md, from those in the package.
 
 python docs/layers.py           or `make layers`
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spquant_snn.quant.layer_support import refused_table, supported_table
 
-PAGE = Path(__file__).parent / "layers.md"
+PAGE = Path(__file__).parent / "reference" / "layers.md"
 
 
 def page() -> str:

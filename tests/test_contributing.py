@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import spquant_snn
 from spquant_snn.io.texts import tomllib
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ def test_the_citation_and_the_package_name_one_version_and_licence():
     with open(ROOT / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
     text = (ROOT / "CITATION.cff").read_text("utf-8")
-    assert f"\nversion: {project['version']}\n" in text
+    assert f"\nversion: {spquant_snn.__version__}\n" in text
     assert f"\nlicense: {project['license']}\n" in text
     assert f'\nrepository-code: "{project["urls"]["Repository"]}"\n' in text
     assert "doi: 10.3389/fnins.2024.1440000" in text

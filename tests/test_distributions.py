@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import spquant_snn
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +35,7 @@ def test_the_wheel_holds_the_package_alone_in_under_1_mb(built):
     path = built("wheel", ".whl")
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
-    assert {name.split("/")[0] for name in names} == {"spquant_snn", "spquant_snn-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"spquant_snn", f"spquant_snn-{spquant_snn.__version__}.dist-info"}
     assert {f"spquant_snn/{name}" for name in ("__init__.py", "py.typed", "runtime/csrc/run.c")} <= set(names)
     assert path.stat().st_size < 1_000_000
 

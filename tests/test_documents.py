@@ -46,7 +46,7 @@ def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
     draw = np.random.default_rng(0)
     events = [(30_000 * (n // 9) + n, *draw.integers(0, (34, 34, 2)).tolist()) for n in range(90)]
     Path("recording.bin").write_bytes(recorded.nmnist(events))
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/events.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/events.md").read_text("utf-8"), re.DOTALL)
     names = {}
     exec(block, names)
     told = capsys.readouterr().out.splitlines()
@@ -59,7 +59,7 @@ def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
 def test_the_example_of_the_calibration_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/calibration.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/calibration.md").read_text("utf-8"), re.DOTALL)
     exec(block, {})
     said = capsys.readouterr().out
     assert "of 256 answers are those of floating point" in said
@@ -67,7 +67,7 @@ def test_the_example_of_the_calibration_page_runs(tmp_path, monkeypatch, capsys)
 
 
 def test_the_block_on_features_runs():
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/signals.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/signals.md").read_text("utf-8"), re.DOTALL)
     names = {}
     exec(block, names)
     assert names["LogMel"](10)(names["samples"]).shape == (49, 10)
@@ -99,7 +99,7 @@ def test_the_readme_names_a_command_for_its_results():
 
 def test_files_that_documents_and_sources_name_are_there():
     package = ROOT / "src" / "spquant_snn"
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
     texts += [path for path in package.rglob("*") if path.suffix in {".py", ".c", ".h"}]
     missing = {
         f"{text.relative_to(ROOT)}: {named}"
@@ -115,7 +115,7 @@ def test_the_page_on_data_runs_from_top_to_bottom(spquant, tmp_path, monkeypatch
     pytest.importorskip("PIL")
     pytest.importorskip("h5py")
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs/data.md").read_text("utf-8")
+    text = (ROOT / "docs/howto/data.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names = {}
     for block in blocks:
@@ -131,6 +131,6 @@ def test_the_page_on_data_runs_from_top_to_bottom(spquant, tmp_path, monkeypatch
 
 def test_the_page_on_tasks_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/tasks.md").read_text("utf-8"), re.DOTALL)
     exec(block, {})
     assert re.search(r"^RMSE \S+ m$", capsys.readouterr().out, re.MULTILINE)

@@ -23,14 +23,14 @@ from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, pr
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "pyproject.toml"
 PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
-# Examples that train, and those of packages that are not installed here: docs/exchange.md shows and runs these.
+# Examples that train, and those of packages that are not installed here: docs/howto/exchange.md shows and runs these.
 NOT_RUN = (
     *("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir"),
     *("run_onnx", "to_onnx", "to_nir", "graph_from_nir"),
     *("save_pretrained", "from_pretrained"),
 )
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/README.md"]
 
 
 def python(program, **options):
@@ -201,5 +201,7 @@ def test_the_check_sees_what_is_not_public(source):
     assert list(private_uses("import spquant_snn.data\nfrom spquant_snn import load, data\nx.__name__")) == []
 
 
-def test_the_version_is_the_project_s():
-    assert f'\nversion = "{spquant_snn.__version__}"\n' in PROJECT.read_text("utf-8")
+def test_the_version_is_written_in_one_place():
+    text = PROJECT.read_text("utf-8")
+    assert '\ndynamic = ["version"]\n' in text
+    assert '[tool.hatch.version]\npath = "src/spquant_snn/__init__.py"\n' in text

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .runtime.native import load
     from .trainer import SpQuantTrainer
 
-__version__ = "0.1.0"
+__version__ = "2.0.0"
 
 __all__ = [
     "LIF",

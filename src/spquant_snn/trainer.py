@@ -54,12 +54,14 @@ from .train.start import as_teacher, load_teacher, start_from
 from .train.tensors import as_tensors
 from .train.workers import deaths_told
 
+_FEW = 256  # images by which means and deviations are measured, where integers are trained on
+
 
 class SpQuantTrainer:
     """Trains a spiking network with weights and membrane potentials of a few bits, and hands out its integers.
 
     Args:
-        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/networks.md lists them) or a
+        model: a name ("lenet-snn", "vgg9-snn:0.25", "resnet18-snn"; docs/reference/networks.md lists them) or a
             ``torch.nn.Module`` with LIF layers, see ``prepare``.
         dataset: a name ("mnist", "fashion-mnist", "cifar10", "digits"; "nmnist", "dvs-gesture", "gestures") or a pair
             (train, test), each a pair (images, labels) of tensors, a Dataset, map-style or iterable, or a DataLoader,
@@ -224,6 +226,10 @@ class SpQuantTrainer:
                 network, optimizer, config, augmentation, teacher, sparse, wanted, functions, owner.world
             )
             self._introduce(display, train, validation, run)
+            if not goes_on and Path(config.init).is_file():
+                first = measure(self._frozen(), validation, world=owner.world, wanted=wanted)
+                name, score = wanted.metric.name.lower(), wanted.metric.shown(first.score)
+                display.say(f"begins at {config.init}: {name} {score} in validation")
             chosen = self._streams is None or self._streams.validation is not None or self._streams.sets_apart
             keep = BestCheckpoint(owner, run, training, validation, chosen).keep
             with deaths_told("training or validation"):
@@ -415,7 +421,8 @@ class SpQuantTrainer:
         """Take the first weights from another run, if one is named, and refuse a target that a batch of the training
         images shows to be out of reach, before anything is written."""
         if self.config.init and not self._owner.finished:
-            start_from(Path(self.config.init), self.network)
+            few = train.first(_FEW * (train.frames or 1)).inputs().to(self.device)
+            start_from(Path(self.config.init), self.network, few)
         if (sparse := self._sparse_training()) is not None:
             sparse.start(train.first(self.config.batch_size * (train.frames or 1)).inputs().to(self.device))
 

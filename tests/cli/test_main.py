@@ -17,6 +17,7 @@ from spquant_snn.cli import doctor
 from spquant_snn.cli.main import COMMANDS, command_of
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.integer.file import load_graph, save
+from spquant_snn.io.texts import package_version
 from spquant_snn.runtime.forms import forms
 from spquant_snn.train.console import Display
 
@@ -387,6 +388,10 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(spquant, monk
 
     monkeypatch.setattr("spquant_snn.cli.eval.open_source", missing)
     assert refused(spquant("eval", "x"), "this command needs torch: pip install torch")
+
+
+def test_the_version_is_said_by_the_name_of_the_command(spquant):
+    assert spquant("--version") == (0, f"spquant {package_version()}\n", "")
 
 
 @pytest.mark.usefixtures("no_data")

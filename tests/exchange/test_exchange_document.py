@@ -1,4 +1,4 @@
-"""The blocks of docs/exchange.md, from a network of each package to a model in integers."""
+"""The blocks of docs/howto/exchange.md, from a network of each package to a model in integers."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 from spquant_snn import Program, load_graph
 
-TEXT = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "exchange.md").read_text("utf-8")
 BLOCKS = {block.split("from_")[1].split(",")[0]: block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)}
 
 

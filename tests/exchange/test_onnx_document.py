@@ -1,4 +1,4 @@
-"""The blocks of docs/onnx.md."""
+"""The blocks of docs/howto/onnx.md."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from spquant_snn.integer import reference
 pytest.importorskip("onnx", reason="needs onnx, see `make test-exchange`")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime, see `make test-exchange`")
 
-TEXT = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "onnx.md").read_text("utf-8")
 
 
 def test_the_blocks_run(tmp_path, monkeypatch, capsys):

@@ -133,7 +133,9 @@ def test_the_neuron_asked_for_is_in_every_place():
 
 def test_documents_and_help_list_every_name():
     root = Path(__file__).parents[2]
-    listed = re.search(r"## Networks by name\n.*?\n## ", (root / "docs/networks.md").read_text("utf-8"), re.DOTALL)
+    listed = re.search(
+        r"## Networks by name\n.*?\n## ", (root / "docs/reference/networks.md").read_text("utf-8"), re.DOTALL
+    )
     rows = [line.split("|")[1] for line in listed[0].splitlines() if line.startswith("| `")]
     assert sorted(re.findall(r"`([\w-]+)`", "".join(rows))) == sorted(MODELS)
     help_text = inspect.getdoc(TrainOptions)

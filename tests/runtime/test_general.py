@@ -12,6 +12,7 @@ from general_graphs import general_graph, general_inputs
 from spquant_snn.errors import DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
+from spquant_snn.integer.connection import image
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.forms import forms
 from spquant_snn.runtime.plan import Body, Region
@@ -61,6 +62,48 @@ def test_general_graphs_run_as_the_reference(program, seeds):
     for seed in seeds:
         graph = general_graph(seed)
         agree(program(graph, guard=GUARD), graph, general_inputs(graph, 3, seed), "seed", seed)
+
+
+def without_neighbours(graph):
+    """The graph with the largest distances wherever there is nothing at that distance; and how many there are."""
+    far, count = 2**31 - 1, 0
+
+    def of_term(term, shape):
+        nonlocal count
+        c = term.connection
+        if not c.convolves:
+            return term
+        kernel, places, size = c.codes.shape[2:], c.places(c.pooled_shape(shape)), image(c.pooled_shape(shape))[1:]
+        held = {
+            "dilation": tuple(far if one == 1 else d for one, d in zip(kernel, c.dilation, strict=True)),
+            "stride": tuple(far if one == 1 else s for one, s in zip(places[-2:], c.stride, strict=True)),
+            "spread": tuple(far if one == 1 else s for one, s in zip(size, c.spread, strict=True)),
+        }
+        count += sum(far in value for value in held.values())
+        return dataclasses.replace(term, connection=dataclasses.replace(c, **held))
+
+    layers = [
+        layer
+        if layer.gate is not None  # which takes no dilation
+        else dataclasses.replace(layer, terms=tuple(of_term(t, graph.sources[t.source]) for t in layer.terms))
+        for layer in graph.layers
+    ]
+    return dataclasses.replace(graph, layers=tuple(layers)), count
+
+
+def test_a_distance_to_nothing_is_never_counted_up_to(program):
+    """The largest dilation of a kernel of one place, stride to one output, spread of one input."""
+    met = 0
+    for seed in range(80):
+        graph = general_graph(seed)
+        far, count = without_neighbours(graph)
+        met += count
+        if count:
+            given = general_inputs(graph, 2, seed)
+            agree(program(far, guard=GUARD), far, given, "seed", seed)
+            for a, b in zip(reference.answers(graph, *given), reference.answers(far, *given), strict=True):
+                assert np.array_equal(a, b), seed
+    assert met > 40
 
 
 def test_sequences_run_as_the_reference(program):

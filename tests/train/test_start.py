@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from spquant_snn import ConfigError, FileFormatError, RunError, SpQuantTrainer
+from spquant_snn import ConfigError, FileFormatError, RunError, SpQuantTrainer, load
+from spquant_snn.integer.file import load_graph
+from spquant_snn.quant.lift import first_other_layer
 from spquant_snn.train.config import anchored, load_config
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.run import RunFolder
-from spquant_snn.train.start import start_from
+from spquant_snn.train.start import load_teacher, start_from
 
 OPTIONS = {"batch_size": 64, "precision": "fp32", "quiet": True}
 MODEL = ("lenet-snn:0.1", "digits")
@@ -187,8 +189,58 @@ def test_a_run_that_learns_from_another_goes_on_from_any_folder(first, tmp_path,
     a, b = whole.network.state_dict(), resumed.network.state_dict()
     assert all(torch.equal(a[name], b[name]) for name in a)
     (tmp_path / "teacher").rename(tmp_path / "moved")
-    with pytest.raises(RunError, match=r"the teacher .*/teacher is not there: name the folder of a run as teacher or,"):
+    with pytest.raises(
+        RunError,
+        match=r"the teacher .*/teacher is not there: name the folder of a run, or an .spq file, as teacher or,",
+    ):
         SpQuantTrainer.resume("../stopped", quiet=True).train()
+
+
+# ---- integer models ----
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """An integer model alone."""
+    folder = tmp_path_factory.mktemp("shipped")
+    trainer = SpQuantTrainer(*MODEL, 2, out=folder / "run", **OPTIONS).train(epochs=2)
+    return trainer.export(folder / "model.spq")
+
+
+def test_a_training_begins_at_an_integer_model(shipped, capsys):
+    quiet = OPTIONS | {"quiet": False}
+    trainer = SpQuantTrainer(*MODEL, 2, seed=3, init=shipped, teacher=shipped, out="on", **quiet)
+    lowered = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SpQuantTrainer, "_introduce", lambda self, *_: lowered.append(self._graph()))
+        trainer.train(epochs=1)
+    assert first_other_layer(load_graph(shipped), lowered[0]) is None
+    assert f"begins at {shipped}: accuracy " in capsys.readouterr().out
+    assert load_config(Path("on/config.toml")).teacher == str(shipped)
+    resumed = SpQuantTrainer.resume("on", quiet=True)
+    assert resumed.evaluate() == trainer.evaluate()
+
+
+def test_an_integer_model_teaches_with_its_own_answers(shipped):
+    network = SpQuantTrainer(*MODEL, 4, seed=3, **OPTIONS).network
+    images = torch.randint(256, (5, 1, 8, 8)).to(torch.uint8)
+    said = load_teacher(shipped, network)(images)
+    assert said.dtype == torch.float32
+    torch.testing.assert_close(said[0].double().numpy(), load(shipped).values(images.numpy()), rtol=1e-6, atol=1e-6)
+
+
+def test_integer_models_of_something_else_are_refused(shipped, tmp_path):
+    with pytest.raises(ConfigError, match=r"^init .*\.spq cannot be taken up, layer 'conv1' has weights of "):
+        SpQuantTrainer("lenet-snn:0.2", "digits", 2, init=shipped, out="x", **OPTIONS).train(epochs=1)
+    assert not (tmp_path / "x").exists()
+    other = SpQuantTrainer(*MODEL, 2, out="other", **OPTIONS).network
+    other.input_shapes = ((1, 9, 9),)
+    with pytest.raises(ConfigError, match=r"^the teacher .*\.spq was trained on other images or classes: choose one"):
+        load_teacher(shipped, other)
+    (tmp_path / "cut.spq").write_bytes(shipped.read_bytes()[:-9])
+    for option in ("init", "teacher"):
+        with pytest.raises(FileFormatError, match=r"cut\.spq"):
+            SpQuantTrainer(*MODEL, 2, out="y", **{option: "cut.spq"}, **OPTIONS).train(epochs=1)
 
 
 def test_a_working_folder_that_is_gone_is_told_of(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from rich.text import Text
 from ..build import command as compiler
 from ..errors import DataError, MissingDependencyError, SpQuantError
 from ..io.terminal import print_tables
+from ..io.texts import package_version
 from ..runtime.forms import forms
 from .options import DataDir, OptionalSource
 from .source import open_source
@@ -87,7 +88,7 @@ def examine(data_dir: Path | None = None) -> Iterator[Finding]:
 def as_tables(findings: Iterable[Finding]) -> Iterator[RenderableType]:
     """A table of what was found, and below it each hint once, behind all that it is for."""
     system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    table = Table(title=f"spquant-snn {_version()}, {system}")
+    table = Table(title=f"spquant-snn {package_version()}, {system}")
     for title in ("what", "found"):
         table.add_column(title, overflow="fold")
     missed: dict[str, list[str]] = {}
@@ -99,13 +100,6 @@ def as_tables(findings: Iterable[Finding]) -> Iterator[RenderableType]:
     for hint, names in missed.items():
         yield ""
         yield Text(f"{', '.join(names)}: {hint}")
-
-
-def _version() -> str:
-    try:
-        return version("spquant-snn")
-    except PackageNotFoundError:  # run from its source
-        return "not installed"
 
 
 def _compiler() -> Finding:

@@ -16,6 +16,7 @@ from importlib import import_module
 
 from ..errors import ConfigError, DivergedError, SpQuantError, UnequalError
 from ..io.output import finish, say, say_error
+from ..io.texts import package_version
 
 # Each is the function ``command`` in the file of its name, whose parameters are the options and whose docstring is the
 # help; it is imported when it is asked for.
@@ -54,6 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         for line in _overview():
             say(line)
+        return 0
+    if name == "--version":
+        say(f"spquant {package_version()}")
         return 0
     if name not in COMMANDS:
         raise ConfigError(f"there is no command {name!r}: choose one of {', '.join(COMMANDS)}")
@@ -102,5 +106,5 @@ def _overview() -> list[str]:
         "",
         *(f"{name:{width}}{line}" for name, line in COMMANDS.items()),
         "",
-        "spquant COMMAND --help lists what a command takes.",
+        "spquant COMMAND --help lists what a command takes; spquant --version.",
     ]

@@ -33,7 +33,7 @@ from .grids import CURRENT_GRIDS, STATE_GRIDS, TERNARY, Grid
 
 Reset = Literal["zero", "subtract", "none"]  # what a neuron that fires does with its potential
 
-_LIMIT = 1 << 30  # potentials and constants stay below this, so that no sum of two overflows int32
+LIMIT = 1 << 30  # potentials and constants stay below this, so that no sum of two overflows int32
 _LARGEST_TABLE_BITS = 4
 _MOST_FRACTION = 6
 
@@ -255,7 +255,7 @@ def fold_neuron(
     # A channel whose inputs cannot move it by 1/256 of its threshold keeps only its offset, on a scale of its own; so
     # does one that they cannot move by 1/4 if its constants would not fit.
     strength = gain * reach
-    dead = (strength < threshold / 256) | ((strength < threshold / 4) & (gain * _LIMIT < 4 * held))
+    dead = (strength < threshold / 256) | ((strength < threshold / 4) & (gain * LIMIT < 4 * held))
     gain = np.where(dead, threshold * 2.0**-12, gain)
     usual = float(np.median(threshold))
     counts = float(np.median((gain * (usual / threshold))[~dead])) if not dead.all() else 0.0
@@ -296,13 +296,13 @@ def with_silent(neuron: Neuron, live: Bools) -> Neuron:
         store = part.store
         if isinstance(store, TableStore):
             below = np.arange(part.low, part.high) < 0  # edges that a potential of zero has passed
-            return TableStore(spread(store.decay, 0), spread(store.edges, np.where(below, -_LIMIT, _LIMIT)))
+            return TableStore(spread(store.decay, 0), spread(store.edges, np.where(below, -LIMIT, LIMIT)))
         return replace(store, decay=spread(store.decay, 0), gain=spread(store.gain, 0), offset=spread(store.offset, 0))
 
     current = neuron.current
     return replace(
         neuron,
-        fire=spread(neuron.fire, _LIMIT),
+        fire=spread(neuron.fire, LIMIT),
         drop=spread(neuron.drop, 0),
         store=spread_store(neuron),
         current=None if current is None else replace(current, store=spread_store(current)),
@@ -334,7 +334,7 @@ def _fraction(bits: float, reach: float, remainder: float, coarse: float) -> int
     as in layers whose few inputs seldom spike; fewer where the largest accumulator or remainder leaves no room."""
     wanted = 0 if bits == TERNARY else int(bits) - 2
     wanted = max(wanted, min(int(np.ceil(np.log2(max(coarse, 1.0)))), _MOST_FRACTION))
-    room = _LIMIT / max(2 * reach, 4 * remainder, 1.0)
+    room = LIMIT / max(2 * reach, 4 * remainder, 1.0)
     if room < 1 and reach >= remainder:
         raise ModelError(
             f"accumulators of up to {reach:,.0f} do not fit 32 bits: use fewer inputs or fewer weight bits"
@@ -363,9 +363,9 @@ def _scaled(leak: Float64, delta: Float64, unit: Float64, offset: Float64, most:
 
 def _shift(largest: float, most: int) -> int:
     """The largest shift up to ``most`` that keeps ``largest * 2**shift`` below the limit."""
-    return max(0, min(most, int(np.floor(np.log2(_LIMIT / max(largest, 2.0**-60))))))
+    return max(0, min(most, int(np.floor(np.log2(LIMIT / max(largest, 2.0**-60))))))
 
 
 def _int32(x: Float64) -> Int32:
     """Constants beyond the reach of any potential are clipped: a comparison with them stays as it is."""
-    return np.clip(x, -_LIMIT, _LIMIT).astype(np.int32)
+    return np.clip(x, -LIMIT, LIMIT).astype(np.int32)

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..dtypes import Bools, Float64, Int64
+from ..dtypes import Bools, Float64, Int32, Int64
 from ..errors import ModelError
 from ..integer.connection import Connection
 from ..integer.graph import Input, Layer, OverTime, Readout, Term, largest_of
 from ..integer.grids import Bits
 from ..integer.neuron import with_silent
+from ..nn.integrator import LeakyIntegrator
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import FoldedTerm
 from .finite_check import check_finite
@@ -72,13 +73,13 @@ def fold_stage(
     check_finite(stage.name, stage)
     lif, synapse = stage.lif, stage.synapse
     assert lif is not None
-    main = _connection(stage.name, synapse, _live_codes(synapse, inputs))
+    main = connection_of(stage.name, synapse, _live_codes(synapse, inputs))
     main = replace(main, pools=stage.pools)
     terms = [Term(main, stage.source)]
     if stage.shortcut is not None:
         terms.append(_shortcut_term(stage.shortcut, len(given), _live_codes(stage.shortcut.synapse, sources)))
     gain, offset = (x.numpy() for x in stage.affine())
-    reach = _reach(terms, given)
+    reach = reach_of(terms, given)
     live = np.ones(len(gain), np.bool_) if stage.gate is None else stage.gate.opened().cpu().numpy()
     try:
         neuron, dead = lif.fold(float(bits), gain[live], offset[live], reach[live], live)
@@ -101,7 +102,7 @@ def fold_branches(stage: BranchedStage, given: Sequence[Input], bits: Bits) -> F
     threshold = np.broadcast_to(lif.threshold.detach().double().cpu().numpy(), offset.shape)
     terms, gain, offset = in_units(folded, offset, threshold, given)
     try:
-        neuron, dead = lif.fold(float(bits), gain, offset, _reach(terms, given))
+        neuron, dead = lif.fold(float(bits), gain, offset, reach_of(terms, given))
     except ModelError as error:
         raise ModelError(f"layer {stage.name!r}: {error}") from None
     return Folded(Layer(stage.name, _without(terms, dead), neuron), gain, offset)
@@ -116,7 +117,7 @@ def fold_readout(stage: Stage, given: Sequence[Input], timesteps: int, inputs: T
         ModelError: a logit does not fit 32 bits, or a number is not finite.
     """
     check_finite(stage.name, stage)
-    connection = _connection(stage.name, stage.synapse, _live_codes(stage.synapse, inputs))
+    connection = connection_of(stage.name, stage.synapse, _live_codes(stage.synapse, inputs))
     terms = (Term(replace(connection, pools=stage.pools), stage.source),)
     gain, offset = (x.numpy() for x in stage.affine())
     return _readout(stage.name, terms, float(gain[0]), offset, given, timesteps)
@@ -127,24 +128,34 @@ def fold_branched_readout(stage: BranchedReadout, given: Sequence[Input], timest
     """The same of any drive."""
     check_finite(stage.name, stage)
     folded, offset = stage.drive.fold(np.ones(stage.drive.channels))
-    unit = max(float(np.abs(term.gain).max()) for term in folded) or 1.0
-    if not all(_exact_powers(term.gain / unit) for term in folded):
-        unit = float(np.ldexp(unit, -_READOUT_FINER))  # what is multiplied is rounded to one of them
-    terms = _multiplied(folded, np.full(stage.drive.channels, unit))
+    terms, unit = readout_units(folded)
     offset = offset + 0.5 * unit * sum(term.shift > 0 for term in terms)
     squared = stage.integrator is not None and stage.integrator.over_time == "mean"  # a sum of what is a sum
     readout = _readout(stage.name, terms, unit, offset, given, timesteps**2 if squared else timesteps)
     if stage.integrator is None:
         return readout
-    leak = np.full(stage.drive.channels, round(stage.integrator.leak * (1 << _LEAK_SHIFT)), np.int32)
-    over_time: OverTime = "sum" if stage.integrator.over_time == "mean" else stage.integrator.over_time
-    return replace(readout, leak=leak, leak_shift=_LEAK_SHIFT, over_time=over_time)
+    leak, shift, over_time = integrator_leak(stage.integrator, stage.drive.channels)
+    return replace(readout, leak=leak, leak_shift=shift, over_time=over_time)
+
+
+def readout_units(folded: Sequence[FoldedTerm]) -> tuple[tuple[Term, ...], float]:
+    """Terms of a readout that add up in one common unit, and what that is worth."""
+    unit = max(float(np.abs(term.gain).max()) for term in folded) or 1.0
+    if not all(_exact_powers(term.gain / unit) for term in folded):
+        unit = float(np.ldexp(unit, -_READOUT_FINER))  # what is multiplied is rounded to one of them
+    return _multiplied(folded, np.full(len(folded[0].gain), unit)), unit
+
+
+def integrator_leak(integrator: LeakyIntegrator, outputs: int) -> tuple[Int32, int, OverTime]:
+    """The leak of outputs in fixed point, by how many bits it is shifted, and what happens over time."""
+    leak = np.full(outputs, round(integrator.leak * (1 << _LEAK_SHIFT)), np.int32)
+    return leak, _LEAK_SHIFT, "sum" if integrator.over_time == "mean" else integrator.over_time
 
 
 def _readout(
     name: str, terms: tuple[Term, ...], gain: float, offset: Float64, given: Sequence[Input], timesteps: int
 ) -> Readout:
-    most = (int(_reach(terms, given).max()) + float(np.abs(offset / gain).max())) * max(timesteps, 64)
+    most = (int(reach_of(terms, given).max()) + float(np.abs(offset / gain).max())) * max(timesteps, 64)
     room = _READOUT_LIMIT / max(most, 1.0)
     if room < 1:
         raise ModelError(
@@ -211,7 +222,7 @@ def _exact_powers(ratio: Float64) -> bool:
     return bool(((mantissa == 0.5) & (exponent >= 1) & (exponent <= 17)).all())
 
 
-def _reach(terms: Sequence[Term], given: Sequence[Input]) -> Int64:
+def reach_of(terms: Sequence[Term], given: Sequence[Input]) -> Int64:
     """[O] the largest absolute value of the sum of terms."""
     total: Int64 = np.sum([term.reach(*largest_of(given, term.source)) for term in terms], axis=0)
     return total
@@ -232,12 +243,14 @@ def _without(terms: Sequence[Term], outputs: Bools) -> tuple[Term, ...]:
 
 
 def _shortcut_term(shortcut: TrainableShortcut, first: int, codes: Tensor) -> Term:
-    connection = _connection(shortcut.name, shortcut.synapse, codes)
+    connection = connection_of(shortcut.name, shortcut.synapse, codes)
     factor = np.full(len(codes), 1 << shortcut.shift, np.int32) if shortcut.shift else None
     return Term(connection, first + shortcut.source, multiplier=factor)
 
 
-def _connection(name: str, synapse: Synapse, codes: Tensor) -> Connection:
+def connection_of(name: str, synapse: Synapse, codes: Tensor | None = None) -> Connection:
+    """The connection of synapses, without the pools before them; of zeros where there are no codes yet."""
+    codes = torch.zeros(synapse.weight.shape, dtype=torch.int8) if codes is None else codes
     return Connection(
         name,
         codes.cpu().numpy(),

@@ -1,5 +1,5 @@
 """What can be lowered: a row for each layer and form of torch that ``prepare`` takes, and for what it refuses. The
-document docs/layers.md is rendered from these."""
+document docs/reference/layers.md is rendered from these."""
 
 from __future__ import annotations
 

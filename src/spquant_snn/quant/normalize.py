@@ -27,6 +27,8 @@ NORMAL = math.sqrt(2 / math.pi)  # mean absolute value of a normal distribution 
 
 _NOTHING = 1e-10  # a channel whose largest weight is below this counts as one of zeros: squares would vanish
 
+_HALVINGS = 60
+
 _TAKEN = 1 << 17  # weights at once, which stay in the second cache; a GPU takes all
 
 
@@ -49,6 +51,32 @@ def code_distance(weight: Tensor, step: float, grid: tuple[int, int], per_tensor
     rows = _rows(weight, per_tensor)
     found, inputs = _sizes(rows, step, grid).distance, weight[0].numel()
     return torch.where(_holds_nothing(rows), uniform_distance(step, grid) / math.sqrt(inputs), found)
+
+
+def weight_of_codes(codes: Tensor, step: float, grid: tuple[int, int], per_tensor: bool) -> Tensor:
+    """A weight [O, ...] whose codes are these, float64, at a distance of one.
+
+    Codes at an end of the grid stand for anything beyond it: they lie as far outside as makes the distance one, the
+    others in the middle of what is rounded to them. A channel without a code at an end has no such weight; what is
+    given for it is rounded to other codes.
+    """
+    rows = _rows(codes, per_tensor)
+    ends = (rows == grid[1]).double() - (rows == grid[0]).double()
+    low, high = (torch.zeros(len(rows), 1, dtype=torch.float64, device=codes.device) + bound for bound in (0.0, 2**20))
+    spread = step * NORMAL
+
+    def moved(out: Tensor) -> Tensor:
+        return rows + ends * (0.5 + out)
+
+    def near(weight: Tensor) -> Tensor:
+        return spread * weight.square().sum(1, keepdim=True) < weight.abs().sum(1, keepdim=True)
+
+    out = torch.where(near(moved(low)) & ends.any(1, keepdim=True), high, low)
+    for _ in range(_HALVINGS):
+        middle = (low + out) / 2
+        short = near(moved(middle))
+        low, out = torch.where(short, middle, low), torch.where(short, out, middle)
+    return moved(out).view_as(codes)
 
 
 def uniform_distance(step: float, grid: tuple[int, int]) -> float:

@@ -28,8 +28,8 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
 
     Args:
         model: any module whose forward method makes of an image, in one instant, what weights, batch normalisation,
-            pools, sums, concatenations and ``LIF`` layers make of it (docs/layers.md has a line for each). It is not
-            changed; its parameters are copied, as float32. Where a weight is computed from other parameters, by a
+            pools, sums, concatenations and ``LIF`` layers make of it (docs/reference/layers.md lists them). It is
+            not changed; its parameters are copied, as float32. Where a weight is computed from other parameters, by a
             parametrisation, weight normalisation or a pruning mask, the weight that it gives now is taken; training
             does not hold it to that, so that zeros of a mask may move. Layers that share a parameter become two. Both
             are said in a warning. Lazy layers get their shapes from ``input_shape``.

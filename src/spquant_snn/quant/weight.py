@@ -13,8 +13,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..integer.grids import WEIGHT_GRIDS
-from .normalize import best_scale, code_distance, normalized_codes
+from .normalize import best_scale, code_distance, normalized_codes, weight_of_codes
 
 TINY = 1e-8
 
@@ -65,6 +66,25 @@ class WeightQuantizer(nn.Module, ABC):
     def codes(self, weight: Tensor) -> Tensor:
         """[O, ...] integer codes, as floats that carry a gradient."""
 
+    @torch.no_grad()
+    def begin_at(self, codes: Tensor, scale: Tensor) -> Tensor:
+        """Begin at codes [O, ...] that are each worth ``scale`` [O] or [1]; the weight [O, ...] to train from.
+
+        Raises:
+            ModelError: this quantiser never gives such codes.
+        """
+        self.gain.fill_(1)
+        self.scale.copy_(_before_tiny(scale))
+        worth = self.positive_scale().double().view(-1, *[1] * (codes.dim() - 1))
+        weight = (worth * self._between(codes.double())).to(self.scale.dtype)
+        if not torch.equal(integer_codes(self, weight), codes.to(torch.int8)):
+            raise ModelError("its weight codes are none that this weight quantizer gives: train with 'learned'")
+        return weight
+
+    def _between(self, codes: Tensor) -> Tensor:
+        """A weight in units of its scale that is rounded to codes [O, ...], far from where it would not."""
+        return codes
+
     def positive_scale(self) -> Tensor:
         """[O] or [1] what a code of one is worth in the sums."""
         return self.scale * self.gain.abs() + TINY
@@ -87,6 +107,9 @@ class Normalized(WeightQuantizer):
 
     def codes(self, weight: Tensor) -> Tensor:
         return normalized_codes(weight, self.step, (self.low, self.high), self.per_tensor)
+
+    def _between(self, codes: Tensor) -> Tensor:
+        return weight_of_codes(codes, self.step, (self.low, self.high), self.per_tensor)
 
 
 class Learned(WeightQuantizer):
@@ -116,6 +139,9 @@ class Multiples(WeightQuantizer):
         super().__init__(weight, 8, False, False)
         self.unit = unit
 
+    def _between(self, codes: Tensor) -> Tensor:
+        return codes / (self.unit * self.positive_scale().double().view(-1, *[1] * (codes.dim() - 1)))
+
     def codes(self, weight: Tensor) -> Tensor:
         scaled = weight * self.unit
         return scaled + ((scaled + 0.5).floor().clamp(self.low, self.high) - scaled).detach()
@@ -127,6 +153,13 @@ def weight_quantizer(choice: str, weight: Tensor, bits: float, learn_scale: bool
     alone = weight[0].numel() == 1 and not per_tensor
     kind = Learned if alone else {"normalized": Normalized, "learned": Learned}[choice]
     return kind(weight, bits, learn_scale, per_tensor)
+
+
+def _before_tiny(scale: Tensor) -> Tensor:
+    """What is stored of a positive scale, so that with ``TINY`` it comes nearest to it."""
+    stored = (scale.double() - TINY).clamp(min=0).float()
+    near = torch.stack([stored, *(torch.nextafter(stored, stored.new_tensor(end)) for end in (0.0, math.inf))])
+    return near.gather(0, ((near + TINY).double() - scale.double()).abs().argmin(0, keepdim=True))[0]
 
 
 def integer_codes(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:

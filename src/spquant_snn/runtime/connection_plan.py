@@ -153,6 +153,7 @@ def plan_connection(
         codes, window = (codes, window) if small and wider else (folded, 1)
     outputs = len(codes)
     out_height, out_width = (*connection.output_shape(shape)[1:], 1, 1)[:2]
+    step = between(step[0], out_height), between(step[1], out_width)
     tiles, groups = words_of(outputs), connection.groups
     units = -(-outputs // UNIT) if body == Body.PORTABLE else 2 * tiles
     values = values or Values(PIXEL if first else 1, False, first or counts_of(pools))
@@ -208,8 +209,8 @@ def plan_connection(
         step_height=step[0],
         step_width=step[1],
         window=window,
-        slide_height=slide[0],
-        slide_width=slide[1],
+        slide_height=between(slide[0], window),
+        slide_width=between(slide[1], window),
         out_height=out_height,
         out_width=out_width,
         outputs=outputs,
@@ -243,6 +244,11 @@ def _plan_shortcut(shortcut: RowShortcut, source: Shape, body: Body, wide: int) 
     return ShortcutPlan(shortcut.source, shift, plan)
 
 
+def between(distance: int, places: int) -> int:
+    """From one place to the next; 1 where there is no next one, so that C never counts up to it."""
+    return distance if places > 1 else 1
+
+
 def as_identity(plan: ConnectionPlan, codes: Int16) -> ConnectionPlan:
     """An identity, by one code for each channel [tiles * 32]."""
     row = plan.units * UNIT
@@ -254,7 +260,8 @@ def _plan_pools(connection: Connection, height: int, width: int) -> tuple[PoolPl
     for pool in connection.pools:
         assert isinstance(pool, Pool)
         height, width = pool.size(height, width)
-        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel[0], pool.stride[0], height, width))
+        stride = between(pool.stride[0], max(height, width))
+        pools.append(PoolPlan(int(pool.kind == "max"), pool.kernel[0], stride, height, width))
     return tuple(pools)
 
 

@@ -11,7 +11,7 @@ from ..integer.connection import Connection, Shape, image
 from ..integer.graph import Graph, Layer, Readout, Term
 from ..integer.pool import NO_SIDES, Pool, Upsample
 from ..integer.reference import window_of_sums
-from .connection_plan import LayerParts, Values, as_identity, plan_connection, too_large, words_of
+from .connection_plan import LayerParts, Values, as_identity, between, plan_connection, too_large, words_of
 from .neuron_plan import padded, plan_current, plan_gate, plan_wide
 from .plan import (
     LANES,
@@ -71,7 +71,9 @@ def _plan_term(graph: Graph, term: Term, body: Body, small: bool) -> TermPlan:
     largest, signed = graph.largest(term.source)
     pixels = term.source < len(graph.inputs)
     counted = pixels or any(pool.kind == SUM for pool in pools)
-    apart = connection.dilation != (1, 1) or connection.spread != (1, 1)
+    dilation = _between(connection.dilation, connection.codes.shape[2:] if connection.convolves else (1, 1))
+    spread = _between(connection.spread, image(inner)[1:])
+    apart = dilation != (1, 1) or spread != (1, 1)
     alone = sum_pool is not None and (apart or not sum_pool.plain or sum_pool.kind == "max")
     behind = replace(connection, pools=(), sum_pool=None if alone else sum_pool)
     values = Values(connection.largest_input(largest), signed, counted)
@@ -87,10 +89,10 @@ def _plan_term(graph: Graph, term: Term, body: Body, small: bool) -> TermPlan:
         pool_count=len(pools),
         pools=pools,
         connection=plan,
-        dilation_height=connection.dilation[0],
-        dilation_width=connection.dilation[1],
-        spread_height=connection.spread[0],
-        spread_width=connection.spread[1],
+        dilation_height=dilation[0],
+        dilation_width=dilation[1],
+        spread_height=spread[0],
+        spread_width=spread[1],
         rows=plan.height if apart else plan.rows,
         sum_pool=_windows((sum_pool,), before)[0] if alone and sum_pool is not None else None,
         multiplier=None if term.multiplier is None else padded(term.multiplier, plan.units * UNIT, 0),
@@ -139,6 +141,10 @@ def _windows(steps: tuple[Pool | Upsample, ...], shape: Shape) -> tuple[WindowPl
     return tuple(found)
 
 
+def _between(distances: tuple[int, int], places: tuple[int, ...]) -> tuple[int, int]:
+    return between(distances[0], places[0]), between(distances[1], places[1])
+
+
 def _window(
     kind: int,
     kernel: tuple[int, int],
@@ -147,7 +153,7 @@ def _window(
     sides: tuple[int, int],
     size: tuple[int, int],
 ) -> WindowPlan:
-    return WindowPlan(kind, *kernel, *step, *dilation, *sides, *size)
+    return WindowPlan(kind, *kernel, *_between(step, size), *_between(dilation, kernel), *sides, *size)
 
 
 def _gate_window(connection: Connection, shape: Shape, sums: ConnectionPlan) -> WindowPlan:

@@ -22,7 +22,7 @@ CUSTOM = "custom"
 NEURON_OPTIONS = ("leak", "reset", "surrogate", "learn_threshold")  # of the LIF layers of a model given by name
 # Values that stand for another, which a training resolves when it begins.
 UNRESOLVED = (("batch_size", 0), ("validation", 0), ("precision", "auto"))
-RUNS = ("init", "teacher")  # options that name the folder of another run
+RUNS = ("init", "teacher")  # options that name the folder of another run, or an integer model
 FREE = (*RUNS, "workers")  # options that a run may go on without, since its weights are the same
 _LONGEST = 1 << 16  # bytes of a file
 _LONGEST_TEXT = 4096
@@ -89,9 +89,10 @@ class TrainOptions:
         seed: of everything random.
         remember_sample: keep up to 32 of the test items in model.spq, so that it can be exported, verified and reported
             on without a data set.
-        init: folder of a run whose best weights are the first ones, of the same model at any width of bits; none by
-            default.
-        teacher: folder of a run whose network is imitated; none by default. In Python, a module as well.
+        init: folder of a run whose best weights are the first ones, or an .spq file whose integers are, of the same
+            model at any width of bits; none by default.
+        teacher: folder of a run whose network is imitated, or an .spq file; none by default. In Python, a module as
+            well.
         distill_weight: share of the teacher in the loss.
         distill_temperature: softness of the teacher's answer.
         target_ops: share of the operations that is left when channels are pruned, above 0; 1 prunes none.

@@ -1,4 +1,5 @@
-"""What a training takes from other runs: its first weights, where they are not random, and a teacher."""
+"""What a training takes from other runs and from integer models: its first weights, where they are not random, and a
+teacher."""
 
 from __future__ import annotations
 
@@ -9,11 +10,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError, ModelError, RunError
+from ..integer.file import load_graph
+from ..integer.program import Program
+from ..quant.lift import lift
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
+from ..runtime.native import load
 from .checkpoint import read_weights
 from .config import TrainConfig, load_config
 from .loading import load_network
@@ -23,16 +28,27 @@ _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without spars
 _QUANTIZER = "quantizer"  # the part of a synapse that depends on its width of bits
 
 
-def start_from(folder: Path, network: SpikingNetwork) -> None:
-    """Take over the best weights of a run, with their normalisation. Where the widths of bits or the quantisers differ,
-    the codes are those nearest to what the run computes with. Gates and predictors keep their own
-    first values.
+def start_from(path: Path, network: SpikingNetwork, images: Tensor | None = None) -> None:
+    """Take over the best weights of a run, with their normalisation, or the integers of an ``.spq`` file, see
+    ``quant.lift``. Where the widths of bits or the quantisers differ, the codes are those nearest to what the run or
+    the file computes with. Gates and predictors keep their own first values.
+
+    Args:
+        path: of the folder or the file.
+        images: some that will be trained on, as the network takes them; needed to train on from a file.
 
     Raises:
         RunError: the folder is not a run's, or has no weights yet.
         FileFormatError: it is damaged.
         ConfigError: its network has other layers or pruned channels.
     """
+    if os.path.isfile(path):
+        try:
+            lift(load_graph(path), network, images)
+        except ModelError as error:
+            raise ConfigError(f"init {path} cannot be taken up, {error}: start from the folder of its run") from error
+        return
+    folder = path
     _check_there(folder, "init")
     run = RunFolder(folder)
     config = load_config(run.config)
@@ -80,29 +96,49 @@ def _refit(synapse: Synapse, state: dict[str, Tensor], config: TrainConfig, per_
             synapse.quantizer.fit(synapse.weight)
 
 
-def load_teacher(folder: Path, network: SpikingNetwork) -> SpikingNetwork:
-    """The network of a run, to be imitated by another: in evaluation, on its device, without gradients.
+def load_teacher(path: Path, network: SpikingNetwork) -> nn.Module:
+    """The network of a run, or of an ``.spq`` file, to be imitated by another: in evaluation, on its device, without
+    gradients.
 
     Raises:
-        RunError, FileFormatError: as ``load_network``.
+        RunError, FileFormatError: as ``load_network`` and ``load``.
         ConfigError: it is of other images or classes.
     """
-    _check_there(folder, "teacher")
-    device = next(network.parameters()).device
-    teacher = load_network(folder).eval().requires_grad_(False).to(device)
-    if teacher.input_shape != network.input_shape or teacher.outputs != network.outputs:
-        raise ConfigError(
-            f"the teacher {folder} was trained on other images or classes: choose one of the same data set"
-        )
+    if os.path.isfile(path):
+        integers = load(path)
+        takes = [(given.shape, given.format) for given in integers.graph.inputs]
+        alike = takes == [(given.shape, given.format) for given in network.inputs]
+        alike = alike and integers.graph.outputs[0] == (network.outputs,) and integers.graph.readout.over_time != "all"
+        teacher: nn.Module = IntegerTeacher(integers)
+    else:
+        _check_there(path, "teacher")
+        device = next(network.parameters()).device
+        trained = load_network(path).eval().requires_grad_(False).to(device)
+        alike = trained.input_shape == network.input_shape and trained.outputs == network.outputs
+        teacher = trained
+    if not alike:
+        raise ConfigError(f"the teacher {path} was trained on other images or classes: choose one of the same data set")
     return teacher
+
+
+class IntegerTeacher(nn.Module):
+    """An integer model as a teacher: inputs as a network takes them to its answer, [1, N, classes]."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = self.program.values(x.cpu().numpy(), threads=torch.get_num_threads())
+        return torch.from_numpy(values).to(x.device, torch.float32)[None]
 
 
 def _check_there(folder: Path, what: str) -> None:
     """Refuse a run that was moved or never there; ``what`` is the option that names it."""
     if not os.path.isdir(folder):
         raise RunError(
-            f"the {what} {folder} is not there: name the folder of a run as {what} or, where a run goes on, in its "
-            "config.toml"
+            f"the {what} {folder} is not there: name the folder of a run, or an .spq file, as {what} or, where a run "
+            "goes on, in its config.toml"
         )
 
 

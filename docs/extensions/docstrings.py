@@ -1,0 +1,53 @@
+"""Docstrings of the package as reStructuredText: they are written to be read as they stand.
+
+- What stands indented behind a line that ends with a colon, or first in an example, is shown as it is.
+- Functions say their arguments once.
+"""
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_SECTIONS = re.compile(r"(Args|Attributes|Example|Raises|Returns|Yields|References?):\s*")
+
+
+def shown(lines: list[str]) -> list[str]:
+    """The lines of a docstring, what is to be shown as it is marked as such."""
+    out: list[str] = []
+    for number, line in enumerate(lines):
+        following = next((later for later in lines[number + 1 :] if later.strip()), "")
+        deeper = _indent(following) > _indent(line)
+        gap = number + 1 < len(lines) and not lines[number + 1].strip()
+        section = _SECTIONS.fullmatch(line.strip())
+        if section and section[1] == "Example" and not following.lstrip().startswith(">>>"):
+            inner = " " * _indent(following)
+            out += [line, f"{inner}.. code-block:: python", ""]
+            lines[number + 1 :] = _pushed(lines[number + 1 :], _indent(line))
+        elif line.rstrip().endswith(":") and not section and deeper and gap:
+            out.append(line.rstrip() + ":")
+        else:
+            out.append(line)
+    return out
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _pushed(lines: list[str], least: int) -> list[str]:
+    """Lines whose first block, which is indented by more than some columns, is indented by three more."""
+    inside, out = True, []
+    for line in lines:
+        inside = inside and (not line.strip() or _indent(line) > least)
+        out.append("   " + line if inside and line.strip() else line)
+    return out
+
+
+def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = shown(list(lines))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", _docstring, priority=100)  # before napoleon
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
