@@ -317,12 +317,7 @@ class SpQuantTrainer:
             path: the file, or the folder of the firmware or the page.
             target: "spq", "c", "web", "onnx" or "nir".
             force: replace an earlier export of the same kind in the same folder.
-            prefer: of firmware, few instructions ("speed") or few bytes ("flash").
-            amalgamate: firmware as one header and one source.
-            layout: of the folder of firmware: all files side by side ("plain"), or as a library of PlatformIO and the
-                Arduino IDE ("platformio").
-            name: of the network in firmware: every file, macro, type and function begins with it.
-            share_runtime: firmware whose runtime runs all networks of a program that were exported so by one version.
+            prefer, amalgamate, layout, name, share_runtime: of firmware, see ``ExportOptions``.
             onnx_kind: of ONNX, see ``to_onnx``; None: as the data set is.
 
         Raises:
@@ -331,12 +326,9 @@ class SpQuantTrainer:
             ModelError: the network is floating point, or too large for the target, or NIR has no nodes for it.
             RunError: something else is there, or it cannot be written.
         """
-        options, graph = (
-            ExportOptions(
-                target, force, prefer, amalgamate, layout, name, share_runtime, self.config.remember_sample, onnx_kind
-            ),
-            self._graph(),
-        )
+        kept = self.config.remember_sample
+        options = ExportOptions(target, force, prefer, amalgamate, layout, name, share_runtime, kept, onnx_kind)
+        graph = self._graph()
         run = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset
         title = f"{run}, trained on {title_of(known) if known else 'data given in Python'}"
