@@ -1,6 +1,7 @@
 """Networks written as the field writes them: 32C5-P2-64C5-P2-FC128-FC10.
 
 32C5    a convolution of 32 channels, 5x5, padded so that the image keeps its size, with its neurons
+32C5s2  the same at every second place of every second row
 P2      behind a convolution: the mean over 2x2, between its sums and its neurons
 FC128   a linear (fully connected) layer of 128 neurons; the last one is the readout, one output for each class
 """
@@ -20,7 +21,7 @@ from .lif import LIF
 
 Neuron = Callable[[], nn.Module]
 
-_TOKEN = re.compile(r"(?:([1-9]\d{0,4})C([1-9]\d?)|P([2-9])|FC([1-9]\d{0,5}))\Z")
+_TOKEN = re.compile(r"(?:([1-9]\d{0,4})C([1-9]\d?)(?:s([2-9]))?|P([2-9])|FC([1-9]\d{0,5}))\Z")
 _EXAMPLE = "write it as 32C5-P2-64C5-P2-FC10"
 
 
@@ -43,7 +44,7 @@ def topology(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuro
         found = _TOKEN.match(token)
         if found is None:
             raise ConfigError(f"{token!r} in {name!r} is no layer: {_EXAMPLE}")
-        outputs, kernel, pool, full = (int(group) if group else 0 for group in found.groups())
+        outputs, kernel, stride, pool, full = (int(group) if group else 0 for group in found.groups())
         if full:
             sizes.append(full)
         elif sizes:
@@ -59,7 +60,9 @@ def topology(name: str, shape: tuple[int, int, int], classes: int, neuron: Neuro
             if unpooled:
                 layers |= neurons_of(index, channels, neuron)
             index += 1
-            layers |= convolution(index, channels, outputs, kernel)
+            stride = stride or 1
+            layers |= convolution(index, channels, outputs, kernel, stride)
+            height, width = -(-height // stride), -(-width // stride)
             channels, unpooled = outputs, True
     if unpooled:
         layers |= neurons_of(index, channels, neuron)

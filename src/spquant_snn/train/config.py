@@ -35,7 +35,7 @@ class TrainOptions:
     Args:
         model: lenet-snn, vgg9-snn, vgg11-snn, vgg16-snn, resnet11-snn, resnet18-snn, resnet19-snn, sew-resnet18-snn,
             mobilenet-snn, ds-cnn-snn, tc-resnet8-snn or recurrent-snn; vgg9-snn:0.25 has a quarter of the channels; or
-            a topology, as 32C5-P2-64C5-P2-FC10.
+            a topology, as 32C5-P2-64C5-P2-FC10 or 16C5s2-32C3s2-FC10.
         dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture, cifar10-dvs,
             n-caltech101 or gestures, where gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has
             140 channels; or of sounds spoken-words or speech-commands, which are signals with :signal behind them; or
