@@ -58,7 +58,7 @@ def test_closed_channels_are_in_the_headline_and_the_table(subject, report):
     figures = {figure.name: figure.says for figure in page_sections.headline(held)}
     assert "pruned ones leave 25 %" in figures["Operations done"]
     assert page_sections.layer_table(held).rows[0][1] == "3 of 12"
-    charts = {chart.title: chart for chart in page_sections.learning_charts(held.subject)}
+    charts = {chart.title: chart for chart in page_sections.learning_charts(held.subject.epochs, held.subject.record)}
     left = charts["What pruned channels leave"].table
     assert left.numbers == ("operations", "one")
     assert left.rows == (("1", "90 %", "33.3 %"), ("2", "25 %", "25 %"))
@@ -66,18 +66,18 @@ def test_closed_channels_are_in_the_headline_and_the_table(subject, report):
 
 def test_the_curves_are_the_epochs(subject):
     held = replace(subject, epochs=(epoch(1), epoch(2)), record={"best": {"epoch": 2}})
-    charts = {chart.title: chart for chart in page_sections.learning_charts(held)}
+    charts = {chart.title: chart for chart in page_sections.learning_charts(held.epochs, held.record)}
     assert list(charts) == ["Loss", "Accuracy", "Firing rate", "Saturation"]
     assert charts["Loss"].table.rows == (("1", "1", "0.5"), ("2", "0.5", "0.5"))
     assert charts["Accuracy"].table.rows == (("1", "80 %", "71 %"), ("2", "80 %", "72 %"))
     assert charts["Firing rate"].table.rows == (("1", "20 %"), ("2", "20 %"))
     assert all("chosen" in chart.svg for chart in charts.values())
-    assert "chosen" not in next(page_sections.learning_charts(replace(held, record={}))).svg
+    assert "chosen" not in next(page_sections.learning_charts(held.epochs, {})).svg
 
 
 def test_a_state_in_floating_point_has_no_saturation(subject):
     held = replace(subject, epochs=(epoch(1, saturated={"one": 0.0}),))
-    assert "Saturation" not in {chart.title for chart in page_sections.learning_charts(held)}
+    assert "Saturation" not in {chart.title for chart in page_sections.learning_charts(held.epochs, held.record)}
 
 
 def test_layers_and_codes_are_those_observed(report):

@@ -21,6 +21,7 @@ from .pool import Pool, Upsample
 
 Spikes = Bools
 Probe = Callable[[str, Spikes, Int32], None]
+Watch = Callable[[int, Int32, Int32], object]
 Given = Array  # uint8, or int8 of a signed input
 
 _NOTHING = int(np.iinfo(np.int32).min)  # below every value
@@ -100,18 +101,23 @@ class State:
         other.graph = self.graph
         return other
 
-    def step(self, frames: list[Given], still: set[int]) -> tuple[list[Int32], list[Int32]]:
+    def step(
+        self, frames: list[Given], still: set[int], watch: Watch | None = None
+    ) -> tuple[list[Int32], list[Int32]]:
         """One time step: the spikes [N, ...] of each layer, and what each readout has integrated, [N, ...].
 
         Args:
             frames: [N, C, H, W] of each input.
             still: inputs that are what they were in the step before, whose sums need not be computed again.
+            watch: called for each layer with its place, its sums, and what it stores before the step.
         """
         graph, first = self.graph, len(self.graph.inputs)
         before, self._now = self._now, [frame.astype(np.int32) for frame in frames]
         self._still = {term: sums for term, sums in self._still.items() if term.source in still}
         for i, layer in enumerate(graph.layers):
             sums = self._summed(layer.terms, before)
+            if watch is not None:
+                watch(i, sums, self.codes[i])
             first_term = layer.terms[0]
             active = None if layer.gate is None else active_inputs(first_term.connection, self._now[first_term.source])
             spikes, self.codes[i] = gated_step(layer, sums, self.codes[i], active)
@@ -298,6 +304,14 @@ def membrane_step(neuron: Neuron, drive: Int32, code: Int32) -> tuple[Spikes, In
     if neuron.reset == "zero":
         return spike, np.where(spike, np.int32(0), stored(neuron, potential))
     return spike, stored(neuron, np.where(spike, potential - per_channel(neuron.drop, potential), potential))
+
+
+def potential(neuron: Neuron, sums: Int32, code: Int32) -> Int32:
+    """The potentials [N, C, ...] of a time step, before it is decided which of them fire; as ``step`` has them."""
+    drive = sums << neuron.fraction
+    if neuron.current is None:
+        return drive + remainder(neuron, code)
+    return drive + remainder(neuron.current, code[:, 1]) + remainder(neuron, code[:, 0])
 
 
 def remainder(part: Neuron | Current, code: Int32) -> Int32:

@@ -16,6 +16,7 @@ from .raster import LayerRaster, Raster, mosaic, shown
 _WIDE, _TIMES = 246, 10  # pixels of a screen that a map takes across, and that a neuron does, at most
 _STEPS = 8  # time steps whose maps are shown
 _SHADES = 16  # of a code, to each side of zero
+_OBLONG = 1.5  # times as long as wide, and still about square
 _CLASSES = 3  # whose logits are named
 
 # All of them are told from a white and from a black ground, and apart by those who do not see red or green.
@@ -80,6 +81,12 @@ def _image(raster: Raster) -> Picture:
         png, (height, width) = indexed(grey, [(level, level, level, 255) for level in range(256)]), grey.shape
     times = max(1, 140 // width)
     return Picture(data_address(png), times * width, times * height, f"test image {raster.index}", "")
+
+
+def thumbnail(raster: Raster) -> str | None:
+    """The address of the image, where it is about as wide as high."""
+    picture = _image(raster)
+    return picture.address if 1 / _OBLONG <= picture.width / picture.height <= _OBLONG else None
 
 
 def _maps(layer: LayerRaster) -> LayerMaps:

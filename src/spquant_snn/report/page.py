@@ -69,7 +69,7 @@ def run_page(report: RunReport) -> str:
         title=subject.name,
         facts=list(page_sections.facts(subject)),
         headline=list(page_sections.headline(report)),
-        learning=list(page_sections.learning_charts(subject)),
+        learning=list(page_sections.learning_charts(subject.epochs, subject.record)),
         layers=page_sections.layer_table(report),
         codes=[page_sections.codes_chart(layer) for layer in report.activity],
         sheets=[maps.sheet(raster) for raster in report.rasters],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 from ..integer.grids import describe
 from .activity import Activity
@@ -116,13 +117,12 @@ def facts(subject: ReportInput) -> Iterator[str]:
         yield f"blocks with {percent(config.target_skip)} of the operations on spikes skipped"
 
 
-def learning_charts(subject: ReportInput) -> Iterator[Chart]:
-    """The curves of a training."""
-    epochs = subject.epochs
+def learning_charts(epochs: tuple[Epoch, ...], record: Mapping[str, Any]) -> Iterator[Chart]:
+    """The curves of a training; ``record`` is what it wrote down of itself."""
     if not epochs:
         return
     xs = [float(epoch.number) for epoch in epochs]
-    best = subject.record.get("best")
+    best = record.get("best")
     chosen = best.get("epoch") if isinstance(best, dict) else None
     noted = (float(chosen), "chosen") if isinstance(chosen, int) and min(xs) <= chosen <= max(xs) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,21 +65,29 @@ def take_rasters(graph: Graph, test: Items, chosen: Sequence[int]) -> tuple[Rast
             raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {len(test) - 1}")
     if not chosen:
         return ()
-    few = test.inputs(np.array(chosen, np.int64))
-    images, labels = test.images, test.classes
-    trace, logits = reference_trace(graph, few), _logits(graph, few)
+    labels = test.classes
+    return tuple(
+        replace(raster, index=index, label=None if labels is None else int(labels[index]))
+        for index, raster in zip(chosen, record(graph, test.inputs(np.array(chosen, np.int64))), strict=True)
+    )
+
+
+def record(graph: Graph, given: Array) -> tuple[Raster, ...]:
+    """What the reference does on images [N, C, H, W] or sequences [T, N, C, H, W] that are known to fit, without
+    labels."""
+    trace, logits = reference_trace(graph, given), _logits(graph, given)
     return tuple(
         Raster(
-            index,
-            None if labels is None else int(labels[index]),
-            _shown(images[index]),
+            place,
+            None,
+            _shown(given[..., place, :, :, :]),
             tuple(
                 LayerRaster(name, layer.neuron.bits, spikes[:, place], potentials(spikes, codes)[:, place])
                 for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
             ),
             logits[:, place],
         )
-        for place, index in enumerate(chosen)
+        for place in range(given.shape[-4])
     )
 
 

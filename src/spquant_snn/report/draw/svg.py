@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 from ..text_table import TextTable
 
 WIDTH = 400  # of every chart, in units that are pixels on a telephone's screen
 TOP = 24  # a line above the plot: the name of its axis, or what the mark that is looked at says
+_APART = 24  # charts that stand side by side
 CHARACTER = 6.8  # width of a letter of 12 pixels, about
 
 _CROSS = (-1.1, -0.4), (-0.4, -0.4), (-0.4, -1.1), (0.4, -1.1), (0.4, -0.4), (1.1, -0.4)
@@ -82,6 +83,27 @@ def number(value: float) -> str:
     """A coordinate, to a hundredth of a pixel."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def side_by_side(title: str, charts: Sequence[Chart], across: int = 2) -> Element:
+    """Several charts as one picture, each below its title."""
+    drawn = [fromstring(chart.svg) for chart in charts]
+    heights = [float(svg.get("viewBox", "0 0 0 0").split()[3]) for svg in drawn]
+    across = min(across, len(charts))
+    wide = _APART + across * (WIDTH + _APART)
+    root = Element("svg", {"aria-label": title})
+    add(root, "text", brief(title, wide // 9), kind="head", x=_APART, y=26)
+    top = 60.0
+    for begin in range(0, len(charts), across):
+        for place, (chart, svg) in enumerate(zip(charts[begin : begin + across], drawn[begin:], strict=False)):
+            left = _APART + place * (WIDTH + _APART)
+            add(root, "text", chart.title, kind="strong", x=left, y=top)
+            box = {"x": left, "y": top + 10, "width": WIDTH, "height": heights[begin + place]}
+            svg.attrib |= {name: number(value) for name, value in box.items()}
+            root.append(svg)
+        top += max(heights[begin : begin + across]) + 44
+    root.set("viewBox", f"0 0 {wide} {number(top - 30)}")
+    return root
 
 
 def written(svg: Element) -> str:
