@@ -29,12 +29,26 @@ ORDER = (
     "train",
     "export",
     "report",
+    "plot",
     "sweep",
     "trainer",
     "cli",
     "__main__",
 )
-WITHOUT_TORCH = ("errors", "dtypes", "lazy", "io", "build", "data", "integer", "runtime", "export", "cli", "__main__")
+WITHOUT_TORCH = (
+    "errors",
+    "dtypes",
+    "lazy",
+    "io",
+    "build",
+    "data",
+    "integer",
+    "runtime",
+    "export",
+    "plot",
+    "cli",
+    "__main__",
+)
 LONGEST = 500  # lines that a reader can hold
 
 

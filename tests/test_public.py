@@ -17,12 +17,17 @@ import torch
 
 import spquant_snn
 import spquant_snn.data
+import spquant_snn.plot
 from cases import case
 from spquant_snn import LeNetSNN, QuantConfig, SpQuantTrainer, errors, lower, prepare, save
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "pyproject.toml"
-PUBLIC = {"spquant_snn": spquant_snn.__all__, "spquant_snn.data": spquant_snn.data.__all__}
+PUBLIC = {
+    "spquant_snn": spquant_snn.__all__,
+    "spquant_snn.data": spquant_snn.data.__all__,
+    "spquant_snn.plot": spquant_snn.plot.__all__,
+}
 # Examples that train, and those of packages that are not installed here: docs/howto/exchange.md shows and runs these.
 NOT_RUN = (
     *("SpQuantTrainer", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_nir"),

@@ -9,6 +9,7 @@ from sphinx.transforms import SphinxTransform
 
 import spquant_snn
 import spquant_snn.data
+import spquant_snn.plot
 
 
 def places() -> dict[str, str]:
@@ -17,7 +18,7 @@ def places() -> dict[str, str]:
     for name in spquant_snn.data.__all__:
         found[f"data.{name}"] = f"spquant_snn.data.{name}"
         found.setdefault(name, found[f"data.{name}"])  # but "load", which is that of files
-    return found
+    return found | {f"plot.{name}": f"spquant_snn.plot.{name}" for name in spquant_snn.plot.__all__}
 
 
 class PublicNames(SphinxTransform):

@@ -99,7 +99,7 @@ class Names(_Written):
         home, known = importlib.import_module(module), places()
         out = [".. list-table::", "   :widths: 30 70", ""]
         for name in home.__all__:
-            place = known[name if module == "spquant_snn" else f"data.{name}"]
+            place = known[name if module == "spquant_snn" else f"{module.split('.')[1]}.{name}"]
             out += [f"   * - :py:obj:`{name} <{place}>`", f"     - {_sentence(getattr(home, name))}"]
         return out
 

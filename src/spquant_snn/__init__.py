@@ -8,8 +8,8 @@
     print(f"Test Accuracy: {accuracy:.2f}%")
 
 ``load``, ``load_graph``, ``save``, ``Graph``, ``Program``, ``Stream`` and ``Verdict`` need NumPy only; everything else
-imports torch when it is first used. Data sets, event recordings and augmentation are in ``spquant_snn.data``. Every
-other module may change from version to version.
+imports torch when it is first used. Data sets, event recordings and augmentation are in ``spquant_snn.data``,
+pictures in ``spquant_snn.plot``. Every other module may change from version to version.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .quant.network import SpikingNetwork
     from .quant.prepare import prepare
     from .quant.quant_config import QuantConfig
+    from .report.ledger import Ledger, make_ledger
     from .runtime.native import load
     from .trainer import SpQuantTrainer
 
@@ -73,6 +74,7 @@ __all__ = [
     "InputFormat",
     "LeNetSNN",
     "LeakyIntegrator",
+    "Ledger",
     "MissingDependencyError",
     "ModelError",
     "OneToOne",
@@ -97,6 +99,7 @@ __all__ = [
     "load",
     "load_graph",
     "lower",
+    "make_ledger",
     "prepare",
     "run_onnx",
     "save",
@@ -119,6 +122,7 @@ _HOMES = {
     "LIF": ".nn",
     "LeNetSNN": ".nn",
     "LeakyIntegrator": ".nn",
+    "Ledger": ".report.ledger",
     "OneToOne": ".nn",
     "Program": ".integer.program",
     "QuantConfig": ".quant.quant_config",
@@ -137,6 +141,7 @@ _HOMES = {
     "load": ".runtime.native",
     "load_graph": ".integer.file",
     "lower": ".quant.lower",
+    "make_ledger": ".report.ledger",
     "prepare": ".quant.prepare",
     "run_onnx": ".exchange.onnx_model",
     "save": ".integer.file",

@@ -1,10 +1,10 @@
 """Pictures: what a network does with one input, and how a training went, as SVG or PNG, and in notebooks.
 
-    from spquant_snn import load, plot
+from spquant_snn import load, plot
 
-    program = load("model.spq")
-    plot.raster(program, image).save("raster.svg")
-    plot.membrane(program, image, layer="conv1")    # the last line of a cell shows it
+program = load("model.spq")
+plot.raster(program, image).save("raster.svg")
+plot.membrane(program, image, layer="conv1")    # the last line of a cell shows it
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from .report.draw.pixels import as_png
 from .report.draw.svg import side_by_side, written
 from .report.maps import thumbnail
 from .report.raster import Raster, record
+
+__all__ = ["Plot", "curves", "membrane", "raster"]
 
 _ROWS = 96  # neurons of a layer that a raster shows, at most
 _NAMED = 3  # answers that a raster names
@@ -105,9 +107,7 @@ def raster(program: Program | Graph, image: Any, classes: Sequence[str] = ()) ->
     return Plot(title, panels(title, says, steps, rows, thumbnail(found)))
 
 
-def membrane(
-    program: Program | Graph, image: Any, layer: int | str = 0, neurons: Sequence[int] | None = None
-) -> Plot:
+def membrane(program: Program | Graph, image: Any, layer: int | str = 0, neurons: Sequence[int] | None = None) -> Plot:
     """Membrane potentials of some neurons on one input, against their thresholds, in the integers of the network: at
     each step from what the stored code left after the leak up to the potential; a disc where it fires.
 
@@ -186,7 +186,7 @@ def _spikes(name: str, spikes: Array) -> Panel:
     every = -(-flat.shape[1] // _ROWS)
     shown = flat[:, ::every]
     height = min(96.0, max(18.0, 4.0 * shown.shape[1]))
-    below = ("×".join(map(str, shape)) + " neurons", *((f"every {every}th shown",) if every > 1 else ()))
+    below = ("×".join(map(str, shape)) + " neurons", *((f"1 in {every} is shown",) if every > 1 else ()))
     notes = (f"{100 * flat.mean():.1f} % fire", f"{int(flat.sum()):,} spikes")
     return Panel(name, below, notes, max(height, 44.0 if every > 1 else 32.0), spike_rows(shown, height))
 

@@ -23,10 +23,12 @@ from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
 from .integer.sample import choose_sample
+from .io import html
 from .io.output import visible
 from .io.writing import folder_named
 from .nn.lif import plain_path_note
 from .nn.sums import no_int8
+from .plot import Plot, curves
 from .quant.frozen_trace import verify
 from .quant.lower import lower
 from .quant.network import SpikingNetwork
@@ -366,6 +368,40 @@ class SpQuantTrainer:
             write_page(run_page(build_report(subject, count, raster, other)), out)
 
         return self._write(path, write)
+
+    def plot(self) -> Plot:
+        """The learning curves of the run, as a picture that a notebook shows and ``save`` writes.
+
+        Raises:
+            RunError: no epoch is done.
+        """
+        if self.run is None:
+            raise RunError("there are no learning curves before train(): call it first")
+        return curves(self.run.path)
+
+    def _repr_html_(self) -> str:
+        """What is trained and how far it came, as a notebook shows it."""
+        rows = [(name, str(value)) for name, value in self._facts().items()]
+        shown = html.table("", ("", ""), (), rows)
+        try:
+            return shown + self.plot()._repr_html_()
+        except RunError:  # nothing is trained, or the folder is gone
+            return shown
+
+    def _facts(self) -> dict[str, object]:
+        config = self.config
+        known: dict[str, object] = {
+            "model": config.model,
+            "data": self.data.name,
+            "weights": describe(config.weight_bits),
+            "state": describe(config.state_bits),
+            "time steps": config.timesteps,
+            "device": self.device,
+            "run": "not trained" if self.run is None else self.run.path,
+        }
+        score = {} if self.run is None else self.run.read_record()
+        found = score.get(f"test_{self.metric.key}")
+        return known | ({f"test {self.metric.name}": self.metric.shown(found)} if isinstance(found, float) else {})
 
     @together
     def _prepare(self, epochs: int | None) -> tuple[Batches, Batches, nn.Module | None]:

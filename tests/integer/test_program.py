@@ -302,3 +302,10 @@ def test_vectors_and_signals_are_taken_as_users_hold_them(shape, held):
             continue  # four dimensions are always images
         np.testing.assert_array_equal(program.logits(values), program.logits(whole))
         assert len(program.logits(values)) == lead[-1]
+
+
+def test_a_notebook_shows_its_layers(coloured):
+    graph, shown = coloured.graph, coloured._repr_html_()
+    assert shown.count("<tr>") == 1 + len(graph.layers) + len(graph.readouts)
+    assert all(f">{layer.name}</td>" in shown for layer in graph.layers)
+    assert "the NumPy reference" in shown

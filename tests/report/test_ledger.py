@@ -9,6 +9,7 @@ from rich.console import Console
 
 from spquant_snn import SpQuantTrainer
 from spquant_snn.integer.file import save
+from spquant_snn.integer.program import Program
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.ledger_tables import ledger_json, ledger_tables
 from spquant_snn.report.sizes import sizes
@@ -125,3 +126,11 @@ def test_a_wrong_call_is_answered_in_one_sentence(arguments, words, run, two_lay
     assert err.startswith("spquant: ")
     assert err.count("\n") == 1
     assert words in err
+
+
+def test_a_notebook_shows_the_tables_of_a_program_and_one_image(two_layers):
+    ledger = make_ledger(Program(two_layers), np.ones((1, 2, 2), np.uint8), title="<t>")
+    shown = ledger._repr_html_()
+    assert shown.count("<table") == shown.count("</table>") >= 4
+    assert "&lt;t&gt;: T = 2, 1 images" in shown
+    assert "energy saved against the fp32 SNN" in shown

@@ -12,8 +12,9 @@ from ..data.scores import decide
 from ..data.task import Task
 from ..dtypes import Array, Float64, Int32
 from ..errors import ConfigError, RunError
+from ..io import html
 from . import reference
-from .graph import Graph
+from .graph import Graph, Term
 from .inputs import as_array, as_batch, as_inputs, check_count, check_predicts, task_of
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
@@ -196,7 +197,32 @@ class Program:
         axes = [1 if readout.over_time == "all" else 0 for readout in self.graph.readouts]
         return [np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate(axes)]
 
+    def _repr_html_(self) -> str:
+        """Its layers, as a notebook shows it."""
+        graph, task = self.graph, self.task
+        sources = [*(f"input {i}" if i else "input" for i in range(len(graph.inputs))), *(x.name for x in graph.layers)]
+        rows = [
+            _row(layer.name, layer.terms, sources, shape, f"{layer.neuron.stored_bits:g}")
+            for layer, shape in zip(graph.layers, graph.shapes, strict=True)
+        ]
+        rows += [
+            _row(readout.name, readout.terms, sources, shape, "")
+            for readout, shape in zip(graph.readouts, graph.outputs, strict=True)
+        ]
+        shown = html.table("", ("layer", "takes"), ("outputs", "weights", "bits", "state bits"), rows)
+        sizes = f"weights {graph.weight_bytes:,.0f} bytes, state {graph.state_bytes:,.0f} bytes, packed"
+        runs = "the NumPy reference" if self.engine is None else "the native runtime"
+        return html.text(repr(self), "strong") + shown + html.text(f"{task.kind}; {sizes}; run by {runs}")
+
     def __repr__(self) -> str:
         shape, layers = "x".join(map(str, self.input_shape)), len(self.graph.layers) + len(self.graph.readouts)
         weights = sum(connection.codes.size for connection in self.graph.connections)
         return f"Program({shape} -> {self.classes}, {layers} layers, {weights:,} weights, T = {self.timesteps})"
+
+
+def _row(name: str, terms: tuple[Term, ...], sources: list[str], shape: tuple[int, ...], bits: str) -> tuple[str, ...]:
+    """A layer or a readout in a table."""
+    takes = [f"{sources[term.source]}{', a step ago' if term.delay else ''}" for term in terms]
+    weights = sum(term.connection.codes.size for term in terms)
+    widths = sorted({term.connection.bits for term in terms})
+    return name, " + ".join(takes), "×".join(map(str, shape)), f"{weights:,}", ", ".join(f"{x:g}" for x in widths), bits

@@ -101,9 +101,7 @@ class State:
         other.graph = self.graph
         return other
 
-    def step(
-        self, frames: list[Given], still: set[int], watch: Watch | None = None
-    ) -> tuple[list[Int32], list[Int32]]:
+    def step(self, frames: list[Given], still: set[int], watch: Watch | None = None) -> tuple[list[Int32], list[Int32]]:
         """One time step: the spikes [N, ...] of each layer, and what each readout has integrated, [N, ...].
 
         Args:

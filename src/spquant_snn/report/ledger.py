@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import UInt8
 from ..integer.compare import Trace
 from ..integer.graph import Graph
+from ..integer.inputs import as_batch, as_inputs
+from ..integer.program import Program
 from .counts import Counts, LayerCounts, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
 from .network_info import NetworkInfo, compared_networks
@@ -40,6 +41,12 @@ class Ledger:
         table: of energies.
         scenarios: where data may lie.
         costs: of this network, the fp32 SNN that it is compared with, and the other baselines.
+
+    Example:
+        >>> ledger = make_ledger(load("model.spq"), numpy.zeros((5, 1, 8, 8), numpy.uint8))
+        >>> low, high = ledger.savings
+        >>> low <= high
+        True
     """
 
     title: str
@@ -78,28 +85,44 @@ class Ledger:
         )
         return spiking, sum(FIELD_MAC * layer.dense / layer.passes for layer in layers)
 
+    def _repr_html_(self) -> str:
+        """Its tables, as a notebook shows it."""
+        from .ledger_tables import ledger_html
+
+        return ledger_html(self)
+
 
 def make_ledger(
-    graph: Graph,
-    images: UInt8,
+    program: Program | Graph,
+    images: Any,
     labels: NDArray[np.integer[Any]] | None = None,
     title: str = "",
     table: EnergyTable = HOROWITZ,
     progress: Callable[[int], None] = lambda done: None,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Ledger:
-    """The ledger of a graph on images.
+    """What an inference of a network costs, counted on images.
 
     Args:
-        images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
+        program: the network.
+        images: as ``Program.predict`` takes them; of several inputs a tuple of what ``Program.answers`` takes.
         labels: [N] the right classes.
+        title: what is measured on what.
+        table: energies of operations and of memory.
         progress: called with the number of images done.
         watch: called with what each batch of them did.
 
     Raises:
         DataError: there are no images, or they are not what the network takes.
+
+    Example:
+        >>> ledger = make_ledger(load("model.spq"), numpy.zeros((5, 1, 8, 8), numpy.uint8))
+        >>> ledger.counts.images, ledger.sizes.weights > 0
+        (5, True)
     """
-    counts = count(graph, images, labels, progress, watch)
+    graph = program if isinstance(program, Graph) else program.graph
+    given = as_inputs(graph, images) if isinstance(images, tuple) else as_batch(graph, images)
+    counts = count(graph, given, labels, progress, watch)
     places = scenarios(table)
     costs = tuple(cost(network, counts.rows, places, table) for network in compared_networks(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ..io import html
 from . import wording
 from .ledger import Cost, Ledger
 from .text_table import TextTable, printed
@@ -40,6 +41,26 @@ def ledger_tables(ledger: Ledger) -> Iterator[RenderableType]:
     yield "\nassumed:"
     for line in wording.assumptions(ledger):
         yield Text(fill(line, _WIDTH, initial_indent="- ", subsequent_indent="  "))
+
+
+def ledger_html(ledger: Ledger) -> str:
+    """The same for a notebook, the larger parts folded."""
+    counts = ledger.counts
+    right = "" if counts.accuracy is None else f", {counts.accuracy:.2f} % of them right"
+    title = f"{ledger.title}: " if ledger.title else ""
+    head = f"{title}T = {counts.steps}, {counts.images:,} images{right}"
+    blocks = wording.block_table(ledger)
+    said = [wording.sizes_text(ledger), wording.savings_text(ledger), wording.field_formula_text(ledger)]
+    tables = [wording.operations_table(ledger), *([blocks] if blocks else []), wording.energy_table(ledger)]
+    more = [wording.traffic_table(ledger), wording.spent_table(ledger)]
+    assumed = "".join(html.text(line) for line in wording.assumptions(ledger))
+    return (
+        html.text(head, "strong")
+        + "".join(each._repr_html_() for each in tables)
+        + "".join(html.text(line) for line in said)
+        + html.folded("bits moved, and energies by part", "".join(each._repr_html_() for each in more))
+        + html.folded("what is assumed", assumed)
+    )
 
 
 def with_caption(grid: TextTable) -> Iterator[RenderableType]:

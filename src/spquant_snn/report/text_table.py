@@ -9,6 +9,8 @@ from rich.box import SIMPLE
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..io import html
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -38,6 +40,9 @@ class TextTable:
     def heads(self) -> tuple[str, ...]:
         """Of all columns."""
         return self.words + self.numbers
+
+    def _repr_html_(self) -> str:
+        return html.table(self.caption, self.words, self.numbers, self.filled)
 
     @property
     def filled(self) -> tuple[tuple[str, ...], ...]:

@@ -56,6 +56,7 @@ _LOOKS: Mapping[str, Mapping[str, str]] = {
     },
     "quiet": {"stroke": "soft", "stroke-width": "1"},
     "threshold": {"stroke": "soft", "stroke-width": "1.2", "stroke-dasharray": "5 3"},
+    "halo": {"stroke": "ground", "stroke-width": "4", "stroke-linejoin": "round", "paint-order": "stroke"},
     "solid": {"stroke-dasharray": "none"},
     "spikes": {"fill": "none", "stroke": "#d9480f"},
     "fired": {"fill": "#d9480f"},
@@ -95,9 +96,9 @@ def _dress(element: Element, ink: Ink) -> None:
         for kind, look in _LOOKS.items():
             if kind in kinds:
                 looks |= look
+        if looks.get("stroke-dasharray") == "none":
+            del looks["stroke-dasharray"]
         for name, value in looks.items():
-            if value == "none" and name == "stroke-dasharray":
-                continue
             child.attrib |= dict(_attributes(name, value, ink))
 
 
@@ -105,7 +106,7 @@ def _attributes(name: str, value: str, ink: Ink) -> Iterator[tuple[str, str]]:
     if name not in _PAINTS or not hasattr(ink, value):
         yield name, value
         return
-    colour, opacity = getattr(ink, value)
+    colour, opacity = (ink.ground or "none", 1) if value == "ground" else getattr(ink, value)
     yield name, colour
     if opacity < 1:
         yield f"{name}-opacity", number(opacity)

@@ -49,12 +49,12 @@ def panels(title: str, says: str, steps: int, rows: Sequence[Panel], address: st
         address: of a small picture beside the title, square, as a page can hold it.
     """
     aside = 0 if address is None else 64
-    top = _TOP + max(0, aside - 48)
+    top: float = _TOP + max(0, aside - 48)
     height = top + sum(panel.height + _GAP for panel in rows) + 36
     svg = Element("svg", {"viewBox": f"0 0 {WIDE} {number(height)}", "aria-label": f"{title}; {says}"})
     if address is not None:
-        box = {"x": WIDE - RIGHT + 12.0, "y": 4.0, "width": float(aside), "height": float(aside)}
-        add(svg, "image", href=address, preserveAspectRatio="none", style="image-rendering:pixelated", **box)
+        shown = add(svg, "image", href=address, x=WIDE - RIGHT + 12, y=4, width=aside, height=aside)
+        shown.attrib |= {"preserveAspectRatio": "none", "style": "image-rendering:pixelated"}
     add(svg, "text", brief(title, 56), kind="head", x=12, y=22)
     add(svg, "text", brief(says, 84), kind="name", x=12, y=40)
     x = Scale(0.5, steps + 0.5, LEFT, WIDE - RIGHT, whole=True)
@@ -96,8 +96,8 @@ def spike_rows(fired: NDArray[np.bool_], height: float) -> Draw:
 
 @dataclass(frozen=True)
 class PotentialTrace:
-    """A neuron: what it keeps before each step and behind the last, [T + 1]; its potential at each, and whether it fires,
-    [T]. The threshold is in the same units."""
+    """A neuron: what it keeps before each step and behind the last, [T + 1]; its potential at each, and whether it
+    fires, [T]. The threshold is in the same units."""
 
     kept: Sequence[float]
     potential: Sequence[float]

@@ -133,16 +133,22 @@ def _write(draw: ImageDraw, element: Element, place: Point, colour: str | None, 
 
     font = ImageFont.load_default(_of(element, "font-size", 12) * times)
     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[element.get("text-anchor", "start")]
-    bold = times // 2 if element.get("font-weight") == "700" else 0
-    draw.text(place, (element.text or "").translate(_ALIKE), fill=colour, font=font, anchor=anchor, stroke_width=bold / 2)
+    said = (element.text or "").translate(_ALIKE)
+    halo = element.get("stroke", "none")
+    if halo != "none":
+        wide = _of(element, "stroke-width", 1) * times / 2
+        draw.text(place, said, fill=halo, font=font, anchor=anchor, stroke_width=wide)
+    bold = times / 4 if element.get("font-weight") == "700" else 0
+    draw.text(place, said, fill=colour, font=font, anchor=anchor, stroke_width=bold)
 
 
 def _paste(image: Any, element: Element, place: Point, times: int) -> None:
     from PIL import Image
 
     with Image.open(io.BytesIO(b64decode(element.get("href", "").partition(",")[2]))) as held:
-        size = tuple(round(_of(element, name) * times) for name in ("width", "height"))
-        image.paste(held.convert("RGBA").convert("RGB").resize(size, Image.Resampling.NEAREST), tuple(round(x) for x in place))
+        wide, high = (round(_of(element, name) * times) for name in ("width", "height"))
+        shown = held.convert("RGBA").convert("RGB").resize((wide, high), Image.Resampling.NEAREST)
+        image.paste(shown, (round(place[0]), round(place[1])))
 
 
 def _of(element: Element, name: str, otherwise: float = 0.0) -> float:
