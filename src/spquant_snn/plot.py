@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from .data.scores import Metric
 from .data.task import Task
 from .dtypes import Array
 from .errors import ConfigError, DataError, RunError
 from .integer.graph import Graph
+from .integer.grids import describe
 from .integer.inputs import as_batch, says_classes, task_of
 from .integer.program import Program
 from .integer.reference import State, potential, remainder
+from .io import html
 from .io.writing import replace_file
 from .report.draw.looks import AROUND, PAPER, plain
 from .report.draw.panels import Panel, PotentialTrace, answer_lines, panels, potential_line, spike_rows
@@ -32,6 +36,10 @@ from .report.draw.pixels import as_png
 from .report.draw.svg import side_by_side, written
 from .report.maps import thumbnail
 from .report.raster import Raster, record
+
+if TYPE_CHECKING:
+    from .train.config import TrainConfig
+    from .train.run import RunFolder
 
 __all__ = ["Plot", "curves", "membrane", "raster"]
 
@@ -163,6 +171,24 @@ def curves(run: str | os.PathLike[str]) -> Plot:
         raise RunError(f"{folder.path} has no epoch that is done: train it first")
     title = f"Training of {folder.path.resolve().name}"
     return Plot(title, side_by_side(title, list(learning_charts(epochs, record))))
+
+
+def run_html(config: TrainConfig, data: str, run: RunFolder | None, metric: Metric) -> str:
+    """What is trained, and how far it came, as a notebook shows it."""
+    rows = [
+        ("model", config.model),
+        ("data", data),
+        ("weights", describe(config.weight_bits)),
+        ("state", describe(config.state_bits)),
+        ("time steps", str(config.timesteps)),
+        ("run", "not trained" if run is None else str(run.path)),
+    ]
+    shown = ""
+    with suppress(RunError):  # nothing is trained, or the folder is gone
+        found = None if run is None else run.read_record().get(f"test_{metric.key}")
+        rows += [(f"test {metric.name}", metric.shown(found))] if isinstance(found, float) else []
+        shown = "" if run is None else curves(run.path)._repr_html_()
+    return html.table("", ("", ""), (), rows) + shown
 
 
 def _network(program: Program | Graph) -> Graph:

@@ -22,13 +22,12 @@ from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
-from .integer.sample import choose_sample
-from .io import html
+from .integer.sample import sample_note
 from .io.output import visible
 from .io.writing import folder_named
 from .nn.lif import plain_path_note
 from .nn.sums import no_int8
-from .plot import Plot, curves
+from .plot import Plot, curves, run_html
 from .quant.frozen_trace import verify
 from .quant.lower import lower
 from .quant.network import SpikingNetwork
@@ -37,7 +36,7 @@ from .report.run_report import RASTERS, Baseline, build_report, in_training, loa
 from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.augment import Augmentation, default_augmentation
-from .train.batches import Batches
+from .train.batches import Batches, amounts
 from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options
 from .train.console import Display
 from .train.device import freed_memory_kept
@@ -381,27 +380,7 @@ class SpQuantTrainer:
 
     def _repr_html_(self) -> str:
         """What is trained and how far it came, as a notebook shows it."""
-        rows = [(name, str(value)) for name, value in self._facts().items()]
-        shown = html.table("", ("", ""), (), rows)
-        try:
-            return shown + self.plot()._repr_html_()
-        except RunError:  # nothing is trained, or the folder is gone
-            return shown
-
-    def _facts(self) -> dict[str, object]:
-        config = self.config
-        known: dict[str, object] = {
-            "model": config.model,
-            "data": self.data.name,
-            "weights": describe(config.weight_bits),
-            "state": describe(config.state_bits),
-            "time steps": config.timesteps,
-            "device": self.device,
-            "run": "not trained" if self.run is None else self.run.path,
-        }
-        score = {} if self.run is None else self.run.read_record()
-        found = score.get(f"test_{self.metric.key}")
-        return known | ({f"test {self.metric.name}": self.metric.shown(found)} if isinstance(found, float) else {})
+        return run_html(self.config, self.data.name, self.run, self.metric)
 
     @together
     def _prepare(self, epochs: int | None) -> tuple[Batches, Batches, nn.Module | None]:
@@ -479,14 +458,7 @@ class SpQuantTrainer:
         config, what = self.config, "images" if self._static_input else "recordings"
         bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
         display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
-        counts = [getattr(part, "count", None) for part in (train, validation)]
-        told = (
-            [f"{counts[0]:,} training {what}"]
-            if counts[0]
-            else [f"{train.steps(config.batch_size):,} batches an epoch"]
-        )
-        told += [f"{counts[1]:,} for validation"] if counts[1] else []
-        display.say(f"{', '.join(told)}; run folder {run.path}")
+        display.say(f"{amounts(train, validation, config.batch_size, what)}; run folder {run.path}")
         for told_of in () if self._streams is None else self._streams.notes():
             display.say(told_of)
         if self.device.type == "cpu" and config.weight_bits != FLOAT and (reason := no_int8()) is not None:
@@ -498,14 +470,7 @@ class SpQuantTrainer:
         """Say what of the test set is kept in the integer model, where there is one."""
         if not (self.config.quant.integer and self.config.remember_sample):
             return
-        kept = choose_sample(Items.of(self.data.test, self.data.name))
-        if kept is None:
-            display.say(f"{run.integers.name} keeps no test items, which are too large")
-        else:
-            display.say(
-                f"{run.integers.name} keeps {len(kept)} test items, {kept.images.nbytes:,} bytes "
-                "(remember_sample=False: none)"
-            )
+        display.say(sample_note(Items.of(self.data.test, self.data.name), run.integers.name))
 
     def _frozen(self) -> SpikingNetwork:
         """A frozen copy, without pruned channels."""

@@ -106,3 +106,11 @@ def _of_maps(graph: Graph) -> Task:
 
 def _real(labels: Array) -> bool:
     return labels.dtype.kind == "f"
+
+
+def sample_note(items: Items, file: str) -> str:
+    """What a file of that name keeps of test items, in words."""
+    kept = choose_sample(items)
+    if kept is None:
+        return f"{file} keeps no test items, which are too large"
+    return f"{file} keeps {len(kept)} test items, {kept.images.nbytes:,} bytes (remember_sample=False: none)"

@@ -102,3 +102,10 @@ class Batches(Protocol):
 def as_inputs(images: Tensor) -> Tensor:
     """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] with time first, as networks take them."""
     return images.transpose(0, 1).contiguous() if images.ndim == 5 else images
+
+
+def amounts(train: Batches, validation: Batches, batch_size: int, what: str) -> str:
+    """How much is trained on, in words; ``what`` is the plural of an item."""
+    counts = [getattr(part, "count", None) for part in (train, validation)]
+    words = [f"{counts[0]:,} training {what}" if counts[0] else f"{train.steps(batch_size):,} batches an epoch"]
+    return ", ".join(words + ([f"{counts[1]:,} for validation"] if counts[1] else []))
