@@ -1,4 +1,4 @@
-"""VGG-SNN on CIFAR-10 at every precision, for a GPU: trains, verifies and prints the table of the README.
+"""VGG-SNN on CIFAR-10 at every precision, for a GPU: trains, verifies and prints the table of docs/results/cifar10.md.
 
     python -m benchmarks cifar10 train --device cuda     # teacher and all rows; skips what is finished, resumes
     python -m benchmarks cifar10 verify                  # torch = native runtime on all test images, on a CPU

@@ -1,4 +1,4 @@
-"""LeNet-SNN on MNIST at every precision: trains, verifies and prints the table of the README.
+"""LeNet-SNN on MNIST at every precision: trains, verifies and prints the table of docs/results/mnist.md.
 
     python -m benchmarks mnist train                 # all rows and seeds; skips finished runs, resumes stopped ones
     python -m benchmarks mnist train --rows 2/2      # one row

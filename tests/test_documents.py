@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +11,55 @@ import torch
 
 import random_graphs
 import recorded
+from spquant_snn import load
+from spquant_snn.cli.main import command_of
+from spquant_snn.cli.parse import parse
 from spquant_snn.data.frames import Framing, to_frames
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import save
 from spquant_snn.nn import lif
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.slow
-def test_the_quick_start_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def test_the_quick_start_of_the_readme_and_its_commands_run(spquant, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    train, use = BLOCKS[:2]
-    assert 'SpQuantTrainer("lenet-snn", "mnist", quantization_bits=2)' in train
+    train = BLOCKS[0]
+    assert 'SpQuantTrainer("lenet-snn", "digits", quantization_bits=2)' in train
     names = {}
-    exec(train.replace('"mnist"', '"digits"').replace("epochs=20", "epochs=1"), names)
-    assert re.search(r"^Test Accuracy: \d+\.\d\d%$", capsys.readouterr().out, re.MULTILINE)
-    exec(use, names)
+    exec(train.replace("lenet-snn", "lenet-snn:0.1").replace("epochs=20", "epochs=1"), names)
+    said = capsys.readouterr().out
+    assert re.search(r"^Test Accuracy: \d+\.\d\d%$", said, re.MULTILINE)
+    assert "equal on 360 images" in said
     assert names["classes"].shape == (360,)
+    export, *others = commands_of_the_readme()
+    code, _, err = spquant(*export)
+    assert (code, err) == (0, "")
+    for command, *words in others:  # tests of boards and of pages run them
+        assert callable(parse(command_of(command), words, f"spquant {command}"))
 
 
-def test_the_model_of_the_readme_is_lowered(tmp_path):
+def commands_of_the_readme():
+    _, block = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+def test_the_model_of_the_readme_learns_and_is_equal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
     names = {}
-    exec(BLOCKS[2], names)
-    assert names["logits"].shape == (4, 8, 10)
-    assert names["graph"].weight_bytes < 10_000
+    exec(BLOCKS[1], names)
+    assert "equal on 360 images" in capsys.readouterr().out
+    test = names["data"].test
+    assert (load("model.spq").predict(test.images) == test.labels).mean() > 0.85
+
+
+def test_the_readme_is_a_page():
+    assert len(README.splitlines()) <= 150
+    assert len(README.split()) <= 1200
+    assert re.findall(r"\]\((?!https://)[^)]*\)", README) == []  # PyPI shows it, too
 
 
 def test_the_stream_of_the_events_page_runs(tmp_path, monkeypatch, capsys):
@@ -80,21 +104,11 @@ def test_examples_in_docstrings_hold(module):
     assert result.failed == 0
 
 
-def test_the_readme_names_only_files_that_exist():
-    text = (ROOT / "README.md").read_text("utf-8")
-    named = re.findall(r"\]\(((?!http)[^)#]+)\)", text) + re.findall(
-        r"`((?:examples|benchmarks|src|tests)/[^`*\s]+)`", text
-    )
-    assert len(named) > 8
-    assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def test_the_readme_names_a_command_for_its_results():
-    results = (ROOT / "README.md").read_text("utf-8").split("## Results")[1].split("## Contributing")[0]
-    tables = re.findall(r"(?:^\|.*\n)+", results, re.MULTILINE)
-    assert len(tables) >= 2
-    assert "python -m benchmarks mnist" in results
-    assert "spquant eval" in results
+def test_every_row_of_the_readme_s_results_names_a_command():
+    results = README.split("## Results")[1].split("## Contributing")[0]
+    rows = re.findall(r"^\| (?!what|---).*$", results, re.MULTILINE)
+    assert len(rows) >= 5
+    assert [row for row in rows if not re.search(r"`(python -m benchmarks|spquant) [^`]+` \|$", row)] == []
 
 
 def test_files_that_documents_and_sources_name_are_there():
