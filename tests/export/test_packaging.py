@@ -1,17 +1,24 @@
-"""Exports in other shapes: as one header and one source, and as a library of PlatformIO and the Arduino IDE."""
+"""Exports in other shapes: as one header and one source, and as libraries of build systems."""
 
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
+from typing import get_args
+from xml.etree import ElementTree
 
 import pytest
 
+from spquant_snn.errors import ModelError
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.firmware import load_manifest
-from spquant_snn.export.packaging import Packaging, amalgamated
+from spquant_snn.export.microcontrollers import families_for
+from spquant_snn.export.packaging import Layout, Packaging, amalgamated
 from spquant_snn.export.toolchain import build
 
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wno-overlength-strings")
+REPOSITORY = Path(__file__).parents[2]
 DRAWN = (16, 1.58, 1.58, "zero")
 
 SELF_TEST = """
@@ -79,11 +86,9 @@ def test_a_header_is_taken_once_and_a_missing_one_is_left():
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("arm-none-eabi-g++") is None, reason="arm-none-eabi-g++ is not installed")
-@pytest.mark.parametrize("amalgamate", [False, True])
-def test_a_library_compiles_with_its_sketch(firmware, tmp_path, amalgamate):
-    folder, *_ = firmware(*DRAWN, shape=Packaging(amalgamate, "platformio"))
-    assert json.loads((folder / "library.json").read_text())["headers"] == "model.h"
-    assert "includes=model.h\n" in (folder / "library.properties").read_text()
+@pytest.mark.parametrize(("layout", "amalgamate"), [("platformio", False), ("arduino", True)])
+def test_a_library_compiles_with_its_sketch(firmware, tmp_path, layout, amalgamate):
+    folder, *_ = firmware(*DRAWN, shape=Packaging(amalgamate, layout))
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"src", "examples"}
     built = build(board_of("cortex-m4"), folder, load_manifest(folder)["sources"], "selftest", tmp_path, "gcc")
     assert built.path.is_file()
@@ -92,4 +97,82 @@ def test_a_library_compiles_with_its_sketch(firmware, tmp_path, amalgamate):
     call = ["arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb", "-Wall", "-Wextra", "-Werror", "-include", str(stub)]
     call += ["-I", str(folder / "src"), "-x", "c++", "-c", str(folder / "examples" / "classify" / "classify.ino")]
     ended = subprocess.run([*call, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_every_layout_lists_its_sources_and_its_licence(firmware):
+    for layout in get_args(Layout):
+        folder, *_ = firmware(*DRAWN, shape=Packaging(layout=layout, name="kws"), fresh=True)
+        sources = load_manifest(folder)["sources"]
+        listing = {
+            "plain": "CMakeLists.txt", "cmake": "CMakeLists.txt", "zephyr": "zephyr/CMakeLists.txt",
+            "esp-idf": "CMakeLists.txt", "cmsis-pack": "spquant-snn.kws.pdsc",
+        }.get(layout)  # fmt: skip
+        if listing is not None:
+            text = (folder / listing).read_text()
+            assert [source for source in sources if not re.search(rf"[\s\"/]{source}[\s\"]", text)] == []
+        assert "Apache License" in (folder / "LICENSE").read_text()
+        for path in folder.rglob("*"):
+            if path.suffix in {".c", ".h", ".txt", ".ino", ".yml", ".pdsc"} or path.name in {"Makefile", "Kconfig"}:
+                assert "SPDX-License-Identifier: Apache-2.0" in path.read_text()[:200], path
+    assert (REPOSITORY / "LICENSE").read_bytes() == (folder / "LICENSE").read_bytes()
+
+
+def test_descriptions_are_of_the_form_that_their_readers_take(firmware):
+    folders = {
+        layout: firmware(*DRAWN, shape=Packaging(layout=layout, name="kws"), fresh=True)[0]
+        for layout in get_args(Layout)
+    }
+    library = json.loads((folders["platformio"] / "library.json").read_text())
+    assert (library["name"], library["headers"], library["license"]) == ("kws", "kws.h", "Apache-2.0")
+    assert "espressif32" in library["platforms"]
+    assert "atmelavr" not in library["platforms"]
+    properties = dict(
+        line.split("=", 1) for line in (folders["arduino"] / "library.properties").read_text().splitlines()
+    )
+    assert {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url"} < set(properties)
+    assert {"samd", "esp32"} < set(properties["architectures"].split(","))
+    pack = ElementTree.parse(folders["cmsis-pack"] / "spquant-snn.kws.pdsc").getroot()
+    assert [part.tag for part in pack] == [
+        "vendor", "name", "description", "url", "license", "releases", "conditions", "components",
+    ]  # fmt: skip
+    for file in pack.iter("file"):
+        assert (folders["cmsis-pack"] / file.attrib["name"]).is_file()
+    assert "kconfig: zephyr/Kconfig" in (folders["zephyr"] / "zephyr/module.yml").read_text()
+
+
+def test_libraries_name_what_can_hold_the_network():
+    everything, few = families_for(1000, 1000), families_for(300 << 10, 40 << 10)
+    assert {family.arduino for family in everything} > {family.arduino for family in few}
+    assert "samd" not in {family.arduino for family in few}
+    with pytest.raises(
+        ModelError, match=r"no board of such a library holds .* --prefer flash, or train one with fewer"
+    ):
+        families_for(1 << 30, 1000)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cmake") is None or shutil.which("gcc") is None, reason="cmake is not installed")
+@pytest.mark.parametrize("shape", [Packaging(name="kws"), Packaging(layout="cmake", name="kws", share_runtime=True)])
+def test_its_target_links_into_a_program_of_cmake(firmware, tmp_path, shape):
+    folder, *_ = firmware(*DRAWN, shape=shape)
+    (tmp_path / "main.c").write_text('#include "kws.h"\nint main(void) { return kws_selftest(); }\n')
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.13)\nproject(x C)\nadd_subdirectory({folder} kws)\n"
+        "add_executable(x main.c)\ntarget_link_libraries(x PRIVATE kws)\n"
+    )
+    for call in (["cmake", "-S", ".", "-B", "b"], ["cmake", "--build", "b"], ["b/x"]):
+        ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("doxygen") is None, reason="doxygen is not installed")
+def test_the_header_is_documented_whole(firmware, tmp_path):
+    folder, *_ = firmware(*DRAWN)
+    settings = {
+        "INPUT": folder / "model.h", "OUTPUT_DIRECTORY": tmp_path, "GENERATE_LATEX": "NO", "WARN_NO_PARAMDOC": "YES",
+        "QUIET": "YES", "HAVE_DOT": "NO", "OPTIMIZE_OUTPUT_FOR_C": "YES",
+    }  # fmt: skip
+    (tmp_path / "Doxyfile").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+    ended = subprocess.run(["doxygen", "Doxyfile"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

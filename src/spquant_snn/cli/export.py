@@ -49,8 +49,8 @@ def command(
         force: replace an earlier export of the same kind in the same folder.
         prefer: of firmware, few instructions (speed) or few bytes (flash).
         amalgamate: firmware as one header and one source.
-        layout: of the folder of firmware: all files side by side (plain), or as a library of PlatformIO and the Arduino
-            IDE (platformio).
+        layout: of the folder of firmware: all files side by side (plain), or a library for CMake, Zephyr, ESP-IDF,
+            PlatformIO, the Arduino IDE, or as a CMSIS-Pack.
         name: of the network in firmware: every file, macro, type and function begins with it, so that several
             networks link into one program.
         share_runtime: firmware whose runtime, in a folder of its own, runs all networks of a program that were

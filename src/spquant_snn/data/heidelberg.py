@@ -32,6 +32,7 @@ _SETS = {
     "shd": _SpikeSet(1.4, "shd_train.h5", "shd_test.h5"),
     "ssc": _SpikeSet(1.0, "ssc_train.h5", "ssc_test.h5"),
 }
+DURATIONS = {name: held.seconds for name, held in _SETS.items()}  # which frames divide
 
 
 def find_spikes(name: str, folder: Path, timesteps: int) -> tuple[SpikeFile, SpikeFile]:

@@ -27,9 +27,11 @@ from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
 from .feature_flags import SOURCES, WIDE_EVENT, Used
 from .folder import MANIFEST, write_folder
+from .frame_meaning import frame_meaning
 from .interface import FirstOutputs, answers_of, commentable, layer_names, readouts_of
+from .microcontrollers import families_for
 from .naming import Names
-from .packaging import PLAIN, Packaging, amalgamated, as_library
+from .packaging import LICENCE, PLAIN, Packaging, amalgamated, licensed
 from .render import ConstantTable, Model, identifiers
 from .vectors import make_vectors
 
@@ -87,6 +89,7 @@ def export_c(
     small: bool = False,
     shape: Packaging = PLAIN,
     sample: Items | None = None,
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -100,6 +103,7 @@ def export_c(
         small: rather for little flash than for few instructions.
         shape: of the folder.
         sample: that the model.spq in the folder keeps.
+        steps: frames of a recording that it was trained on; None of images, or where that is not known.
 
     Returns:
         What ``firmware.json`` holds.
@@ -116,7 +120,7 @@ def export_c(
     given = images if isinstance(images, tuple) else (images,)
     if any(x.ndim != 4 for x in given):
         raise DataError("a self-test takes still images [N, C, H, W], not sequences: give frames of them")
-    files = firmware_files(graph, given, title, small, shape)
+    files = firmware_files(graph, given, title, small, shape, frame=frame_meaning(graph, dataset, steps))
     files[INTEGERS] = to_bytes(graph, sample)
     manifest = {
         "version": VERSION,
@@ -144,12 +148,14 @@ def firmware_files(
     small: bool = False,
     shape: Packaging = PLAIN,
     traced: bool = False,
+    frame: tuple[str, ...] = (),
 ) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name.
 
     Args:
         images: [N, C, H, W] for each input, for the self-test.
         small, shape: as for ``export_c``.
+        frame: sentences on what a frame is.
         traced: the source can show every spike and code of every step, as ``spq_trace`` says; devices cannot.
 
     Raises:
@@ -179,6 +185,7 @@ def firmware_files(
         "inputs": graph.inputs,
         "pixels": sum(math.prod(given.shape) for given in graph.inputs),
         "events": len(graph.inputs) == 1,
+        "frame": frame,
         "classes": graph.classes,
         "answers": answers_of(graph),
         "readouts": readouts_of(graph),
@@ -204,13 +211,21 @@ def firmware_files(
     def rendered(template: str) -> bytes:
         return environment.get_template(f"{template}.j2").render(values).encode()
 
-    files = {f"{called.name}{part}": rendered(f"model{part}") for part in (".h", ".c", "_tables.h", "_selftest.c")}
-    files |= {name: rendered(name) for name in ("Makefile", "README.md")}
+    parts = (".h", ".c", "_tables.h", "_selftest.c")
+    files = {f"{called.name}{part}": rendered(f"model{part}") for part in parts}
     files |= {name: text.encode() for name, text in called.runtime_files(runtime).items()}
     files[called.runtime_file(_CONFIG)] = rendered(_CONFIG)
     if shape.amalgamate:
         files = amalgamated(files, _sources(files), called.name)
-    return as_library(files) | _library_files(values) if shape.layout == "platformio" else files
+    files = shape.laid_out(files)
+    values["sources"] = _sources(files)
+    if shape.layout in ("platformio", "arduino"):
+        memory = min(plans.images.arena_size, plans.frames.arena_size) + values["pixels"] + 4 * values["answers"]
+        values["families"] = families_for(sum(table.array.nbytes for table in values["tables"]), memory)
+    files |= {name: rendered(f"layouts/{template}") for name, template in shape.descriptions.items()}
+    files["README.md"] = rendered("README.md")
+    files["LICENSE"] = (resources(__package__) / "templates" / "layouts" / "LICENSE").read_bytes()
+    return licensed(files)
 
 
 def _runtime() -> dict[str, str]:
@@ -230,10 +245,12 @@ def _named(called: Names, shape: Packaging) -> dict[str, Any]:
         "RT": called.runtime.upper(),
         "shared": called.shared,
         "headers": {"spq": called.runtime_file("spq.h").rpartition("/")[2]},
-        "fast": one if shape.amalgamate else called.runtime_file("packed.c"),
+        "fast": shape.folder + (one if shape.amalgamate else called.runtime_file("packed.c")),
         "objects": [file.replace(".c", ".o") for file in ([one] if shape.amalgamate else objects)],
         "whole": f"{called.name}_all.o",
         "layout": shape.layout,
+        "folder": shape.folder,
+        "licence": LICENCE,
     }
 
 
@@ -245,15 +262,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _sources(files: dict[str, bytes]) -> list[str]:
     return sorted(name for name in files if name.endswith(".c"))
-
-
-def _library_files(values: dict[str, Any]) -> dict[str, bytes]:
-    """What makes a library of a folder: its descriptions, and a sketch."""
-    names = {"classify.ino": "examples/classify/classify.ino"}
-    return {
-        names.get(name, name): c_environment().get_template(f"{name}.j2").render(values).encode()
-        for name in ("library.json", "library.properties", "classify.ino")
-    }
 
 
 def c_environment() -> Environment:

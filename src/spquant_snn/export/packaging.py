@@ -1,5 +1,4 @@
-"""The files of an export in other shapes: as one header and one source, and as a library of PlatformIO and the Arduino
-IDE."""
+"""The files of an export in other shapes: as one header and one source, and as a library of a build system."""
 
 from __future__ import annotations
 
@@ -13,10 +12,31 @@ from .naming import DEFAULT, check_name
 
 Target = Literal["spq", "c", "web", "onnx", "nir"]  # what a network is exported as
 Prefer = Literal["speed", "flash"]  # of C: few instructions, or few bytes
-Layout = Literal["plain", "platformio"]
+Layout = Literal["plain", "cmake", "zephyr", "esp-idf", "platformio", "arduino", "cmsis-pack"]
 
+LICENCE = "Apache-2.0"
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
-_ROOT = ("README.md", "Makefile", "model.spq")  # beside the sources
+_SOURCES = (".c", ".h")
+_COMMENTS = {
+    ".c": "/* {} */\n",
+    ".h": "/* {} */\n",
+    ".ino": "// {}\n",
+    ".txt": "# {}\n",
+    ".yml": "# {}\n",
+    ".md": "<!-- {} -->\n",
+    "Makefile": "# {}\n",
+    "Kconfig": "# {}\n",
+}
+# What each layout holds beside the sources, by the template that it is made of; {} is the name of the network.
+_DESCRIPTIONS: dict[Layout, dict[str, str]] = {
+    "plain": {"CMakeLists.txt": "cmake.txt", "Makefile": "Makefile"},
+    "cmake": {"CMakeLists.txt": "cmake.txt"},
+    "zephyr": {"zephyr/module.yml": "module.yml", "zephyr/CMakeLists.txt": "zephyr.txt", "zephyr/Kconfig": "Kconfig"},
+    "esp-idf": {"CMakeLists.txt": "esp_idf.txt", "idf_component.yml": "idf_component.yml"},
+    "platformio": {"library.json": "library.json", "examples/classify/classify.ino": "classify.ino"},
+    "arduino": {"library.properties": "library.properties", "examples/classify/classify.ino": "classify.ino"},
+    "cmsis-pack": {"spquant-snn.{}.pdsc": "pack.pdsc"},
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class Packaging:
 
     Args:
         amalgamate: all of the source in one header and one source.
-        layout: plain, all files side by side; or platformio, with the sources below src/.
+        layout: plain, all files side by side; or what a build system takes, with the sources below src/.
         name: of the network, with which every file and every name in C begins.
         share_runtime: the runtime has a folder and names of its own, and runs any network of its version.
 
@@ -42,8 +62,22 @@ class Packaging:
         check_name(self.name)
         if self.amalgamate and self.share_runtime:
             raise ConfigError("one source holds its own runtime: take one of amalgamate and share_runtime")
-        if self.layout != "plain" and self.share_runtime:
-            raise ConfigError(f"a library of layout {self.layout} holds its own runtime: share it in layout plain")
+        if self.layout not in ("plain", "cmake") and self.share_runtime:
+            raise ConfigError(f"layout {self.layout} holds its own runtime: share it in layout plain or cmake")
+
+    @property
+    def folder(self) -> str:
+        """Of the sources, with a slash behind it where there is one."""
+        return "" if self.layout == "plain" else "src/"
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """Files beside the sources, and the templates that they are made of."""
+        return {file.format(self.name): template for file, template in _DESCRIPTIONS[self.layout].items()}
+
+    def laid_out(self, sources: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Sources and headers in their folder."""
+        return {self.folder + name: data for name, data in sources.items()}
 
 
 PLAIN = Packaging()
@@ -58,7 +92,7 @@ def amalgamated(files: Mapping[str, bytes], sources: Sequence[str], name: str) -
         name: of the two files that are left.
     """
     face = f"{name}.h"
-    text = {file: data.decode() for file, data in files.items() if file.endswith((".c", ".h"))}
+    text = {file: data.decode() for file, data in files.items() if file.endswith(_SOURCES)}
     done: set[str] = set()
 
     def inlined(file: str) -> str:
@@ -80,6 +114,12 @@ def amalgamated(files: Mapping[str, bytes], sources: Sequence[str], name: str) -
     return {**others, face: files[face], f"{name}.c": "\n".join([f'#include "{face}"\n', *parts]).encode()}
 
 
-def as_library(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files with sources and headers in src/, where the Arduino IDE looks for both, and without a Makefile."""
-    return {name if name in _ROOT else f"src/{name}": data for name, data in files.items() if name != "Makefile"}
+def licensed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with a line that says under what licence each is, where its kind has comments."""
+    line = f"SPDX-License-Identifier: {LICENCE}"
+    found = {}
+    for name, data in files.items():
+        last = name.rpartition("/")[2]
+        comment = _COMMENTS.get(last) or _COMMENTS.get("." + last.rpartition(".")[2])
+        found[name] = data if comment is None else comment.format(line).encode() + data
+    return found

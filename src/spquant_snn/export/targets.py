@@ -37,8 +37,9 @@ class ExportOptions:
         force: replace an earlier export of the same kind in the same folder.
         prefer: of C, few instructions ("speed") or few bytes ("flash").
         amalgamate: C as one header and one source.
-        layout: of the folder of C: all files side by side ("plain"), or as a library of PlatformIO and the Arduino IDE
-            ("platformio").
+        layout: of the folder of C: all files side by side ("plain"), or a library for CMake ("cmake"), Zephyr
+            ("zephyr"), ESP-IDF ("esp-idf"), PlatformIO ("platformio"), the Arduino IDE ("arduino") or as a CMSIS-Pack
+            ("cmsis-pack").
         name: of the network in C, with which every file, macro, type and function of it begins.
         share_runtime: C whose runtime runs all networks that were exported so, by one version, in one program.
         remember_sample: keep a few of the test items in the .spq file, also in that of C.
@@ -114,7 +115,18 @@ def export_graph(
         return out.stat().st_size
     if options.target == "c":
         packaging, small = options.packaging(), options.prefer == "flash"
-        export_c(graph, _vectors(graph, test), out, title, dataset, options.force, small, packaging, sample)
+        export_c(
+            graph,
+            _vectors(graph, test),
+            out,
+            title,
+            dataset,
+            options.force,
+            small,
+            packaging,
+            sample,
+            test.frames if test else None,
+        )
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if options.target == "onnx":
         refuse_other(out, b"spquant", "an ONNX file of this package")

@@ -33,6 +33,11 @@ _ZIG = ("-fno-sanitize=undefined", "-fno-jump-tables", "-fno-builtin")
 _PATIENCE = 300  # seconds
 _HARNESS_STACK = 256  # of what calls the network, and of an exception
 _UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
+_HELPS = {
+    "flash": "export it with --prefer flash where it was not, or train a network with fewer bits of weights or a "
+    "smaller last hidden layer",
+    "RAM": "or train a network with fewer bits of state, neurons or time steps",
+}
 _OVERFLOW = re.compile(r"region [`']?(\w+)'?[: ]+(?:.*)overflowed by (\d+) bytes")
 
 
@@ -174,8 +179,7 @@ def _check_fits(said: str, board: Board) -> None:
         size, name = (board.flash, "flash") if region == "FLASH" else (board.ram, "RAM")
         raise ModelError(
             f"the network is too large for {board.name}, it needs {size + int(excess):,} bytes of {name} and there are "
-            f"{size:,}, {int(excess):,} fewer: choose a board with more, or train a network with fewer "
-            f"{'weights or bits' if name == 'flash' else 'neurons or time steps'}"
+            f"{size:,}, {int(excess):,} fewer: choose a board with more, {_HELPS[name]}"
         )
 
 

@@ -8,11 +8,6 @@
 
 #define WIDEST (8 * SPQ_UNIT)
 
-/* The next events that fit into the lanes. */
-static inline const spq_event *within(const spq_event *event, const spq_event *last, int32_t room) {
-    return last - event > room ? event + room : last;
-}
-
 /* Lanes as a row of sums keeps them. */
 #define KEEP(c, found, lanes, sums, lane)                                                                              \
     if ((c)->wide) {                                                                                                   \
@@ -26,6 +21,11 @@ static inline const spq_event *within(const spq_event *event, const spq_event *l
 
 #if SPQ_HOST
 #define AT_ONCE WIDEST /* outputs, at most */
+
+/* The next events that fit into the lanes. */
+static inline const spq_event *within(const spq_event *event, const spq_event *last, int32_t room) {
+    return last - event > room ? event + room : last;
+}
 
 /* Events in narrow lanes, emptied into wide ones before they could overflow. */
 #define ADD(name, member, narrow_type, wide_type)                                                                      \
