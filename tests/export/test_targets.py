@@ -54,7 +54,7 @@ def test_a_page_without_classes_is_refused(network, tmp_path):
     [
         ({"target": "tflite"}, "target must be one of spq, c, web, onnx, nir, not 'tflite'"),
         ({"target": "c", "prefer": "size"}, "prefer must be one of speed, flash, not 'size'"),
-        ({"target": "c", "layout": "cmake"}, "layout must be one of plain, platformio, not 'cmake'"),
+        ({"target": "c", "layout": "bazel"}, "layout must be one of plain, cmake, .*, not 'bazel'"),
         ({"prefer": "flash"}, "prefer is for firmware, not for target spq: take target c, or leave it out"),
         ({"onnx_kind": "step"}, "onnx_kind is not for target spq: take target onnx, or leave it out"),
         ({"target": "web", "amalgamate": True}, "amalgamate is for firmware, not for target web"),
