@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,21 @@ class ElfImage:
     zeroed: dict[str, int]
     symbols: dict[str, int]
     segments: tuple[tuple[int, bytes], ...]
+
+
+def replace_constants(source: Path, target: Path, constants: Mapping[int, bytes]) -> None:
+    """Write a program in which other constants lie at some addresses, and nothing else differs."""
+    data = bytearray(source.read_bytes())
+    section_at, section_count = struct.unpack_from("<I", data, 32)[0], struct.unpack_from("<H", data, 48)[0]
+    sections = [struct.unpack_from("<10I", data, section_at + 40 * i) for i in range(section_count)]
+    for address, content in constants.items():
+        offset = next(
+            offset + address - at
+            for _, kind, flags, at, offset, size, *_ in sections
+            if flags & _ALLOCATED and kind != _NO_BITS and at <= address and address + len(content) <= at + size
+        )
+        data[offset : offset + len(content)] = content
+    target.write_bytes(data)
 
 
 def read_program(path: Path) -> ElfImage:

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import Array, Int32
-from ..errors import ConfigError, DataError, FileFormatError, MissingDependencyError, RunError, UnequalError
+from ..errors import (
+    ConfigError,
+    DataError,
+    FileFormatError,
+    MissingDependencyError,
+    ModelError,
+    RunError,
+    UnequalError,
+)
 from ..integer import reference
 from ..integer.file import load_graph
 from ..integer.graph import Graph
@@ -25,13 +33,16 @@ from . import qemu, unicorn
 from .boards import Board
 from .c import INTEGERS, VERSION
 from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
-from .naming import check_name
+from .layer_costs import LayerCost, layer_costs
+from .naming import SHARED, Names, check_name
 from .outcome import Outcome
 from .qemu import Ended
 from .toolchain import Built, Compiler, build
 from .vectors import in_row
+from .worst_case import find_worst_case
 
 Emulator = Literal["auto", "qemu", "unicorn"]
+Runner = Callable[[Board, Built, Path, bool], Ended]
 
 _FAULT = 99
 _PART = 250  # images of the reference at a time
@@ -124,6 +135,7 @@ def run_firmware(
         if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
+        layers = _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say) if count else ()
     say("running the reference")
     found = answers.reshape(len(images), steps, -1)
     equal = (found == _expected(graph, images)).all((1, 2))
@@ -147,7 +159,40 @@ def run_firmware(
         steps=None if images.ndim == 4 else steps,
         least=ended.least,
         most=ended.most,
+        layers=layers,
     )
+
+
+def _layers(
+    folder: Path,
+    manifest: dict[str, Any],
+    graph: Graph,
+    runner: Runner,
+    board: Board,
+    built: Built,
+    work: Path,
+    compiler: Compiler,
+    ended: Ended,
+    images: Array,
+    say: Callable[[str], object],
+) -> tuple[LayerCost, ...]:
+    """What each layer costs; nothing where a program that tells them apart does not fit the board."""
+    names, streams = manifest["layers"], images.ndim == 5
+    main, stretches = ("steps", images.shape[0] * images.shape[1]) if streams else ("stream", len(images))
+    try:
+        told = _build(board, folder, manifest, main, work, compiler, len(names))
+    except ModelError:
+        return ()
+    say(f"telling layers apart on {board.name}")
+    profile = runner(board, told, work, True)
+    say(f"finding the worst case on {board.name}")
+    called = Names(manifest["name"], any(source.startswith(f"{SHARED}/") for source in manifest["sources"]))
+
+    def run(program: Built) -> Ended:
+        return runner(board, program, work, True)
+
+    worst = find_worst_case(graph, manifest["small"], called, told, work, run, streams)
+    return layer_costs(names, ended, profile, stretches, worst)
 
 
 def _expected(graph: Graph, images: Array) -> Int32:
@@ -164,8 +209,10 @@ def _expected(graph: Graph, images: Array) -> Int32:
     return np.concatenate(parts)
 
 
-def _build(board: Board, folder: Path, manifest: dict[str, Any], main: str, work: Path, compiler: Compiler) -> Built:
-    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"])
+def _build(
+    board: Board, folder: Path, manifest: dict[str, Any], main: str, work: Path, compiler: Compiler, layers: int = 0
+) -> Built:
+    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"], layers)
 
 
 def compiler_of(built: Built) -> str:
@@ -173,7 +220,7 @@ def compiler_of(built: Built) -> str:
     return "zig" if built.bound is None else "gcc"
 
 
-def _runner(board: Board, emulator: Emulator) -> tuple[Callable[[Board, Built, Path, bool], Ended], str]:
+def _runner(board: Board, emulator: Emulator) -> tuple[Runner, str]:
     if emulator == "qemu" or (emulator == "auto" and (qemu.installed(board) or board.unicorn is None)):
         if not qemu.installed(board):
             raise MissingDependencyError(

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from .layer_costs import LayerCost
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -25,6 +27,7 @@ class Outcome:
         steps: frames of each sequence; None of images, which are run as wholes.
         least, most: instructions of the shortest and of the longest inference, or step of a sequence; None where they
             were not counted.
+        layers: what each layer and readout costs, and last what is around them; empty where they were not told apart.
     """
 
     board: str
@@ -45,6 +48,13 @@ class Outcome:
     steps: int | None = None
     least: int | None = None
     most: int | None = None
+    layers: tuple[LayerCost, ...] = ()
+
+    @property
+    def bound(self) -> int | None:
+        """Instructions that no inference, or no step of a sequence, exceeds; None where that is not known."""
+        bounds = [layer.bound for layer in self.layers]
+        return sum(bound for bound in bounds if bound is not None) if bounds and None not in bounds else None
 
     @property
     def what(self) -> str:
@@ -59,7 +69,7 @@ class Outcome:
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as plain data."""
-    return {**asdict(outcome), "accuracy": outcome.accuracy}
+    return {**asdict(outcome), "accuracy": outcome.accuracy, "bound": outcome.bound}
 
 
 def outcome_table(outcome: Outcome) -> Table:

@@ -11,9 +11,22 @@ from pathlib import Path
 from ..build import command
 from ..errors import MissingDependencyError, RunError
 from .boards import Board
-from .toolchain import Built
+from .toolchain import LAYER_MARKS, Built
 
 _PATIENCE = 1800  # seconds
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Instructions of one part of a program.
+
+    Args:
+        all: in all stretches that were counted.
+        most: in the longest of them.
+    """
+
+    all: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,8 @@ class Ended:
         code: its exit code.
         instructions, loads, stores: between its marks, for all images; None where nothing was counted.
         least, most: instructions from one mark to the next, as of one image or one frame.
+        layers: of each layer and readout of a program that was built to tell them apart, and last of what comes before
+            the first; loads and stores are then not counted.
     """
 
     code: int
@@ -32,6 +47,7 @@ class Ended:
     stores: int | None = None
     least: int | None = None
     most: int | None = None
+    layers: tuple[Stretches, ...] = ()
 
 
 def installed(board: Board) -> bool:
@@ -57,7 +73,10 @@ def run_in_qemu(board: Board, built: Built, work: Path, counted: bool) -> Ended:
     counts = work / "counts.txt"
     if counted:
         marks = [built.program.symbols[name] & ~1 for name in ("mark_begin", "mark_end")]
-        call += ["-plugin", f"{_plugin(work)},begin={marks[0]:#x},end={marks[1]:#x},out={counts}"]
+        plugin = f"{_plugin(work)},begin={marks[0]:#x},end={marks[1]:#x},out={counts}"
+        if built.layers:
+            plugin += f",first={built.program.symbols[LAYER_MARKS] & ~1:#x},layers={built.layers},quick=1"
+        call += ["-plugin", plugin]
     try:
         ended = subprocess.run(
             call, cwd=work, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE,
@@ -68,13 +87,18 @@ def run_in_qemu(board: Board, built: Built, work: Path, counted: bool) -> Ended:
     if ended.returncode < 0 or (counted and not counts.is_file()):
         said = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise RunError(f"{board.qemu} failed to run the firmware ({said}): update it")
-    found = [int(word) for word in counts.read_text("ascii").split()] if counted else []
-    return Ended(ended.returncode, *found)
+    if not counted:
+        return Ended(ended.returncode)
+    found = [int(word) for word in counts.read_text("ascii").split()]
+    layers = tuple(Stretches(*found[i : i + 2]) for i in range(5, len(found), 2))
+    return Ended(ended.returncode, *found[:5], layers)
 
 
 def _plugin(work: Path) -> Path:
     """The plugin, built for this machine."""
     source, target = resources(__package__) / "harness" / "count.c", work / "libcount.so"
+    if target.is_file():
+        return target
     cc = command()
     call = [*cc, "-O2", "-shared", "-fPIC", "-o", str(target), str(source)]
     ended = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)

@@ -19,6 +19,7 @@ from ..errors import MissingDependencyError, ModelError, RunError
 from .boards import Board
 from .elf import ElfImage, read_program
 from .naming import DEFAULT
+from .stack_depth import CallGraph
 
 Compiler = Literal["auto", "gcc", "zig"]
 
@@ -27,9 +28,12 @@ _FLAGS = (
 )  # fmt: skip
 _FAST, _SMALL = "-O2", "-Os"  # most instructions are those of packed.c, most of the code is elsewhere
 _GCC = (
-    "-fno-tree-loop-distribute-patterns", "-fno-jump-tables", "-fstack-usage", "-pedantic", "-Wno-overlength-strings"
+    "-fno-tree-loop-distribute-patterns", "-fno-jump-tables", "-fcallgraph-info=su", "-pedantic",
+    "-Wno-overlength-strings",
 )  # fmt: skip
 _ZIG = ("-fno-sanitize=undefined", "-fno-jump-tables", "-fno-builtin")
+LAYER_MARKS = "layer_marks"  # of a program that tells its layers apart: what they call as they begin
+_MARKED = re.compile(r"\b\w*turn\.h\b|SPQ_PROFILE")  # in a source that calls them
 _PATIENCE = 300  # seconds
 _HARNESS_STACK = 256  # of what calls the network, and of an exception
 _UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
@@ -48,13 +52,15 @@ class Built:
     Args:
         path: of the ELF file.
         program: what is in it.
-        bound: bytes of stack that the network cannot exceed: the frames of all its functions, none of which is
-            entered twice; None where the compiler does not tell.
+        bound: bytes of stack that the network cannot exceed: the longest way through the functions that call each
+            other; None where the compiler does not tell.
+        layers: how many layers and readouts say when they begin; 0 where none does.
     """
 
     path: Path
     program: ElfImage
     bound: int | None
+    layers: int = 0
 
 
 def compiler_command(board: Board, wanted: Compiler) -> tuple[str, ...]:
@@ -87,11 +93,14 @@ def build(
     work: Path,
     compiler: Compiler = "auto",
     network: str = DEFAULT,
+    layers: int = 0,
 ) -> Built:
-    """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``.
+    """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``, where the
+    objects of an earlier program of the same firmware for the same board serve again.
 
     Args:
         network: what it is called in C.
+        layers: how many layers and readouts are to say when they begin; 0: none does.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -110,13 +119,20 @@ def build(
     text = environment.from_string((harness / f"{main}.c.j2").read_text("utf-8"))
     caller.write_text(text.render(name=network, NAME=network.upper()), encoding="utf-8")
     headers = [f"-I{place}" for place in dict.fromkeys([*((folder / name).parent for name in named), harness])]
+    profiled = _profiled(network, layers)
     objects = []
     for source in (*sources, start, caller):
-        target = work / f"{main}-{source.stem}.o"
+        own = "main-" if source == caller else ""
+        marked = profiled if own or _MARKED.search(source.read_text("utf-8")) else []
+        target = work / f"{own}{source.stem}{'-layers' if marked else ''}.o"
+        objects.append(target)
+        if target.is_file():
+            continue
         call_compiler(
             [
                 *call,
                 *_FLAGS,
+                *marked,
                 _level(board, source, len(named)),
                 *headers,
                 "-c",
@@ -126,20 +142,26 @@ def build(
             ],
             f"{source.name} of the firmware",
         )
-        objects.append(str(target))
-    bound = _stack(work, main) if call[1:2] != ("cc",) else None
+    bound = None if call[1:2] == ("cc",) else _stack([path.with_suffix(".ci") for path in objects])
     script = environment.from_string((harness / "link.ld.j2").read_text("utf-8"))
     stack = _UNKNOWN_STACK if bound is None else bound + _HARNESS_STACK
-    (work / f"{main}.ld").write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
-    target = work / f"{main}.elf"
-    link = [*call, "-nostdlib", "-Wl,--gc-sections", "-T", str(work / f"{main}.ld"), *objects, "-o", str(target)]
+    target = work / f"{main}{'-layers' if layers else ''}.elf"
+    placed = target.with_suffix(".ld")
+    placed.write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
+    link = [*call, "-nostdlib", "-Wl,--gc-sections", "-T", str(placed), *map(str, objects), "-o", str(target)]
     call_compiler(link, "the program of the firmware", lambda said: _check_fits(said, board))
-    return Built(target, read_program(target), bound)
+    return Built(target, read_program(target), bound, layers)
 
 
 def _level(board: Board, source: Path, count: int) -> str:
     """How to optimise a file of so many; for RISC-V, GCC's -Os copies structs by a function that is not there."""
     return _FAST if source.stem.endswith("_packed") or count == 1 or board.riscv else _SMALL
+
+
+def _profiled(network: str, layers: int) -> list[str]:
+    """Flags by which layers say that they begin: the runtime is named after the network, or not."""
+    marks = (f"-D{prefix}SPQ_PROFILE={LAYER_MARKS}" for prefix in ("", f"{network.upper()}_"))
+    return [f"-DPROFILED_LAYERS={layers}", *marks] if layers else []
 
 
 def zig() -> str | None:
@@ -183,9 +205,7 @@ def _check_fits(said: str, board: Board) -> None:
         )
 
 
-def _stack(work: Path, main: str) -> int:
-    """The frames of all functions of the network."""
-    frames = (line.split("\t") for path in work.glob(f"{main}-*.su") for line in path.read_text("utf-8").splitlines())
-    return sum(
-        int(size) for where, size, _ in frames if not where.startswith(("stream.c", "steps.c", "host.h", "start_"))
-    )
+def _stack(graphs: list[Path]) -> int:
+    """What ``main`` calls, at its deepest."""
+    graph = CallGraph.read(graphs)
+    return graph.deepest("main") - graph.frames["main"]

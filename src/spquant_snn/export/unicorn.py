@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import MissingDependencyError, RunError
 from .boards import Board
-from .qemu import Ended
-from .toolchain import Built
+from .qemu import Ended, Stretches
+from .toolchain import LAYER_MARKS, Built
 
 _OPEN, _CLOSE, _WRITE, _READ, _EXIT = 0x01, 0x02, 0x05, 0x06, 0x20
 _MODES = {1: "rb", 5: "wb"}
@@ -109,27 +109,39 @@ class _Counter:
         self._stretches: list[int] = []
         self._counting = False
         self._begin, self._end = (built.program.symbols[name] & ~1 for name in ("mark_begin", "mark_end"))
+        first = built.program.symbols.get(LAYER_MARKS, 0) & ~1
+        self._marks = {first + 4 * i: i for i in range(built.layers)}
+        self._layer, self._layers = built.layers, [0] * (built.layers + 1)
+        self._layers_before, self._layers_most = self._layers[:], self._layers[:]
         self._sizes: dict[tuple[int, int], int] = {}
         machine.hook_add(uc.UC_HOOK_BLOCK, self._entered)
         machine.hook_add(uc.UC_HOOK_MEM_READ, self._loaded)
         machine.hook_add(uc.UC_HOOK_MEM_WRITE, self._stored)
 
     @property
-    def found(self) -> tuple[int, int, int, int, int]:
+    def found(self) -> tuple[int, int, int, int, int, tuple[Stretches, ...]]:
         """As ``Ended`` has them."""
         stretches = self._stretches or [0]
-        return self.instructions, self.loads, self.stores, min(stretches), max(stretches)
+        layers = tuple(Stretches(*both) for both in zip(self._layers, self._layers_most, strict=True))
+        each = layers if self._marks else ()
+        return self.instructions, self.loads, self.stores, min(stretches), max(stretches), each
 
     def _entered(self, machine: Any, at: int, size: int, data: object) -> None:
         if at in (self._begin, self._end):
             if self._counting:
                 self._stretches.append(self.instructions - self._before)
+                taken = (now - before for now, before in zip(self._layers, self._layers_before, strict=True))
+                self._layers_most = list(map(max, self._layers_most, taken))
             self._counting, self._before = at == self._begin, self.instructions
+            self._layer, self._layers_before = len(self._marks), self._layers[:]
+        elif at in self._marks:
+            self._layer = self._marks[at]
         elif self._counting:
             key = at, size
             if key not in self._sizes:
                 self._sizes[key] = _count(bytes(machine.mem_read(at, size)))
             self.instructions += self._sizes[key]
+            self._layers[self._layer] += self._sizes[key]
 
     def _loaded(self, *what: object) -> None:
         self.loads += self._counting

@@ -148,9 +148,14 @@ def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, UInt32 | No
         lanes = 16
     else:
         return 0, None
-    never = (1 << lanes - 1) - 1
-    rows = np.concatenate([decay, bounds])  # [2 * levels - 1, C]
-    fill = np.repeat([0, never], [len(decay), len(bounds)])[:, None]
+    return lanes, lane_constants(np.concatenate([decay, bounds]), lanes, units)
+
+
+def lane_constants(rows: Int64, lanes: int, units: int) -> UInt32:
+    """Constants of neurons, [2 * levels - 1, C] decays, thresholds and edges, as [units, 2 * levels - 1, lanes / 2]
+    words; channels that are added never fire."""
+    kinds = len(rows)
+    fill = np.repeat([0, (1 << lanes - 1) - 1], [kinds // 2, kinds - kinds // 2])[:, None]
     channels = _channels(units)
     table = np.concatenate([rows, np.tile(fill, (1, int(channels.max()) + 1 - rows.shape[1]))], 1)[:, channels]
     unsigned = table.transpose(1, 0, 2, 3) & ((1 << lanes) - 1)  # [units, 2 * levels - 1, m, l]
@@ -158,4 +163,4 @@ def _constants(neuron: Neuron, reach: int, units: int) -> tuple[int, UInt32 | No
         words = (unsigned << 8 * np.arange(4)).sum(-1)
     else:
         words = (unsigned[..., :2] | unsigned[..., 2:] << 16).reshape(*unsigned.shape[:2], 8)
-    return lanes, np.ascontiguousarray(words).astype(np.uint32)
+    return np.ascontiguousarray(words).astype(np.uint32)

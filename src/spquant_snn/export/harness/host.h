@@ -20,6 +20,19 @@ __attribute__((noinline)) void mark_end(void) {
     __asm__ volatile("" ::: "memory");
 }
 
+#if defined(PROFILED_LAYERS)
+/* What layers call as they begin: four bytes for each, which return at once. */
+#define TEXT_OF(number) #number
+#define LAYER_MARKS(number) TEXT_OF(number)
+#if defined(__riscv)
+__asm__(".pushsection .text.layer_marks, \"ax\"\n.balign 4\n.global layer_marks\n.option push\n.option norvc\n"
+        "layer_marks:\n.rept " LAYER_MARKS(PROFILED_LAYERS) "\nret\n.endr\n.option pop\n.popsection\n");
+#else
+__asm__(".pushsection .text.layer_marks, \"ax\"\n.balign 4\n.thumb\n.global layer_marks\n.thumb_func\n"
+        "layer_marks:\n.rept " LAYER_MARKS(PROFILED_LAYERS) "\nbx lr\nnop\n.endr\n.popsection\n");
+#endif
+#endif
+
 static int32_t open_file(const char *name, uint32_t length, uint32_t mode) {
     const uint32_t arguments[3] = {(uint32_t)(uintptr_t)name, mode, length};
     return board_call(BOARD_OPEN, arguments);

@@ -38,6 +38,7 @@ static void read_out(const spq_moment *moment) {
     const spq_general *general = moment->network->general;
     for (int32_t i = 0; i < general->readout_count; i++) {
         const spq_readout *readout = &general->readouts[i];
+        enter(moment->network->layer_count + i);
         spq_integrate(moment, readout, spq_sum_terms(moment, &readout->terms, &readout->connection));
     }
     spq_keep_pasts(moment);

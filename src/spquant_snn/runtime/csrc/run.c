@@ -205,6 +205,7 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
     int32_t words = 0;
     for (int32_t i = 0; i < network->layer_count; i++) {
         const spq_layer *layer = &network->layers[i];
+        enter(i);
         if (network->shared && layer->neuron) reset_layer(network, arena, i);
         const int32_t at_once = i == 0 && frames->static_input && !(SPQ_TERMS && layer->terms) ? steps : 1;
         for (int32_t t = 0; t < steps; t += at_once) {
