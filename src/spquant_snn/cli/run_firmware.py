@@ -23,6 +23,8 @@ def command(
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
     instructions: bool = True,
+    clock: Annotated[str | None, tyro.conf.arg(metavar="RATE")] = None,
+    cycles_per_instruction: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="LEAST MOST")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Run exported C on an emulated board, beside the reference.
@@ -33,17 +35,20 @@ def command(
         board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32.
         compiler: a cross GCC (gcc), the package ziglang (zig), or what is there.
         emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
-        instructions: count them, and loads and stores; unicorn is slow at it.
+        instructions: count them, and loads and stores, those of each layer, and those that no input exceeds; unicorn is
+            slow at it.
+        clock: of the processor, as 48MHz, for times.
+        cycles_per_instruction: in the mean, the least and the most, as 1.0 1.8: an emulator counts no cycles.
     """
     from ..export.boards import board_of
     from ..export.firmware import load_manifest, run_firmware
+    from ..export.outcome import Clock, layers_table, outcome_table
     from ..export.outcome import outcome_json as plain
-    from ..export.outcome import outcome_table
     from ..integer.inputs import check_takes_one
     from ..integer.own_items import Interface
     from ..io.terminal import print_tables
 
-    chosen = board_of(board)
+    chosen, rate = board_of(board), Clock.of(clock, cycles_per_instruction)
     source = Source(firmware, firmware / "model.spq", dataset=load_manifest(firmware)["dataset"])
     test_set.name_for(source)
     graph = source.graph()
@@ -55,7 +60,7 @@ def command(
 
         outcome = with_prediction(outcome, firmware, test.images)
     if as_json:
-        say_json(plain(outcome))
+        say_json(plain(outcome, rate))
     else:
-        print_tables([outcome_table(outcome)])
+        print_tables([outcome_table(outcome, rate), *([layers_table(outcome)] if outcome.layers else [])])
     return 0 if outcome.equal == outcome.images else 1

@@ -135,7 +135,9 @@ def run_firmware(
         if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
-        layers = _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say) if count else ()
+        layers = (
+            _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say) if count else ()
+        )
     say("running the reference")
     found = answers.reshape(len(images), steps, -1)
     equal = (found == _expected(graph, images)).all((1, 2))

@@ -23,7 +23,9 @@ class LayerCost:
     bound: int | None
 
 
-def layer_costs(names: list[str], whole: Ended, told: Ended, stretches: int, worst: WorstCase | None) -> tuple[LayerCost, ...]:
+def layer_costs(
+    names: list[str], whole: Ended, told: Ended, stretches: int, worst: WorstCase | None
+) -> tuple[LayerCost, ...]:
     """The cost of each layer and each readout, and last of what is around them.
 
     Telling layers apart takes a few instructions, the same for every input: they are taken off what is around.
@@ -32,8 +34,7 @@ def layer_costs(names: list[str], whole: Ended, told: Ended, stretches: int, wor
         whole, told: how the program ended, and how that which tells layers apart did with the same inputs.
         stretches: images, or frames.
     """
-    assert whole.instructions is not None and told.instructions is not None  # both were counted
-    telling = (told.instructions - whole.instructions) // stretches
+    telling = ((told.instructions or 0) - (whole.instructions or 0)) // stretches
     bounds = [*worst.layers, worst.around - telling] if worst else [None] * (len(names) + 1)
     means = [part.all / stretches for part in told.layers]
     means[-1] -= telling

@@ -1,12 +1,16 @@
-"""What became of images on a board, as data, as JSON and as a table."""
+"""What became of images on a board, as data, as JSON and as tables."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
+from ..errors import ConfigError
+from ..io.texts import short
 from .layer_costs import LayerCost
 
 
@@ -57,6 +61,11 @@ class Outcome:
         return sum(bound for bound in bounds if bound is not None) if bounds and None not in bounds else None
 
     @property
+    def each(self) -> float | None:
+        """Instructions of an inference, or of a step of a sequence, in the mean; None where none were counted."""
+        return None if self.instructions is None else self.instructions / (self.steps or 1)
+
+    @property
     def what(self) -> str:
         """What was run, in a word."""
         return "images" if self.steps is None else "recordings"
@@ -67,14 +76,71 @@ class Outcome:
         return None if self.correct is None else 100 * self.correct / self.images
 
 
-def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as plain data."""
-    return {**asdict(outcome), "accuracy": outcome.accuracy, "bound": outcome.bound}
+@dataclass(frozen=True)
+class Clock:
+    """How fast a processor is. An emulator does not say it: it counts instructions, not cycles.
+
+    Args:
+        hertz: cycles a second.
+        least, most: cycles of an instruction, in the mean of a program; with its memories and what waits for them.
+    """
+
+    hertz: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, clock: str | None, cycles: Sequence[float] | None) -> Clock | None:
+        """Of a rate as 48MHz and of one or two numbers of cycles; None where neither is given.
+
+        Raises:
+            ConfigError: only one is given, or one is none.
+        """
+        if clock is None and cycles is None:
+            return None
+        if clock is None or cycles is None:
+            raise ConfigError(
+                "a time takes both --clock and --cycles-per-instruction, for emulators count instructions, not cycles: "
+                "add the other one, as in --clock 48MHz --cycles-per-instruction 1.0 1.8"
+            )
+        found = _RATE.fullmatch(clock.strip())
+        if found is None or not float(found[1]) > 0:
+            raise ConfigError(f"--clock takes a rate as 48MHz, not {short(clock)}")
+        if len(cycles) not in (1, 2) or not 0 < cycles[0] <= cycles[-1] < _MOST_CYCLES:
+            raise ConfigError(
+                f"--cycles-per-instruction takes the least and the most, as 1.0 1.8, not {' '.join(map(str, cycles))}"
+            )
+        return cls(float(found[1]) * _UNITS[found[2].lower()], cycles[0], cycles[-1])
+
+    def seconds(self, instructions: float) -> tuple[float, float]:
+        """The least and the most that they take."""
+        return instructions * self.least / self.hertz, instructions * self.most / self.hertz
+
+    def wording(self, instructions: float) -> str:
+        """The same in words."""
+        least, most = (f"{1000 * each:,.3g}" for each in self.seconds(instructions))
+        return f"{least} ms" if least == most else f"{least} to {most} ms"
 
 
-def outcome_table(outcome: Outcome) -> Table:
-    """An outcome to be read."""
-    shown = Table(title=f"{outcome.board}, emulated by {outcome.emulator}, built with {outcome.compiler}")
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(k|m|g|)hz", re.IGNORECASE)
+_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_MOST_CYCLES = 1000.0
+
+
+def outcome_json(outcome: Outcome, clock: Clock | None = None) -> dict[str, Any]:
+    """An outcome as plain data; with a clock, also the least and the most seconds of the mean and of the bound."""
+    found = {**asdict(outcome), "accuracy": outcome.accuracy, "bound": outcome.bound}
+    if clock is None or outcome.each is None:
+        return found
+    times = {"mean": clock.seconds(outcome.each), "bound": outcome.bound and clock.seconds(outcome.bound)}
+    return {**found, "clock": asdict(clock), "seconds": times}
+
+
+def outcome_table(outcome: Outcome, clock: Clock | None = None) -> Table:
+    """An outcome to be read; with a clock, what it takes of time."""
+    title = f"{outcome.board}, emulated by {outcome.emulator}, built with {outcome.compiler}"
+    counts = None if outcome.instructions is None else "An emulator counts instructions, not cycles."
+    shown = Table(title=title, caption=counts)
     shown.add_column("what")
     shown.add_column("found", justify="right")
     bound = "" if outcome.stack_bound is None else f" (never more than {outcome.stack_bound:,} of the network)"
@@ -98,7 +164,9 @@ def outcome_table(outcome: Outcome) -> Table:
             if count is not None
         ),
         *_each(outcome),
+        *_bound(outcome),
         *_predicted(outcome),
+        *_times(outcome, clock),
         ("flash", f"{outcome.flash:,} bytes"),
         ("RAM, stack included", f"{outcome.ram:,} bytes"),
         ("stack", f"{outcome.stack:,} bytes{bound}"),
@@ -114,8 +182,38 @@ def _each(outcome: Outcome) -> list[tuple[str, str]]:
         return []
     if outcome.steps is None:
         return [("of them, least to most", f"{outcome.least:,} to {outcome.most:,}")]
-    mean = outcome.instructions / outcome.steps
-    return [("instructions per step", f"{mean:,.0f}, from {outcome.least:,} to {outcome.most:,}")]
+    return [("instructions per step", f"{outcome.each:,.0f}, from {outcome.least:,} to {outcome.most:,}")]
+
+
+def _bound(outcome: Outcome) -> list[tuple[str, str]]:
+    """What no input exceeds."""
+    if outcome.bound is None:
+        return []
+    return [(f"never more, of any {'image' if outcome.steps is None else 'step'}", f"{outcome.bound:,}")]
+
+
+def _times(outcome: Outcome, clock: Clock | None) -> list[tuple[str, str]]:
+    if clock is None or outcome.each is None:
+        return []
+    cycles = f"{clock.least:g}" if clock.least == clock.most else f"{clock.least:g} to {clock.most:g}"
+    named = f"time {'per inference' if outcome.steps is None else 'per step'} at {clock.hertz / 1e6:g} MHz"
+    return [
+        (f"{named}, {cycles} cycles an instruction", clock.wording(outcome.each)),
+        *([] if outcome.bound is None else [("never more", clock.wording(outcome.bound))]),
+    ]
+
+
+def layers_table(outcome: Outcome) -> Table:
+    """What each layer of an outcome costs."""
+    of = "an inference" if outcome.steps is None else "a step"
+    shown = Table(title=f"Instructions of {of}, layer by layer")
+    for column in ("layer", "mean", "share", "never more"):
+        shown.add_column(column, justify="left" if column == "layer" else "right")
+    whole = sum(layer.mean for layer in outcome.layers) or 1.0
+    for layer in outcome.layers:
+        bound = "" if layer.bound is None else f"{layer.bound:,}"
+        shown.add_row(layer.name or "around them", f"{layer.mean:,.0f}", f"{100 * layer.mean / whole:.1f} %", bound)
+    return shown
 
 
 def _predicted(outcome: Outcome) -> list[tuple[str, str]]:

@@ -91,7 +91,8 @@ def run_in_qemu(board: Board, built: Built, work: Path, counted: bool) -> Ended:
         return Ended(ended.returncode)
     found = [int(word) for word in counts.read_text("ascii").split()]
     layers = tuple(Stretches(*found[i : i + 2]) for i in range(5, len(found), 2))
-    return Ended(ended.returncode, *found[:5], layers)
+    instructions, loads, stores, least, most = found[:5]
+    return Ended(ended.returncode, instructions, loads, stores, least, most, layers)
 
 
 def _plugin(work: Path) -> Path:

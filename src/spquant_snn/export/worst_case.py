@@ -4,7 +4,8 @@ Every way that the runtime takes is decided by shapes or by a few things that in
 other constants in the places of its own, is run where each of them costs most:
 
     events      every input of every layer is active in every step: thresholds so low that all neurons fire. Listing,
-                looking for and adding an event cost instructions, its absence costs none
+                looking for and adding an event cost instructions, its absence costs none. Of the first layer only so
+                many fire at each place as can (most_spikes.py)
     potentials  no neuron is at rest, and none is spared a comparison: those that are computed in lanes once with codes
                 at the top and once at the bottom, layer by layer, for that layer does not fire then; others, one after
                 the other, fire and look for a new code besides, which no neuron does
@@ -12,7 +13,7 @@ other constants in the places of its own, is run where each of them costs most:
 
 What remains is added: ``_SLACK``. An event more never makes the rest cheaper but in one way: where lanes are emptied
 when they are full, a row may have to be taken up again after that, and with all inputs active this may fall together
-with its end.
+with its end. Where spikes are the most in the mean, sums of more and of fewer of them may empty lanes once more.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from ..errors import RunError
 from ..integer.graph import Graph
 from ..runtime.packed import lane_constants
 from ..runtime.plan import PACKED, ConnectionPlan, LayerPlan, NetworkPlan, TermPlan
-from .c import Plans, layer_names
+from .c import Plans
 from .elf import replace_constants
+from .interface import layer_names
+from .most_spikes import most_spikes
 from .naming import Names
 from .qemu import Ended
 from .render import Model, identifiers
@@ -43,6 +46,7 @@ _LOW, _HIGH = -(1 << 31), (1 << 31) - 1
 
 # ---- instructions, each more than any compiler here makes of them ----
 _RESUMED = 24  # a row that is taken up again after lanes were emptied
+_EMPTIED = 400  # lanes that are emptied into wider ones, and their being wide at all
 _SLACK = 6  # a choice between two values: the sign of a product, a clamp, the larger of two
 
 
@@ -80,19 +84,24 @@ def find_worst_case(
     """
     plans = Plans.of(graph, small, called.shared)
     plan = plans.frames if streams else plans.images
+    most = [most_spikes(graph, streams), *[None] * len(plan.hidden)]
     _write_inputs(graph, work, _FRAMES if streams else 1)
     symbols = _Symbols.of(graph, plans, called, built)
     found = np.zeros(built.layers + 1, np.int64)
-    for number, (constants, counted) in enumerate(_cases(plan, symbols)):
+    for number, (constants, counted) in enumerate(_cases(plan, most, symbols)):
         path = work / f"worst-{number}.elf"
         replace_constants(built.path, path, constants)
         ended = run(replace(built, path=path))
         path.unlink()
         if ended.code != 0 or len(ended.layers) != len(found):
             raise RunError(f"the firmware failed with all inputs active (code {ended.code}): export it again")
-        most = np.array([layer.most for layer in ended.layers])
-        found[counted] = np.maximum(found[counted], most[counted])
+        each = np.array([layer.most for layer in ended.layers])
+        found[counted] = np.maximum(found[counted], each[counted])
     found[:-1] += [_left(plan, i) for i in range(built.layers)]
+    if most[0] is not None:
+        found[:-1] += [
+            plan.timesteps * _EMPTIED * sum(map(_tile_sums, _connections(plan, i))) for i in range(built.layers)
+        ]
     return WorstCase(tuple(found[:-1].tolist()), int(found[-1]))
 
 
@@ -126,14 +135,24 @@ class _Symbols:
             into[self.tables[id(table)]] = content.astype(table.dtype.newbyteorder("<")).tobytes()
 
 
-def _cases(plan: NetworkPlan, symbols: _Symbols) -> Iterator[tuple[dict[int, bytes], list[int]]]:
-    """Constants to be replaced, and the layers that then take most; the last number is what comes before them."""
+def _cases(
+    plan: NetworkPlan, most: list[int | None], symbols: _Symbols
+) -> Iterator[tuple[dict[int, bytes], list[int]]]:
+    """Constants to be replaced, and the layers that then take most; the last number is what comes before them.
+
+    Args:
+        most: neurons of a layer that fire at each place; None: all.
+    """
     firing: dict[int, bytes] = {address + _SUBTRACT: b"\1\0\0\0" for address in symbols.neurons}
     count = len(plan.hidden) + max(1, len(plan.readouts))
-    for layer in plan.hidden:
-        _fire(layer, symbols, firing)
+    for layer, some in zip(plan.hidden, most, strict=False):
+        _fire(layer, some, symbols, firing)
     yield firing, list(range(count + 1))
     for i, layer in enumerate(plan.hidden):
+        if most[i] is not None:
+            all_firing = dict(firing)
+            _fire(layer, None, symbols, all_firing)
+            yield all_firing, [i]
         if layer.connection.decides:
             for top in (True, False):
                 held = dict(firing)
@@ -141,15 +160,17 @@ def _cases(plan: NetworkPlan, symbols: _Symbols) -> Iterator[tuple[dict[int, byt
                 yield held, [i]
 
 
-def _fire(layer: LayerPlan, symbols: _Symbols, into: dict[int, bytes]) -> None:
-    """Let all neurons of a layer fire in every step, and no block be passed over."""
+def _fire(layer: LayerPlan, some: int | None, symbols: _Symbols, into: dict[int, bytes]) -> None:
+    """Let so many neurons of each place of a layer, or all, fire in every step, and no block be passed over."""
     connection, neuron, packed = layer.connection, layer.neuron, layer.connection.packed
     assert neuron is not None  # a hidden layer
     real = connection.outputs
-    if connection.decides and packed is not None and packed.constants is not None:
-        symbols.put(packed.constants, _lanes(connection, fires=True, top=True), into)
+    if connection.decides and packed is not None:
+        symbols.put(packed.constants, _lanes(connection, real if some is None else some, top=True), into)
+        if some is not None:  # as low as they can be, for lanes that are full fire
+            symbols.put(packed.words, np.zeros_like(packed.words), into)
     else:
-        symbols.put(neuron.fire, _among(neuron.fire, real, _LOW), into)
+        symbols.put(neuron.fire, _among(_among(neuron.fire, real, _HIGH), real if some is None else some, _LOW), into)
         symbols.put(neuron.drop, _among(neuron.drop, real, 0), into)
         symbols.put(neuron.decay, _among(neuron.decay, real, 0), into)
         if neuron.edges is not None:
@@ -167,18 +188,18 @@ def _fire(layer: LayerPlan, symbols: _Symbols, into: dict[int, bytes]) -> None:
 def _hold(layer: LayerPlan, top: bool, symbols: _Symbols, into: dict[int, bytes]) -> None:
     """Let no neuron of a packed layer fire nor come to rest; its weights are as low as they can be."""
     packed = layer.connection.packed
-    assert packed is not None and packed.constants is not None  # its neurons decide in lanes
+    assert packed is not None  # its neurons decide in lanes
     symbols.put(packed.words, np.zeros_like(packed.words), into)
-    symbols.put(packed.constants, _lanes(layer.connection, fires=False, top=top), into)
+    symbols.put(packed.constants, _lanes(layer.connection, 0, top), into)
 
 
-def _lanes(c: ConnectionPlan, fires: bool, top: bool) -> NDArray[np.uint32]:
-    """Constants of neurons that all fire, or that all keep the largest code or the least."""
+def _lanes(c: ConnectionPlan, firing: int, top: bool) -> NDArray[np.uint32]:
+    """Constants of neurons of which so many fire, and the others keep the largest code or the least."""
     packed = c.packed
     assert packed is not None
     high = (1 << packed.lanes - 1) - 1
     rows: Int64 = np.zeros((2 * packed.levels - 1, c.outputs), np.int64)
-    rows[packed.levels - 1] = ~high if fires else high
+    rows[packed.levels - 1] = np.where(np.arange(c.outputs) < firing, ~high, high)
     rows[packed.levels :] = ~high if top else high
     return lane_constants(rows, packed.lanes, packed.units)
 
@@ -217,6 +238,23 @@ def _left(plan: NetworkPlan, index: int) -> int:
     return steps * found
 
 
+def _connections(plan: NetworkPlan, index: int) -> Iterator[ConnectionPlan]:
+    """What a layer or a readout adds up."""
+    if index >= len(plan.layers) or (index >= len(plan.hidden) and plan.readouts):
+        yield from (term.connection for term in plan.readouts[index - len(plan.hidden)].terms.terms)
+        return
+    layer = plan.layers[index]
+    yield from [layer.connection] if layer.terms is None else (term.connection for term in layer.terms.terms)
+    if layer.shortcut is not None:
+        yield layer.shortcut.connection
+
+
+def _tile_sums(c: ConnectionPlan) -> int:
+    """Sums that a step makes in lanes which are emptied when they are full."""
+    p = c.packed
+    return c.out_height * c.out_width * c.tiles if c.form == PACKED and p is not None and p.bits in (2, 4) else 0
+
+
 def _of_term(term: TermPlan) -> int:
     c = term.connection
     pools = sum(w.height * w.width * w.kernel_height * w.kernel_width for w in term.pools)
@@ -229,10 +267,10 @@ def _of_term(term: TermPlan) -> int:
 
 def _resumed(c: ConnectionPlan, parts: int = 1) -> int:
     """Of rows, in so many parts each, that are taken up again in the sums of all places."""
-    p = c.packed
-    if c.form != PACKED or p is None or p.bits not in (2, 4):
+    p, sums = c.packed, _tile_sums(c)
+    if p is None or not sums:
         return 0
     inputs = c.window**2 * c.kernel_height * c.kernel_width * c.channels
     emptied = inputs // (p.few if p.bits == 2 else p.many)
     rows = c.window**2 * c.kernel_height * parts
-    return _RESUMED * c.out_height * c.out_width * c.tiles * min(emptied, rows)
+    return _RESUMED * sums * min(emptied, rows)
