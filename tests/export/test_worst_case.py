@@ -114,8 +114,8 @@ def test_neurons_that_exclude_each_other_do_not_fire_together():
     pytest.importorskip("scipy")
     opposed = _one_layer([[1, -1], [-1, 1], [1, -1], [-1, 1]], 1.5)
     assert most_spikes(opposed, streams=True) == 2
-    assert most_spikes(_one_layer([[1, 1], [0, 1], [1, 0], [1, 1]], 1.5, leak=0.0), streams=True) == 4
-    assert most_spikes(_one_layer([[1, 1], [-1, -1]], 1.5), streams=False) == 1
+    assert most_spikes(_one_layer([[1, 1], [0, 1], [1, 0], [1, 1]], 3.0, leak=0.0), streams=True) == 4
+    assert most_spikes(_one_layer([[1, 1], [-1, -1]], 3.0), streams=False) == 1
 
 
 def test_more_spikes_than_were_said_are_not_found_by_trying():
