@@ -92,13 +92,14 @@ def test_train_cifar10_trains(tmp_path):
     assert (tmp_path / "x" / "model.spq").exists()
 
 
-TRAINED = {"device-lenet.spq": 9921, "lenet-a.spq": 9927}  # test images of MNIST told right
+# Time steps, and test images of MNIST told right.
+TRAINED = {"device-lenet.spq": (2, 9921), "lenet-a.spq": (2, 9927), "mnist/small.spq": (2, 9920)}
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_trained_network_is_what_is_said_of_it(name):
     graph = load_graph(FOLDER / name)
-    assert (graph.timesteps, graph.classes) == (2, 10)
+    assert (graph.timesteps, graph.classes) == (TRAINED[name][0], 10)
     assert f"{(FOLDER / name).stat().st_size:,} bytes" in " ".join((FOLDER / "README.md").read_text("utf-8").split())
 
 
@@ -107,8 +108,27 @@ def test_a_trained_network_is_what_is_said_of_it(name):
 def test_a_trained_network_by_the_native_runtime_is_as_accurate_as_it_is_said_to_be(name):
     images, labels = mnist_test_or_skip()
     right = int((NativeProgram(load_graph(FOLDER / name)).logits(images).argmax(1) == labels).sum())
-    assert right == TRAINED[name]
+    assert right == TRAINED[name][1]
     assert f"{right / 100:.2f} % of" in (FOLDER / "README.md").read_text("utf-8")
+
+
+# For the smallest parts: codes of weights, and which of the 50 digits beside them are told wrong.
+SMALL: dict[str, tuple[int, list[int]]] = {"small.spq": (35_728, [])}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_for_the_smallest_parts_is_what_is_said_of_it(name):
+    codes, wrong = SMALL[name]
+    path = FOLDER / "mnist" / name
+    graph = load_graph(path)
+    assert {connection.bits for connection in graph.connections} == {1.58}
+    assert {layer.neuron.bits for layer in graph.layers} == {1.58}
+    assert sum(connection.codes.size for connection in graph.connections) == codes
+    assert path.stat().st_size < 16 << 10
+    with np.load(FOLDER / "mnist" / "digits.npz") as digits:
+        told = NativeProgram(graph).logits(digits["images"]).argmax(1)
+        assert (told != digits["labels"]).nonzero()[0].tolist() == wrong
+    assert f"{codes:,} ternary weights" in " ".join((FOLDER / "README.md").read_text("utf-8").split())
 
 
 CIFAR10 = {"vgg9-4-2.spq": (9240, 4), "vgg9-2-2.spq": (9115, 2), "vgg9-1.58-1.58.spq": (9034, 1.58)}

@@ -1,0 +1,91 @@
+"""Networks for the smallest microcontrollers on MNIST, those in examples/mnist: trains them and prints their table.
+
+    python -m benchmarks small_networks train                  # one after another; resumes, skips what is finished
+    python -m benchmarks small_networks train --rows 3kb       # one of them, and what it starts from
+    python -m benchmarks small_networks table                  # of the files in examples/mnist
+
+All are ternary in weights and state, and have strides where others have pools: an event then reaches a quarter of the
+outputs, and codes stay in 2 bits. Two of them imitate examples/lenet-a.spq. The epoch is chosen on 5,000 held-out
+training images; the test set is used once for each network, at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spquant_snn import SpQuantTrainer
+from spquant_snn.data import load
+from spquant_snn.integer.file import load_graph
+from spquant_snn.runtime.native import NativeProgram
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FILES = EXAMPLES / "mnist"
+COMMON: dict[str, Any] = {"weight_bits": 1.58, "state_bits": 1.58, "batch_size": 128}
+WHOLE = "16C5s2-32C3-32C3s2-48C3s2-FC10"
+TAUGHT: dict[str, Any] = {"teacher": str(EXAMPLES / "lenet-a.spq")}
+ROWS: dict[str, dict[str, Any]] = {
+    "small": {"model": WHOLE, "epochs": 24},
+    "accurate": {
+        "model": WHOLE,
+        "timesteps": 3,
+        "epochs": 12,
+        "init": "small",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        **TAUGHT,
+    },
+    "3kb": {"model": "16C5s2-16C3-16C3s2-32C3-P2-FC10", "epochs": 16, **TAUGHT},
+}
+
+
+def run(parent: Path, row: str, data_dir: Path | None) -> None:
+    """Train a network, and first what it starts from."""
+    options = COMMON | ROWS[row]
+    if "init" in options:
+        run(parent, options["init"], data_dir)
+        options["init"] = str(parent / options["init"])
+    out = parent / row
+    if (out / "run.json").exists() and "test_accuracy" in json.loads((out / "run.json").read_text()):
+        return
+    if (out / "config.toml").exists():
+        trainer = SpQuantTrainer.resume(out, data_dir=data_dir)
+    else:
+        trainer = SpQuantTrainer(dataset="mnist", out=out, data_dir=data_dir, seed=0, **options)
+    trainer.train()
+    print(f"{row}: Test Accuracy: {trainer.evaluate():.2f}%", flush=True)
+
+
+def table(data_dir: Path | None) -> str:
+    """The files that ship, by the native runtime."""
+    test = load("mnist", data_dir).test
+    lines = ["| file | test accuracy, % | weights | at 2 bits, B | time steps |", "|---" * 5 + "|"]
+    for path in sorted(FILES.glob("*.spq")):
+        graph = load_graph(path)
+        right = (NativeProgram(graph).logits(test.images).argmax(1) == test.labels).mean()
+        codes = sum(connection.codes.size for connection in graph.connections)
+        lines.append(f"| `{path.name}` | {100 * right:.2f} | {codes:,} | {codes / 4:,.0f} | {graph.timesteps} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["train", "table"])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--out", type=Path, default=Path("runs/small"))
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.action == "train":
+        for row in args.rows:
+            run(args.out, row, args.data_dir)
+    print(table(args.data_dir))
+
+
+if __name__ == "__main__":
+    main()
