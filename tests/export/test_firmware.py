@@ -81,12 +81,14 @@ def test_packages_of_python_alone_run_as_the_reference(firmware, name):
 
 
 @pytest.mark.device
-@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m7"])
+@pytest.mark.parametrize(
+    ("name", "compiler"), [("cortex-m0", "zig"), ("cortex-m4", "zig"), ("cortex-m7", "zig"), ("cortex-m4", "gcc")]
+)
 @pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
-def test_no_word_is_read_or_written_where_none_starts(firmware, monkeypatch, name, drawn, gated):
+def test_no_word_is_read_or_written_where_none_starts(firmware, monkeypatch, name, compiler, drawn, gated):
     """As a processor demands that is set to trap such an access, or knows none."""
     board = board_of(name)
-    needs(board, "zig", "unicorn")
+    needs(board, compiler, "unicorn")
     odd = []
 
     def seen(self, machine, access, address, size, *rest):
@@ -95,7 +97,7 @@ def test_no_word_is_read_or_written_where_none_starts(firmware, monkeypatch, nam
 
     monkeypatch.setattr(unicorn._Counter, "_loaded", seen)
     monkeypatch.setattr(unicorn._Counter, "_stored", seen)
-    outcome = run_firmware(*_given(firmware(*drawn, gated=gated), board), compiler="zig", emulator="unicorn")
+    outcome = run_firmware(*_given(firmware(*drawn, gated=gated), board), compiler=compiler, emulator="unicorn")
     assert outcome.equal == 6
     assert odd == []
 
