@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import MissingDependencyError, RunError
+from .io.output import say_progress
 from .io.writing import cache_folder, replace_file
 
 Command = tuple[str, ...]
@@ -158,6 +159,7 @@ class Library:
                     return self._opened(cc, path)
             with suppress(OSError):
                 path.unlink()
+        say_progress(f"building the {self.name}, once for this machine")
         try:
             with tempfile.TemporaryDirectory(prefix="spquant_snn-", ignore_cleanup_errors=True) as folder:
                 once = Path(folder) / "spq.so"

@@ -139,7 +139,7 @@ class SpQuantTrainer:
         )
         self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
         self._streams = setup.streams
-        self.quiet = quiet
+        self.quiet, self._bar = quiet, self._owner.shown(quiet)
         self._wanted = self._owner.world.together(self._objective)
 
     @classmethod
@@ -248,7 +248,7 @@ class SpQuantTrainer:
             several may be true; the root of the mean squared error in the unit of the labels, of numbers; the mean
             intersection over union in percent, of classes of pixels; or what a ``metric`` of your own says.
         """
-        found = measure(self.deployed(), self._test(), world=self._owner.world, wanted=self._wanted)
+        found = measure(self.deployed(), self._test(), world=self.world, wanted=self._wanted, progress=self._bar)
         noted = {f"test_{found.metric.key}": found.score} | ({"test_details": found.details} if found.details else {})
         self._owner.note(**noted)
         return found.score
@@ -290,7 +290,7 @@ class SpQuantTrainer:
         if count < 0:
             raise ConfigError(f"count must be at least 0, not {count}")
         network = self._frozen()
-        return verify(network, lower(network), self.data.test.inputs(slice(count or None)), backend)
+        return verify(network, lower(network), self.data.test.inputs(slice(count or None)), backend, self._bar)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
@@ -364,7 +364,7 @@ class SpQuantTrainer:
 
         def write(out: Path) -> None:
             subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
-            write_page(run_page(build_report(subject, count, raster, other)), out)
+            write_page(run_page(build_report(subject, count, raster, other, self._bar)), out)
 
         return self._write(path, write)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import tyro
 
 from ..errors import ConfigError, RunError
-from ..io.output import say, say_json, say_progress
+from ..io.output import say, say_json
 from .options import AsJson, DataDir, Flag, FolderOrFile, Threads, use_threads
 from .source import open_run
 
@@ -69,7 +69,6 @@ def command(
     else:
         make, inputs = _of_nir(source, images, count, sequences, timesteps, dt, state_bits)
     from ..integer.file import save
-    from ..io.terminal import progress
     from ..quant.bit_search import find_bits
     from ..quant.calibration import calibrate
     from ..quant.lower import lower
@@ -77,12 +76,11 @@ def command(
     widths: Bits | Mapping[str, Bits] = weight_bits
     if budget is None and agreement is None:
         network = make(weight_bits)
-        with progress(len(network.stages), "calibrating") as report:
-            found = calibrate(network, inputs, report)
+        found = calibrate(network, inputs)
     else:
         share = None if agreement is None else agreement / 100
         size = None if budget is None else bytes_in(budget)
-        best = find_bits(make, inputs, size, share, lambda n: say_progress(f"looking at network {n}"))
+        best = find_bits(make, inputs, size, share)
         network, found, widths = best.network, best.calibration, best.widths
     save(lower(network.eval().freeze()), out)
     written = out.stat().st_size

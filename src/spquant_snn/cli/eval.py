@@ -108,7 +108,7 @@ def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]
     task = interface_of(network).task
     test = test_set.items(source, interface_of(network), "the metric of a network", "never")
     ready = network if source.floating else network.freeze()
-    found = measure(ready, as_tensors(test.labelled()), sample=0)
+    found = measure(ready, as_tensors(test.labelled()), sample=0, progress=None)
     return _result(task, found.score, found.details, "torch", test, source)
 
 

@@ -98,7 +98,6 @@ def report_on(
 def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | None, baseline: Path | None) -> Report:
     from ..integer.inputs import check_takes_one
     from ..integer.own_items import Interface
-    from ..io.terminal import progress
     from ..report.curves import read_epochs
     from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
     from ..train.config import CUSTOM
@@ -122,8 +121,7 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
         subject = replace(subject, epochs=read_epochs(run), record=run.read_record())
     other = None if baseline is None else load_baseline(baseline, name)
     shown = RASTERS if rasters is None else rasters
-    with progress(min(test_set.count or len(test), len(test)), "counting") as report:
-        return build_report(subject, test_set.count, shown, other, report)
+    return build_report(subject, test_set.count, shown, other)
 
 
 def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
@@ -161,7 +159,7 @@ def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
     return make_comparison(runs, visible(known[0]))
 
 
-def _add(report: Callable[[int], None], before: int, done: int) -> None:
+def _add(report: Callable[[int], object], before: int, done: int) -> None:
     """Say that so many images are done, beside those of the runs before."""
     report(before + done)
 

@@ -56,7 +56,6 @@ def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict
     source = open_source(run)
     from ..integer.inputs import check_takes_one
     from ..integer.own_items import Interface
-    from ..io.terminal import progress
     from ..quant.frozen_trace import verify
     from ..train.loading import load_network
 
@@ -65,8 +64,7 @@ def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict
     check_takes_one(graph, "spquant verify")
     refuse_other_network(run, graph, network)
     test = test_set.items(source, Interface.of(graph))
-    with progress(len(test), "verifying") as report:
-        return verify(network, graph, test.inputs(), backend, report)
+    return verify(network, graph, test.inputs(), backend)
 
 
 def verify_file(source: Source, test_set: TestSet, backend: IntegerBackend) -> Verdict:

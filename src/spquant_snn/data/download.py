@@ -11,10 +11,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-
 from ..errors import DataError
-from ..io.terminal import to_stderr
+from ..io.output import say_error
+from ..io.terminal import Report
+from ..io.terminal import progress as progress_bar
 
 _CHUNK = 1 << 16
 
@@ -35,7 +35,7 @@ def fetch(remote: Remote, folder: Path, *, progress: bool = True, timeout: float
     The bytes go to ``NAME.part`` beside the target; what an interrupted run left there is resumed, from any mirror.
 
     Args:
-        progress: draw a bar on standard error (plain text where that is no terminal).
+        progress: say on standard error what is fetched, and draw a bar where that is a terminal.
         timeout: seconds without an answer after which a mirror is given up.
 
     Returns:
@@ -47,16 +47,16 @@ def fetch(remote: Remote, folder: Path, *, progress: bool = True, timeout: float
     target = folder / remote.name
     part = folder / f"{remote.name}.part"
     problems: list[str] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with Progress(*columns, console=to_stderr(), disable=not progress) as bar:
-            task = bar.add_task(remote.name, total=remote.size)
+        if progress:
+            say_error(f"downloading {remote.name}, {remote.size:,} bytes, into {folder}")
+        with progress_bar(remote.size, remote.name, quiet=not progress, in_bytes=True) as report:
             for mirror in remote.mirrors:
                 resumed = part.exists()
-                problem = _transfer(remote, mirror, part, timeout, bar, task) or _check(remote, part)
+                problem = _transfer(remote, mirror, part, timeout, report) or _check(remote, part)
                 if problem and resumed and not part.exists():
-                    problem = _transfer(remote, mirror, part, timeout, bar, task) or _check(remote, part)
+                    problem = _transfer(remote, mirror, part, timeout, report) or _check(remote, part)
                 if problem is None:
                     os.replace(part, target)
                     return target
@@ -68,7 +68,7 @@ def fetch(remote: Remote, folder: Path, *, progress: bool = True, timeout: float
     raise DataError(f"no mirror gave {remote.name} ({'; '.join(problems)})")
 
 
-def _transfer(remote: Remote, mirror: str, part: Path, timeout: float, bar: Progress, task: TaskID) -> str | None:
+def _transfer(remote: Remote, mirror: str, part: Path, timeout: float, report: Report) -> str | None:
     """Append to ``part`` what a mirror has beyond it; returns what the mirror did wrong, if anything."""
     have = part.stat().st_size if part.exists() else 0
     if have >= remote.size:
@@ -87,7 +87,7 @@ def _transfer(remote: Remote, mirror: str, part: Path, timeout: float, bar: Prog
         have = have if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
             while have <= remote.size:
-                bar.update(task, completed=have)
+                report(have)
                 try:
                     chunk = response.read(min(_CHUNK, remote.size + 1 - have))
                 except (OSError, http.client.HTTPException) as error:

@@ -10,9 +10,9 @@ import operator
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import DataError
+from ..io.terminal import progress as progress_bar
 from ..io.terminal import to_stderr
 from .arrays import Labelled
 from .events import Events, NoEvents, from_array, is_events
@@ -43,27 +43,14 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
     Raises:
         DataError: no item of one of them holds an event, or one is no such pair, or holds no recording of the camera.
     """
-    members = ((train, "training"), (test, "test"))
-    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    console = to_stderr()
-    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
-        sensor = _named_sensor(train) or _named_sensor(test)
-        if sensor is None:  # a pass of its own: all events at once may be too many to hold
-            task = bar.add_task("looking for the size of the camera", total=len(train) + len(test))
-            rows = wide = 1
-            for member, what in members:
-                for index in range(len(member)):
-                    events, _ = _item(member, index, what, None)
-                    if events is not None:
-                        rows, wide = max(rows, events.sensor[0]), max(wide, events.sensor[1])
-                    bar.advance(task)
-            sensor = rows, wide
-        task = bar.add_task("events to frames", total=len(train) + len(test))
-        parts = []
+    members, total = ((train, "training"), (test, "test")), len(train) + len(test)
+    sensor = _named_sensor(train) or _named_sensor(test) or _largest_sensor(members, total, progress)
+    parts: list[Labelled] = []
+    with progress_bar(total, "events to frames", quiet=not progress) as report:
         for member, what in members:
             if not len(member):
                 raise DataError(f"the {what} data are empty: give at least one recording")
-            framing = Framing(steps=timesteps)
+            framing, done = Framing(steps=timesteps), sum(len(part) for part, _ in members[: len(parts)])
             frames = np.empty((len(member), timesteps, 2, *sensor), np.uint8)
             labels: list[int] = []
             for index in range(len(member)):
@@ -71,14 +58,28 @@ def frame_items(train: Any, test: Any, timesteps: int, *, progress: bool) -> tup
                 if events is not None:
                     frames[len(labels)] = to_frames(events, framing).counts
                     labels.append(label)
-                bar.advance(task)
+                report(done + index + 1)
             if not labels:
                 raise DataError(f"none of the {len(member)} {what} items holds an event: check the recordings")
             if progress and len(labels) < len(member):
                 left = len(member) - len(labels)
-                console.print(f"{left:,} of {len(member):,} {what} items hold no events, left out")
+                to_stderr().print(f"{left:,} of {len(member):,} {what} items hold no events, left out")
             parts.append(Labelled(frames[: len(labels)], np.array(labels, np.int64)))
     return parts[0], parts[1]
+
+
+def _largest_sensor(members: tuple[tuple[Any, str], ...], total: int, progress: bool) -> Sensor:
+    """Rows and columns that hold all events, in a pass of its own: all at once may be too many to hold."""
+    rows = columns = 1
+    done = 0
+    with progress_bar(total, "looking for the size of the camera", quiet=not progress) as report:
+        for member, what in members:
+            for index in range(len(member)):
+                events, _ = _item(member, index, what, None)
+                if events is not None:
+                    rows, columns = max(rows, events.sensor[0]), max(columns, events.sensor[1])
+                report(done := done + 1)
+    return rows, columns
 
 
 def _item(member: Any, index: int, what: str, sensor: Sensor | None) -> tuple[Events | None, int]:

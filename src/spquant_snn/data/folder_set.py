@@ -85,8 +85,7 @@ def _read(images: ImageFolder, title: str, progress: bool) -> Labelled:
             "(ImageFolder(...), ImageFolder(...)), which are read as they are needed"
         )
     pixels = np.empty((len(images), *first.shape), np.uint8)
-    shown_of = len(images) if progress else 0
-    with ThreadPoolExecutor() as pool, bar(shown_of, f"{title}: reading images") as shown:
+    with ThreadPoolExecutor() as pool, bar(len(images), f"{title}: reading images", quiet=not progress) as shown:
         for start in range(0, len(images), _AT_ONCE):
             numbers = range(start, min(start + _AT_ONCE, len(images)))
             for number, (image, _) in zip(numbers, pool.map(images.__getitem__, numbers), strict=True):

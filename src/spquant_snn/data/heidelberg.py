@@ -74,7 +74,7 @@ def load_spikes(name: str, folder: Path, timesteps: int, *, progress: bool) -> S
 
 def _read(file: SpikeFile, name: str, progress: bool) -> Labelled:
     counts, spikes, lost = np.empty((len(file), *file.shape), np.uint8), 0, 0
-    with bar(len(file) if progress else 0, f"{name}: spikes to frames") as shown:
+    with bar(len(file), f"{name}: spikes to frames", quiet=not progress) as shown:
         for number in range(len(file)):
             counts[number], found, left_out = file.counts(number)
             spikes, lost = spikes + found, lost + left_out

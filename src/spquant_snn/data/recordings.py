@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..dtypes import UInt8
 from ..errors import ConfigError, DataError
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
+from ..io.terminal import progress as progress_bar
 from ..io.terminal import to_stderr
 from ..io.texts import parse_json
 from .arrays import Labelled
@@ -116,37 +116,32 @@ def _write(
     """Count all events and write the folder whole."""
     each = (steps, 2, *framing.shape(recordings.sensor))
     beside = folder.with_name(f".{secrets.token_hex(6)}.part")
-    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    console = to_stderr()
-    shown, events, lost = progress and console.is_terminal, 0, 0
+    events = lost = 0
     empty: list[int] = []
     try:
         beside.mkdir(parents=True)
         _clear(folder.parent)
-        with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-            task = bar.add_task(f"{recordings.name}: events to frames", total=len(recordings))
-            with (beside / _COUNTS).open("wb") as file:
-                file.write(header := _header(len(recordings), each))
-                for done, (recording, _) in enumerate(zip(recordings.read(), recordings.labels, strict=True)):
-                    bar.update(task, completed=done + 1)
-                    if recording is None:
-                        empty.append(done)
-                        continue
-                    if recording.sensor != recordings.sensor:
-                        raise DataError(f"{recordings.name}: recording {done} is of another camera: check the files")
-                    frames = to_frames(recording, framing)
-                    file.write(frames.counts.tobytes())
-                    events, lost = events + frames.events, lost + frames.lost
-                size = file.tell()
-                if len(empty) == len(recordings):
-                    raise DataError(
-                        f"{recordings.name}: none of {len(empty)} recordings holds an event: check the files"
-                    )
-                if empty:
-                    file.seek(0)
-                    file.write(_header(len(recordings) - len(empty), each, len(header)))
-                file.flush()
-                os.fsync(file.fileno())
+        bar = progress_bar(len(recordings), f"{recordings.name}: events to frames", quiet=not progress)
+        with bar as report, (beside / _COUNTS).open("wb") as file:
+            file.write(header := _header(len(recordings), each))
+            for done, (recording, _) in enumerate(zip(recordings.read(), recordings.labels, strict=True)):
+                report(done + 1)
+                if recording is None:
+                    empty.append(done)
+                    continue
+                if recording.sensor != recordings.sensor:
+                    raise DataError(f"{recordings.name}: recording {done} is of another camera: check the files")
+                frames = to_frames(recording, framing)
+                file.write(frames.counts.tobytes())
+                events, lost = events + frames.events, lost + frames.lost
+            size = file.tell()
+            if len(empty) == len(recordings):
+                raise DataError(f"{recordings.name}: none of {len(empty)} recordings holds an event: check the files")
+            if empty:
+                file.seek(0)
+                file.write(_header(len(recordings) - len(empty), each, len(header)))
+            file.flush()
+            os.fsync(file.fileno())
         about = {"key": key, "labels": list(recordings.labels), "empty": empty, "bytes": size}
         about |= {"events": events, "lost": lost}
         (beside / _ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
@@ -162,9 +157,11 @@ def _write(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     if progress and empty:
-        console.print(f"{recordings.name}: {len(empty):,} of {len(recordings):,} recordings hold no events, left out")
+        to_stderr().print(
+            f"{recordings.name}: {len(empty):,} of {len(recordings):,} recordings hold no events, left out"
+        )
     if progress and lost:
-        console.print(
+        to_stderr().print(
             f"{recordings.name}: {lost:,} of {events:,} events ({lost / events:.2%}) lie above the 255 that a count "
             "can hold, and were left out"
         )

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def spectrograms(sounds: SoundSet, form: str, cache: Path, *, progress: bool) ->
     every = [*sounds.train, *sounds.validation, *sounds.test]
     missing = [part for part in every if not (folder / f"{part.name}.npz").is_file()]
     total = sum(len(part.labels) for part in missing)
-    bar = progress_bar(total, f"{sounds.name}: sounds to spectrograms") if progress and missing else nullcontext(None)
+    bar = progress_bar(total, f"{sounds.name}: sounds to spectrograms", quiet=not progress)
     with bar as advance, ThreadPoolExecutor(min(_MOST_WORKERS, os.cpu_count() or 1)) as pool:
         jobs = {pool.submit(_make, folder, part): len(part.labels) for part in missing}
         done = 0
@@ -103,8 +102,7 @@ def spectrograms(sounds: SoundSet, form: str, cache: Path, *, progress: bool) ->
             for job in as_completed(jobs):
                 job.result()
                 done += jobs[job]
-                if advance is not None:
-                    advance(done)
+                advance(done)
         finally:
             pool.shutdown(cancel_futures=True)
     train, validation, test = (

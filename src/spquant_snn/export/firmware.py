@@ -28,6 +28,7 @@ from ..integer.graph import Graph
 from ..integer.inputs import check_takes_one, says_classes
 from ..io.fields import Fields
 from ..io.reading import Flaw, guarded, read_bytes
+from ..io.terminal import progress_of_file
 from ..io.texts import parse_object, short
 from . import qemu, unicorn
 from .boards import Board
@@ -130,7 +131,9 @@ def run_firmware(
         (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
         (work / "lengths.bin").write_bytes(np.full(len(images), steps, "<u4").tobytes())
         say(f"running {len(images):,} {'images' if images.ndim == 4 else 'recordings'} on {board.name}")
-        ended = runner(board, built, work, count)
+        each = 4 * steps * manifest["answers"]
+        with progress_of_file(work / "logits.bin", each, len(images), board.name):
+            ended = runner(board, built, work, count)
         answers = np.frombuffer((work / "logits.bin").read_bytes(), "<i4")
         if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import MissingDependencyError
+from ..io.output import say_progress
 from .toolchain import call_compiler, zig
 
 _FLAGS = (
@@ -40,5 +41,6 @@ def compile_module(files: Mapping[str, bytes], exports: Sequence[str]) -> bytes:
         target = work / "model.wasm"
         sources = [str(work / name) for name in files if name.endswith(".c")]
         call = [compiler, "cc", *_FLAGS, *(f"-Wl,--export={name}" for name in exports), *sources, "-o", str(target)]
+        say_progress("compiling C to WebAssembly")
         call_compiler(call, "the WebAssembly module")
         return target.read_bytes()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import Array, Bools, Int32
+from ..io.terminal import Report, unseen
 from . import reference
 from .graph import Graph, Readout
 
@@ -125,7 +126,7 @@ def compare_backends(
     found: Tracer,
     images: Array | tuple[Array, ...],
     batch: int = 250,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report = unseen,
 ) -> Verdict:
     """Compare two backends, batch by batch, up to the first difference.
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread, Timer
 from typing import IO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from .output import Outlet, encodable, error_is_seen, lines
+
+Report = Callable[[int], object]
+"""Called with how many are done in all."""
+
+_MOMENT = 1.0  # seconds after which a bar appears
+_LOOK = 0.25  # seconds between two looks at a file
 
 
 class _SafeConsole(Console):
@@ -47,16 +55,70 @@ def print_tables(tables: Iterable[RenderableType]) -> None:
     to_stdout().print(*tables, sep="\n")
 
 
-@contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar of ``total`` images on standard error, where a person sees it; gives a function to call with how many are
-    done in all."""
-    if not error_is_seen():
-        yield lambda done: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def unseen(done: int) -> None:
+    """What is called with how many are done where nothing is shown of it."""
 
-    columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=to_stderr(), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+
+@contextmanager
+def progress(total: int, what: str, *, quiet: bool = False, in_bytes: bool = False) -> Iterator[Report]:
+    """A bar with the time left on standard error, where a person sees it, of what takes longer than a moment; gives a
+    function to call with how many are done in all.
+
+    Args:
+        total: how many there are.
+        what: is done, in words.
+        quiet: show nothing.
+        in_bytes: what is counted are bytes.
+    """
+    if quiet or total < 1 or not error_is_seen():
+        yield unseen
+        return
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    name = TextColumn("{task.description}", markup=False)
+    counted = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (name, BarColumn(None), counted, TimeRemainingColumn(compact=True))
+    bar = Progress(*columns, console=to_stderr(), transient=True)
+    task = bar.add_task(encodable(lines(what), sys.stderr.encoding, "replace"), total=total)
+    start = Timer(_MOMENT, bar.start)
+    start.daemon = True
+    start.start()
+    try:
         yield lambda done: bar.update(task, completed=done)
+    finally:
+        start.cancel()
+        start.join()
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextmanager
+def progress_shown(report: Report | None, total: int, what: str) -> Iterator[Report]:
+    """The function that a caller gave to be told how many are done; where there is none, a ``progress``."""
+    if report is not None:
+        yield report
+        return
+    with progress(total, what) as own:
+        yield own
+
+
+@contextmanager
+def progress_of_file(path: Path, each: int, total: int, what: str) -> Iterator[None]:
+    """A ``progress`` of what somebody else writes into a file, so many bytes for each of ``total``."""
+    ended = Event()
+
+    def watch(report: Report) -> None:
+        while not ended.wait(_LOOK):
+            with suppress(OSError):
+                report(path.stat().st_size // each)
+
+    with progress(total, what) as report:
+        watcher = Thread(target=watch, args=(report,), daemon=True)
+        if report is not unseen:
+            watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if report is not unseen:
+                watcher.join()

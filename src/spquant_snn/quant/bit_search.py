@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..integer.connection import Shape
 from ..integer.file import to_bytes
 from ..integer.grids import TERNARY, Bits
+from ..io.terminal import Report, progress_shown, unseen
 from .branched_stage import BranchedReadout, BranchedStage
 from .calibration import Calibration, calibrate, in_floating_point, weights_of
 from .least_error import inputs_of, least_error_codes
@@ -82,7 +83,7 @@ def search_bits(
     *,
     size: int | None = None,
     agreement: float | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report | None = None,
 ) -> FoundBits:
     """Calibrate a trained module at the widths of weights that a budget asks for, a width for each layer.
 
@@ -92,7 +93,7 @@ def search_bits(
         size: bytes that its .spq file may have; the widest weights that fit are found.
         agreement: share of the answers, of a quarter of the inputs that is held out, that have to be those of floating
             point; the narrowest weights found on the way that keep them. One of the two is given.
-        progress: called with how many networks were looked at.
+        progress: called with how many networks were looked at; a bar by default, on a terminal, where it takes long.
 
     Raises:
         ConfigError: neither or both are given, or nothing meets the budget; the message says what comes nearest.
@@ -115,7 +116,7 @@ def find_bits(
     inputs: Given,
     size: int | None,
     agreement: float | None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report | None = None,
 ) -> FoundBits:
     """The same, of networks that ``make`` gives; see ``search_bits``."""
     if (size is None) == (agreement is None):
@@ -137,12 +138,12 @@ def find_bits(
                 f"no widths of weights make a file of {size:,} bytes: the smallest has {least:,}; use fewer channels"
             )
         network = made(step)
-        return _found(network, way[step], calibrate(network, inputs), bytes_of)
+        return _found(network, way[step], calibrate(network, inputs, unseen), bytes_of)
     learned, held = _parts(inputs, wide)
 
     def kept(step: int) -> bool:
         network = made(step)
-        calibrate(network, learned)
+        calibrate(network, learned, unseen)
         return agreement is not None and _agreement(network, wide, held) >= agreement
 
     broken = _first(len(way), lambda step: not kept(step), progress)
@@ -152,7 +153,7 @@ def find_bits(
         )
     last = (len(way) if broken is None else broken) - 1
     network = made(last)
-    return _found(network, way[last], calibrate(network, learned), bytes_of)
+    return _found(network, way[last], calibrate(network, learned, unseen), bytes_of)
 
 
 def _found(
@@ -166,13 +167,14 @@ def _found(
     return FoundBits(network.train(), widths, size, calibration)
 
 
-def _first(count: int, holds: Callable[[int], bool], progress: Callable[[int], None]) -> int | None:
+def _first(count: int, holds: Callable[[int], bool], progress: Report | None) -> int | None:
     """The first step of a way from which on something holds, which once it holds goes on to do so; None: nowhere."""
     low, high, looked = 0, count, 0
-    while low < high:
-        progress(looked := looked + 1)
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    with progress_shown(progress, count.bit_length(), "networks looked at") as report:
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(middle) else (middle + 1, high)
+            report(looked := looked + 1)
     return low if low < count else None
 
 

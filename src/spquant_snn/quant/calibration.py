@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..io.terminal import Report, progress_shown
 from ..nn.lif import LIF
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import Drive, DroppedSums, NormalisedSums, PooledSums, Summed, Weights, pads
@@ -91,16 +91,14 @@ class Calibration:
 
 
 @torch.no_grad()
-def calibrate(
-    network: SpikingNetwork, inputs: Given, progress: Callable[[int], None] = lambda done: None
-) -> Calibration:
+def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = None) -> Calibration:
     """Quantise a trained network after training: no labels, no gradients.
 
     Args:
         network: as ``prepare`` gives it of a trained model, in training form; it is changed. Weights get the quantiser
             "learned", at the scales found, from which training may go on.
         inputs: a few hundred, as the network takes them; of several inputs, one tensor each. All are held at once.
-        progress: called with how many layers are done.
+        progress: called with how many layers are done; a bar by default, on a terminal, where it takes long.
 
     Returns:
         What each layer lost, to be printed.
@@ -123,12 +121,13 @@ def calibrate(
     teacher = in_floating_point(network).eval()
     pair = _Pair(network.eval(), teacher, network.sent(inputs), teacher.sent(inputs))
     layers: list[LayerCalibration] = []
-    for group in loops_of(network.hidden, pair.first):
-        layers += _calibrated_group(pair, group)
-        progress(len(layers))
-    for i in range(len(network.readouts)):
-        layers.append(_calibrated_readout(pair, i))
-        progress(len(layers))
+    with progress_shown(progress, len(network.stages), "calibrating") as report:
+        for group in loops_of(network.hidden, pair.first):
+            layers += _calibrated_group(pair, group)
+            report(len(layers))
+        for i in range(len(network.readouts)):
+            layers.append(_calibrated_readout(pair, i))
+            report(len(layers))
     said = [net.answer(net(inputs)).flatten(1).argmax(1) for net in (network, teacher)]
     network.train(training)
     return Calibration(len(said[0]), tuple(layers), float((said[0] == said[1]).float().mean()))

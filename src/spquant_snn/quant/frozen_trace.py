@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, get_args
 
@@ -15,6 +14,7 @@ from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_ba
 from ..integer.connection import image
 from ..integer.graph import Graph
 from ..integer.inputs import as_inputs
+from ..io.terminal import Report, progress_shown
 from ..runtime.native import NativeProgram
 from .network import SpikingNetwork
 
@@ -61,7 +61,7 @@ def verify(
     graph: Graph,
     images: Any,
     backend: IntegerBackend = "reference",
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report | None = None,
 ) -> Verdict:
     """Compare a frozen torch network with its integer graph in every spike, every stored code and every logit.
 
@@ -71,7 +71,7 @@ def verify(
         images: as ``Program`` takes them: uint8 [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several
             inputs, a list with those of each.
         backend: what runs the graph: NumPy ("reference") or C ("native").
-        progress: called with the number of images done.
+        progress: called with the number of images done; a bar by default, on a terminal, where it takes long.
 
     Returns:
         ``verdict.equal``, how much was compared, and the first difference if there is one; ``str`` says it in a
@@ -94,4 +94,5 @@ def verify(
         raise ModelError("the graph is of another network: lower this one again")
     given = as_inputs(graph, tuple(images) if len(graph.inputs) > 1 else (images,))
     found: Tracer = NativeProgram(graph).trace if backend == "native" else partial(reference_trace, graph)
-    return compare_backends(partial(frozen_trace, network), found, given, progress=progress)
+    with progress_shown(progress, given[0].shape[-4], "verifying") as report:
+        return compare_backends(partial(frozen_trace, network), found, given, progress=report)

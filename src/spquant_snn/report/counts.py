@@ -32,6 +32,7 @@ from ..integer.graph import PIXEL, Graph
 from ..integer.grids import STATE_GRIDS
 from ..integer.inputs import check_images, check_inputs, check_predicts
 from ..integer.reference import pooled
+from ..io.terminal import Report, unseen
 from ..runtime.native import NativeProgram
 from .block_counts import BlockCounter, Skipped
 from .wiring import WiredTerm, Wiring, wiring_of
@@ -154,7 +155,7 @@ def count(
     graph: Graph,
     images: UInt8 | tuple[Given, ...],
     labels: NDArray[np.integer[Any]] | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report = unseen,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Counts:
     """Run a network on images, natively where that can be, and count.
@@ -188,7 +189,7 @@ def count_traces(
     steps: int,
     given: tuple[Given, ...],
     labels: NDArray[np.integer[Any]] | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report = unseen,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Counts:
     """Count what a backend does on what is given for each input in ``steps`` time steps; the rest is as ``count``

@@ -6,7 +6,7 @@ is counted as an integer graph is. None of its weights is exactly zero, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..integer.connection import Connection, image
 from ..integer.grids import FLOAT
 from ..integer.pool import Pool
 from ..integer.term_names import names_of, source_names
+from ..io.terminal import Report, unseen
 from ..quant.branched_stage import BranchedReadout, BranchedStage
 from ..quant.network import SpikingNetwork
 from ..quant.stage import NeuronStage, Stage
@@ -34,7 +35,7 @@ def count_floating(
     network: SpikingNetwork,
     images: UInt8,
     labels: NDArray[np.integer[Any]] | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report = unseen,
 ) -> Counts:
     """The counts of a network in floating point; its layers have weights and state of 32 bits.
 

@@ -13,6 +13,7 @@ from ..integer.compare import Trace
 from ..integer.graph import Graph
 from ..integer.inputs import as_batch, as_inputs
 from ..integer.program import Program
+from ..io.terminal import Report, progress_shown
 from .counts import Counts, LayerCounts, count
 from .energy import HOROWITZ, Energy, EnergyTable, Scenario, energy, scenarios
 from .network_info import NetworkInfo, compared_networks
@@ -98,7 +99,7 @@ def make_ledger(
     labels: NDArray[np.integer[Any]] | None = None,
     title: str = "",
     table: EnergyTable = HOROWITZ,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report | None = None,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Ledger:
     """What an inference of a network costs, counted on images.
@@ -109,7 +110,7 @@ def make_ledger(
         labels: [N] the right classes.
         title: what is measured on what.
         table: energies of operations and of memory.
-        progress: called with the number of images done.
+        progress: called with the number of images done; a bar by default, on a terminal, where it takes long.
         watch: called with what each batch of them did.
 
     Raises:
@@ -122,7 +123,8 @@ def make_ledger(
     """
     graph = program if isinstance(program, Graph) else program.graph
     given = as_inputs(graph, images) if isinstance(images, tuple) else as_batch(graph, images)
-    counts = count(graph, given, labels, progress, watch)
+    with progress_shown(progress, (given[0] if isinstance(given, tuple) else given).shape[-4], "counting") as report:
+        counts = count(graph, given, labels, report, watch)
     places = scenarios(table)
     costs = tuple(cost(network, counts.rows, places, table) for network in compared_networks(counts.steps))
     return Ledger(title, counts, sizes(graph), table, places, costs)

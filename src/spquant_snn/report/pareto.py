@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..dtypes import UInt8
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
+from ..io.terminal import Report, unseen
 from ..quant.network import SpikingNetwork
 from .counts import Counts
 from .energy import HOROWITZ, scenarios
@@ -74,7 +75,7 @@ def measure_run(
     model: Graph | SpikingNetwork,
     images: UInt8,
     labels: NDArray[np.integer[Any]],
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report = unseen,
 ) -> ComparedRun:
     """Count a run.
 

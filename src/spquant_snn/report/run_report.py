@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..integer.compare import Trace
 from ..integer.graph import Graph
 from ..integer.inputs import check_takes_one, says_classes
+from ..io.terminal import Report
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
 from ..train.config import TrainConfig, load_config
@@ -134,7 +135,7 @@ def build_report(
     count: int = 1000,
     rasters: Sequence[int] = (),
     baseline: Baseline | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Report | None = None,
 ) -> RunReport:
     """Measure everything.
 
@@ -142,7 +143,7 @@ def build_report(
         count: how many of the test images are counted on, the first ones; 0 takes all.
         rasters: indices of test images whose every spike is shown.
         baseline: to compare firing rates with.
-        progress: called with the number of images counted on so far.
+        progress: called with the number of images counted on so far; a bar by default, as ``make_ledger`` has it.
 
     Raises:
         ConfigError: a network of several inputs, a number of images that does not exist, an image for a raster that is

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..data.scores import ACCURACY, Counts, Metric, add, count, details, score
 from ..dtypes import Array
+from ..io.terminal import Report, progress_shown, unseen
 from ..quant.network import SpikingNetwork
 from .batches import Batches
 from .distributed import ALONE, World
@@ -73,6 +74,7 @@ def measure(
     sample: int = 1000,
     world: World = ALONE,
     wanted: Objective | None = None,
+    progress: Report | None = unseen,
 ) -> Metrics:
     """Evaluate a network in the form that it is in.
 
@@ -81,6 +83,7 @@ def measure(
         sample: how many of the first images the activity is taken from.
         world: the processes that share the batches and all have what they found together.
         wanted: the loss and the metric; those of the network's task by default.
+        progress: called with the number of items that this process has done; None: a bar.
     """
     device = next(network.parameters()).device
     training = network.training
@@ -89,17 +92,20 @@ def measure(
     wanted = _of(network) if wanted is None else wanted
     task, kept = wanted.task, _Found()
     tally: Tally = {}
-    for number, read in enumerate(data.in_order(batch_size, world)):
-        batch = read.to(device)
-        probe = _Activity(network, tally) if (number * world.size + world.rank) * batch_size < sample else None
-        answers = network.mean_logits(batch.inputs(), probe)
-        kept.items += len(batch)
-        kept.loss += wanted.total(answers, batch.labels)
-        values = wanted.output_format.in_units(answers.double().cpu().numpy())
-        labels = batch.labels.cpu().numpy()
-        kept.counts = add(kept.counts, count(task, values, labels))
-        if wanted.judge is not None:
-            kept.judged.append((values.astype(np.float32), labels))
+    total = (getattr(data, "count", None) or 0) // world.size
+    with progress_shown(progress, total, "evaluating") as report:
+        for number, read in enumerate(data.in_order(batch_size, world)):
+            batch = read.to(device)
+            probe = _Activity(network, tally) if (number * world.size + world.rank) * batch_size < sample else None
+            answers = network.mean_logits(batch.inputs(), probe)
+            kept.items += len(batch)
+            kept.loss += wanted.total(answers, batch.labels)
+            values = wanted.output_format.in_units(answers.double().cpu().numpy())
+            labels = batch.labels.cpu().numpy()
+            kept.counts = add(kept.counts, count(task, values, labels))
+            if wanted.judge is not None:
+                kept.judged.append((values.astype(np.float32), labels))
+            report(kept.items)
     network.train(training)
     found, tally = _together(world.gather((kept, tally)))
     layers = tuple(

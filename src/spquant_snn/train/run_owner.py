@@ -18,6 +18,7 @@ from ..data import Splits, Task
 from ..data.scores import ACCURACY, Metric
 from ..data.task import OutputFormat
 from ..errors import ConfigError, RunError
+from ..io.terminal import Report, unseen
 from ..quant.network import SpikingNetwork
 from .batches import Batches
 from .checkpoint import NONE, Best, Progress, load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -48,6 +49,10 @@ class RunOwner:
         self.world, self.out = world, out
         self.run: RunFolder | None = None
         self.finished = False
+
+    def shown(self, quiet: bool) -> Report | None:
+        """What is told how far something is; None, for a bar, where this process may show one."""
+        return unseen if quiet or not self.first else None
 
     @property
     def first(self) -> bool:
