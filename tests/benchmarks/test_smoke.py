@@ -1,6 +1,7 @@
 """Every benchmark starts, and runs at a small size where that takes seconds; those of ``runtime``, ``train`` and
 ``sparsity`` have tests of their own."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,9 +10,15 @@ import pytest
 
 from benchmarks import exactness, neuron, shortcuts
 from benchmarks.__main__ import names
+from random_graphs import random_graph
+from rows import Last, Part, row
 from spquant_snn import SpQuantTrainer
 from spquant_snn.data import Labelled, Splits, Task
 from spquant_snn.export.boards import board_of
+from spquant_snn.export.c import export_c
+from spquant_snn.export.packaging import Packaging
+from spquant_snn.integer.graph import Connection
+from spquant_snn.integer.neuron import fold_neuron
 from toolchains import needs
 
 pytestmark = pytest.mark.slow
@@ -70,6 +77,27 @@ def test_features_on_a_microcontroller_are_those_of_numpy(benchmark):
     code, out, err = benchmark("front_end")
     assert (code, err) == (0, "")
     assert out.count("yes") == 2
+
+
+def test_a_program_goes_from_samples_to_a_class(benchmark, tmp_path):
+    needs(board_of("cortex-m4"))
+    for shape, name in (((1, 49, 10), "image"), ((6, 1, 49), "signal")):
+        rng = np.random.default_rng(1)
+        first = Connection("conv", rng.integers(-1, 2, (8, shape[0], 1, 3)).astype(np.int8), 1.58, stride=(4, 4))
+        reach = np.maximum(first.reach(255), 1)
+        kept, _ = fold_neuron(1.58, 4.0 / reach, 0.0 * reach, 1.0, 0.5, "zero", reach)
+        size = int(np.prod(first.output_shape(shape)))
+        last = Connection("last", rng.integers(-1, 2, (3, size)).astype(np.int8), 1.58)
+        graph = row(shape, 2, (Part(first, kept),), Last(last, 0, np.zeros(3, np.int32), 1.0))
+        export_c(graph, rng.integers(0, 256, (1, *shape), np.uint8), tmp_path / name, name, shape=Packaging(name="kws"))
+        code, out, err = benchmark("keyword", tmp_path / name)
+        assert (code, err) == (0, "")
+        equal = re.search(r"every byte *\S *(\d+) of (\d+) sounds", out)
+        assert equal[1] == equal[2]
+    export_c(random_graph(12), np.zeros((1, *random_graph(12).input_shape), np.uint8), tmp_path / "other", "x")
+    code, _, err = benchmark("keyword", tmp_path / "other")
+    assert "no log-mel features: it must take 1x49xBANDS or BANDSx1x49" in err
+    assert code == 2
 
 
 def test_shortcuts_of_every_kind_are_trained(benchmark, monkeypatch):

@@ -57,7 +57,7 @@ def test_no_image_takes_more_than_the_bound(firmware, name, drawn):
     board = board_of(name)
     needs(board)
     folder, graph, *_ = firmware(*drawn)
-    outcome = run_firmware(folder, board, adversarial(graph))
+    outcome = run_firmware(folder, board, adversarial(graph), layers=True)
     assert outcome.equal == outcome.images
     assert outcome.most <= outcome.bound <= 1.5 * outcome.most
     assert [layer.name for layer in outcome.layers] == [*layer_names(graph), None]
@@ -74,7 +74,7 @@ def test_no_step_of_a_sequence_takes_more_than_the_bound(firmware):
     needs(board)
     folder, graph, *_ = firmware(16, 1.58, 1.58, "zero")
     images = adversarial(graph)
-    outcome = run_firmware(folder, board, np.stack([images, images[::-1], images], 1))
+    outcome = run_firmware(folder, board, np.stack([images, images[::-1], images], 1), layers=True)
     assert outcome.equal == outcome.images
     assert outcome.most <= outcome.bound <= 1.5 * outcome.most
 
@@ -86,7 +86,7 @@ def test_networks_of_terms_have_a_bound_too(tmp_path, seed):
     needs(board)
     images = adversarial(graph)
     export_c(graph, images[:1], tmp_path / "x", "x")
-    outcome = run_firmware(tmp_path / "x", board, images)
+    outcome = run_firmware(tmp_path / "x", board, images, layers=True)
     assert outcome.most <= outcome.bound <= 1.5 * outcome.most
 
 
@@ -96,7 +96,8 @@ def test_both_emulators_find_the_same_bound(firmware):
     needs(board)
     needs(board, "gcc", "unicorn")
     folder, graph, *_ = firmware(12)
-    found = [run_firmware(folder, board, adversarial(graph), emulator=emulator) for emulator in ("qemu", "unicorn")]
+    given = folder, board, adversarial(graph)
+    found = [run_firmware(*given, emulator=emulator, layers=True) for emulator in ("qemu", "unicorn")]
     assert found[1].bound == pytest.approx(found[0].bound, rel=0.05)
     assert found[1].most <= found[1].bound
 

@@ -23,6 +23,7 @@ def command(
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
     instructions: bool = True,
+    layers: bool = True,
     clock: Annotated[str | None, tyro.conf.arg(metavar="RATE")] = None,
     cycles_per_instruction: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="LEAST MOST")] = None,
     as_json: AsJson = False,
@@ -35,8 +36,8 @@ def command(
         board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32.
         compiler: a cross GCC (gcc), the package ziglang (zig), or what is there.
         emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
-        instructions: count them, and loads and stores, those of each layer, and those that no input exceeds; unicorn is
-            slow at it.
+        instructions: count them, and loads and stores; unicorn is slow at it.
+        layers: where they are counted, also those of each layer, and those that no input exceeds; runs all once more.
         clock: of the processor, as 48MHz, for times.
         cycles_per_instruction: in the mean, the least and the most, as 1.0 1.8: an emulator counts no cycles.
     """
@@ -54,7 +55,9 @@ def command(
     graph = source.graph()
     check_takes_one(graph, "a run on an emulated board")
     test = test_set.items(source, Interface.of(graph))
-    outcome = run_firmware(firmware, chosen, test.images, test.classes, compiler, emulator, instructions, say_progress)
+    outcome = run_firmware(
+        firmware, chosen, test.images, test.classes, compiler, emulator, instructions, layers, say_progress
+    )
     if instructions and not test.frames:
         from ..report.firmware_cost import with_prediction
 

@@ -97,6 +97,7 @@ def run_firmware(
     compiler: Compiler = "auto",
     emulator: Emulator = "auto",
     count: bool = True,
+    layers: bool = False,
     say: Callable[[str], object] = lambda doing: None,
 ) -> Outcome:
     """Build the firmware in a folder, let it test itself, and run it: on images, or on sequences frame by frame, of
@@ -106,6 +107,7 @@ def run_firmware(
         images: uint8, or int8 of a network that takes signed numbers, [N, C, H, W]; sequences [N, T, C, H, W].
         labels: [N] their classes; None where they are not known.
         count: instructions, loads and stores.
+        layers: where they are counted, also those of each layer, and those that no input exceeds.
         say: told what is being done.
 
     Raises:
@@ -138,8 +140,10 @@ def run_firmware(
         if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
-        layers = (
-            _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say) if count else ()
+        costs = (
+            _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say)
+            if count and layers
+            else ()
         )
     say("running the reference")
     found = answers.reshape(len(images), steps, -1)
@@ -164,7 +168,7 @@ def run_firmware(
         steps=None if images.ndim == 4 else steps,
         least=ended.least,
         most=ended.most,
-        layers=layers,
+        layers=costs,
     )
 
 
