@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from spquant_snn import build
 from spquant_snn.errors import MissingDependencyError, RunError
 from spquant_snn.integer import reference
+from spquant_snn.io import output
 from spquant_snn.nn.fused import NEURON
 from spquant_snn.runtime.library import RUNTIME, library
 from spquant_snn.runtime.native import NativeProgram
@@ -140,12 +142,13 @@ def test_a_damaged_library_is_built_anew(empty, sound, quick, damage, random_gra
 
 @pytest.fixture
 def compilations(monkeypatch):
-    """The flags of each call of the compiler that builds."""
+    """The choices of flags that the compiler is asked to build with."""
     asked, run = [], build._run
 
     def asking(cc, call):
-        if "-shared" in call:
-            asked.append(call)
+        flags = [flag for flag in call if flag.startswith(("-march", "-fno-loop"))]
+        if "-c" in call and flags not in asked:
+            asked.append(flags)
         return run(cc, call)
 
     monkeypatch.setattr(build, "_run", asking)
@@ -186,6 +189,17 @@ def test_a_compiler_without_room_is_asked_once(empty, tools, compilations, reaso
     with pytest.raises(MissingDependencyError, match=rf"there is no room to build .*{said}.*TMPDIR.* or use the ref"):
         library()
     assert len(compilations) == 1
+
+
+@pytest.mark.slow
+def test_what_is_built_is_said_where_a_person_sees_it(empty, monkeypatch, capsys):
+    monkeypatch.setattr(output, "error_is_seen", lambda: True)
+    NEURON.load(CHEAP)
+    assert re.fullmatch(
+        r"building the fused neuron for this machine, once: 2 files of C, by \S+\n", capsys.readouterr().err
+    )
+    NEURON.load(CHEAP)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_library_without_its_functions_is_told_in_a_sentence(empty, tools, tmp_path):
@@ -273,6 +287,7 @@ def test_a_clang_is_not_asked_in_vain(empty, tools, zig, monkeypatch):
     monkeypatch.setattr(build, "_run", lambda cc, call: asked.append(call) or run(cc, call))
     library()
     assert sum("-shared" in call for call in asked) == 1
+    assert not any("jam" in option for call in asked for option in call)
 
 
 def test_a_compiler_of_this_machine_goes_first(zig):

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -35,7 +36,8 @@ NATIVE = (*PORTABLE, "-march=native")
 PLAIN = ("-O2",)
 
 _ASSERTIONS = "assertions.c"
-_ALWAYS = ("-std=c99", "-fPIC", "-shared")
+_ALWAYS = ("-std=c99", "-fPIC")
+_COLD = ("-O1",)
 _COMPILERS = ("cc", "gcc", "clang")
 _ZIG = ("cc", "-fno-sanitize=undefined")  # zig checks what it builds without optimisation, unless told not to
 _PATIENCE = 300  # seconds for a compiler
@@ -94,6 +96,7 @@ class Library:
         instead: what a user may do who cannot build it, in messages.
         functions: that it has.
         options, libraries: for the compiler, whatever it builds for.
+        cold: files that no time is spent in, so that none is spent on making them fast.
         assertions: gives C source that is compiled too, with ``folder`` to include from; where what it asserts of its
             headers does not hold, nothing is built.
     """
@@ -104,6 +107,7 @@ class Library:
     functions: tuple[str, ...]
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    cold: tuple[str, ...] = ()
     assertions: Callable[[], str] | None = None
 
     def sources(self) -> tuple[Path, ...]:
@@ -206,32 +210,67 @@ class Library:
         return library
 
     def _compile(self, cc: Command, flags: tuple[str, ...], target: Path) -> None:
-        sources = [str(path) for path in self.sources() if path.suffix == ".c"]
+        """Compile each source in a process of its own, as many at a time as there are cores, and link them."""
+        sources = sorted((path for path in self.sources() if path.suffix == ".c"), key=_size, reverse=True)
+        include: list[str] = []
         if self.assertions is not None:
             asserted = target.with_name(_ASSERTIONS)
             asserted.write_text(self.assertions(), encoding="utf-8")
-            sources = ["-I", str(self.folder), str(asserted), *sources]
-        ended = _run(cc, [*cc, *_ALWAYS, *self.options, *flags, "-o", str(target), *sources, *self.libraries])
-        if ended.returncode != 0 or not target.is_file():
-            lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
-            said = (lines or ["it says nothing"])[0].strip()
-            if any(reason in ended.stderr for reason in _NO_ROOM):
-                raise _InVainError(
-                    f"there is no room to build the {self.name} ({said}): make some, or set TMPDIR to a folder that has"
-                )
-            if _ASSERTIONS in said:
-                raise _InVainError(f"the C source of the {self.name} is not the one that is needed ({said}): repair it")
-            raise MissingDependencyError(f"the C compiler {cc[0]} failed to build the {self.name} ({said}): repair it")
+            include, sources = ["-I", str(self.folder)], [asserted, *sources]  # which what is wrong shows in first
+        say_progress(f"building the {self.name} for this machine, once: {len(sources)} files of C, by {cc[0]}")
+        objects = [target.with_name(f"{path.name}.o") for path in sources]
+
+        def build(path: Path, out: Path) -> None:
+            slow = _COLD if path.name in self.cold else ()
+            self._call(cc, [*_ALWAYS, *self.options, *flags, *slow, *include, "-c", "-o", str(out), str(path)], out)
+
+        with ThreadPoolExecutor(_cores()) as pool:
+            running = [pool.submit(build, *each) for each in zip(sources, objects, strict=True)]
+            try:
+                for each in running:
+                    each.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+        links = ["-shared", "-o", str(target), *map(str, objects), *self.libraries]
+        self._call(cc, [*_ALWAYS, *self.options, *flags, *links], target)
+
+    def _call(self, cc: Command, options: list[str], out: Path) -> None:
+        """Let the compiler write a file.
+
+        Raises:
+            MissingDependencyError: it does not.
+        """
+        ended = _run(cc, [*cc, *options])
+        if ended.returncode == 0 and out.is_file():
+            return
+        lines = [line for line in ended.stderr.splitlines() if "error" in line] or ended.stderr.splitlines()
+        said = (lines or ["it says nothing"])[0].strip()
+        if any(reason in ended.stderr for reason in _NO_ROOM):
+            raise _InVainError(
+                f"there is no room to build the {self.name} ({said}): make some, or set TMPDIR to a folder that has"
+            )
+        if _ASSERTIONS in said:
+            raise _InVainError(f"the C source of the {self.name} is not the one that is needed ({said}): repair it")
+        raise MissingDependencyError(f"the C compiler {cc[0]} failed to build the {self.name} ({said}): repair it")
 
     def _key(self, cc: Command, flags: tuple[str, ...]) -> str:
         digest = hashlib.sha256()
         parts = [path.read_bytes() for path in self.sources()]
         asserted = "" if self.assertions is None else self.assertions()
-        texts = (asserted, *self.options, *self.libraries, *flags, _version(cc), _cpu())
+        texts = (asserted, *self.options, *self.libraries, *self.cold, *flags, _version(cc), _cpu())
         for part in (*parts, *(text.encode() for text in texts)):
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part)
         return digest.hexdigest()[:24]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _understood(cc: Command, *choices: tuple[str, ...]) -> list[tuple[str, ...]]:

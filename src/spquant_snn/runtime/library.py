@@ -14,6 +14,7 @@ RUNTIME = Library(
     Path(str(resources(__package__) / "csrc")),
     "the reference",
     ("spq_body", "spq_check", "spq_reset", "spq_step", "spq_batch"),
+    cold=("check.c", "check_parts.c", "check_terms.c", "packed.c"),  # what is asked once, and codes for devices
     assertions=assertions,
 )
 

@@ -193,15 +193,20 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     for (int32_t group = 0; group < groups; group++, out += pixel) {
         const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
         int32_t left = (int32_t)(to[group] - from[group]);
-        for (; left >= at_once; left -= at_once, event += at_once)
-            add_events(counter, event, rows, vectors, spread, planes, at_once);
-        if (left > 0) { /* behind the last event there is a row of zeros */
+        for (; left > 0; left -= at_once, event += at_once) { /* one body for whole runs and for what is left */
             uint16_t tail[16];
-            const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
-            _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
-            FORGET(tail);
-            if (left > 8) add_events(counter, tail, rows, vectors, spread, planes, at_once);
-            else add_events(counter, tail, rows, vectors, spread, planes, 8);
+            const uint16_t *run = event;
+            if (left < at_once) { /* behind the last event there is a row of zeros */
+                const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)event);
+                _mm256_storeu_si256((__m256i *)(void *)tail, _mm256_min_epu16(next, end));
+                FORGET(tail);
+                run = tail;
+                if (at_once > 8 && left <= 8) {
+                    add_events(counter, run, rows, vectors, spread, planes, 8);
+                    break;
+                }
+            }
+            add_events(counter, run, rows, vectors, spread, planes, at_once);
         }
         if (group >= slots - 1) {
 #pragma GCC unroll 16
