@@ -15,7 +15,7 @@ ZIGLANG = ziglang==0.17.1
 # `make test-exchange` runs what needs the packages that networks come from and go to: snnTorch, SpikingJelly, Norse, sinabs,
 # nir and ONNX Runtime.
 
-.PHONY: demo quick test test-device test-web test-exchange check format house layers docs clean
+.PHONY: demo quick test test-device test-web test-exchange check format house layers docs outputs clean
 
 demo: $(VENV)/ready
 	$(RUN) examples/demo.py
@@ -33,7 +33,7 @@ test-web: $(VENV)/web
 	$(RUN) -m pytest -m web -rs
 
 test-exchange: $(VENV)/exchange
-	$(PYTEST) -rs tests/exchange
+	$(PYTEST) -rs tests/exchange "tests/docs/test_tutorials.py::test_a_tutorial_runs[snntorch]"
 
 check: $(VENV)/ready
 	$(RUN) -m ruff format --check .
@@ -49,6 +49,10 @@ house: $(VENV)/ready
 
 layers: $(VENV)/ready
 	$(RUN) docs/layers.py
+
+# What the tutorials print, and their pictures, written anew.
+outputs: $(VENV)/exchange
+	$(RUN) docs/outputs.py
 
 # The site, into build/site: warnings and links between pages that lead nowhere are errors.
 docs: $(VENV)/docs

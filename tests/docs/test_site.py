@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
-@pytest.mark.parametrize("module", ["spquant_snn", "spquant_snn.data"])
+@pytest.mark.parametrize("module", ["spquant_snn", "spquant_snn.data", "spquant_snn.plot"])
 def test_every_public_name_has_its_place_in_the_reference(module):
     text = "".join(page.read_text("utf-8") for page in (DOCS / "reference/api").glob("*.md"))
     described = re.findall(r"\.\. auto\w+:: (\S+)", text)
