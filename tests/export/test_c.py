@@ -236,6 +236,72 @@ def test_misuse_is_answered_as_the_header_says(tmp_path, random_graph, random_im
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
+APART = """
+#include "model.h"
+#include <stdio.h>
+static uint32_t arenas[3][MODEL_EVENTS_ARENA_SIZE / 4];
+static uint8_t images[2][MODEL_INPUT_SIZE], frame[MODEL_INPUT_SIZE];
+static model_event many[300];
+static int differ(const int32_t *a, const int32_t *b) {
+    for (int i = 0; i < MODEL_OUTPUTS; i++)
+        if (a[i] != b[i]) return 1;
+    return 0;
+}
+int main(void) {
+    int32_t alone[2][3][MODEL_OUTPUTS], found[MODEL_OUTPUTS], expected[MODEL_OUTPUTS];
+    model_context contexts[3];
+    if (fread(images, 1, sizeof images, stdin) != sizeof images) return 1;
+    for (int n = 0; n < 3; n++)
+        if (model_init(&contexts[n], arenas[n], sizeof arenas[n])) return 2;
+    for (int n = 0; n < 2; n++) { /* one sequence after the other */
+        if (model_reset(&contexts[2])) return 3;
+        for (int t = 0; t < 3; t++)
+            if (model_step(&contexts[2], images[n], alone[n][t])) return 4;
+    }
+    if (model_reset(&contexts[0]) || model_reset(&contexts[1])) return 5;
+    for (int t = 0; t < 3; t++) /* both at once */
+        for (int n = 0; n < 2; n++) {
+            if (model_step(&contexts[n], images[n], found)) return 6;
+            if (differ(found, alone[n][t])) return 7;
+        }
+
+    for (int i = 0; i < 300; i++) many[i].x = MODEL_WIDTH - 1, many[i].y = 1, many[i].channel = 0; /* beyond 255 */
+    frame[MODEL_WIDTH + MODEL_WIDTH - 1] = 255, frame[0] = 2;
+    const model_event twice[] = {{0, 0, 0}, {0, 0, 0}};
+    if (model_reset(&contexts[0]) || model_reset(&contexts[1])) return 8;
+    for (int t = 0; t < 2; t++) { /* the second frame has what came after the first alone */
+        if (model_push_events(&contexts[0], many, 300) || model_push_events(&contexts[0], twice, 2)) return 9;
+        if (model_step_events(&contexts[0], found) || model_step(&contexts[1], frame, expected)) return 10;
+        if (differ(found, expected)) return 11;
+    }
+    if (model_push_events(&contexts[0], many, 300) || model_reset(&contexts[0]) || model_reset(&contexts[1])) return 12;
+    for (int i = 0; i < MODEL_INPUT_SIZE; i++) frame[i] = 0;
+    if (model_step_events(&contexts[0], found) || model_step(&contexts[1], frame, expected)) return 13;
+    return differ(found, expected) ? 14 : 0;
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_instances_are_apart_and_events_become_frames(firmware, tmp_path):
+    folder, _, images, _ = firmware(16, 1.58, 1.58, "zero")
+    target = compiled(folder, tmp_path / "main", "-O1", *SANITIZED, program=APART)
+    assert subprocess.run([target], input=images[:2].tobytes(), check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_only_the_self_test_has_a_state(firmware, tmp_path):
+    """Tables are in sections that are not written; so two calls at once share nothing."""
+    folder, *_ = firmware(16, 1.58, 1.58, "zero")
+    files = [str(folder / name) for name in C_FILES if name != "model_selftest.c"]
+    subprocess.run(["gcc", "-O1", "-nostdlib", "-r", "-fno-pie", *files, "-o", str(tmp_path / "x.o")], check=True)
+    listed = subprocess.run(["nm", str(tmp_path / "x.o")], capture_output=True, text=True, check=True).stdout
+    assert " T model_run" in listed
+    assert re.findall(r" [bBdDcC] \S+", listed) == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("define", [("-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"), ("-D__ARMEB__",)])

@@ -1,7 +1,10 @@
-"""Exported C in every language and at every level that its users compile it in: not a warning; and right in C++."""
+"""Exported C in every language and at every level that its users compile it in: not a warning; and right in C++. What
+it does against MISRA C is listed."""
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +83,16 @@ def test_processors_of_the_other_byte_order_are_refused(whole, tmp_path, target)
     found = compiled(whole, zig(), "cc", "-target", target, out=str(tmp_path / "all.o"))
     assert found.returncode != 0
     assert '#error "spq runs on little-endian processors alone' in found.stderr
+
+
+@pytest.mark.skipif(shutil.which("cppcheck") is None, reason="cppcheck is not installed")
+@pytest.mark.parametrize("source", ["kws.c", "kws_selftest.c", "spq/spq_events.c"])
+def test_deviations_from_misra_are_listed(whole, source):
+    listed = (Path(__file__).parents[2] / "docs/reference/misra.md").read_text()
+    rules = {rule for row in re.findall(r"^\| ([\d., ]+) \|", listed, re.MULTILINE) for rule in row.split(", ")}
+    call = ["cppcheck", "--addon=misra", "--std=c99", "--platform=unix32", "--quiet", "--enable=style"]
+    headers = [f"-I{whole / 'kws'}", f"-I{whole / 'kws/spq'}"]
+    ended = subprocess.run([*call, *headers, whole / "kws" / source], capture_output=True, text=True, check=True)
+    found = set(re.findall(r"misra-c2012-([\d.]+)", ended.stderr))
+    assert len(found) > 5
+    assert found - rules == set()
