@@ -290,7 +290,8 @@ class SpQuantTrainer:
         if count < 0:
             raise ConfigError(f"count must be at least 0, not {count}")
         network = self._frozen()
-        return verify(network, lower(network), self.data.test.inputs(slice(count or None)), backend, self._bar)
+        test = Items.of(self.data.test, self.data.name).first(count)
+        return verify(network, lower(network), test.padded(), backend, self._bar, test.lengths)
 
     def deployed(self) -> SpikingNetwork:
         """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from ..data.arrays import of_each_length
 from ..data.scores import Counts, add, count, details, metric_of, score
 from ..errors import ConfigError, RunError
 from ..io.output import say, say_json
@@ -86,11 +87,13 @@ def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: i
     program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
     threads, task, counts = threads or os.cpu_count() or 1, program.task, Counts()
     with progress(len(test), backend) as report:
-        for start in range(0, len(test), _PART):
-            part = test.chosen(slice(start, start + _PART))
+        done = 0
+        for which in of_each_length(test.lengths, len(test), _PART):
+            part = test.chosen(which)
             assert part.labels is not None  # as ``items`` leaves them
             counts = add(counts, count(task, program.values(part.inputs(), threads=threads), part.labels))
-            report(start + len(part))
+            done += len(part)
+            report(done)
     return _result(task, score(task, counts), details(task, counts), backend, test, source)
 
 

@@ -150,6 +150,7 @@ def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
     first = found[0]
     takes = Interface.of(first) if isinstance(first, Graph) else interface_of(first)
     test = test_set.items(sources[0], replace(takes, timesteps=max(steps)), "a comparison")
+    test = test.of_one_length()
     images, labels = test.inputs(), test.labelled().labels
     runs: list[ComparedRun] = []
     with progress(len(sources) * len(test), "counting") as report:

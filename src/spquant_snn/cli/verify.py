@@ -64,7 +64,7 @@ def verify_run(run: Path, test_set: TestSet, backend: IntegerBackend) -> Verdict
     check_takes_one(graph, "spquant verify")
     refuse_other_network(run, graph, network)
     test = test_set.items(source, Interface.of(graph))
-    return verify(network, graph, test.inputs(), backend)
+    return verify(network, graph, test.padded(), backend, lengths=test.lengths)
 
 
 def verify_file(source: Source, test_set: TestSet, backend: IntegerBackend) -> Verdict:
@@ -89,7 +89,7 @@ def verify_file(source: Source, test_set: TestSet, backend: IntegerBackend) -> V
     test = test_set.items(source, Interface.of(graph))
     expected, found = partial(reference_trace, graph), NativeProgram(graph).trace
     with progress(len(test), "verifying") as report:
-        return compare_backends(expected, found, test.inputs(), progress=report)
+        return compare_backends(expected, found, test.padded(), progress=report, lengths=test.lengths)
 
 
 def refuse_other_network(run: Path, graph: Graph, network: SpikingNetwork) -> None:

@@ -5,6 +5,7 @@ Images stay whole numbers of 8 bits until the network scales them, so that what 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ class Labelled:
             image of one row [N, C, 1, L], a vector one of one pixel [N, F, 1, 1].
         labels: classes, int64 [N], not negative; numbers, or 0 and 1 for labels of which each may be true, float32
             [N, K]; maps of numbers, float32 [N, K, H, W]; classes of pixels, int64 [N, H, W], -1 where none counts.
+        lengths: int64 [N], frames of each sequence, 1 to T, behind which its images are zeros that no network sees;
+            None: all have T frames.
 
     Raises:
         DataError: a shape, a dtype or a length is another, or there is no image.
@@ -33,6 +36,7 @@ class Labelled:
 
     images: Array
     labels: Array
+    lengths: Int64 | None = None
 
     def __post_init__(self) -> None:
         for what, value in (("images", self.images), ("labels", self.labels)):
@@ -50,19 +54,102 @@ class Labelled:
             raise DataError(f"the data set is empty, its images are {list(self.images.shape)}: give at least one image")
         if self.images.dtype == np.int8 and int(self.images.min()) < -SIGNED:
             raise DataError("images of int8 must lie in -127 to 127, and there is a -128: clip it")
+        if self.lengths is not None:
+            check_lengths(self.lengths, self.images)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def frames(self) -> int | None:
-        """Frames of each sequence; None of images, which stand still."""
+        """Frames of each sequence, of the longest where they differ; None of images, which stand still."""
         return self.images.shape[1] if self.images.ndim == 5 else None
 
     def inputs(self, which: slice | Int64 = _ALL) -> Array:
         """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
-        chosen = self.images[which]
-        return chosen if self.frames is None else np.ascontiguousarray(chosen.swapaxes(0, 1))
+        return inputs_of(self.images, self.lengths, which)
+
+    def chosen(self, which: slice | Int64) -> Labelled:
+        """Some of them."""
+        lengths = None if self.lengths is None else self.lengths[which]
+        return Labelled(self.images[which], self.labels[which], lengths)
+
+
+def inputs_of(images: Array, lengths: Int64 | None, which: slice | Int64 = _ALL) -> Array:
+    """Images as they are, [N, C, H, W], or sequences with time first, [T, N, C, H, W], as networks take them.
+
+    Raises:
+        DataError: the sequences that are chosen have several lengths.
+    """
+    chosen = images[which]
+    if images.ndim == 4:
+        return chosen
+    if lengths is not None and len(chosen):
+        steps = lengths[which]
+        if int(steps.min()) != int(steps.max()):
+            raise DataError(
+                f"the sequences have {int(steps.min())} to {int(steps.max())} frames, and one array holds sequences of "
+                "one length: take those of each length, as of_each_length gives them"
+            )
+        chosen = chosen[:, : int(steps[0])]
+    return with_time_first(chosen)
+
+
+def of_each_length(lengths: Int64 | None, count: int, most: int) -> Iterator[slice | Int64]:
+    """Places of items that can be computed together: at most so many, all of one length, the shortest first; in their
+    order where all have the same."""
+    if lengths is None:
+        yield from (slice(start, min(start + most, count)) for start in range(0, count, most))
+        return
+    for steps in np.unique(lengths):
+        places = np.flatnonzero(lengths == steps).astype(np.int64)
+        yield from (places[start : start + most] for start in range(0, len(places), most))
+
+
+def commonest_length(lengths: Int64) -> Int64:
+    """Places of the items of the length that most of them have, of two such the longer."""
+    steps, counts = np.unique(lengths, return_counts=True)
+    wanted = steps[counts == counts.max()].max()
+    return np.flatnonzero(lengths == wanted).astype(np.int64)
+
+
+def with_time_first(images: Array) -> Array:
+    """Images [N, C, H, W] as they are, sequences [N, T, C, H, W] as [T, N, C, H, W]."""
+    return images if images.ndim == 4 else np.ascontiguousarray(images.swapaxes(0, 1))
+
+
+def padded_sequences(sequences: list[Array]) -> tuple[Array, Int64 | None]:
+    """Sequences [T, C, H, W] of any T as one array [N, T, C, H, W], zeros behind their ends, and their lengths; None
+    where all are alike."""
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    if (lengths == lengths[0]).all():
+        return np.stack(sequences), None
+    found = np.zeros((len(sequences), int(lengths.max()), *sequences[0].shape[1:]), sequences[0].dtype)
+    for row, sequence in zip(found, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return found, lengths
+
+
+def check_lengths(lengths: Array, images: Array) -> None:
+    """Refuse lengths that are none of these images.
+
+    Raises:
+        DataError: they are of stills, of another number, out of range, or there is something behind the end of one.
+    """
+    if images.ndim != 5:
+        raise DataError("lengths are of sequences [N, T, C, H, W], and these are images: leave them out")
+    if not isinstance(lengths, np.ndarray) or lengths.dtype != np.int64 or lengths.shape != (len(images),):
+        found = _describe(lengths) if isinstance(lengths, np.ndarray) else type(lengths).__name__
+        raise DataError(f"lengths must be int64 [{len(images)}], one for each sequence, not {found}: convert them")
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 1 or high > images.shape[1]:
+        raise DataError(f"lengths are {low} to {high}, of sequences of {images.shape[1]} frames: give 1 to that many")
+    for place, (sequence, steps) in enumerate(zip(images, lengths, strict=True)):
+        if sequence[steps:].any():
+            raise DataError(
+                f"sequence {place} has {steps} frames and something that is not zero behind them: cut it off, or give "
+                "its true length"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +176,14 @@ class Splits:
     validation: Labelled | None = None
 
     def __post_init__(self) -> None:
-        train, test = (list(part.images.shape[1:]) for part in (self.train, self.test))
-        if train != test:
-            raise DataError(f"{self.name}: training images are {train}, test images {test}: bring them to one shape")
-        if self.validation is not None and self.validation.images.shape[1:] != self.train.images.shape[1:]:
-            found = list(self.validation.images.shape[1:])
-            raise DataError(
-                f"{self.name}: training images are {train}, validation images {found}: bring them to one shape"
-            )
+        parts = [part for part in (self.train, self.test, self.validation) if part is not None]
+        differ = any(part.lengths is not None for part in parts) and all(part.frames for part in parts)
+        shapes = [list(part.images.shape[2 if differ else 1 :]) for part in parts]
+        for what, found in zip(("test", "validation"), shapes[1:], strict=False):
+            if found != shapes[0]:
+                raise DataError(
+                    f"{self.name}: training images are {shapes[0]}, {what} images {found}: bring them to one shape"
+                )
         if self.input_format is None:
             object.__setattr__(self, "input_format", usual_format(self.train))
         for part in (self.train, self.test, self.validation or self.train):
@@ -130,8 +217,9 @@ class Splits:
 
     @property
     def frames(self) -> int | None:
-        """Frames of each sequence; None of images."""
-        return self.train.frames
+        """Frames of each sequence, of the longest where they differ; None of images."""
+        parts = (self.train, self.test, self.validation or self.train)
+        return max((part.frames for part in parts if part.frames is not None), default=None)
 
 
 def usual_format(data: Labelled) -> InputFormat:
@@ -154,7 +242,7 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
         raise ConfigError(f"cannot hold out {count} of {len(data)} images: choose 1 to {len(data) - 1}")
     order = permutation(len(data), seed)
     rest, held = order[count:], order[:count]
-    return Labelled(data.images[rest], data.labels[rest]), Labelled(data.images[held], data.labels[held])
+    return data.chosen(rest), data.chosen(held)
 
 
 def permutation(count: int, seed: int) -> Int64:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import operator
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import Array
+from ..dtypes import Array, Int64
 from ..errors import ConfigError, DataError
 from ..io.terminal import to_stderr
-from .arrays import Labelled, Splits, usual_format
+from .arrays import Labelled, Splits, padded_sequences, usual_format
 from .catalog import load
 from .columns import in_pairs, names_of, refuse_dict
 from .event_items import frame_items, gives_events
@@ -29,8 +29,17 @@ from .task import Task, TaskKind, check_kind, outputs_of, read_labels
 _MOST_CLASSES = 10_000
 _PARTS = ("training", "test")
 
-# Of a part of a data set: its images, laid out, of any dtype, and their labels; or what is labelled already.
-_Member = Labelled | tuple[Array, Array]
+
+@dataclass(frozen=True, eq=False)
+class _Unread:
+    """Images of a part of a data set, laid out, of any dtype; labels and lengths as ``Labelled`` has them."""
+
+    images: Array
+    labels: Array
+    lengths: Int64 | None = None
+
+
+_Member = Labelled | _Unread  # of a data set: what is labelled already, or is to be quantised
 
 
 def as_splits(
@@ -51,9 +60,10 @@ def as_splits(
     Args:
         dataset: a name of the catalogue, a ``Splits``, or a pair (train, test). Each of the two is a ``Labelled``, a
             pair (images, labels) of tensors or arrays, or a map-style Dataset whose items are (image, label). Items are
-            images [C, H, W] or [H, W], signals [C, L], vectors [F], or sequences of these, with time first; arrays of
-            images may have their channels (at most four) last, as PIL images do. Numbers of 8 bits and whole ones from
-            0 to 255 are taken as they are, floats from 0 to 1 as pixels; others are quantised, as ``InputFormat`` has
+            images [C, H, W] or [H, W], signals [C, L], vectors [F], or sequences of these, with time first, which in a
+            Dataset or list may have several lengths; arrays of images may have their channels (at most four) last, as
+            PIL images do. Numbers of 8 bits and whole ones from 0 to 255 are taken as they are, floats from 0 to 1 as
+            pixels; others are quantised, as ``InputFormat`` has
             it, by what the training set needs. Items may be (events, label) too, the events a structured array
             with the fields t, x, y and p, as ``events.from_array`` takes; or dicts, as ``from_columns`` takes. In place
             of the pair may stand a dict with "train" and "test".
@@ -148,7 +158,7 @@ def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | 
         images, labels = item_values(member[0], f"{what} images", form, decide), _labels(member[1], what, kind)
         if len(images) != len(labels):
             raise DataError(f"{len(images)} {what} images have {len(labels)} labels: give one label per image")
-        return images, labels
+        return _Unread(images, labels)
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
         return _from_items(member, what, kind, form, decide)
     raise DataError(
@@ -162,7 +172,7 @@ def _format_of(members: list[_Member], limit: float) -> InputFormat:
     done = [member for member in members if isinstance(member, Labelled)]
     train = members[0]
     if not done and not isinstance(train, Labelled):
-        images = train[0]
+        images = train.images
         if images.dtype not in (np.uint8, np.int8):
             check_finite(images, "the training images")
             found = InputFormat.measured(images, limit)
@@ -177,15 +187,15 @@ def _format_of(members: list[_Member], limit: float) -> InputFormat:
 def _quantized(members: list[_Member], given: InputFormat, progress: bool) -> list[Labelled]:
     """Both parts in a format; what had to be clipped is said on standard error."""
     parts, said, first = [], [], members[0]
-    kind = first.images.dtype if isinstance(first, Labelled) else first[0].dtype
+    kind = first.images.dtype
     for member, what in zip(members, _PARTS, strict=True):
         if isinstance(member, Labelled):
             parts.append(member)
             continue
-        images, labels = member
+        images = member.images
         _check_alike(images, given, kind, what)
         values, share = given.quantize(images, f"the {what} images")
-        parts.append(Labelled(np.ascontiguousarray(values), labels))
+        parts.append(Labelled(np.ascontiguousarray(values), member.labels, member.lengths))
         said += [f"{share:.2%} of the {what} values"] if share else []
     if progress and (said or given not in (PIXELS, COUNTS)):
         low, high = given.lowest * given.scale, given.largest * given.scale
@@ -215,9 +225,7 @@ def _clipped(images: Array) -> Array:
     return np.maximum(images, -127) if images.dtype == np.int8 else images
 
 
-def _from_items(
-    items: Any, what: str, kind: TaskKind | None, form: InputKind | None, decide: Decide | None
-) -> tuple[Array, Array]:
+def _from_items(items: Any, what: str, kind: TaskKind | None, form: InputKind | None, decide: Decide | None) -> _Unread:
     images: list[Array] = []
     labels: list[Array] = []
     for index in range(len(items)):
@@ -234,7 +242,7 @@ def _from_items(
         images.append(item_pixels(image, where, form, decide))
         if images[-1].dtype != images[0].dtype:
             raise DataError(f"{where} is {images[-1].dtype}, the first is {images[0].dtype}: bring them to one dtype")
-        if images[-1].shape != images[0].shape:
+        if not _alike(images[-1], images[0]):
             found, first = list(images[-1].shape), list(images[0].shape)
             raise DataError(f"{where} is {found}, the first is {first}: bring them to one shape")
         labels.append(item_label(label, kind, where))
@@ -250,7 +258,18 @@ def _from_items(
             )
     if not images:
         raise DataError(f"the {what} data are empty: give at least one image")
-    return np.stack(images), read_labels(np.stack(labels), kind, f"{what} labels")[1]
+    known = read_labels(np.stack(labels), kind, f"{what} labels")[1]
+    if images[0].ndim == 3:
+        return _Unread(np.stack(images), known)
+    if empty := [place for place, sequence in enumerate(images) if not len(sequence)]:
+        raise DataError(f"{what} item {empty[0]} has no frames: leave it out, or give it one")
+    found_images, lengths = padded_sequences(images)
+    return _Unread(found_images, known, lengths)
+
+
+def _alike(image: Array, first: Array) -> bool:
+    """Whether both have one shape, sequences but for their number of frames."""
+    return image.ndim == first.ndim and image.shape[-3:] == first.shape[-3:]
 
 
 def item_label(label: object, kind: TaskKind | None, where: str) -> Array:

@@ -89,7 +89,13 @@ class ItemForm:
         return np.ascontiguousarray(self.given.quantize(values)[0])
 
     def _check(self, image: Array, label: Array | None, where: str) -> None:
-        if image.shape != self.shape:
+        if len(self.shape) == 4 and image.ndim == 4 and image.shape[1:] == self.shape[1:]:
+            if len(image) != self.shape[0]:
+                raise DataError(
+                    f"{where} has {len(image)} frames, the first has {self.shape[0]}: sequences of several lengths are "
+                    "taken in memory alone, give in_memory=True"
+                )
+        elif image.shape != self.shape:
             raise DataError(f"{where} is {list(image.shape)}, the first is {list(self.shape)}: bring them to one shape")
         if image.dtype != self.dtype:
             raise DataError(f"{where} is {image.dtype}, the first is {self.dtype}: bring them to one dtype")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dtypes import Array, Int64
-from .arrays import Labelled
+from .arrays import Labelled, commonest_length, inputs_of, with_time_first
 
 _ALL = slice(None)
 
@@ -21,24 +21,26 @@ class Items:
         images: [N, C, H, W], or sequences [N, T, C, H, W], uint8, or int8 of a network that takes signed numbers.
         labels: of each, as ``Labelled`` has them; None where they are not known.
         indices: [N] their places in a test set that they are a part of; None of all of it.
+        lengths: as ``Labelled`` has them.
     """
 
     name: str
     images: Array
     labels: Array | None = None
     indices: Int64 | None = None
+    lengths: Int64 | None = None
 
     @classmethod
     def of(cls, data: Labelled, name: str) -> Items:
         """All of a test set."""
-        return cls(name, data.images, data.labels)
+        return cls(name, data.images, data.labels, lengths=data.lengths)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def frames(self) -> int | None:
-        """Frames of each sequence; None of images."""
+        """Frames of each sequence, of the longest where they differ; None of images."""
         return self.images.shape[1] if self.images.ndim == 5 else None
 
     @property
@@ -49,8 +51,11 @@ class Items:
 
     def inputs(self, which: slice | Int64 = _ALL) -> Array:
         """Some of them as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
-        chosen = self.images[which]
-        return np.ascontiguousarray(chosen if self.frames is None else chosen.swapaxes(0, 1))
+        return np.ascontiguousarray(inputs_of(self.images, self.lengths, which))
+
+    def padded(self) -> Array:
+        """All of them as networks take them; of sequences of several lengths, with the zeros behind their ends."""
+        return with_time_first(self.images)
 
     def first(self, count: int) -> Items:
         """The first so many; 0: all."""
@@ -58,13 +63,24 @@ class Items:
 
     def chosen(self, which: slice | Int64) -> Items:
         """Some of them."""
-        labels, indices = (None if part is None else part[which] for part in (self.labels, self.indices))
-        return Items(self.name, self.images[which], labels, indices)
+        labels, indices, lengths = (
+            None if part is None else part[which] for part in (self.labels, self.indices, self.lengths)
+        )
+        return Items(self.name, self.images[which], labels, indices, lengths)
+
+    def of_one_length(self) -> Items:
+        """Of sequences of several lengths those of the commonest one, without the zeros behind them."""
+        if self.lengths is None:
+            return self
+        places = commonest_length(self.lengths)
+        part, steps = self.chosen(places), int(self.lengths[places[0]])
+        indices = places if part.indices is None else part.indices
+        return Items(self.name, part.images[:, :steps], part.labels, indices)
 
     def labelled(self) -> Labelled:
         """The same as a test set; there must be labels."""
         assert self.labels is not None
-        return Labelled(np.ascontiguousarray(self.images), self.labels)
+        return Labelled(np.ascontiguousarray(self.images), self.labels, self.lengths)
 
 
 def first_of_each_class(classes: Int64) -> Int64:

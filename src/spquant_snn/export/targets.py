@@ -96,7 +96,7 @@ def export_graph(
         title: a line that says what it is, for C and pages.
         dataset: name of what it was trained on; None where it has none.
         test: what the self-test of C and the page show the network, and of which the file keeps a sample; None:
-            nothing, and the self-test noise.
+            nothing, and the self-test noise. Of sequences of several lengths, those of the commonest one.
 
     Returns:
         The bytes of the file, or of all files in the folder.
@@ -108,6 +108,7 @@ def export_graph(
         ModelError: the graph is too large for the target, or NIR has no nodes for it.
         RunError: something else is there, or it cannot be written.
     """
+    test = None if test is None else test.of_one_length()
     sample = None if test is None or not options.remember_sample else choose_sample(test)
     if options.target == "spq":
         refuse_other(out, MAGIC, "an .spq file")

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import Array, Bools, Int32
+from ..data.arrays import of_each_length
+from ..dtypes import Array, Bools, Int32, Int64
 from ..io.terminal import Report, unseen
 from . import reference
 from .graph import Graph, Readout
@@ -127,6 +128,7 @@ def compare_backends(
     images: Array | tuple[Array, ...],
     batch: int = 250,
     progress: Report = unseen,
+    lengths: Int64 | None = None,
 ) -> Verdict:
     """Compare two backends, batch by batch, up to the first difference.
 
@@ -134,15 +136,18 @@ def compare_backends(
         expected, found: the two backends, functions from what is given for each input to a Trace.
         images: [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several inputs, one array for each.
         progress: called with the number of images done.
+        lengths: int64 [N], frames of each sequence, to which it is cut; None: all have T.
     """
     given = images if isinstance(images, tuple) else (images,)
-    spikes = codes = logits = 0
+    spikes = codes = logits = end = 0
     count = given[0].shape[-4]
-    for start in range(0, count, batch):
-        end = min(start + batch, count)
-        parts = [x[..., start:end, :, :, :] for x in given]
+    for which in of_each_length(lengths, count, batch):
+        parts = [x[..., which, :, :, :] for x in given]
+        if lengths is not None:
+            parts = [x[: lengths[which][0]] for x in parts]
+        end += parts[0].shape[-4]
         first, second = expected(*parts), found(*parts)
-        difference = first_difference(first, second, start)
+        difference = first_difference(first, second, np.arange(count)[which])
         spikes += sum(layer[1].size for layer in first.layers)
         codes += sum(layer[2].size for layer in first.layers)
         logits += sum(answer.size for answer in first.answers)
@@ -152,8 +157,9 @@ def compare_backends(
     return Verdict(count, spikes, codes, logits, None)
 
 
-def first_difference(expected: Trace, found: Trace, offset: int = 0) -> Difference | None:
-    """The first difference of two traces, in the order of computation; image indices count from ``offset``."""
+def first_difference(expected: Trace, found: Trace, numbers: Int64 | None = None) -> Difference | None:
+    """The first difference of two traces, in the order of computation; ``numbers`` are those of the images, which count
+    from 0 by default."""
     for (name, spikes, codes), (_, other_spikes, other_codes) in zip(expected.layers, found.layers, strict=True):
         places = [
             (place, what, a, b)
@@ -163,14 +169,18 @@ def first_difference(expected: Trace, found: Trace, offset: int = 0) -> Differen
         if places:
             place, what, a, b = min(places, key=lambda found: found[0][0])  # the earlier step; within one, the spike
             timestep, image, *rest = place
-            return Difference(name, what, timestep, (image + offset, *rest), int(a[place]), int(b[place]))
+            return Difference(name, what, timestep, (_number(image, numbers), *rest), int(a[place]), int(b[place]))
     for i, (a, b) in enumerate(zip(expected.answers, found.answers, strict=True)):
         place = _first(a, b)
         if place is not None:
             image, *rest = place
             layer = f"readout {i}" if i else "logits"
-            return Difference(layer, "logit", None, (image + offset, *rest), int(a[place]), int(b[place]))
+            return Difference(layer, "logit", None, (_number(image, numbers), *rest), int(a[place]), int(b[place]))
     return None
+
+
+def _number(image: int, numbers: Int64 | None) -> int:
+    return image if numbers is None else int(numbers[image])
 
 
 def _first(a: Array, b: Array) -> tuple[int, ...] | None:

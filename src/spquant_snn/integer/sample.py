@@ -24,12 +24,13 @@ NAME = "the sample in the file"
 def choose_sample(test: Items) -> Items | None:
     """Up to 32 items of a test set, exactly as they are, that take 256 KiB at most, or the first one where that takes
     1 MiB at most: the first of each class, then the second of each, and so on, in the order of the set. None where the
-    items are larger.
+    items are larger. Of sequences of several lengths those of the commonest one.
     """
     each = sum(part[0].nbytes for part in (test.images, test.labels) if part is not None)
     count = min(MOST, len(test), LARGEST // each)
     if not count and each > 4 * LARGEST:
         return None
+    test = test.of_one_length()
     order = np.arange(len(test)) if test.classes is None else first_of_each_class(test.classes)
     places: Int64 = np.sort(order[: count or 1])
     part = test.chosen(places)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..dtypes import Int64
 from ..errors import ConfigError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.connection import image
@@ -62,6 +63,7 @@ def verify(
     images: Any,
     backend: IntegerBackend = "reference",
     progress: Report | None = None,
+    lengths: Int64 | None = None,
 ) -> Verdict:
     """Compare a frozen torch network with its integer graph in every spike, every stored code and every logit.
 
@@ -72,6 +74,7 @@ def verify(
             inputs, a list with those of each.
         backend: what runs the graph: NumPy ("reference") or C ("native").
         progress: called with the number of images done; a bar by default, on a terminal, where it takes long.
+        lengths: int64 [N], frames of each sequence, to which it is cut; None: all have T.
 
     Returns:
         ``verdict.equal``, how much was compared, and the first difference if there is one; ``str`` says it in a
@@ -95,4 +98,4 @@ def verify(
     given = as_inputs(graph, tuple(images) if len(graph.inputs) > 1 else (images,))
     found: Tracer = NativeProgram(graph).trace if backend == "native" else partial(reference_trace, graph)
     with progress_shown(progress, given[0].shape[-4], "verifying") as report:
-        return compare_backends(partial(frozen_trace, network), found, given, progress=report)
+        return compare_backends(partial(frozen_trace, network), found, given, progress=report, lengths=lengths)

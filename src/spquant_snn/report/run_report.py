@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,8 @@ def build_report(
     """Measure everything.
 
     Args:
-        count: how many of the test images are counted on, the first ones; 0 takes all.
+        count: how many of the test images are counted on, the first ones; 0 takes all. Of sequences of several lengths,
+            those of the commonest one.
         rasters: indices of test images whose every spike is shown.
         baseline: to compare firing rates with.
         progress: called with the number of images counted on so far; a bar by default, as ``make_ledger`` has it.
@@ -153,6 +154,7 @@ def build_report(
     check_takes_one(subject.graph, "a report")
     if count < 0:
         raise ConfigError(f"count must be at least 0, not {count}")
+    subject = replace(subject, test=subject.test.of_one_length())
     counted = subject.test.first(count)
     pixels = counted.inputs()
     if baseline is not None:

@@ -17,15 +17,13 @@ class Batch:
     """Some items of a data set, as they are read.
 
     Args:
-        images: [N, C, H, W], or sequences [N, T, C, H, W].
+        images: [N, C, H, W], or sequences [N, T, C, H, W], of one length in a batch.
         labels: what is learned of each, N in the first axis.
-        lengths: int64 [N], steps of each sequence, behind which it is filled up with zeros; None: all are of T steps.
         whole: items of the batch in all processes, where each reads its own alone; None: these are all of it.
     """
 
     images: Tensor
     labels: Tensor
-    lengths: Tensor | None = None
     whole: int | None = None
 
     def __len__(self) -> int:
@@ -38,8 +36,7 @@ class Batch:
 
     def rows(self, which: slice | Tensor) -> Batch:
         """Some of the items."""
-        lengths = None if self.lengths is None else self.lengths[which]
-        return Batch(self.images[which], self.labels[which], lengths)
+        return Batch(self.images[which], self.labels[which])
 
     def of(self, part: Part) -> Batch:
         """What this process computes of the batch at once."""
@@ -51,8 +48,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        lengths = None if self.lengths is None else self.lengths.to(device)
-        return Batch(self.images.to(device), self.labels.to(device), lengths, self.whole)
+        return Batch(self.images.to(device), self.labels.to(device), self.whole)
 
     def inputs(self) -> Tensor:
         """The images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""

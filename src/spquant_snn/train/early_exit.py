@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, DataError, ModelError
 from ..quant.network import SpikingNetwork
 from .batches import Batches
 
@@ -129,6 +129,7 @@ def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> Exi
     """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
 
     Raises:
+        DataError: the sequences have several lengths.
         ModelError: the network is not frozen, or has a single class.
     """
     if not network.frozen:
@@ -145,6 +146,11 @@ def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> Exi
         first, second = sums.topk(2, dim=2).values.unbind(2)
         right.append((sums.argmax(2) == batch.labels.to(device)).cpu())
         lead.append((first - second).cummax(0).values.cpu())
+    if len(steps := {len(part) for part in right}) > 1:
+        raise DataError(
+            f"early exit counts the steps of all, and the sequences have {min(steps)} to {max(steps)} frames: measure "
+            "it on those of one length"
+        )
     return ExitCurve(torch.cat(right, 1), torch.cat(lead, 1))
 
 

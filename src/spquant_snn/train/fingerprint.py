@@ -56,6 +56,8 @@ def data_print(data: Splits) -> Print:
         found[f"dtype of {name} images"] = str(part.images.dtype)
         found[f"{name} images"] = _digest(part.images)
         found[f"{name} labels"] = _digest(part.labels)
+        if part.lengths is not None:
+            found[f"lengths of {name} sequences"] = _digest(part.lengths)
     return found
 
 

@@ -224,6 +224,11 @@ def sampled(
         timesteps=config.timesteps,
         progress=False,
     )
+    if any(part.lengths is not None for part in (data.train, data.test)):
+        what = "Datasets, and in_memory=True" if any(map(_is_loader, members)) else "in_memory=True"
+        raise ConfigError(
+            f"the sequences have several lengths, which only what is read into memory may have: give {what}"
+        )
     names = names_of(train.dataset if _is_loader(train) and hasattr(train, "dataset") else train)
     counted = data.task.kind in ("classification", "segmentation") and task is None
     if names and counted and data.task.kind == "classification":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data import Labelled
+from ..data.arrays import commonest_length, of_each_length
 from ..dtypes import Array
 from .batches import Batch, as_inputs
 from .distributed import ALONE, World
@@ -25,21 +26,25 @@ class LabelledTensors:
     Args:
         images: uint8 or int8 [N, C, H, W], or sequences [N, T, C, H, W].
         labels: int64 [N].
+        lengths: int64 [N], frames of each sequence, on the processor; None: all have T. Items of one length alone are
+            computed together, so that what fills a sequence up is never seen.
     """
 
     images: Tensor
     labels: Tensor
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def frames(self) -> int | None:
-        """Frames of each sequence; None of images, which stand still."""
+        """Frames of each sequence, of the longest where they differ; None of images, which stand still."""
         return self.images.shape[1] if self.images.ndim == 5 else None
 
     def inputs(self, which: slice | Tensor = _ALL) -> Tensor:
-        """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
+        """Some of the images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]; of
+        sequences of several lengths, with the zeros behind their ends."""
         return as_inputs(self.images[which])
 
     @property
@@ -47,7 +52,10 @@ class LabelledTensors:
         return len(self)
 
     def steps(self, batch_size: int) -> int:
-        return -(-len(self) // batch_size)
+        counts = (
+            [len(self)] if self.lengths is None else np.unique(self.lengths.numpy(), return_counts=True)[1].tolist()
+        )
+        return sum(-(-count // batch_size) for count in counts)
 
     def drawn(
         self,
@@ -59,19 +67,47 @@ class LabelledTensors:
         world: World = ALONE,
         accumulate: int = 1,
     ) -> Iterator[Batch]:
-        """Batches of nearly one size, the larger ones first; every process is given the whole of each."""
-        order = torch.randperm(len(self), generator=draw)[: None if most is None else most * batch_size]
+        """Batches of nearly one size, the larger ones first; every process is given the whole of each. Of sequences of
+        several lengths, batches of one length each, in an order that is drawn too."""
+        order = torch.randperm(len(self), generator=draw)
+        if self.lengths is not None:
+            yield from self._drawn_by_length(order, draw, batch_size, most)
+            return
+        order = order[: None if most is None else most * batch_size]
         for rows in order.to(self.images.device).tensor_split(-(-len(order) // batch_size)):
             yield self._batch(rows)
 
+    def _drawn_by_length(
+        self, order: Tensor, draw: torch.Generator, batch_size: int, most: int | None
+    ) -> Iterator[Batch]:
+        assert self.lengths is not None
+        groups: list[Tensor] = []
+        for steps in np.unique(self.lengths.numpy()).tolist():
+            rows = order[self.lengths[order] == steps]
+            groups += rows.tensor_split(-(-len(rows) // batch_size))
+        for number in torch.randperm(len(groups), generator=draw)[:most].tolist():
+            yield self._batch(groups[number])
+
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
-        for start in range(world.rank * batch_size, len(self), world.size * batch_size):
-            yield self._batch(slice(start, start + batch_size))
+        """All items once, in their order, or by their lengths; of several processes, each gets every so many batches
+        of its own."""
+        lengths = None if self.lengths is None else self.lengths.numpy()
+        for number, which in enumerate(of_each_length(lengths, len(self), batch_size)):
+            if number % world.size == world.rank:
+                yield self._batch(which if isinstance(which, slice) else torch.from_numpy(which))
 
     def first(self, count: int) -> Batch:
-        return self._batch(slice(count // (self.frames or 1) or 1))
+        """The first items, of the length that most of them have."""
+        count = count // (self.frames or 1) or 1
+        if self.lengths is None:
+            return self._batch(slice(count))
+        return self._batch(torch.from_numpy(commonest_length(self.lengths.numpy())[:count]))
 
     def _batch(self, which: slice | Tensor) -> Batch:
+        if self.lengths is not None:
+            which = which if isinstance(which, slice) else which.to(self.images.device)
+            steps = int(self.lengths[which.cpu() if isinstance(which, Tensor) else which][0])
+            return Batch(self.images[which][:, :steps], self.labels[which])
         return Batch(self.images[which], self.labels[which])
 
     def on(self, device: torch.device) -> LabelledTensors:
@@ -79,12 +115,13 @@ class LabelledTensors:
         there; else where they are."""
         if device.type != "cuda" or self.images.is_cuda or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 4:
             return self
-        return LabelledTensors(self.images.to(device), self.labels.to(device))
+        return LabelledTensors(self.images.to(device), self.labels.to(device), self.lengths)
 
 
 def as_tensors(data: Labelled) -> LabelledTensors:
     """Labelled data as tensors that share the memory of the arrays and are not to be written to."""
-    return LabelledTensors(_shared(data.images), _shared(data.labels))
+    lengths = None if data.lengths is None else _shared(data.lengths)
+    return LabelledTensors(_shared(data.images), _shared(data.labels), lengths)
 
 
 def _shared(array: Array) -> Tensor:
