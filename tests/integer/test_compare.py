@@ -145,7 +145,7 @@ def test_the_first_difference_is_the_first_computed():
     both = ("a", [[[0]], [[1]]], [[[1]], [[0]]])
     assert first_difference(trace(equal), trace(late_spike)) == Difference("a", "spike", 1, (0, 0), 0, 1)
     assert first_difference(trace(equal), trace(both)) == Difference("a", "code", 0, (0, 0), 0, 1)
-    assert first_difference(trace(equal, equal), trace(equal, late_spike), offset=5).index == (5, 0)
+    assert first_difference(trace(equal, equal), trace(equal, late_spike), numbers=np.array([5])).index == (5, 0)
     assert first_difference(trace(equal), trace(equal, logits=((0, 2),))) == Difference(
         "logits", "logit", None, (0, 1), 0, 2
     )
