@@ -1,7 +1,7 @@
 """Docstrings of the package as reStructuredText: they are written to be read as they stand.
 
 - What stands indented behind a line that ends with a colon, or first in an example, is shown as it is.
-- Functions say their arguments once.
+- Pages that are named as files of ``docs/`` are links.
 """
 
 import re
@@ -45,7 +45,7 @@ def _pushed(lines: list[str], least: int) -> list[str]:
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = shown(list(lines))
+    lines[:] = [re.sub(r"docs/([\w/]+)\.md", r":doc:`/\1`", line) for line in shown(list(lines))]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

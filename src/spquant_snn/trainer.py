@@ -240,7 +240,7 @@ class SpQuantTrainer:
         return self
 
     def evaluate(self) -> float:
-        """How good the form that ships is on the test set: integers, or floating point where the network has no integer
+        """How good the deployed form is on the test set: integers, or floating point where the network has no integer
         form. Where several processes train, all of them call it and get the same.
 
         Returns:
@@ -294,7 +294,7 @@ class SpQuantTrainer:
         return verify(network, lower(network), test.padded(), backend, self._bar, test.lengths)
 
     def deployed(self) -> SpikingNetwork:
-        """A copy of the network in the form that ships: without pruned channels, and frozen, where it has an integer
+        """A copy of the network in its deployed form: without pruned channels, and frozen, where it has an integer
         form."""
         return self._frozen() if self.config.quant.integer else compact(self.network).eval()
 

@@ -233,7 +233,7 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
     """Set ``count`` images aside, chosen by a permutation that ``seed`` alone decides.
 
     Returns:
-        The rest and the images held out, each in the order of the permutation.
+        The rest and the validation images, each in the order of the permutation.
 
     Raises:
         ConfigError: either part would be empty.

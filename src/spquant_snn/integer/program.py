@@ -31,7 +31,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """A network in integers, as it ships, run by an engine, or by the NumPy reference where there is none.
+    """A network in integers, as it is deployed, run by an engine, or by the NumPy reference where there is none.
 
     Images are uint8, 0 to 255, or int8, -127 to 127, of a network whose input is signed, in anything that
     ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):

@@ -98,7 +98,7 @@ class _Sums(torch.autograd.Function):
 
 
 def _takes_int8(x: Tensor, codes: Tensor, geometry: Geometry) -> bool:
-    """Full connections are not worth the packing of their weights, which is done anew in each step."""
+    """Linear layers are not worth the packing of their weights, which is done anew in each step."""
     if codes.dim() != 4 or geometry.groups != 1 or no_int8() is not None:
         return False
     low, high = torch.aminmax(codes)

@@ -100,7 +100,7 @@ def neurons_of(index: int, channels: int, neuron: Neuron, pool: int = 0) -> Orde
 
 
 def head(index: int, features: int, hidden: Sequence[int], classes: int, neuron: Neuron) -> OrderedDict[str, nn.Module]:
-    """Full connections with neurons, and the readout."""
+    """Linear layers with neurons, and the readout."""
     block: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for size in hidden:
         block[f"fc{index}"] = nn.Linear(features, size, bias=False)

@@ -91,8 +91,8 @@ def search_bits(
         config: of everything else; its ``weight_bits`` are not looked at.
         inputs: a few hundred, as the network takes them.
         size: bytes that its .spq file may have; the widest weights that fit are found.
-        agreement: share of the answers, of a quarter of the inputs that is held out, that have to be those of floating
-            point; the narrowest weights found on the way that keep them. One of the two is given.
+        agreement: share of the answers, of a quarter of the inputs, set aside for this, that have to be those of
+            floating point; the narrowest weights found on the way that keep them. One of the two is given.
         progress: called with how many networks were looked at; a bar by default, on a terminal, where it takes long.
 
     Raises:

@@ -60,7 +60,7 @@ class ReportInput:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Another network to compare firing rates with, in the form that ships; ``name`` is in words."""
+    """Another network to compare firing rates with, in the form that is deployed; ``name`` is in words."""
 
     name: str
     network: SpikingNetwork

@@ -99,7 +99,7 @@ def _shortcut(graph: Graph, term: Term, index: int) -> RowShortcut | str:
     if shift is None:
         return "a term is weighed by channel"
     if not connection.convolves or connection.pools or connection.sum_pool is not None:
-        return "a term beside the first is a full connection, or has pools"
+        return "a term beside the first is a linear layer, or has pools"
     return _odd(connection) or RowShortcut(source, connection, shift)
 
 
