@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import CDLL
 from dataclasses import dataclass
 
 from benchmarks.harness.timing import Call
@@ -45,14 +46,17 @@ class CheckedNetwork:
         return lambda k: self.native.logits(images, threads)
 
 
-def check_network(name: str, graph: Graph, images: UInt8) -> CheckedNetwork:
+def check_network(name: str, graph: Graph, images: UInt8, built: CDLL | None = None) -> CheckedNetwork:
     """A network, ready to be timed.
+
+    Args:
+        built: the runtime to time; None: that for this CPU.
 
     Raises:
         UnequalError: the native runtime and the reference do not agree on it.
         MissingDependencyError: there is no C compiler.
     """
-    native = NativeProgram(graph)
+    native = NativeProgram(graph, built)
     few = images[:_CHECKED]
     difference = first_difference(reference_trace(graph, few), native.trace(few))
     if difference is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from ctypes import CDLL
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,8 +29,11 @@ _INSTRUCTIONS = (
 )
 
 
-def host() -> dict[str, Any]:
+def host(built: CDLL | None = None) -> dict[str, Any]:
     """Processor, compiler and versions, as plain data.
+
+    Args:
+        built: the runtime that is measured; None: that for this CPU.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -42,7 +46,7 @@ def host() -> dict[str, Any]:
         "instructions": [name for name in _INSTRUCTIONS if name in known],
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "compiler": os.path.realpath(compiler()),
-        "body": body_of(library()).description,
+        "body": body_of(built or library()).description,
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }

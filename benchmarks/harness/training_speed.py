@@ -46,6 +46,7 @@ COMPILED = "torch.compile of it"
 FLOAT, TWO_BITS = "float", "2-bit"
 VGG9, LENET = TrainingWorkload("VGG-9", "vgg9-snn", (3, 32, 32)), TrainingWorkload("LeNet", "lenet-snn", (1, 28, 28))
 VGG9_256 = replace(VGG9, batch=256)
+RESNET18_32 = TrainingWorkload("ResNet-18, 32x32", "resnet18-snn", (3, 32, 32))
 RESNET18 = TrainingWorkload("ResNet-18", "resnet18-snn", (2, 64, 64), 16, 4)
 SLACK = 0.05  # bytes that a neuron may keep beside its input, in units of that
 
@@ -75,7 +76,7 @@ class TrainingPlan:
     device: str = "cpu"
     neurons: tuple[int, ...] = _NEURONS
     steps: tuple[int, ...] = _STEPS
-    workloads: Workloads = ((VGG9, 0.5, 0.55), (LENET, 0.5, None))
+    workloads: Workloads = ((VGG9, 0.5, 0.55), (LENET, 0.5, None), (RESNET18_32, 0.5, None))
     counted: tuple[TrainingWorkload, ...] = (VGG9, RESNET18)
     rounds: int = 7
     threads: tuple[int, ...] = (1, 2)

@@ -2,12 +2,13 @@
 
 import functools
 import json
+import platform
 
 import numpy as np
 import pytest
 
 from benchmarks.harness import runtime_speed as runtime
-from benchmarks.harness.runtime_speed import ModelShape, measure_runtime_speed
+from benchmarks.harness.runtime_speed import AVX2, ModelShape, measure_runtime_speed
 from spquant_snn.data import Labelled, Splits, Task
 from spquant_snn.errors import ConfigError, UnequalError
 from spquant_snn.integer.file import save
@@ -48,6 +49,35 @@ def test_the_tables_fit_80_columns(benchmark):
     assert "not measured: give --lenet FOLDER|FILE" in plain
     assert plain.count("r2 = ") == 2
     assert "times as fast (goal: at least 1.8, " in plain
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="AVX2 is of x86")
+def test_all_are_held_to_avx2(benchmark, monkeypatch):
+    for name, value in AVX2.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = benchmark("runtime", "--rounds", 1, "--rates", 10, 50, "--avx2")
+    assert (code, err) == (0, "")
+    assert "AVX2" in out.split("one thread\n")[0]
+    assert "AVX-512" not in out.split("one thread\n")[0].splitlines()[-1]
+    assert "ONNX Runtime" not in out
+    assert [cells[0].strip() for cells in rows(out)][-1] == "LeNet"
+
+
+def test_the_environment_that_holds_them_is_set_before_they_are_loaded(benchmark, monkeypatch):
+    for name in AVX2:
+        monkeypatch.delenv(name, raising=False)
+    started = []
+
+    def start(program, arguments, environment):
+        started.append((arguments[1:], environment))
+        raise ConfigError("started again")
+
+    monkeypatch.setattr("os.execve", start)
+    assert benchmark("runtime", "--avx2", "--rounds", 3)[0] == 2
+    ((arguments, environment),) = started
+    assert arguments == ["-m", "benchmarks", "runtime", "--avx2", "--rounds", "3"]
+    assert AVX2.items() <= environment.items()
 
 
 def test_json_holds_times_ratios_and_targets(benchmark):
