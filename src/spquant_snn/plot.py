@@ -22,7 +22,7 @@ import numpy as np
 from .data.scores import Metric
 from .data.task import Task
 from .dtypes import Array
-from .errors import ConfigError, DataError, RunError
+from .errors import ConfigError, DataError, MissingDependencyError, RunError
 from .integer.graph import Graph
 from .integer.grids import describe
 from .integer.inputs import as_batch, says_classes, task_of
@@ -161,9 +161,14 @@ def curves(run: str | os.PathLike[str]) -> Plot:
         RunError: it is not there, or no epoch is done.
         FileFormatError: its record is damaged.
     """
-    from .report.curves import read_epochs
-    from .report.page_sections import learning_charts
-    from .train.run import RunFolder
+    try:
+        from .report.curves import read_epochs
+        from .report.page_sections import learning_charts
+        from .train.run import RunFolder
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"learning curves need {error.name}, which is not installed: pip install {error.name}"
+        ) from None
 
     folder = RunFolder(Path(run))
     record, epochs = folder.read_record(), read_epochs(folder)

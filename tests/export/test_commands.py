@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rows import Last, Part, around, row
-from spquant_snn.integer.file import save
+from spquant_snn.errors import RunError
+from spquant_snn.integer.file import load_both, save
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 
@@ -39,10 +40,27 @@ def test_a_network_is_exported_as_c(spquant, network, tmp_path):
     assert spquant("export", network, "--target", "c", "--out", out, "--dataset", "digits", "--force")[0] == 0
 
 
-def test_its_data_set_must_be_known(spquant, network, tmp_path):
-    code, _, said = spquant("export", network, "--target", "c", "--out", tmp_path / "firmware")
-    assert code == 2
-    assert "does not say what it was trained on: add --images, for your own, or --dataset" in said
+def test_the_self_test_of_a_network_of_which_no_data_are_known_is_of_noise(spquant, network, tmp_path):
+    out = tmp_path / "firmware"
+    code, _, said = spquant("export", network, "--target", "c", "--out", out)
+    assert code == 0
+    assert said == f"spquant: the self-test is of noise, for no data of {network} are known: --images names yours\n"
+    assert load_both(out / "model.spq")[1] is None
+
+
+def test_firmware_of_which_no_data_are_known_runs_on_noise(spquant, network, tmp_path, monkeypatch):
+    spquant("export", network, "--target", "c", "--out", tmp_path / "firmware")
+    given = []
+
+    def run(folder, board, images, labels, *more):
+        given.append(images)
+        assert labels is None
+        raise RunError("stop here")
+
+    monkeypatch.setattr("spquant_snn.export.firmware.run_firmware", run)
+    code, _, said = spquant("run-firmware", tmp_path / "firmware")
+    assert (code, given[0].shape, given[0].dtype) == (2, (10, 1, 8, 8), np.uint8)
+    assert "noise is used, for no data of this network are known: --images names yours" in said
 
 
 @pytest.mark.web

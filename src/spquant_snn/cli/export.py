@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..exchange.onnx_model import OnnxKind
 from ..export.naming import DEFAULT
 from ..export.packaging import Layout, Prefer, Target
-from ..io.output import say, visible
+from ..io.output import say, say_error, visible
 from ..train.config import CUSTOM
 from .options import Flag, FolderOrFile
 from .source import Source, open_run, open_source
@@ -126,4 +126,8 @@ def _items(source: Source, graph: Graph, test_set: TestSet, target: Target) -> I
     if target == "spq":
         named = test_set.images is not None or test_set.dataset is not None
         return choose_sample(test_set.items(source, Interface.of(graph))) if named else source.sample()
+    if target == "c" and test_set.unknown(source):
+        test_set.check()
+        say_error(f"spquant: the self-test is of noise, for no data of {source.path} are known: --images names yours")
+        return None
     return test_set.items(source, Interface.of(graph), "a page" if target == "web" else "", "first")

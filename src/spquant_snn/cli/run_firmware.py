@@ -9,11 +9,12 @@ import tyro
 from ..io.output import say_json, say_progress
 from .options import AsJson, Folder
 from .source import Source
-from .test_set import TestSet
+from .test_set import TestSet, noise
 
 Compiler = Literal["auto", "gcc", "zig"]
 Emulator = Literal["auto", "qemu", "unicorn"]
 _FIRST = TestSet(count=100)
+_NOISE = 10  # inputs, where no data are known
 
 
 def command(
@@ -51,10 +52,14 @@ def command(
 
     chosen, rate = board_of(board), Clock.of(clock, cycles_per_instruction)
     source = Source(firmware, firmware / "model.spq", dataset=load_manifest(firmware)["dataset"])
-    test_set.name_for(source)
+    unknown = test_set.unknown(source)
+    if not unknown:
+        test_set.name_for(source)
     graph = source.graph()
     check_takes_one(graph, "a run on an emulated board")
-    test = test_set.items(source, Interface.of(graph))
+    test = (
+        noise(graph, min(test_set.count or _NOISE, _NOISE)) if unknown else test_set.items(source, Interface.of(graph))
+    )
     outcome = run_firmware(
         firmware, chosen, test.images, test.classes, compiler, emulator, instructions, layers, say_progress
     )

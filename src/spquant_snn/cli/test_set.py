@@ -15,6 +15,7 @@ from .source import Source
 
 if TYPE_CHECKING:
     from ..data.items import Items
+    from ..integer.graph import Graph
     from ..integer.own_items import Interface
     from ..quant.network import SpikingNetwork
 
@@ -63,6 +64,13 @@ class TestSet:
             "does not say what it was trained on" if source.dataset is None else "was trained on data given in Python"
         )
         raise ConfigError(f"{source.path} {reason}: add --images, for your own, or --dataset")
+
+    def unknown(self, source: Source) -> bool:
+        """Whether no items are named, and none are known: neither a data set with a name nor a sample."""
+        from ..train.config import CUSTOM
+
+        named = self.images is not None or self.dataset is not None
+        return not named and source.dataset in (None, CUSTOM) and source.sample() is None
 
     def items(self, source: Source, network: Interface, purpose: str = "", use: UseSample = "else") -> Items:
         """The first ``count`` of them; recordings as so many frames as the network has steps.
@@ -123,6 +131,18 @@ class TestSet:
             raise ConfigError("--labels are those of --images: give both, or leave --labels out")
         if self.images is not None and self.dataset is not None:
             raise ConfigError("give either --images, for your own, or --dataset")
+
+
+def noise(graph: Graph, count: int) -> Items:
+    """Inputs of a network of which no data are known, drawn at random, the same each time; said on standard error."""
+    import numpy as np
+
+    from ..data.items import Items
+
+    given, rng = graph.inputs[0], np.random.default_rng(0)
+    low, high, dtype = (-127, 128, np.int8) if given.signed else (0, 256, np.uint8)
+    say_error("spquant: noise is used, for no data of this network are known: --images names yours")
+    return Items("noise", rng.integers(low, high, (count, *given.shape), dtype))
 
 
 def interface_of(network: SpikingNetwork) -> Interface:
