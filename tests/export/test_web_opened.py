@@ -18,6 +18,7 @@ from contrast import WORST
 from page_trace import READY
 from spquant_snn.export.c import Plans
 from spquant_snn.export.interface import layer_names
+from spquant_snn.export.naming import Names
 from spquant_snn.export.render import Model, identifiers
 from spquant_snn.export.web import export_web
 from strokes import DIGITS
@@ -44,7 +45,7 @@ def altered(site, tmp_path):
 
 def test_one_wrong_bit_of_any_table_fails_the_self_test_by_name(open_page, site, altered, any_graph):
     names = layer_names(any_graph)
-    model = Model()
+    model = Model(Names())
     model.network(Plans.of(any_graph).images, identifiers(names), "images")
     module, found = (site / "model.wasm").read_bytes(), set()
     for table in model.tables.values():

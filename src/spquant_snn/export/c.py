@@ -166,7 +166,10 @@ def firmware_files(
     called = Names(shape.name, shape.share_runtime)
     plans, names = Plans.of(graph, small, shape.share_runtime), layer_names(graph)
     if plans.images.arena_size > _INT32 >> 1:
-        raise ModelError(f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them")
+        raise ModelError(
+            f"the network needs {plans.images.arena_size:,} bytes of memory, no device has them: train one with fewer "
+            "neurons, bits of state or time steps"
+        )
     model = Model(called)
     networks = {
         kind: model.network(plan, identifiers(names), kind)
