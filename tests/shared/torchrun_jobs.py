@@ -14,8 +14,10 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import nn
+from torch.utils.data import Dataset
 
-from spquant_snn import DataError, RunError, SpQuantError, SpQuantTrainer
+from spquant_snn import LIF, DataError, RunError, SpQuantError, SpQuantTrainer
 from spquant_snn.__main__ import main
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.sparsity.training import SparseTraining
@@ -81,6 +83,35 @@ def refuse(error):
     raise error
 
 
+class Items(Dataset):
+    """Dark and bright images, one of which cannot be read."""
+
+    def __init__(self, count: int, bad: int = -1) -> None:
+        self.count, self.bad = count, bad
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == self.bad:
+            raise OSError("torn")
+        return torch.full((1, 8, 8), index % 2 * 200, dtype=torch.uint8), index % 2
+
+
+def train_on(name: str, *data: Items) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), LIF(), nn.Linear(8, 2))
+    settings = {"timesteps": 2, "epochs": 1, "batch_size": 16, "workers": 0, "device": "cpu", "quiet": True}
+    SpQuantTrainer(net, data, out=name, **settings).train()
+
+
+def breaks(rank: int):
+    """Numbers of which the second process can read one alone."""
+    yield 1
+    if rank:
+        raise DataError("no second one")
+    yield 2
+
+
 def stop_after(epochs: int) -> None:
     """Let the next training stop once so many epochs are kept."""
     whole, done = BestCheckpoint.keep, []
@@ -114,7 +145,13 @@ def jobs(folder: Path) -> None:
             ),
             world,
         )
+    outcome["unread"] = fails(lambda: list(world.in_step(breaks(world.rank))), world)
+    outcome["ended"] = fails(lambda: list(world.in_step(iter(range(2 + world.rank)))), world)
+    outcome["read"] = list(world.in_step(iter(range(3))))
     os.chdir(folder)
+    good = Items(20)
+    outcome["unread in training"] = fails(lambda: train_on("a", Items(640, 37), good, good), world)
+    outcome["unread in validation"] = fails(lambda: train_on("b", Items(64), Items(640, 7), good), world)
     outcome["resumed"] = SpQuantTrainer.resume("one", quiet=True).train().evaluate()
     stop_after(1)
     try:

@@ -185,6 +185,21 @@ def test_an_error_of_one_is_an_error_of_all_and_told_once(together):
 
 
 @pytest.mark.slow
+def test_what_one_cannot_read_ends_all_of_them_in_its_sentence(together):
+    outcome = together[0]
+    words = "in process 1 of 2: no second one"
+    assert outcome["unread"] == [(DataError, words, False), (DataError, words, True)]
+    assert "1 of 2 processes have no more training batches" in outcome["ended"][0][1]
+    assert outcome["read"] == [0, 1, 2]
+    for what, item in (("training", 37), ("validation", 7)):
+        (kind, text, reported), other = outcome[f"unread in {what}"]
+        assert f"{what} item {item} cannot be read" in text
+        assert "torn" in text
+        assert other == (kind, text, True)
+        assert (kind, reported) == (DataError, False)
+
+
+@pytest.mark.slow
 def test_what_two_cannot_train_is_refused(together):
     outcome = together[0]
     assert "too few for 2 processes with accumulate 7: choose a larger batch_size" in outcome["too many parts"][0][1]

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from itertools import pairwise
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, RunError, SpQuantError
+from ..errors import ConfigError, DataError, RunError, SpQuantError
 from ..quant.sharded_batch import BatchShard, assign
 
 T = TypeVar("T")
@@ -136,6 +136,38 @@ class World:
             (rank, (kind, text)), alone = failed[0], len(failed) < self.size
             raise self.raised_by_all(kind(f"in process {rank} of {self.size}: {text}" if alone else text))
         return result
+
+    def in_step(self, read: Iterator[T]) -> Iterator[T]:
+        """What each process reads, one after another, as long as all can read on: none waits for the gradients of one
+        that cannot.
+
+        Raises:
+            SpQuantError: as ``together``.
+            DataError: some came to their end before the others.
+        """
+        if self.size == 1:
+            yield from read
+            return
+        while True:
+            error: SpQuantError | None = None
+            found: T | None = None
+            try:
+                found = next(read, None)
+            except SpQuantError as caught:
+                error = caught
+            failed, ended = _add(torch.tensor([error is not None, found is None], dtype=torch.float32)).tolist()
+            if failed:
+                self.together(partial(_raise, error))
+            if ended == self.size:
+                return
+            if found is None or ended:
+                raise self.raised_by_all(
+                    DataError(
+                        f"{ended:.0f} of {self.size} processes have no more training batches while the others have: "
+                        "give each of them equally many, as by steps_per_epoch"
+                    )
+                )
+            yield found
 
     def from_first(self, act: Callable[[], T]) -> T:
         """What ``act`` gives in the first process, which alone acts; all wait for it.
@@ -303,6 +335,11 @@ def _leave() -> None:
     with suppress(RuntimeError, ValueError):
         dist.destroy_process_group()
     time.sleep(_LETTING_GO)
+
+
+def _raise(error: SpQuantError | None) -> None:
+    if error is not None:
+        raise error
 
 
 def _plain(error: SpQuantError | None) -> tuple[type[SpQuantError], str] | None:

@@ -101,7 +101,7 @@ def fit(
         meter = EpochMeter(epoch, progress.epochs, config, world, display, classifies)
         display.begin(epoch, steps)
         drawn = train.drawn(draw, config.batch_size, epoch=epoch, world=world, accumulate=config.accumulate)
-        for step, read in enumerate(drawn):
+        for step, read in enumerate(world.in_step(drawn)):
             batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
             moment = epoch + step / steps
             set_learning_rate(training.optimizer, config, moment, training.functions)

@@ -46,7 +46,7 @@ def measure_norm_statistics(
     for norm in norms:
         norm.train()
     drawn = train.drawn(draw, config.batch_size, epoch=epoch, most=_BATCHES, world=world)
-    for number, read in enumerate(drawn, 1):
+    for number, read in enumerate(world.in_step(drawn), 1):
         batch = read.with_images(augmentation(read.images, draw))
         for norm in norms:
             norm.momentum = 1 / number  # the mean of all so far
