@@ -37,9 +37,14 @@ def test_folders_train_and_test_are_taken_as_they_are(tmp_path, capsys):
     pictures(tmp_path / "val", 3, classes=("bright",))
     data = load(f"{tmp_path}:4x6")
     assert (len(data.train), len(data.test), data.shape, data.classes) == (8, 3, (1, 4, 6), 2)
+    assert data.validation is None
     pictures(tmp_path / "test", 1)
-    assert len(load(str(tmp_path)).test) == 2
-    assert "val is not read: images for validation are taken from train" in capsys.readouterr().err
+    data = load(str(tmp_path))
+    assert (len(data.train), len(data.validation), len(data.test)) == (8, 3, 2)
+    assert "is not read" not in capsys.readouterr().err
+    pictures(tmp_path / "valid", 1)
+    assert len(load(str(tmp_path)).validation) == 3
+    assert "valid is not read: val is for validation" in capsys.readouterr().err
 
 
 def test_names_of_folders(tmp_path, monkeypatch):

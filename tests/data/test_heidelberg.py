@@ -32,6 +32,15 @@ def test_recordings_become_frames_of_their_channels(tmp_path, capsys):
     assert of_events("shd:140")
 
 
+def test_the_validation_set_of_ssc_is_taken_where_it_is_there(tmp_path):
+    for part, count in (("train", 3), ("test", 2)):
+        write(tmp_path / "SSC" / f"ssc_{part}.h5", count, 0.5, 1)
+    assert load("ssc:70", tmp_path, timesteps=2).validation is None
+    write(tmp_path / "SSC" / "ssc_valid.h5", 4, 0.5, 1)
+    data = load("ssc:70", tmp_path, timesteps=2)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [3, 4, 2]
+
+
 def test_files_that_are_not_there_and_channels_that_cannot_be(tmp_path):
     with pytest.raises(DataError, match=r"ssc: there is no .*ssc_train\.h5 with ssc_test\.h5 beside it: fetch both"):
         load("ssc", tmp_path)

@@ -175,8 +175,8 @@ def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
     for name in NAMES:
         try:
             if of_spikes(name):
-                train, test = map(len, find_spikes(name, data_folder(data_dir), 1))
-                yield Finding(name, f"{train:,} + {test:,} recordings")
+                files = find_spikes(name, data_folder(data_dir), 1)
+                yield Finding(name, " + ".join(f"{len(file):,}" for file in files if file is not None) + " recordings")
             elif of_events(name):
                 train, test = map(len, find_recordings(name, data_folder(data_dir)))
                 yield Finding(name, f"{train:,} + {test:,} recordings")

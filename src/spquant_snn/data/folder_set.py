@@ -44,9 +44,9 @@ def load_folder(name: str, *, progress: bool = True) -> Splits:
             "pictures:32x48" (height, width); see ``ImageFolder``.
         progress: draw a bar while they are read, and say what is not.
 
-    Where the folder holds ``train`` and ``test``, or ``val``, ``valid`` or ``validation`` in its place, these hold the
-    folders of classes; else the folder itself does, and a fifth of each class is for test, which the names of its files
-    decide.
+    Where the folder holds ``train`` and ``test``, these hold the folders of classes, and ``val``, ``valid`` or
+    ``validation`` beside them those of the images that epochs are compared by; without ``test`` it stands in its place.
+    Else the folder itself holds them, and a fifth of each class is for test, which the names of its files decide.
 
     Raises:
         DataError: as ``ImageFolder``, or there are more images than memory should hold.
@@ -58,13 +58,17 @@ def load_folder(name: str, *, progress: bool = True) -> Splits:
     held = [part for part in (_TEST, *_VALIDATION) if os.path.isdir(folder / part)]
     if os.path.isdir(folder / _TRAIN) and held:
         train = ImageFolder(folder / _TRAIN, size=size)
-        test = ImageFolder(folder / held[0], size=size, mode=train.form.mode, classes=train.classes)
-        if progress and len(held) > 1:
-            to_stderr().print(f"{folder / held[1]} is not read: images for validation are taken from {_TRAIN}")
+        test, *chosen_by = (
+            ImageFolder(folder / part, size=size, mode=train.form.mode, classes=train.classes) for part in held[:2]
+        )
+        if progress and len(held) > 2:
+            to_stderr().print(f"{folder / held[2]} is not read: {held[1]} is for validation")
     else:
         train, test = ImageFolder(folder, size=size).split(_SHARE)
+        chosen_by = []
     task = Task("classification", len(train.classes), train.classes)
-    return Splits(title, _read(train, title, progress), _read(test, title, progress), task)
+    read = [_read(part, title, progress) for part in (train, test, *chosen_by)]
+    return Splits(title, read[0], read[1], task, validation=read[2] if chosen_by else None)
 
 
 def _parse(name: str) -> tuple[str, tuple[int, int] | None]:

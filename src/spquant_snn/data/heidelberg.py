@@ -26,18 +26,20 @@ class _SpikeSet:
     seconds: float  # that its recordings take at most, which are divided into frames
     train: str
     test: str
+    validation: str = ""  # which is taken where it is there
 
 
 _SETS = {
     "shd": _SpikeSet(1.4, "shd_train.h5", "shd_test.h5"),
-    "ssc": _SpikeSet(1.0, "ssc_train.h5", "ssc_test.h5"),
+    "ssc": _SpikeSet(1.0, "ssc_train.h5", "ssc_test.h5", "ssc_valid.h5"),
 }
 DURATIONS = {name: held.seconds for name, held in _SETS.items()}  # which frames divide
 
 
-def find_spikes(name: str, folder: Path, timesteps: int) -> tuple[SpikeFile, SpikeFile]:
-    """The recordings of training and of test of "shd" or "ssc", in ``folder`` or in its folder SHD or SSC. Only their
-    labels are read yet. Behind the name may follow a colon and to how many channels the 700 are summed, as "shd:140".
+def find_spikes(name: str, folder: Path, timesteps: int) -> tuple[SpikeFile, SpikeFile | None, SpikeFile]:
+    """The recordings of training, of validation where they are there, and of test of "shd" or "ssc", in ``folder`` or
+    in its folder SHD or SSC. Only their labels are read yet. Behind the name may follow a colon and to how many
+    channels the 700 are summed, as "shd:140".
 
     Raises:
         DataError: they are not there; the message says where they come from and what goes where.
@@ -56,7 +58,9 @@ def find_spikes(name: str, folder: Path, timesteps: int) -> tuple[SpikeFile, Spi
             train, test = (
                 SpikeFile(place / each, timesteps, window, shrink=shrink) for each in (held.train, held.test)
             )
-            return train, test
+            if not held.validation or not os.path.isfile(place / held.validation):
+                return train, None, test
+            return train, SpikeFile(place / held.validation, timesteps, window, shrink=shrink), test
     raise DataError(
         f"{name}: there is no {own / held.train} with {held.test} beside it: fetch both, gzipped, from {_HOME} and "
         f"unpack them into {own}, or name the folder that holds {base.upper()} by --data-dir or SPQUANT_DATA"
@@ -66,10 +70,14 @@ def find_spikes(name: str, folder: Path, timesteps: int) -> tuple[SpikeFile, Spi
 def load_spikes(name: str, folder: Path, timesteps: int, *, progress: bool) -> Splits:
     """Their spikes, counted in ``timesteps`` frames of 1.4 seconds together, or of 1 second for SSC; see ``load``."""
     files = find_spikes(name, folder, timesteps)
-    train, test = (_read(file, name, progress) for file in files)
     names = files[0].classes
-    outputs = max(len(names), outputs_of("classification", train.labels, test.labels))
-    return Splits(name, train, test, Task("classification", outputs, names if len(names) == outputs else ()))
+    train, validation, test = (None if file is None else _read(file, name, progress) for file in files)
+    assert train is not None
+    assert test is not None
+    labels = [part.labels for part in (train, validation, test) if part is not None]
+    outputs = max(len(names), outputs_of("classification", *labels))
+    task = Task("classification", outputs, names if len(names) == outputs else ())
+    return Splits(name, train, test, task, validation=validation)
 
 
 def _read(file: SpikeFile, name: str, progress: bool) -> Labelled:
