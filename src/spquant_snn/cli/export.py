@@ -19,6 +19,7 @@ from .test_set import TestSet
 
 if TYPE_CHECKING:
     from ..data.items import Items
+    from ..export.targets import ExportOptions
     from ..integer.graph import Graph
 
 _ALL = TestSet()
@@ -87,12 +88,22 @@ def command(
         kept = 0 if test is None or not remember_sample else len(test)
         say(f"{out}: {size:,} bytes" + (f", a sample of {kept} test items among them" if kept else ""))
     elif target == "c":
-        say(f"{out}: spquant run-firmware {out} --board cortex-m4 runs it")
+        for line in _sizes(graph, out, options, test):
+            say(line)
     elif target in ("onnx", "nir"):
         say(f"{out}: {size:,} bytes")
     else:
         say(f"{out}: {size:,} bytes; open {out / 'index.html'} in a browser")
     return 0
+
+
+def _sizes(graph: Graph, out: Path, options: ExportOptions, test: Items | None) -> list[str]:
+    """What firmware takes of memory, and which boards hold it."""
+    from ..export.board_sizes import exported_size
+    from ..export.firmware import load_manifest
+
+    frames = test is not None and test.frames is not None
+    return exported_size(graph, out, load_manifest(out), options.packaging(), frames).lines(out)
 
 
 def _lowered(run: Source) -> Graph:

@@ -31,6 +31,7 @@ from ..io.reading import Flaw, guarded, read_bytes
 from ..io.terminal import progress_of_file
 from ..io.texts import parse_object, short
 from . import qemu, unicorn
+from .board_sizes import smaller_flash
 from .boards import Board
 from .c import INTEGERS, VERSION
 from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
@@ -127,7 +128,10 @@ def run_firmware(
         work = Path(temporary)
         say(f"building for {board.name}")
         mains = ("stream" if images.ndim == 4 else "steps", "selftest")
-        built, test = (_build(board, folder, manifest, main, work, compiler) for main in mains)
+        try:
+            built, test = (_build(board, folder, manifest, main, work, compiler) for main in mains)
+        except ModelError as error:
+            raise ModelError(f"{error}{_help(graph, manifest)}") from error
         say(f"testing on {board.name}")
         _check_selftest(runner(board, test, work, False).code, manifest, board)
         (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
@@ -172,6 +176,17 @@ def run_firmware(
     )
 
 
+def _help(graph: Graph, manifest: dict[str, Any]) -> str:
+    """What else helps where a network does not fit, as the end of a sentence."""
+    saved = 0 if manifest["small"] else smaller_flash(graph, called_in(manifest))
+    return f"; spquant export --prefer flash takes {saved:,} bytes of constants fewer" if saved > 0 else ""
+
+
+def called_in(manifest: dict[str, Any]) -> Names:
+    """What the parts of an export are called in C."""
+    return Names(manifest["name"], any(source.startswith(f"{SHARED}/") for source in manifest["sources"]))
+
+
 def _layers(
     folder: Path,
     manifest: dict[str, Any],
@@ -195,12 +210,11 @@ def _layers(
     say(f"telling layers apart on {board.name}")
     profile = runner(board, told, work, True)
     say(f"finding the worst case on {board.name}")
-    called = Names(manifest["name"], any(source.startswith(f"{SHARED}/") for source in manifest["sources"]))
 
     def run(program: Built) -> Ended:
         return runner(board, program, work, True)
 
-    worst = find_worst_case(graph, manifest["small"], called, told, work, run, streams)
+    worst = find_worst_case(graph, manifest["small"], called_in(manifest), told, work, run, streams)
     return layer_costs(names, ended, profile, stretches, worst)
 
 
