@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from rich.table import Table
@@ -206,7 +207,9 @@ def _times(outcome: Outcome, clock: Clock | None) -> list[tuple[str, str]]:
 def layers_table(outcome: Outcome) -> Table:
     """What each layer of an outcome costs."""
     of = "an inference" if outcome.steps is None else "a step"
-    shown = Table(title=f"Instructions of {of}, layer by layer")
+    loose = 'Without scipy, all neurons are taken to fire: pip install "spquant-snn[mcu]" for lower bounds.'
+    caption = loose if find_spec("scipy") is None else None
+    shown = Table(title=f"Instructions of {of}, layer by layer", caption=caption)
     for column in ("layer", "mean", "share", "never more"):
         shown.add_column(column, justify="left" if column == "layer" else "right")
     whole = sum(layer.mean for layer in outcome.layers) or 1.0
