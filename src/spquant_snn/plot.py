@@ -57,7 +57,7 @@ class Plot:
         drawn: the picture, as elements of SVG.
 
     Example:
-        >>> plot.raster(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8)).save("raster.svg")
+        >>> _ = plot.raster(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8)).save("raster.svg")
     """
 
     title: str
@@ -102,6 +102,10 @@ def raster(program: Program | Graph, image: Any, classes: Sequence[str] = ()) ->
 
     Raises:
         DataError: it is more than one input, or not what the network takes.
+
+    Example:
+        >>> plot.raster(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8)).title
+        'Spikes of one input: class ...'
     """
     graph, given = _network(program), _one(program, image)
     (found,) = record(graph, given)
@@ -128,6 +132,10 @@ def membrane(program: Program | Graph, image: Any, layer: int | str = 0, neurons
     Raises:
         ConfigError: there is no such layer or neuron.
         DataError: it is more than one input, or not what the network takes.
+
+    Example:
+        >>> plot.membrane(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8), layer="conv1").title
+        'Membrane potentials of conv1'
     """
     graph, given = _network(program), _one(program, image)
     which = _layer(graph, layer)
@@ -160,6 +168,9 @@ def curves(run: str | os.PathLike[str]) -> Plot:
     Raises:
         RunError: it is not there, or no epoch is done.
         FileFormatError: its record is damaged.
+
+    Example:
+        >>> plot.curves("runs/x").save("curves.png")
     """
     try:
         from .report.curves import read_epochs

@@ -40,6 +40,9 @@ def read_aedat3(path: Path, sensor: tuple[int, int] = _DVS128, *, truncated: boo
     Raises:
         DataError: the file cannot be read, is of another version, is damaged, or breaks off; or what it holds is no
             recording of that camera.
+
+    Example:
+        >>> events = read_aedat3(Path("user01_fluorescent.aedat"))
     """
     content = _map(path)
     at = _after_text(path, content, b"#!AER-DAT3.")
@@ -94,6 +97,9 @@ def read_aedat2(path: Path, *, truncated: bool = False) -> Events:
     addresses with higher bits are no events of a pixel and passed over. A clock of 32 bits that runs over goes on.
 
     Args, Raises: as ``read_aedat3``.
+
+    Example:
+        >>> events = read_aedat2(Path("cifar10_airplane_0.aedat"))
     """
     content = _map(path)
     at = _after_text(path, content, b"#!AER-DAT2.")

@@ -32,6 +32,11 @@ class Labelled:
 
     Raises:
         DataError: a shape, a dtype or a length is another, or there is no image.
+
+    Example:
+        >>> data = Labelled(numpy.zeros((5, 1, 8, 8), numpy.uint8), numpy.arange(5))
+        >>> len(data), data.inputs().shape
+        (5, (5, 1, 8, 8))
     """
 
     images: Array
@@ -166,6 +171,11 @@ class Splits:
 
     Raises:
         DataError: the shapes differ, or labels are of another task or out of range.
+
+    Example:
+        >>> part = Labelled(numpy.zeros((5, 1, 8, 8), numpy.uint8), numpy.arange(5))
+        >>> Splits("zeros", part, part, Task("classification", 5)).input_format.signed
+        False
     """
 
     name: str
@@ -237,6 +247,12 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
 
     Raises:
         ConfigError: either part would be empty.
+
+    Example:
+        >>> data = Labelled(numpy.zeros((50, 1, 8, 8), numpy.uint8), numpy.arange(50))
+        >>> rest, validation = hold_out(data, 10, seed=0)
+        >>> len(rest), len(validation)
+        (40, 10)
     """
     if not 0 < count < len(data):
         raise ConfigError(f"cannot hold out {count} of {len(data)} images: choose 1 to {len(data) - 1}")

@@ -46,7 +46,12 @@ NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS, *MOTIONS)
 
 
 def of_events(name: str) -> bool:
-    """Whether a name is that of a data set of events, of a camera or of spikes, whose recordings become sequences."""
+    """Whether a name is that of a data set of events, of a camera or of spikes, whose recordings become sequences.
+
+    Example:
+        >>> of_events("gestures:32"), of_events("mnist")
+        (True, False)
+    """
     return name.partition(":")[0] in (*EVENTS, *SPIKES)
 
 
@@ -82,6 +87,11 @@ def load(
         FileFormatError: a file is truncated or corrupted.
         MissingDependencyError: "digits" without scikit-learn, spikes without h5py, a folder without Pillow, or
             "spoken-words" without espeak-ng.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.train.images.shape, digits.test.images.shape
+        ((1437, 1, 8, 8), (360, 1, 8, 8))
     """
     if of_spikes(name):
         return load_spikes(name, data_folder(data_dir), timesteps, progress=progress)
@@ -130,6 +140,9 @@ def find_recordings(name: str, folder: Path) -> tuple[Recordings, Recordings]:
 
     Raises:
         DataError: they are not there; the message says where they come from and what goes where.
+
+    Example:
+        >>> train, test = find_recordings("dvs-gesture", Path("data"))
     """
     return _RECORDINGS[name.partition(":")[0]](folder)
 

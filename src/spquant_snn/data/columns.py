@@ -41,6 +41,10 @@ def from_columns(
 
     Raises:
         DataError: there is no such column, or no usual one, or several.
+
+    Example:
+        >>> rows = datasets.load_dataset("cifar100", split="train")  # of Hugging Face
+        >>> train = from_columns(rows, image="img", label="fine_label", size=32)
     """
     form = ImageForm(mode, (size, size) if isinstance(size, int) else size, background)
     if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):

@@ -82,6 +82,12 @@ def as_splits(
     Raises:
         ConfigError: there is no such task or kind, or the data set has another.
         DataError: images, labels or the kind of data set are none of these; the message says which and what to give.
+
+    Example:
+        >>> images, labels = numpy.zeros((6, 1, 8, 8), numpy.uint8), numpy.array([0, 1, 2] * 2)
+        >>> splits = as_splits(((images, labels), (images, labels)))
+        >>> splits.train.images.shape, splits.task.outputs
+        ((6, 1, 8, 8), 3)
     """
     kind = task.kind if isinstance(task, Task) else task
     if kind is not None:

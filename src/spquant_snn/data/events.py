@@ -43,6 +43,12 @@ class Events:
         sensor: (rows, columns) of the camera.
 
     The columns are taken as they are; ``checked`` is for those that come from elsewhere.
+
+    Example:
+        >>> t, x, y, p = numpy.array([0, 40]), numpy.array([3, 4]), numpy.array([1, 1]), numpy.array([1, 0])
+        >>> events = Events(t, x.astype("u2"), y.astype("u2"), p.astype("u1"), sensor=(16, 16))
+        >>> len(events.between(0, 20))
+        1
     """
 
     t: Int64
@@ -115,6 +121,11 @@ def read_nmnist(path: Path, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
 
     Raises:
         DataError: the file cannot be read, ends within an event, or ``checked`` refuses what it holds.
+
+    Example:
+        >>> _ = Path("00001.bin").write_bytes(bytes([3, 1, 128, 0, 40]))  # column, row, polarity and time
+        >>> read_nmnist(Path("00001.bin")).t
+        array([40])
     """
     with guarded(path, "check the file", unread=DataError, damaged=DataError):
         content = np.frombuffer(read_bytes(path, _MOST_NMNIST), np.uint8)
@@ -141,6 +152,11 @@ def read_array(path: Path, sensor: tuple[int, int] | None = None) -> Events:
 
     Raises:
         DataError: the file cannot be read, or ``from_array`` refuses what it holds.
+
+    Example:
+        >>> numpy.savez("events.npz", t=[0, 40], x=[3, 4], y=[1, 1], p=[1, 0])
+        >>> read_array(Path("events.npz"), sensor=(16, 16)).p
+        array([1, 0], dtype=uint8)
     """
     wrong = "is not an .npy or .npz file of numbers"
     with guarded(path, "save it again", wrong=wrong, unread=DataError, damaged=DataError):

@@ -57,6 +57,10 @@ class ImageFolder:
         MissingDependencyError: Pillow is not installed.
 
     Items are (uint8 [C, H, W], int), and raise DataError for a file that cannot be read, or of another size.
+
+    Example:
+        >>> everything = ImageFolder("pictures", size=(32, 32), mode="RGB")  # pictures/cat/1.jpg ...
+        >>> train, test = everything.split(0.2)
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class LogMel:
         ConfigError: there are no such bands, or no such floor.
 
     Example:
-        >>> LogMel(10)(np.zeros(16_000, np.int16)).shape
+        >>> LogMel(10)(numpy.zeros(16_000, numpy.int16)).shape
         (49, 10)
     """
 

@@ -25,6 +25,10 @@ def read_wav(path: Path) -> Int16:
 
     Raises:
         DataError: it cannot be read, is damaged, or of another form.
+
+    Example:
+        >>> samples = one_second(read_wav(Path("go.wav")))
+        >>> spectrogram = LogMel(10)(samples)
     """
     remedy = "convert it to 16 kHz, 16 bits, mono, as with 'sox IN -r 16000 -b 16 -c 1 OUT', or leave it out"
     with guarded(path, remedy, wrong="is not the sound that is wanted", unread=DataError, damaged=DataError):
@@ -37,7 +41,12 @@ def read_wav(path: Path) -> Int16:
 
 
 def one_second(samples: Int16) -> Int16:
-    """A clip of one second: longer ones lose their end, shorter ones end in silence."""
+    """A clip of one second: longer ones lose their end, shorter ones end in silence.
+
+    Example:
+        >>> one_second(numpy.ones(400, numpy.int16)).shape
+        (16000,)
+    """
     clip = np.zeros(SECOND, np.int16)
     clip[: len(samples)] = samples[:SECOND]
     return clip

@@ -47,6 +47,10 @@ class SpikeFile:
 
     Items are (uint8 [T, C, 1, 1], int); counts above 255 are cut there. They raise DataError for a recording that is
     damaged or holds a spike of a channel that there is not.
+
+    Example:
+        >>> recordings = SpikeFile("shd_train.h5", steps=100, shrink=5)  # 100 frames of 140 channels
+        >>> frames, label = recordings[0]
     """
 
     def __init__(

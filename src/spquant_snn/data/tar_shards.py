@@ -58,6 +58,10 @@ class TarShards:
         DataError: there is no such file; and, while it is read, a shard is damaged or breaks off, or a sample holds no
             image or no class.
         MissingDependencyError: Pillow is not installed, and there are images.
+
+    Example:
+        >>> train = TarShards("train-{0000..0127}.tar", size=64, shuffle=1000, length=128_000)
+        >>> trainer = SpQuantTrainer("vgg9-snn", (train, validation, test), 2)
     """
 
     def __init__(

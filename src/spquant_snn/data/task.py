@@ -40,6 +40,10 @@ class Task:
 
     Raises:
         ConfigError: there is no such task.
+
+    Example:
+        >>> Task("regression", 1, ("distance",), "m").unit
+        'm'
     """
 
     kind: TaskKind
