@@ -163,7 +163,6 @@ class Library:
                     return self._opened(cc, path)
             with suppress(OSError):
                 path.unlink()
-        say_progress(f"building the {self.name}, once for this machine")
         try:
             with tempfile.TemporaryDirectory(prefix="spquant_snn-", ignore_cleanup_errors=True) as folder:
                 once = Path(folder) / "spq.so"
