@@ -94,7 +94,10 @@ def test_a_page_needs_a_data_set_that_fits(spquant, network, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["spq", "web"])
-@pytest.mark.parametrize("option", [("--prefer", "flash"), ("--amalgamate",), ("--layout", "platformio")])
+@pytest.mark.parametrize(
+    "option",
+    [("--prefer", "flash"), ("--amalgamate",), ("--layout", "platformio"), ("--name", "kws"), ("--share-runtime",)],
+)
 def test_what_is_for_firmware_alone_is_refused_elsewhere(spquant, network, tmp_path, target, option):
     code, _, said = spquant("export", network, "--target", target, "--out", tmp_path / "x", *option)
     assert code == 2

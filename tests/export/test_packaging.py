@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from spquant_snn.errors import ModelError
+from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.microcontrollers import families_for
 from spquant_snn.export.packaging import Layout, Packaging, amalgamated
-from spquant_snn.export.toolchain import build
+from spquant_snn.export.toolchain import build, zig
 
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wno-overlength-strings")
 REPOSITORY = Path(__file__).parents[2]
@@ -69,6 +69,22 @@ def test_its_makefile_makes_the_one_source(firmware):
     assert (folder / "model_all.o").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None or zig() is None, reason="make or ziglang is not installed")
+def test_its_makefile_takes_clang(firmware):
+    folder, *_ = firmware(*DRAWN, shape=Packaging(amalgamate=True))
+    ended = subprocess.run(["make", "-C", str(folder), f"CC={zig()} cc"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (folder / "model_all.o").is_file()
+
+
+def test_what_holds_its_own_runtime_does_not_share_one():
+    with pytest.raises(ConfigError, match="one source holds its own runtime"):
+        Packaging(amalgamate=True, share_runtime=True)
+    with pytest.raises(ConfigError, match="layout zephyr holds its own runtime: share it in layout plain or cmake"):
+        Packaging(layout="zephyr", share_runtime=True)
+
+
 def test_a_header_is_taken_once_and_a_missing_one_is_left():
     files = {
         "model.h": b"int f(void);\n",
@@ -80,7 +96,11 @@ def test_a_header_is_taken_once_and_a_missing_one_is_left():
     }
     found = amalgamated(files, ["x.c", "y.c"], "model")
     assert set(found) == {"model.h", "model.c", "README.md"}
-    lines = [line for line in found["model.c"].decode().splitlines() if line and not line.startswith("/*")]
+    lines = [
+        line
+        for line in found["model.c"].decode().splitlines()
+        if line and not line.startswith(("/*", "#if", "#pragma", "#endif"))
+    ]
     assert lines == ['#include "model.h"', '#include "elsewhere.h"', "int b;", "int a;", "int x;", "int y;"]
 
 

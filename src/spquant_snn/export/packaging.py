@@ -17,6 +17,10 @@ Layout = Literal["plain", "cmake", "zephyr", "esp-idf", "platformio", "arduino",
 LICENCE = "Apache-2.0"
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 _SOURCES = (".c", ".h")
+_UNUSED = """#if defined(__GNUC__) /* functions of headers, of which not every network uses all */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+"""
 _COMMENTS = {
     ".c": "/* {} */\n",
     ".h": "/* {} */\n",
@@ -111,7 +115,8 @@ def amalgamated(files: Mapping[str, bytes], sources: Sequence[str], name: str) -
 
     parts = [f"/* ---- {source} ---- */\n{inlined(source)}" for source in sources]
     others = {file: data for file, data in files.items() if file not in text}
-    return {**others, face: files[face], f"{name}.c": "\n".join([f'#include "{face}"\n', *parts]).encode()}
+    start = f'#include "{face}"\n\n{_UNUSED}'
+    return {**others, face: files[face], f"{name}.c": "\n".join([start, *parts]).encode()}
 
 
 def licensed(files: Mapping[str, bytes]) -> dict[str, bytes]:
