@@ -1,6 +1,7 @@
 """Networks that begin at integers: what is lowered of them is the same again, of any width, structure and neuron."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.nn import LIF, SpikingSequential
 from spquant_snn.nn.models import build_model
 from spquant_snn.quant.assemble import stages_of
-from spquant_snn.quant.lift import first_other_layer, lift
+from spquant_snn.quant.lift import lift
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.quant.normalize import weight_of_codes
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
+from spquant_snn.quant.same_layers import first_other_layer
 from spquant_snn.quant.stage import Norm
 from spquant_snn.quant.weight import integer_codes, weight_quantizer
 from whole_chain import settle, wake
@@ -63,7 +65,7 @@ def assert_same(graph, network, x):
 def test_named_models_begin_at_the_very_integers(kind, i):
     graph, x = awake(named(kind, BITS[i], BITS[i], 0, "learned" if i == 3 else "normalized"))
     network = named(kind, BITS[i], BITS[i], 1, "learned" if i == 3 else "normalized")
-    lift(graph, network, x)
+    assert lift(graph, network, x)
     assert_same(graph, network, x)
 
 
@@ -103,8 +105,19 @@ def test_random_networks_of_many_terms_do(seed):
     for parameter in network.parameters():
         if parameter.dim() > 1:
             nn.init.uniform_(parameter, -0.5, 0.5)
-    lift(graph, network)
+    assert lift(graph, network)
     assert first_other_layer(graph, lower(network.eval().freeze())) is None
+
+
+@pytest.mark.parametrize(("part", "nearly"), [("gain", None), ("decay", None), ("shift", "conv1")])
+def test_graphs_differ_by_one_constant(part, nearly):
+    graph, _ = awake(named("row", 2, 8, 0))
+    first, *others = graph.layers
+    store = replace(first.neuron.store, **{part: getattr(first.neuron.store, part) - 1})
+    changed = replace(graph, layers=(replace(first, neuron=replace(first.neuron, store=store)), *others))
+    assert first_other_layer(graph, graph) is None
+    assert first_other_layer(graph, changed) == "conv1"
+    assert first_other_layer(graph, changed, nearly=True) == nearly
 
 
 def test_batch_normalisation_begins_at_what_was_measured():
@@ -143,7 +156,7 @@ def test_weights_lie_in_the_middle_of_what_is_rounded_to_their_codes(bits):
 def test_at_another_width_the_function_is_nearly_kept():
     graph, x = awake(named("row", 4, 4, 0), 32)
     network = named("row", 8, 8, 1)
-    lift(graph, network, x)
+    assert not lift(graph, network, x)
     there = torch.from_numpy(reference_trace(graph, x.numpy()).logits).double().flatten()
     here = network.eval().freeze().integer_logits(x).double().flatten()
     assert float(torch.corrcoef(torch.stack([there, here]))[0, 1]) > 0.8

@@ -7,7 +7,7 @@ import torch
 
 from spquant_snn import ConfigError, FileFormatError, RunError, SpQuantTrainer, load
 from spquant_snn.integer.file import load_graph
-from spquant_snn.quant.lift import first_other_layer
+from spquant_snn.quant.same_layers import first_other_layer
 from spquant_snn.train.config import anchored, load_config
 from spquant_snn.train.loading import load_network
 from spquant_snn.train.run import RunFolder

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from .fold import in_units, reach_of, readout_units
 from .lower import lower
 from .network import SpikingNetwork
 from .normalize import uniform_distance
-from .same_layers import check_same_layers
+from .same_layers import check_same_layers, first_other_layer
 from .shortcut import TrainableShortcut
 from .signals import SignalPart, parts_of
 from .stage import NeuronStage, Norm, Stage
@@ -42,7 +42,7 @@ _HALVINGS = 30
 _TURNS = 256  # of looking for parameters that give very fine constants
 
 
-def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) -> None:
+def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) -> bool:
     """Let a network in training form begin at the integers of a graph.
 
     Lowered at once, a network of the same widths of bits gives the graph again: every weight code, threshold and
@@ -55,6 +55,11 @@ def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) ->
         images: some that it will be trained on, as it takes them, by which means and deviations are measured; None
             leaves 0 and 1, which are of no use for training.
 
+    Returns:
+        Whether the network, lowered at once, gives the graph again. False at other widths or time steps, and where
+        constants of 30 bits, by which potentials of 5 bits or more are stored, differ in their last ones: a layer whose
+        terms are scaled by parameters of their own, without batch normalisation, cannot always meet them.
+
     Raises:
         ModelError: the network has other layers, or other neurons, or cannot hold these integers.
     """
@@ -66,36 +71,12 @@ def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) ->
         _Lifted(graph, network, known, turns=1).run()  # nearly what is wanted, which is enough to measure
         known = _measured(network, images)
     _Lifted(graph, network, known, _TURNS).run()
-    if exact:
-        trial = copy.deepcopy(network).eval().freeze()
-        if (name := first_other_layer(graph, lower(trial))) is not None:
-            raise ModelError(f"layer {name!r}: its constants cannot be met to the last bit by these parameters")
-
-
-def first_other_layer(a: Graph, b: Graph) -> str | None:
-    """The first layer or readout of whose integers two graphs of one structure differ; None where all are the same.
-    Multipliers of channels without weights, and the scales of readouts, are not looked at."""
-    pairs: list[tuple[Layer | Readout, Layer | Readout]] = [
-        *zip(a.layers, b.layers, strict=True),
-        *zip(a.readouts, b.readouts, strict=True),
-    ]
-    same = ((one.name, zip(_integers(one), _integers(two), strict=True)) for one, two in pairs)
-    return next((name for name, found in same if not all(np.array_equal(x, y) for x, y in found)), None)
-
-
-def _integers(part: Layer | Readout) -> list[Any]:
-    found: list[Any] = []
-    for term in part.terms:
-        codes = term.connection.codes
-        live = codes.reshape(len(codes), -1).any(1)
-        factor = np.ones(len(codes)) if term.multiplier is None else term.multiplier
-        found += [codes, term.source, term.delay, term.shift, np.where(live, factor, 0)]
-    if isinstance(part, Readout):
-        return [*found, part.fraction, part.bias, -1 if part.leak is None else part.leak]
-    neuron = part.neuron
-    stores = [neuron.store] if neuron.current is None else [neuron.store, neuron.current.store]
-    parts = [value for store in stores for value in vars(store).values()]
-    return [*found, neuron.fraction, neuron.fire, neuron.drop, *parts]
+    if not exact:
+        return False
+    again = lower(copy.deepcopy(network).eval().freeze())
+    if (name := first_other_layer(graph, again, nearly=True)) is not None:
+        raise ModelError(f"layer {name!r}: its constants cannot be met by these parameters")
+    return first_other_layer(graph, again) is None
 
 
 class _Lifted:

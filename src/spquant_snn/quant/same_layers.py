@@ -1,20 +1,24 @@
-"""Whether a network has the layers of an integer graph, whatever their numbers."""
+"""Whether a network has the layers of an integer graph, whatever their numbers, and two graphs the same numbers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
+from ..dtypes import Int64
 from ..errors import ModelError
 from ..integer.connection import Connection
 from ..integer.graph import Graph, Layer, Readout, Term
+from ..integer.neuron import TableStore
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import FoldedTerm
 from .fold import connection_of, integrator_leak
 from .network import SpikingNetwork
 from .stage import NeuronStage, Stage
+
+_LAST_BITS = 2.0**-20  # of constants of 30 bits
 
 
 def check_same_layers(graph: Graph, network: SpikingNetwork) -> bool:
@@ -95,3 +99,46 @@ def _check_same_integrator(stage: NeuronStage, readout: Readout) -> None:
         leak, shift, over_time = integrator_leak(here, len(readout.leak))
         if (shift, over_time) != (readout.leak_shift, readout.over_time) or not np.array_equal(leak, readout.leak):
             raise ModelError(f"layer {readout.name!r} has another leak, or answers by another step, there than here")
+
+
+def first_other_layer(a: Graph, b: Graph, nearly: bool = False) -> str | None:
+    """The first layer or readout of whose integers two graphs of one structure differ; None where all are the same.
+    Multipliers of channels without weights, and the scales of readouts, are not looked at.
+
+    Args:
+        nearly: let constants of 30 bits differ in their last ones.
+    """
+    pairs: list[tuple[Layer | Readout, Layer | Readout]] = [
+        *zip(a.layers, b.layers, strict=True),
+        *zip(a.readouts, b.readouts, strict=True),
+    ]
+    for one, two in pairs:
+        (plain, products), (others, other_products) = _integers(one), _integers(two)
+        if not all(map(np.array_equal, plain, others)):
+            return one.name
+        for x, y in zip(products, other_products, strict=True):
+            room = np.abs(x) * _LAST_BITS + 2 if nearly else 0
+            if bool((np.abs(x - y) > room).any()):
+                return one.name
+    return None
+
+
+def _integers(part: Layer | Readout) -> tuple[list[Any], list[Int64]]:
+    """All of them; apart, those of products in fixed point."""
+    found: list[Any] = []
+    products: list[Int64] = []
+    for term in part.terms:
+        codes = term.connection.codes
+        live = codes.reshape(len(codes), -1).any(1)
+        factor = np.ones(len(codes)) if term.multiplier is None else term.multiplier
+        found += [codes, term.source, term.delay, term.shift, np.where(live, factor, 0)]
+    if isinstance(part, Readout):
+        return [*found, part.fraction, part.bias, -1 if part.leak is None else part.leak], products
+    neuron = part.neuron
+    for store in (neuron.store, None if neuron.current is None else neuron.current.store):
+        if isinstance(store, TableStore):
+            found += [store.decay, store.edges]
+        elif store is not None:
+            found += [store.decay_shift, store.shift]
+            products += [x.astype(np.int64) for x in (store.decay, store.gain, store.offset)]
+    return [*found, neuron.fraction, neuron.fire, neuron.drop], products
