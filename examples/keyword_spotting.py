@@ -5,6 +5,7 @@
     python examples/keyword_spotting.py --model tc-resnet8-snn:1.5 --dataset spoken-words:signal
     python examples/keyword_spotting.py --dataset speech-commands   # people, where their recordings lie
     python examples/keyword_spotting.py --firmware kws/             # C of the features and of the network
+    python -m benchmarks keyword kws/                               # both in one program on an emulated Cortex-M4
     python examples/keyword_spotting.py --listen go.wav stop.wav    # what it hears in files of 16 kHz, 16 bits, mono
 
 The generated words are spoken by espeak-ng (apt-get install espeak-ng), once, in about ten minutes on two cores, and
