@@ -1,0 +1,160 @@
+/* compact_pixels: the first layer. Pixels are added up, never multiplied: its codes are lists of places. */
+#ifndef SPQ_COMPACT_PIXELS_H
+#define SPQ_COMPACT_PIXELS_H
+
+#include "compact.h"
+
+#if SPQ_LANES_OF_PIXELS == 2
+#define SPQ_REACHED 0x80008000u /* the lower lane is of one kernel, the upper of one half an image further */
+#define SPQ_LEVEL(x) LANES((uint16_t)(x))
+#else
+#define SPQ_REACHED 0x80000000u
+#define SPQ_LEVEL(x) ((uint32_t)(x))
+#endif
+
+/* Where pixels come from: `read` is row number `first`; behind `end` rows begin again. */
+typedef struct {
+    const uint8_t *begin, *end, *read;
+    uint16_t plane, row; /* bytes from a channel of a row to the next, from a row to the next */
+    int16_t first;
+} spq_lines;
+
+/* One place of a row of sums of pixels, in both lanes. */
+SPQ_INSIDE void put_sum(const spq_pixels *L, uint32_t *phase, uint16_t i, uint32_t sum) {
+    if (i < L->length) phase[i] |= sum;
+    if (SPQ_LANES_OF_PIXELS == 2 && i >= L->half && i < L->half + L->length) phase[i - L->half] |= sum << 16;
+}
+
+/* The sums of pixels of one row, from `row` on, or of fewer rows where the image ends. */
+SPQ_INSIDE void sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside, uint32_t *places) {
+    const uint8_t *rows[SPQ_POOLED_PIXELS];
+    uint16_t count = 0;
+    int16_t y = first;
+    for (uint16_t k = 0; k < L->pool_height; k++, y = (int16_t)(y + L->apart)) {
+        if (y < 0 || y >= L->in_height) continue;
+        const uint8_t *row = lines->read;
+        for (int16_t from = lines->first; from < y; from++) {
+            row += lines->row;
+            if (row >= lines->end) row = lines->begin;
+        }
+        rows[count++] = row + beside;
+    }
+    uint32_t *phase = places;
+    for (uint16_t i = 0; i < L->stride; i++)
+        for (uint16_t k = 0; k < L->length; k++) *phase++ = 0;
+    if (!count) return;
+    uint16_t turn = 0, i = 0;
+    int16_t x = (int16_t)-L->left;
+    phase = places;
+    for (; x < L->in_width; x++) {
+        uint32_t sum = 0;
+        int16_t at = x;
+        for (uint16_t k = 0; k < L->pool_width; k++, at = (int16_t)(at + L->apart)) {
+            if (at < 0 || at >= L->in_width) continue;
+            sum += rows[0][at];
+            if (SPQ_POOLED_PIXELS > 1)
+                for (uint16_t r = 1; r < count; r++) sum += rows[r][at];
+        }
+        put_sum(L, phase, i, sum);
+        phase += L->length;
+        if (++turn == L->stride) turn = 0, phase = places, i++;
+    }
+}
+
+/* What spikes of a channel, in one or two lanes, a sum that reaches the lowest level makes. */
+SPQ_APART void mark_pixel(const spq_pixels *L, uint32_t sum, const spq_level *level, uint16_t *low, uint32_t bit,
+                          uint32_t reached) {
+    const uint16_t *toggle = L->toggles, *end = toggle + L->count;
+    uint16_t *high = low + L->further;
+    do {
+        uint32_t steps = *toggle++;
+        for (uint16_t t = 0; steps; t++, steps >>= 1) {
+            if (!(steps & 1u)) continue;
+            if (SPQ_LANES_OF_PIXELS == 1) {
+                low[t] = (uint16_t)(low[t] ^ bit);
+            } else {
+                if (sum & reached & 0x8000u) low[t] = (uint16_t)(low[t] ^ bit);
+                if (sum & reached & 0x80000000u) high[t] = (uint16_t)(high[t] ^ bit);
+            }
+        }
+        if (toggle == end) return;
+        level++;
+        sum -= SPQ_LEVEL(*level);
+    } while (sum & reached);
+}
+
+#if SPQ_CHUNK == 7
+#define SPQ_EACH(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6)
+#elif SPQ_CHUNK == 5
+#define SPQ_EACH(f) f(0) f(1) f(2) f(3) f(4)
+#else
+#define SPQ_EACH(f) f(0) f(1) f(2) f(3)
+#endif
+
+/* The sums of a channel for SPQ_CHUNK kernels, from `places` on; spikes go to `out`. Answers where the next channel's
+ * codes begin. */
+SPQ_INSIDE const spq_tap *sum_chunk(const spq_pixels *L, const uint32_t *places, const spq_tap *tap,
+                                    const spq_level *level, uint16_t *out, uint16_t count, uint32_t bit,
+                                    uint16_t beyond) {
+#define SPQ_CLEAR(i) uint32_t sum##i = 0;
+#define SPQ_DOUBLE(i) sum##i <<= 1;
+#define SPQ_NEGATE(i) sum##i = 0u - sum##i;
+#define SPQ_ADD(i) sum##i += at[i];
+#define SPQ_MARK(i)                                                                                                    \
+    if (i < count) {                                                                                                   \
+        sum##i += start;                                                                                               \
+        if (sum##i & SPQ_REACHED)                                                                                      \
+            mark_pixel(L, sum##i, level, out, bit, i < beyond ? SPQ_REACHED : SPQ_REACHED & 0xFFFFu);                  \
+        out += L->pixel;                                                                                                  \
+    }
+    SPQ_EACH(SPQ_CLEAR)
+    uint16_t planes = L->planes;
+    do {
+        SPQ_EACH(SPQ_DOUBLE)
+        uint16_t sides = 2;
+        do {
+            SPQ_EACH(SPQ_NEGATE)
+            const spq_tap *last = tap + 1;
+            last += *tap++;
+            while (tap < last) {
+                const uint32_t *at = places + *tap++;
+                SPQ_EACH(SPQ_ADD)
+            }
+        } while (--sides);
+    } while (--planes);
+    const uint32_t start = SPQ_LEVEL(*level);
+    SPQ_EACH(SPQ_MARK)
+    return tap;
+}
+
+/* Row `y` of what the layer makes. */
+SPQ_APART void pixel_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t *places, uint16_t *out) {
+    uint32_t *place = places;
+    for (uint16_t k = 0; k < L->rows; k++, first++) {
+        uint32_t beside = 0;
+        for (uint16_t c = 0; c < L->in_channels; c++, place += L->places, beside += lines->plane)
+            sum_row(L, lines, first, beside, place);
+    }
+    for (uint16_t *at = out, *end = out + L->out_row; at < end; at++) *at = 0;
+    const spq_tap *tap = L->taps;
+    const spq_level *level = L->levels;
+    uint32_t bit = 0x8000u;
+    for (uint16_t channel = 0; channel < L->channels; channel++, level += L->count) {
+        const spq_tap *after = tap;
+        uint16_t left = L->half, beyond = (uint16_t)(SPQ_LANES_OF_PIXELS == 2 ? L->out_width - L->half : L->half);
+        const uint32_t *from = places;
+        uint16_t *at = out;
+        while (left) {
+            const uint16_t count = left < SPQ_CHUNK ? left : SPQ_CHUNK;
+            after = sum_chunk(L, from, tap, level, at, count, bit, beyond);
+            from += SPQ_CHUNK;
+            at += L->chunk;
+            left = (uint16_t)(left - count), beyond = (uint16_t)(beyond > count ? beyond - count : 0);
+        }
+        tap = after;
+        bit >>= 1;
+        if (!bit) bit = 0x8000u, out += SPQ_STEPS;
+    }
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* compact_rows: rows go through the network, each as deep as it comes. */
+#ifndef SPQ_COMPACT_ROWS_H
+#define SPQ_COMPACT_ROWS_H
+
+#include "compact_neurons.h"
+#include "compact_pixels.h"
+
+/* Row `first` + k of a window is row k of the ring from `read` on; before the image there is nothing. */
+SPQ_INSIDE uint16_t next_slot(uint16_t slot, uint16_t row, uint16_t ring) {
+    slot = (uint16_t)(slot + row);
+    return slot == ring ? 0 : slot;
+}
+
+/* Go on to the next row of windows. */
+SPQ_INSIDE void next_window(spq_rows *rows, int16_t first, uint16_t down, uint16_t row, uint16_t ring) {
+    for (; down; down--, first++)
+        if (first >= 0) rows->read = next_slot(rows->read, row, ring);
+    rows->next++;
+}
+
+/* The row of windows whose first row of pixels is `first`. */
+SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t read, int16_t first, spq_lists *lists,
+                          uint16_t *out) {
+    uint16_t above = first < 0 ? (uint16_t)-first : 0, before = L->left;
+    int16_t x = (int16_t)-L->left;
+    uint16_t rows = (uint16_t)(L->rows - above), room = (uint16_t)(L->in_height - (first < 0 ? 0 : first));
+    if (rows > room) rows = room;
+    /* codes of the rows above and of the columns before the image */
+    uint32_t down = product(L->row_step, above), skipped = product(L->column_step, before);
+    const uint16_t *from = (const uint16_t *)(const void *)ring; /* the first column of the window */
+    for (uint16_t place = 0; place < L->out_width; place++) {
+        const uint16_t at = x < 0 ? 0 : (uint16_t)x;
+        uint16_t columns = (uint16_t)(L->columns - before);
+        if (columns > L->in_width - at) columns = (uint16_t)(L->in_width - at);
+        clear_sums(L, lists->list[0].sums);
+        uint16_t slot = read;
+        uint32_t offset = down + skipped;
+        for (uint16_t r = 0; r < rows; r++) {
+            const uint16_t *pixel = (const uint16_t *)(const void *)((const uint8_t *)from + slot);
+            uint32_t code = offset;
+            uint16_t pooled = 1;
+            if (SPQ_POOLS) {
+                const uint16_t row = (uint16_t)(r + above);
+                pooled = row < L->pool_rows ? (uint16_t)(row + 1) : L->pool_rows;
+                uint16_t over = 0; /* places of the pool for which the row lies behind the kernel */
+                if (row >= L->kernel_rows) over = (uint16_t)(row + 1 - L->kernel_rows);
+                pooled = (uint16_t)(pooled - over);
+                for (uint16_t i = 0; i < over; i++) code -= L->row_step;
+            }
+            for (uint16_t c = 0; c < columns; c++) {
+                uint32_t start = code;
+                uint16_t beside = 1;
+                if (SPQ_POOLS) {
+                    const uint16_t column = (uint16_t)(c + before);
+                    beside = column < L->pool_columns ? (uint16_t)(column + 1) : L->pool_columns;
+                    uint16_t over = 0;
+                    if (column >= L->kernel_columns) over = (uint16_t)(column + 1 - L->kernel_columns);
+                    beside = (uint16_t)(beside - over);
+                    for (uint16_t i = 0; i < over; i++) start -= L->column_step;
+                }
+                list_pixel(L, lists, pixel, start, pooled, beside);
+                pixel = (const uint16_t *)(const void *)((const uint8_t *)pixel + L->pixel);
+                code += L->column_step;
+            }
+            offset += L->row_step;
+            slot = next_slot(slot, L->row, L->ring);
+        }
+        add_lists(L, lists);
+        fire_pixel(L, lists->list[0].sums, out);
+        out += L->made;
+        for (uint16_t i = 0; i < L->right; i++, x++) {
+            if (x < 0) before--, skipped -= L->column_step;
+            else from = (const uint16_t *)(const void *)((const uint8_t *)from + L->pixel);
+        }
+    }
+}
+
+/* What a row of pixels adds to the sums of a linear layer. */
+SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *lists) {
+    const uint8_t *pixel = row;
+    uint32_t code = 0;
+    for (uint16_t c = 0; c < L->in_width; c++, pixel += L->pixel, code += L->column_step)
+        list_pixel(L, lists, (const uint16_t *)(const void *)pixel, code, 1, 1);
+    add_lists(L, lists);
+}
+
+/* What the readout adds up over all steps. */
+SPQ_BODY void read_out(const spq_spiking *L, const uint32_t *sums, const int32_t *bias, int32_t *outputs) {
+    for (uint16_t o = 0; o < L->channels; o++) {
+        int32_t total = 0;
+        for (uint16_t t = 0; t < SPQ_STEPS; t++) total += sum_at(L, sums, o, t);
+        outputs[o] = (int32_t)((uint32_t)total << L->fraction) + bias[o];
+    }
+}
+
+#endif

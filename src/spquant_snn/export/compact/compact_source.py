@@ -1,0 +1,80 @@
+"""A compact plan as C."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import Array
+from ..render import ConstantTable
+from .compact_plan import CompactPlan, LayerForm
+
+HEADERS = ("compact.h", "compact_pixels.h", "compact_sums.h", "compact_neurons.h", "compact_rows.h")
+_ELSEWHERE = {"codes": "rows of codes", "neurons": "constants of neurons"}
+
+
+def compact_values(plan: CompactPlan, names: tuple[str, ...]) -> dict[str, Any]:
+    """What a template of the compact form takes.
+
+    Args:
+        names: of the layers, as C has them.
+    """
+    spiking = [layer.fields for layer in plan.layers[1:]]
+    pixels = plan.layers[0].fields
+    constants = max((f["neurons"].dtype.itemsize for f in spiking if "neurons" in f), default=2)
+    tables = [
+        ConstantTable(f"{name}_{field}", i, _of_type(table, field, constants))
+        for i, (layer, name) in enumerate(zip(plan.layers, names, strict=True))
+        for field, table in layer.tables.items()
+    ]
+    return {
+        "plan": plan,
+        "tables": tables,
+        "structs": [_struct(layer, name) for layer, name in zip(plan.layers, names, strict=True)],
+        "spiking": spiking,
+        "pixels": pixels,
+        "places": dict((name, at) for name, at, _ in plan.regions),
+        "macros": {
+            "SPQ_STEPS": plan.steps,
+            "SPQ_LIST": plan.list_size,
+            "SPQ_FIELDS": f"{_union(f['bits'] for f in spiking)}u",
+            "SPQ_LOADS": f"{_union(1 << f['load'] for f in spiking)}u",
+            "SPQ_ODD_WORDS": int(any(f["words"] % 2 for f in spiking)),
+            "SPQ_POOLS": int(any(f["pool_rows"] * f["pool_columns"] > 1 for f in spiking)),
+            "SPQ_LANES_OF_PIXELS": 2 if pixels["levels"].dtype == np.uint16 else 1,
+            "SPQ_POOLED_PIXELS": pixels["pool_height"],
+            "SPQ_CHUNK": plan.form.chunk,
+            "SPQ_SPECIALISED": int(plan.form.specialised),
+        },
+        "types": {
+            "spq_tap": f"{pixels['taps'].dtype.name}_t",
+            "spq_level": f"{pixels['levels'].dtype.name}_t",
+            "spq_number": f"int{8 * constants}_t",
+        },
+    }
+
+
+def core() -> str:
+    """The source that all networks share, as one text."""
+    folder = resources(__package__)
+    parts = [(folder / name).read_text("utf-8") for name in HEADERS]
+    return "\n".join("\n".join(line for line in part.splitlines() if not line.startswith('#include "')) for part in parts)
+
+
+def _of_type(table: Array, field: str, constants: int) -> Array:
+    return table.astype(f"int{8 * constants}") if field == "neurons" else table
+
+
+def _union(bits: Any) -> int:
+    found = 0
+    for bit in bits:
+        found |= bit
+    return found
+
+
+def _struct(layer: LayerForm, name: str) -> str:
+    """The initialiser of a layer's struct."""
+    values = {k: f"{name}_{k}" if isinstance(v, np.ndarray) else str(v) for k, v in layer.fields.items()}
+    return "{" + ", ".join(f".{key} = {value}" for key, value in values.items() if value != "0") + "}"
