@@ -45,12 +45,12 @@ static int32_t transfer(int32_t request, int32_t file, const void *data, uint32_
 }
 
 /* Paint the stack from its lowest word to a little below here. */
-static void paint(void) {
+static __attribute__((noinline)) void paint(void) {
     volatile uint32_t here;
     for (volatile uint32_t *word = &link_stack_low; word + 16 < &here; word++) *word = PAINT;
 }
 
-static uint32_t deepest(void) {
+static __attribute__((noinline)) uint32_t deepest(void) {
     const volatile uint32_t *word = &link_stack_low;
     while (word < &link_stack_top && *word == PAINT) word++;
     return 4u * (uint32_t)(&link_stack_top - word);
