@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 UInt8 = NDArray[np.uint8]
+UInt16 = NDArray[np.uint16]
 UInt32 = NDArray[np.uint32]
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]

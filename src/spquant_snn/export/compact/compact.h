@@ -55,7 +55,10 @@ typedef struct {
     uint16_t stride, step;            /* from a kernel to the next, across and down */
     int16_t left, top;                /* zeros */
     uint16_t half, length;            /* kernels in the lower lanes; places of a phase of the stride */
-    uint16_t places;                  /* of all phases of a row of a channel */
+    uint16_t places, kernel;          /* of all phases of a row of a channel; of all rows of all channels */
+    uint16_t line, phase, back;       /* places of a row as it is summed, of its phase, and from the last one to the next */
+    uint16_t start, turn;             /* the first of them that sees a pixel, and its phase */
+    int16_t nearest;                  /* its column */
     uint16_t pixel, chunk, further, out_row; /* halves of spikes: of a pixel, of SPQ_CHUNK, to the upper lane, of a row */
 } spq_pixels;
 

@@ -19,45 +19,74 @@ typedef struct {
     int16_t first;
 } spq_lines;
 
-/* One place of a row of sums of pixels, in both lanes. */
-SPQ_INSIDE void put_sum(const spq_pixels *L, uint32_t *phase, uint16_t i, uint32_t sum) {
-    if (i < L->length) phase[i] |= sum;
-    if (SPQ_LANES_OF_PIXELS == 2 && i >= L->half && i < L->half + L->length) phase[i - L->half] |= sum << 16;
+/* Whether there is a row `y` of an image, and where it begins. */
+SPQ_INSIDE const uint8_t *line_of(const spq_pixels *L, const spq_lines *lines, int16_t y) {
+    if (y < 0 || y >= L->in_height) return 0;
+    const uint8_t *row = lines->read;
+    for (int16_t from = lines->first; from < y; from++) {
+        row += lines->row;
+        if (row >= lines->end) row = lines->begin;
+    }
+    return row;
 }
 
-/* The sums of pixels of one row, from `row` on, or of fewer rows where the image ends. */
-SPQ_INSIDE void sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside, uint32_t *places) {
-    const uint8_t *rows[SPQ_POOLED_PIXELS];
-    uint16_t count = 0;
-    int16_t y = first;
-    for (uint16_t k = 0; k < L->pool_height; k++, y = (int16_t)(y + L->apart)) {
-        if (y < 0 || y >= L->in_height) continue;
-        const uint8_t *row = lines->read;
-        for (int16_t from = lines->first; from < y; from++) {
-            row += lines->row;
-            if (row >= lines->end) row = lines->begin;
-        }
-        rows[count++] = row + beside;
-    }
-    uint32_t *phase = places;
-    for (uint16_t i = 0; i < L->stride; i++)
-        for (uint16_t k = 0; k < L->length; k++) *phase++ = 0;
+/* Sums of `rows` and columns of pixels at one row, to `line`: [phase][place], zeros where there are no pixels. */
+SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint16_t count, uint16_t *line) {
+    uint16_t *to = line;
+    for (const uint16_t *end = line + L->line; to < end; to++) *to = 0;
     if (!count) return;
-    uint16_t turn = 0, i = 0;
-    int16_t x = (int16_t)-L->left;
-    phase = places;
-    for (; x < L->in_width; x++) {
+    uint16_t turn = L->turn; /* the first place that sees a pixel */
+    to = line + L->start;
+    const uint8_t *pixel = rows[0], *last = pixel + L->in_width, *below = rows[count - 1];
+    if (SPQ_POOLED_PIXELS == L->pool_width && (SPQ_POOLED_PIXELS == 1 || (SPQ_POOLED_PIXELS == 2 && L->apart == 1))) {
+        uint32_t before = 0;
+        if (SPQ_POOLED_PIXELS == 2 && !L->left) {
+            before = *pixel++;
+            if (count > 1) before += *below++;
+        }
+        while (pixel < last) {
+            uint32_t sum = *pixel++;
+            if (SPQ_POOLED_PIXELS == 2) {
+                uint32_t next = sum;
+                if (count > 1) next += *below++;
+                sum = before + next, before = next;
+            }
+            *to = (uint16_t)sum;
+            to += L->phase;
+            if (++turn == L->stride) turn = 0, to -= L->back;
+        }
+        if (SPQ_POOLED_PIXELS == 2) *to = (uint16_t)before;
+        return;
+    }
+    int16_t x = L->nearest;
+    do {
         uint32_t sum = 0;
         int16_t at = x;
         for (uint16_t k = 0; k < L->pool_width; k++, at = (int16_t)(at + L->apart)) {
             if (at < 0 || at >= L->in_width) continue;
-            sum += rows[0][at];
-            if (SPQ_POOLED_PIXELS > 1)
-                for (uint16_t r = 1; r < count; r++) sum += rows[r][at];
+            for (uint16_t r = 0; r < count; r++) sum += rows[r][at];
         }
-        put_sum(L, phase, i, sum);
-        phase += L->length;
-        if (++turn == L->stride) turn = 0, phase = places, i++;
+        *to = (uint16_t)sum;
+        to += L->phase;
+        if (++turn == L->stride) turn = 0, to -= L->back;
+    } while (++x < L->in_width);
+}
+
+/* The same at row `first`, to places whose upper lanes are half an image further. */
+SPQ_INSIDE void sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside, uint32_t *places,
+                        uint16_t *line) {
+    const uint8_t *rows[SPQ_POOLED_PIXELS];
+    uint16_t count = 0;
+    for (uint16_t k = 0; k < L->pool_height; k++, first = (int16_t)(first + L->apart)) {
+        const uint8_t *row = line_of(L, lines, first);
+        if (row) rows[count++] = row + beside;
+    }
+    sum_pixels(L, rows, count, line);
+    for (uint16_t turn = 0; turn < L->stride; turn++) {
+        const uint16_t *from = line;
+        for (const uint32_t *end = places + L->length; places < end; from++)
+            *places++ = SPQ_LANES_OF_PIXELS == 2 ? *from | (uint32_t)from[L->half] << 16 : *from;
+        line += L->phase;
     }
 }
 
@@ -133,7 +162,7 @@ SPQ_APART void pixel_row(const spq_pixels *L, const spq_lines *lines, int16_t fi
     for (uint16_t k = 0; k < L->rows; k++, first++) {
         uint32_t beside = 0;
         for (uint16_t c = 0; c < L->in_channels; c++, place += L->places, beside += lines->plane)
-            sum_row(L, lines, first, beside, place);
+            sum_row(L, lines, first, beside, place, (uint16_t *)(void *)(places + L->kernel));
     }
     for (uint16_t *at = out, *end = out + L->out_row; at < end; at++) *at = 0;
     const spq_tap *tap = L->taps;

@@ -200,6 +200,10 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
     half = -(-columns // 2) if lanes == 2 else columns
     length = -(-half // form.chunk) * form.chunk + (kw - 1) // stride
     places = stride * length
+    shift = lanes - 1 and half
+    wide = max(length + shift, -(-(width + c.padding[2] + 1) // stride) + 1)
+    nearest = -min(c.padding[2], (pool.kernel[1] - 1) * c.stride[1])
+    start, turn = divmod(nearest + c.padding[2], stride)
     ky, ci, kx = (axis.ravel() for axis in np.meshgrid(range(kh), range(inputs), range(kw), indexing="ij"))
     place = (ky * inputs + ci) * places + kx % stride * length + kx // stride
     codes = c.codes.transpose(0, 2, 1, 3).reshape(outputs, -1).astype(np.int32)
@@ -233,6 +237,13 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
         "half": half,
         "length": length,
         "places": places,
+        "kernel": places * kh * inputs,
+        "line": stride * wide,
+        "phase": wide,
+        "back": stride * wide - 1,
+        "start": turn * wide + start,
+        "turn": turn,
+        "nearest": nearest,
         "pixel": units * steps,
         "chunk": form.chunk * units * steps,
         "further": half * units * steps,
@@ -243,7 +254,7 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
     said = f"sums of {lanes} places a word, lists of {taps.size:,} places"
     return LayerForm(
         name, "spq_pixels", fields, c.padding[0], step, window, height, kept * channels * width, 0,
-        4 * places * kh * inputs, said,
+        4 * places * kh * inputs + 4 * -(-stride * wide // 2), said,
     )  # fmt: skip
 
 

@@ -18,20 +18,26 @@ SPQ_INSIDE void next_window(spq_rows *rows, int16_t first, uint16_t down, uint16
     rows->next++;
 }
 
+/* How much of a window of `size` lies in an image of `limit` places, from place `first` on. */
+SPQ_INSIDE uint16_t inside(uint16_t size, int16_t first, uint16_t limit) {
+    int16_t end = (int16_t)(first + size);
+    if (end > limit) end = (int16_t)limit;
+    if (first < 0) first = 0;
+    return end > first ? (uint16_t)(end - first) : 0;
+}
+
 /* The row of windows whose first row of pixels is `first`. */
 SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t read, int16_t first, spq_lists *lists,
-                          uint16_t *out) {
-    uint16_t above = first < 0 ? (uint16_t)-first : 0, before = L->left;
+                          uint16_t *out, spq_adder add) {
+    const uint16_t above = first < 0 ? (uint16_t)-first : 0;
+    uint16_t before = L->left;
     int16_t x = (int16_t)-L->left;
-    uint16_t rows = (uint16_t)(L->rows - above), room = (uint16_t)(L->in_height - (first < 0 ? 0 : first));
-    if (rows > room) rows = room;
+    const uint16_t rows = inside(L->rows, first, L->in_height);
     /* codes of the rows above and of the columns before the image */
     uint32_t down = product(L->row_step, above), skipped = product(L->column_step, before);
     const uint16_t *from = (const uint16_t *)(const void *)ring; /* the first column of the window */
     for (uint16_t place = 0; place < L->out_width; place++) {
-        const uint16_t at = x < 0 ? 0 : (uint16_t)x;
-        uint16_t columns = (uint16_t)(L->columns - before);
-        if (columns > L->in_width - at) columns = (uint16_t)(L->in_width - at);
+        const uint16_t columns = inside(L->columns, x, L->in_width);
         clear_sums(L, lists->list[0].sums);
         uint16_t slot = read;
         uint32_t offset = down + skipped;
@@ -45,7 +51,7 @@ SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t re
                 uint16_t over = 0; /* places of the pool for which the row lies behind the kernel */
                 if (row >= L->kernel_rows) over = (uint16_t)(row + 1 - L->kernel_rows);
                 pooled = (uint16_t)(pooled - over);
-                for (uint16_t i = 0; i < over; i++) code -= L->row_step;
+                if (over) code -= product(L->row_step, over);
             }
             for (uint16_t c = 0; c < columns; c++) {
                 uint32_t start = code;
@@ -56,16 +62,16 @@ SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t re
                     uint16_t over = 0;
                     if (column >= L->kernel_columns) over = (uint16_t)(column + 1 - L->kernel_columns);
                     beside = (uint16_t)(beside - over);
-                    for (uint16_t i = 0; i < over; i++) start -= L->column_step;
+                    if (over) start -= product(L->column_step, over);
                 }
-                list_pixel(L, lists, pixel, start, pooled, beside);
+                list_pixel(L, lists, pixel, start, pooled, beside, add);
                 pixel = (const uint16_t *)(const void *)((const uint8_t *)pixel + L->pixel);
                 code += L->column_step;
             }
             offset += L->row_step;
             slot = next_slot(slot, L->row, L->ring);
         }
-        add_lists(L, lists);
+        add_lists(L, lists, add);
         fire_pixel(L, lists->list[0].sums, out);
         out += L->made;
         for (uint16_t i = 0; i < L->right; i++, x++) {
@@ -76,12 +82,12 @@ SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t re
 }
 
 /* What a row of pixels adds to the sums of a linear layer. */
-SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *lists) {
+SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *lists, spq_adder add) {
     const uint8_t *pixel = row;
     uint32_t code = 0;
     for (uint16_t c = 0; c < L->in_width; c++, pixel += L->pixel, code += L->column_step)
-        list_pixel(L, lists, (const uint16_t *)(const void *)pixel, code, 1, 1);
-    add_lists(L, lists);
+        list_pixel(L, lists, (const uint16_t *)(const void *)pixel, code, 1, 1, add);
+    add_lists(L, lists, add);
 }
 
 /* What the readout adds up over all steps. */

@@ -11,15 +11,15 @@ from ...dtypes import Array
 from ..render import ConstantTable
 from .compact_plan import CompactPlan, LayerForm
 
-HEADERS = ("compact.h", "compact_pixels.h", "compact_sums.h", "compact_neurons.h", "compact_rows.h")
-_ELSEWHERE = {"codes": "rows of codes", "neurons": "constants of neurons"}
+_HEADERS = ("compact.h", "compact_pixels.h", "compact_sums.h", "compact_neurons.h", "compact_rows.h")
 
 
-def compact_values(plan: CompactPlan, names: tuple[str, ...]) -> dict[str, Any]:
-    """What a template of the compact form takes.
+def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    """What templates of the compact form take.
 
     Args:
         names: of the layers, as C has them.
+        prefix: of tables.
     """
     spiking = [layer.fields for layer in plan.layers[1:]]
     pixels = plan.layers[0].fields
@@ -32,9 +32,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "plan": plan,
         "tables": tables,
-        "structs": [_struct(layer, name) for layer, name in zip(plan.layers, names, strict=True)],
-        "spiking": spiking,
-        "pixels": pixels,
+        "structs": [_struct(layer, f"{prefix}_{name}") for layer, name in zip(plan.layers, names, strict=True)],
         "places": dict((name, at) for name, at, _ in plan.regions),
         "macros": {
             "SPQ_STEPS": plan.steps,
@@ -59,7 +57,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...]) -> dict[str, Any]:
 def core() -> str:
     """The source that all networks share, as one text."""
     folder = resources(__package__)
-    parts = [(folder / name).read_text("utf-8") for name in HEADERS]
+    parts = [(folder / name).read_text("utf-8") for name in _HEADERS]
     return "\n".join("\n".join(line for line in part.splitlines() if not line.startswith('#include "')) for part in parts)
 
 

@@ -142,7 +142,7 @@ SPQ_INSIDE void add_octets(const spq_spiking *L, const uint16_t *list, const uin
 #define FIELDS(b) ((SPQ_FIELDS & (b)) && (SPQ_FIELDS == (b) || L->bits == (b)))
 
 /* Add the rows of a list to its sums. */
-SPQ_APART void add_list(const spq_spiking *L, spq_list *of, const uint8_t *codes) {
+SPQ_INSIDE void add_list(const spq_spiking *L, spq_list *of, const uint8_t *codes) {
     const uint16_t *list = of->begin, *end = of->end;
     uint32_t *sums = of->sums;
     if (end == list) return;
@@ -167,8 +167,11 @@ SPQ_APART void add_list(const spq_spiking *L, spq_list *of, const uint8_t *codes
     }
 }
 
-SPQ_INSIDE void add_lists(const spq_spiking *L, spq_lists *lists) {
-    for (uint16_t k = 0; k < LISTS; k++) add_list(L, lists->list + k, lists->codes);
+/* The same as a function, of a layer or of all. */
+typedef void (*spq_adder)(const spq_spiking *L, spq_list *of, const uint8_t *codes);
+
+SPQ_INSIDE void add_lists(const spq_spiking *L, spq_lists *lists, spq_adder add) {
+    for (uint16_t k = 0; k < LISTS; k++) add(L, lists->list + k, lists->codes);
 }
 
 /* List spikes of a unit, the first of which has its codes at `offset`. */
@@ -186,7 +189,7 @@ SPQ_INSIDE void list_unit(const spq_spiking *L, spq_list *list, uint32_t spikes,
 /* List the spikes of a pixel, in each of its places of the kernel: from `offset` on, and where sums are pooled `rows` by
  * `columns` others before it. */
 SPQ_INSIDE void list_pixel(const spq_spiking *L, spq_lists *lists, const uint16_t *unit, uint32_t offset, uint16_t rows,
-                           uint16_t columns) {
+                           uint16_t columns, spq_adder add) {
     for (uint16_t u = 0; u < L->units; u++) {
         uint32_t all = unit[0], any = unit[0];
         for (uint16_t t = 1; t < SPQ_STEPS; t++) all &= unit[t], any |= unit[t];
@@ -201,7 +204,7 @@ SPQ_INSIDE void list_pixel(const spq_spiking *L, spq_lists *lists, const uint16_
                     uint32_t at = place;
                     uint16_t c = SPQ_POOLS ? columns : 1;
                     do {
-                        if (list->end > list->begin + (SPQ_LIST - 16)) add_list(L, list, lists->codes);
+                        if (list->end > list->begin + (SPQ_LIST - 16)) add(L, list, lists->codes);
                         list_unit(L, list, spikes, at);
                         at -= L->column_step; /* of pools whose sums lie a place apart */
                     } while (--c);

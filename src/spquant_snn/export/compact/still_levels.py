@@ -42,6 +42,7 @@ def still_levels(neuron: Neuron, low: Int64, high: Int64, steps: int) -> StillLe
     order: list[int] = []
     for found in channels:
         order = _merged(order, [spikes for _, spikes in found if spikes or found[0][1]])
+    order = order or [0]  # none ever spikes
     rows = [_starts(order, found, int(most) + 1) for found, most in zip(channels, high, strict=True)]
     return StillLevels(np.array(rows, np.int64).reshape(len(rows), len(order)), tuple(order))
 

@@ -12,7 +12,7 @@ static inline int32_t board_call(int32_t request, const void *arguments) {
 #if defined(__riscv)
     register int32_t a0 __asm__("a0") = request;
     register const void *a1 __asm__("a1") = arguments;
-    __asm__ volatile(".option push\n.option norvc\n.balign 16\nslli zero, zero, 0x1f\nebreak\nsrai zero, zero, 0x7\n"
+    __asm__ volatile(".balign 16\n.option push\n.option norvc\nslli zero, zero, 0x1f\nebreak\nsrai zero, zero, 0x7\n"
                      ".option pop"
                      : "+r"(a0)
                      : "r"(a1)
