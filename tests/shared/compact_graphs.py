@@ -1,4 +1,4 @@
-"""Random rows of layers on still images, as the compact form of firmware takes them; a seed gives the same each time."""
+"""Random rows of layers on still images, as the compact form of firmware takes them; a seed gives the same each."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ _STATES = (1.58, 2, 3, 4)
 def compact_graph(seed):
     """A graph of 1 to 3 convolutions, at most one linear layer, and a linear readout.
 
-    Between them the seeds have strides, paddings, kernels and pools that differ in height and width, 1 to 40 channels, 1
-    to 3 channels of pixels, weights of every width, states of 1.58 to 4 bits (a first layer's of all) and 1 to 5 steps.
+    Between them the seeds have strides, paddings, kernels and pools that differ in height and width, 1 to 40 channels,
+    1 to 3 of pixels, weights of every width, states of 1.58 to 4 bits (a first layer's of all) and 1 to 5 steps.
     """
     rng = np.random.default_rng([seed, 20])
     while True:
@@ -38,7 +38,9 @@ def _drawn(rng):
         parts.append(Part(connection, neuron))
         given = connection.output_shape(given)
     if rng.random() < 0.3:
-        connection = Connection("hidden", random_codes(rng, (int(rng.integers(1, 40)), int(np.prod(given))), bits), bits)
+        connection = Connection(
+            "hidden", random_codes(rng, (int(rng.integers(1, 40)), int(np.prod(given))), bits), bits
+        )
         parts.append(Part(connection, random_neuron(rng, connection, state, reset, 1)))
         given = connection.output_shape(given)
     outputs = int(rng.choice([1, 3, 10, 12, 15, 16, 17, 33]))

@@ -38,6 +38,9 @@ def command(
     share_runtime: Flag = False,
     remember_sample: bool = True,
     onnx_kind: OnnxKind | None = None,
+    ram: Annotated[int | None, tyro.conf.arg(metavar="BYTES")] = None,
+    flash: Annotated[int | None, tyro.conf.arg(metavar="BYTES")] = None,
+    board: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
 ) -> int:
     """Write the integers: .spq, C firmware, a web page, ONNX or NIR.
 
@@ -60,6 +63,9 @@ def command(
             exported, verified and reported on without a data set.
         onnx_kind: of ONNX: images, sequence (of frames), or step (one frame and what is stored); by what the network
             was trained on, if it is not given.
+        ram: bytes that the program of firmware may take, with stack and input; the fastest form that fits is chosen.
+        flash: bytes that the program of firmware may take.
+        board: that these are measured for, cortex-m4 if it is not given; ch32v003, ch32v002 and cortex-m0plus set them.
     """
     of_firmware = {
         "--prefer": prefer != "speed",
@@ -67,6 +73,9 @@ def command(
         "--layout": layout != "plain",
         "--name": name != DEFAULT,
         "--share-runtime": share_runtime,
+        "--ram": ram is not None,
+        "--flash": flash is not None,
+        "--board": board is not None,
     }
     if target != "c" and any(of_firmware.values()):
         option = next(name for name, is_given in of_firmware.items() if is_given)
@@ -82,7 +91,9 @@ def command(
     known = None if named == CUSTOM else named
     trained_on = title_of(known) if known else "data given in Python"
     title = visible(source.resolve().name) + ("" if named is None else f", trained on {trained_on}")
-    options = ExportOptions(target, force, prefer, amalgamate, layout, name, share_runtime, remember_sample, onnx_kind)
+    options = ExportOptions(
+        target, force, prefer, amalgamate, layout, name, share_runtime, remember_sample, onnx_kind, ram, flash, board
+    )
     size = export_graph(graph, out, options, title, known, test)
     if target == "spq":
         kept = 0 if test is None or not remember_sample else len(test)
@@ -102,8 +113,10 @@ def _sizes(graph: Graph, out: Path, options: ExportOptions, test: Items | None) 
     from ..export.board_sizes import exported_size
     from ..export.firmware import load_manifest
 
-    frames = test is not None and test.frames is not None
-    return exported_size(graph, out, load_manifest(out), options.packaging(), frames).lines(out)
+    manifest, frames = load_manifest(out), test is not None and test.frames is not None
+    if manifest["chosen"]:
+        return [*manifest["chosen"], f"spquant run-firmware {out} --board {options.board or 'cortex-m4'} runs it"]
+    return exported_size(graph, out, manifest, options.packaging(), frames).lines(out)
 
 
 def _lowered(run: Source) -> Graph:

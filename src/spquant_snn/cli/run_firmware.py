@@ -34,7 +34,8 @@ def command(
     Args:
         firmware: folder that spquant export --target c has written.
         test_set: what it is run on.
-        board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32.
+        board: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55, rv32, or one of the smallest,
+            cortex-m0plus, ch32v003 and ch32v002.
         compiler: a cross GCC (gcc), the package ziglang (zig), or what is there.
         emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
         instructions: count them, and loads and stores; unicorn is slow at it.

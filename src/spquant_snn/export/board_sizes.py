@@ -97,7 +97,7 @@ def exported_size(
         size = first or BoardSize(constants + _CODE, memory + _STACK, None, None)
         holding = []
         for board in BOARDS.values():
-            if constants > board.flash or memory > board.ram:
+            if not board.multiplies or constants > board.flash or memory > board.ram:
                 continue
             certain = size.flash + (size.flash - constants) <= board.flash and size.ram + KIB <= board.ram
             found = None if certain else _built(board, *sources, work / board.name, called.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ConfigError
 
@@ -22,6 +22,7 @@ class Board:
         zig: flags of Zig's clang for the same.
         flash_origin, flash, ram_origin, ram: where its memories start, and their bytes.
         unicorn: its model in unicorn, where that has it.
+        multiplies: whether it has an instruction for that.
     """
 
     name: str
@@ -35,10 +36,16 @@ class Board:
     ram_origin: int
     ram: int
     unicorn: str | None = None
+    multiplies: bool = True
 
     @property
     def riscv(self) -> bool:
         return self.unicorn is None and "riscv" in self.qemu
+
+    @property
+    def small(self) -> bool:
+        """Whether its memories are what a network has to fit."""
+        return self.ram <= 4 * KIB
 
     @property
     def compilers(self) -> tuple[str, str]:
@@ -67,6 +74,27 @@ def _cortex(name: str, machine: str, flash: int, ram: int, unicorn: bool = True,
     )
 
 
+def _smallest(name: str, ram: int) -> Board:
+    """A part of ten cents: 16 registers, no multiplier that a compiler uses, 16 KB of flash. QEMU has none like it; it
+    runs the subset on a larger core, with memories of the part's sizes."""
+    return Board(
+        name=name,
+        machine="virt",
+        qemu="qemu-system-riscv32",
+        package="qemu-system-misc",
+        gcc=("-march=rv32ec_zicsr", "-mabi=ilp32e"),
+        zig=("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+e+c+zicsr", "-mabi=ilp32e"),
+        flash_origin=0x80000000,
+        flash=16 * KIB,
+        ram_origin=0x80400000,
+        ram=ram * KIB,
+        multiplies=False,
+    )
+
+
+_M0PLUS = ("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft")
+_ZIG_M0PLUS = ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus")
+
 BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
@@ -88,6 +116,11 @@ BOARDS: dict[str, Board] = {
             ram_origin=0x80400000,
             ram=4096 * KIB,
         ),
+        replace(
+            _cortex("m0", "microbit", 32 * KIB, 4 * KIB, False), name="cortex-m0plus", gcc=_M0PLUS, zig=_ZIG_M0PLUS
+        ),
+        _smallest("ch32v003", 2),
+        _smallest("ch32v002", 4),
     )
 }
 

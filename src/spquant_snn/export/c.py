@@ -25,7 +25,11 @@ from ..io.output import in_file, visible
 from ..io.texts import package_version
 from ..runtime.layout import plan_connections, plan_network
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
+from .compact.compact_firmware import compact_files
+from .compact.compact_plan import CompactPlan
+from .compact.compact_source import compact_values
 from .feature_flags import SOURCES, WIDE_EVENT, Used
+from .fit import Limits, fit
 from .folder import MANIFEST, write_folder
 from .frame_meaning import frame_meaning
 from .interface import FirstOutputs, answers_of, commentable, layer_names, readouts_of
@@ -35,7 +39,7 @@ from .packaging import LICENCE, PLAIN, Packaging, amalgamated, licensed
 from .render import ConstantTable, Model, identifiers
 from .vectors import make_vectors
 
-VERSION = 5  # of the folder
+VERSION = 6  # of the folder
 INTEGERS = "model.spq"  # in it
 
 _HEADERS = (
@@ -90,6 +94,7 @@ def export_c(
     shape: Packaging = PLAIN,
     sample: Items | None = None,
     steps: int | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Write the folder of a graph's firmware.
 
@@ -104,11 +109,13 @@ def export_c(
         shape: of the folder.
         sample: that the model.spq in the folder keeps.
         steps: frames of a recording that it was trained on; None of images, or where that is not known.
+        limits: what its program may take: then the form is chosen by them, not by ``small``.
 
     Returns:
         What ``firmware.json`` holds.
 
     Raises:
+        ConfigError: the folder has another shape than the compact form can have.
         DataError: the images do not fit the graph.
         ModelError: the graph is too large, or has no neurons.
         RunError: the folder is not empty, or cannot be written.
@@ -120,7 +127,19 @@ def export_c(
     given = images if isinstance(images, tuple) else (images,)
     if any(x.ndim != 4 for x in given):
         raise DataError("a self-test takes still images [N, C, H, W], not sequences: give frames of them")
-    files = firmware_files(graph, given, title, small, shape, frame=frame_meaning(graph, dataset, steps))
+    frame = frame_meaning(graph, dataset, steps)
+
+    def general(small: bool) -> dict[str, bytes]:
+        return firmware_files(graph, given, title, small, shape, frame=frame)
+
+    found = None
+    if limits is not None:
+        shape.check_plain()
+        found = fit(
+            graph, limits, shape.name, general, lambda plan: compact_firmware(graph, given[0], title, plan, shape)
+        )
+    plan = None if found is None else found.plan
+    files = general(small) if found is None else dict(found.files)
     files[INTEGERS] = to_bytes(graph, sample)
     manifest = {
         "version": VERSION,
@@ -132,6 +151,9 @@ def export_c(
         "answers": answers_of(graph),
         "timesteps": graph.timesteps,
         "small": small,
+        "form": "general" if plan is None else "compact",
+        "tight": plan is not None and plan.form.tight,
+        "chosen": [] if found is None else list(found.said),
         "layers": layer_names(graph),
         "sources": _sources(files),
         "files": {name: sha256(data).hexdigest() for name, data in sorted(files.items())},
@@ -227,6 +249,38 @@ def firmware_files(
         values["families"] = families_for(sum(table.array.nbytes for table in values["tables"]), memory)
     files |= {name: rendered(f"layouts/{template}") for name, template in shape.descriptions.items()}
     files["README.md"] = rendered("README.md")
+    files["LICENSE"] = (resources(__package__) / "templates" / "layouts" / "LICENSE").read_bytes()
+    return licensed(files)
+
+
+def compact_firmware(graph: Graph, images: Array, title: str, plan: CompactPlan, shape: Packaging) -> dict[str, bytes]:
+    """The same of the compact form."""
+    called, environment = Names(shape.name), c_environment()
+    names = layer_names(graph)
+    values: dict[str, Any] = {
+        **_named(called, shape),
+        "title": commentable(title),
+        "version": package_version(),
+        "numbers": _numbers(package_version()),
+        "hash": sha256(to_bytes(graph)).hexdigest(),
+        "outputs": FirstOutputs.of(graph),
+        "names": names,
+        "crc": _crc,
+    }
+
+    def rendered(template: str, given: dict[str, Any]) -> str:
+        return environment.get_template(f"{template}.j2").render(given)
+
+    values["objects"] = [f"{called.name}.o", f"{called.name}_selftest.o"]
+    values["fast"] = shape.folder + (f"{called.name}_selftest.c" if plan.form.tight else f"{called.name}.c")
+    files = shape.laid_out(compact_files(graph, plan, images, identifiers(names), values, rendered))
+    values["sources"] = _sources(files)
+    memory = plan.rows_arena + math.prod(plan.shape) + 4 * len(plan.bias)
+    values["families"] = families_for(plan.constants, memory)
+    given = values | {"plan": plan, "shape": plan.shape, "answers": len(plan.bias), "timesteps": plan.steps}
+    given["tables"] = compact_values(plan, identifiers(names), called.name)["tables"]
+    files |= {name: rendered(f"layouts/{template}", given).encode() for name, template in shape.descriptions.items()}
+    files["README.md"] = rendered("compact_README.md", given).encode()
     files["LICENSE"] = (resources(__package__) / "templates" / "layouts" / "LICENSE").read_bytes()
     return licensed(files)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -43,6 +44,7 @@ from .toolchain import Built, Compiler, build
 from .vectors import in_row
 from .worst_case import find_worst_case
 
+FORMS = ("general", "compact")  # of firmware
 Emulator = Literal["auto", "qemu", "unicorn"]
 Runner = Callable[[Board, Built, Path, bool], Ended]
 
@@ -76,6 +78,10 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         fields.integer("classes", 1, 1 << 31)
         fields.integer("answers", 1, 1 << 31)
         fields.flag("small")
+        fields.flag("tight")
+        form = fields.text("form", 16)
+        if form not in FORMS:
+            raise Flaw(f"its form is {short(form)}, not one of {', '.join(FORMS)}")
         fields.integer("timesteps", 1, 1 << 31)
         if fields.has("dataset"):
             fields.text("dataset", 256)
@@ -122,19 +128,27 @@ def run_firmware(
     manifest, graph = load_manifest(folder), load_graph(folder / INTEGERS)
     check_takes_one(graph, "a run on an emulated board")
     _check_images(graph, images)
+    if manifest["form"] == "compact" and images.ndim == 5:
+        raise DataError("the compact form of firmware takes still images, not sequences: export it without limits")
+    if manifest["form"] == "general" and not board.multiplies:
+        raise ModelError(
+            f"this form of firmware multiplies, which {board.name} cannot: export it with --board {board.name}"
+        )
     runner, name = _runner(board, emulator)
     steps = images.shape[1] if images.ndim == 5 else 1
     with TemporaryDirectory(prefix="spquant-firmware-") as temporary:
         work = Path(temporary)
         say(f"building for {board.name}")
-        mains = ("stream" if images.ndim == 4 else "steps", "selftest")
+        compact = manifest["form"] == "compact"
+        main = "rows" if compact else "stream" if images.ndim == 4 else "steps"
         try:
-            built, test = (_build(board, folder, manifest, main, work, compiler) for main in mains)
+            built = _build(board, folder, manifest, main, work, compiler)
+            test = _build(_with_selftest(board), folder, manifest, "selftest", work, compiler)
         except ModelError as error:
-            raise ModelError(f"{error}{_help(graph, manifest)}") from error
+            raise ModelError(f"{error}{'' if compact else _help(graph, manifest)}") from error
         say(f"testing on {board.name}")
         _check_selftest(runner(board, test, work, False).code, manifest, board)
-        (work / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
+        (work / "images.bin").write_bytes(np.ascontiguousarray(images.swapaxes(1, 2) if compact else images).tobytes())
         (work / "lengths.bin").write_bytes(np.full(len(images), steps, "<u4").tobytes())
         say(f"running {len(images):,} {'images' if images.ndim == 4 else 'recordings'} on {board.name}")
         each = 4 * steps * manifest["answers"]
@@ -200,7 +214,10 @@ def _layers(
     images: Array,
     say: Callable[[str], object],
 ) -> tuple[LayerCost, ...]:
-    """What each layer costs; nothing where a program that tells them apart does not fit the board."""
+    """What each layer costs; nothing where a program that tells them apart does not fit the board, or of the compact
+    form, whose layers take turns by the row."""
+    if manifest["form"] == "compact":
+        return ()
     names, streams = manifest["layers"], images.ndim == 5
     main, stretches = ("steps", images.shape[0] * images.shape[1]) if streams else ("stream", len(images))
     try:
@@ -235,7 +252,13 @@ def _expected(graph: Graph, images: Array) -> Int32:
 def _build(
     board: Board, folder: Path, manifest: dict[str, Any], main: str, work: Path, compiler: Compiler, layers: int = 0
 ) -> Built:
-    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"], layers)
+    level = None if manifest["form"] != "compact" else "-Os" if manifest["tight"] else "-O2"
+    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"], layers, level)
+
+
+def _with_selftest(board: Board) -> Board:
+    """The board with memory for what the self-test alone has: the network once more, and its images."""
+    return replace(board, flash=2 * board.flash, ram=2 * board.ram) if board.small and board.riscv else board
 
 
 def compiler_of(built: Built) -> str:

@@ -69,6 +69,18 @@ class Packaging:
         if self.layout not in ("plain", "cmake") and self.share_runtime:
             raise ConfigError(f"layout {self.layout} holds its own runtime: share it in layout plain or cmake")
 
+    def check_plain(self) -> None:
+        """Refuse what the compact form of firmware, one of those that limits choose from, cannot be.
+
+        Raises:
+            ConfigError: it is asked for.
+        """
+        if self.amalgamate or self.share_runtime:
+            option = "amalgamate" if self.amalgamate else "share_runtime"
+            raise ConfigError(
+                f"{option} is not for firmware of a limited size, whose form may have no runtime: leave it out"
+            )
+
     @property
     def folder(self) -> str:
         """Of the sources, with a slash behind it where there is one."""

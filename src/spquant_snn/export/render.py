@@ -17,7 +17,15 @@ from ..runtime.plan import GeneralPlan, LayerPlan, NetworkPlan, Region
 from ..runtime.structs import STRUCTS
 from .naming import SHARED, Names
 
-_ACROSS = {"int8": 24, "uint8": 26, "int16": 16, "uint16": 18, "int32": 10, "uint32": 9, "int64": 5}  # numbers of a line
+_ACROSS = {
+    "int8": 24,
+    "uint8": 26,
+    "int16": 16,
+    "uint16": 18,
+    "int32": 10,
+    "uint32": 9,
+    "int64": 5,
+}  # numbers of a line
 _TABLES = ("fire", "drop", "decay", "edges", "narrow")  # of a neuron, not read where packed codes decide
 
 

@@ -19,11 +19,14 @@ from ..integer.inputs import check_classifies
 from ..integer.sample import choose_sample
 from ..io.texts import short
 from ..io.writing import refuse_other
+from .boards import board_of
 from .c import export_c
+from .fit import Limits
 from .naming import DEFAULT
 from .packaging import Layout, Packaging, Prefer, Target
 from .web import export_web
 
+_BOARD = "cortex-m4"  # that a program is measured for where none is named
 _VECTORS = 2  # images of a firmware's self-test
 
 
@@ -44,6 +47,9 @@ class ExportOptions:
         share_runtime: C whose runtime runs all networks that were exported so, by one version, in one program.
         remember_sample: keep a few of the test items in the .spq file, also in that of C.
         onnx_kind: what an ONNX file takes, see ``to_onnx``; None: images, or sequences where recordings are tested on.
+        ram, flash: bytes that the program of C may take, its stack and input included; None: any. Then the form is
+            chosen by them.
+        board: that it is measured for; the smallest set limits by themselves.
 
     Raises:
         ConfigError: there is no such choice, or an option is of another target.
@@ -58,6 +64,9 @@ class ExportOptions:
     share_runtime: bool = False
     remember_sample: bool = True
     onnx_kind: OnnxKind | None = None
+    ram: int | None = None
+    flash: int | None = None
+    board: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("target", Target), ("prefer", Prefer), ("layout", Layout)):
@@ -70,6 +79,9 @@ class ExportOptions:
             "layout": self.layout != "plain",
             "name": self.name != DEFAULT,
             "share_runtime": self.share_runtime,
+            "ram": self.ram is not None,
+            "flash": self.flash is not None,
+            "board": self.board is not None,
         }
         for name, given in of_c.items():
             if given and self.target != "c":
@@ -78,12 +90,20 @@ class ExportOptions:
                 )
         if self.target == "c":
             self.packaging()
+            self.limits()
         if self.onnx_kind is not None and self.target != "onnx":
             raise ConfigError(f"onnx_kind is not for target {self.target}: take target onnx, or leave it out")
 
     def packaging(self) -> Packaging:
         """Of a folder of C."""
         return Packaging(self.amalgamate, self.layout, self.name, self.share_runtime)
+
+    def limits(self) -> Limits | None:
+        """Of the program of C; None where there are none."""
+        board = board_of(self.board or _BOARD)
+        implied = (board.ram, board.flash) if board.small else (None, None)
+        ram, flash = self.ram or implied[0], self.flash or implied[1]
+        return Limits(ram, flash, board) if (ram, flash) != (None, None) else None
 
 
 def export_graph(
@@ -127,6 +147,7 @@ def export_graph(
             packaging,
             sample,
             test.frames if test else None,
+            options.limits(),
         )
         return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if options.target == "onnx":

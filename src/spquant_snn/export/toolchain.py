@@ -94,6 +94,7 @@ def build(
     compiler: Compiler = "auto",
     network: str = DEFAULT,
     layers: int = 0,
+    level: str | None = None,
 ) -> Built:
     """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``, where the
     objects of an earlier program of the same firmware for the same board serve again.
@@ -101,6 +102,7 @@ def build(
     Args:
         network: what it is called in C.
         layers: how many layers and readouts are to say when they begin; 0: none does.
+        level: of optimisation; None: each file's own.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -133,7 +135,7 @@ def build(
                 *call,
                 *_FLAGS,
                 *marked,
-                _level(board, source, len(named)),
+                level or _level(board, source, len(named)),
                 *headers,
                 "-c",
                 str(source),

@@ -96,6 +96,8 @@ def with_prediction(outcome: Outcome, folder: Path, images: UInt8) -> Outcome:
     manifest = load_manifest(folder)
     if (outcome.board, outcome.compiler) != (_BOARD, _COMPILER):
         return replace(outcome, unpredicted=f"the model is of {_BOARD} and {_COMPILER}")
+    if manifest["form"] == "compact":
+        return replace(outcome, unpredicted="the model is not of the compact form")
     if len(manifest["sources"]) == 1:
         return replace(outcome, unpredicted="the source is one file, which the compiler treats otherwise")
     graph, small = load_graph(folder / "model.spq"), bool(manifest["small"])

@@ -77,7 +77,8 @@ def _fives(raised: Int64) -> UInt8:
     padded = np.pad(raised, ((0, 0), (0, 0), (0, 0), (0, -raised.shape[-1] % 5)))
     digits = padded.reshape(*raised.shape[:3], -1, 5)
     number = (digits * 3 ** np.arange(4, -1, -1)).sum(-1)
-    return (-(-number * 256 // 243)).astype(np.uint8)
+    found: UInt8 = (-(-number * 256 // 243)).astype(np.uint8)
+    return found
 
 
 def tap_lists(codes: Int32, place: Int32) -> tuple[Int32, int]:

@@ -18,6 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the tables are those of a little-endian processor"
+#endif
+#if defined(__GNUC__) && !defined(__clang__) && defined(__riscv)
+#pragma GCC optimize("no-schedule-insns") /* what is loaded ahead has no register */
+#endif
+
 #if defined(__GNUC__)
 #define SPQ_INSIDE static inline __attribute__((always_inline))
 #define SPQ_APART static __attribute__((noinline))

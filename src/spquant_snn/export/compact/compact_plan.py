@@ -10,13 +10,14 @@ import numpy as np
 
 from ...dtypes import Array, Int32, Int64
 from ...integer.connection import Connection, Shape, image
-from ...integer.graph import PIXEL, Graph, Layer
+from ...integer.graph import PIXEL, Graph, Layer, Readout
 from ...integer.neuron import Neuron, TableStore
 from ...integer.pool import NO_SIDES, Pool, repeated_sums
-from .code_rows import CodeRows, Load, code_rows, tap_lists
+from .code_rows import Load, code_rows, tap_lists
 from .still_levels import still_levels
 
 UNIT = 16  # channels
+CHUNKS = (4, 5, 7)  # kernels on pixels whose sums are in registers at a time
 _LANE = (1 << 15) - 1
 _BYTE, _HALF = (1 << 8) - 1, (1 << 16) - 1
 _STATE = 8  # bytes of a layer's counters
@@ -36,14 +37,14 @@ class CompactForm:
         load: how the codes of the readout lie.
         specialised: a body for each layer instead of one for all.
         room: events that a list holds beyond those that it must.
-        chunk: kernels of the first layer whose sums are in registers at a time.
+        tight: to be compiled for few bytes.
     """
 
     folded: bool = True
     load: Load = "bytes"
     specialised: bool = True
     room: int = 32
-    chunk: int = 4
+    tight: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,12 @@ class CompactPlan:
     layers: tuple[LayerForm, ...]
     bias: Int32
     list_size: int
+
+    @property
+    def chunk(self) -> int:
+        """Kernels on pixels whose sums are in registers at a time."""
+        fields = self.layers[0].fields
+        return int(fields["chunk"] // fields["pixel"])
 
     @property
     def lists(self) -> int:
@@ -168,7 +175,8 @@ def _check_row(graph: Graph) -> None:
         raise Unsuited("its input has signs")
     if not graph.layers:
         raise Unsuited("it has no neurons")
-    for i, part in enumerate((*graph.layers, *graph.readouts)):
+    parts: list[Layer | Readout] = [*graph.layers, *graph.readouts]
+    for i, part in enumerate(parts):
         if len(part.terms) > 1 or part.terms[0].source != i or not part.terms[0].plain:
             raise Unsuited(f"layer {part.name!r} takes more than the spikes of the layer before it")
         if isinstance(part, Layer) and (part.gate is not None or part.neuron.current is not None):
@@ -198,7 +206,8 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
     levels = still_levels(layer.neuron, low, high, steps)
     lanes = 2 if int((high - low).max()) + 1 <= _LANE and columns > 1 else 1
     half = -(-columns // 2) if lanes == 2 else columns
-    length = -(-half // form.chunk) * form.chunk + (kw - 1) // stride
+    chunk = min(CHUNKS, key=lambda size: -(-half // size) * (5 + 2 * size))
+    length = -(-half // chunk) * chunk + (kw - 1) // stride
     places = stride * length
     shift = lanes - 1 and half
     wide = max(length + shift, -(-(width + c.padding[2] + 1) // stride) + 1)
@@ -245,7 +254,7 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
         "turn": turn,
         "nearest": nearest,
         "pixel": units * steps,
-        "chunk": form.chunk * units * steps,
+        "chunk": chunk * units * steps,
         "further": half * units * steps,
         "out_row": columns * units * steps,
     }
@@ -286,9 +295,7 @@ class _Draft:
         )
 
 
-def _spiking(
-    name: str, c: Connection, neuron: Neuron | None, source: Shape, steps: int, form: CompactForm
-) -> _Draft:
+def _spiking(name: str, c: Connection, neuron: Neuron | None, source: Shape, steps: int, form: CompactForm) -> _Draft:
     """A layer on the spikes of a source."""
     if c.groups > 1 or c.dilation != (1, 1) or c.spread != (1, 1) or c.pools:
         raise Unsuited(f"layer {name!r} has groups, a dilation, a transposed kernel or a pool before it")
@@ -402,4 +409,3 @@ def _neuron(neuron: Neuron, name: str, reach: int) -> dict[str, Any]:
         "zero": -neuron.low,
         "constants": numbers.shape[1],
     }
-

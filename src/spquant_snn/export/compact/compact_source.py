@@ -33,7 +33,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
         "plan": plan,
         "tables": tables,
         "structs": [_struct(layer, f"{prefix}_{name}") for layer, name in zip(plan.layers, names, strict=True)],
-        "places": dict((name, at) for name, at, _ in plan.regions),
+        "places": {name: at for name, at, _ in plan.regions},
         "macros": {
             "SPQ_STEPS": plan.steps,
             "SPQ_LIST": plan.list_size,
@@ -43,7 +43,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
             "SPQ_POOLS": int(any(f["pool_rows"] * f["pool_columns"] > 1 for f in spiking)),
             "SPQ_LANES_OF_PIXELS": 2 if pixels["levels"].dtype == np.uint16 else 1,
             "SPQ_POOLED_PIXELS": pixels["pool_height"],
-            "SPQ_CHUNK": plan.form.chunk,
+            "SPQ_CHUNK": plan.chunk,
             "SPQ_SPECIALISED": int(plan.form.specialised),
         },
         "types": {
@@ -58,7 +58,9 @@ def core() -> str:
     """The source that all networks share, as one text."""
     folder = resources(__package__)
     parts = [(folder / name).read_text("utf-8") for name in _HEADERS]
-    return "\n".join("\n".join(line for line in part.splitlines() if not line.startswith('#include "')) for part in parts)
+    return "\n".join(
+        "\n".join(line for line in part.splitlines() if not line.startswith('#include "')) for part in parts
+    )
 
 
 def _of_type(table: Array, field: str, constants: int) -> Array:

@@ -23,7 +23,7 @@ class StillLevels:
     """Levels of a layer's sums.
 
     Args:
-        reached: [C, levels] the least sum of each; they do not fall. One that no sum reaches is the largest sum plus one.
+        reached: [C, levels] the least sum of each; they do not fall. What no sum reaches is the largest sum plus one.
         spikes: of each level, bit t for step t, the same for all channels.
     """
 

@@ -1,0 +1,214 @@
+"""Firmware that fits: the fastest form of a network whose program takes no more flash and RAM than there are."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..errors import ConfigError, ModelError
+from ..integer.graph import Graph
+from .boards import KIB, Board
+from .compact.code_rows import Load
+from .compact.compact_plan import CompactForm, CompactPlan, Unsuited, plan_compact
+from .toolchain import build
+
+Files = Mapping[str, bytes]
+_CODE = {
+    False: 5 * KIB,
+    True: 5 * KIB - 256,
+}  # of the compact form, where no compiler is there to tell; and if it is tight
+_STACK = 640
+_LOADS: tuple[Load, ...] = ("bytes", "fives")
+_LARGE = 64 * 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may take, with its stack, its input and all that is around the network.
+
+    Args:
+        ram, flash: bytes; None: any.
+        board: that it is measured for.
+    """
+
+    ram: int | None
+    flash: int | None
+    board: Board
+
+    def __post_init__(self) -> None:
+        for name, size in (("ram", self.ram), ("flash", self.flash)):
+            if size is not None and size < 1:
+                raise ConfigError(f"{name} is a number of bytes above zero, not {size}: 2048, for one")
+
+    def lack(self, size: Size) -> str | None:
+        """What is missing, by how much; None where it fits."""
+        missing = [
+            f"{need - limit:,} bytes of {name} more than the {limit:,} there are"
+            for name, need, limit in (("flash", size.flash, self.flash), ("RAM", size.ram, self.ram))
+            if limit is not None and need > limit
+        ]
+        return " and ".join(missing) or None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a program: of flash, and of RAM with the deepest stack; whether a compiler has told."""
+
+    flash: int
+    ram: int
+    measured: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What was chosen.
+
+    Args:
+        files: sources and headers, by name.
+        plan: of the compact form; None of the general one.
+        said: a line for each thing that was chosen.
+    """
+
+    files: Files
+    plan: CompactPlan | None
+    size: Size | None
+    said: tuple[str, ...]
+
+
+def fit(
+    graph: Graph,
+    limits: Limits,
+    name: str,
+    general: Callable[[bool], Files],
+    compact: Callable[[CompactPlan], Files],
+) -> Fitted:
+    """The fastest form within limits: the general one, for speed and for flash, and the compact one.
+
+    Args:
+        name: of the network in C.
+        general: makes the files of the general form, rather for little flash or not.
+        compact: makes those of the compact form.
+
+    Raises:
+        ModelError: none fits.
+    """
+    tried: list[tuple[Size, str, CompactPlan | None]] = []
+    for small in (False, True):
+        if not limits.board.multiplies or (limits.board.small and not small):
+            continue  # which the general form does, and there it is far too large
+        files = general(small)
+        size = _general_size(files, limits, name)
+        lack = None if size is None else limits.lack(size)
+        if size is not None and lack is None:
+            how = "for little flash" if small else "for few instructions"
+            return Fitted(files, None, size, (f"the general form, {how}", _said(size)))
+        if size is not None:
+            tried.append((size, str(lack), None))
+    try:
+        for plan in _plans(graph, limits):
+            files = compact(plan)
+            size = compact_size(files, plan, limits.board, name)
+            lack = limits.lack(size)
+            if lack is None:
+                return Fitted(files, plan, size, (*_forms(plan), _said(size)))
+            tried.append((size, lack, plan))
+    except Unsuited as reason:
+        raise _refusal(graph, limits, tried, f"the compact form does not take this network, since {reason}") from reason
+    raise _refusal(graph, limits, tried, "")
+
+
+def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
+    """The compact forms, the fastest first, without those whose constants alone are too large, but for the last."""
+    forms = [
+        CompactForm(folded, load, specialised, room, tight)
+        for folded, specialised, tight, load, room in product(
+            (True, False), (True, False), (False, True), _LOADS, (48, 16)
+        )
+    ]
+    seen: set[tuple[object, ...]] = set()
+    for i, form in enumerate(forms):
+        plan = plan_compact(graph, form)
+        key = (plan.constants, plan.rows_arena, form.specialised, form.tight)
+        fits = limits.flash is None or plan.constants < limits.flash
+        fits = fits and (limits.ram is None or plan.rows_arena < limits.ram)
+        if key not in seen and (fits or i == len(forms) - 1):
+            seen.add(key)
+            yield plan
+
+
+def compact_size(files: Files, plan: CompactPlan, board: Board, name: str) -> Size:
+    """Bytes of a program in the compact form: measured where there is a compiler, else estimated."""
+    if shutil.which(board.compilers[0]) is None:
+        code = _CODE[plan.form.tight]
+        row, answers = plan.shape[0] * plan.shape[2], 4 * len(plan.bias)
+        return Size(plan.constants + code, plan.rows_arena + row + answers + _STACK, False)
+    return _measured(files, board, name, "rows", "-Os" if plan.form.tight else "-O2")
+
+
+def _general_size(files: Files, limits: Limits, name: str) -> Size | None:
+    """None where no compiler is there to tell."""
+    if shutil.which(limits.board.compilers[0]) is None:
+        return None
+    return _measured(files, limits.board, name, "stream", None)
+
+
+def _measured(files: Files, board: Board, name: str, main: str, level: str | None) -> Size:
+    with TemporaryDirectory(prefix="spquant-fit-") as temporary:
+        folder = Path(temporary) / "sources"
+        for file, data in files.items():
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        sources = sorted(file for file in files if file.endswith(".c"))
+        roomy = replace(board, flash=min(_LARGE, _room(board)), ram=_LARGE)
+        program = build(roomy, folder, sources, main, Path(temporary) / "work", "gcc", name, level=level).program
+        return Size(program.constant + program.data, program.data + sum(program.zeroed.values()), True)
+
+
+def _room(board: Board) -> int:
+    """Bytes between the start of flash and that of RAM."""
+    return board.ram_origin - board.flash_origin if board.ram_origin > board.flash_origin else _LARGE
+
+
+def _forms(plan: CompactPlan) -> tuple[str, ...]:
+    how = ("a body for each layer" if plan.form.specialised else "one body for all layers") + (
+        ", compiled for few bytes" if plan.form.tight else ""
+    )
+    return (f"the compact form, {how}", *(f"{layer.name}: {layer.said}" for layer in plan.layers))
+
+
+def _said(size: Size) -> str:
+    how = "as compiled" if size.measured else "estimated, for there is no compiler"
+    return f"{size.flash:,} bytes of flash and {size.ram:,} of RAM with the stack, {how}"
+
+
+def _refusal(
+    graph: Graph, limits: Limits, tried: list[tuple[Size, str, CompactPlan | None]], reason: str
+) -> ModelError:
+    """What says how much is missing, of which layer, and what would help."""
+    if not tried:
+        return ModelError(f"{reason}, and there is no compiler to measure the general form with: leave out the limits")
+    size, lack, plan = min(tried, key=lambda found: (max(0, found[0].ram - (limits.ram or _LARGE)), found[0].flash))
+    largest = _largest(graph, plan, limits, size)
+    because = f", and {reason}" if reason else ""
+    return ModelError(f"the network does not fit: the smallest of its forms takes {lack}{because}; {largest}")
+
+
+def _largest(graph: Graph, plan: CompactPlan | None, limits: Limits, size: Size) -> str:
+    flash = limits.flash is not None and size.flash > limits.flash
+    if plan is None:
+        name = max(graph.connections, key=lambda c: c.codes.size * c.bits).name
+        return f"layer {name!r} is the largest: give it fewer channels or bits, or take a board with more memory"
+    if flash:
+        layer = max(plan.layers, key=lambda found: sum(table.nbytes for table in found.tables.values()))
+        took = sum(table.nbytes for table in layer.tables.values())
+        excess = size.flash - int(limits.flash or 0)
+        share = max(1, round(100 * (1 - excess / took))) if excess < took else 0
+        helps = f"about {share} % of its weights would fit" if share else "no share of its weights would fit"
+        return f"layer {layer.name!r} has {took:,} bytes of constants: {helps}, so give it fewer channels or bits"
+    name, _, took = max(plan.regions, key=lambda region: region[2])
+    return f"{name} take{'s' if name == 'scratch' else ''} {took:,} bytes: give the layer fewer channels or time steps"
