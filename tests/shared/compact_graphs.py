@@ -27,7 +27,7 @@ def compact_graph(seed):
 
 
 def _drawn(rng):
-    bits = plain(rng.choice(list(WEIGHT_GRIDS)))
+    bits = plain(rng.choice([1.58, 1.58, *WEIGHT_GRIDS]))
     state, reset = plain(rng.choice(_STATES)), str(rng.choice(["zero", "zero", "subtract", "none"]))
     first_state = plain(rng.choice(list(WEIGHT_GRIDS))) if rng.random() < 0.3 else state
     shape = (int(rng.choice([1, 1, 2, 3])), int(rng.integers(5, 15)), int(rng.integers(5, 15)))

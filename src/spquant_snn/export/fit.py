@@ -22,6 +22,7 @@ _CODE = {
     True: 5 * KIB - 256,
 }  # of the compact form, where no compiler is there to tell; and if it is tight
 _STACK = 640
+_LEAST_CODE = 3 * KIB  # which no form goes below
 _LOADS: tuple[Load, ...] = ("bytes", "fives")
 _LARGE = 64 * 1024 * KIB
 
@@ -98,8 +99,8 @@ def fit(
     """
     tried: list[tuple[Size, str, CompactPlan | None]] = []
     for small in (False, True):
-        if not limits.board.multiplies or (limits.board.small and not small):
-            continue  # which the general form does, and there it is far too large
+        if limits.board.small:
+            continue  # the general form, which multiplies, is far too large
         files = general(small)
         size = _general_size(files, limits, name)
         lack = None if size is None else limits.lack(size)
@@ -133,7 +134,7 @@ def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
     for i, form in enumerate(forms):
         plan = plan_compact(graph, form)
         key = (plan.constants, plan.rows_arena, form.specialised, form.tight)
-        fits = limits.flash is None or plan.constants < limits.flash
+        fits = limits.flash is None or plan.constants + _LEAST_CODE < limits.flash
         fits = fits and (limits.ram is None or plan.rows_arena < limits.ram)
         if key not in seen and (fits or i == len(forms) - 1):
             seen.add(key)
@@ -191,7 +192,10 @@ def _refusal(
 ) -> ModelError:
     """What says how much is missing, of which layer, and what would help."""
     if not tried:
-        return ModelError(f"{reason}, and there is no compiler to measure the general form with: leave out the limits")
+        where = f"is too large for {limits.board.name}" if limits.board.small else "needs a compiler to be measured"
+        return ModelError(
+            f"{reason}, and the general form {where}: leave out the limits, and take a board with more memory"
+        )
     size, lack, plan = min(tried, key=lambda found: (max(0, found[0].ram - (limits.ram or _LARGE)), found[0].flash))
     largest = _largest(graph, plan, limits, size)
     because = f", and {reason}" if reason else ""

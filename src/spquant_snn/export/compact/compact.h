@@ -83,7 +83,7 @@ typedef struct {
     uint16_t pixel, row, ring;          /* bytes of a pixel, of a row, of all rows that come in and are kept */
     uint16_t step, column_step, row_step; /* bytes of codes */
     uint16_t words;                     /* of fields, in a row of codes */
-    uint16_t pitch;                     /* words of sums of a list */
+    uint16_t pitch, lanes;              /* words of sums of a list, and lanes */
     uint8_t bits, load, lift;           /* of fields; how a row is read; codes are 1 << lift too high */
     uint8_t few, many;                  /* events that fields of 4 bits, and of 8, hold */
     uint8_t linear, subtracts, resets, fraction, edges, zero;

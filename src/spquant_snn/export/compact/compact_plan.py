@@ -346,6 +346,7 @@ def _spiking(name: str, c: Connection, neuron: Neuron | None, source: Shape, ste
         "row_step": step * channels * kernel[1],
         "words": found.words,
         "pitch": found.words * UNIT // found.bits,
+        "lanes": 2 * found.words * UNIT // found.bits,
         "bits": found.bits,
         "load": LOADS.index(found.load),
         "lift": found.lift,

@@ -93,8 +93,10 @@ SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *li
 /* What the readout adds up over all steps. */
 SPQ_BODY void read_out(const spq_spiking *L, const uint32_t *sums, const int32_t *bias, int32_t *outputs) {
     for (uint16_t o = 0; o < L->channels; o++) {
+        const uint16_t place = SPQ_LOADS != 1u && L->load ? narrow_lane(o) : o;
+        const spq_half *lane = (const spq_half *)(const void *)sums + place, *own = lane;
         int32_t total = 0;
-        for (uint16_t t = 0; t < SPQ_STEPS; t++) total += sum_at(L, sums, o, t);
+        for (uint16_t t = 0; t < SPQ_STEPS; t++) own += L->lanes, total += sum_of(lane, own);
         outputs[o] = (int32_t)((uint32_t)total << L->fraction) + bias[o];
     }
 }

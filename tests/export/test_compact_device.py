@@ -1,0 +1,63 @@
+"""The compact form on the smallest boards: equal to the reference, and as small and as cheap as it is said to be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compact_graphs import compact_graph
+from random_graphs import random_images
+from real_mnist import mnist_test_or_skip
+from spquant_snn.errors import ModelError
+from spquant_snn.export.boards import board_of
+from spquant_snn.export.c import export_c
+from spquant_snn.export.firmware import load_manifest, run_firmware
+from spquant_snn.export.fit import Limits
+from spquant_snn.integer.file import load_graph
+from toolchains import needs
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def ran(folder, graph, images, board, limits, labels=None):
+    export_c(graph, images[:2], folder, "compact", limits=limits)
+    return run_firmware(folder, board, images, np.zeros(len(images), int) if labels is None else labels)
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(("seed", "name"), [(1, "ch32v003"), (8, "ch32v003"), (1, "cortex-m0plus"), (5, "cortex-m4")])
+def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, name):
+    graph, board = compact_graph(seed), board_of(name)
+    needs(board)
+    outcome = ran(tmp_path / "c", graph, random_images(graph, 6, seed), board, Limits(4096, 24_000, board))
+    assert outcome.equal == 6
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("network", "name", "ram", "flash", "instructions"),
+    [
+        ("device-lenet.spq", "ch32v003", 2048, 16384, 850_000),
+        ("device-lenet.spq", "ch32v002", 4096, 16384, 850_000),
+        ("device-lenet.spq", "cortex-m4", 4096, 17408, 530_000),
+    ],
+)
+def test_networks_fit_and_cost_what_is_said(tmp_path, network, name, ram, flash, instructions):
+    images, labels = mnist_test_or_skip()
+    graph, board = load_graph(EXAMPLES / network), board_of(name)
+    needs(board)
+    outcome = ran(tmp_path / "c", graph, images[:20], board, Limits(ram, flash, board), labels[:20])
+    assert outcome.equal == 20
+    assert outcome.ram <= ram
+    assert outcome.flash <= flash
+    assert outcome.instructions <= instructions
+    assert load_manifest(tmp_path / "c")["form"] == "compact"
+
+
+@pytest.mark.device
+def test_what_multiplies_is_not_for_a_part_that_cannot(tmp_path):
+    graph, board = compact_graph(0), board_of("ch32v003")
+    images = random_images(graph, 2)
+    export_c(graph, images, tmp_path / "c", "general")
+    with pytest.raises(ModelError, match="export it with --board ch32v003"):
+        run_firmware(tmp_path / "c", board, images)
