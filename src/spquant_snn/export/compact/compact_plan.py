@@ -48,7 +48,7 @@ class CompactForm:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerForm:
+class PlannedRows:
     """One layer: a C struct, by its fields; and what its memory is.
 
     Args:
@@ -94,7 +94,7 @@ class CompactPlan:
     form: CompactForm
     steps: int
     shape: tuple[int, int, int]
-    layers: tuple[LayerForm, ...]
+    layers: tuple[PlannedRows, ...]
     bias: Int32
     list_size: int
 
@@ -186,7 +186,7 @@ def _check_row(graph: Graph) -> None:
         raise Unsuited(f"the readout {readout.name!r} is not a linear one that is summed over time")
 
 
-def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactForm) -> LayerForm:
+def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactForm) -> PlannedRows:
     """The first layer, on pixels."""
     c, name = layer.terms[0].connection, layer.name
     if not c.convolves or c.groups > 1 or c.spread != (1, 1) or c.dilation != (1, 1):
@@ -261,7 +261,7 @@ def _pixels(layer: Layer, out: Shape, shape: Shape, steps: int, form: CompactFor
     if steps > UNIT or max(taps.max(initial=0), places * kh * inputs) > _HALF:
         raise Unsuited(f"layer {name!r} has more than 16 steps or too large a kernel")
     said = f"sums of {lanes} places a word, lists of {taps.size:,} places"
-    return LayerForm(
+    return PlannedRows(
         name, "spq_pixels", fields, c.padding[0], step, window, height, kept * channels * width, 0,
         4 * places * kh * inputs + 4 * -(-stride * wide // 2), said,
     )  # fmt: skip
@@ -276,11 +276,11 @@ class _Draft:
     most: int
     said: str
 
-    def made(self, lists: int, size: int) -> LayerForm:
+    def made(self, lists: int, size: int) -> PlannedRows:
         f = self.fields
         sums, listed = 4 * lists * f["pitch"], 2 * lists * size
         listed = -(-listed // 4) * 4
-        return LayerForm(
+        return PlannedRows(
             self.name,
             "spq_spiking",
             f,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...dtypes import Array
 from ..render import ConstantTable
-from .compact_plan import CompactPlan, LayerForm
+from .compact_plan import CompactPlan, PlannedRows
 
 _HEADERS = ("compact.h", "compact_pixels.h", "compact_sums.h", "compact_neurons.h", "compact_rows.h")
 
@@ -74,7 +74,7 @@ def _union(bits: Any) -> int:
     return found
 
 
-def _struct(layer: LayerForm, name: str) -> str:
+def _struct(layer: PlannedRows, name: str) -> str:
     """The initialiser of a layer's struct."""
     values = {k: f"{name}_{k}" if isinstance(v, np.ndarray) else str(v) for k, v in layer.fields.items()}
     return "{" + ", ".join(f".{key} = {value}" for key, value in values.items() if value != "0") + "}"
