@@ -45,6 +45,8 @@ def _pushed(lines: list[str], least: int) -> list[str]:
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if what in ("property", "attribute") and lines:  # where napoleon reads a type in front of a colon
+        lines[0] = lines[0].replace(": ", " – ", 1)
     lines[:] = [re.sub(r"docs/([\w/]+)\.md", r":doc:`/\1`", line) for line in shown(list(lines))]
 
 

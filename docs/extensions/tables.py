@@ -56,9 +56,10 @@ def options_of(command: str) -> Iterator[tuple[str, str]]:
 
 
 def _option(lines: list[str]) -> tuple[str, str]:
-    """An option's words, and what it does."""
+    """An option's words, and what it does; a default that says nothing is left out."""
     words, _, text = lines[0].strip().partition("  ")
-    return words, " ".join([text.strip(), *map(str.strip, lines[1:])]).strip()
+    said = " ".join([text.strip(), *map(str.strip, lines[1:])]).strip()
+    return words, re.sub(r" \(default: (None|False)\)$", "", said)
 
 
 class _Written(Directive):
