@@ -80,7 +80,7 @@ class ExportedSize:
 def exported_size(
     graph: Graph, folder: Path, manifest: dict[str, Any], shape: Packaging, steps: bool = False
 ) -> ExportedSize:
-    """What the firmware in a folder takes, and who holds it; no board is named that does not.
+    """What firmware of the general form in a folder takes, and who holds it; no board is named that does not.
 
     Args:
         manifest: of the folder.
