@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spquant_snn import FileFormatError, RunError
+from spquant_snn.export.c import VERSION
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.export.folder import MANIFEST, write_folder
 
@@ -20,7 +21,10 @@ NEW = {"model.c": b"new", "src/new.c": b"new", "examples/one/one.ino": b"new"}
 def export(out, files, force=False, mark=MANIFEST):
     listed = dict.fromkeys(files, "hash")
     manifest = {
-        "version": 4,
+        "version": VERSION,
+        "form": "general",
+        "tight": False,
+        "name": "model",
         "dataset": None,
         "input_shape": [1, 4, 4],
         "classes": 2,
