@@ -27,9 +27,7 @@ from spquant_snn.data import LogMel, one_second, read_wav
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--dataset", default="spoken-words", help="spoken-words or speech-commands; :signal for signals"
-    )
+    parser.add_argument("--dataset", default="spoken-words", help="or speech-commands; :signal behind it for signals")
     parser.add_argument("--model", default="ds-cnn-snn", help="or tc-resnet8-snn, which takes signals")
     parser.add_argument("--bits", default="2", help="of weights and membranes: ternary, 2 to 8, or 32")
     parser.add_argument("--epochs", type=int, default=30)
@@ -71,8 +69,8 @@ def main() -> None:
         print(f"{path}: {words[int(program.predict(image[None])[0])]}")
     if args.firmware:
         trainer.export(args.firmware, target="c")
+        (args.firmware / "features").mkdir(exist_ok=True)
         for name, text in features.c_files().items():
-            (args.firmware / "features").mkdir(exist_ok=True)
             (args.firmware / "features" / name).write_text(text)
 
 

@@ -175,7 +175,7 @@ def test_the_defaults_of_the_command_are_those_of_the_function(benchmark, monkey
         "benchmarks.runtime.measure_runtime", lambda *args: given.append(args) or measure_runtime_speed(*SHORT)
     )
     assert benchmark("runtime")[0] == 0
-    assert given == [(None, runtime.RATES, 15, None)]
+    assert given == [(None, runtime.RATES, 15, None, False)]
 
 
 SHORT = (None, (5, 10), 1, lambda doing: None, SMALL)

@@ -395,7 +395,7 @@ def test_an_export_is_the_same_each_time(firmware, tmp_path):
 def test_only_an_earlier_export_is_replaced(firmware, random_images, tmp_path):
     folder, graph, images, _ = firmware(12)
     with pytest.raises(
-        RunError, match="is not empty, it holds Makefile: choose another folder, or replace it with --fo"
+        RunError, match=r"is not empty, it holds CMakeLists\.txt: choose another folder, or replace it with --fo"
     ):
         export_c(graph, images[:1], folder, "x")
     (folder / "old").write_text("mine")

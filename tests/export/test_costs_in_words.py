@@ -3,7 +3,7 @@
 import pytest
 
 from spquant_snn.errors import ConfigError, RunError
-from spquant_snn.export.outcome import Clock, Outcome, outcome_json, outcome_table
+from spquant_snn.export.outcome import ClockRate, Outcome, outcome_json, outcome_table
 from spquant_snn.export.stack_depth import CallGraph
 
 
@@ -41,11 +41,11 @@ def test_a_function_that_calls_itself_has_no_bound(tmp_path):
 
 
 def test_times_are_a_range(tmp_path):
-    clock = Clock.of("48MHz", (1.0, 1.8))
+    clock = ClockRate.of("48MHz", (1.0, 1.8))
     assert clock.seconds(48e6) == (1.0, 1.8)
     assert clock.wording(480_000) == "10 to 18 ms"
-    assert Clock.of("0.5 ghz", (1.5,)).seconds(1e9) == (3.0, 3.0)
-    assert Clock.of(None, None) is None
+    assert ClockRate.of("0.5 ghz", (1.5,)).seconds(1e9) == (3.0, 3.0)
+    assert ClockRate.of(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_times_are_a_range(tmp_path):
 )
 def test_a_clock_that_is_none_is_refused(rate, cycles, said):
     with pytest.raises(ConfigError, match=said):
-        Clock.of(rate, cycles)
+        ClockRate.of(rate, cycles)
 
 
 def test_a_time_stands_beside_the_instructions():
     outcome = Outcome("x", "qemu", "gcc", 2, None, 2, 4800.0, 1.0, 1.0, 9, 9, 9, 9, least=4000, most=5000)
-    clock = Clock(48e6, 1.0, 2.0)
+    clock = ClockRate(48e6, 1.0, 2.0)
     assert outcome_json(outcome, clock)["seconds"] == {"mean": (1e-4, 2e-4), "bound": None}
     what, found = (list(column.cells) for column in outcome_table(outcome, clock).columns)
     assert found[what.index("time per inference at 48 MHz, 1 to 2 cycles an instruction")] == "0.1 to 0.2 ms"

@@ -251,7 +251,7 @@ def test_what_is_no_firmware_is_refused(tmp_path, firmware):
     folder, *_ = firmware(12)
     manifest = json.loads((folder / "firmware.json").read_text())
     (folder / "firmware.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(FileFormatError, match="is of version 99, not 5: export the firmware again"):
+    with pytest.raises(FileFormatError, match="is of version 99, not 6: export the firmware again"):
         load_manifest(folder)
     for text in ("{", "", "[]", "null", "{}", "[" * 100_000, "\xff"):
         (folder / "firmware.json").write_bytes(text.encode("latin1"))

@@ -9,7 +9,7 @@ from mutations import mutation, seed_files
 from spquant_snn.build import PORTABLE
 from spquant_snn.runtime.library import library
 
-_MUTATIONS, _BLOCK = 2000, 250
+_MUTATIONS, _BLOCK = 1200, 200
 
 
 @pytest.fixture(scope="module")

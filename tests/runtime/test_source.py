@@ -143,7 +143,7 @@ from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 
 built = library({flags!r})
-for seed in (*range(48), *range(RARE, RARE + 30)):
+for seed in (*range(32), *range(RARE, RARE + 20)):
     graph = random_graph(seed)
     run = NativeProgram(graph, built)
     steps = min(2, graph.longest)

@@ -43,6 +43,7 @@ from spquant_snn.data.recordings import Recordings, framed
 from spquant_snn.data.sound import read_wav
 from spquant_snn.data.tar_shards import TarShards
 from spquant_snn.errors import SpQuantError
+from spquant_snn.export.c import VERSION
 from spquant_snn.export.firmware import load_manifest
 from spquant_snn.report.curves import read_epochs
 from spquant_snn.report.page import _origin
@@ -340,7 +341,8 @@ def _shard():
 
 
 MANIFEST = {
-    "version": 4,
+    "version": VERSION,
+    "name": "model",
     "title": "x",
     "dataset": "digits",
     "input_shape": [1, 8, 8],
@@ -348,6 +350,9 @@ MANIFEST = {
     "answers": 10,
     "timesteps": 2,
     "small": False,
+    "form": "general",
+    "tight": False,
+    "chosen": [],
     "layers": ["conv1", "fc"],
     "sources": ["model.c", "layers.c"],
     "files": {"model.c": "00"},

@@ -45,13 +45,13 @@ def command(
     """
     from ..export.boards import board_of
     from ..export.firmware import load_manifest, run_firmware
-    from ..export.outcome import Clock, layers_table, outcome_table
+    from ..export.outcome import ClockRate, layers_table, outcome_table
     from ..export.outcome import outcome_json as plain
     from ..integer.inputs import check_takes_one
     from ..integer.own_items import Interface
     from ..io.terminal import print_tables
 
-    chosen, rate = board_of(board), Clock.of(clock, cycles_per_instruction)
+    chosen, rate = board_of(board), ClockRate.of(clock, cycles_per_instruction)
     source = Source(firmware, firmware / "model.spq", dataset=load_manifest(firmware)["dataset"])
     unknown = test_set.unknown(source)
     if not unknown:

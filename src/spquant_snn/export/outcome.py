@@ -78,7 +78,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Clock:
+class ClockRate:
     """How fast a processor is. An emulator does not say it: it counts instructions, not cycles.
 
     Args:
@@ -91,7 +91,7 @@ class Clock:
     most: float
 
     @classmethod
-    def of(cls, clock: str | None, cycles: Sequence[float] | None) -> Clock | None:
+    def of(cls, clock: str | None, cycles: Sequence[float] | None) -> ClockRate | None:
         """Of a rate as 48MHz and of one or two numbers of cycles; None where neither is given.
 
         Raises:
@@ -128,7 +128,7 @@ _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _MOST_CYCLES = 1000.0
 
 
-def outcome_json(outcome: Outcome, clock: Clock | None = None) -> dict[str, Any]:
+def outcome_json(outcome: Outcome, clock: ClockRate | None = None) -> dict[str, Any]:
     """An outcome as plain data; with a clock, also the least and the most seconds of the mean and of the bound."""
     found = {**asdict(outcome), "accuracy": outcome.accuracy, "bound": outcome.bound}
     if clock is None or outcome.each is None:
@@ -137,7 +137,7 @@ def outcome_json(outcome: Outcome, clock: Clock | None = None) -> dict[str, Any]
     return {**found, "clock": asdict(clock), "seconds": times}
 
 
-def outcome_table(outcome: Outcome, clock: Clock | None = None) -> Table:
+def outcome_table(outcome: Outcome, clock: ClockRate | None = None) -> Table:
     """An outcome to be read; with a clock, what it takes of time."""
     title = f"{outcome.board}, emulated by {outcome.emulator}, built with {outcome.compiler}"
     counts = None if outcome.instructions is None else "An emulator counts instructions, not cycles."
@@ -193,7 +193,7 @@ def _bound(outcome: Outcome) -> list[tuple[str, str]]:
     return [(f"never more, of any {'image' if outcome.steps is None else 'step'}", f"{outcome.bound:,}")]
 
 
-def _times(outcome: Outcome, clock: Clock | None) -> list[tuple[str, str]]:
+def _times(outcome: Outcome, clock: ClockRate | None) -> list[tuple[str, str]]:
     if clock is None or outcome.each is None:
         return []
     cycles = f"{clock.least:g}" if clock.least == clock.most else f"{clock.least:g} to {clock.most:g}"

@@ -47,9 +47,8 @@
 
 enum { SPQ_OK = 0, SPQ_BAD_SHAPE, SPQ_BAD_ARENA, SPQ_BAD_STEPS, SPQ_BAD_BODY };
 
-/* Vectors of hosts; an export has none of the files that take them. */
 #if SPQ_HOST && !defined(SPQ_PORTABLE)
-#define SPQ_VECTORS 1
+#define SPQ_VECTORS 1 /* of hosts; an export has none of the files that take them */
 #else
 #define SPQ_VECTORS 0
 #endif
