@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileFormatError
+from ..io.output import visible
 from ..io.reading import Flaw, guarded, open_file, read_up_to
 from .arrays import Labelled
 
@@ -140,7 +141,7 @@ class _Unpickler(pickle.Unpickler):
             "_codecs.encode": _Bytes,
         }.get(f"{module}.{name}")
         if found is None:
-            raise Flaw(f"it names {module}.{name}, which no array needs")
+            raise Flaw(f"it names {visible(module)}.{visible(name)}, which no array needs")
         return found
 
 
