@@ -7,9 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spquant_snn.errors import ModelError
-from spquant_snn.nn import LIF, SpikingSequential, fold_time
+from spquant_snn.errors import ConfigError, ModelError
+from spquant_snn.nn import LIF, OneToOne, SpikingSequential, fold_time
 from spquant_snn.nn.layers import _in_two_launches, pool_into_kernel
+
+
+@pytest.mark.parametrize("channels", [0, -1, 2.0, True, "2"])
+def test_one_to_one_needs_a_number_of_channels(channels):
+    with pytest.raises(ConfigError, match="channels must be a positive whole number, not"):
+        OneToOne(channels)
+
+
+def test_one_to_one_refuses_other_channels():
+    with pytest.raises(ConfigError, match=r"OneToOne\(3\) takes \[N, 3, ...\], not \[2, 4\]"):
+        OneToOne(3)(torch.ones(2, 4))
 
 
 def integers(*shape, seed=0, low=-3, high=4):

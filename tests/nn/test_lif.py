@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from spquant_snn.errors import ConfigError, SpQuantError
-from spquant_snn.nn import LIF
+from spquant_snn.errors import ConfigError, DataError, SpQuantError
+from spquant_snn.nn import LIF, Feedback, LeakyIntegrator, OneToOne
 from spquant_snn.nn.lif import plain_path_note
 from spquant_snn.nn.recurrence import Levels
 
@@ -70,6 +70,25 @@ def test_the_input_is_left_as_it_was():
     kept = x.clone()
     neuron(LEVELS[2], reset="subtract")(x)
     assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [(LIF(), "LIF"), (LeakyIntegrator(), "LeakyIntegrator"), (Feedback(LIF(), OneToOne(3)), "Feedback")],
+)
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        (torch.zeros(0, 2, 3), r"torch.float32 of shape \(0, 2, 3\)"),
+        (torch.ones(4, 2, 3, dtype=torch.int64), r"torch.int64 of shape \(4, 2, 3\)"),
+        (torch.tensor(1.0), r"torch.float32 of shape \(\)"),
+        (np.ones((4, 2, 3), np.float32), "a ndarray"),
+        ([[1.0]], "a list"),
+    ],
+)
+def test_what_is_no_sequence_is_refused_in_words(layer, name, x, found):
+    with pytest.raises(DataError, match=f"{name} takes a floating-point tensor .* not {found}"):
+        layer(x)
 
 
 def test_a_batch_of_nothing_gives_nothing():

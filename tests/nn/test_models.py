@@ -4,10 +4,12 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from cases import case
 from spquant_snn.errors import ConfigError
 from spquant_snn.nn import (
     DSCNN,
@@ -158,15 +160,47 @@ def test_documents_and_help_list_every_name():
         (lambda: ResNetSNN((3, 32, 32), width=0.0), "the width of ResNetSNN must be a positive factor, not 0.0"),
         (lambda: SEWResNetSNN((3, 7, 32)), "SEWResNetSNN needs images of at least 8x8, not 7x32"),
         (lambda: MobileNetSNN((3, 7, 32)), "MobileNetSNN needs images of at least 8x8, not 7x32"),
-        (lambda: DSCNN((1, 49, 3)), "DSCNN needs spectrograms of at least 4x4, not 49x3"),
+        (lambda: DSCNN((1, 49, 3)), "DSCNN needs images of at least 4x4, not 49x3"),
         (lambda: TCResNetSNN((1, 28, 28)), r"signals of \(channels, 1, length\), at least 4 long, not 1x28x28"),
         (lambda: TCResNetSNN((40, 3)), "at least 4 long, not 40x3"),
         (lambda: UNetSNN((1, 28, 30)), "height and width are multiples of 4, not 28x30"),
-        (lambda: RecurrentSNN(hidden=()), "RecurrentSNN needs at least one hidden layer"),
-        (lambda: build_model("vgg9-snn", (700,), 20), r"takes images of \(channels, height, width\), not 700"),
-        (lambda: build_model("8C3-FC20", (700,), 20), r"takes images of \(channels, height, width\), not 700"),
+        (lambda: RecurrentSNN(hidden=()), "RecurrentSNN needs the neurons of at least one hidden layer"),
+        (
+            lambda: build_model("vgg9-snn", (700,), 20),
+            r"takes images of the shape \(channels, height, width\), not 700",
+        ),
+        (
+            lambda: build_model("8C3-FC20", (700,), 20),
+            r"takes images of the shape \(channels, height, width\), not 700",
+        ),
+        (lambda: build_model(None, (1, 28, 28), 10), "model must be the name of one, not None"),
+        (lambda: LeNetSNN(width=0.5), "two positive whole numbers as width and one as hidden, not 0.5 and 128"),
+        (lambda: LeNetSNN(hidden=0), "one as hidden"),
+        (lambda: RecurrentSNN(hidden=(0,)), r"not \(0,\)"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_words(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+CLASSES = (VGGSNN, LeNetSNN, ResNetSNN, SEWResNetSNN, MobileNetSNN, DSCNN, TCResNetSNN, UNetSNN, RecurrentSNN)
+WRONG = {
+    "shape": [28, (0, 32, 32), (1.5, 32, 32), ("1", "32", "32"), (True, 32, 32), ()],
+    "classes": [0, -3, 2.5, True, None],
+    "width": [0, -1.0, float("nan"), "a", None],
+    "neuron": [LIF(), None],
+}
+
+
+@pytest.mark.parametrize("model", CLASSES)
+def test_every_model_refuses_what_it_cannot_be_built_from(model):
+    for name, values in WRONG.items():
+        for value in values:
+            with case(f"{name}={value!r}"), pytest.raises(ConfigError, match=model.__name__):
+                model(**{name: value})
+
+
+def test_sizes_may_come_from_numpy():
+    labels = np.array([0, 3])
+    assert weights(LeNetSNN((1, 8, 8), classes=labels.max() + 1))[-1] == (4, 128)

@@ -1,4 +1,4 @@
-"""Spikes that come back one time step later: recurrent layers, and feedback from later layers to earlier ones."""
+"""Recurrent connections: spikes that return to an earlier layer, or to their own, one time step later."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from torch import Tensor, nn
 
 from .instant import each_step, earlier_spikes, fed_back
 from .layers import knows_time
+from .recurrence import check_sequence
 
 
 class Feedback(nn.Module):
-    """``y_t = body(x_t + layer(y_(t-1)))``: what ``body`` gives comes back to its input one time step later.
+    """A recurrent connection: ``y_t = body(x_t + layer(y_(t-1)))``, with no spikes before the first step.
 
     Args:
-        body: a module of one time step that ends with a LIF layer, as a rule that layer alone.
-        layer: what the spikes pass on their way back: Linear, a convolution, ``OneToOne``, Identity, or a row of them
-            and batch normalisation.
+        body: the module inside the loop, for one time step; it ends with a LIF layer, and often is that layer alone.
+        layer: what the spikes pass on the way back: Linear, a convolution, ``OneToOne``, Identity, or a sequence of
+            these and batch normalisation.
 
     Shape:
-        input [T, N, ...], time first; output [T, N, ...] of spikes. Before the first step there are none.
+        input [T, N, ...], time first; output [T, N, ...] of spikes.
+
+    Raises:
+        DataError: in ``forward``, the input has no time step or is not floating point.
+        ModelError: in ``forward``, body or layer cannot be traced, or their shapes do not fit together.
 
     Example:
         >>> recurrent = Feedback(LIF(), torch.nn.Linear(3, 3))
@@ -31,10 +36,11 @@ class Feedback(nn.Module):
         self.body, self.layer = body, layer
 
     def forward(self, x: Tensor) -> Tensor:
+        check_sequence("Feedback", x)
         return torch.stack(list(each_step(self, x)))
 
     def instant(self, x: Tensor) -> Tensor:
-        """One time step, in a graph: how ``prepare`` reads it."""
+        """One time step, while it is traced: how ``prepare`` reads it."""
         earlier = earlier_spikes(x, self.body)
         current = x + self.layer(earlier)
         spikes: Tensor = fed_back(self.body.instant(current) if knows_time(self.body) else self.body(current), earlier)

@@ -1,4 +1,4 @@
-"""The membrane of neurons that never fire, as an output: regression, and readouts of a potential."""
+"""Leaky integrators: neurons that never fire, whose membrane potential is the output, as for regression."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .recurrence import check_sequence
 
 Answer = Literal["last", "largest", "mean"]
 
 
 class LeakyIntegrator(nn.Module):
-    """Neurons without a threshold, as the last layer: ``m_t = leak * m_(t-1) + I_t``, and m is what the network says.
+    """A last layer of neurons without a threshold: the output at step t is ``m_t = leak * m_(t-1) + x_t``.
 
     Args:
-        leak: share of the potential that is left one step later, 0 to 1; 1 sums over time, 0 forgets.
-        over_time: the answer of a network that ends so: m at the last step, its largest value, or its mean.
+        leak: the factor by which the potential decays in a step, 0 to 1: 1 sums over time, 0 keeps nothing.
+        over_time: what a prepared network that ends with this layer answers: m at the "last" step, its "largest" value
+            over time, or its "mean".
 
     Shape:
         input [T, N, ...], time first; output the same.
 
     Raises:
         ConfigError: an argument has a value that it cannot have.
+        DataError: in ``forward``, the input has no time step or is not floating point.
 
     Example:
         >>> LeakyIntegrator(leak=0.5)(torch.ones(3, 1, 2))[:, 0, 0].tolist()
@@ -39,6 +42,7 @@ class LeakyIntegrator(nn.Module):
         self.leak, self.over_time = float(leak), over_time
 
     def forward(self, x: Tensor) -> Tensor:
+        check_sequence("LeakyIntegrator", x)
         kept, said = torch.zeros_like(x[0]), []
         for current in x:
             kept = self.leak * kept + current
@@ -46,7 +50,7 @@ class LeakyIntegrator(nn.Module):
         return torch.stack(said)
 
     def answer(self, said: Tensor) -> Tensor:
-        """What is said over time, [N, ...], of what was said at each step, [T, N, ...]."""
+        """The answer [N, ...] from the outputs of all steps, [T, N, ...], as ``over_time`` says."""
         if self.over_time == "largest":
             return said.amax(0)
         return said.mean(0) if self.over_time == "mean" else said[-1]

@@ -1,4 +1,4 @@
-"""Layers in a row, run over time: for those without memory the time steps are folded into the batch."""
+"""Containers that run layers over time: layers without memory see all time steps as one batch."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import ConfigError, ModelError
 from .lif import LIF
 
 Run = Callable[[nn.Module, Tensor], Tensor]
 
 
 def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a layer that knows no time, [N, ...] -> [N, ...], to every time step of x, [T, N, ...]."""
+    """Apply a layer without memory, [N, ...] -> [N, ...], to every time step of x, [T, N, ...]."""
     return torch.unflatten(layer(x.flatten(0, 1)), 0, (x.shape[0], x.shape[1]))
 
 
 class OneToOne(nn.Module):
-    """Each channel times a weight of its own: [N, C, ...] -> [N, C, ...].
+    """Multiply each channel by a trained weight of its own: [N, C, ...] -> [N, C, ...].
 
     Args:
-        channels: C.
-        weight: of each at first.
+        channels: C, a positive whole number.
+        weight: initial value of all of them.
+
+    Raises:
+        ConfigError: ``channels`` is no positive whole number, or, in ``forward``, the input has other channels.
 
     Example:
         >>> OneToOne(2, 0.5)(torch.ones(1, 2)).tolist()
@@ -35,9 +38,13 @@ class OneToOne(nn.Module):
 
     def __init__(self, channels: int, weight: float = 1.0) -> None:
         super().__init__()
+        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+            raise ConfigError(f"channels must be a positive whole number, not {channels!r}")
         self.weight = nn.Parameter(torch.full((channels,), float(weight)))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() < 2 or x.shape[1] != len(self.weight):
+            raise ConfigError(f"OneToOne({len(self.weight)}) takes [N, {len(self.weight)}, ...], not {list(x.shape)}")
         return x * self.weight.view(-1, *[1] * (x.dim() - 2))
 
     def extra_repr(self) -> str:
@@ -46,18 +53,18 @@ class OneToOne(nn.Module):
 
 @runtime_checkable
 class OverTime(Protocol):
-    """A module whose forward method takes ``[T, N, ...]``, and which says what it computes in one instant."""
+    """A module whose ``forward`` takes a sequence [T, N, ...], and which has ``instant`` for a single time step."""
 
     def instant(self, x: Tensor) -> Tensor:
-        """The module on one time step, [N, ...], without a memory: how ``prepare`` reads it."""
+        """The module on one time step, [N, ...], without memory: how ``prepare`` reads it."""
         ...
 
 
 class SpikingSequential(nn.Sequential):
-    """Layers in a row over ``[T, N, ...]``: LIF layers and modules that know time see it, all others see the time steps
-    as one batch.
+    """``nn.Sequential`` over sequences [T, N, ...]: LIF layers and modules with an ``instant`` method get the sequence,
+    all others get the time steps as one batch.
 
-    ``prepare`` takes the same module; there each layer stands for one instant, as in any ``nn.Sequential``.
+    ``prepare`` takes it as it takes any ``nn.Sequential``: as the layers of one time step.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,15 +80,16 @@ class SpikingSequential(nn.Sequential):
 
 
 def knows_time(module: nn.Module) -> TypeGuard[OverTime]:
-    """Whether the forward method of a module runs over time, and ``instant`` says what it does in one step. A row with
-    another forward method than its own says it by that."""
+    """Whether ``forward`` of a module takes a sequence and ``instant`` a single step.
+
+    A subclass of ``SpikingSequential`` with a ``forward`` of its own does not count: that method is for one step."""
     if isinstance(module, SpikingSequential) and type(module).forward is not SpikingSequential.forward:
         return False
     return isinstance(module, OverTime)
 
 
 class SpikingBlock(nn.Module, ABC):
-    """Layers that are more than a row, written once for a single time step and for all of them.
+    """Base class of blocks with branches: ``compute`` is written once, and serves a single time step and a sequence.
 
     Shape:
         input [T, N, ...], time first; output the same.
@@ -89,8 +97,9 @@ class SpikingBlock(nn.Module, ABC):
 
     @abstractmethod
     def compute(self, run: Run, x: Tensor) -> Tensor:
-        """The block; ``run(layer, x)`` calls one of its layers. Whatever else is done to x counts dimensions from the
-        last one."""
+        """What the block does, in calls of ``run(layer, x)``, one for each of its layers.
+
+        Anything else that is done to x must count dimensions from the last, as x may be [N, ...] or [T, N, ...]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.compute(over_time, x)
@@ -101,10 +110,10 @@ class SpikingBlock(nn.Module, ABC):
 
 
 def over_time(layer: nn.Module, x: Tensor) -> Tensor:
-    """Call a layer on all time steps, [T, N, ...]: at once as one batch, if it knows no time.
+    """Call a layer on a sequence [T, N, ...]; a layer without memory gets the time steps as one batch.
 
     Raises:
-        ModelError: neurons are behind a forward method that does not say whether it does.
+        ModelError: the layer holds neurons, and its ``forward`` may be written for a sequence or for a single step.
     """
     if isinstance(layer, LIF | OverTime):
         return cast(Tensor, layer(x))

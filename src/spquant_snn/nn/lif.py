@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire layer, with its state in the open."""
+"""The leaky integrate-and-fire layer; its state is an argument and a result of ``step``, never hidden in the module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..integer.grids import CURRENT_STEP
 from ..integer.neuron import Neuron, Reset, fold_neuron
 from .fused import FusedRecurrence, fuses
-from .recurrence import Dynamics, Levels, Recurrence, Skip
+from .recurrence import Dynamics, Levels, Recurrence, Skip, check_sequence
 from .surrogate import Surrogate
 from .surrogate import surrogate as surrogate_of
 from .unfused import NeuronValues, unfused
@@ -27,38 +27,39 @@ _SMALLEST_THRESHOLD = 1e-2
 
 
 class LIF(nn.Module):
-    """Leaky integrate-and-fire neurons, one per element of a time step.
+    """A layer of leaky integrate-and-fire neurons, one for each element of a time step.
 
-    ``forward`` starts from zero state every time; to carry state from call to call, use ``step``. A constant is a
-    number of the layer, or a sequence or tensor of one for each channel: the axis behind N.
+    ``forward`` starts from zero state every time; to carry state from call to call, use ``step``. Each constant may be
+    a number for the whole layer, or a sequence or tensor with one for each channel (the axis after N).
 
     Args:
-        v_threshold: potential at which a neuron fires.
-        leak: share of the stored potential that is left one step later, 0 to 1; one half where neither it nor ``beta``
-            or ``tau`` is given. One makes integrate-and-fire neurons.
-        reset: "zero" the potential of a neuron that fired, "subtract" ``reset_by`` from it, or leave it: "none".
-        surrogate: derivative of the spike: "triangle", "rectangle", "atan", "sigmoid", or a function of v -
-            v_threshold.
-        learn_threshold: whether the threshold is trained, as one or for each channel, as it is given.
-        learn_leak: whether the leak is trained, likewise, as the sigmoid of a parameter (PLIF, Fang et al. 2021).
-        reset_by: what reset="subtract" subtracts; None: the threshold. Where others subtract before the leak, as
-            snnTorch does, it is v_threshold / leak here.
-        synaptic_leak: share of a synaptic current that is left one step later, 0 to 1, of current-based (CuBa) neurons,
-            in which currents decay by themselves before they reach the potential; None: there is no such current.
-        beta: in place of ``leak``, as snnTorch calls it.
-        tau: in place of ``leak``, the time constant in steps, 1 or more, as in SpikingJelly: the leak is 1 - 1 / tau.
-            Inputs are added as they are, which is its ``decay_input=False``; with ``decay_input=True`` it divides them
-            by tau too: give v_threshold, and reset_by, tau times as large, and the spikes are the same.
+        v_threshold: potential at which a neuron fires, at least 0.01.
+        leak: the factor by which the stored potential decays in a step, 0 to 1 (1: integrate-and-fire); 0.5 by default.
+        reset: what happens to the potential of a neuron that fired: "zero", "subtract" (of ``reset_by``) or "none".
+        surrogate: derivative of the spike in the backward pass: "triangle", "rectangle", "atan", "sigmoid", or a
+            function of the tensor v - v_threshold.
+        learn_threshold: train the threshold: one, or one for each channel, as it is given.
+        learn_leak: train the leak likewise, as the sigmoid of a parameter (PLIF, Fang et al. 2021).
+        reset_by: what reset="subtract" subtracts; the threshold by default. snnTorch subtracts before the leak, which
+            is v_threshold / leak here.
+        synaptic_leak: of current-based (CuBa) neurons, the factor by which a synaptic current decays in a step, 0 to 1;
+            None: the neurons have no synaptic current.
+        beta: another name for ``leak``, snnTorch's.
+        tau: in place of ``leak``, SpikingJelly's time constant in steps, 1 or more: the leak is 1 - 1 / tau. Inputs are
+            not divided by tau (its ``decay_input=False``); for the spikes of ``decay_input=True`` make v_threshold and
+            reset_by tau times as large.
 
     Attributes:
-        levels: what a potential may hold between steps; None: anything.
-        plain: whether the recurrence is run by torch's operations, slower, even where it could be fused.
+        levels: the values that a potential may have between steps; None: any.
+        plain: run the recurrence by torch's own operations, slower, even where a fused kernel exists.
 
     Shape:
-        input [T, N, ...], time first; output the same, of zeros and ones.
+        input [T, N, ...], floating point, time first; output the same, of zeros and ones.
 
     Raises:
-        ConfigError: an argument has a value that it cannot have.
+        ConfigError: an argument has a value that it cannot have, or, in ``forward``, the constants are given for
+            another number of channels than the input has.
+        DataError: in ``forward``, the input has no time step or is not floating point.
 
     Example:
         >>> spikes = LIF()(torch.full((4, 1, 3), 0.6))
@@ -114,7 +115,7 @@ class LIF(nn.Module):
         self.plain = not self.has_kernel
 
     def _keep(self, name: str, value: float | Float64 | None) -> None:
-        """A fixed constant: a tensor moves with the module."""
+        """Store a fixed constant: an array as a buffer, which moves with the module."""
         if isinstance(value, np.ndarray):
             self.register_buffer(name, _tensor(value))
         else:
@@ -122,22 +123,18 @@ class LIF(nn.Module):
 
     @property
     def threshold(self) -> Tensor:
-        """The threshold in use, a scalar or [C]: the parameter, kept positive."""
+        """The threshold in use, a scalar or [C]: the parameter ``v_threshold``, but at least 0.01."""
         return self.v_threshold.clamp(min=_SMALLEST_THRESHOLD)
 
     @property
     def leak(self) -> float | Tensor:
-        """The leak in use: a number, or a tensor where it is trained or of each channel."""
+        """The leak in use: a number; a tensor where it is trained, or given for each channel."""
         return self.fixed_leak if self.leak_logit is None else torch.sigmoid(self.leak_logit)
-
-    @leak.setter
-    def leak(self, value: float) -> None:
-        self.fixed_leak = float(value)
 
     @property
     def has_kernel(self) -> bool:
-        """Whether the recurrence is one of those that are written as fused kernels: a threshold and a fixed leak of the
-        layer, reset to zero or by the threshold, no synaptic current. All others train by a plain, slower path."""
+        """Whether a fused kernel exists for these neurons: one threshold and one fixed leak for the layer, a reset to
+        zero or by the threshold, no synaptic current. All others train by a plain, slower path."""
         return (
             self.v_threshold.dim() == 0
             and self.leak_logit is None
@@ -153,10 +150,10 @@ class LIF(nn.Module):
         return Dynamics(float(self.leak), self.reset, self.surrogate, self.levels)
 
     def values(self, current: Tensor) -> NeuronValues:
-        """The constants as they lie beside currents of one step, [N, C, ...].
+        """The constants in a shape that broadcasts over currents of one step, [N, C, ...].
 
         Raises:
-            ConfigError: constants are of another number of channels.
+            ConfigError: constants are given for another number of channels than C.
         """
         threshold, levels = self._beside(self.threshold, current), self.levels
         slow = self.synaptic_leak
@@ -183,6 +180,7 @@ class LIF(nn.Module):
         return value.view(-1, *[1] * (current.dim() - 2))
 
     def forward(self, current: Tensor, skip: Skip | None = None) -> Tensor:
+        check_sequence("LIF", current)
         if not self.has_kernel:
             return self._unfused(list(current), current[0], skip)
         dynamics = self.dynamics
@@ -210,13 +208,21 @@ class LIF(nn.Module):
             raise ConfigError("neurons with a synaptic current cannot be skipped: train them without block skipping")
 
     def initial_state(self, current: Tensor) -> Tensor:
-        """What is stored before the first step, for currents of one step, [N, ...]: potentials of the same shape; with
-        a synaptic current [N, 2, ...], potentials and currents."""
+        """The zero state for currents of one step, [N, ...]: potentials of the same shape, or, with a synaptic current,
+        potentials and synaptic currents [N, 2, ...]."""
         zeros = torch.zeros_like(current)
         return zeros if self.synaptic_leak is None else torch.stack([zeros, zeros], 1)
 
     def step(self, current: Tensor, state: Tensor, skip: Skip | None = None) -> tuple[Tensor, Tensor]:
-        """One time step: currents [N, ...] and what was stored, see ``initial_state``, to spikes and what to store."""
+        """One time step.
+
+        Args:
+            current: [N, ...].
+            state: of the step before; ``initial_state(current)`` before the first.
+
+        Returns:
+            Spikes [N, ...], and the state after the step.
+        """
         if not self.has_kernel:
             self._check_skip(skip)
             spikes, stored = unfused([current], state, self.values(current), skip)
@@ -225,8 +231,7 @@ class LIF(nn.Module):
         return spikes[0], stored
 
     def codes(self, stored: Tensor) -> Tensor:
-        """The codes of what is stored at one step, as floats, of the same shape; what is stored, where that is floating
-        point."""
+        """The integer codes of a state, as floats of the same shape; the state itself where ``levels`` is None."""
         if self.levels is None:
             return stored
         potential = stored if self.synaptic_leak is None else stored[:, 0]
@@ -236,7 +241,7 @@ class LIF(nn.Module):
         return torch.stack([potential / unit, stored[:, 1] / (CURRENT_STEP * unit)], 1)
 
     def keep(self, channels: Tensor) -> None:
-        """Go on with some of the channels, a mask [C]."""
+        """Keep only the constants of the channels in a mask [C]."""
         for name, value in [*self.named_parameters(), *self.named_buffers()]:
             if value.dim():
                 kept, learned = value.detach()[channels], value.requires_grad
@@ -245,10 +250,10 @@ class LIF(nn.Module):
     def fold(
         self, bits: float, gain: Float64, offset: Float64, reach: Int64, live: Bools | None = None
     ) -> tuple[Neuron, Bools]:
-        """The integer constants, see ``fold_neuron``.
+        """The integer constants of the deployed neurons, see ``fold_neuron``.
 
         Args:
-            live: [C] the channels that ``gain``, ``offset`` and ``reach`` are of; None: all.
+            live: [C] mask of the channels that ``gain``, ``offset`` and ``reach`` are given for; None: all.
         """
 
         def numbers(constant: float | Tensor) -> float | Float64:
@@ -282,7 +287,7 @@ class LIF(nn.Module):
 
 
 def plain_path_note(network: nn.Module) -> str | None:
-    """What a user should be told of the neurons of a network that have no fused kernel; None where all have."""
+    """A sentence for the user on neurons of a network that have no fused kernel; None where all have one."""
     slower = sum(isinstance(module, LIF) and not module.has_kernel for module in network.modules())
     if not slower:
         return None
@@ -294,7 +299,11 @@ def plain_path_note(network: nn.Module) -> str | None:
 
 
 def _constant(name: str, value: object, low: float, high: float) -> float | Float64:
-    """A constant as it was given: a number, or an array [C]."""
+    """A constant between two bounds, as a float or an array [C].
+
+    Raises:
+        ConfigError: it is something else; ``name`` is the argument's, for the message.
+    """
     wanted = (
         f"{name} must be a number from {low:g}{'' if high == math.inf else f' to {high:g}'}, or one for each channel"
     )
@@ -313,7 +322,7 @@ def _constant(name: str, value: object, low: float, high: float) -> float | Floa
 
 
 def _leaks(leak: Constant | None, beta: Constant | None, tau: Constant | None) -> float | Float64:
-    """The leak of a layer, or [C], from the one of three names by which it is given."""
+    """The leak, as a float or an array [C], from whichever of the three arguments is given."""
     given = {name: value for name, value in (("leak", leak), ("beta", beta), ("tau", tau)) if value is not None}
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} say the same of a neuron: give one of leak, beta and tau")

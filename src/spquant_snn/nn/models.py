@@ -7,7 +7,7 @@ Pooling stands before the neuron: what travels to the next layer stays binary, a
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import nn
@@ -19,7 +19,7 @@ from .recurrent import RecurrentSNN
 from .resnet import ResNetSNN, SEWResNetSNN
 from .separable import DSCNN, MobileNetSNN
 from .tc_resnet import TCResNetSNN
-from .topology import Neuron, check_factor, convolution, head, is_topology, neurons_of, scaled, topology
+from .topology import Neuron, check_arguments, convolution, head, image_of, is_topology, neurons_of, scaled, topology
 from .unet import UNetSNN
 
 
@@ -54,9 +54,13 @@ class LeNetSNN(SpikingSequential):
         hidden: int = 128,
         neuron: Neuron = LIF,
     ) -> None:
-        channels, height, breadth = shape
-        if min(height, breadth) < 4:
-            raise ConfigError(f"LeNetSNN needs images of at least 4x4, not {height}x{breadth}")
+        check_arguments("LeNetSNN", classes, neuron)
+        channels, height, breadth = image_of("LeNetSNN", shape, least=4)
+        counts = (*width, hidden) if isinstance(width, Sequence) else ()
+        if len(counts) != 3 or not all(isinstance(count, int) and count > 0 for count in counts):
+            raise ConfigError(
+                f"LeNetSNN takes two positive whole numbers as width and one as hidden, not {width!r} and {hidden!r}"
+            )
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, out in enumerate(width, 1):
             layers |= convolution(i, channels, out, kernel=5) | neurons_of(i, out, neuron, pool=2)
@@ -108,9 +112,9 @@ class VGGSNN(SpikingSequential):
     ) -> None:
         if depth not in _VGG_PLANS:
             raise ConfigError(f"VGGSNN comes with depth 9, 11 or 16, not {depth!r}")
-        check_factor("VGGSNN", width)
+        check_arguments("VGGSNN", classes, neuron, width)
         plan, hidden = _VGG_PLANS[depth]
-        channels, height, breadth = shape
+        channels, height, breadth = image_of("VGGSNN", shape)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         index = 0
         for entry, after in zip(plan, (*plan[1:], None), strict=True):
@@ -164,15 +168,15 @@ def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron 
         >>> build_model("vgg9-snn:0.05", (3, 32, 32), 10)(torch.zeros(2, 1, 3, 32, 32)).shape
         torch.Size([2, 1, 10])
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"model must be the name of one, not {name!r}")
     if is_topology(name):
-        return topology(name, _image(name, shape), classes, neuron)
+        return topology(name, shape, classes, neuron)
     base, _, factor = name.partition(":")
     if base not in MODELS:
         raise ConfigError(
             f"model must be one of {', '.join(MODELS)}, or a topology as 32C5-P2-64C5-P2-FC10, not {name!r}"
         )
-    if base not in (*SIGNAL_MODELS, *VECTOR_MODELS):
-        shape = _image(name, shape)
     if not factor:
         return MODELS[base](shape=shape, classes=classes, neuron=neuron)
     try:
@@ -189,10 +193,3 @@ def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron 
 
 SIGNAL_MODELS = ("tc-resnet8-snn",)  # of (C, L)
 VECTOR_MODELS = ("recurrent-snn",)  # of any shape
-
-
-def _image(name: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) != 3:
-        found = "x".join(map(str, shape))
-        raise ConfigError(f"{name} takes images of (channels, height, width), not {found}")
-    return shape[0], shape[1], shape[2]

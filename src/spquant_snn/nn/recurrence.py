@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..errors import DataError
 from ..integer.neuron import Reset
 from .surrogate import Surrogate
 
@@ -47,6 +48,23 @@ class Dynamics:
     reset: Reset
     surrogate: Surrogate
     levels: Levels | None = None
+
+
+def check_sequence(layer: str, x: object) -> None:
+    """Check that x is what a layer with a memory takes: a floating-point tensor [T, ...] of at least one time step.
+
+    Args:
+        layer: what takes it, for the message.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if isinstance(x, Tensor) and x.is_floating_point() and x.dim() and len(x):
+        return
+    found = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+    raise DataError(
+        f"{layer} takes a floating-point tensor [T, N, ...] of at least one time step, time first, not {found}"
+    )
 
 
 def store_codes(residual: Tensor, delta: Tensor | float, levels: Levels) -> Tensor:

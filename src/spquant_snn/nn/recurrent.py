@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from .feedback import Feedback
 from .layers import SpikingSequential
 from .lif import LIF
-from .topology import Neuron, check_factor, scaled
+from .topology import Neuron, check_arguments, checked_shape, scaled
 
 
 class RecurrentSNN(SpikingSequential):
@@ -46,10 +46,10 @@ class RecurrentSNN(SpikingSequential):
         neuron: Neuron = LIF,
         hidden: Sequence[int] = (128,),
     ) -> None:
-        check_factor("RecurrentSNN", width)
-        if not hidden:
-            raise ConfigError("RecurrentSNN needs at least one hidden layer")
-        features = math.prod(shape)
+        check_arguments("RecurrentSNN", classes, neuron, width)
+        if not isinstance(hidden, Sequence) or not hidden or not all(isinstance(n, int) and n > 0 for n in hidden):
+            raise ConfigError(f"RecurrentSNN needs the neurons of at least one hidden layer, as (128,), not {hidden!r}")
+        features = math.prod(checked_shape("RecurrentSNN", shape))
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         for i, size in enumerate((scaled(size, width) for size in hidden), 1):
             layers[f"fc{i}"], layers[f"bn{i}"] = nn.Linear(features, size, bias=False), nn.BatchNorm1d(size)

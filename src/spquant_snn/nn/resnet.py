@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from .layers import SpikingBlock, SpikingSequential
 from .lif import LIF
 from .residual_blocks import NormalizedResidualBlock, ResidualBlock, SEWBlock
-from .topology import Neuron, check_factor, convolution, head, neurons_of, scaled
+from .topology import Neuron, check_arguments, convolution, head, image_of, neurons_of, scaled
 
 _LARGE = 48  # pixels a side from which on the first convolution takes every other one
 
@@ -97,10 +97,8 @@ class SEWResNetSNN(SpikingSequential):
 def _layers(
     name: str, plan: _Plan, shape: tuple[int, int, int], classes: int, width: float, neuron: Neuron
 ) -> OrderedDict[str, nn.Module]:
-    check_factor(name, width)
-    channels, *size = shape
-    if min(size) < 8:
-        raise ConfigError(f"{name} needs images of at least 8x8, not {size[0]}x{size[1]}")
+    check_arguments(name, classes, neuron, width)
+    channels, *size = image_of(name, shape, least=8)
     widths = [scaled(count, width) for count in plan.channels]
     first = 2 if min(size) >= _LARGE else 1
     layers: OrderedDict[str, nn.Module] = convolution(1, channels, widths[0], kernel=3, stride=first)

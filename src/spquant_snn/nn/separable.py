@@ -6,10 +6,9 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ..errors import ConfigError
 from .layers import SpikingSequential
 from .lif import LIF
-from .topology import Neuron, check_factor, convolution, head, neurons_of, scaled
+from .topology import Neuron, check_arguments, convolution, head, image_of, neurons_of, scaled
 
 _LARGE = 48  # pixels a side from which on the first convolution takes every other one
 _MOBILE = (64, (128, 2), 128, (256, 2), 256, (512, 2), 512, 512, 512, 512, 512, (1024, 2), 1024)
@@ -60,10 +59,8 @@ class MobileNetSNN(SpikingSequential):
         width: float = 1.0,
         neuron: Neuron = LIF,
     ) -> None:
-        check_factor("MobileNetSNN", width)
-        inputs, *size = shape
-        if min(size) < 8:
-            raise ConfigError(f"MobileNetSNN needs images of at least 8x8, not {size[0]}x{size[1]}")
+        check_arguments("MobileNetSNN", classes, neuron, width)
+        inputs, *size = image_of("MobileNetSNN", shape, least=8)
         channels = scaled(32, width)
         layers = convolution(1, inputs, channels, kernel=3, stride=2 if min(size) >= _LARGE else 1)
         layers |= neurons_of(1, channels, neuron)
@@ -104,10 +101,8 @@ class DSCNN(SpikingSequential):
         width: float = 1.0,
         neuron: Neuron = LIF,
     ) -> None:
-        check_factor("DSCNN", width)
-        inputs, *size = shape
-        if min(size) < 4:
-            raise ConfigError(f"DSCNN needs spectrograms of at least 4x4, not {size[0]}x{size[1]}")
+        check_arguments("DSCNN", classes, neuron, width)
+        inputs, _, _ = image_of("DSCNN", shape, least=4)
         channels = scaled(64, width)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(inputs, channels, (10, 4), 2, padding=(5, 1), bias=False)

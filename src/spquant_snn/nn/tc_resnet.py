@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from .layers import Run, SpikingBlock, SpikingSequential
 from .lif import LIF
-from .topology import Neuron, check_factor, head, scaled
+from .topology import Neuron, check_arguments, checked_shape, head, scaled
 
 _CHANNELS = (16, 24, 32, 48)
 
@@ -71,9 +71,9 @@ class TCResNetSNN(SpikingSequential):
         width: float = 1.0,
         neuron: Neuron = LIF,
     ) -> None:
-        check_factor("TCResNetSNN", width)
-        inputs, *rest = shape
-        if len(rest) > 2 or rest[:-1] not in ([], [1]) or rest[-1] < 4:
+        check_arguments("TCResNetSNN", classes, neuron, width)
+        inputs, *rest = checked_shape("TCResNetSNN", shape)
+        if rest[:-1] not in ([], [1]) or rest[-1:] < [4]:
             found = "x".join(map(str, shape))
             raise ConfigError(f"TCResNetSNN needs signals of (channels, 1, length), at least 4 long, not {found}")
         widths = [scaled(count, width) for count in _CHANNELS]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from .layers import Run, SpikingBlock, SpikingSequential
 from .lif import LIF
-from .topology import Neuron, check_factor, convolution, neurons_of, scaled
+from .topology import Neuron, check_arguments, convolution, image_of, neurons_of, scaled
 
 _CHANNELS = (16, 32, 64)  # of each level, the finest first
 
@@ -72,8 +72,8 @@ class UNetSNN(SpikingSequential):
         width: float = 1.0,
         neuron: Neuron = LIF,
     ) -> None:
-        check_factor("UNetSNN", width)
-        inputs, height, breadth = shape
+        check_arguments("UNetSNN", classes, neuron, width)
+        inputs, height, breadth = image_of("UNetSNN", shape)
         if height % 4 or breadth % 4:
             raise ConfigError(f"UNetSNN needs images whose height and width are multiples of 4, not {height}x{breadth}")
         fine, middle, coarse = (scaled(count, width) for count in _CHANNELS)
