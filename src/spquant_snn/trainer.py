@@ -318,7 +318,7 @@ class SpQuantTrainer:
         Args:
             path: the file, or the folder of the firmware or the page.
             target: "spq", "c", "web", "onnx" or "nir".
-            force: replace an earlier export of the same kind in the same folder.
+            force: replace an earlier export of the same kind in the same folder, or a NIR file of another program.
             prefer, amalgamate, layout, name, share_runtime: of firmware, see ``ExportOptions``.
             onnx_kind: of ONNX, see ``to_onnx``; None: as the data set is.
 

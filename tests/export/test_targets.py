@@ -5,11 +5,23 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from spquant_snn import ConfigError, MissingDependencyError, RunError, load_graph
+from spquant_snn import (
+    LIF,
+    ConfigError,
+    MissingDependencyError,
+    QuantConfig,
+    RunError,
+    graph_from_nir,
+    load_graph,
+    lower,
+    prepare,
+)
 from spquant_snn.data import Labelled
 from spquant_snn.data.items import Items
 from spquant_snn.export.targets import ExportOptions, export_graph
+from spquant_snn.integer.file import to_bytes
 
 
 @pytest.fixture
@@ -77,6 +89,47 @@ def test_onnx_and_nir_files_replace_their_own_kind_alone(network, tmp_path):
         (tmp_path / "mine").write_text("mine")
         with pytest.raises(RunError, match=r"and is not an? .* file.*, so it is kept"):
             export_graph(graph, tmp_path / "mine", ExportOptions(target), "", None, None)
+
+
+def a_row():
+    """A graph that NIR has nodes for."""
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 8), LIF(), torch.nn.Linear(8, 3))
+    return lower(prepare(module, QuantConfig(), (1, 4, 4)).eval().freeze())
+
+
+@pytest.mark.parametrize("content", ["whole", "damaged"])
+def test_a_nir_file_of_another_program_is_kept_unless_it_is_forced(content, tmp_path):
+    nir = pytest.importorskip("nir", reason="needs nir, see `make test-exchange`")
+    graph = a_row()
+    path = tmp_path / "net.nir"
+    nir.write(path, nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3)))))
+    if content == "damaged":
+        path.write_bytes(path.read_bytes()[:1000])
+    theirs = path.read_bytes()
+    with pytest.raises(RunError, match=r"is a NIR file that this package did not write, so it is kept: .*--force"):
+        export_graph(graph, path, ExportOptions("nir"), "", None, None)
+    assert path.read_bytes() == theirs
+    for force in (True, False):  # then it is one of ours
+        export_graph(graph, path, ExportOptions("nir", force), "", None, None)
+        assert to_bytes(graph_from_nir(path)) == to_bytes(graph)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_nir_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    nir = pytest.importorskip("nir", reason="needs nir, see `make test-exchange`")
+    graph = a_row()
+    path = tmp_path / "net.nir"
+    export_graph(graph, path, ExportOptions("nir"), "", None, None)
+    before = path.read_bytes()
+
+    def broken(beside, made):
+        beside.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nir, "write", broken)
+    with pytest.raises(RunError, match="cannot be written"):
+        export_graph(graph, path, ExportOptions("nir"), "", None, None)
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (before, [path])
 
 
 def test_what_writes_onnx_is_named_where_it_is_missing(network, tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def command(
         target: spq, onnx or nir (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that
             runs it).
         test_set: what the self-test and the page show the network.
-        force: replace an earlier export of the same kind in the same folder.
+        force: replace an earlier export of the same kind in the same folder, or a NIR file of another program.
         prefer: of firmware, few instructions (speed) or few bytes (flash).
         amalgamate: firmware as one header and one source.
         layout: of the folder of firmware: all files side by side (plain), or a library for CMake, Zephyr, ESP-IDF,

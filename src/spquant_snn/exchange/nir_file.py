@@ -64,6 +64,24 @@ def to_nir(graph: Graph, path: str | os.PathLike[str]) -> None:
     write_file(path, lambda beside: nir.write(beside, made))
 
 
+def holds_integers(path: str | os.PathLike[str]) -> bool:
+    """Whether a NIR file is one of ``to_nir``, or there is none, or an empty one.
+
+    Raises:
+        MissingDependencyError: nir, which brings h5py, is not installed.
+    """
+    import_nir()
+    import h5py
+
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return True
+    try:
+        with h5py.File(path, "r") as file:
+            return f"node/metadata/{_HASH}" in file
+    except (OSError, RuntimeError, KeyError):  # damaged: nothing says whose it was
+        return False
+
+
 def graph_from_nir(path: str | os.PathLike[str]) -> Graph:
     """The integer graph in a file of ``to_nir``; ``from_nir`` reads those of other packages as float networks.
 

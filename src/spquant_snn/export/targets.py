@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.items import Items
 from ..dtypes import Array
-from ..errors import ConfigError
-from ..exchange.nir_file import to_nir
+from ..errors import ConfigError, RunError
+from ..exchange.nir_file import holds_integers, to_nir
 from ..exchange.onnx_model import OnnxKind, to_onnx
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
@@ -37,7 +37,7 @@ class ExportOptions:
     Args:
         target: "spq", "onnx" or "nir", a file; "c", a folder of C99 with its own self-test; "web", a folder with a page
             that runs it.
-        force: replace an earlier export of the same kind in the same folder.
+        force: replace an earlier export of the same kind in the same folder, or a NIR file of another program.
         prefer: of C, few instructions ("speed") or few bytes ("flash").
         amalgamate: C as one header and one source.
         layout: of the folder of C: all files side by side ("plain"), or a library for CMake ("cmake"), Zephyr
@@ -157,6 +157,11 @@ def export_graph(
         return out.stat().st_size
     if options.target == "nir":
         refuse_other(out, b"\x89HDF", "a NIR file")
+        if not options.force and not holds_integers(out):
+            raise RunError(
+                f"{out} is a NIR file that this package did not write, so it is kept: choose another name, or replace "
+                "it with --force"
+            )
         to_nir(graph, out)
         return out.stat().st_size
     check_classifies(graph, "a page")
