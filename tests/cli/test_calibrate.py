@@ -10,6 +10,7 @@ from once import made_once
 from spquant_snn import ConfigError, SpQuantTrainer, load_graph
 from spquant_snn.cli.calibrate import bytes_in
 from spquant_snn.data import load
+from spquant_snn.integer.file import load_both
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,8 @@ def test_a_run_becomes_a_file_that_answers_as_well(spquant, floating, own, tmp_p
     assert code == 0, err
     assert "of 256 answers are those of floating point" in out
     assert out.splitlines()[1].startswith("conv1 ")
+    kept = load_both(tmp_path / "net.spq")[1]
+    assert (kept.images == load("digits").train.images[:32]).all()
     found = accuracy(spquant, tmp_path / "net.spq", *own, "--backend", "reference")
     assert found >= accuracy(spquant, floating, "--dataset", "digits") - 2
 

@@ -5,11 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 
 from mutations import opened, sealed
 from random_graphs import random_graph
 from spquant_snn.data.items import Items
-from spquant_snn.errors import FileFormatError
+from spquant_snn.errors import DataError, FileFormatError
 from spquant_snn.integer.file import from_bytes, load_both, save, to_bytes, unpacked
 from spquant_snn.integer.sample import LARGEST, MOST, choose_sample
 
@@ -42,6 +43,31 @@ def test_what_is_kept_comes_back(labels, steps, tmp_path):
         a, b = getattr(kept, part), getattr(found, part)
         assert (a is None) == (b is None)
         assert a is None or (a.dtype == b.dtype and np.array_equal(a, b))
+
+
+def test_what_a_user_gives_is_kept(tmp_path):
+    images = items(40).images
+    for given, labels in ((images, None), (torch.from_numpy(images), None), ((images, [1] * 40), [1] * MOST)):
+        save(GRAPH, tmp_path / "x.spq", sample=given)
+        found = load_both(tmp_path / "x.spq")[1]
+        assert np.array_equal(found.images, images[:MOST])
+        assert (None if found.labels is None else found.labels.tolist()) == labels
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((2, *SHAPE)), "images of the sample must be uint8, 0 to 255, not float64"),
+        (np.zeros((2, 1, 3, 3), np.uint8), "images of the sample are .2, 1, 3, 3., and the network takes"),
+        ((items(5).images, [0, 1]), "the sample has 5 images and 2 labels"),
+        ((items(2).images, [0, GRAPH.classes]), "labels of the sample"),
+        ("images", "images of the sample must be uint8"),
+    ],
+)
+def test_what_the_network_does_not_take_is_refused(given, said, tmp_path):
+    with pytest.raises(DataError, match=said):
+        save(GRAPH, tmp_path / "x.spq", sample=given)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_without_one_is_as_it_was():

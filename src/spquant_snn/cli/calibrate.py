@@ -46,7 +46,7 @@ def command(
 
     Args:
         source: folder of a run in floating point, or a NIR file.
-        out: the .spq file to write.
+        out: the .spq file to write; without a budget it keeps a few of the images, to be verified with.
         images: some of what the network is used on, .npy or .npz, of a NIR file; of a run, its training images by
             default.
         count: how many of them it sees; the first ones.
@@ -82,7 +82,8 @@ def command(
         size = None if budget is None else bytes_in(budget)
         best = find_bits(make, inputs, size, share)
         network, found, widths = best.network, best.calibration, best.widths
-    save(lower(network.eval().freeze()), out)
+    shown = None if budget is not None else inputs.swapaxes(0, 1) if inputs.dim() == 5 else inputs
+    save(lower(network.eval().freeze()), out, shown)
     written = out.stat().st_size
     if as_json:
         plain = widths if isinstance(widths, str) else dict(widths)  # type: ignore[arg-type]

@@ -76,7 +76,7 @@ from .blobs import BlobReader, BlobWriter
 from .decode import decode
 from .encode import encode
 from .graph import Graph
-from .sample import encode_sample
+from .sample import encode_sample, sample_of
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
 VERSION = 1
@@ -87,21 +87,24 @@ _LARGEST = 1 << 32  # bytes of a file
 _WHOLE = "the header"
 
 
-def save(graph: Graph, path: str | os.PathLike[str], sample: Items | None = None) -> None:
+def save(graph: Graph, path: str | os.PathLike[str], sample: object = None) -> None:
     """Write a graph to a file, whole or not at all: an older file stays as it was until the new one is on the disk.
 
     Args:
-        sample: a few items that the file keeps, as ``sample.choose_sample`` takes them of a test set.
+        sample: of what the network is used on, uint8 inputs [N, ...] or sequences [N, T, ...], or a pair of these and
+            their labels: the file keeps up to 32 of them, 256 KiB at most, with which ``spquant verify``, ``report``
+            and ``export`` work where no others are named.
 
     Raises:
         RunError: the file cannot be written.
         ModelError: the graph is larger than the format takes.
+        DataError: the sample is not what the network takes.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
-        >>> save(lower(network), "model.spq")
+        >>> save(lower(network), "model.spq", sample=numpy.zeros((5, 1, 8, 8), numpy.uint8))
     """
-    replace_file(path, to_bytes(graph, sample))
+    replace_file(path, to_bytes(graph, None if sample is None else sample_of(graph, sample)))
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:

@@ -14,7 +14,8 @@ from ..errors import DataError, FileFormatError
 from ..io.fields import Fields
 from .blobs import INTEGERS, BlobReader, BlobWriter
 from .graph import Graph
-from .inputs import task_of
+from .inputs import as_array, check_takes_one, task_of
+from .own_items import Interface, own_items
 
 MOST = 32  # items
 LARGEST = 1 << 18  # bytes of items that are kept; of a single one four times as many
@@ -36,6 +37,26 @@ def choose_sample(test: Items) -> Items | None:
     part = test.chosen(places)
     indices = places if part.indices is None else part.indices
     return Items(test.name, np.ascontiguousarray(part.images), part.labels, indices)
+
+
+def sample_of(graph: Graph, given: object) -> Items:
+    """The sample that a file of a graph keeps of what a user gives: inputs alone, or a pair of inputs and labels.
+
+    Raises:
+        ConfigError: the network takes several inputs.
+        DataError: they are not what the network takes and says, or each is too large to be kept.
+    """
+    if isinstance(given, Items):
+        return given
+    check_takes_one(graph, "a sample")
+    images, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    right = None if labels is None else as_array(labels, "the labels of the sample")
+    items = own_items(as_array(images, "the sample"), right, Interface.of(graph), "the sample")
+    found = choose_sample(items)
+    if found is None:
+        size = items.images[0].nbytes
+        raise DataError(f"each input of the sample has {size:,} bytes, and {4 * LARGEST:,} are kept: leave it out")
+    return found
 
 
 def encode_sample(sample: Items, blobs: BlobWriter) -> dict[str, object]:
