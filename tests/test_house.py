@@ -30,6 +30,7 @@ ORDER = (
     "export",
     "report",
     "plot",
+    "pretrained",
     "sweep",
     "trainer",
     "cli",

@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from .exchange.from_spikingjelly import from_spikingjelly
     from .exchange.nir_file import graph_from_nir, to_nir
     from .exchange.onnx_model import run_onnx, to_onnx
-    from .exchange.pretrained import from_pretrained, save_pretrained
     from .integer.compare import Verdict
     from .integer.file import load_graph, save
     from .integer.graph import Graph
     from .integer.program import Program
     from .integer.stream import Stream
     from .nn import LIF, VGGSNN, Feedback, LeakyIntegrator, LeNetSNN, OneToOne, ResNetSNN
+    from .pretrained import from_pretrained, save_pretrained
     from .quant.bit_search import FoundBits, search_bits
     from .quant.calibration import Calibration, calibrate
     from .quant.frozen_trace import verify
@@ -145,8 +145,8 @@ _HOMES = {
     "prepare": ".quant.prepare",
     "run_onnx": ".exchange.onnx_model",
     "save": ".integer.file",
-    "from_pretrained": ".exchange.pretrained",
-    "save_pretrained": ".exchange.pretrained",
+    "from_pretrained": ".pretrained",
+    "save_pretrained": ".pretrained",
     "to_nir": ".exchange.nir_file",
     "to_onnx": ".exchange.onnx_model",
     "verify": ".quant.frozen_trace",

@@ -39,19 +39,28 @@ def choose_sample(test: Items) -> Items | None:
     return Items(test.name, np.ascontiguousarray(part.images), part.labels, indices)
 
 
-def sample_of(graph: Graph, given: object) -> Items:
-    """The sample that a file of a graph keeps of what a user gives: inputs alone, or a pair of inputs and labels.
+def items_of(graph: Graph, given: object) -> Items:
+    """What a user gives of what a network is used on: inputs alone, or a pair of inputs and labels.
 
     Raises:
         ConfigError: the network takes several inputs.
-        DataError: they are not what the network takes and says, or each is too large to be kept.
+        DataError: they are not what the network takes and says.
     """
     if isinstance(given, Items):
         return given
     check_takes_one(graph, "a sample")
     images, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     right = None if labels is None else as_array(labels, "the labels of the sample")
-    items = own_items(as_array(images, "the sample"), right, Interface.of(graph), "the sample")
+    return own_items(as_array(images, "the sample"), right, Interface.of(graph), "the sample")
+
+
+def sample_of(graph: Graph, given: object) -> Items:
+    """The sample that a file of a graph keeps of ``items_of``.
+
+    Raises:
+        DataError: each is too large to be kept.
+    """
+    items = items_of(graph, given)
     found = choose_sample(items)
     if found is None:
         size = items.images[0].nbytes

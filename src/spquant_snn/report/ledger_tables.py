@@ -63,6 +63,19 @@ def ledger_html(ledger: Ledger) -> str:
     )
 
 
+def ledger_markdown(ledger: Ledger) -> str:
+    """What a card says of it: operations, energies, sizes, and where the energies are from."""
+    counts, assumed = ledger.counts, list(wording.assumptions(ledger))
+    parts = [
+        f"Counted on {counts.images:,} inputs, T = {counts.steps}.",
+        wording.operations_table(ledger).markdown,
+        wording.energy_table(ledger).markdown,
+        f"{wording.savings_text(ledger)}; {wording.sizes_text(ledger)}.",
+        f"{assumed[0]} {assumed[-1]}",
+    ]
+    return "\n\n".join(parts)
+
+
 def with_caption(grid: TextTable) -> Iterator[RenderableType]:
     """A table below its caption."""
     yield said(grid.caption)

@@ -45,6 +45,13 @@ class TextTable:
         return html.table(self.caption, self.words, self.numbers, self.filled)
 
     @property
+    def markdown(self) -> str:
+        """For a page of Markdown, below its caption."""
+        edge = "|---" * len(self.words) + "|--:" * len(self.numbers) + "|"
+        rows = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in self.filled]
+        return "\n".join([self.caption, "", f"| {' | '.join(self.heads)} |", edge, *rows])
+
+    @property
     def filled(self) -> tuple[tuple[str, ...], ...]:
         """The rows, all as long as the heads."""
         return tuple(row + ("",) * (len(self.heads) - len(row)) for row in self.rows)
