@@ -21,13 +21,14 @@ from mutations import HUGE, descriptions, forged, garbled, nudged, opened, seale
 from residual_graphs import residual_graph
 from rows import Last, Part, around, row, square
 from spquant_snn.data.task import OutputFormat, Task
-from spquant_snn.errors import FileFormatError, ModelError, RunError
+from spquant_snn.errors import ConfigError, FileFormatError, ModelError, RunError
 from spquant_snn.integer import file
 from spquant_snn.integer.file import from_bytes, load_graph, save, to_bytes
 from spquant_snn.integer.graph import BlockGate, Connection, Graph, Input, Layer, Readout, Term
 from spquant_snn.integer.grids import WEIGHT_GRIDS
 from spquant_snn.integer.neuron import Current, Neuron, ScaledStore, TableStore, fold_neuron
 from spquant_snn.integer.pool import Pool, Upsample
+from spquant_snn.integer.program import Program
 
 WIDTHS = sorted(WEIGHT_GRIDS)
 
@@ -199,6 +200,27 @@ def test_a_place_that_cannot_be_written_is_refused_in_words(tmp_path, random_gra
     with pytest.raises(RunError, match=r"cannot be written.*choose"):
         save(random_graph(0), tmp_path / place)
     assert sorted(x.name for x in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("path", [None, 3, 1.5, ["model.spq"]])
+def test_what_is_no_path_is_refused_in_words(random_graph, path):
+    for call in (lambda: save(random_graph(0), path), lambda: load_graph(path)):
+        with pytest.raises(ConfigError, match=r"a path must be text or a pathlib\.Path, not a "):
+            call()
+
+
+def test_an_empty_path_is_refused_in_words(random_graph):
+    with pytest.raises(RunError, match="the name of the file to write is empty: give one"):
+        save(random_graph(0), "")
+
+
+def test_what_is_no_graph_is_not_written(tmp_path, random_graph):
+    for wrong in (None, "model.spq", 3):
+        with pytest.raises(ModelError, match="a Graph or a Program is needed, not a "):
+            save(wrong, tmp_path / "model.spq")
+    assert list(tmp_path.iterdir()) == []
+    save(Program(random_graph(0)), tmp_path / "model.spq")
+    assert load_graph(tmp_path / "model.spq").timesteps == random_graph(0).timesteps
 
 
 def test_a_link_is_followed(tmp_path, random_graph, difference):

@@ -12,7 +12,7 @@ import pytest
 
 from general_graphs import general_graph, general_inputs
 from rows import Last, Part, row
-from spquant_snn.errors import ConfigError, DataError
+from spquant_snn.errors import ConfigError, DataError, ModelError
 from spquant_snn.integer import reference
 from spquant_snn.integer.file import load_graph, save
 from spquant_snn.integer.graph import Connection, Graph, Input, Readout, Term
@@ -244,6 +244,24 @@ def test_other_images_are_refused_in_words(coloured, images, advice):
     for call in (coloured.predict, coloured.logits):
         with pytest.raises(DataError, match=advice):
             call(images)
+
+
+@pytest.mark.parametrize("graph", [None, "model.spq", 3, {}])
+def test_a_program_needs_a_graph(graph):
+    with pytest.raises(ModelError, match=r"a Graph or a Program is needed, not a .*: lower.* load_graph"):
+        Program(graph)
+
+
+@pytest.mark.parametrize("engine", ["native", 3, object()])
+def test_a_program_needs_an_engine_that_runs_graphs(coloured, engine):
+    with pytest.raises(ConfigError, match="the engine of a program must run graphs, not be"):
+        Program(coloured.graph, engine)
+
+
+@pytest.mark.parametrize("index", [-1, 1, "0", None])
+def test_an_input_that_is_not_there_has_no_scale(coloured, index):
+    with pytest.raises(ConfigError, match="this network has 1 inputs, no input"):
+        coloured.quantize([0.5], index)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "8", None])

@@ -258,5 +258,10 @@ def test_inputs_of_another_number_or_length_are_refused():
     assert network([x.expand(5, 2, 4), y]).shape == (5, 2, 2)  # one of them may stand still
     with pytest.raises(DataError, match="this network takes 2 inputs, not 1"):
         network(x)
+    for wrong in (None, 3, "ab", x.numpy(), [x, y.numpy()], [[0, 0], y]):
+        with pytest.raises(DataError, match=r"takes a tensor for each input, not a .*: use torch\.as_tensor"):
+            network(wrong)
+    with pytest.raises(DataError, match="the sequences have no frame: give at least one"):
+        network([x.expand(0, 2, 4), y])
     with pytest.raises(DataError, match="sequences of different lengths: 4, 5"):
         network([x.expand(5, 2, 4), y.expand(4, 2, 3)])

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from spquant_snn.errors import ConfigError
@@ -13,6 +14,12 @@ def test_widths_are_read_in_all_their_spellings():
     assert QuantConfig().integer
     assert not QuantConfig(32, 4).integer
     assert not QuantConfig(4, "fp32").integer
+
+
+def test_numbers_of_numpy_are_taken():
+    config = QuantConfig(np.int64(4), np.float64(1.58), timesteps=np.int32(3))
+    assert config == QuantConfig(4, 1.58, 3)
+    assert type(config.weight_bits) is type(config.timesteps) is int
 
 
 def test_a_configuration_does_not_change():

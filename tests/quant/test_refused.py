@@ -1,10 +1,11 @@
 """Reading a user's module: what has no integer form is refused by name."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from spquant_snn.errors import ModelError
+from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.nn import LIF
 from spquant_snn.quant.prepare import prepare
 from spquant_snn.quant.quant_config import QuantConfig
@@ -206,6 +207,34 @@ def test_what_has_no_integer_form_is_refused_by_name(what):
     model, message = REFUSED[what]
     with pytest.raises(ModelError, match=message):
         prepare(model, QuantConfig(2, 2), (1, 6, 6))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [None, 64, (), [], (1, 6.0, 6), (1, 6, 0), (True, 6, 6), ("1", "6", "6"), "166", {1: 6}, (1, 1, 6, 6), [(36,), 6]],
+)
+def test_a_shape_that_no_input_has_is_refused(shape):
+    with pytest.raises(
+        ModelError, match=r"input_shape is \(F,\), \(C, L\) or \(C, H, W\) in positive whole numbers, or a list"
+    ):
+        prepare(seq(nn.Flatten(), *TAIL), QuantConfig(2, 2), shape)
+
+
+def test_sizes_may_come_from_numpy():
+    network = prepare(seq(nn.Flatten(), nn.Linear(36, 4), LIF(), nn.Linear(4, 2)), QuantConfig(2, 2), (np.int64(36),))
+    assert network.input_shapes == ((36,),)
+
+
+@pytest.mark.parametrize("model", [None, "lenet-snn", nn.Linear, [nn.Linear(2, 2)]])
+def test_what_is_no_module_is_refused(model):
+    with pytest.raises(ModelError, match=r"a torch\.nn\.Module is needed, not .*: build_model makes one"):
+        prepare(model, QuantConfig(2, 2), (1, 6, 6))
+
+
+@pytest.mark.parametrize("config", [None, 2, {"weight_bits": 2}, QuantConfig])
+def test_what_is_no_configuration_is_refused(config):
+    with pytest.raises(ConfigError, match="a QuantConfig is needed, not "):
+        prepare(seq(nn.Flatten(), *TAIL), config, (1, 6, 6))
 
 
 def test_a_vector_that_is_seen_as_an_image_is_given_as_one():

@@ -191,6 +191,14 @@ def test_a_network_without_gates_comes_back_as_a_copy(calibrate, noise):
     assert [mask.all().item() for mask in kept_channels(network)] == [True, True, True]
 
 
+def test_inputs_keep_their_shape(noise):
+    network = prepare(nn.Sequential(nn.Linear(9, 6), LIF(), nn.Linear(6, 3)), QuantConfig(2, 2, 2), (9,))
+    insert_gates(network)
+    small = compact(close(network))
+    assert small.input_shapes == ((9,),)
+    assert torch.equal(small.integer_logits(noise(4, 9)), network.integer_logits(noise(4, 9)))
+
+
 def codes_of(layer):
     return torch.from_numpy(layer.terms[0].connection.codes)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..data.arrays import of_each_length
 from ..dtypes import Array, Bools, Int32, Int64
+from ..errors import DataError
 from ..io.terminal import Report, unseen
 from . import reference
 from .graph import Graph, Readout
@@ -137,10 +138,15 @@ def compare_backends(
         images: [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several inputs, one array for each.
         progress: called with the number of images done.
         lengths: int64 [N], frames of each sequence, to which it is cut; None: all have T.
+
+    Raises:
+        DataError: there is not one length for each sequence, from 1 to T.
     """
     given = images if isinstance(images, tuple) else (images,)
     spikes = codes = logits = end = 0
     count = given[0].shape[-4]
+    if lengths is not None:
+        _check_lengths(lengths, given)
     for which in of_each_length(lengths, count, batch):
         parts = [x[..., which, :, :, :] for x in given]
         if lengths is not None:
@@ -155,6 +161,17 @@ def compare_backends(
             return Verdict(end, spikes, codes, logits, difference)
         progress(end)
     return Verdict(count, spikes, codes, logits, None)
+
+
+def _check_lengths(lengths: Int64, given: tuple[Array, ...]) -> None:
+    steps = {len(x) for x in given if x.ndim == 5}
+    if not steps:
+        raise DataError("lengths are of sequences [T, N, C, H, W], and images are given: leave them out")
+    count, most = given[0].shape[-4], min(steps)
+    whole = lengths.dtype.kind in "iu" and lengths.shape == (count,)
+    if not whole or int(lengths.min()) < 1 or int(lengths.max()) > most:
+        found = f"{lengths.dtype} {list(lengths.shape)}" if not whole else f"{lengths.min()} to {lengths.max()}"
+        raise DataError(f"lengths must be {count} whole numbers from 1 to {most}, one for each sequence, not {found}")
 
 
 def first_difference(expected: Trace, found: Trace, numbers: Int64 | None = None) -> Difference | None:

@@ -71,11 +71,11 @@ from ..errors import FileFormatError, ModelError
 from ..io.fields import Fields
 from ..io.reading import guarded, open_file, read_up_to
 from ..io.texts import parse_json
-from ..io.writing import replace_file
+from ..io.writing import path_text, replace_file
 from .blobs import BlobReader, BlobWriter
 from .decode import decode
 from .encode import encode
-from .graph import Graph
+from .graph import Graph, HasGraph, as_graph
 from .sample import encode_sample, sample_of
 
 MAGIC = b"\x89SPQ\r\n\x1a\n"
@@ -87,30 +87,35 @@ _LARGEST = 1 << 32  # bytes of a file
 _WHOLE = "the header"
 
 
-def save(graph: Graph, path: str | os.PathLike[str], sample: object = None) -> None:
+def save(graph: Graph | HasGraph, path: str | os.PathLike[str], sample: object = None) -> None:
     """Write a graph to a file, whole or not at all: an older file stays as it was until the new one is on the disk.
 
     Args:
+        graph: by itself or in a program.
+        path: of the file; folders that are missing are made.
         sample: of what the network is used on, uint8 inputs [N, ...] or sequences [N, T, ...], or a pair of these and
             their labels: the file keeps up to 32 of them, 256 KiB at most, with which ``spquant verify``, ``report``
             and ``export`` work where no others are named.
 
     Raises:
         RunError: the file cannot be written.
-        ModelError: the graph is larger than the format takes.
+        ConfigError: ``path`` is no path.
+        ModelError: ``graph`` is none, or is larger than the format takes.
         DataError: the sample is not what the network takes.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
         >>> save(lower(network), "model.spq", sample=numpy.zeros((5, 1, 8, 8), numpy.uint8))
     """
-    replace_file(path, to_bytes(graph, None if sample is None else sample_of(graph, sample)))
+    checked = as_graph(graph)
+    replace_file(path, to_bytes(checked, None if sample is None else sample_of(checked, sample)))
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:
     """The graph in a ``.spq`` file; ``load`` makes a program of it, to run.
 
     Raises:
+        ConfigError: ``path`` is no path.
         FileFormatError: the file is missing, cannot be read, or is not a valid .spq file of this version.
 
     Example:
@@ -136,7 +141,7 @@ def load_both(path: str | os.PathLike[str]) -> tuple[Graph, Items | None]:
                 raise FileFormatError(f"it has more than {_LARGEST:,} bytes: give the path of a .spq file")
             return unpacked(bytes(data))
         except FileFormatError as error:
-            raise FileFormatError(f"{os.fspath(path)}: {error}") from error
+            raise FileFormatError(f"{path_text(path)}: {error}") from error
 
 
 def to_bytes(graph: Graph, sample: Items | None = None) -> bytes:

@@ -14,19 +14,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from ..data.input_format import PIXEL, SIGNED, InputFormat
 from ..data.task import OutputFormat
 from ..dtypes import Array, Float64, Int32, Int64
+from ..errors import ModelError
 from .connection import INT32, Connection, Shape, check, check_size, image
 from .neuron import Neuron, check_bounds, check_neuron
 
 __all__ = [
-    "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "Input", "Layer", "Readout", "Shape", "Term", "blocks_of",
-    "largest_of",
+    "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "HasGraph", "Input", "Layer", "Readout", "Shape", "Term",
+    "as_graph", "blocks_of", "largest_of",
 ]  # fmt: skip
 
 BLOCK = 32  # channels
@@ -451,6 +452,28 @@ class Graph:
             )
             / 8
         )
+
+
+class HasGraph(Protocol):
+    """A program: anything that runs a graph and holds it."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+
+def as_graph(value: Graph | HasGraph) -> Graph:
+    """The graph that a user gives, by itself or in a program.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    found = value if isinstance(value, Graph) else getattr(value, "graph", None)
+    if isinstance(found, Graph):
+        return found
+    raise ModelError(
+        f"a Graph or a Program is needed, not a {type(value).__name__}: lower(network) makes a graph of a frozen "
+        "network, load_graph(path) reads one from a file"
+    )
 
 
 def _check_scale(scale: float, name: str) -> None:

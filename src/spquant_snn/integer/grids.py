@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from ..errors import ConfigError
 
 Bits = float | int | str
@@ -77,7 +79,7 @@ def width(bits: Bits, what: str) -> float:
             value = named[bits] if bits in named else float(bits)
         except ValueError:
             value = math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in (*STATE_GRIDS, FLOAT):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or value not in (*STATE_GRIDS, FLOAT):
         raise ConfigError(f"{what} must be 1.58 (or 'ternary'), 2 to 8, or 32 for floating point, not {bits!r}")
     return float(value) if value == TERNARY else int(value)
 

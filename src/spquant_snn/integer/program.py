@@ -14,7 +14,7 @@ from ..dtypes import Array, Float64, Int32
 from ..errors import ConfigError, RunError
 from ..io import html
 from . import reference
-from .graph import Graph, Term
+from .graph import Graph, Term, as_graph
 from .inputs import as_array, as_batch, as_inputs, check_count, check_predicts, task_of
 from .stepper import ReferenceStepper, Stepper
 from .stream import Stream
@@ -31,7 +31,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """A network in integers, as it is deployed, run by an engine, or by the NumPy reference where there is none.
+    """An integer network as it is deployed, to be called: ``load`` and ``from_pretrained`` give one.
 
     Images are uint8, 0 to 255, or int8, -127 to 127, of a network whose input is signed, in anything that
     ``numpy.asarray`` takes (arrays, lists of them, torch tensors on CPUs):
@@ -45,13 +45,17 @@ class Program:
 
     Args:
         graph: the network.
-        engine: what runs it; None: the reference.
+        engine: what runs it, such as the native runtime; None: the NumPy reference.
 
     Four dimensions are always images; sequences of grey frames are [T, N, 1, H, W]. Networks of several inputs, or of
     several readouts, are called by ``answers``.
 
-    A program can be pickled and copied, so that the processes of a pool and the workers of a loader may have it; where
-    a pickled one is read again, its engine is built again.
+    A program can be pickled and copied, for process pools and data loader workers; its engine is built again where it
+    is unpickled. It may be called from several threads.
+
+    Raises:
+        ModelError: ``graph`` is no graph.
+        ConfigError: ``engine`` runs no graphs.
 
     Example:
         >>> program = load("model.spq")
@@ -63,6 +67,14 @@ class Program:
     graph: Graph
     engine: Engine | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graph", as_graph(self.graph))
+        if self.engine is not None and not callable(getattr(self.engine, "answers", None)):
+            raise ConfigError(
+                f"the engine of a program must run graphs, not be {self.engine!r}: load(path) gives a program with the "
+                "native one, and None is the NumPy reference"
+            )
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image, or of the first input."""
@@ -70,12 +82,12 @@ class Program:
 
     @property
     def input_format(self) -> InputFormat:
-        """What numbers of the first input are worth, and how many values its ``quantize`` clips."""
+        """The range and the scale of the integers that the first input takes."""
         return self.graph.inputs[0].format
 
     def quantize(self, values: Any, index: int = 0) -> Array:
-        """A user's values as the network takes them: floats, in the units of its training set, over the scale of its
-        input, rounded and, beyond its range, clipped; inputs of the right dtype as they are.
+        """Values in the units of the training set as the integers that the network takes: divided by the scale of its
+        input, rounded, and clipped to its range. An array of the input's own dtype is returned as it is.
 
         Args:
             values: of any shape, in anything that ``numpy.asarray`` takes.
@@ -90,13 +102,13 @@ class Program:
             >>> program.quantize([0.0, 0.5, 1.0])
             array([  0, 128, 255], dtype=uint8)
         """
-        if not 0 <= index < len(self.graph.inputs):
-            raise ConfigError(f"this network has {len(self.graph.inputs)} inputs, no input {index}")
+        if index not in range(len(self.graph.inputs)):
+            raise ConfigError(f"this network has {len(self.graph.inputs)} inputs, no input {index!r}")
         return self.graph.inputs[index].format.quantize(as_array(values, "values"))[0]
 
     @property
     def classes(self) -> int:
-        """How many there are to tell apart."""
+        """Number of outputs of the first readout: the classes of a classifier."""
         return self.graph.classes
 
     @property
@@ -106,7 +118,7 @@ class Program:
 
     @property
     def task(self) -> Task:
-        """What the network was trained for; classes, where its file does not say."""
+        """What the network was trained for; classification, where its file does not say."""
         return task_of(self.graph)
 
     def predict(self, images: Any, batch_size: int = 256, threads: int = 1) -> Array:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
 from ..errors import FileFormatError, RunError, SpQuantError
+from .writing import path_text
 
 CHUNK = 1 << 20
 _LONGEST_REASON = 120
@@ -47,10 +48,11 @@ def guarded(
         wrong: what is said of content that cannot be right.
 
     Raises:
+        ConfigError: ``path`` is no path.
         unread: the file is not there, is no file, or cannot be read.
         damaged: its content is not what the reader takes.
     """
-    name = os.fspath(path)
+    name = path_text(path)
     try:
         yield
     except Flaw as error:

@@ -13,17 +13,28 @@ from ..errors import ConfigError, RunError
 _NEAR = 4096  # bytes
 
 
+def path_text(path: object) -> str:
+    """A path that a user gives, as text.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    if isinstance(path, str | bytes | os.PathLike):
+        return os.fsdecode(path)
+    raise ConfigError(f"a path must be text or a pathlib.Path, not a {type(path).__name__}")
+
+
 def folder_named(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     """A path that a user gives as ``name``, if any; an empty one would be the current folder.
 
     Raises:
-        ConfigError: it is empty.
+        ConfigError: it is empty, or no path.
     """
     if path is None:
         return None
-    if not os.fspath(path):
+    if not path_text(path):
         raise ConfigError(f"{name} is empty: give a folder, or leave it out")
-    return Path(path)
+    return Path(path_text(path))
 
 
 def cache_folder() -> Path:
@@ -40,6 +51,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes | str, make_folders: 
         make_folders: make the folders that are missing, instead of refusing.
 
     Raises:
+        ConfigError: ``path`` is no path.
         RunError: the file cannot be written; what stood there before is untouched.
     """
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
@@ -63,9 +75,9 @@ def refuse_other(path: str | os.PathLike[str], mark: bytes, what: str) -> None:
         return
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise RunError(f"{os.fspath(path)} cannot be written ({reason}): choose another name") from None
+        raise RunError(f"{path_text(path)} cannot be written ({reason}): choose another name") from None
     if start and mark not in start:
-        raise RunError(f"{os.fspath(path)} is there and is not {what}, so it is kept: choose another name")
+        raise RunError(f"{path_text(path)} is there and is not {what}, so it is kept: choose another name")
 
 
 def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], make_folders: bool = True) -> None:
@@ -75,13 +87,15 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], ma
         make_folders: as for ``replace_file``.
 
     Raises:
-        RunError: as ``replace_file``.
+        ConfigError, RunError: as ``replace_file``.
     """
-    beside = None
+    beside, name = None, path_text(path)
+    if not name:
+        raise RunError("the name of the file to write is empty: give one")
     try:
-        target = Path(os.path.realpath(path))  # through a link, not instead of it
+        target = Path(os.path.realpath(name))  # through a link, not instead of it
         if target.exists() and not target.is_file():
-            raise RunError(f"{os.fspath(path)} cannot be written, it is not a file: choose another name")
+            raise RunError(f"{name} cannot be written, it is not a file: choose another name")
         if make_folders:
             target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{secrets.token_hex(6)}.part")
@@ -95,7 +109,7 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object], ma
     except (OSError, ValueError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         reason = (error.strerror if isinstance(error, OSError) else None) or (str(error) or "failed").splitlines()[0]
         raise RunError(
-            f"{os.fspath(path)} cannot be written ({reason}): make room, or choose a folder that can be written"
+            f"{name} cannot be written ({reason}): make room, or choose a folder that can be written"
         ) from error
     finally:
         if beside is not None:

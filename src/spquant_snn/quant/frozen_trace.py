@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, get_args
 
@@ -13,11 +14,11 @@ from ..dtypes import Int64
 from ..errors import ConfigError, ModelError
 from ..integer.compare import IntegerBackend, Trace, Tracer, Verdict, compare_backends, reference_trace
 from ..integer.connection import image
-from ..integer.graph import Graph
-from ..integer.inputs import as_inputs
+from ..integer.graph import Graph, HasGraph, as_graph
+from ..integer.inputs import as_array, as_inputs
 from ..io.terminal import Report, progress_shown
 from ..runtime.native import NativeProgram
-from .network import SpikingNetwork
+from .network import SpikingNetwork, as_network
 
 
 def frozen_trace(network: SpikingNetwork, *given: NDArray[np.uint8]) -> Trace:
@@ -59,31 +60,31 @@ def same_layers(network: SpikingNetwork, graph: Graph) -> bool:
 
 def verify(
     network: SpikingNetwork,
-    graph: Graph,
+    graph: Graph | HasGraph,
     images: Any,
     backend: IntegerBackend = "reference",
     progress: Report | None = None,
-    lengths: Int64 | None = None,
+    lengths: Int64 | Sequence[int] | None = None,
 ) -> Verdict:
     """Compare a frozen torch network with its integer graph in every spike, every stored code and every logit.
 
     Args:
         network: frozen, in evaluation.
-        graph: what ``lower`` made of it, or ``load_graph`` read.
+        graph: what ``lower`` made of it, ``load_graph`` read, or a program holds.
         images: as ``Program`` takes them: uint8 [N, C, H, W], or sequences [T, N, C, H, W]; of a network of several
             inputs, a list with those of each.
         backend: what runs the graph: NumPy ("reference") or C ("native").
         progress: called with the number of images done; a bar by default, on a terminal, where it takes long.
-        lengths: int64 [N], frames of each sequence, to which it is cut; None: all have T.
+        lengths: [N] number of frames of each sequence, 1 to T; frames behind are left out. None: all have T.
 
     Returns:
-        ``verdict.equal``, how much was compared, and the first difference if there is one; ``str`` says it in a
-        sentence.
+        A verdict: ``equal``, which is also its truth value, how much was compared, and the first difference if there is
+        one; ``str(verdict)`` says it in a sentence.
 
     Raises:
         ConfigError: there is no such backend.
         ModelError: the network is not frozen, or is another than the graph's.
-        DataError: the images have another dtype or shape, or there are none.
+        DataError: the images have another dtype or shape, there are none, or ``lengths`` are not theirs.
 
     Example:
         >>> network = prepare(LeNetSNN((1, 8, 8)), QuantConfig(), input_shape=(1, 8, 8)).eval().freeze()
@@ -93,9 +94,11 @@ def verify(
     """
     if backend not in get_args(IntegerBackend):
         raise ConfigError(f"backend must be one of {', '.join(get_args(IntegerBackend))}, not {backend!r}")
+    network, graph = as_network(network), as_graph(graph)
     if not same_layers(network, graph):
         raise ModelError("the graph is of another network: lower this one again")
     given = as_inputs(graph, tuple(images) if len(graph.inputs) > 1 else (images,))
+    frames = None if lengths is None else as_array(lengths, "lengths")
     found: Tracer = NativeProgram(graph).trace if backend == "native" else partial(reference_trace, graph)
     with progress_shown(progress, given[0].shape[-4], "verifying") as report:
-        return compare_backends(partial(frozen_trace, network), found, given, progress=report, lengths=lengths)
+        return compare_backends(partial(frozen_trace, network), found, given, progress=report, lengths=frames)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 from ..errors import ModelError
 from ..integer.graph import Graph
-from .network import SpikingNetwork
+from .network import SpikingNetwork, as_network
 
 
 def lower(network: SpikingNetwork) -> Graph:
     """The integer graph of a frozen network: the integer model, which ``save`` writes and ``verify`` compares.
+
+    Args:
+        network: what ``prepare`` gave, after ``freeze()``.
 
     Raises:
         ModelError: the network is not frozen, or an integer would leave its width.
@@ -21,6 +24,7 @@ def lower(network: SpikingNetwork) -> Graph:
         >>> graph.shapes
         ((32, 4, 4), (64, 2, 2), (128,))
     """
+    network = as_network(network)
     if not network.frozen:
         raise ModelError("the network is still in training form: call freeze() before lower()")
     for stage in network.hidden:

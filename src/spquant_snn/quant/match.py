@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -67,11 +68,7 @@ def describe(
         >>> [layer.name for layer in net.layers], [readout.name for readout in net.readouts]
         (['0'], ['2'])
     """
-    single = all(isinstance(size, int) for size in input_shape)
-    shapes = [cast(Shape, tuple(input_shape))] if single else [tuple(cast(Shape, shape)) for shape in input_shape]
-    for shape in shapes:
-        if not 1 <= len(shape) <= 3 or not all(isinstance(size, int) and size > 0 for size in shape):
-            raise ModelError(f"input_shape is (F,), (C, L) or (C, H, W) in positive whole numbers, not {shape!r}")
+    shapes = read_shapes(input_shape)
     one = isinstance(input_format, InputFormat)
     matcher = _Matcher(
         [cast(InputFormat, input_format)] * len(shapes) if one else cast(Sequence[InputFormat], input_format)
@@ -89,6 +86,27 @@ def describe(
         tuple(matcher.readouts),
         tuple(matcher.notes),
     )
+
+
+def read_shapes(given: Shape | Sequence[Shape]) -> list[Shape]:
+    """The shape of each input, from that of the one input or a list of them.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    shapes = listed if listed and all(isinstance(shape, list | tuple) for shape in listed) else [given]
+    for shape in shapes:
+        if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= 3 or not all(map(_is_size, shape)):
+            raise ModelError(
+                f"input_shape is (F,), (C, L) or (C, H, W) in positive whole numbers, or a list with the shape of each "
+                f"input, not {shape!r}"
+            )
+    return [tuple(int(size) for size in cast(Shape, shape)) for shape in shapes]
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value > 0)
 
 
 class _Matcher:

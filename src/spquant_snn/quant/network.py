@@ -358,13 +358,18 @@ class SpikingNetwork(nn.Module):
         Raises:
             DataError: they are not what the network takes.
         """
-        given = [x] if isinstance(x, Tensor) else list(x)
+        given = [x] if isinstance(x, Tensor) else list(x) if isinstance(x, list | tuple) else []
+        if not given or not all(isinstance(each, Tensor) for each in given):
+            kind = type(next((each for each in given if not isinstance(each, Tensor)), x)).__name__
+            raise DataError(f"this network takes a tensor for each input, not a {kind}: use torch.as_tensor")
         if len(given) != len(self.input_shapes):
             raise DataError(f"this network takes {len(self.input_shapes)} inputs, not {len(given)}")
         found = []
         for each, shape, wanted in zip(given, self.input_shapes, self.inputs, strict=True):
             found.append(self._checked(each, shape, wanted))
         lengths = {len(each) for each in found if each.dim() == 5}
+        if 0 in lengths:
+            raise DataError("the sequences have no frame: give at least one")
         if len(lengths) > 1:
             raise DataError(f"the inputs are sequences of different lengths: {', '.join(map(str, sorted(lengths)))}")
         return found, lengths.pop() if lengths else self.config.timesteps
@@ -382,6 +387,20 @@ class SpikingNetwork(nn.Module):
                 )
             return x.float()
         return x.reshape(*x.shape[: -len(shape)], *image(shape)).float()
+
+
+def as_network(value: SpikingNetwork) -> SpikingNetwork:
+    """The network that a user gives.
+
+    Raises:
+        ModelError: it is another module, or none.
+    """
+    if isinstance(value, SpikingNetwork):
+        return value
+    raise ModelError(
+        f"a SpikingNetwork is needed, not a {type(value).__name__}: prepare(model, config, input_shape) makes one of a "
+        "module"
+    )
 
 
 def _integrator(stage: NeuronStage) -> LeakyIntegrator | None:

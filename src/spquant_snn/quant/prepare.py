@@ -10,13 +10,13 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ModelError
 from ..integer.connection import Shape
 from ..nn.imported import ImportedSNN
 from .assemble import stages_of
 from .described import NetworkDescription, Normalised, Weighed, parts_in
 from .finite_check import check_finite, check_given
-from .match import describe
+from .match import describe, read_shapes
 from .network import SpikingNetwork
 from .plain_parameters import MASK, shared_places, with_plain_parameters
 from .quant_config import QuantConfig
@@ -24,23 +24,25 @@ from .stage import NeuronStage, Stage
 
 
 def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence[Shape]) -> SpikingNetwork:
-    """Quantise a model for training.
+    """Make a quantised network of a model, to be trained with any loop and then frozen and lowered to integers.
 
     Args:
-        model: any module whose forward method makes of an image, in one instant, what weights, batch normalisation,
-            pools, sums, concatenations and ``LIF`` layers make of it (docs/reference/layers.md lists them). It is
-            not changed; its parameters are copied, as float32. Where a weight is computed from other parameters, by a
-            parametrisation, weight normalisation or a pruning mask, the weight that it gives now is taken; training
-            does not hold it to that, so that zeros of a mask may move. Layers that share a parameter become two. Both
-            are said in a warning. Lazy layers get their shapes from ``input_shape``.
-        config: bits and time steps.
-        input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; or a list with that of each input.
+        model: any module whose ``forward`` computes one time step from convolutions, linear layers, batch
+            normalisation, pools, sums, concatenations and ``LIF`` layers (docs/reference/layers.md lists all that is
+            supported). It is not changed: its parameters are copied, as float32. Two cases give a warning: a weight
+            that is computed from other parameters (a parametrisation, weight normalisation, a pruning mask) is taken
+            as it is now, and training may change it freely; layers that share a parameter become separate layers. Lazy
+            layers get their shapes from ``input_shape``.
+        config: bits, time steps and input scale.
+        input_shape: (C, H, W) of an image, (C, L) of a signal or (F,) of a vector; a list of these for several inputs.
 
     Returns:
-        A ``SpikingNetwork`` in training form: train it with any loop, then ``freeze`` and ``lower`` it.
+        A ``SpikingNetwork`` in training form.
 
     Raises:
-        ModelError: something in the model has no integer form; the message names its path and the reason.
+        ConfigError: ``config`` is no ``QuantConfig``, or names layers that the model does not have.
+        ModelError: something in the model has no integer form; the message names its path, the reason and the nearest
+            form that works.
 
     Example:
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 10))
@@ -48,8 +50,13 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
         >>> network(torch.zeros(5, 1, 8, 8, dtype=torch.uint8)).shape
         torch.Size([3, 5, 10])
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"a torch.nn.Module is needed, not {model!r}: build_model makes one of the name of a model")
+    if not isinstance(config, QuantConfig):
+        raise ConfigError(f"a QuantConfig is needed, not {config!r}: give QuantConfig(weight_bits=..., state_bits=...)")
     taken, resolved, tied = with_plain_parameters(model)
-    described = describe(taken, input_shape, config.input_format)
+    shapes = read_shapes(input_shape)
+    described = describe(taken, shapes, config.input_format)
     for path, module in _modules_of(described):
         check_given(path, module)
         module.float()
@@ -57,8 +64,8 @@ def prepare(model: nn.Module, config: QuantConfig, input_shape: Shape | Sequence
     stages = stages_of(described, config)
     for stage in stages:
         check_finite(stage.name, stage)
-    shapes = [layer.shape for layer in described.layers]
-    network = SpikingNetwork(stages, config, input_shape, shapes, len(described.readouts))
+    layers = [layer.shape for layer in described.layers]
+    network = SpikingNetwork(stages, config, shapes, layers, len(described.readouts))
     shared = shared_places([path for path, _ in _modules_of(described)], tied)
     for said in (*_said(resolved, shared, network), *_steps_said(model, config), *described.notes):
         warnings.warn(said, stacklevel=2)

@@ -1,4 +1,4 @@
-"""What ``prepare`` is asked for."""
+"""The configuration of a quantised network: bits, time steps, the scale of its input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
+
+import numpy as np
 
 from ..data.input_format import PIXELS, InputFormat
 from ..errors import ConfigError
@@ -16,22 +18,20 @@ QuantizerName = Literal["normalized", "learned"]
 
 @dataclass(frozen=True)
 class QuantConfig:
-    """Precision and duration of a network.
+    """Bits, time steps and input scale of a quantised network.
 
     Args:
-        weight_bits: 1.58 (or "ternary"), 2 to 8; 32 leaves the weights in floating point. Or one for each layer, by
-            names as the module's paths are, where "*" stands for any letters and the first that fits counts:
-            {"conv1": 8, "*": 2}.
-        state_bits: the same for the potential stored between time steps.
-        timesteps: steps for which a still image is shown; a sequence brings its own.
-        weight_quantizer: "normalized": codes at a distance that follows the size of the channel's weights;
-            "learned": at a trained one (LSQ, Esser et al. 2020). Both begin at the codes nearest to the
-            weights of the model.
-        input_format: what comes in, of which a scale of 1/255 is that of pixels; of event counts, which are small, it
-            may be 1/4. Of several inputs, one for all or a tuple with that of each.
+        weight_bits: 1.58 (or "ternary") or 2 to 8; 32 leaves the weights in floating point. A mapping sets each layer
+            by its path in the module, {"conv1": 8, "*": 2}: "*" matches any characters, and the first match counts.
+        state_bits: 1.58, 2 to 8 or 32, of the membrane potential that is stored between time steps.
+        timesteps: steps for which a still image is shown, 1 to 1024; a sequence has as many as it has frames.
+        weight_quantizer: how the step between weight codes is found: "normalized" computes it from each channel's
+            weights, "learned" trains it (LSQ, Esser et al. 2020).
+        input_format: range and scale of the input. The default is pixels, 0 to 255 at a scale of 1/255; for event
+            counts, which are small, a scale of 1/4 may suit. With several inputs, one for all or a tuple with one each.
 
     Raises:
-        ConfigError: a value that does not exist.
+        ConfigError: an argument has a value that it cannot have.
 
     Example:
         >>> QuantConfig(weight_bits="ternary", state_bits=2).weight_bits
@@ -47,8 +47,10 @@ class QuantConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight_bits", _weight_bits(self.weight_bits))
         object.__setattr__(self, "state_bits", width(self.state_bits, "state bits"))
-        if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= 1024:
-            raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {self.timesteps!r}")
+        steps: object = self.timesteps
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= 1024:
+            raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {steps!r}")
+        object.__setattr__(self, "timesteps", int(steps))
         quantizers = get_args(QuantizerName)
         if self.weight_quantizer not in quantizers:
             raise ConfigError(f"weight_quantizer must be {' or '.join(quantizers)}, not {self.weight_quantizer!r}")
@@ -57,10 +59,10 @@ class QuantConfig:
             raise ConfigError(f"input_format must be an InputFormat, or a tuple of them, not {self.input_format!r}")
 
     def input_formats(self, count: int) -> tuple[InputFormat, ...]:
-        """That of each of so many inputs.
+        """The format of each of ``count`` inputs.
 
         Raises:
-            ConfigError: there are as many others.
+            ConfigError: ``input_format`` is a tuple of another length.
         """
         if not isinstance(self.input_format, tuple):
             return (self.input_format,) * count
@@ -74,7 +76,7 @@ class QuantConfig:
         return self.state_bits != FLOAT and self.weight_bits != FLOAT
 
     def at(self, layer: str) -> QuantConfig:
-        """The same for the layer of a path alone, with one width of weights.
+        """This configuration for the layer of a path, with a single number as ``weight_bits``.
 
         Raises:
             ConfigError: no name in ``weight_bits`` fits the path.

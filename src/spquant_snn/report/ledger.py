@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..integer.compare import Trace
-from ..integer.graph import Graph
+from ..integer.graph import Graph, as_graph
 from ..integer.inputs import as_batch, as_inputs
 from ..integer.program import Program
 from ..io.terminal import Report, progress_shown
@@ -102,18 +102,19 @@ def make_ledger(
     progress: Report | None = None,
     watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Ledger:
-    """What an inference of a network costs, counted on images.
+    """Count the operations, the memory and the energy that an inference of a network takes, on images.
 
     Args:
         program: the network.
-        images: as ``Program.predict`` takes them; of several inputs a tuple of what ``Program.answers`` takes.
+        images: as ``Program.predict`` takes them; with several inputs, a list of what ``Program.answers`` takes.
         labels: [N] the right classes.
-        title: what is measured on what.
-        table: energies of operations and of memory.
+        title: of the page and the tables, such as the network and the data set.
+        table: energies of operations and of memory accesses.
         progress: called with the number of images done; a bar by default, on a terminal, where it takes long.
-        watch: called with what each batch of them did.
+        watch: called with the trace of each batch.
 
     Raises:
+        ModelError: ``program`` is neither a program nor a graph.
         DataError: there are no images, or they are not what the network takes.
 
     Example:
@@ -121,8 +122,8 @@ def make_ledger(
         >>> ledger.counts.images, ledger.sizes.weights > 0
         (5, True)
     """
-    graph = program if isinstance(program, Graph) else program.graph
-    given = as_inputs(graph, images) if isinstance(images, tuple) else as_batch(graph, images)
+    graph = as_graph(program)
+    given = as_inputs(graph, tuple(images)) if len(graph.inputs) > 1 else as_batch(graph, images)
     with progress_shown(progress, (given[0] if isinstance(given, tuple) else given).shape[-4], "counting") as report:
         counts = count(graph, given, labels, report, watch)
     places = scenarios(table)

@@ -38,7 +38,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
     for stage, inputs in zip(network.in_a_row("removing channels"), live, strict=True):
         stages.append(_prune(stage, inputs, network.live_sources(stage)))
     config = replace(network.config, weight_quantizer="learned")
-    smaller = SpikingNetwork(stages, config, network.input_shape)
+    smaller = SpikingNetwork(stages, config, network.input_shapes)
     smaller.frozen, smaller.output_format = network.frozen, network.output_format
     return smaller.train(network.training)
 
