@@ -43,7 +43,7 @@ def test_the_quick_start_of_the_readme_and_its_commands_run(spquant, tmp_path, m
 
 def commands_of_the_readme():
     _, block = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines() if line.startswith("spquant ")]
 
 
 def test_the_model_of_the_readme_learns_and_is_equal(tmp_path, monkeypatch, capsys):

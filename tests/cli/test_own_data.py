@@ -111,7 +111,7 @@ ITEMS, ONES = np.zeros((4, 2, 5, 4), np.uint8), np.zeros(4, np.int64)
         ("a.npy", {"a": ITEMS}, None, "compares answers with labels, and a.npy has none: add --labels"),
         ("a.npy", {"a": ITEMS[:, 0]}, ONES, "[4, 5, 4], and the network takes [N, 2x5x4] or sequences [N, T, 2x5x4]"),
         ("a.npy", {"a": ITEMS.transpose(0, 2, 3, 1)}, ONES, "[N, T, 2x5x4]: bring the channels to the front"),
-        ("a.npy", {"a": ITEMS.astype(np.int32)}, ONES, "must be uint8, 0 to 255, not int32: quantize"),
+        ("a.npy", {"a": ITEMS.astype(np.int32)}, ONES, "must be uint8, 0 to 255, not int32 [4, 2, 5, 4]: save them so"),
         ("a.npy", {"a": ITEMS[:0]}, ONES[:0], "there are no images in a.npy, it holds [0, 2, 5, 4]"),
         ("a.npy", {"a": ITEMS}, ONES[:3], "a.npy has 4 images and 3 labels: give one label for each image"),
         ("a.npy", {"a": ITEMS}, ONES + 3, "the labels of a.npy must be 0 to 2, found 3: number the classes"),

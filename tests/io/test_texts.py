@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spquant_snn.io.fields import Fields
 from spquant_snn.io.reading import Flaw
-from spquant_snn.io.texts import parse_json, parse_object, parse_toml, short, tomllib
+from spquant_snn.io.texts import did_you_mean, parse_json, parse_object, parse_toml, short, tomllib
 
 DEEP = 100_000
 
@@ -177,3 +177,10 @@ def test_a_value_in_a_message_is_short():
     assert short(10**10_000) == "a number of 33220 bits"
     assert len(short("x" * 999)) == 60
     assert short("\x1b") == "'\\x1b'"
+
+
+def test_the_nearest_name_is_said_where_one_is_near():
+    assert did_you_mean("minst", ["digits", "mnist"]) == "; did you mean 'mnist'?"
+    assert did_you_mean("epoch", ["epochs", "seed"], ": ") == ": did you mean 'epochs'?"
+    assert did_you_mean("wings", ["epochs", "seed"]) == ""
+    assert did_you_mean("x" * 100_000, ["x" * 100 + "y"]) != ""

@@ -91,7 +91,7 @@ def command(
         return 0
     for line in str(found).splitlines():
         say(line)
-    say(f"{out}: {written:,} bytes; spquant eval {out} --images ... --labels ... --backend native measures it")
+    say(f"{out}: {written:,} bytes; spquant eval {out} --images ... --labels ... measures it")
     return 0
 
 

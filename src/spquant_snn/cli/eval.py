@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from ..train.early_exit import EarlyExit
 
 Backend = Literal["torch", "reference", "native"]
+_PURPOSE = "spquant eval"  # as the subject of a sentence
 _PART = 250  # images between two moves of the bar
 
 
 def command(
     source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet],
-    backend: Backend = "torch",
+    backend: Backend | None = None,
     threads: Threads = 0,
     early_exit: Flag = False,
     as_json: AsJson = False,
@@ -37,16 +38,17 @@ def command(
     """Accuracy of a run, or of an .spq file, on the test set.
 
     Args:
-        source: folder of a run, or an .spq file (then with --images or --dataset, and not by torch).
+        source: folder of a run, or an .spq file (then with --images or --dataset).
         test_set: what it is measured on.
-        backend: the frozen network (torch), or its .spq file run by NumPy (reference) or by C (native).
+        backend: the frozen network (torch, the default of a run), or its .spq file run by NumPy (reference) or by C
+            (native, the default of a file).
         early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
     """
     check_threads(threads)
     found = open_source(source)
     if early_exit:
         result = _with_early_exit(found, test_set, backend, threads, as_json)
-    elif backend == "torch":
+    elif backend == "torch" or (backend is None and found.config is not None):
         result = _by_torch(found, test_set, threads)
     else:
         result = _by_integers(found, test_set, backend, threads)
@@ -70,21 +72,26 @@ def _say(result: dict[str, Any]) -> None:
             say(f"{name.replace('_', ' ')}: {shown}")
 
 
-def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: int) -> dict[str, Any]:
-    """How good an integer model is; torch is not needed."""
+def _by_integers(source: Source, test_set: TestSet, backend: Backend | None, threads: int) -> dict[str, Any]:
+    """How good an integer model is; torch is not needed. Where no backend is asked for it is C, or what there is."""
     from ..integer.inputs import check_predicts, check_takes_one, says_classes, task_of
     from ..integer.own_items import Interface
     from ..integer.program import Program
     from ..io.terminal import progress
     from ..runtime.native import NativeProgram
+    from ..runtime.native import program as fastest
 
     source.need_integers("use --backend torch")
     test_set.name_for(source, "never")
     graph = source.graph()
     check_takes_one(graph, "an accuracy" if says_classes(graph) else f"the {metric_of(task_of(graph)).name}")
     check_predicts(graph)
-    test = test_set.items(source, Interface.of(graph), "the metric of a network", "never")
-    program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
+    test = test_set.items(source, Interface.of(graph), _PURPOSE, "never")
+    if backend is None:
+        program = fastest(graph)
+    else:
+        program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
+    backend = "reference" if program.engine is None else "native"
     threads, task, counts = threads or os.cpu_count() or 1, program.task, Counts()
     with progress(len(test), backend) as report:
         done = 0
@@ -100,7 +107,7 @@ def _by_integers(source: Source, test_set: TestSet, backend: Backend, threads: i
 def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]:
     """How good a run's network is, frozen where it has integers."""
     if source.config is None:
-        raise ConfigError(f"{source.path} is no run folder, and torch needs one: use --backend reference")
+        raise ConfigError(f"{source.path} is no run folder, and torch needs one: leave out --backend")
     test_set.name_for(source, "never")
     from ..train.loading import load_network
     from ..train.metrics import measure
@@ -109,14 +116,14 @@ def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]
     use_threads(threads)
     network = load_network(source.path).eval()
     task = interface_of(network).task
-    test = test_set.items(source, interface_of(network), "the metric of a network", "never")
+    test = test_set.items(source, interface_of(network), _PURPOSE, "never")
     ready = network if source.floating else network.freeze()
     found = measure(ready, as_tensors(test.labelled()), sample=0, progress=None)
     return _result(task, found.score, found.details, "torch", test, source)
 
 
 def _with_early_exit(
-    source: Source, test_set: TestSet, backend: Backend, threads: int, as_json: bool
+    source: Source, test_set: TestSet, backend: Backend | None, threads: int, as_json: bool
 ) -> dict[str, Any]:
     """The accuracy by torch, and against time steps; that is printed as a table, or else it is in the result."""
     config, path = source.config, source.path
@@ -125,7 +132,7 @@ def _with_early_exit(
             f"{path} is no run folder, and --early-exit needs one, for the validation set of its training"
         )
     source.need_integers("use --early-exit on a run of 1.58 to 8 bits")
-    if backend != "torch":
+    if backend not in (None, "torch"):
         raise ConfigError(
             f"--early-exit is measured by torch, whose integers are those of {backend}: leave out --backend"
         )
@@ -152,7 +159,7 @@ def _with_early_exit(
     if not as_json:
         print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])
     task = interface_of(network).task
-    return _result(task, found.after[-1].test.accuracy, {}, backend, test, source) | {"early_exit": asdict(found)}
+    return _result(task, found.after[-1].test.accuracy, {}, "torch", test, source) | {"early_exit": asdict(found)}
 
 
 def _validation_set(source: Source, test_set: TestSet) -> Labelled:

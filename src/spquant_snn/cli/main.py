@@ -16,7 +16,7 @@ from importlib import import_module
 
 from ..errors import ConfigError, DivergedError, SpQuantError, UnequalError
 from ..io.output import finish, say, say_error
-from ..io.texts import package_version
+from ..io.texts import did_you_mean, package_version
 
 # Each is the function ``command`` in the file of its name, whose parameters are the options and whose docstring is the
 # help; it is imported when it is asked for.
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         say(f"spquant {package_version()}")
         return 0
     if name not in COMMANDS:
-        raise ConfigError(f"there is no command {name!r}: choose one of {', '.join(COMMANDS)}")
+        raise ConfigError(f"there is no command {name!r}: choose one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
     from .parse import parse
 
     return parse(command_of(name), options, f"spquant {name}")()

@@ -96,7 +96,9 @@ class TestSet:
         from ..integer.own_items import own_items
 
         assert self.images is not None
-        images, labels = read_own(self.images, self.labels, network.given.shape, network.task.names)
+        task = network.task
+        outputs = task.outputs if task.kind == "classification" else 0
+        images, labels = read_own(self.images, self.labels, network.given.shape, task.names, outputs)
         if images.dtype.kind == "f":  # values in the units of training
             images, clipped = network.given.format.quantize(images, f"the images of {name}")
             if clipped:

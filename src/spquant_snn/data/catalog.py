@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, MissingDependencyError
+from ..io.texts import did_you_mean
 from ..io.writing import cache_folder
 from .archive import unpack
 from .arrays import Labelled, Splits, permutation
@@ -106,7 +107,7 @@ def load(
             return load_folder(name, progress=progress)
         raise DataError(
             f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give the path of a folder of images, or "
-            "(train, test) yourself"
+            f"(train, test) yourself{did_you_mean(name, NAMES)}"
         )
     if name == "digits":
         return load_digits()

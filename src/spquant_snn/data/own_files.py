@@ -17,7 +17,11 @@ _PAIRS = (("images", "labels"), ("x", "y"))  # what the two arrays of an .npz fi
 
 
 def read_own(
-    images: Path, labels: Path | None = None, shape: tuple[int, int, int] = (1, 1, 1), classes: Sequence[str] = ()
+    images: Path,
+    labels: Path | None = None,
+    shape: tuple[int, int, int] = (1, 1, 1),
+    classes: Sequence[str] = (),
+    outputs: int = 0,
 ) -> tuple[Array, Array | None]:
     """The array of images in a file, as it is, and that of labels, where there are some: in a file of their own, or
     beside the images in an .npz file, as ``images`` and ``labels`` or as ``x`` and ``y``. Or the images of a folder
@@ -26,6 +30,7 @@ def read_own(
     Args:
         shape: (C, H, W) to which the images of a folder are brought, as ``ImageFolder`` does.
         classes: names of the folders in it, in the order of their classes; none: those that there are, sorted.
+        outputs: how many folders there must be where no names are known; 0: any.
 
     Raises:
         DataError: a file is not there or holds something else; the message says what it holds.
@@ -34,7 +39,7 @@ def read_own(
     if os.path.isdir(images):
         if labels is not None:
             raise DataError(f"{images} is a folder, whose folders are the classes: leave the labels {labels} out")
-        return _read_folder(images, shape, classes)
+        return _read_folder(images, shape, classes, outputs)
     _check_there(images, "images")
     found = _read(images, "images")
     if labels is None:
@@ -43,7 +48,9 @@ def read_own(
     return found[0], _read(labels, "labels")[-1]
 
 
-def _read_folder(folder: Path, shape: tuple[int, int, int], classes: Sequence[str]) -> tuple[Array, Array]:
+def _read_folder(
+    folder: Path, shape: tuple[int, int, int], classes: Sequence[str], outputs: int
+) -> tuple[Array, Array]:
     from .image_folder import ImageFolder
 
     channels, height, width = shape
@@ -54,6 +61,11 @@ def _read_folder(folder: Path, shape: tuple[int, int, int], classes: Sequence[st
     items = ImageFolder(
         folder, size=(height, width), mode="L" if channels == 1 else "RGB", classes=tuple(classes) or None
     )
+    if not classes and outputs and len(items.classes) != outputs:
+        raise DataError(
+            f"{folder} holds {len(items.classes)} folders of classes, and the network has {outputs} classes, without "
+            "names: give a folder for each, in the order of their names, or an .npz file with images and labels"
+        )
     return np.stack([items[i][0] for i in range(len(items))]), items.labels
 
 

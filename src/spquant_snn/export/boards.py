@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import ConfigError
+from ..io.texts import did_you_mean
 
 KIB = 1024
 
@@ -132,5 +133,5 @@ def board_of(name: str) -> Board:
         ConfigError: there is none.
     """
     if name not in BOARDS:
-        raise ConfigError(f"there is no board {name!r}: choose one of {', '.join(BOARDS)}")
+        raise ConfigError(f"there is no board {name!r}: choose one of {', '.join(BOARDS)}{did_you_mean(name, BOARDS)}")
     return BOARDS[name]

@@ -46,6 +46,12 @@ def own_items(images: Array, labels: Array | None, network: Interface, name: str
             would.
     """
     shape, wanted = network.given.shape, "x".join(map(str, network.given.shape))
+    dtype, values = ("int8", "-127 to 127") if network.given.signed else ("uint8", "0 to 255")
+    if images.dtype.kind in "iub" and images.dtype != dtype:
+        raise DataError(
+            f"the images of {name} must be {dtype}, {values}, not {images.dtype} {list(images.shape)}: save them so, "
+            "or as floats in the units of training"
+        )
     array = as_pixels(images, f"the images of {name}", network.given)
     if array.ndim > 2 and (1, *array.shape[-2:]) == shape and array.shape[-3:] != shape:
         array = np.expand_dims(array, -3)  # grey ones

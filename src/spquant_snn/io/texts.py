@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .reading import Flaw, reason
@@ -22,6 +22,7 @@ else:
 _DEEPEST = 32  # levels of lists and objects
 _LONGEST_NUMBER = 32  # digits; time grows with the square of longer ones
 _WIDEST = 64  # bits of a whole number in TOML, which may be written in hexadecimal
+_LONGEST_NAME = 100  # letters of a name that others are compared with
 _PARTS = 8  # of a dotted key, for each of which TOML's parser goes through all that stand before it
 
 # Strings and comments; one that has no end goes to where it must end, so that each is gone through once.
@@ -155,6 +156,18 @@ def short(value: object) -> str:
         return f"a number of {value.bit_length()} bits"
     text = ascii(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(name: str, names: Iterable[str], before: str = "; ") -> str:
+    """The end of a message about a name that is none: the nearest of those that there are; nothing where none is near.
+
+    Args:
+        before: what parts it from the rest of the message.
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:_LONGEST_NAME], list(names), n=1)
+    return f"{before}did you mean {near[0]!r}?" if near else ""
 
 
 def package_version() -> str:

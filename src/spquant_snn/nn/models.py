@@ -13,6 +13,7 @@ from functools import partial
 from torch import nn
 
 from ..errors import ConfigError
+from ..io.texts import did_you_mean
 from .layers import SpikingSequential
 from .lif import LIF
 from .recurrent import RecurrentSNN
@@ -176,6 +177,7 @@ def build_model(name: str, shape: tuple[int, ...], classes: int, neuron: Neuron 
     if base not in MODELS:
         raise ConfigError(
             f"model must be one of {', '.join(MODELS)}, or a topology as 32C5-P2-64C5-P2-FC10, not {name!r}"
+            f"{did_you_mean(base, MODELS)}"
         )
     if not factor:
         return MODELS[base](shape=shape, classes=classes, neuron=neuron)

@@ -82,7 +82,7 @@ class Calibration:
 
     def __str__(self) -> str:
         rows = [f"{'layer':20} {'bits':>5} {'clipped':>8} {'rate':>7} {'float':>7} {'differ':>7} {'at ends':>8}"]
-        for layer in self.layers:
+        for layer in (layer for layer in self.layers if layer.weight_bits):  # what counts spikes has none
             rows.append(
                 f"{layer.name[:20]:20} {layer.weight_bits:5g} {layer.clipped:8.1%} {layer.rate:7.2%} "
                 f"{layer.float_rate:7.2%} {layer.differing:7.2%} {layer.at_ends:8.1%}"

@@ -49,7 +49,10 @@ class QuantConfig:
         object.__setattr__(self, "state_bits", width(self.state_bits, "state bits"))
         steps: object = self.timesteps
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= 1024:
-            raise ConfigError(f"timesteps must be a whole number from 1 to 1024, not {steps!r}")
+            hint = ": say for how many steps the network runs, which one without a loop of its own does not"
+            raise ConfigError(
+                f"timesteps must be a whole number from 1 to 1024, not {steps!r}{hint if steps is None else ''}"
+            )
         object.__setattr__(self, "timesteps", int(steps))
         quantizers = get_args(QuantizerName)
         if self.weight_quantizer not in quantizers:

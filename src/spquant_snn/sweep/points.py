@@ -24,7 +24,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..io.reading import guarded, read_bytes
-from ..io.texts import parse_toml, short
+from ..io.texts import did_you_mean, parse_toml, short
 from ..train.config import TrainConfig, with_options
 
 _BOTH, _WIDTHS = "quantization_bits", ("weight_bits", "state_bits")
@@ -114,8 +114,8 @@ def _widths(options: dict[str, Any]) -> dict[str, Any]:
     """The options with both widths in place of ``quantization_bits``."""
     for name, value in options.items():
         if name not in _KNOWN:
-            known = ", ".join(_KNOWN)
-            raise ConfigError(f"there is no option {short(name)}; the options are seeds, [cross], [[point]], {known}")
+            known = f"; the options are seeds, [cross], [[point]], {', '.join(_KNOWN)}"
+            raise ConfigError(f"there is no option {short(name)}{did_you_mean(name, _KNOWN, ': ') or known}")
         if isinstance(value, list | dict):
             raise ConfigError(f"{name} must be one value, not {short(value)}: lists stand below [cross]")
     if _BOTH not in options:

@@ -13,7 +13,7 @@ from ..data.catalog import anchored_name
 from ..errors import ConfigError, RunError
 from ..integer.neuron import Reset
 from ..io.reading import Flaw, guarded, read_bytes
-from ..io.texts import parse_toml, short
+from ..io.texts import did_you_mean, parse_toml, short
 from ..io.writing import replace_file
 from ..quant.quant_config import QuantConfig, QuantizerName
 from ..sparsity.goals import ChannelChoice, Goals
@@ -257,7 +257,8 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
     known = [field.name for field in fields(TrainConfig)]
     for name in options:
         if name not in known:
-            raise ConfigError(f"there is no option {short(name)}; the options are {', '.join(known)}")
+            near = did_you_mean(name, [*known, "quantization_bits"], ": ")
+            raise ConfigError(f"there is no option {short(name)}" + (near or f"; the options are {', '.join(known)}"))
     return TrainConfig(**options)
 
 
