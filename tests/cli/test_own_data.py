@@ -196,11 +196,11 @@ def test_a_model_that_keeps_a_sample_needs_no_data_set(keeping, spquant, tmp_pat
 
 @pytest.fixture
 def photos(tmp_path):
-    """A network for grey images of 6x5, and a folder with two images of twice that size for each of two classes."""
+    """A network for grey images of 6x5, and a folder with two images of twice that size for each of three classes."""
     image = pytest.importorskip("PIL.Image")
     save(one_layer((1, 6, 5)), tmp_path / "model.spq")
     rng = np.random.default_rng(3)
-    for name in ("cat", "dog"):
+    for name in ("cat", "dog", "emu"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for i in range(2):
             image.fromarray(rng.integers(0, 256, (12, 10), np.uint8)).save(tmp_path / "photos" / name / f"{i}.png")
@@ -210,7 +210,7 @@ def photos(tmp_path):
 def test_a_folder_of_images_is_brought_to_the_size_of_the_network(photos, spquant):
     code, out, err = spquant("eval", "model.spq", "--images", "photos", "--backend", "reference", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["images"] == 4
+    assert json.loads(out)["images"] == 6
     assert spquant("export", "model.spq", "--images", "photos", "--target", "c", "--out", "c")[0] == 0
 
 
@@ -221,9 +221,8 @@ def test_folders_that_do_not_fit_are_refused(photos, spquant, tmp_path):
         return err
 
     assert "photos is a folder, whose folders are the classes: leave the labels y.npy out" in refused(*Y)
-    for name in ("emu", "fox"):
-        shutil.copytree(photos / "cat", photos / name)
-    assert "the labels of photos must be 0 to 2, found 3: number the classes from 0" in refused()
+    shutil.copytree(photos / "cat", photos / "fox")
+    assert "photos holds 4 folders of classes, and the network has 3 classes, without names: give" in refused()
     save(one_layer((2, 6, 5)), tmp_path / "model.spq")
     assert "photos holds images, grey or RGB, and the network takes 2 channels: give an .npy file" in refused()
     shutil.rmtree(photos)

@@ -65,7 +65,7 @@ def forms_table(path: Path) -> Iterator[RenderableType]:
         table.add_row(Text(form.name), str(count), form.form, Text(form.reason))
     yield table
     yield ""
-    yield Text("row: by the fast kernels, as the layer takes what comes just before it; general: by a slower path for any layer")
+    yield Text("row: by the fast kernels, as the layer takes what comes just before it; general: by a slower path")
 
 
 def examine(data_dir: Path | None = None) -> Iterator[Finding]:

@@ -60,7 +60,9 @@ def run(arguments: Sequence[str]) -> int:
         say(f"spquant {package_version()}")
         return 0
     if name not in COMMANDS:
-        raise ConfigError(f"there is no command {name!r}: choose one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
+        raise ConfigError(
+            f"there is no command {name!r}: choose one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}"
+        )
     from .parse import parse
 
     return parse(command_of(name), options, f"spquant {name}")()
