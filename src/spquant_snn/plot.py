@@ -203,7 +203,7 @@ def run_html(config: TrainConfig, data: str, run: RunFolder | None, metric: Metr
     with suppress(RunError):  # nothing is trained, or the folder is gone
         found = None if run is None else run.read_record().get(f"test_{metric.key}")
         rows += [(f"test {metric.name}", metric.shown(found))] if isinstance(found, float) else []
-        shown = "" if run is None else curves(run.path)._repr_html_()
+        shown = "" if run is None else curves(run.place)._repr_html_()
     return html.table("", ("", ""), (), rows) + shown
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import quote
@@ -22,9 +22,10 @@ from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
 from .integer.grids import FLOAT, Bits, describe
+from .integer.inputs import check_count
 from .integer.sample import sample_note
 from .io.output import visible
-from .io.writing import folder_named
+from .io.writing import folder_named, path_text
 from .nn.lif import plain_path_note
 from .nn.sums import no_int8
 from .plot import Plot, curves, run_html
@@ -150,7 +151,7 @@ class SpQuantTrainer:
         dataset: object = None,
         *,
         teacher: nn.Module | None = None,
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         **places: Any,
     ) -> SpQuantTrainer:
         """The trainer of a run that was stopped; its ``train()`` goes on from the last checkpoint.
@@ -165,8 +166,10 @@ class SpQuantTrainer:
             RunError: the folder is not a run's, or its configuration differs from ``options``.
             FileFormatError: a file of the run is damaged.
         """
+        if not isinstance(options, Mapping | None):
+            raise ConfigError(f"options must be a mapping of names and values, not {options!r}")
         owner = RunOwner(join())
-        config = owner.resume(Path(folder), options or {})
+        config = owner.resume(Path(path_text(folder)), dict(options or {}))
         for what, given in (("model", model), ("dataset", dataset)):
             if getattr(config, what) == CUSTOM and given is None:
                 raise RunError(f"the {what} of {folder} was given in Python: give it again to resume")
@@ -287,8 +290,7 @@ class SpQuantTrainer:
             ConfigError: there is no such backend, or a negative number of images.
             ModelError: the network is floating point.
         """
-        if count < 0:
-            raise ConfigError(f"count must be at least 0, not {count}")
+        count = check_count("count", count, least=0)
         network = self._frozen()
         test = Items.of(self.data.test, self.data.name).first(count)
         return verify(network, lower(network), test.padded(), backend, self._bar, test.lengths)
@@ -361,7 +363,7 @@ class SpQuantTrainer:
         if isinstance(baseline, SpQuantTrainer):
             other: Baseline | None = Baseline(run_name(baseline.run, baseline.config), baseline.deployed())
         else:
-            other = None if baseline is None else load_baseline(Path(baseline), self.config.dataset)
+            other = None if baseline is None else load_baseline(Path(path_text(baseline)), self.config.dataset)
 
         def write(out: Path) -> None:
             subject = in_training(compact(self.network).eval(), self.data.test, self.config, self.run)
@@ -377,7 +379,7 @@ class SpQuantTrainer:
         """
         if self.run is None:
             raise RunError("there are no learning curves before train(): call it first")
-        return curves(self.run.path)
+        return curves(self.run.place)
 
     def _repr_html_(self) -> str:
         """What is trained and how far it came, as a notebook shows it."""
@@ -483,9 +485,10 @@ class SpQuantTrainer:
 
     def _write(self, path: str | Path, write: Callable[[Path], object]) -> Path:
         """Let the first process write a file or a folder; returns its path."""
+        out = Path(path_text(path))
         if self._owner.first:
-            write(Path(path))
-        return Path(path)
+            write(out)
+        return out
 
     def _fingerprint(self) -> dict[str, Print]:
         """What a run of this trainer is held to."""

@@ -5,6 +5,7 @@ import os
 from dataclasses import FrozenInstanceError, asdict, fields, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,18 @@ def test_no_epoch_at_all_is_refused():
 def test_floating_point_cannot_be_fine_tuned_as_integers():
     with pytest.raises(ConfigError, match="finetune_epochs needs"):
         TrainConfig(state_bits=32, finetune_epochs=1)
+
+
+def test_numbers_of_numpy_are_taken():
+    options = {
+        "epochs": np.int64(3),
+        "learning_rate": np.float32(0.5),
+        "augment": np.True_,
+        "weight_bits": np.float64(1.58),
+    }
+    assert with_options(options) == with_options(
+        {"epochs": 3, "learning_rate": 0.5, "augment": True, "weight_bits": 1.58}
+    )
 
 
 def test_an_unknown_option_is_answered_with_the_known_ones():

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from spquant_snn import DivergedError, FileFormatError, RunError, SpQuantTrainer
+from spquant_snn import ConfigError, DivergedError, FileFormatError, RunError, SpQuantTrainer
 from spquant_snn.cli.main import main
 from spquant_snn.train import step
 from spquant_snn.train.console import Display
@@ -132,6 +133,28 @@ def test_a_resumed_trainer_is_at_its_best_epoch_at_once():
     assert same(weights(again), weights(trainer))
     again.train(epochs=1)
     assert again.run.path.name != "x"
+
+
+def test_a_trainer_finds_its_run_from_another_folder(tmp_path, monkeypatch):
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    accuracy = trainer.evaluate()
+    assert trainer.run.record.is_relative_to(tmp_path / "x")
+    assert trainer.run.read_record()["test_accuracy"] == accuracy
+    trainer.plot()
+    trainer.report("x.html", count=4)
+    resumed = SpQuantTrainer.resume(Path("..", "x"), Net(), DATA, quiet=True)
+    monkeypatch.chdir(tmp_path)
+    assert same(weights(resumed.train()), weights(trainer))
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["x.html"]
+
+
+def test_what_cannot_be_resumed_from_is_refused_in_a_sentence():
+    with pytest.raises(ConfigError, match=r"a path must be text or a pathlib\.Path, not a NoneType"):
+        SpQuantTrainer.resume(None)
+    with pytest.raises(ConfigError, match=r"options must be a mapping of names and values, not \['x'\]"):
+        SpQuantTrainer.resume("x", options=["x"])
 
 
 def test_a_run_of_another_configuration_is_not_gone_on_with():

@@ -268,11 +268,17 @@ def test_the_integers_are_verified_and_exported_to_every_target(tmp_path):
     ("call", "error", "said"),
     [
         (lambda t: t.verify(count=-1), ConfigError, "count must be at least 0, not -1"),
+        (lambda t: t.verify(count="5"), ConfigError, "count must be a whole number, not '5'"),
+        (lambda t: t.report("x.html", count=2.0), ConfigError, "count must be a whole number, not 2.0"),
+        (lambda t: t.report(None), ConfigError, "a path must be text"),
+        (lambda t: t.report("x.html", baseline=3), ConfigError, "a path must be text"),
+        (lambda t: t.export(3), ConfigError, "a path must be text"),
+        (lambda t: t.early_exit(3), ConfigError, "given_up must be a list of points of accuracy, not 3"),
+        (lambda t: t.early_exit(["a"]), ConfigError, "given_up must be points of accuracy, from 0 to 100, not 'a'"),
         (lambda t: t.verify(backend="torch"), ConfigError, "backend must be one of reference, native, not 'torch'"),
         (lambda t: t.export("x", target="tflite"), ConfigError, "target must be one of spq, c, web"),
         (lambda t: t.export("x.spq", prefer="flash"), ConfigError, "prefer is for firmware"),
     ],
-    ids=["images", "backend", "target", "option"],
 )
 def test_what_cannot_be_verified_or_exported_is_refused_in_a_sentence(call, error, said, tmp_path):
     trainer = SpQuantTrainer(Net(), DATA, 2, timesteps=2, **SMALL)

@@ -194,15 +194,18 @@ def _dtype(wanted: Input) -> np.dtype[Any]:
     return np.dtype(np.int8 if wanted.signed else np.uint8)
 
 
-def check_count(name: str, value: Any) -> int:
-    """A whole number above zero, which the option ``name`` must be.
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of 1, or ``least``, or more, which the option ``name`` must be.
 
     Raises:
         ConfigError: it is none.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise ConfigError(f"{name} must be a whole number above zero, not {value!r}")
-    return int(value)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and value >= least:
+        return int(value)
+    if whole and least == 0:
+        raise ConfigError(f"{name} must be at least 0, not {value!r}")
+    raise ConfigError(f"{name} must be a whole number{' above zero' if least else ''}, not {value!r}")
 
 
 def as_pixels(value: Any, what: str, wanted: Input | None = None) -> Array:

@@ -13,7 +13,7 @@ from ..data.items import Items
 from ..errors import ConfigError
 from ..integer.compare import Trace
 from ..integer.graph import Graph
-from ..integer.inputs import check_takes_one, says_classes
+from ..integer.inputs import check_count, check_takes_one, says_classes
 from ..io.terminal import Report
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
@@ -127,7 +127,7 @@ def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, ru
 
 def run_name(run: RunFolder | None, config: TrainConfig) -> str:
     """What a training is called: as its folder, or else as its model."""
-    return config.model if run is None else run.path.resolve().name
+    return config.model if run is None else run.place.resolve().name
 
 
 def build_report(
@@ -152,8 +152,7 @@ def build_report(
         DataError: the images are not what the network takes.
     """
     check_takes_one(subject.graph, "a report")
-    if count < 0:
-        raise ConfigError(f"count must be at least 0, not {count}")
+    count = check_count("count", count, least=0)
     subject = replace(subject, test=subject.test.of_one_length())
     counted = subject.test.first(count)
     pixels = counted.inputs()

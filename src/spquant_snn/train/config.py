@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from ..data.catalog import anchored_name
 from ..errors import ConfigError, RunError
 from ..integer.neuron import Reset
@@ -249,7 +251,7 @@ def _check_type(name: str, value: object, wanted: type) -> None:
 
 
 def with_options(options: dict[str, Any]) -> TrainConfig:
-    """A configuration of the given fields and the defaults.
+    """A configuration of the given fields and the defaults; numbers may be those of NumPy.
 
     Raises:
         ConfigError: there is no such field, or a value does not exist.
@@ -259,7 +261,8 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
         if name not in known:
             near = did_you_mean(name, [*known, "quantization_bits"], ": ")
             raise ConfigError(f"there is no option {short(name)}" + (near or f"; the options are {', '.join(known)}"))
-    return TrainConfig(**options)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
+    return TrainConfig(**plain)
 
 
 def refuse_neuron_options(options: dict[str, Any]) -> None:

@@ -109,6 +109,8 @@ def measure_early_exit(
         ConfigError: as ``choose_margin``.
         ModelError: the network is not frozen, or has a single class.
     """
+    if isinstance(given_up, str) or not isinstance(given_up, Sequence):
+        raise ConfigError(f"given_up must be a list of points of accuracy, not {given_up!r}")
     known = follow(network, validation)
     margins = [choose_margin(known, points) for points in given_up]
     fresh = follow(network, test)
@@ -160,7 +162,7 @@ def choose_margin(course: ExitCurve, given_up: float = 0.0) -> int:
     Raises:
         ConfigError: ``given_up`` is no number from 0 to 100.
     """
-    if not 0 <= given_up <= 100:
+    if not isinstance(given_up, int | float) or not 0 <= given_up <= 100:
         raise ConfigError(f"given_up must be points of accuracy, from 0 to 100, not {given_up!r}")
     right = course.right.long()
     # A margin above a lead makes that image go on: what it then gets right counts in place of what it got right before.

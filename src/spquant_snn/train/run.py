@@ -46,38 +46,49 @@ class RunFolder:
     """Names of the files of a run.
 
     Args:
-        path: of the folder.
+        path: of the folder, as it was given: messages show it.
         held: the id of the run that a training writes, which must not be written into another's folder.
+        absolute: where it lies, of a run whose trainer must find it whatever the current folder is then; see ``stay``.
     """
 
     path: Path
     held: str | None = None
+    absolute: Path | None = None
+
+    def stay(self) -> RunFolder:
+        """The same folder, which stays the same when the current folder changes."""
+        return self if self.absolute is not None else replace(self, absolute=Path(os.path.abspath(self.path)))
+
+    @property
+    def place(self) -> Path:
+        """The path by which its files are reached."""
+        return self.path if self.absolute is None else self.absolute
 
     @property
     def config(self) -> Path:
-        return self.path / "config.toml"
+        return self.place / "config.toml"
 
     @property
     def weights(self) -> Path:
         """Weights of the best epoch."""
-        return self.path / "model.safetensors"
+        return self.place / "model.safetensors"
 
     @property
     def checkpoint(self) -> Path:
         """Everything needed to go on after the last epoch."""
-        return self.path / "checkpoint.pt"
+        return self.place / "checkpoint.pt"
 
     @property
     def integers(self) -> Path:
-        return self.path / "model.spq"
+        return self.place / "model.spq"
 
     @property
     def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
+        return self.place / "metrics.jsonl"
 
     @property
     def record(self) -> Path:
-        return self.path / "run.json"
+        return self.place / "run.json"
 
     def create(
         self,
@@ -101,9 +112,9 @@ class RunFolder:
             RunError: it holds a run already, or cannot be written.
         """
         _refuse_unwritable(config)
-        is_new = not os.path.lexists(self.path)
+        is_new = not os.path.lexists(self.place)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.place.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise _unwritable(self.path, error) from None
         try:
@@ -120,7 +131,7 @@ class RunFolder:
             self.record.unlink(missing_ok=True)
             if is_new:
                 with suppress(OSError):  # something else came into it
-                    self.path.rmdir()
+                    self.place.rmdir()
             raise
 
     def _note_start(
@@ -154,7 +165,7 @@ class RunFolder:
 
     def hold(self) -> RunFolder:
         """The folder as a training takes it, to write no other run's: see ``check_held``."""
-        return replace(self, held=self.read_record().get("id"))
+        return replace(self.stay(), held=self.read_record().get("id"))
 
     def check_held(self) -> None:
         """Do nothing, if the folder still holds the run that it was taken for.

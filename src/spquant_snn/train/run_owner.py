@@ -73,7 +73,7 @@ class RunOwner:
         """
         run = RunFolder(folder)
         config = self.world.from_first(lambda: _resumable(run, options))
-        self.run, self.out = run, folder
+        self.run, self.out = run.stay(), folder
         return config
 
     def named_task(self) -> dict[str, Task]:
