@@ -21,13 +21,11 @@ from .export.packaging import Layout, Prefer, Target
 from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
 from .integer.graph import Graph
-from .integer.grids import FLOAT, Bits, describe
+from .integer.grids import Bits, describe
 from .integer.inputs import check_count
 from .integer.sample import sample_note
 from .io.output import visible
 from .io.writing import folder_named, path_text
-from .nn.lif import plain_path_note
-from .nn.sums import no_int8
 from .plot import Plot, curves, run_html
 from .quant.frozen_trace import verify
 from .quant.lower import lower
@@ -40,7 +38,7 @@ from .train.augment import Augmentation, default_augmentation
 from .train.batches import Batches, amounts
 from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options
 from .train.console import Display
-from .train.device import freed_memory_kept
+from .train.device import freed_memory_kept, slower_forms
 from .train.distributed import World, join, together
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import fingerprint
@@ -464,9 +462,7 @@ class SpQuantTrainer:
         display.say(f"{amounts(train, validation, config.batch_size, what)}; run folder {run.path}")
         for told_of in () if self._streams is None else self._streams.notes():
             display.say(told_of)
-        if self.device.type == "cpu" and config.weight_bits != FLOAT and (reason := no_int8()) is not None:
-            display.say(f"sums are computed in float32, slower: {reason}")
-        if (note := plain_path_note(self.network)) is not None:
+        for note in slower_forms(self.network, config.weight_bits, self.device):
             display.say(note)
 
     def _tell_sample(self, display: Display, run: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""Where a training computes, and the memory that it takes there."""
+"""The device of a training: which one, what runs slower on it, and the memory that a training takes there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..errors import ConfigError
+from ..integer.grids import FLOAT
+from ..nn.lif import plain_path_note
+from ..nn.sums import no_int8
 from .distributed import ALONE, World
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -141,3 +145,11 @@ def _status(field: str) -> int | None:
         if name == field:
             return int(value.split()[0]) * 1024
     return None
+
+
+def slower_forms(network: nn.Module, weight_bits: float, device: torch.device) -> list[str]:
+    """Sentences on what of a training runs slower than it could on this machine, for the user."""
+    reason = no_int8() if device.type == "cpu" and weight_bits != FLOAT else None
+    found = [] if reason is None else [f"sums are computed in float32, slower: {reason}"]
+    note = plain_path_note(network)
+    return found if note is None else [*found, note]
