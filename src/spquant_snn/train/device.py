@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError
-from ..integer.grids import FLOAT
+from ..integer.grids import FLOAT, Bits
 from ..nn.lif import plain_path_note
 from ..nn.sums import no_int8
 from .distributed import ALONE, World
@@ -147,7 +147,7 @@ def _status(field: str) -> int | None:
     return None
 
 
-def slower_forms(network: nn.Module, weight_bits: float, device: torch.device) -> list[str]:
+def slower_forms(network: nn.Module, weight_bits: Bits, device: torch.device) -> list[str]:
     """Sentences on what of a training runs slower than it could on this machine, for the user."""
     reason = no_int8() if device.type == "cpu" and weight_bits != FLOAT else None
     found = [] if reason is None else [f"sums are computed in float32, slower: {reason}"]
