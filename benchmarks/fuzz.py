@@ -38,6 +38,7 @@ from spquant_snn.runtime.library import library
 
 SPQ = "spq"  # the reader of .spq files, whose networks are run too
 
+_START = 600  # seconds until the first case, on a machine that has other things to do
 _SILENCE = 60  # seconds after which a case counts as a hang
 _REPORT = 100  # cases between two reports to the parent
 
@@ -82,10 +83,11 @@ def work(pipe: Connection, name: str, seed: int, cases: range, sanitize: bool) -
 
 def follow(pipe: Connection, child: BaseProcess, outcomes: Counter[str], cases: range) -> tuple[int, str]:
     """Read what the child says to its end; the case that it ended with, and the defect there, empty if none."""
-    case, start = cases[0], time.monotonic()
+    case, start, patience = cases[0], time.monotonic(), _START
     while True:
-        if not pipe.poll(_SILENCE):
-            return case, f"it hangs: nothing for {_SILENCE} s"
+        if not pipe.poll(patience):
+            return case, f"it hangs: nothing for {patience} s"
+        patience = _SILENCE
         try:
             said = pipe.recv()
         except EOFError:

@@ -402,7 +402,8 @@ class SpQuantTrainer:
         if streams is not None:
             config = replace(config, batch_size=streams.batch_size or config.batch_size)
             count, apart = streams.count or 1 << 20, streams.sets_apart
-        self.config = resolve(config, count, self.network, self.device, self._owner.world, apart)
+        several = self.data.train.lengths is not None
+        self.config = resolve(config, count, self.network, self.device, self._owner.world, apart, several)
 
     def _test(self) -> Batches:
         """The test set."""

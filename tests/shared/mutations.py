@@ -267,12 +267,13 @@ def _checksums(header, blobs):
                 blob["crc32"] = zlib.crc32(blobs[extent[0] : extent[0] + extent[1]])
 
 
-def walk(value):
-    """Every place of a header, as a container and its key."""
+def walk(value, above=()):
+    """Every place of a header, as a container and its key; what holds itself, as a damaged one may, is entered once."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(items):
         yield value, key
-        yield from walk(inner)
+        if inner is not value and not any(inner is outer for outer in above):
+            yield from walk(inner, (*above, value))
 
 
 def _change(inner, key, places, rng):

@@ -1,14 +1,20 @@
 """Sequences of several lengths: each is computed as if it were alone, in training and behind it."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from spquant_snn import (
     LIF,
     ConfigError,
     DataError,
+    Feedback,
+    LeakyIntegrator,
     Program,
     QuantConfig,
     RunError,
@@ -22,8 +28,12 @@ from spquant_snn.data.arrays import of_each_length
 from spquant_snn.data.convert import as_splits
 from spquant_snn.data.items import Items
 from spquant_snn.integer.file import load_both
+from spquant_snn.quant.stage import Norm
+from spquant_snn.train.batches import Batch
+from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.distributed import World
 from spquant_snn.train.metrics import measure
+from spquant_snn.train.step import Step
 from spquant_snn.train.tensors import as_tensors
 
 
@@ -69,20 +79,20 @@ def test_sequences_of_one_length_are_as_they_were():
     assert as_splits((items, items), progress=False).train.lengths is None
 
 
-def test_batches_hold_one_length_each_and_every_item_once(data):
-    train, found = as_tensors(data.train), []
+def test_batches_are_mixed_cut_to_their_longest_and_hold_every_item_once(data):
+    train, found, differ = as_tensors(data.train), [], 0
     drawn = list(train.drawn(torch.Generator().manual_seed(3), 8))
-    assert len(drawn) == train.steps(8)
+    assert len(drawn) == train.steps(8) == 8
     for batch in drawn:
-        assert 1 <= len(batch) <= 8
-        assert batch.images.shape[1] in data.train.lengths
-        found += [image.numpy().tobytes() for image in batch.images]
+        steps = [batch.images.shape[1]] * len(batch) if batch.lengths is None else batch.lengths.tolist()
+        differ += len(set(steps)) > 1
+        assert max(steps) == batch.images.shape[1]
+        found += [image[:own].numpy().tobytes() for image, own in zip(batch.images, steps, strict=True)]
+    assert differ == 8
     wanted = [row[:steps].tobytes() for row, steps in zip(data.train.images, data.train.lengths, strict=True)]
     assert sorted(found) == sorted(wanted)
     again = train.drawn(torch.Generator().manual_seed(3), 8)
     assert all(torch.equal(a.images, b.images) for a, b in zip(drawn, again, strict=True))
-    other = train.drawn(torch.Generator().manual_seed(4), 8)
-    assert [batch.images.tolist() for batch in drawn] != [batch.images.tolist() for batch in other]
     assert len(list(train.drawn(torch.Generator(), 8, most=3))) == 3
 
 
@@ -167,12 +177,189 @@ class Lazy(torch.utils.data.Dataset):
         return self.items[index]
 
 
-def test_what_is_read_as_it_comes_is_refused_unless_it_is_read_into_memory():
-    given = Lazy(sequences(40, 0)), Lazy(sequences(20, 1))
-    with pytest.raises(ConfigError, match=r"several lengths, .* give in_memory=True"):
+class Stream(IterableDataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+def padded(items):
+    """A collate function's batch: filled up, with lengths."""
+    images = nn.utils.rnn.pad_sequence([torch.from_numpy(x) for x, _ in items], batch_first=True)
+    return images, torch.tensor([label for _, label in items]), torch.tensor([len(x) for x, _ in items])
+
+
+def in_lists(items):
+    return [x for x, _ in items], [label for _, label in items]
+
+
+def test_what_is_read_as_it_comes_may_have_several_lengths(tmp_path):
+    parts, found = (sequences(40, 0), sequences(20, 1), sequences(20, 2)), {}
+    ways = {
+        "items": [Lazy(part) for part in parts],
+        "stream": [Stream(parts[0]), Lazy(parts[1]), Stream(parts[2])],
+        "padded": [DataLoader(Lazy(part), 8, collate_fn=padded) for part in parts],
+        "lists": [DataLoader(Lazy(part), 8, collate_fn=in_lists) for part in parts],
+        "as they are": [DataLoader(Lazy(part), 8, collate_fn=list) for part in parts],
+    }
+    for name, given in ways.items():
+        options = {"timesteps": 5, "epochs": 1, "quiet": True, "workers": 0, "steps_per_epoch": 5}
+        options |= {"batch_size": 8} if name in ("items", "stream") else {}
+        made = SpQuantTrainer(model(), given, 2, out=tmp_path / name, **options).train()
+        found[name] = [made.evaluate(), *(value.sum().item() for value in made.network.state_dict().values())]
+        assert made.verify().equal
+        assert made.data.train.lengths is not None
+    assert found["padded"] == found["lists"] == found["as they are"]
+    alone = Program(lower(made.deployed()))
+    right = sum(int(alone.predict(x[:, None])[0]) == label for x, label in parts[2])
+    assert found["as they are"][0] == pytest.approx(100 * right / 20)
+
+
+def test_a_sequence_longer_than_timesteps_is_named(tmp_path):
+    items = sequences(200, 0)
+    items[7] = (np.zeros((9, 2, 4, 4), np.uint8), 0)
+    made = SpQuantTrainer(model(), (Lazy(items), Lazy(items[50:])), 2, out=tmp_path, timesteps=5, quiet=True)
+    with pytest.raises(DataError, match="training item 7 has 9 frames, timesteps is 5: set timesteps to those of the"):
+        made.train(epochs=1)
+    with pytest.raises(ConfigError, match="have 5 frames, timesteps is 4: set timesteps to 5"):
+        SpQuantTrainer(model(), (Lazy(items[50:]), Lazy(items[50:])), 2, out=tmp_path, timesteps=4, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("collate", "said"),
+    [
+        (
+            lambda items: (*padded(items)[:2], [1]),
+            "the third part of batch 0 of the training DataLoader are no lengths",
+        ),
+        (lambda items: (padded(items)[0], [0]), "8 training images have 1 labels"),
+        (
+            lambda items: (padded(items)[0], [0] * 8, [9] * 8),
+            r"of its 8 sequences: give a whole number from 1 to \d for each",
+        ),
+        (lambda items: 3, "no pair .images, labels., and no .images, labels, lengths. of sequences"),
+    ],
+)
+def test_a_batch_that_is_none_says_what_to_give(collate, said):
+    given = [DataLoader(Lazy(sequences(40, seed)), 8, collate_fn=collate) for seed in range(2)]
+    with pytest.raises(DataError, match=said):
         SpQuantTrainer(model(), given, 2, timesteps=5, quiet=True)
-    held = SpQuantTrainer(model(), given, 2, timesteps=5, quiet=True, in_memory=True)
-    assert held.data.train.lengths is not None
+
+
+LINEAR = (nn.Flatten(), nn.Linear(32, 6, bias=False), nn.BatchNorm1d(6), LIF())
+READOUTS = {
+    "mean": lambda: [nn.Linear(6, 2)],
+    "last": lambda: [nn.Linear(6, 2), LeakyIntegrator(0.8)],
+    "largest": lambda: [nn.Linear(6, 2), LeakyIntegrator(0.8, "largest")],
+    "loop": lambda: [
+        nn.Linear(6, 5),
+        Feedback(LIF(), nn.Sequential(nn.Linear(5, 5, bias=False), nn.BatchNorm1d(5))),
+        nn.Linear(5, 2),
+    ],
+}
+
+
+def gradients(net, batch, config=None, teacher=None):
+    """Loss and gradients of a batch in training, and what is known of normalisation behind it."""
+    config = config or TrainConfig(model="custom", dataset="custom", precision="fp32")
+    net = copy.deepcopy(net).train()
+    net.recompute = config.checkpoint_time
+    torch.manual_seed(5)
+    step = Step(net, config, teacher, None, True)
+    loss = step(batch.inputs(), batch.labels, 0.0, 1.0, batch.lengths)[0]
+    known = [value for name, value in net.state_dict().items() if "running" in name]
+    return [loss, *(p.grad for p in net.parameters() if p.requires_grad), *known]
+
+
+def close(first, second):
+    return all(torch.allclose(a, b, atol=2e-6) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("how", ["mean", "last", "largest", "loop", "tet", "again", "teacher"])
+def test_nothing_sees_what_fills_a_batch_up(data, how):
+    torch.manual_seed(0)
+    kind = READOUTS.get(how, READOUTS["mean"])
+    net = prepare(nn.Sequential(*copy.deepcopy(LINEAR), *kind()), QuantConfig(2, 2, timesteps=6), (2, 4, 4))
+    options = {"tet": {"loss": "tet"}, "again": {"checkpoint_time": True}}.get(how, {})
+    config = TrainConfig(model="custom", dataset="custom", precision="fp32", **options)
+    teacher = copy.deepcopy(net).eval() if how == "teacher" else None
+    (batch,) = as_tensors(data.train).drawn(torch.Generator().manual_seed(1), 60)
+    noise = batch.images.clone()
+    for row, steps in zip(noise, batch.lengths, strict=True):
+        row[steps:] = 255
+    longer = torch.cat([noise, torch.full_like(noise, 7)], 1)
+    found = [gradients(net, replace(batch, images=images), config, teacher) for images in (batch.images, noise, longer)]
+    assert close(found[0], found[1])
+    assert close(found[0], found[2])
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(2))
+    assert how == "loop" or close(found[0], gradients(net, batch.rows(order), config, teacher))
+    assert not close(found[0], gradients(net, replace(batch, lengths=None), config, teacher))
+
+
+@pytest.mark.parametrize("how", ["mean", "last", "largest", "loop"])
+def test_of_one_length_lengths_change_nothing(how):
+    torch.manual_seed(0)
+    net = prepare(nn.Sequential(*copy.deepcopy(LINEAR), *READOUTS[how]()), QuantConfig(2, 2, timesteps=4), (2, 4, 4))
+    frames = (torch.rand(9, 4, 2, 4, 4) < 0.4).to(torch.uint8)
+    batch = Batch(frames, torch.arange(9) % 2)
+    assert close(gradients(net, batch), gradients(net, replace(batch, lengths=torch.full((9,), 4))))
+
+
+def test_statistics_are_of_the_frames_that_there_are(data):
+    net = prepare(model(), QuantConfig(2, 2, timesteps=6), (2, 4, 4)).train()
+    norm = next(module for module in net.modules() if isinstance(module, Norm))
+    norm.momentum = 1.0
+    (batch,) = as_tensors(data.train).drawn(torch.Generator(), 60)
+    net(batch.inputs(), lengths=batch.lengths)
+    frames = torch.cat([row[:steps] for row, steps in zip(batch.images, batch.lengths, strict=True)])
+    stage = net.hidden[0]
+    sums = stage.synapse.sums(frames.float(), stage.synapse.codes(), stage.synapse.scale() / stage.divisor)
+    assert torch.allclose(norm.running_mean, sums.mean((0, 2, 3)), atol=1e-6)
+    assert torch.allclose(norm.running_var, sums.var((0, 2, 3)), atol=1e-6)
+
+
+def test_lengths_that_do_not_fit_the_frames_are_refused():
+    net = prepare(model(), QuantConfig(2, 2, timesteps=6), (2, 4, 4))
+    frames = torch.zeros(4, 3, 2, 4, 4, dtype=torch.uint8)
+    for lengths in ([1, 2], [0, 1, 2], [1, 2, 5]):
+        with pytest.raises(DataError, match=r"lengths must be int64 \[N\].*here \[3\] to 4"):
+            net(frames, lengths=torch.tensor(lengths))
+
+
+def telling(count, seed):
+    """Sequences whose length gives away the class, which is how busy they are."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(2, size=count)
+    return [((rng.random((2 + 4 * c, 2, 4, 4)) < 0.2 + 0.2 * c).astype(np.uint8), int(c)) for c in classes]
+
+
+def test_a_class_that_the_length_gives_away_is_not_normalised_away(tmp_path):
+    options = {"out": tmp_path / "run", "timesteps": 6, "batch_size": 20, "quiet": True, "learning_rate": 1e-2}
+    torch.manual_seed(0)
+    net = nn.Sequential(*copy.deepcopy(LINEAR), nn.Linear(6, 2))
+    found = SpQuantTrainer(net, (telling(200, 0), telling(60, 1)), 2, **options).train(epochs=4)
+    assert found.evaluate() > 85  # normalised one length at a time it is 45 to 67
+
+
+def test_what_needs_one_length_is_refused(data):
+    options = {"timesteps": 6, "quiet": True, "batch_size": 8, "target_skip": 0.3, "epochs": 2}
+    convolutions = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), LIF(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), LIF()
+    net = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(ConfigError, match="target_skip needs sequences of one length"):
+        SpQuantTrainer(net, data, 2, **options).train()
+    given = Lazy(sequences(40, 0)), Lazy(sequences(20, 1))
+    with pytest.raises(ConfigError, match="target_skip needs sequences of one length where they are read"):
+        SpQuantTrainer(net, given, 2, **options)
+
+
+def test_rates_are_held_down_over_the_frames_that_there_are(data, tmp_path):
+    made = SpQuantTrainer(
+        model(), data, 2, out=tmp_path / "run", timesteps=6, quiet=True, batch_size=8, target_ops=0.6, target_rate=0.1
+    )
+    made.train(epochs=5)
+    assert made.verify().equal
 
 
 @pytest.mark.parametrize(

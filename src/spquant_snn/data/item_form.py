@@ -6,6 +6,7 @@ Each is held against the form of the first ones, so that the item that differs, 
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..dtypes import Array
 from ..errors import DataError
-from .arrays import Labelled, Splits
+from .arrays import Labelled, Splits, padded_sequences
 from .convert import item_label, item_pixels, item_values
 from .event_items import gives_events
 from .input_format import InputFormat, check_finite
@@ -28,12 +29,13 @@ class ItemForm:
     """What the items of a data set are, all alike.
 
     Args:
-        shape: [C, H, W] of an image, [T, C, H, W] of a sequence.
+        shape: [C, H, W] of an image, [T, C, H, W] of a sequence, the longest that there may be.
         dtype: of the numbers as they are given.
         given: what they become.
         task: what they teach.
         label: shape of each label.
         kind, decide: what their shape means, as ``data.input_kind`` has it.
+        several: whether sequences may be shorter.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +45,7 @@ class ItemForm:
     label: tuple[int, ...]
     kind: InputKind | None = None
     decide: Decide | None = None
+    several: bool = False
 
     @classmethod
     def of(cls, sample: Splits, image: Any, kind: InputKind | None, decide: Decide | None) -> ItemForm:
@@ -70,16 +73,28 @@ class ItemForm:
             images = self._values(_stacked([image for image, _ in pairs]), where(0))
             return Labelled(images, self._labels(np.stack(labels), where))
         except (DataError, ValueError, TypeError, RuntimeError):
+            found = []
             for place, ((image, _), label) in enumerate(zip(pairs, labels, strict=True)):
-                self._check(item_pixels(image, where(place), self.kind, self.decide), label, where(place))
-            raise
+                found.append(item_pixels(image, where(place), self.kind, self.decide))
+                self._check(found[-1], label, where(place))
+            if len({len(image) for image in found}) == 1:
+                raise
+        sequences, lengths = padded_sequences([self.given.quantize(image)[0] for image in found])
+        return Labelled(sequences, self._labels(np.stack(labels), where), lengths)
 
-    def of_batch(self, images: Any, labels: Any, where: str) -> Labelled:
-        """Images [N, ...] and labels [N, ...] as labelled arrays; raises as ``of_items``."""
+    def of_batch(self, images: Any, labels: Any, where: str, lengths: Any = None) -> Labelled:
+        """Images [N, ...] and labels [N, ...] as labelled arrays; raises as ``of_items``.
+
+        Args:
+            images: or a list of them, where sequences have several lengths.
+            lengths: [N], frames of each of sequences [N, T, ...] that are filled up behind their ends.
+        """
+        if lengths is not None or isinstance(images, list | tuple):
+            items = as_items(images, labels, lengths, where)
+            return self.of_items(items, lambda place: f"{where}, item {place}")
         found = self._values(images, f"the images of {where}")
         known = [item_label(label, self.task.kind, f"{where}, item {place}") for place, label in enumerate(labels)]
-        if len(known) != len(found):
-            raise DataError(f"{where} has {len(found)} images and {len(known)} labels: give one label per image")
+        _check_count(len(found), len(known), where)
         return Labelled(found, self._labels(np.stack(known), lambda place: f"{where}, item {place}"))
 
     def _values(self, given: Any, where: str) -> Array:
@@ -90,11 +105,7 @@ class ItemForm:
 
     def _check(self, image: Array, label: Array | None, where: str) -> None:
         if len(self.shape) == 4 and image.ndim == 4 and image.shape[1:] == self.shape[1:]:
-            if len(image) != self.shape[0]:
-                raise DataError(
-                    f"{where} has {len(image)} frames, the first has {self.shape[0]}: sequences of several lengths are "
-                    "taken in memory alone, give in_memory=True"
-                )
+            self._check_frames(len(image), where)
         elif image.shape != self.shape:
             raise DataError(f"{where} is {list(image.shape)}, the first is {list(self.shape)}: bring them to one shape")
         if image.dtype != self.dtype:
@@ -102,6 +113,19 @@ class ItemForm:
         check_finite(image, where)
         if label is not None:
             self._labels(label[None], lambda place: where)
+
+    def _check_frames(self, frames: int, where: str) -> None:
+        if not self.several and frames != self.shape[0]:
+            raise DataError(
+                f"{where} has {frames} frames, the first has {self.shape[0]}: several processes, and target_skip, need "
+                "sequences of one length where they are read as they come: bring them to it"
+            )
+        if not frames:
+            raise DataError(f"{where} has no frames: leave it out, or give it one")
+        if frames > self.shape[0]:
+            raise DataError(
+                f"{where} has {frames} frames, timesteps is {self.shape[0]}: set timesteps to those of the longest"
+            )
 
     def _labels(self, labels: Array, where: Callable[[int], str]) -> Array:
         found = read_labels(labels, self.task.kind, f"the labels of {where(0)}")[1]
@@ -152,6 +176,40 @@ def is_iterable(member: Any) -> bool:
     return hasattr(member, "__iter__") and not hasattr(member, "__getitem__")
 
 
+def parts_of_batch(batch: Any, where: str) -> tuple[Any, Any, Any]:
+    """Images, labels and lengths of a batch, or of a list of items; None where it does not say the last.
+
+    Raises:
+        DataError: it is no pair, and no such three.
+    """
+    items = isinstance(batch, list) and all(isinstance(item, tuple) and len(item) == 2 for item in batch)
+    if items and all(np.ndim(item[0]) for item in batch):
+        return [image for image, _ in batch], [label for _, label in batch], None
+    if isinstance(batch, tuple | list) and len(batch) == 3:
+        return batch[0], batch[1], batch[2]
+    try:
+        return *pair_of(batch, where), None
+    except DataError as error:
+        raise DataError(
+            f"{where} is no pair (images, labels), and no (images, labels, lengths) of sequences: let the collate "
+            "function give one of these"
+        ) from error
+
+
+def as_items(images: Any, labels: Any, lengths: Any, where: str) -> Any:
+    """What a batch holds as a pair (images, labels) of arrays, or, of sequences of several lengths, as a list of items.
+
+    Raises:
+        DataError: lengths or labels are not as many.
+    """
+    if lengths is None and not isinstance(images, list | tuple):
+        return images, np.asarray(labels) if isinstance(labels, list) else labels
+    if lengths is not None:
+        images = [image[:steps] for image, steps in zip(images, _steps_of(lengths, images, where), strict=True)]
+    _check_count(len(images), len(labels), where)
+    return list(zip(images, labels, strict=True))
+
+
 def pair_of(item: Any, where: str) -> tuple[Any, Any]:
     """Image and label of an item.
 
@@ -169,6 +227,26 @@ def cause(error: BaseException) -> str:
     """What an exception of somebody else's code says, in a few words."""
     text = (str(error).strip() or "no text").splitlines()[0]
     return f"{type(error).__name__}: {text[:200]}"
+
+
+def _check_count(images: int, labels: int, where: str) -> None:
+    if images != labels:
+        raise DataError(f"{where} has {images} images and {labels} labels: give one label per image")
+
+
+def _steps_of(lengths: Any, images: Any, where: str) -> list[int]:
+    """Frames of each sequence of a batch, as its collate function gives them."""
+    try:
+        steps = [operator.index(each) for each in lengths]
+    except TypeError:
+        steps = []
+    most = min((len(image) for image in images), default=0)
+    if len(steps) != len(images) or not all(1 <= each <= most for each in steps):
+        raise DataError(
+            f"the third part of {where} are no lengths of its {len(images)} sequences: give a whole number from 1 to "
+            f"{most} for each, and sequences with time behind the items (batch_first=True)"
+        )
+    return steps
 
 
 def _is_fixed(member: Any) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from .recurrence import check_sequence
+from .sequence_ends import behind_ends, last_of, mean_over_time
 
 Answer = Literal["last", "largest", "mean"]
 
@@ -49,11 +50,15 @@ class LeakyIntegrator(nn.Module):
             said.append(kept)
         return torch.stack(said)
 
-    def answer(self, said: Tensor) -> Tensor:
-        """The answer [N, ...] from the outputs of all steps, [T, N, ...], as ``over_time`` says."""
+    def answer(self, said: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The answer [N, ...] from the outputs of all steps, [T, N, ...], as ``over_time`` says.
+
+        Args:
+            lengths: [N], steps of each sequence, behind which nothing is looked at; None: all have T.
+        """
         if self.over_time == "largest":
-            return said.amax(0)
-        return said.mean(0) if self.over_time == "mean" else said[-1]
+            return (said if lengths is None else behind_ends(said, lengths, float("-inf"))).amax(0)
+        return mean_over_time(said, lengths) if self.over_time == "mean" else last_of(said, lengths)
 
     def extra_repr(self) -> str:
         return f"leak={self.leak:g}, over_time={self.over_time!r}"

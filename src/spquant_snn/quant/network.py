@@ -16,12 +16,13 @@ from ..integer.graph import Input, Readout
 from ..nn.fused_layer import EXACT
 from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
+from ..nn.sequence_ends import SequenceEnds, mean_over_time
 from .branched_stage import BranchedReadout, BranchedStage
 from .finite_check import check_finite
 from .fold import Folded, fold_branched_readout, fold_branches, fold_readout, fold_stage
 from .integer_pass import IntegerPass, said_in_integers
 from .quant_config import QuantConfig
-from .sent import Sent
+from .sent import Sent, is_loop, loops_of
 from .shortcut import check_shape
 from .stage import NeuronStage, Stage
 from .synapse import Synapse
@@ -122,6 +123,12 @@ class SpikingNetwork(nn.Module):
         plain = all(isinstance(stage, Stage) and stage.source == i for i, stage in enumerate(stages))
         return stages if plain and self.readout_count == len(self.input_shapes) == 1 else None
 
+    @property
+    def loops(self) -> bool:
+        """Whether layers look at what they, or later ones, sent one step ago."""
+        hidden, first = self.hidden, len(self.input_shapes)
+        return any(is_loop(group, hidden, first) for group in loops_of(hidden, first))
+
     def in_a_row(self, purpose: str) -> list[Stage]:
         """The stages of a network in a row, the readout last; ``purpose`` begins the sentence that refuses others.
 
@@ -200,22 +207,29 @@ class SpikingNetwork(nn.Module):
             self.stages.eval()
         return self
 
-    def forward(self, x: Given, probe: Probe | None = None, watch: Watch | None = None) -> Tensor:
+    def forward(
+        self, x: Given, probe: Probe | None = None, watch: Watch | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
         """What the first readout says at each time step, [T, N, classes]; ``said`` gives that of all.
 
         Args:
             x: pixels, uint8, or values, int8; of several inputs, one tensor each.
             probe: called for each layer of neurons with its name, its spikes and the codes that its neurons store, both
                 [T, N, ...]; codes are integers in the frozen form, potentials where the state is floating point.
-            watch: called for each layer of neurons with its index and its spikes [T, N, ...], which carry a gradient.
+            watch: called for each layer of neurons with its index and its spikes [T, N, ...], which carry a gradient;
+                of sequences of several lengths, all their steps in a row, [1, V, ...].
+            lengths: int64 [N], frames of each sequence, behind which it is filled up: nothing that is learned, no
+                statistic of batch normalisation among it, sees that. What is said there means nothing.
         """
-        return self.said(x, probe, watch)[0]
+        return self.said(x, probe, watch, lengths)[0]
 
-    def said(self, x: Given, probe: Probe | None = None, watch: Watch | None = None) -> list[Tensor]:
+    def said(
+        self, x: Given, probe: Probe | None = None, watch: Watch | None = None, lengths: Tensor | None = None
+    ) -> list[Tensor]:
         """What each readout says at each time step, [T, N, ...]."""
-        sent = self.sent(x)
-        if self.frozen:
-            return self._frozen_said(sent, probe, watch)
+        if self.frozen:  # where nothing looks at other sequences, and what is behind an end at nothing before it
+            return self._frozen_said(self.sent(x), probe, watch)
+        sent = self.sent(x, lengths)
         run = TrainingPass(self.hidden, len(self.input_shapes), self.training, self.recompute, probe, watch)
         run.run(sent)
         return [_integrated(stage, drive_over_time(stage, sent)) for stage in self.readouts]
@@ -230,10 +244,11 @@ class SpikingNetwork(nn.Module):
         per = steps if readout.sums_all or readout.over_time == "sum" else 1
         return self.integer_logits(x, probe).double() * (readout.scale / per)
 
-    def answer(self, said: Tensor) -> Tensor:
-        """The answer of the first readout, [N, ...], of what it said at each step, [T, N, ...]."""
+    def answer(self, said: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The answer of the first readout, [N, ...], of what it said at each step, [T, N, ...]; with ``lengths`` [N],
+        of each sequence at its own end."""
         integrator = _integrator(self.readout)
-        return said.mean(0) if integrator is None else integrator.answer(said)
+        return mean_over_time(said, lengths) if integrator is None else integrator.answer(said, lengths)
 
     @uncompiled
     @torch.no_grad()
@@ -254,14 +269,15 @@ class SpikingNetwork(nn.Module):
         IntegerPass(self.hidden, self.fold(), self.inputs, False, probe, None).run(sent)
         return [over_time(readout, said_in_integers(readout, sent, self.inputs)) for readout in self.fold_readouts()]
 
-    def sent(self, x: Given) -> Sent:
-        """Inputs as the first of what a pass looks at.
+    def sent(self, x: Given, lengths: Tensor | None = None) -> Sent:
+        """Inputs as the first of what a pass looks at; ``lengths`` [N] are those of sequences, where they differ.
 
         Raises:
             DataError: they are not what the network takes.
         """
         given, steps = self._given(x)
-        return Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps)
+        ends = None if lengths is None else _ends(lengths, given, steps)
+        return Sent(given, self._source_shapes, [*self.hidden, *self.readouts], steps, ends)
 
     def live_inputs(self) -> list[Tensor | None]:
         """For each stage, the readout last: [I] bool over the second axis of its weight, the inputs that an open
@@ -401,6 +417,19 @@ def as_network(value: SpikingNetwork) -> SpikingNetwork:
         f"a SpikingNetwork is needed, not a {type(value).__name__}: prepare(model, config, input_shape) makes one of a "
         "module"
     )
+
+
+def _ends(lengths: Tensor, given: Sequence[Tensor], steps: int) -> SequenceEnds:
+    """Where sequences end; raises DataError where they do not."""
+    sequences = [x for x in given if x.dim() == 5]
+    count = sequences[0].shape[1] if sequences else 0
+    fits = lengths.shape == (count,) and lengths.dtype == torch.int64
+    if not fits or not 1 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+        raise DataError(
+            f"lengths must be int64 [N], from 1 to the frames of sequences [T, N, ...], here [{count}] to {steps}, not "
+            f"{lengths.dtype} {list(lengths.shape)}: give one for each sequence"
+        )
+    return SequenceEnds(lengths, steps, given[0].device)
 
 
 def _integrator(stage: NeuronStage) -> LeakyIntegrator | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..integer.connection import Shape
+from ..nn.sequence_ends import SequenceEnds
 from .stage import Look, NeuronStage
 
 
@@ -19,12 +20,18 @@ class Sent:
         shapes: of all sources, the inputs first.
         stages: that will look at them, in order; what none of the later ones looks at is forgotten.
         steps: of the pass.
+        ends: of sequences of several lengths; None: all have as many frames as there are steps.
     """
 
     def __init__(
-        self, given: Sequence[Tensor], shapes: Sequence[Shape], stages: Sequence[NeuronStage], steps: int
+        self,
+        given: Sequence[Tensor],
+        shapes: Sequence[Shape],
+        stages: Sequence[NeuronStage],
+        steps: int,
+        ends: SequenceEnds | None = None,
     ) -> None:
-        self.steps = steps
+        self.steps, self.ends = steps, ends
         self._shapes = shapes
         self._still = {i: x for i, x in enumerate(given) if x.dim() == len(shapes[i]) + 1}
         self._over_time = {i: x for i, x in enumerate(given) if i not in self._still}
@@ -59,8 +66,16 @@ class Sent:
         """[T, N, ...], or [N, ...] of an input that stands still."""
         return self._still[source] if source in self._still else self._over_time[source]
 
+    def joined(self, x: Tensor) -> Tensor:
+        """[T, N, ...] as one batch: [T * N, ...], without what lies behind the ends of sequences."""
+        return x.flatten(0, 1) if self.ends is None else self.ends.packed(x.flatten(0, 1))
+
+    def parted(self, x: Tensor) -> Tensor:
+        """The same back: [T, N, ...], zeros behind the ends."""
+        return torch.unflatten(x, 0, (self.steps, -1)) if self.ends is None else self.ends.unpacked(x)
+
     def whole(self, static: bool) -> Look:
-        """All steps as one batch, [T * N, ...]; or, where all stands still, one of them."""
+        """All steps as one batch, as ``joined`` makes them; or, where all stands still, one of them."""
 
         def look(source: int, delay: int) -> Tensor:
             if static:
@@ -69,14 +84,18 @@ class Sent:
             x = x.expand(self.steps, *x.shape) if source in self._still else x
             if delay:
                 x = torch.cat([torch.zeros_like(x[:1]), x[:-1]])
-            return x.flatten(0, 1)
+            return self.joined(x)
 
         return look
 
     def at(self, t: int) -> Look:
-        """One step, [N, ...]."""
+        """One step, [N, ...]; of sequences of several lengths, those that go on at it."""
 
         def look(source: int, delay: int) -> Tensor:
+            x = step(source, delay)
+            return x if self.ends is None else self.ends.packed_step(x, t)
+
+        def step(source: int, delay: int) -> Tensor:
             if t < delay:
                 return self._like.new_zeros(self._count, *self._shapes[source])
             if source in self._still:

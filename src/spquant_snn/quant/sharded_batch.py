@@ -20,23 +20,36 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class BatchShard(ABC):
-    """The images ``start .. stop - 1`` of a batch of ``total``, one or more, that this process computes."""
+    """The images ``start .. stop - 1`` of a batch of ``total``, one or more, that this process computes.
+
+    Args:
+        lengths: int64 [total], frames of each sequence of the batch, where they differ: frames behind the ends are not
+            among what is computed. None: all have as many.
+    """
 
     start: int
     stop: int
     total: int
+    lengths: Tensor | None = None
 
     @property
     def count(self) -> int:
         return self.stop - self.start
+
+    def rows(self, own: int) -> int:
+        """How many rows all processes compute, of which this one has so many: images, or frames of sequences."""
+        if self.lengths is not None and own == self._own_frames():
+            return int(self.lengths.sum())
+        return own // self.count * self.total
 
     @abstractmethod
     def add(self, x: Tensor) -> Tensor:
         """Sum over all processes, in place and without a gradient; returns the tensor itself."""
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean over the batch of what is a mean over the images of each process, with its gradient."""
-        total: Tensor = _Sum.apply(x * (self.count / self.total), self)  # type: ignore[no-untyped-call]
+        """The mean over the batch of what is a mean over the images, or frames, of each process, with its gradient."""
+        share = self.count / self.total if self.lengths is None else self._own_frames() / int(self.lengths.sum())
+        total: Tensor = _Sum.apply(x * share, self)  # type: ignore[no-untyped-call]
         return total
 
     def rand(self, *shape: int, like: Tensor) -> Tensor:
@@ -44,16 +57,28 @@ class BatchShard(ABC):
         return torch.rand(self.total, *shape, device=like.device, dtype=like.dtype)[self.start : self.stop]
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
-        """Dropout of [count, ...], or, with time before the images, [T * count, ...]."""
+        """Dropout of [count, ...], or, with time before the images, [T * count, ...], without what lies behind ends."""
         if p == 0:
             return x
-        steps = len(x) // self.count
-        kept = x.new_ones(steps * self.total, *x.shape[1:])
+        rows = self.rows(len(x))
+        kept = x.new_ones(rows, *x.shape[1:])
         if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
             kept = kept.contiguous(memory_format=torch.channels_last)  # numbers are drawn in the order of memory
         kept = F.dropout(kept, p)
-        mine = kept.view(steps, self.total, *x.shape[1:])[:, self.start : self.stop]
+        if self.lengths is not None and len(x) == self._own_frames():
+            return x * kept[self._own_places(self.lengths).to(x.device)]
+        mine = kept.view(rows // self.total, self.total, *x.shape[1:])[:, self.start : self.stop]
         return x * mine.reshape(x.shape)
+
+    def _own_frames(self) -> int:
+        """Frames of the sequences of this process."""
+        return 0 if self.lengths is None else int(self.lengths[self.start : self.stop].sum())
+
+    def _own_places(self, lengths: Tensor) -> Tensor:
+        """[V] bool, those of the frames of all sequences, step behind step, that are of this process's."""
+        inside = torch.arange(int(lengths.max()))[:, None] < lengths
+        place = torch.arange(self.total).expand_as(inside)[inside]
+        return (place >= self.start) & (place < self.stop)
 
 
 class ShardedModule(nn.Module):
@@ -97,10 +122,10 @@ def batch_norm(
     """Batch normalisation in training of a part of a batch.
 
     Args:
-        x: [k * count, C, ...], k the same for all processes.
+        x: [k * count, C, ...], k the same for all processes; or the frames of sequences.
         mean, variance: [C] running statistics, which are updated.
     """
-    elements = x.numel() // x.shape[1] // shard.count * shard.total
+    elements = x.numel() // x.shape[1] // len(x) * shard.rows(len(x))
     y, found, spread = _BatchNorm.apply(x, weight, bias, eps, elements, shard)  # type: ignore[no-untyped-call]
     mean.lerp_(found, momentum)
     variance.lerp_(spread * (elements / (elements - 1)), momentum)

@@ -5,7 +5,8 @@ Layer by layer, each over all time steps; step by step only within loops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -17,7 +18,7 @@ from ..nn.lif import LIF
 from ..nn.recurrence import Skip
 from .recompute import recomputed
 from .sent import Sent, is_loop, loops_of
-from .stage import NeuronStage, Stage
+from .stage import NeuronStage, Norm, Stage
 
 # Of a layer: its name, its spikes and the codes that its neurons store, both [T, N, ...].
 Probe = Callable[[str, Tensor, Tensor], None]
@@ -28,7 +29,7 @@ Watch = Callable[[int, Tensor], None]
 def drive_over_time(stage: NeuronStage, sent: Sent, static_input: bool = False) -> Tensor:
     """What reaches a stage over all time, [T, N, ...], or [N, ...] where all stands still."""
     current = stage.current_of(sent.whole(static_input))
-    return current if static_input else torch.unflatten(current, 0, (sent.steps, -1))
+    return current if static_input else sent.parted(current)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class TrainingPass:
             for i in group:
                 whole = self.stages[i].gate is None or not self.training
                 if self.watch is not None:
-                    self.watch(i, sent.raw(self.first + i))
+                    spikes = sent.raw(self.first + i)  # all that there are count the same
+                    self.watch(i, spikes if sent.ends is None else sent.joined(spikes)[None])
                 sent.forget(i)
 
     def run_group(self, group: range, sent: Sent, whole: bool = True) -> None:
@@ -74,9 +76,9 @@ class TrainingPass:
         if not isinstance(stage, Stage):
             spikes = self._fired(stage, drive_over_time(stage, sent, static_input), sent.steps, static_input, None)
         else:
-            run = partial(self._spikes, stage, steps=sent.steps, static_input=static_input, whole=whole)
+            run = partial(self._spikes, stage, sent=sent, static_input=static_input, whole=whole)
             h = sent.raw(stage.source)
-            beside = None if stage.shortcut is None else sent.raw(stage.first + stage.shortcut.source).flatten(0, 1)
+            beside = None if stage.shortcut is None else sent.joined(sent.raw(stage.first + stage.shortcut.source))
             # What is skipped is decided by a threshold that may have moved before the backward pass.
             again = self.recompute and self.probe is None and stage.skipping is None
             spikes = recomputed(run, stage, h, beside) if again else run(h, beside)
@@ -90,7 +92,7 @@ class TrainingPass:
         for t in range(sent.steps):
             for k, stage in enumerate(stages):
                 lif = cast(LIF, stage.lif)
-                current = stage.current_of(sent.at(t))
+                current = _current_at(stage, sent, t)
                 state = lif.initial_state(current) if t == 0 else states[k]
                 spikes, states[k] = lif.step(current, state)
                 sent.put_step(self.first + group.start + k, spikes)
@@ -102,18 +104,15 @@ class TrainingPass:
                 self.probe(stage.name, spikes, torch.stack(stored[k]))
 
     def _spikes(
-        self, stage: Stage, h: Tensor, source: Tensor | None, steps: int, static_input: bool, whole: bool
+        self, stage: Stage, h: Tensor, source: Tensor | None, sent: Sent, static_input: bool, whole: bool
     ) -> Tensor:
-        if self.probe is None:
+        steps = sent.steps
+        if self.probe is None and sent.ends is None:
             low = self.watch is None and stage.gate is None  # spikes may take the type of autocast
             fired = stage.fire(h if static_input else h.flatten(0, 1), steps, static_input, whole, low)
             if fired is not None:
                 return fired if stage.gate is None else cast(Tensor, stage.gate(fired))
-        current = (
-            stage.current(h)
-            if static_input
-            else torch.unflatten(stage.current(h.flatten(0, 1), source), 0, h.shape[:2])
-        )
+        current = stage.current(h) if static_input else sent.parted(stage.current(sent.joined(h), source))
         return self._fired(stage, current, steps, static_input, None if static_input else stage.skip(h))
 
     def _fired(self, stage: NeuronStage, current: Tensor, steps: int, static_input: bool, skip: Skip | None) -> Tensor:
@@ -133,6 +132,27 @@ class TrainingPass:
             fired = stage.gate(fired)
         self.probe(stage.name, fired, codes)
         return fired
+
+
+def _current_at(stage: NeuronStage, sent: Sent, t: int) -> Tensor:
+    """What reaches a stage of a loop at one step, [N, ...]."""
+    if sent.ends is None:
+        return stage.current_of(sent.at(t))
+    with _statistics_kept(stage, sent.ends.alone_at(t)):
+        return sent.ends.unpacked_step(stage.current_of(sent.at(t)), t)
+
+
+@contextmanager
+def _statistics_kept(stage: NeuronStage, kept: bool) -> Iterator[None]:
+    """Within it a stage normalises by its running statistics: a sequence that goes on alone has none of its own."""
+    norms = [module for module in stage.modules() if kept and isinstance(module, Norm) and module.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 def _at(skip: Skip, t: int, step: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..nn.sequence_ends import of_each_length
 from .distributed import ALONE, Part, World
 
 
@@ -17,14 +18,16 @@ class Batch:
     """Some items of a data set, as they are read.
 
     Args:
-        images: [N, C, H, W], or sequences [N, T, C, H, W], of one length in a batch.
+        images: [N, C, H, W], or sequences [N, T, C, H, W].
         labels: what is learned of each, N in the first axis.
         whole: items of the batch in all processes, where each reads its own alone; None: these are all of it.
+        lengths: int64 [N], frames of each sequence, on the processor, where they differ; None: all have T.
     """
 
     images: Tensor
     labels: Tensor
     whole: int | None = None
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -36,7 +39,20 @@ class Batch:
 
     def rows(self, which: slice | Tensor) -> Batch:
         """Some of the items."""
-        return Batch(self.images[which], self.labels[which])
+        lengths = None if self.lengths is None else self.lengths[which.cpu() if isinstance(which, Tensor) else which]
+        return Batch(self.images[which], self.labels[which], lengths=lengths)
+
+    def by_length(self) -> Iterator[Batch]:
+        """The same in batches of one length each, without what fills sequences up."""
+        if self.lengths is None:
+            yield self
+            return
+        for steps, places in of_each_length(self.lengths):
+            yield Batch(self.images[places.to(self.images.device), :steps], self.labels[places.to(self.labels.device)])
+
+    def of_commonest_length(self) -> Batch:
+        """Those of the length that most have."""
+        return max(self.by_length(), key=len)
 
     def of(self, part: Part) -> Batch:
         """What this process computes of the batch at once."""
@@ -48,7 +64,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return Batch(self.images.to(device), self.labels.to(device), self.whole)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def inputs(self) -> Tensor:
         """The images or sequences as networks take them: [N, C, H, W], or with time first [T, N, C, H, W]."""
@@ -86,10 +102,11 @@ class Batches(Protocol):
         """
 
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
-        """All items once, in their order; of several processes, each gets every so many batches of its own."""
+        """All items once; of several processes, each gets every so many batches of its own."""
 
     def first(self, count: int) -> Batch:
-        """The first items, at most so many; of sequences, as many as have so many frames, but one at least."""
+        """The first items, at most so many, of the commonest length; of sequences, as many as have so many frames, but
+        one at least."""
 
     def on(self, device: torch.device) -> Batches:
         """The same in the memory of a GPU that computes on them, where that pays."""

@@ -66,16 +66,18 @@ class World:
         """Whether this is the process that writes and shows."""
         return self.rank == 0
 
-    def parts(self, network: nn.Module, count: int, accumulate: int) -> Iterator[Part]:
+    def parts(self, network: nn.Module, count: int, accumulate: int, lengths: Tensor | None = None) -> Iterator[Part]:
         """What this process computes of a batch of ``count`` images that is taken in so many parts, one after another;
-        the network knows of each. Processes have nearly the same number of images of a part, at least one."""
+        the network knows of each. Processes have nearly the same number of images of a part, at least one.
+        ``lengths`` are those of the sequences of the whole batch, where they differ."""
         done = 0
         try:
             for (begin, end), (start, stop) in zip(
                 _split(0, count, accumulate), self.spans(count, accumulate), strict=True
             ):
                 if self.size > 1:
-                    assign(network, _Share(start - begin, stop - begin, end - begin))
+                    own = None if lengths is None else lengths[begin:end]
+                    assign(network, _Share(start - begin, stop - begin, end - begin, own))
                 yield Part(slice(start, stop), (stop - start) / count, slice(done, done + stop - start))
                 done += stop - start
         finally:

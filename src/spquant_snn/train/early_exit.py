@@ -142,7 +142,7 @@ def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> Exi
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
     right, lead = [], []
-    for batch in data.in_order(batch_size):
+    for batch in (part for read in data.in_order(batch_size) for part in read.by_length()):
         logits = network(batch.inputs().to(device)) / unit  # whole numbers, but for the rounding of float64
         sums = logits.round().long().cumsum(0)  # [T, N, classes]
         first, second = sums.topk(2, dim=2).values.unbind(2)

@@ -116,7 +116,8 @@ class ItemBatches:
 
     def first(self, count: int) -> Batch:
         rows = torch.arange(min(self.count, count // (self.frames or 1) or 1))
-        return next(read_by(self.reader, _Requests(iter([self._request(rows, 0)])), 0, 0, self.reader.what))
+        read = read_by(self.reader, _Requests(iter([self._request(rows, 0)])), 0, 0, self.reader.what)
+        return next(read).of_commonest_length()
 
     def on(self, device: torch.device) -> ItemBatches:
         return self

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..data.item_form import ItemForm, cause, pair_of
+from ..data.item_form import ItemForm, cause, parts_of_batch
 from ..errors import ConfigError, DataError, SpQuantError
 from .batches import Batch
 from .distributed import ALONE, World
@@ -22,7 +22,7 @@ class LoaderBatches:
     collate function and batch size.
 
     Args:
-        loader: gives pairs (inputs, labels).
+        loader: gives pairs (inputs, labels), or (inputs, labels, lengths) of sequences.
         what: "training", "validation" or "test".
         length: batches of an epoch; None: as many as it says.
         world: the processes that train together, of which each has its own loader.
@@ -61,7 +61,7 @@ class LoaderBatches:
         while done < wanted:
             before = done
             for found in self._read(seed + (done << 20)):
-                yield Batch(found.images, found.labels, whole=None if world.size == 1 else len(found) * world.size)
+                yield replace(found, whole=None if world.size == 1 else len(found) * world.size)
                 done += 1
                 if done == wanted:
                     return
@@ -78,7 +78,7 @@ class LoaderBatches:
                 yield found
 
     def first(self, count: int) -> Batch:
-        return next(self._read(0)).rows(slice(count // (self.frames or 1) or 1))
+        return next(self._read(0)).rows(slice(count // (self.frames or 1) or 1)).of_commonest_length()
 
     def on(self, device: torch.device) -> LoaderBatches:
         return self
@@ -86,17 +86,18 @@ class LoaderBatches:
     def _read(self, seed: int) -> Iterator[Batch]:
         """One pass, whose random numbers follow from the seed."""
         number = -1
-        for number, (images, labels) in enumerate(batches_of(self.loader, self.what, seed)):
-            yield loaded(self.form.of_batch(images, labels, f"batch {number} of the {self.what} DataLoader"))
+        for number, (images, labels, lengths) in enumerate(batches_of(self.loader, self.what, seed)):
+            where = f"batch {number} of the {self.what} DataLoader"
+            yield loaded(self.form.of_batch(images, labels, where, lengths))
         if number < 0:
             raise DataError(f"the {self.what} DataLoader is empty: give at least one batch")
 
 
-def batches_of(loader: Any, what: str, seed: int) -> Iterator[tuple[Any, Any]]:
-    """Pairs (inputs, labels) of one pass over a loader.
+def batches_of(loader: Any, what: str, seed: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Inputs, labels and, where its collate function gives them, lengths of one pass over a loader.
 
     Raises:
-        DataError: a batch is no such pair, cannot be read, or a worker died.
+        DataError: a batch is none of that, cannot be read, or a worker died.
     """
     for holder in {id(g): g for s in (loader, *_samplers(loader)) if (g := getattr(s, "generator", None))}.values():
         holder.manual_seed(seed)
@@ -117,7 +118,7 @@ def batches_of(loader: Any, what: str, seed: int) -> Iterator[tuple[Any, Any]]:
             ) from error
         if batch is None:
             return
-        yield pair_of(batch, where)
+        yield parts_of_batch(batch, where)
 
 
 def steps_of(loader: Any, what: str) -> int:
@@ -249,7 +250,7 @@ class IterableBatches:
             for found in self._read(own, seed + (done << 20), world):
                 if len(found) < own and (world.size > 1 or len(found) < 2):
                     continue  # the end, which is another in each process, or cannot be normalised
-                yield Batch(found.images, found.labels, whole=None if world.size == 1 else own * world.size)
+                yield replace(found, whole=None if world.size == 1 else own * world.size)
                 done += 1
                 if done == wanted:
                     return
@@ -265,7 +266,7 @@ class IterableBatches:
             raise DataError(f"the {self.what} data are empty: give at least one item")
 
     def first(self, count: int) -> Batch:
-        return next(self._read(count // (self.frames or 1) or 1, 0, ALONE, workers=0))
+        return next(self._read(count // (self.frames or 1) or 1, 0, ALONE, workers=0)).of_commonest_length()
 
     def on(self, device: torch.device) -> IterableBatches:
         return self

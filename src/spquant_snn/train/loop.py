@@ -107,9 +107,10 @@ def fit(
             set_learning_rate(training.optimizer, config, moment, training.functions)
             training.optimizer.zero_grad(set_to_none=True)
             statistics = torch.zeros(3, dtype=torch.float32, device=device)
-            for part in world.parts(network, batch.count, config.accumulate):
+            for part in world.parts(network, batch.count, config.accumulate, batch.lengths):
                 own = batch.of(part)
-                statistics += compute(own.inputs().to(device), own.labels.to(device), moment, part.weight)
+                x, y = own.inputs().to(device), own.labels.to(device)
+                statistics += compute(x, y, moment, part.weight, own.lengths)
             meter.update(world.sum_gradients(network, statistics), batch.count)
             _widen(network, meter, compute, display)
             if config.clip_norm:

@@ -97,16 +97,16 @@ def measure(
     def look() -> None:
         with progress_shown(progress, total, "evaluating") as report:
             for number, read in enumerate(data.in_order(batch_size, world)):
-                batch = read.to(device)
                 probe = _Activity(network, tally) if (number * world.size + world.rank) * batch_size < sample else None
-                answers = network.mean_logits(batch.inputs(), probe)
-                kept.items += len(batch)
-                kept.loss += wanted.total(answers, batch.labels)
-                values = wanted.output_format.in_units(answers.double().cpu().numpy())
-                labels = batch.labels.cpu().numpy()
-                kept.counts = add(kept.counts, count(task, values, labels))
-                if wanted.judge is not None:
-                    kept.judged.append((values.astype(np.float32), labels))
+                for batch in read.to(device).by_length():
+                    answers = network.mean_logits(batch.inputs(), probe)
+                    kept.items += len(batch)
+                    kept.loss += wanted.total(answers, batch.labels)
+                    values = wanted.output_format.in_units(answers.double().cpu().numpy())
+                    labels = batch.labels.cpu().numpy()
+                    kept.counts = add(kept.counts, count(task, values, labels))
+                    if wanted.judge is not None:
+                        kept.judged.append((values.astype(np.float32), labels))
                 report(kept.items)
 
     world.together(look)

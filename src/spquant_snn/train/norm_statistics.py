@@ -50,8 +50,9 @@ def measure_norm_statistics(
         batch = read.with_images(augmentation(read.images, draw))
         for norm in norms:
             norm.momentum = 1 / number  # the mean of all so far
-        for part in world.parts(network, batch.count, 1):
-            network(batch.of(part).inputs().to(device))
+        for part in world.parts(network, batch.count, 1, batch.lengths):
+            own = batch.of(part)
+            network(own.inputs().to(device), lengths=own.lengths)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train()

@@ -94,7 +94,8 @@ def _build(
     config: TrainConfig, model: str | nn.Module, data: Splits, some: Sampled | None
 ) -> tuple[SpikingNetwork, Splits]:
     """The untrained network, checked against the data set, of which it may say how many classes there are."""
-    if data.frames not in (None, config.timesteps):
+    most, open_ended = data.frames, some is not None  # a sample may not hold the longest
+    if most is not None and (most > config.timesteps or (most < config.timesteps and not open_ended)):
         raise ConfigError(
             f"the sequences of the data set have {data.frames} frames, timesteps is {config.timesteps}: "
             f"set timesteps to {data.frames}"
@@ -178,12 +179,14 @@ def resolve(
     device: torch.device,
     world: World = ALONE,
     apart: bool = True,
+    lengths: bool = False,
 ) -> TrainConfig:
     """The configuration with a batch size, a number of validation images and a precision.
 
     Args:
         count: training images, those for validation included.
         apart: whether those are set apart.
+        lengths: whether there are sequences of several.
 
     Raises:
         ConfigError: a batch is left with too few images, or several processes cannot train what was asked for.
@@ -205,6 +208,15 @@ def resolve(
         raise ConfigError(
             f"batch_size {batch} leaves {what}, which cannot be normalised: "
             "choose a batch_size of 3 or more, or give more images"
+        )
+    if lengths and config.target_skip > 0:
+        raise ConfigError(
+            "target_skip needs sequences of one length: cut or fill them up to it, or leave target_skip out"
+        )
+    if lengths and world.size > 1 and network.loops:
+        raise ConfigError(
+            f"layers that look at their past are not trained on sequences of several lengths by {world.size} "
+            "processes: start one, or bring the sequences to one length"
         )
     if config.target_skip > 0 and world.size > 1:
         raise ConfigError(

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nn.sequence_ends import of_each_length
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .config import TrainConfig
@@ -66,20 +67,21 @@ class Step:
         self._recorded: dict[torch.Size, _Recorded] = {}
         self._parameters = [p for p in network.parameters() if p.requires_grad]
 
-    def __call__(self, x: Tensor, y: Tensor, moment: float, weight: float) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor, moment: float, weight: float, lengths: Tensor | None = None) -> Tensor:
         """Add to the gradients those of the loss times ``weight``; after a replay they are these alone.
 
         Args:
             x: inputs as networks take them.
             y: labels, N in the first axis.
             moment: epochs so far, for what is learned for sparsity.
+            lengths: [N], frames of each sequence, where they differ.
 
         Returns:
             float32 [3]: the loss times the weight, images that were right, the largest sum that took two bytes.
         """
-        answers = self._answers(x)
-        if not (self._records and x.is_cuda) or self._network.frozen:
-            return self._compute(x, y, answers, moment, weight)
+        answers = self._answers(x, lengths)
+        if not (self._records and x.is_cuda) or self._network.frozen or lengths is not None:
+            return self._compute(x, y, answers, moment, weight, lengths)
         found = self._recorded.get(x.shape)
         if found is None:
             seen = self._seen[x.shape] = self._seen.get(x.shape, 0) + 1
@@ -101,13 +103,18 @@ class Step:
         self._seen.clear()
 
     @torch.no_grad()
-    def _answers(self, x: Tensor) -> Tensor | None:
-        """What the teacher says, [N, classes]; never recorded, since it may be any module."""
+    def _answers(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """What the teacher says, [N, classes], of each sequence at its own length; never recorded, since it may be any
+        module."""
         if self._teacher is None:
             return None
         with self._precision(x):
-            answers: Tensor = self._teacher(x).mean(0)
-        return answers
+            if lengths is None:
+                answers: Tensor = self._teacher(x).mean(0)
+                return answers
+            parts = [(places, self._teacher(x[:steps, places]).mean(0)) for steps, places in of_each_length(lengths)]
+        order = torch.cat([places for places, _ in parts])
+        return torch.cat([said for _, said in parts])[order.argsort().to(x.device)]
 
     def _precision(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self._config.precision == "bf16")
@@ -131,15 +138,23 @@ class Step:
         )
         return self._recorded[x.shape]
 
-    def _compute(self, x: Tensor, y: Tensor, answers: Tensor | None, moment: float, weight: float) -> Tensor:
+    def _compute(
+        self,
+        x: Tensor,
+        y: Tensor,
+        answers: Tensor | None,
+        moment: float,
+        weight: float,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
         network, config, sparse = self._network, self._config, self._sparse
         if sparse is not None:
             sparse.begin_step(moment)
         with self._precision(x):
-            logits = network(x) if sparse is None else network(x, watch=sparse.watch)
+            logits = network(x, watch=None if sparse is None else sparse.watch, lengths=lengths)
             logits = logits.float()  # [T, N, classes]
-            answer = network.answer(logits)
-            loss = objective(logits, y, config, answers, self._wanted, answer)
+            answer = network.answer(logits, lengths)
+            loss = objective(logits, y, config, answers, self._wanted, answer, lengths)
         if sparse is not None:
             loss = loss + sparse.penalty(moment)
         loss = loss * weight
@@ -155,6 +170,7 @@ def objective(
     teacher: Tensor | None,
     wanted: Objective | None = None,
     answer: Tensor | None = None,
+    lengths: Tensor | None = None,
 ) -> Tensor:
     """The loss of ``config.loss``; with a teacher, mixed with the divergence from its softened answer (Hinton et al.
     2015).
@@ -167,7 +183,15 @@ def objective(
             steps would give, and a teacher may have another number of them.
         wanted: what is minimised; cross-entropy by default.
         answer: what the network says over time, [N, classes]; the mean of the steps by default.
+        lengths: [N], steps of each sequence, where they differ: each counts the same, by the mean of its own.
     """
+    if lengths is not None and config.loss == "tet":
+        parts = [
+            objective(logits[:steps, at], labels[at], config, None if teacher is None else teacher[at], wanted)
+            * (len(at) / len(labels))
+            for steps, at in of_each_length(lengths)
+        ]
+        return torch.stack(parts).sum()
     each, wanted = config.loss == "tet", plain_objective(logits.shape[2]) if wanted is None else wanted
     answer = logits.mean(0) if answer is None else answer
     answers = logits.flatten(0, 1) if each else answer  # [T * N, classes] or [N, classes]

@@ -20,7 +20,7 @@ from ..data import Labelled, Splits, Task, as_splits
 from ..data.arrays import permutation
 from ..data.columns import in_pairs, names_of
 from ..data.input_kind import Decide, InputKind
-from ..data.item_form import ItemForm, cause, is_iterable, is_lazy, read_items
+from ..data.item_form import ItemForm, as_items, cause, is_iterable, is_lazy, read_items
 from ..errors import ConfigError, DataError
 from .batches import Batch, Batches
 from .config import TrainConfig
@@ -138,6 +138,15 @@ class Sampled:
     def streams(self, config: TrainConfig, task: Task, world: World) -> Streams:
         """The batches; ``task`` is what is learned, once the model was asked."""
         form = replace(self.form, task=task)
+        if len(form.shape) == 4:
+            several = world.size == 1 and not config.target_skip
+            if not several and any(part.lengths is not None for part in (self.data.train, self.data.test)):
+                who = "target_skip needs" if config.target_skip else "several processes need"
+                raise ConfigError(
+                    f"{who} sequences of one length where they are read as they come: bring them to it, or start one "
+                    "process without target_skip"
+                )
+            form = replace(form, shape=(config.timesteps, *form.shape[1:]) if several else form.shape, several=several)
         parts = [
             None if member is None else self._batches(member, what, form, config, world)
             for member, what in zip(self.members, _PARTS, strict=True)
@@ -190,7 +199,7 @@ class Sampled:
             found[f"source of {what} data"] = _source_of(type(source))
             if hasattr(source, "__len__"):
                 found[f"number of {what} items"] = len(source)
-        found["shape of items"] = list(self.form.shape)
+        found["shape of items"] = list(self.form.shape[-3:])  # how many frames there may be, timesteps says
         found["dtype of items"] = str(self.form.dtype)
         return found
 
@@ -224,11 +233,6 @@ def sampled(
         timesteps=config.timesteps,
         progress=False,
     )
-    if any(part.lengths is not None for part in (data.train, data.test)):
-        what = "Datasets, and in_memory=True" if any(map(_is_loader, members)) else "in_memory=True"
-        raise ConfigError(
-            f"the sequences have several lengths, which only what is read into memory may have: give {what}"
-        )
     names = names_of(train.dataset if _is_loader(train) and hasattr(train, "dataset") else train)
     counted = data.task.kind in ("classification", "segmentation") and task is None
     if names and counted and data.task.kind == "classification":
@@ -245,8 +249,8 @@ def _sample(member: Any, what: str, count: int) -> tuple[Any, int]:
     if isinstance(member, Labelled):
         return member, 0
     if _is_loader(member):
-        for images, labels in batches_of(member, what, 0):
-            return (images, torch.as_tensor(labels) if isinstance(labels, list) else labels), len(images)
+        for images, labels, lengths in batches_of(member, what, 0):
+            return as_items(images, labels, lengths, f"batch 0 of the {what} DataLoader"), len(images)
         raise DataError(f"the {what} DataLoader is empty: give at least one batch")
     if is_iterable(member):
         return _first_items(member, what, count), 0

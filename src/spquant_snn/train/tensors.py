@@ -26,8 +26,7 @@ class LabelledTensors:
     Args:
         images: uint8 or int8 [N, C, H, W], or sequences [N, T, C, H, W].
         labels: int64 [N].
-        lengths: int64 [N], frames of each sequence, on the processor; None: all have T. Items of one length alone are
-            computed together, so that what fills a sequence up is never seen.
+        lengths: int64 [N], frames of each sequence, on the processor; None: all have T.
     """
 
     images: Tensor
@@ -52,10 +51,7 @@ class LabelledTensors:
         return len(self)
 
     def steps(self, batch_size: int) -> int:
-        counts = (
-            [len(self)] if self.lengths is None else np.unique(self.lengths.numpy(), return_counts=True)[1].tolist()
-        )
-        return sum(-(-count // batch_size) for count in counts)
+        return -(-len(self) // batch_size)
 
     def drawn(
         self,
@@ -67,26 +63,10 @@ class LabelledTensors:
         world: World = ALONE,
         accumulate: int = 1,
     ) -> Iterator[Batch]:
-        """Batches of nearly one size, the larger ones first; every process is given the whole of each. Of sequences of
-        several lengths, batches of one length each, in an order that is drawn too."""
-        order = torch.randperm(len(self), generator=draw)
-        if self.lengths is not None:
-            yield from self._drawn_by_length(order, draw, batch_size, most)
-            return
-        order = order[: None if most is None else most * batch_size]
+        """Batches of nearly one size, the larger ones first; every process is given the whole of each."""
+        order = torch.randperm(len(self), generator=draw)[: None if most is None else most * batch_size]
         for rows in order.to(self.images.device).tensor_split(-(-len(order) // batch_size)):
             yield self._batch(rows)
-
-    def _drawn_by_length(
-        self, order: Tensor, draw: torch.Generator, batch_size: int, most: int | None
-    ) -> Iterator[Batch]:
-        assert self.lengths is not None
-        groups: list[Tensor] = []
-        for steps in np.unique(self.lengths.numpy()).tolist():
-            rows = order[self.lengths[order] == steps]
-            groups += rows.tensor_split(-(-len(rows) // batch_size))
-        for number in torch.randperm(len(groups), generator=draw)[:most].tolist():
-            yield self._batch(groups[number])
 
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
         """All items once, in their order, or by their lengths; of several processes, each gets every so many batches
@@ -104,11 +84,13 @@ class LabelledTensors:
         return self._batch(torch.from_numpy(commonest_length(self.lengths.numpy())[:count]))
 
     def _batch(self, which: slice | Tensor) -> Batch:
-        if self.lengths is not None:
-            which = which if isinstance(which, slice) else which.to(self.images.device)
-            steps = int(self.lengths[which.cpu() if isinstance(which, Tensor) else which][0])
-            return Batch(self.images[which][:, :steps], self.labels[which])
-        return Batch(self.images[which], self.labels[which])
+        if self.lengths is None:
+            return Batch(self.images[which], self.labels[which])
+        lengths = self.lengths[which.cpu() if isinstance(which, Tensor) else which]
+        most = int(lengths.max())
+        differ = lengths if int(lengths.min()) < most else None
+        which = which.to(self.images.device) if isinstance(which, Tensor) else which
+        return Batch(self.images[which][:, :most], self.labels[which], lengths=differ)
 
     def on(self, device: torch.device) -> LabelledTensors:
         """The same in the memory of a GPU that computes on them, if they take no more than a quarter of what is free

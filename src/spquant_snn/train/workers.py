@@ -39,7 +39,7 @@ class Failed:
 def loaded(arrays: Labelled, whole: int | None = None) -> Batch:
     """Labelled arrays as a batch."""
     tensors = as_tensors(arrays)
-    return Batch(tensors.images, tensors.labels, whole=whole)
+    return Batch(tensors.images, tensors.labels, whole, tensors.lengths)
 
 
 def usual_workers(seconds: float) -> int:
@@ -95,12 +95,17 @@ def alive(read: Iterator[Any], what: str) -> Iterator[Any]:
     Raises:
         DataError: one has died.
     """
+    stop = getattr(read, "_shutdown_workers", None)
     with deaths_told(what):
         try:
             yield from read
+        except (ConnectionError, EOFError) as error:
+            if stop is None or str(error).startswith("Caught"):  # of the Dataset of a user
+                raise
+            raise _death(what, error) from error  # while it handed a batch over
         finally:
             # torch's signal handler would tell of a dead worker again, wherever the program then is.
-            if callable(stop := getattr(read, "_shutdown_workers", None)):
+            if callable(stop):
                 stop()
 
 
@@ -116,10 +121,14 @@ def deaths_told(what: str) -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise DataError(
-            f"a worker process that read {what} items died ({cause(error)}): read them with workers=0 to see why, or "
-            "leave it more memory"
-        ) from error
+        raise _death(what, error) from error
+
+
+def _death(what: str, error: Exception) -> DataError:
+    return DataError(
+        f"a worker process that read {what} items died ({cause(error)}): read them with workers=0 to see why, or leave "
+        "it more memory"
+    )
 
 
 def _as_it_is(found: Any) -> Any:
