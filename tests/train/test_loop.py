@@ -50,10 +50,10 @@ def batches(network, monkeypatch, inside=True):
     seen = []
     forward = type(network).forward
 
-    def spy(self, x, probe=None):
+    def spy(self, x, *others, **named):
         if self.training is inside:
             seen.append(x.clone())
-        return forward(self, x, probe)
+        return forward(self, x, *others, **named)
 
     monkeypatch.setattr(type(network), "forward", spy)
     return seen
