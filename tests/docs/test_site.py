@@ -4,12 +4,14 @@ import ast
 import importlib
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from cases import case
-from spquant_snn.cli.main import COMMANDS
+from spquant_snn.cli.main import COMMANDS, command_of
+from spquant_snn.cli.parse import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -60,3 +62,19 @@ def test_python_in_pages_can_be_parsed():
         with case(str(page.relative_to(DOCS))):
             for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
                 ast.parse(block)
+
+
+def test_commands_in_pages_are_parsed():
+    found = 0
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        blocks = re.findall(r"```sh\n(.*?)```|```\n(spquant .*?)```", text, re.DOTALL)
+        lines = "".join(map("".join, blocks)).replace("\\\n", " ").splitlines()
+        lines += re.findall(r"^    (spquant .*)$", text, re.MULTILINE)
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["spquant"] and words[1] in COMMANDS and "-h" not in words and "--help" not in words:
+                with case(f"{page.relative_to(DOCS)}: {line}"):
+                    assert callable(parse(command_of(words[1]), words[2:], f"spquant {words[1]}"))
+                    found += 1
+    assert found > 60

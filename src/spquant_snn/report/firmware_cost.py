@@ -2,8 +2,8 @@
 
 The model is for what ``spquant export --target c`` writes, built by GCC: codes and neurons packed (up to 2 bits, reset
 to zero), still images. Its constants were read off the inner loops that GCC 12.2 makes of ``csrc/packed.c``,
-``sums.c``, ``events.c`` and ``run.c``, beside how often each ran; docs/howto/device.md says on which networks. Of two
-things a ledger knows only the mean, and how they are spread is assumed:
+``sums.c``, ``events.c`` and ``run.c``, beside how often each ran; docs/results/microcontroller.md says on which
+networks. Of two things a ledger knows only the mean, and how they are spread is assumed:
 
     rows    of the input under an output of a convolution: of ``_OCCUPIED`` of them, each holds an event with the chance
             1 - exp(-mean / _TOGETHER)
