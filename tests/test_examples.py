@@ -208,15 +208,20 @@ def test_without_recordings_an_example_says_what_goes_where(name, folder, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-SPOT_FEW = """
+def with_few(module, name, options):
+    """A program that runs an example on a small data set: that of a class of ``data``, made with other options."""
+    return f"""
 import runpy, sys
 from spquant_snn.data import catalog
-from spquant_snn.data.spoken_words import SpokenWords
-few = SpokenWords(train=3, validation=1, test=1, voices=2)
-catalog.SpokenWords = lambda: few
+from spquant_snn.data.{module} import {name}
+few = {name}({options})
+catalog.{name} = lambda: few
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+SPOT_FEW = with_few("spoken_words", "SpokenWords", "train=3, validation=1, test=1, voices=2")
 
 
 @pytest.mark.slow
@@ -252,15 +257,7 @@ def test_without_espeak_or_recordings_keyword_spotting_says_what_to_do(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-MOVE_LITTLE = """
-import runpy, sys
-from spquant_snn.data import catalog
-from spquant_snn.data.motion import MotionStudy
-few = MotionStudy(train=2, validation=1, test=1, windows=8)
-catalog.MotionStudy = lambda: few
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+MOVE_LITTLE = with_few("motion", "MotionStudy", "train=2, validation=1, test=1, windows=8")
 
 
 @pytest.mark.slow

@@ -50,13 +50,33 @@ def test_a_budget_that_cannot_be_met_is_refused(module):
     config = QuantConfig(state_bits=2, timesteps=3)
     with pytest.raises(ConfigError, match=r"the smallest has \d"):
         search_bits(module, config, images(16), (1, 8, 8), size=1000)
-    with pytest.raises(ConfigError, match=r"even 8 bits do not keep 100\.1%"):
-        search_bits(module, config, images(16), (1, 8, 8), agreement=1.001)
+    with pytest.raises(ConfigError, match=r"even 8 bits do not keep 100\.0%"):
+        search_bits(module, config, images(64), (1, 8, 8), agreement=1)
     with pytest.raises(ConfigError, match="too few"):
         search_bits(module, config, images(3), (1, 8, 8), agreement=0.9)
     for both in ({}, {"size": 10_000, "agreement": 0.9}):
         with pytest.raises(ConfigError, match="either size"):
             search_bits(module, config, images(16), (1, 8, 8), **both)
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"size": 0}, "size must be a whole number above zero, not 0"),
+        ({"size": "9000"}, "size must be a whole number above zero, not '9000'"),
+        ({"agreement": 1.01}, "agreement must be a share of the answers, from 0 to 1, not 1.01"),
+        ({"agreement": float("nan")}, "from 0 to 1, not nan"),
+        ({"agreement": "0.9"}, "from 0 to 1, not '0.9'"),
+    ],
+)
+def test_what_is_no_budget_is_refused(module, budget, said):
+    with pytest.raises(ConfigError, match=said):
+        search_bits(module, QuantConfig(), images(16), (1, 8, 8), **budget)
+
+
+def test_what_is_no_configuration_is_refused(module):
+    with pytest.raises(ConfigError, match="a QuantConfig is needed, not None"):
+        search_bits(module, None, images(16), (1, 8, 8), size=9000)
 
 
 def test_fewer_bits_cost_more(module):

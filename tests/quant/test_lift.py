@@ -180,7 +180,11 @@ def model(channels=4, leak=0.5, reset="zero", learn_leak=False, pool=2, bias=Tru
         ({"leak": 0.9}, 2, r"layer '0': its neurons have another leak or threshold there than here"),
         ({"reset": "subtract"}, 2, r"layer '0': its neurons reset by 'zero' there and by 'subtract' here"),
         ({"learn_leak": True}, 2, r"layer '0': its leak is trained, .*: fix it, by leak="),
-        ({"bias": False}, 2, r"layer '5': its sums have an offset there, and neither bias nor normalisation here"),
+        (
+            {"bias": False},
+            2,
+            r"layer '5': the graph adds an offset to its sums, and this network has neither bias nor normalisation",
+        ),
         ({}, 32, r"weights in floating point begin at no codes"),
     ],
 )

@@ -17,6 +17,21 @@ OPTIONS = {"batch_size": 64, "precision": "fp32", "quiet": True}
 MODEL = ("lenet-snn:0.1", "digits")
 
 
+def stop_in_second_epoch(trainer):
+    """Train as if a person pressed Ctrl-C in the second epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        log = RunFolder.log_epoch
+
+        def stop(run, epoch, *rest):
+            if epoch == 2:
+                raise KeyboardInterrupt
+            log(run, epoch, *rest)
+
+        patch.setattr(RunFolder, "log_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A short run in floating point."""
@@ -98,17 +113,7 @@ def test_a_stopped_training_goes_on_without_the_run_it_started_from(first, tmp_p
     for name in ("config.toml", "model.safetensors"):
         (copy / name).write_bytes((first / name).read_bytes())
     trainer = SpQuantTrainer(*MODEL, 2, init=copy, out="stopped", epochs=2, **OPTIONS)
-    with pytest.MonkeyPatch.context() as patch:
-        log = RunFolder.log_epoch
-
-        def stop(run, epoch, *rest):
-            if epoch == 2:
-                raise KeyboardInterrupt
-            log(run, epoch, *rest)
-
-        patch.setattr(RunFolder, "log_epoch", stop)
-        with pytest.raises(KeyboardInterrupt):
-            trainer.train()
+    stop_in_second_epoch(trainer)
     for path in copy.iterdir():
         path.unlink()
     resumed = SpQuantTrainer.resume("stopped", quiet=True).train()
@@ -166,17 +171,7 @@ def test_a_run_that_learns_from_another_goes_on_from_any_folder(first, tmp_path,
     options = {"teacher": "teacher", "init": "teacher", "epochs": 2, **OPTIONS}
     whole = SpQuantTrainer(*MODEL, 2, out="whole", **options).train()
     stopped = SpQuantTrainer(*MODEL, 2, out="stopped", **options)
-    with pytest.MonkeyPatch.context() as patch:
-        log = RunFolder.log_epoch
-
-        def stop(run, epoch, *rest):
-            if epoch == 2:
-                raise KeyboardInterrupt
-            log(run, epoch, *rest)
-
-        patch.setattr(RunFolder, "log_epoch", stop)
-        with pytest.raises(KeyboardInterrupt):
-            stopped.train()
+    stop_in_second_epoch(stopped)
     held = load_config(tmp_path / "stopped" / "config.toml")
     assert held.teacher == held.init == str(tmp_path / "teacher")
     same = {"teacher": "teacher", "init": Path("teacher")}  # the command as it was, from the same folder

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..integer.connection import Shape
 from ..integer.file import to_bytes
 from ..integer.grids import TERNARY, Bits
+from ..integer.inputs import check_count
 from ..io.terminal import Report, progress_shown, unseen
 from .branched_stage import BranchedReadout, BranchedStage
 from .calibration import Calibration, calibrate, in_floating_point, weights_of
@@ -85,15 +86,19 @@ def search_bits(
     agreement: float | None = None,
     progress: Report | None = None,
 ) -> FoundBits:
-    """Calibrate a trained module at the widths of weights that a budget asks for, a width for each layer.
+    """Find a width of weights for each layer that meets a budget, and calibrate the network at these.
+
+    Give one budget, either ``size`` or ``agreement``.
 
     Args:
-        config: of everything else; its ``weight_bits`` are not looked at.
-        inputs: a few hundred, as the network takes them.
-        size: bytes that its .spq file may have; the widest weights that fit are found.
-        agreement: share of the answers, of a quarter of the inputs, set aside for this, that have to be those of
-            floating point; the narrowest weights found on the way that keep them. One of the two is given.
-        progress: called with how many networks were looked at; a bar by default, on a terminal, where it takes long.
+        module: trained, as ``prepare`` takes it.
+        config: of everything but ``weight_bits``, which is ignored.
+        inputs: a few hundred, as ``calibrate`` takes them.
+        input_shape: as ``prepare`` takes it.
+        size: the most bytes that the .spq file may have; the widest weights that fit are taken.
+        agreement: the share of inputs, 0 to 1, whose predicted class must be that of floating point, measured on a
+            quarter of the inputs that is set aside for this; the narrowest weights that keep it are taken.
+        progress: called with the number of networks tried; a bar by default, on a terminal, where it takes long.
 
     Raises:
         ConfigError: neither or both are given, or nothing meets the budget; the message says what comes nearest.
@@ -106,6 +111,8 @@ def search_bits(
         >>> found.size <= 5000
         True
     """
+    if not isinstance(config, QuantConfig):
+        raise ConfigError(f"a QuantConfig is needed, not {config!r}: give QuantConfig(state_bits=...)")
     return find_bits(
         lambda bits: prepare(module, replace(config, weight_bits=bits), input_shape), inputs, size, agreement, progress
     )
@@ -119,8 +126,7 @@ def find_bits(
     progress: Report | None = None,
 ) -> FoundBits:
     """The same, of networks that ``make`` gives; see ``search_bits``."""
-    if (size is None) == (agreement is None):
-        raise ConfigError("a search needs a budget: give either size, in bytes, or agreement, from 0 to 1")
+    _check_budget(size, agreement)
     wide = make(8)
     way = narrower_and_narrower(layer_errors(wide, inputs))
 
@@ -154,6 +160,15 @@ def find_bits(
     last = (len(way) if broken is None else broken) - 1
     network = made(last)
     return _found(network, way[last], calibrate(network, learned, unseen), bytes_of)
+
+
+def _check_budget(size: int | None, agreement: float | None) -> None:
+    if (size is None) == (agreement is None):
+        raise ConfigError("a search needs a budget: give either size, in bytes, or agreement, from 0 to 1")
+    if size is not None:
+        check_count("size", size)
+    elif isinstance(agreement, bool) or not isinstance(agreement, int | float) or not 0 <= agreement <= 1:
+        raise ConfigError(f"agreement must be a share of the answers, from 0 to 1, not {agreement!r}")
 
 
 def _found(

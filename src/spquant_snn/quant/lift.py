@@ -1,9 +1,8 @@
 """From an integer graph back to a network in training form: the inverse of ``lower``, to train on from what ships.
 
-Codes become weights that are rounded to them, and each channel's constants become a slope and an offset that give
-these constants again. What lies between, how far a weight is from its next code and how a potential divides into mean,
-deviation and normalisation, no integer says: weights lie in the middle of what is rounded to their codes, and means and
-deviations are measured.
+Weights are set so that they round to the graph's codes, and batch normalisation so that each channel's constants come
+out again. The integers leave two things open: where between its neighbours a weight lies (the middle is taken), and how
+a slope divides into weight and deviation, an offset into bias and mean (both are measured on images).
 """
 
 from __future__ import annotations
@@ -41,25 +40,25 @@ _TURNS = 256  # of looking for parameters that give very fine constants
 
 
 def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) -> bool:
-    """Let a network in training form begin at the integers of a graph.
+    """Set the parameters of a network in training form so that it computes what an integer graph computes.
 
-    Lowered at once, a network of the same widths of bits gives the graph again: every weight code, threshold and
-    stored code, and so every spike and every integer logit; the scale of a readout is the nearest that float32 has. At
-    other widths of weights its codes are those nearest to what the graph computes with.
+    At the same bit widths, lowering the network at once gives the graph again: every weight code, threshold and stored
+    code, and so every spike and every integer logit; the scale of a readout is the nearest number of float32. At other
+    widths of weights, its codes are the nearest to what the graph computes with.
 
     Args:
-        graph: as ``lower`` gives it of such a network.
-        network: in training form, without pruned channels; its own thresholds and leaks are kept.
-        images: some that it will be trained on, as it takes them, by which means and deviations are measured; None
-            leaves 0 and 1, which are of no use for training.
+        graph: lowered from a network of the same layers.
+        network: in training form, without pruned channels; it keeps its own thresholds and leaks.
+        images: some training images, in the shape that the network takes, to measure means and variances on; None
+            leaves 0 and 1, which is of no use for training.
 
     Returns:
-        Whether the network, lowered at once, gives the graph again. False at other widths or time steps, and where
-        constants of 30 bits, by which potentials of 5 bits or more are stored, differ in their last ones: a layer whose
-        terms are scaled by parameters of their own, without batch normalisation, cannot always meet them.
+        Whether lowering the network at once gives the graph again. False at other widths or time steps, and where the
+        last bits of 30-bit constants (of potentials of 5 bits or more) cannot be met: by a layer of several terms with
+        scales of their own and no batch normalisation.
 
     Raises:
-        ModelError: the network has other layers, or other neurons, or cannot hold these integers.
+        ModelError: the network has other layers or other neurons, or cannot hold these integers.
     """
     if network.config.weight_bits == FLOAT:
         raise ModelError("weights in floating point begin at no codes: train with weights of 1.58 to 8 bits")
@@ -78,7 +77,7 @@ def lift(graph: Graph, network: SpikingNetwork, images: Tensor | None = None) ->
 
 
 class _Lifted:
-    """One pass over all stages, with what is known of means and variances."""
+    """One pass over all stages with given means and variances."""
 
     def __init__(self, graph: Graph, network: SpikingNetwork, known: dict[Norm, Statistics], turns: int) -> None:
         self.graph, self.network, self.turns = graph, network, turns
@@ -164,7 +163,7 @@ class _Lifted:
         return gain
 
     def _hold(self, region: ConstantRegion, drive: Drive, layer: Layer) -> None:
-        """Hold the units to the gains of leaves that nothing scales."""
+        """Narrow the region of units to those in which leaves without a trained scale have the gain that they have."""
         fixed, folded = set(unscaled_leaves(drive)), drive.fold(np.ones(drive.channels))[0]
         if not fixed:
             return
@@ -189,7 +188,7 @@ class _Lifted:
         bias = np.ldexp(readout.bias.astype(np.float64), -readout.fraction)
         if isinstance(stage, Stage):
             if stage.norm is not None:
-                raise ModelError("a readout behind batch normalisation begins at no integers")
+                raise ModelError("a readout with batch normalisation cannot take up the integers of a graph")
             first = readout.terms[0].connection
             worth = take_codes(stage.synapse, first.codes, first.bits, np.full(1, unit * stage.divisor)) / stage.divisor
             take_bias(stage.synapse.bias, *(worth * (bias + side) for side in (-half, half)))
@@ -207,8 +206,8 @@ class _Lifted:
 def _take_shortcut(shortcut: TrainableShortcut, term: Term) -> None:
     if term.left_shift != shortcut.shift:
         raise ModelError(
-            f"its shortcut is shifted by {term.left_shift} bits there and by {shortcut.shift} here, as its "
-            "weights have other bits"
+            f"its shortcut is shifted by {term.left_shift} bits in the graph and by {shortcut.shift} in this network, "
+            "whose weights have another width"
         )
     take_codes(shortcut.synapse, term.connection.codes, term.connection.bits)
 
@@ -219,14 +218,14 @@ def _inside(unit: Float64, low: Float64, high: Float64) -> Bools:
 
 
 def _dead(terms: Sequence[Term]) -> Bools:
-    """[O] the channels without a weight."""
+    """[C] mask of the channels whose weights are all zero."""
     found: Bools = ~np.any([t.connection.codes.reshape(len(t.connection.codes), -1).any(1) for t in terms], axis=0)
     return found
 
 
 @torch.no_grad()
 def _measured(network: SpikingNetwork, images: Tensor) -> dict[Norm, Statistics]:
-    """Means and variances of what meets each normalisation, while the network computes what it computes."""
+    """Mean and variance of the inputs of each batch normalisation, [C] each, in evaluation on images."""
     network_copy = copy.deepcopy(network).use_plain_path().eval()
     norms = [module for module in network.modules() if isinstance(module, Norm)]
     copies = [module for module in network_copy.modules() if isinstance(module, Norm)]

@@ -57,7 +57,7 @@ def _alike(scale: Float64, count: int) -> Float64:
     """
     scale = np.broadcast_to(scale, max(len(scale), count))
     if count == 1 and not np.allclose(scale, scale[0], rtol=1e-6):
-        raise ModelError("its channels have scales of their own there, and one scale here")
+        raise ModelError("the graph has a scale for each channel, this network one for all")
     return scale[:count].copy()
 
 
@@ -70,7 +70,9 @@ def take_bias(bias: Tensor | None, low: Float64, high: Float64) -> None:
     if bias is not None:
         fill(bias, (low + high) / 2)
     elif bool(((low > 0) | (high < 0)).any()):
-        raise ModelError("its sums have an offset there, and neither bias nor normalisation here")
+        raise ModelError(
+            "the graph adds an offset to its sums, and this network has neither bias nor normalisation for it"
+        )
 
 
 def fill(tensor: Tensor, values: Float64) -> None:

@@ -1,4 +1,4 @@
-"""Bars: a histogram; lines of bars inside one another; lines of bars end to end."""
+"""Bar charts: histograms, nested bars and stacked bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = 26  # letters of a name, at most
 
 
 def histogram(title: str, codes: Sequence[int], shares: Sequence[float], x_name: str, y_name: str) -> Chart:
-    """A bar for each whole number, as high as its share; shares are written in percent."""
+    """A bar for each code, as high as its share; shares are shown in percent."""
     svg = canvas(title, _HEIGHT)
     top = max(shares)
     y = Scale(0, top * (1.12 if len(codes) <= _NAMED else 1.03), _HEIGHT - _BOTTOM, TOP)
@@ -46,17 +46,14 @@ def histogram(title: str, codes: Sequence[int], shares: Sequence[float], x_name:
 def nested_bars(
     title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short_number
 ) -> Chart:
-    """For each row bars from zero, each of the parts inside the one before it, which is no shorter."""
+    """A row of nested bars for each of ``rows``: all start at zero, each part is drawn inside the one before it."""
     svg = canvas(title, _KEY + _ROW * len(rows))
     _key(svg, parts, "in")
     x = Scale(0, max(max(values) for _, values in rows) or 1, 0, WIDTH)
     for place, (name, values) in enumerate(rows):
         y = _KEY + place * _ROW
         said = ", ".join(f"{form(value)} {part}" for part, value in zip(parts, values, strict=True))
-        group = mark(svg, f"{name}: {said} {unit}")
-        add(group, "rect", kind="hit", x=-4, y=y, width=WIDTH + 8, height=_ROW)
-        add(group, "text", brief(name, _NAME), kind="label", x=0, y=y + 12)
-        add(group, "text", " / ".join(map(form, values)), kind="value", x=WIDTH, y=y + 12, text_anchor="end")
+        group = _labelled(svg, y, name, f"{said} {unit}", " / ".join(map(form, values)))
         for depth, value in enumerate(values):
             add(group, "rect", kind=f"in{depth}", x=0, y=y + 17 + 2 * depth, width=x(value), height=_BAR - 4 * depth)
     return Chart(title, written(svg), _table(title, parts, rows, unit, form))
@@ -65,17 +62,14 @@ def nested_bars(
 def stacked_bars(
     title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], unit: str, form: Form = short_number
 ) -> Chart:
-    """For each row its parts end to end."""
+    """A row of bars for each of ``rows``, its parts end to end."""
     svg = canvas(title, _KEY + _ROW * len(rows))
     _key(svg, parts, "part")
     x = Scale(0, max(sum(values) for _, values in rows) or 1, 0, WIDTH)
     for place, (name, values) in enumerate(rows):
         y = _KEY + place * _ROW
         said = ", ".join(f"{part} {form(value)}" for part, value in zip(parts, values, strict=True))
-        group = mark(svg, f"{name}: {said} {unit}")
-        add(group, "rect", kind="hit", x=-4, y=y, width=WIDTH + 8, height=_ROW)
-        add(group, "text", brief(name, _NAME), kind="label", x=0, y=y + 12)
-        add(group, "text", f"{form(sum(values))} {unit}", kind="value", x=WIDTH, y=y + 12, text_anchor="end")
+        group = _labelled(svg, y, name, f"{said} {unit}", f"{form(sum(values))} {unit}")
         begin = 0.0
         for which, value in enumerate(values):
             add(group, "rect", kind=f"part{which}", x=x(begin), y=y + 17, width=x(value), height=_BAR)
@@ -83,8 +77,17 @@ def stacked_bars(
     return Chart(title, written(svg), _table(title, parts, rows, unit, form))
 
 
+def _labelled(svg: Element, y: float, name: str, said: str, value: str) -> Element:
+    """A row at height ``y``: its name to the left, its value to the right, and room for its bars below them."""
+    group = mark(svg, f"{name}: {said}")
+    add(group, "rect", kind="hit", x=-4, y=y, width=WIDTH + 8, height=_ROW)
+    add(group, "text", brief(name, _NAME), kind="label", x=0, y=y + 12)
+    add(group, "text", value, kind="value", x=WIDTH, y=y + 12, text_anchor="end")
+    return group
+
+
 def _key(svg: Element, parts: Sequence[str], kind: str) -> None:
-    """What the bars stand for, in their order; a mark that is looked at speaks in its place."""
+    """The legend; the text of a mark that is pointed at takes its place."""
     key, x = add(svg, "g", kind="over"), 0.0
     for which, part in enumerate(parts):
         add(key, "rect", kind=f"{kind}{which}", x=x, y=4, width=11, height=11)
