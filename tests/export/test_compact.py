@@ -14,7 +14,8 @@ from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import compact_firmware, export_c
 from spquant_snn.export.compact.code_rows import code_rows, tap_lists
-from spquant_snn.export.compact.compact_plan import CompactForm, Unsuited, plan_compact
+from spquant_snn.export.compact.compact_plan import plan_compact
+from spquant_snn.export.compact.planned_rows import CompactForm, Unsuited
 from spquant_snn.export.compact.still_levels import still_levels
 from spquant_snn.export.fit import Limits
 from spquant_snn.export.packaging import Packaging
@@ -22,7 +23,7 @@ from spquant_snn.export.targets import ExportOptions
 from spquant_snn.integer import reference
 from spquant_snn.integer.neuron import fold_neuron
 
-SEEDS = range(8)
+SEEDS = range(12)
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wsign-conversion", "-Wundef", "-Wshadow")
 MAIN = """
 #include <stdio.h>
@@ -57,7 +58,7 @@ int main(void) {
 def form_of(seed):
     """Between them seeds have every choice."""
     load = ("words", "bytes", "fives")[seed % 3]
-    return CompactForm(bool(seed & 1), load, bool(seed & 2), (16, 48)[seed % 2], bool(seed & 4))
+    return CompactForm(not seed & 8, bool(seed & 1), load, bool(seed & 2), (16, 48)[seed % 2], bool(seed & 4))
 
 
 def built(folder, graph, images, form, flags=FLAGS):

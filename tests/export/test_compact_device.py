@@ -37,8 +37,8 @@ def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, name):
 @pytest.mark.parametrize(
     ("network", "name", "ram", "flash", "instructions"),
     [
-        ("device-lenet.spq", "ch32v003", 2048, 16384, 850_000),
-        ("device-lenet.spq", "ch32v002", 4096, 16384, 850_000),
+        ("device-lenet.spq", "ch32v003", 2048, 16384, 560_000),
+        ("device-lenet.spq", "ch32v002", 4096, 16384, 560_000),
         ("device-lenet.spq", "cortex-m4", 4096, 17408, 530_000),
     ],
 )

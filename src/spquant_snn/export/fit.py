@@ -13,7 +13,8 @@ from ..errors import ConfigError, ModelError
 from ..integer.graph import Graph
 from .boards import KIB, Board
 from .compact.code_rows import Load
-from .compact.compact_plan import CompactForm, CompactPlan, Unsuited, plan_compact
+from .compact.compact_plan import CompactPlan, plan_compact
+from .compact.planned_rows import CompactForm, Unsuited
 from .toolchain import build
 
 Files = Mapping[str, bytes]
@@ -125,15 +126,15 @@ def fit(
 def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
     """The compact forms, the fastest first, without those whose constants alone are too large, but for the last."""
     forms = [
-        CompactForm(folded, load, specialised, room, tight)
-        for folded, specialised, tight, load, room in product(
-            (True, False), (True, False), (False, True), _LOADS, (48, 16)
+        CompactForm(planes, folded, load, specialised, room, tight)
+        for planes, folded, specialised, tight, load, room in product(
+            (True, False), (True, False), (True, False), (False, True), _LOADS, (48, 24, 16)
         )
     ]
     seen: set[tuple[object, ...]] = set()
     for i, form in enumerate(forms):
         plan = plan_compact(graph, form)
-        key = (plan.constants, plan.rows_arena, form.specialised, form.tight)
+        key = (*(layer.said for layer in plan.layers), plan.list_size, form.specialised, form.tight)
         fits = limits.flash is None or plan.constants + _LEAST_CODE < limits.flash
         fits = fits and (limits.ram is None or plan.rows_arena < limits.ram)
         if key not in seen and (fits or i == len(forms) - 1):

@@ -11,7 +11,8 @@
  * for fields of as many bits, and SPQ_LOADS, bits 0 (words), 1 (bytes) and 2 (five codes a byte), that occur;
  * SPQ_ODD_WORDS, whether rows have an odd number of words; SPQ_POOLS, whether sums are pooled as they are listed;
  * spq_tap and spq_level, types of what pixels have; spq_number, of constants of neurons; SPQ_LANES_OF_PIXELS, 1 or 2;
- * SPQ_SPECIALISED, a body for each layer. */
+ * SPQ_SPECIALISED, a body for each layer; SPQ_PLANES, 1 where some neurons decide on planes and 2 where all do that are
+ * not on pixels; SPQ_EDGES, codes that one of those stores besides the lowest. */
 #ifndef SPQ_COMPACT_H
 #define SPQ_COMPACT_H
 
@@ -45,6 +46,9 @@ typedef uint16_t spq_half;
 #define SPQ_ROW_DONE(layer, row) /* what layer `layer` has just made */
 #endif
 
+/* Whether what a layer sums up lies in planes. */
+#define PLANES(L) (SPQ_PLANES && (L)->planes)
+
 #define LANE_ZERO 0x8000u
 #define LANES(x) ((uint32_t)(x) << 16 | (uint32_t)(x))
 
@@ -71,7 +75,7 @@ typedef struct {
 
 /* A layer on spikes: a convolution, or a linear layer, which is one whose kernel is the image. */
 typedef struct {
-    const void *codes;         /* [row][column][channel] a row of codes, of `step` bytes, which are those of its outputs */
+    const void *codes;         /* [row][column][channel], of planes [column][row][channel], a row of codes, of `step` bytes, which are those of its outputs */
     const spq_number *neurons; /* [channel] fire, what a spike takes off, edges, what codes leave; without: a readout */
     uint16_t in_width, in_height, out_width, out_height;
     uint16_t rows, columns;             /* of a window: of the kernel, and of the pool over its sums */
@@ -83,12 +87,22 @@ typedef struct {
     uint16_t pixel, row, ring;          /* bytes of a pixel, of a row, of all rows that come in and are kept */
     uint16_t step, column_step, row_step; /* bytes of codes */
     uint16_t words;                     /* of fields, in a row of codes */
-    uint16_t pitch, lanes;              /* words of sums of a list, and lanes */
+    uint16_t pitch, lanes;              /* words of sums of a list, and lanes; of planes with how many events there are */
     uint8_t bits, load, lift;           /* of fields; how a row is read; codes are 1 << lift too high */
     uint8_t few, many;                  /* events that fields of 4 bits, and of 8, hold */
     uint8_t linear, subtracts, resets, fraction, edges, zero;
     uint8_t constants;                  /* numbers of a neuron */
     uint8_t made;                       /* halves of what goes out of a pixel */
+    /* where codes and neurons are planes, see compact_planes.h */
+    const uint32_t *thresholds; /* [group] fire, what a spike takes off, edges; from left_of on what codes leave, and
+                                   from last_of on what fires behind each of them in the last step */
+    const uint16_t *quiet;      /* what goes out of a pixel when nothing comes in */
+    uint32_t bias;              /* of potentials, so that none is below zero */
+    uint16_t table, left_of, last_of; /* words of a group, and to those two */
+    uint16_t blank, across;     /* bytes of codes: to a row without bits, from a window to the next */
+    uint16_t window;            /* words of what is counted */
+    uint8_t planes, full, half; /* of a counter; groups of 32 channels, and of 16 */
+    uint8_t live;               /* windows of a row that are at work at a time */
 } spq_spiking;
 
 /* Rows of what a layer takes. */
@@ -104,6 +118,20 @@ SPQ_APART uint32_t product(uint32_t a, uint32_t b) {
     for (; b; b >>= 1, a <<= 1)
         if (b & 1u) sum += a;
     return sum;
+}
+
+/* Row `first` + k of a window is row k of the ring from `read` on; before the image there is nothing. */
+SPQ_INSIDE uint16_t next_slot(uint16_t slot, uint16_t row, uint16_t ring) {
+    slot = (uint16_t)(slot + row);
+    return slot == ring ? 0 : slot;
+}
+
+/* How much of a window of `size` lies in an image of `limit` places, from place `first` on. */
+SPQ_INSIDE uint16_t inside(uint16_t size, int16_t first, uint16_t limit) {
+    int16_t end = (int16_t)(first + size);
+    if (end > limit) end = (int16_t)limit;
+    if (first < 0) first = 0;
+    return end > first ? (uint16_t)(end - first) : 0;
 }
 
 #endif

@@ -14,8 +14,9 @@ from ...integer.compare import reference_trace
 from ...integer.connection import image
 from ...integer.graph import Graph
 from ..vectors import Vector
-from .compact_plan import UNIT, CompactPlan
+from .compact_plan import CompactPlan
 from .compact_source import compact_values, core
+from .planned_rows import UNIT
 
 PARTS = {".h": "compact.h", ".c": "compact.c", "_core.h": "compact_core.h", "_selftest.c": "compact_selftest.c"}
 

@@ -4,26 +4,13 @@
 
 #include "compact_neurons.h"
 #include "compact_pixels.h"
-
-/* Row `first` + k of a window is row k of the ring from `read` on; before the image there is nothing. */
-SPQ_INSIDE uint16_t next_slot(uint16_t slot, uint16_t row, uint16_t ring) {
-    slot = (uint16_t)(slot + row);
-    return slot == ring ? 0 : slot;
-}
+#include "compact_planes.h"
 
 /* Go on to the next row of windows. */
 SPQ_INSIDE void next_window(spq_rows *rows, int16_t first, uint16_t down, uint16_t row, uint16_t ring) {
     for (; down; down--, first++)
         if (first >= 0) rows->read = next_slot(rows->read, row, ring);
     rows->next++;
-}
-
-/* How much of a window of `size` lies in an image of `limit` places, from place `first` on. */
-SPQ_INSIDE uint16_t inside(uint16_t size, int16_t first, uint16_t limit) {
-    int16_t end = (int16_t)(first + size);
-    if (end > limit) end = (int16_t)limit;
-    if (first < 0) first = 0;
-    return end > first ? (uint16_t)(end - first) : 0;
 }
 
 /* The row of windows whose first row of pixels is `first`. */
@@ -71,7 +58,7 @@ SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t re
             offset += L->row_step;
             slot = next_slot(slot, L->row, L->ring);
         }
-        add_lists(L, lists, add);
+        for (uint16_t k = 0; k < LISTS; k++) empty_list(L, lists, k, add);
         fire_pixel(L, lists->list[0].sums, out);
         out += L->made;
         for (uint16_t i = 0; i < L->right; i++, x++) {
@@ -87,7 +74,7 @@ SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *li
     uint32_t code = 0;
     for (uint16_t c = 0; c < L->in_width; c++, pixel += L->pixel, code += L->column_step)
         list_pixel(L, lists, (const uint16_t *)(const void *)pixel, code, 1, 1, add);
-    add_lists(L, lists, add);
+    for (uint16_t k = 0; k < LISTS; k++) empty_list(L, lists, k, add);
 }
 
 /* What the readout adds up over all steps. */

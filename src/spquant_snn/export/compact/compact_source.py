@@ -9,9 +9,17 @@ import numpy as np
 
 from ...dtypes import Array
 from ..render import ConstantTable
-from .compact_plan import CompactPlan, PlannedRows
+from .compact_plan import CompactPlan
+from .planned_rows import PlannedRows
 
-_HEADERS = ("compact.h", "compact_pixels.h", "compact_sums.h", "compact_neurons.h", "compact_rows.h")
+_HEADERS = (
+    "compact.h",
+    "compact_pixels.h",
+    "compact_sums.h",
+    "compact_planes.h",
+    "compact_neurons.h",
+    "compact_rows.h",
+)
 
 
 def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
@@ -38,8 +46,10 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
             "SPQ_STEPS": plan.steps,
             "SPQ_LIST": plan.list_size,
             "SPQ_FIELDS": f"{_union(f['bits'] for f in spiking)}u",
-            "SPQ_LOADS": f"{_union(1 << f['load'] for f in spiking)}u",
-            "SPQ_ODD_WORDS": int(any(f["words"] % 2 for f in spiking)),
+            "SPQ_LOADS": f"{_union(1 << f['load'] for f in spiking if f['bits'])}u",
+            "SPQ_ODD_WORDS": int(any(f.get("words", 0) % 2 for f in spiking)),
+            "SPQ_PLANES": _planes(spiking),
+            "SPQ_EDGES": max((f["edges"] for f in spiking if f.get("planes")), default=0) or 1,
             "SPQ_POOLS": int(any(f["pool_rows"] * f["pool_columns"] > 1 for f in spiking)),
             "SPQ_LANES_OF_PIXELS": 2 if pixels["levels"].dtype == np.uint16 else 1,
             "SPQ_POOLED_PIXELS": pixels["pool_height"],
@@ -61,6 +71,12 @@ def core() -> str:
     return "\n".join(
         "\n".join(line for line in part.splitlines() if not line.startswith('#include "')) for part in parts
     )
+
+
+def _planes(spiking: list[dict[str, Any]]) -> int:
+    """Whether some, or all, of the layers with neurons decide on planes."""
+    found = [bool(f.get("planes")) for f in spiking[:-1]]
+    return 2 if found and all(found) else int(any(found))
 
 
 def _of_type(table: Array, field: str, constants: int) -> Array:

@@ -8,6 +8,7 @@
 #define NIBBLES 0x0F0F0F0Fu
 #define BYTES 0x00FF00FFu
 #define LISTS (SPQ_STEPS > 1 ? SPQ_STEPS + 1 : 1) /* of those of all steps, and of those of each that are not */
+#define SPQ_SPARE (SPQ_PLANES ? 3 : 0) /* events behind a list that fill it up */
 
 /* Lists of rows of codes, by their bytes from `codes` on, and the sums that they go to. */
 typedef struct {
@@ -30,7 +31,7 @@ SPQ_INSIDE void begin_lists(const spq_spiking *L, spq_lists *lists, uint16_t *ro
 
 SPQ_INSIDE void clear_sums(const spq_spiking *L, uint32_t *word) {
     for (uint16_t k = 0; k < LISTS; k++)
-        for (const uint32_t *end = word + L->pitch; word < end; word++) *word = LANES(LANE_ZERO);
+        for (const uint32_t *end = word + L->pitch; word < end; word++) *word = PLANES(L) ? 0 : LANES(LANE_ZERO);
 }
 
 /* A row of codes that does not fill whole words: of bytes, or of five codes in each of them, by their digits to the base
@@ -74,31 +75,40 @@ SPQ_INSIDE uint32_t *add_bytes(uint32_t *sums, uint32_t lanes, uint32_t lifted) 
     return sums + 2;
 }
 
-/* Fields of 2 bits of one or two words grow to lanes of 4 bits, and to lanes of 8, before they overflow. What is
- * shifted by a field holds the odd ones and the even ones of the next lanes, which are taken off in the end. */
+/* Sums of one or two words of fields, of the even ones and of what is shifted by a field: that holds the odd ones, and
+ * the even ones of the next lanes, which are taken off later. */
+typedef struct {
+    uint32_t even[2], shifted[2];
+} spq_field_sums;
+
+SPQ_INSIDE spq_field_sums sum_fields(const spq_spiking *L, const uint16_t *list, const uint16_t *stop,
+                                     const uint8_t *codes, const uint16_t words, uint32_t mask, uint32_t bits) {
+    spq_field_sums sums = {{0, 0}, {0, 0}};
+    do {
+        const uint8_t *row = codes + *list++;
+        const uint32_t word = code_word(L, row, 0);
+        sums.even[0] += word & mask, sums.shifted[0] += word >> bits;
+        if (words > 1) {
+            const uint32_t next = code_word(L, row, 1);
+            sums.even[1] += next & mask, sums.shifted[1] += next >> bits;
+        }
+    } while (list < stop);
+    return sums;
+}
+
+/* Fields of 2 bits of one or two words grow to lanes of 4 bits, and to lanes of 8, before they overflow. */
 SPQ_INSIDE void add_pairs(const spq_spiking *L, const uint16_t *list, const uint16_t *end, const uint8_t *codes,
                           const uint16_t words, uint32_t lifted, uint32_t *sums) {
     uint32_t lanes[8];
     for (uint16_t i = 0; i < 4 * words; i++) lanes[i] = 0;
     do {
         const uint16_t *stop = end - list > L->few ? list + L->few : end;
-        uint32_t even0 = 0, shifted0 = 0, even1 = 0, shifted1 = 0;
-        do {
-            const uint8_t *row = codes + *list++;
-            const uint32_t word = code_word(L, row, 0);
-            even0 += word & PAIRS, shifted0 += word >> 2;
-            if (words > 1) {
-                const uint32_t next = code_word(L, row, 1);
-                even1 += next & PAIRS, shifted1 += next >> 2;
-            }
-        } while (list < stop);
-        shifted0 -= even0 >> 4 << 2;
-        lanes[0] += even0 & NIBBLES, lanes[1] += shifted0 & NIBBLES;
-        lanes[2] += even0 >> 4 & NIBBLES, lanes[3] += shifted0 >> 4 & NIBBLES;
-        if (words > 1) {
-            shifted1 -= even1 >> 4 << 2;
-            lanes[4] += even1 & NIBBLES, lanes[5] += shifted1 & NIBBLES;
-            lanes[6] += even1 >> 4 & NIBBLES, lanes[7] += shifted1 >> 4 & NIBBLES;
+        const spq_field_sums found = sum_fields(L, list, stop, codes, words, PAIRS, 2);
+        list = stop;
+        for (uint16_t w = 0; w < words; w++) {
+            const uint32_t even = found.even[w], odd = found.shifted[w] - (even >> 4 << 2);
+            lanes[4 * w] += even & NIBBLES, lanes[4 * w + 1] += odd & NIBBLES;
+            lanes[4 * w + 2] += even >> 4 & NIBBLES, lanes[4 * w + 3] += odd >> 4 & NIBBLES;
         }
     } while (list < end);
     for (uint16_t i = 0; i < 4 * words; i++) sums = add_bytes(sums, lanes[i], lifted);
@@ -109,21 +119,12 @@ SPQ_INSIDE void add_nibbles(const spq_spiking *L, const uint16_t *list, const ui
     do {
         const uint16_t *stop = end - list > L->many ? list + L->many : end;
         const uint32_t lifted = LANES((uint32_t)(stop - list) << L->lift);
-        uint32_t even0 = 0, shifted0 = 0, even1 = 0, shifted1 = 0;
-        do {
-            const uint8_t *row = codes + *list++;
-            const uint32_t word = code_word(L, row, 0);
-            even0 += word & NIBBLES, shifted0 += word >> 4;
-            if (words > 1) {
-                const uint32_t next = code_word(L, row, 1);
-                even1 += next & NIBBLES, shifted1 += next >> 4;
-            }
-        } while (list < stop);
-        uint32_t *to = add_bytes(sums, even0, lifted);
-        to = add_bytes(to, shifted0 - (even0 >> 8 << 4), lifted);
-        if (words > 1) {
-            to = add_bytes(to, even1, lifted);
-            add_bytes(to, shifted1 - (even1 >> 8 << 4), lifted);
+        const spq_field_sums found = sum_fields(L, list, stop, codes, words, NIBBLES, 4);
+        list = stop;
+        uint32_t *to = sums;
+        for (uint16_t w = 0; w < words; w++) {
+            to = add_bytes(to, found.even[w], lifted);
+            to = add_bytes(to, found.shifted[w] - (found.even[w] >> 8 << 4), lifted);
         }
     } while (list < end);
 }
@@ -142,11 +143,9 @@ SPQ_INSIDE void add_octets(const spq_spiking *L, const uint16_t *list, const uin
 #define FIELDS(b) ((SPQ_FIELDS & (b)) && (SPQ_FIELDS == (b) || L->bits == (b)))
 
 /* Add the rows of a list to its sums. */
-SPQ_INSIDE void add_list(const spq_spiking *L, spq_list *of, const uint8_t *codes) {
+SPQ_INSIDE void add_list(const spq_spiking *L, const spq_list *of, const uint8_t *codes) {
     const uint16_t *list = of->begin, *end = of->end;
     uint32_t *sums = of->sums;
-    if (end == list) return;
-    of->end = of->begin;
     const uint32_t lifted = LANES((uint32_t)(end - list) << L->lift);
     const uint16_t pairs = SPQ_ODD_WORDS ? L->words & 0xFFFEu : L->words;
     uint16_t word = 0;
@@ -167,11 +166,14 @@ SPQ_INSIDE void add_list(const spq_spiking *L, spq_list *of, const uint8_t *code
     }
 }
 
-/* The same as a function, of a layer or of all. */
-typedef void (*spq_adder)(const spq_spiking *L, spq_list *of, const uint8_t *codes);
+/* A function that adds the rows of a list, of a layer or of all. */
+typedef void (*spq_adder)(const spq_spiking *L, const spq_list *of, const uint8_t *codes);
 
-SPQ_INSIDE void add_lists(const spq_spiking *L, spq_lists *lists, spq_adder add) {
-    for (uint16_t k = 0; k < LISTS; k++) add(L, lists->list + k, lists->codes);
+/* Add a list that is not empty, and empty it. */
+SPQ_INSIDE void empty_list(const spq_spiking *L, spq_lists *lists, uint16_t k, spq_adder add) {
+    spq_list *const list = lists->list + k;
+    if (list->end > list->begin) add(L, list, lists->codes);
+    list->end = list->begin;
 }
 
 /* List spikes of a unit, the first of which has its codes at `offset`. */
@@ -204,7 +206,7 @@ SPQ_INSIDE void list_pixel(const spq_spiking *L, spq_lists *lists, const uint16_
                     uint32_t at = place;
                     uint16_t c = SPQ_POOLS ? columns : 1;
                     do {
-                        if (list->end > list->begin + (SPQ_LIST - 16)) add(L, list, lists->codes);
+                        if (list->end > list->begin + (SPQ_LIST - SPQ_SPARE - 16)) empty_list(L, lists, k, add);
                         list_unit(L, list, spikes, at);
                         at -= L->column_step; /* of pools whose sums lie a place apart */
                     } while (--c);

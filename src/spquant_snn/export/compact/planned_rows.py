@@ -1,0 +1,78 @@
+"""What layers of the compact form are planned as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import Array
+from .code_rows import Load
+
+UNIT = 16  # channels
+LANE = (1 << 15) - 1  # the largest number in a lane
+BYTE, HALF = (1 << 8) - 1, (1 << 16) - 1
+
+
+class Unsuited(Exception):
+    """The compact form does not take a network; it says why, of which layer."""
+
+
+@dataclass(frozen=True)
+class CompactForm:
+    """How a network is laid out.
+
+    Args:
+        planes: ternary codes lie in planes of bits where they can, and pools over their sums in no kernel.
+        folded: other pools over sums lie in the kernels where fields of 4 bits, or as many as without, hold them.
+        load: how the codes of the readout lie.
+        specialised: a body for each layer instead of one for all.
+        room: events that a list holds beyond those that it must.
+        tight: to be compiled for few bytes.
+    """
+
+    planes: bool = True
+    folded: bool = True
+    load: Load = "bytes"
+    specialised: bool = True
+    room: int = 32
+    tight: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRows:
+    """One layer: a C struct, by its fields; and what its memory is.
+
+    Args:
+        kind: spq_pixels or spq_spiking.
+        fields: of the struct; arrays are tables of their own.
+        top, down: zeros above its image, rows from one of its windows to the next.
+        window: rows that it looks at.
+        came: rows that come in.
+        ring: bytes of the rows that it keeps.
+        kept: bytes of sums that outlive a row.
+        scratch: bytes that it needs while it computes a row.
+        said: what was chosen for it, in a few words.
+    """
+
+    name: str
+    kind: str
+    fields: dict[str, Any]
+    top: int
+    down: int
+    window: int
+    came: int
+    ring: int
+    kept: int
+    scratch: int
+    said: str
+
+    @property
+    def shares(self) -> bool:
+        """Whether windows share lists of what they see."""
+        return bool(self.fields.get("planes")) and not self.fields["linear"]
+
+    @property
+    def tables(self) -> dict[str, Array]:
+        return {name: value for name, value in self.fields.items() if isinstance(value, np.ndarray)}
