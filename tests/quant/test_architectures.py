@@ -47,7 +47,7 @@ def test_in_floating_point_it_is_the_module(name):
     network = prepare(model, QuantConfig(32, 32, timesteps=3), shape).eval()
     x = pixels(shape, steps=3)
     with torch.no_grad():
-        expected, found = run(describe(model, shape), [x.float() / 255]), network.said(x)
+        expected, found = run(describe(model, shape), [x.float() / 255]), network.step_outputs(x)
     for one, two in zip(expected, found, strict=True):
         close = torch.isclose(one, two.reshape(one.shape), atol=1e-3)  # but where a potential lies at a threshold
         assert float(close.float().mean()) > 0.97

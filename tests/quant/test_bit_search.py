@@ -25,7 +25,7 @@ def module():
 
 @pytest.mark.parametrize("size", [14_000, 9000, 7000])
 def test_the_file_has_the_size_that_was_asked_for(module, size, tmp_path):
-    found = search_bits(module, QuantConfig(state_bits=4, timesteps=3), images(64), (1, 8, 8), size=size)
+    found = search_bits(module, QuantConfig(state_bits=4, timesteps=3), (1, 8, 8), images(64), size=size)
     frozen = found.network.eval().freeze()
     save(lower(frozen), tmp_path / "model.spq")
     assert (tmp_path / "model.spq").stat().st_size == found.size <= size
@@ -35,13 +35,13 @@ def test_the_file_has_the_size_that_was_asked_for(module, size, tmp_path):
 
 def test_more_bytes_lose_fewer_answers(module):
     config = QuantConfig(state_bits=8, timesteps=3)
-    found = [search_bits(module, config, images(64), (1, 8, 8), size=size) for size in (13_000, 6000)]
+    found = [search_bits(module, config, (1, 8, 8), images(64), size=size) for size in (13_000, 6000)]
     assert found[0].calibration.agreement > found[1].calibration.agreement
 
 
 def test_the_narrowest_weights_that_keep_the_answers_are_found(module):
     config = QuantConfig(state_bits=8, timesteps=3)
-    strict, loose = (search_bits(module, config, images(80), (1, 8, 8), agreement=share) for share in (0.8, 0.3))
+    strict, loose = (search_bits(module, config, (1, 8, 8), images(80), agreement=share) for share in (0.8, 0.3))
     assert loose.size < strict.size
     assert sum(loose.widths.values()) < sum(strict.widths.values())
 
@@ -49,14 +49,14 @@ def test_the_narrowest_weights_that_keep_the_answers_are_found(module):
 def test_a_budget_that_cannot_be_met_is_refused(module):
     config = QuantConfig(state_bits=2, timesteps=3)
     with pytest.raises(ConfigError, match=r"the smallest has \d"):
-        search_bits(module, config, images(16), (1, 8, 8), size=1000)
+        search_bits(module, config, (1, 8, 8), images(16), size=1000)
     with pytest.raises(ConfigError, match=r"even 8 bits do not keep 100\.0%"):
-        search_bits(module, config, images(64), (1, 8, 8), agreement=1)
+        search_bits(module, config, (1, 8, 8), images(64), agreement=1)
     with pytest.raises(ConfigError, match="too few"):
-        search_bits(module, config, images(3), (1, 8, 8), agreement=0.9)
+        search_bits(module, config, (1, 8, 8), images(3), agreement=0.9)
     for both in ({}, {"size": 10_000, "agreement": 0.9}):
         with pytest.raises(ConfigError, match="either size"):
-            search_bits(module, config, images(16), (1, 8, 8), **both)
+            search_bits(module, config, (1, 8, 8), images(16), **both)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_a_budget_that_cannot_be_met_is_refused(module):
 )
 def test_what_is_no_budget_is_refused(module, budget, said):
     with pytest.raises(ConfigError, match=said):
-        search_bits(module, QuantConfig(), images(16), (1, 8, 8), **budget)
+        search_bits(module, QuantConfig(), (1, 8, 8), images(16), **budget)
 
 
 def test_what_is_no_configuration_is_refused(module):
     with pytest.raises(ConfigError, match="a QuantConfig is needed, not None"):
-        search_bits(module, None, images(16), (1, 8, 8), size=9000)
+        search_bits(module, None, (1, 8, 8), images(16), size=9000)
 
 
 def test_fewer_bits_cost_more(module):

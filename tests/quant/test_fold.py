@@ -106,7 +106,9 @@ def test_the_integers_decide_as_the_training_form_does(bits):
         for form in ("free", "frozen"):
             if form == "frozen":
                 network.freeze()
-            network.said(x, lambda name, spikes, codes, form=form: seen.setdefault(form, []).append(spikes.float()))
+            network.step_outputs(
+                x, lambda name, spikes, codes, form=form: seen.setdefault(form, []).append(spikes.float())
+            )
     for free, frozen in zip(seen["free"], seen["frozen"], strict=True):
         assert 0.02 < float(free.mean()) < 0.9
         assert float((free != frozen).float().mean()) < 0.01

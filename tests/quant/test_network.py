@@ -44,7 +44,7 @@ def test_random_networks_compute_what_they_are_described_to_and_their_graphs_the
         for each, shape in zip(given, description.inputs, strict=True)
     ]
     with torch.no_grad():
-        for said, expected in zip(plain.said(x), described_run.run(description, frames), strict=True):
+        for said, expected in zip(plain.step_outputs(x), described_run.run(description, frames), strict=True):
             torch.testing.assert_close(said.reshape(expected.shape), expected, atol=1e-3, rtol=1e-3)
     network = made_of(description, QuantConfig(BITS[seed % 8], BITS[seed // 8 % 8], 3))
     settle_norms(network, x)
@@ -152,7 +152,7 @@ def test_layers_computed_again_learn_the_same(model):
         network, x = network_of(2, model)
         network.recompute = recompute
         torch.manual_seed(3)
-        network.train().said(x)[0].square().sum().backward()
+        network.train().step_outputs(x)[0].square().sum().backward()
         gradients.append({name: p.grad for name, p in network.named_parameters() if p.grad is not None})
         statistics = [buffer.clone() for name, buffer in network.named_buffers() if "running" in name]
         gradients[-1] |= {str(i): buffer for i, buffer in enumerate(statistics)}
@@ -189,8 +189,8 @@ def test_probes_and_watchers_see_each_layer(model, frozen):
         network.freeze()
     seen, watched = [], []
     with torch.no_grad():
-        said = network.said(x, lambda *one: seen.append(one), lambda i, spikes: watched.append((i, spikes)))
-        assert all(torch.equal(one, two) for one, two in zip(network.said(x), said, strict=True))
+        said = network.step_outputs(x, lambda *one: seen.append(one), lambda i, spikes: watched.append((i, spikes)))
+        assert all(torch.equal(one, two) for one, two in zip(network.step_outputs(x), said, strict=True))
     assert [name for name, *_ in seen] == [stage.name for stage in network.hidden]
     for (name, spikes, codes), (i, others), shape in zip(seen, watched, network.shapes, strict=True):
         assert network.hidden[i].name == name
@@ -203,7 +203,7 @@ def test_probes_and_watchers_see_each_layer(model, frozen):
 def test_a_watcher_sees_gradients(model):
     network, x = network_of(2, model)
     rates = []
-    network.train().said(x, watch=lambda i, spikes: rates.append(spikes.mean()))
+    network.train().step_outputs(x, watch=lambda i, spikes: rates.append(spikes.mean()))
     sum(rates).backward()
     weights = [p for name, p in network.named_parameters() if name.endswith("synapse.weight")]
     assert all(p.grad.abs().max() > 0 for p in weights[:-2])  # those of the readouts do not reach spikes

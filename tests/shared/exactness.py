@@ -28,7 +28,7 @@ def settle_norms(network, x):
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
-        network.train().said(x)
+        network.train().step_outputs(x)
     for norm in norms:
         norm.momentum = 0.1
     return network.eval()
@@ -41,7 +41,7 @@ def train(network, x, steps=2, rate=1e-2):
     network.train()
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = sum((said.float() - 1).square().mean() for said in network.said(x))
+        loss = sum((said.float() - 1).square().mean() for said in network.step_outputs(x))
         loss.backward()
         optimizer.step()
         losses.append(loss.item())

@@ -41,7 +41,7 @@ def train(network, x, steps=2):
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], 1e-3)
     network.train()
     for _ in range(steps):
-        said = network.said(x)
+        said = network.step_outputs(x)
         loss = sum((z.mean(0) - torch.rand(z.shape[1:], generator=generator)).square().mean() for z in said)
         optimizer.zero_grad()
         loss.backward()
@@ -70,7 +70,7 @@ def wake(network, x):
     for _ in range(12 * len(network.hidden)):
         rates = {}
         with torch.no_grad():
-            network.said(x, lambda name, spikes, codes, rates=rates: rates.update({name: float(spikes.mean())}))
+            network.step_outputs(x, lambda name, spikes, codes, rates=rates: rates.update({name: float(spikes.mean())}))
         asleep = next((stage for stage in network.hidden if rates[stage.name] < RARE), None)
         if asleep is None:
             return
@@ -83,7 +83,7 @@ def wake(network, x):
 def answers(network, x):
     """What each readout says, averaged over time; as ``answer`` says it of the first."""
     with torch.no_grad():
-        said = network.said(x)
+        said = network.step_outputs(x)
     return [network.answer(said[0]), *(z.mean(0) for z in said[1:])]
 
 

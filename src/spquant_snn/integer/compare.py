@@ -1,4 +1,4 @@
-"""Verification: two backends on the same images, compared in every spike, every stored code and every answer."""
+"""Verification: two backends compared on the same images in every spike, every stored code and every answer."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ IntegerBackend = Literal["reference", "native"]  # what runs a graph: NumPy, or 
 
 @dataclass
 class Trace:
-    """What a backend computed on a batch: per layer the spikes and the stored codes [T, N, ...], and the answers of
-    each readout, as ``images_first`` gives them."""
+    """What a backend computed on a batch.
+
+    Attributes:
+        layers: for each layer its name, its spikes and its stored codes, both [T, N, ...].
+        answers: of each readout, images first, as ``images_first`` gives them.
+    """
 
     layers: list[tuple[str, Bools, NDArray[np.integer[Any]]]] = field(default_factory=list)
     answers: list[NDArray[np.integer[Any]]] = field(default_factory=list)
@@ -49,13 +53,13 @@ def images_first(readouts: tuple[Readout, ...], answers: list[Int32]) -> list[ND
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where two backends part.
+    """The first value in which two backends differ.
 
     Args:
-        layer: its name; of answers "logits" for the first readout, "readout 1" and so on for the others.
+        layer: its name; for answers "logits" (the first readout), "readout 1" and so on.
         what: "spike", "code" or "logit".
         timestep: None for answers.
-        index: of the image in the whole set, then of the neuron or the answer.
+        index: the number of the image in the whole set, then the place of the neuron or the answer.
         expected, found: the values of the first and of the second backend.
     """
 
@@ -75,12 +79,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What ``verify`` found: how much was compared, and the first difference if there is one.
+    """The result of ``verify``; it is true where everything is equal.
 
     Args:
-        images: that were compared.
-        spikes, codes, logits: numbers that were compared, over all layers, time steps and readouts.
-        difference: the first one, by layer, time step and index; None where all are equal.
+        images: number of images compared.
+        spikes, codes, logits: number of values compared, over all layers, time steps and readouts.
+        difference: the first one, by layer, time step and index; None where all values are equal.
 
     Example:
         >>> verdict = Verdict(images=5, spikes=1000, codes=1000, logits=50, difference=None)
@@ -98,10 +102,11 @@ class Verdict:
 
     @property
     def equal(self) -> bool:
+        """Whether all values are equal."""
         return self.difference is None
 
     def __bool__(self) -> bool:
-        """Whether all are equal, so that ``assert verify(...)`` asks what it seems to."""
+        """``equal``, so that ``assert verify(...)`` does what it says."""
         return self.equal
 
     def __str__(self) -> str:
@@ -112,12 +117,12 @@ class Verdict:
 
 
 def potentials(spikes: Array, codes: Array) -> Array:
-    """The codes [T, N, C, ...] of potentials among those that a trace holds of a layer."""
+    """The codes [T, N, C, ...] of potentials among a layer's stored codes, which may hold synaptic currents too."""
     return codes[:, :, 0] if codes.ndim > spikes.ndim else codes
 
 
 def reference_trace(graph: Graph, *given: Array) -> Trace:
-    """What the reference computes of what is given for each input."""
+    """The trace of the NumPy reference on an array for each input."""
     trace = Trace()
     trace.answers = images_first(graph.readouts, reference.answers(graph, *given, probe=trace.add))
     return trace
@@ -175,8 +180,8 @@ def _check_lengths(lengths: Int64, given: tuple[Array, ...]) -> None:
 
 
 def first_difference(expected: Trace, found: Trace, numbers: Int64 | None = None) -> Difference | None:
-    """The first difference of two traces, in the order of computation; ``numbers`` are those of the images, which count
-    from 0 by default."""
+    """The first difference of two traces, in the order of computation; ``numbers`` are those of the images, 0, 1, 2 ...
+    by default."""
     for (name, spikes, codes), (_, other_spikes, other_codes) in zip(expected.layers, found.layers, strict=True):
         places = [
             (place, what, a, b)

@@ -1,11 +1,10 @@
-"""The integer graph: layers that sum terms, as plain data, every number an integer but the scales of what comes in and
-goes out.
+"""The integer graph: layers that sum terms, as plain data. Only inputs and outputs have a scale that is no integer.
 
-A term takes the spikes of a layer, or an input, now or one step ago, and adds what its synapses make of them:
+A term takes an input, or the spikes of a layer, at this step or the step before, and adds its weighted sums:
 
     sums[c] = sum over the terms of (term's sums[c] * multiplier[c]) >> shift
 
-A graph is checked when it is made: whoever holds one may run it without a further look. It needs NumPy only.
+A graph is checked when it is made, so that every graph can be run. It needs NumPy only.
 """
 
 from __future__ import annotations
@@ -38,12 +37,15 @@ OverTime = Literal["last", "largest", "sum", "all"]
 
 @dataclass(frozen=True)
 class Input:
-    """What comes in at each step: numbers of 8 bits.
+    """An input: 8-bit integers at each step.
 
     Args:
-        shape: (C, H, W); a signal is (C, 1, L), a vector (F, 1, 1).
-        signed: int8 from -127 to 127, not uint8 from 0 to 255.
-        scale: what a one stands for in the units of training.
+        shape: (C, H, W); of a signal (C, 1, L), of a vector (F, 1, 1).
+        signed: int8 from -127 to 127; else uint8 from 0 to 255.
+        scale: the value of an integer 1, in the units of training.
+
+    Raises:
+        ModelError: there is no such shape or scale.
     """
 
     shape: tuple[int, int, int]
@@ -58,34 +60,36 @@ class Input:
 
     @property
     def largest(self) -> int:
-        """The largest absolute value."""
+        """The largest absolute value of its integers."""
         return SIGNED if self.signed else PIXEL
 
     @property
     def format(self) -> InputFormat:
-        """What its numbers are worth, which makes inputs of a user's values."""
+        """Range and scale, with ``quantize`` for values in the units of training."""
         return InputFormat(self.signed, self.scale)
 
 
 def largest_of(inputs: Sequence[Input], source: int) -> tuple[int, bool]:
-    """The largest absolute value of a source, an input or spikes, and whether it is signed."""
+    """The largest absolute value that a source (an input or the spikes of a layer) sends, and whether it is signed."""
     given = inputs[source] if source < len(inputs) else None
     return (1, False) if given is None else (given.largest, given.signed)
 
 
 @dataclass(frozen=True, eq=False)
 class BlockGate:
-    """The rule by which blocks of neurons are skipped: the deployed form of the gates that are trained in space.
+    """The rule by which blocks of neurons are skipped in a step: the deployed form of trained block skipping.
 
-    A block is up to 32 neighbouring channels at one place: channels 32 b .. 32 b + 31 are block b of B. Before a step
-    it is computed only if
+    A block is up to 32 neighbouring channels at one place: channels 32 b .. 32 b + 31 are block b of B. It is computed
+    in a step only if
 
         count * n + code * m >= least
 
-    where n is the number of inputs behind the pools that are not zero among all that the sums of the layer's first term
-    look at, and m is the sum of the block's stored codes: what fires next is told by what came before and by how much
-    comes in. A block that is not computed does nothing in that step: it does not leak, integrate or fire, and what it
-    stores stays.
+    where n counts the non-zero values among all inputs, after the pools, of the sums of the layer's first term at that
+    place, and m is the sum of the block's stored codes. A block that is skipped does nothing in that step: it does not
+    leak, integrate or fire, and its stored codes stay.
+
+    Args:
+        count, code, least: [B] int32.
     """
 
     count: Int32  # [B]
@@ -100,14 +104,17 @@ def blocks_of(channels: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """What a layer or a readout adds up: ``(sums of the connection * multiplier) >> shift``.
+    """A term of the sums of a layer or readout: ``(sums of the connection * multiplier) >> shift``.
 
     Args:
-        connection: pools, weights, and a pool on their sums.
-        source: what comes in: input ``source``, or the spikes of layer ``source - I`` of a graph of I inputs.
-        delay: 0: of this step; 1: of the step before, nothing in the first.
-        multiplier: [O]; None: one. A negative one behind a largest value makes it a smallest.
-        shift: to the right, rounding down, after the multiplication.
+        connection: weights, the pools before them and a pool over their sums.
+        source: where its input comes from: input ``source``, or layer ``source - I`` of a graph of I inputs.
+        delay: 0: the source at this step; 1: at the step before, zeros at the first step.
+        multiplier: [O] one factor per channel; None: 1. A negative factor after a maximum makes it a minimum.
+        shift: right shift after the multiplication, 0 to 31, rounding down.
+
+    Raises:
+        ModelError: a part is out of range.
     """
 
     connection: Connection
@@ -134,7 +141,7 @@ class Term:
 
     @property
     def plain(self) -> bool:
-        """Whether its sums are added as they are, in the step in which they are made."""
+        """Whether it has no delay, multiplier or shift."""
         return self.delay == 0 and self.multiplier is None and self.shift == 0
 
     @property
@@ -215,23 +222,28 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """What the network says: terms that are summed at every step, and what happens over time. With
+    """An output of the network: terms that are summed at every step, and integrated over time. With
 
         z = (sums << fraction) + bias
         m = ((m * leak + half) >> leak_shift) + z          half = 2**leak_shift / 2, or 0 without a shift
 
-    the answer is m at the last step, its largest value or its sum over the steps, or m at every step. Without a leak m
-    is the sum of all z, with a leak of zero it is z.
+    the answer is m at the last step, its largest value, its sum over the steps, or m at every step. Without a leak m
+    is the sum of all z; with a leak of zero it is z.
 
     Args:
         name: path of the layer in the model.
-        fraction: bits of z below one sum.
-        bias: [O].
-        scale: what an answer of one stands for in the units of training.
-        leak: [O], 0 .. 2**leak_shift; None: one.
-        over_time: "last", "largest", "sum" or "all".
-        output_format: the task that it was trained for, and what answers stand for in the units of its labels; None of
-            one that was not trained here: answers stand for logits of classes.
+        terms: at least one.
+        fraction: number of fractional bits of z.
+        bias: [O], in the unit of z.
+        scale: the value of an answer of 1, in the units of training.
+        leak: [O], 0 .. 2**leak_shift; None: no leak.
+        leak_shift: fractional bits of the leak, 0 to 16.
+        over_time: which m is the answer: "last", "largest", "sum", or "all" of them.
+        output_format: the task that it was trained for, and how answers become values in the units of its labels;
+            None: answers are logits of classes.
+
+    Raises:
+        ModelError: a part is out of range.
     """
 
     name: str
@@ -272,15 +284,15 @@ class Readout:
         return self.leak is None and self.over_time == "last"
 
     def values(self, answers: Array, steps: int) -> Float64:
-        """What integer answers [N, O, ...] of so many steps stand for, or [T, N, O, ...] those of all steps: the mean
-        over the steps, where they are summed, in the units of the labels that the network was trained on."""
+        """Integer answers [N, O, ...], or [T, N, O, ...] of all steps, as values in the units of the labels that the
+        network was trained on; answers that are sums over ``steps`` become means."""
         summed = self.sums_all or self.over_time == "sum"
         found: Float64 = answers.astype(np.float64) * (self.scale / (steps if summed else 1))
         axis = 2 if self.over_time == "all" else 1
         return found if self.output_format is None else self.output_format.in_units(found, axis)
 
     def longest(self, reach: Int64) -> int:
-        """The most time steps whose answers are proven to fit int32, of sums up to ``reach`` [O]."""
+        """The largest number of time steps for which answers are proven to fit int32, with sums up to ``reach`` [O]."""
         twice = 2 * ((reach << self.fraction) + np.abs(self.bias.astype(np.int64))) + 1  # halves, for what is rounded
         if self.leak is None:
             room = INT32 // np.maximum(twice // 2, 1)  # how often z fits
@@ -298,23 +310,23 @@ class Readout:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: inputs, layers in the order in which they are computed, readouts.
+    """An integer network: inputs, layers of neurons in the order in which they are computed, and readouts.
 
-    Sources are numbered, the inputs first. A term without a delay looks back; one with a delay may look anywhere, at
-    its own layer too.
+    Sources of terms are numbered, the inputs first, then the layers. A term without a delay takes an earlier source;
+    one with a delay may take any, its own layer too.
 
     Args:
-        inputs: at least one.
-        timesteps: how long what is still is shown.
-        layers: with neurons.
-        readouts: at least one; the first is the one that predicts.
+        inputs: one or more.
+        timesteps: the number of steps for which a still image is shown.
+        layers: of neurons; may be empty.
+        readouts: one or more; the first predicts.
 
     Attributes:
-        shapes: of the neurons of each layer.
-        outputs: shape of the answers of each readout at a step.
+        shapes: the shape of the neurons of each layer.
+        outputs: the shape of the answers of each readout at a step.
 
     Raises:
-        ModelError: the parts do not fit, or an integer could leave its width.
+        ModelError: the parts do not fit together, or an integer could leave its width.
 
     Example:
         >>> graph = load_graph("model.spq")
@@ -356,11 +368,11 @@ class Graph:
 
     @property
     def sources(self) -> tuple[Shape, ...]:
-        """Shape of each input, then of each layer."""
+        """The shape of each source: the inputs, then the layers."""
         return (*(given.shape for given in self.inputs), *self.shapes)
 
     def largest(self, source: int) -> tuple[int, bool]:
-        """The largest absolute value of a source, and whether it is signed."""
+        """The largest absolute value that a source sends, and whether it is signed."""
         return largest_of(self.inputs, source)
 
     def reach(self, terms: tuple[Term, ...]) -> Int64:
@@ -423,18 +435,18 @@ class Graph:
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """Those of all layers, then of the readouts."""
+        """The terms of all layers, then of all readouts."""
         rows = [layer.terms for layer in self.layers] + [readout.terms for readout in self.readouts]
         return tuple(term for terms in rows for term in terms)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """Those of all terms, each once: terms may share one."""
+        """The connections of all terms, each once: terms may share one."""
         return tuple(dict.fromkeys(term.connection for term in self.terms))
 
     @property
     def classes(self) -> int:
-        """Answers of the first readout."""
+        """Number of outputs of the first readout."""
         return math.prod(self.outputs[0])
 
     @property

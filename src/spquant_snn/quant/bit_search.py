@@ -1,8 +1,8 @@
-"""Which layers need how many bits: widths of weights that meet a size, or keep the answers, at the least error.
+"""Mixed precision: a width of weights for each layer that meets a file size, or keeps the predictions.
 
-What a width costs a layer is the relative square error of its sums, over inputs that it gets in floating point
-(``quant.least_error``). From 8 bits in all layers, the width of that layer goes down whose error grows least for each
-byte that is saved; each step of this way is a network.
+The cost of a width is the relative square error of a layer's sums, over the inputs that it has in floating point
+(``quant.least_error``). The search starts with 8 bits in all layers and, step by step, narrows the layer whose error
+grows least for each byte saved; the first, or last, step that meets the budget is taken, found by bisection.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _HELD_OUT = 4  # one of so many inputs tells whether answers are kept
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """What widths cost a layer.
+    """The error of a layer at each width of weights.
 
     Args:
-        path: of the layer in the module.
-        weights: how many it has.
-        errors: for each width, the square error of its sums as a share of their mean square.
+        path: of the layer in the model.
+        weights: number of its weights.
+        errors: by width, the mean square error of its sums, relative to their mean square.
     """
 
     path: str
@@ -55,18 +55,18 @@ class LayerErrors:
 
 @dataclass(frozen=True, eq=False)
 class FoundBits:
-    """What a search found.
+    """The result of ``search_bits``.
 
     Args:
         network: calibrated, in training form.
-        widths: of the weights of each layer.
-        size: bytes of its .spq file.
-        calibration: what each layer lost.
+        widths: the bits of the weights of each layer, by its path in the model.
+        size: bytes of the .spq file.
+        calibration: the losses of each layer.
 
     Example:
-        >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), LIF(), torch.nn.Linear(8, 4))
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), LIF(), torch.nn.Linear(8, 4))
         >>> images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
-        >>> isinstance(search_bits(module, QuantConfig(), images, (1, 8, 8), agreement=0.1), FoundBits)
+        >>> isinstance(search_bits(model, QuantConfig(), (1, 8, 8), images, agreement=0.1), FoundBits)
         True
     """
 
@@ -77,10 +77,10 @@ class FoundBits:
 
 
 def search_bits(
-    module: nn.Module,
+    model: nn.Module,
     config: QuantConfig,
-    inputs: Given,
     input_shape: Shape | Sequence[Shape],
+    inputs: Given,
     *,
     size: int | None = None,
     agreement: float | None = None,
@@ -91,10 +91,10 @@ def search_bits(
     Give one budget, either ``size`` or ``agreement``.
 
     Args:
-        module: trained, as ``prepare`` takes it.
+        model: trained, as ``prepare`` takes it.
         config: of everything but ``weight_bits``, which is ignored.
-        inputs: a few hundred, as ``calibrate`` takes them.
         input_shape: as ``prepare`` takes it.
+        inputs: a few hundred, as ``calibrate`` takes them.
         size: the most bytes that the .spq file may have; the widest weights that fit are taken.
         agreement: the share of inputs, 0 to 1, whose predicted class must be that of floating point, measured on a
             quarter of the inputs that is set aside for this; the narrowest weights that keep it are taken.
@@ -105,16 +105,16 @@ def search_bits(
         ModelError, DataError: as ``prepare`` and ``calibrate``.
 
     Example:
-        >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 4))
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), LIF(), torch.nn.Linear(32, 4))
         >>> images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
-        >>> found = search_bits(module, QuantConfig(state_bits=4), images, (1, 8, 8), size=5000)
+        >>> found = search_bits(model, QuantConfig(state_bits=4), (1, 8, 8), images, size=5000)
         >>> found.size <= 5000
         True
     """
     if not isinstance(config, QuantConfig):
         raise ConfigError(f"a QuantConfig is needed, not {config!r}: give QuantConfig(state_bits=...)")
     return find_bits(
-        lambda bits: prepare(module, replace(config, weight_bits=bits), input_shape), inputs, size, agreement, progress
+        lambda bits: prepare(model, replace(config, weight_bits=bits), input_shape), inputs, size, agreement, progress
     )
 
 
@@ -125,7 +125,7 @@ def find_bits(
     agreement: float | None,
     progress: Report | None = None,
 ) -> FoundBits:
-    """The same, of networks that ``make`` gives; see ``search_bits``."""
+    """``search_bits`` over the networks that ``make`` gives for widths of weights."""
     _check_budget(size, agreement)
     wide = make(8)
     way = narrower_and_narrower(layer_errors(wide, inputs))
@@ -183,7 +183,8 @@ def _found(
 
 
 def _first(count: int, holds: Callable[[int], bool], progress: Report | None) -> int | None:
-    """The first step of a way from which on something holds, which once it holds goes on to do so; None: nowhere."""
+    """The first of ``count`` steps at which a condition holds, by bisection, as it holds at all later ones too; None:
+    it holds at none."""
     low, high, looked = 0, count, 0
     with progress_shown(progress, count.bit_length(), "networks looked at") as report:
         while low < high:
@@ -194,7 +195,7 @@ def _first(count: int, holds: Callable[[int], bool], progress: Report | None) ->
 
 
 def _parts(inputs: Given, network: SpikingNetwork) -> tuple[Given, Given]:
-    """Inputs to calibrate with, and others."""
+    """Inputs split into three quarters to calibrate with and a quarter that is held out."""
     one = isinstance(inputs, torch.Tensor)
     given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
     parts = []
@@ -210,7 +211,7 @@ def _parts(inputs: Given, network: SpikingNetwork) -> tuple[Given, Given]:
 
 @torch.no_grad()
 def _agreement(network: SpikingNetwork, wide: SpikingNetwork, inputs: Given) -> float:
-    """Share of the answers of a network that are those of floating point."""
+    """Share of inputs for which the predicted class is that of floating point."""
     ours, free = network.eval(), in_floating_point(wide).eval()
     ours_said, said = (net.answer(net(inputs)).flatten(1).argmax(1) for net in (ours, free))
     return float((ours_said == said).float().mean())
@@ -218,7 +219,7 @@ def _agreement(network: SpikingNetwork, wide: SpikingNetwork, inputs: Given) -> 
 
 @torch.no_grad()
 def layer_errors(network: SpikingNetwork, inputs: Given) -> list[LayerErrors]:
-    """What widths cost each layer of a network that ``prepare`` made of a trained module; it is not changed."""
+    """The error of each layer of a prepared, trained network at each width of weights; the network is not changed."""
     free, first = in_floating_point(network).eval(), len(network.input_shapes)
     sent, found = free.sent(inputs), []
     run = TrainingPass(free.hidden, first, False, False, None, None)
@@ -234,7 +235,7 @@ def layer_errors(network: SpikingNetwork, inputs: Given) -> list[LayerErrors]:
 
 
 def _parts_of(stage: NeuronStage, look: Look) -> list[tuple[str, Synapse, torch.Tensor]]:
-    """Paths, synapses, and what these look at."""
+    """Path, synapse and input of each set of weights in a stage."""
     if isinstance(stage, Stage):
         return [(stage.name, stage.synapse, stage.seen(look))]
     assert isinstance(stage, BranchedStage | BranchedReadout)
@@ -274,7 +275,7 @@ def narrower_and_narrower(layers: Sequence[LayerErrors]) -> list[dict[str, float
 
 
 def _cost(layer: LayerErrors, here: int, there: int) -> float:
-    """By how much the error of a layer grows for each bit saved."""
+    """The increase of a layer's error for each bit that is saved."""
     wide, narrow = _WIDTHS[here], _WIDTHS[there]
     return (layer.errors[narrow] - layer.errors[wide]) / ((wide - narrow) * layer.weights)
 

@@ -30,7 +30,7 @@ def summed(terms: tuple[Term, ...], look: Look, given: Sequence[Input]) -> Tenso
     return total
 
 
-def said_in_integers(readout: Readout, sent: Sent, given: Sequence[Input]) -> Tensor:
+def integer_outputs(readout: Readout, sent: Sent, given: Sequence[Input]) -> Tensor:
     """What a readout integrates behind each step, int64 [T, N, ...]; what each step adds where it sums them all."""
     sums = torch.unflatten(summed(readout.terms, sent.whole(False), given).long(), 0, (sent.steps, -1))
     bias = torch.from_numpy(readout.bias).to(sums.device)

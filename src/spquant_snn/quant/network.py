@@ -20,7 +20,7 @@ from ..nn.sequence_ends import SequenceEnds, mean_over_time
 from .branched_stage import BranchedReadout, BranchedStage
 from .finite_check import check_finite
 from .fold import Folded, fold_branched_readout, fold_branches, fold_readout, fold_stage
-from .integer_pass import IntegerPass, said_in_integers
+from .integer_pass import IntegerPass, integer_outputs
 from .quant_config import QuantConfig
 from .sent import Sent, is_loop, loops_of
 from .shortcut import check_shape
@@ -34,7 +34,7 @@ Given = Tensor | Sequence[Tensor]
 
 
 class SpikingNetwork(nn.Module):
-    """What ``prepare`` returns: a network over images or sequences of frames.
+    """A network of quantised layers, as ``prepare`` returns it: in training form, or, once frozen, in integers.
 
     Args:
         stages: with neurons, in the order in which they are computed; then those that are read out.
@@ -210,7 +210,7 @@ class SpikingNetwork(nn.Module):
     def forward(
         self, x: Given, probe: Probe | None = None, watch: Watch | None = None, lengths: Tensor | None = None
     ) -> Tensor:
-        """What the first readout says at each time step, [T, N, classes]; ``said`` gives that of all.
+        """The output of the first readout at each time step, [T, N, classes]; ``step_outputs`` gives that of each.
 
         Args:
             x: pixels, uint8, or values, int8; of several inputs, one tensor each.
@@ -221,22 +221,22 @@ class SpikingNetwork(nn.Module):
             lengths: int64 [N], frames of each sequence, behind which it is filled up: nothing that is learned, no
                 statistic of batch normalisation among it, sees that. What is said there means nothing.
         """
-        return self.said(x, probe, watch, lengths)[0]
+        return self.step_outputs(x, probe, watch, lengths)[0]
 
-    def said(
+    def step_outputs(
         self, x: Given, probe: Probe | None = None, watch: Watch | None = None, lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """What each readout says at each time step, [T, N, ...]."""
+        """The output of each readout at each time step, [T, N, ...]; arguments as for ``forward``."""
         if self.frozen:  # where nothing looks at other sequences, and what is behind an end at nothing before it
-            return self._frozen_said(self.sent(x), probe, watch)
+            return self._frozen_outputs(self.sent(x), probe, watch)
         sent = self.sent(x, lengths)
         run = TrainingPass(self.hidden, len(self.input_shapes), self.training, self.recompute, probe, watch)
         run.run(sent)
         return [_integrated(stage, drive_over_time(stage, sent)) for stage in self.readouts]
 
     def mean_logits(self, x: Given, probe: Probe | None = None) -> Tensor:
-        """The answer of the first readout, [N, classes]: logits averaged over time, or, of an integrator, what it says
-        over time; in the frozen form, integers that are equal stay so."""
+        """The answer of the first readout, [N, classes]: its output averaged over time, or as its ``LeakyIntegrator``
+        asks. In the frozen form, equal integers give equal answers."""
         if not self.frozen or (torch.is_grad_enabled() and self.training):
             return self.answer(self.forward(x, probe))
         steps = self._given(x)[1]
@@ -245,8 +245,8 @@ class SpikingNetwork(nn.Module):
         return self.integer_logits(x, probe).double() * (readout.scale / per)
 
     def answer(self, said: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The answer of the first readout, [N, ...], of what it said at each step, [T, N, ...]; with ``lengths`` [N],
-        of each sequence at its own end."""
+        """The answer of the first readout, [N, ...], from its outputs at each step, [T, N, ...]; with ``lengths`` [N],
+        each sequence ends at its own length."""
         integrator = _integrator(self.readout)
         return mean_over_time(said, lengths) if integrator is None else integrator.answer(said, lengths)
 
@@ -267,7 +267,7 @@ class SpikingNetwork(nn.Module):
         self._check_integer()
         sent = self.sent(x)
         IntegerPass(self.hidden, self.fold(), self.inputs, False, probe, None).run(sent)
-        return [over_time(readout, said_in_integers(readout, sent, self.inputs)) for readout in self.fold_readouts()]
+        return [over_time(readout, integer_outputs(readout, sent, self.inputs)) for readout in self.fold_readouts()]
 
     def sent(self, x: Given, lengths: Tensor | None = None) -> Sent:
         """Inputs as the first of what a pass looks at; ``lengths`` [N] are those of sequences, where they differ.
@@ -318,12 +318,12 @@ class SpikingNetwork(nn.Module):
         ]
 
     @uncompiled
-    def _frozen_said(self, sent: Sent, probe: Probe | None, watch: Watch | None) -> list[Tensor]:
+    def _frozen_outputs(self, sent: Sent, probe: Probe | None, watch: Watch | None) -> list[Tensor]:
         given, learns = self.inputs, torch.is_grad_enabled() and self.training
         IntegerPass(self.hidden, self.fold(), given, learns, probe, watch).run(sent)
         found = []
         for stage, readout in zip(self.readouts, self.fold_readouts(), strict=True):
-            integers = said_in_integers(readout, sent, given)
+            integers = integer_outputs(readout, sent, given)
             exact = integers.double() * readout.scale  # distinct integers stay distinct
             if learns:
                 free = _integrated(stage, drive_over_time(stage, sent))
