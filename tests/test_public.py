@@ -60,6 +60,15 @@ def test_every_name_is_there_and_listed():
             assert name in dir(spquant_snn)
 
 
+def test_nothing_else_is_listed():
+    assert dir(spquant_snn) == sorted([*spquant_snn.__all__, "data", "plot", "__version__"])
+
+
+def test_public_modules_are_there_without_an_import_of_their_own():
+    ended = python("import spquant_snn; print(spquant_snn.data.load.__name__, spquant_snn.plot.curves.__name__)")
+    assert (ended.stdout, ended.stderr) == ("load curves\n", "")
+
+
 def test_every_name_is_documented():
     for name in spquant_snn.__all__:
         with case(name):

@@ -32,6 +32,8 @@ TYPE_CHECKING = False  # as type checkers do not believe; typing takes longer to
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import data as data
+    from . import plot as plot
     from .data import InputFormat
     from .exchange.from_nir import from_nir
     from .exchange.from_norse import from_norse
@@ -151,7 +153,8 @@ _HOMES = {
     "to_onnx": ".exchange.onnx_model",
     "verify": ".quant.frozen_trace",
 }
-_find = importer(__name__, _HOMES)
+_MODULES = ("data", "plot")  # public ones, to be had without an import of their own
+_find = importer(__name__, _HOMES, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
@@ -159,4 +162,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*__all__, *_MODULES, "__version__"])

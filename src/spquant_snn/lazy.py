@@ -8,18 +8,26 @@ from .errors import MissingDependencyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 
-def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package looks up a name with that it does not hold itself.
+def importer(package: str, homes: Mapping[str, str], modules: Sequence[str] = ()) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a package, which imports a name when it is first used.
 
     Args:
-        homes: the module below ``package`` in which each name lives, as ".quant.config".
+        package: its name.
+        homes: for each name the module below ``package`` that defines it, as ".quant.config".
+        modules: names of modules below ``package`` that are found in the same way.
+
+    Returns:
+        A function of a name, which raises AttributeError for others, and MissingDependencyError where the name needs
+        torch and there is none.
     """
 
     def find(name: str) -> Any:
+        if name in modules:
+            return import_module(f".{name}", package)
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
