@@ -14,6 +14,7 @@ from spquant_snn.export.packaging import Packaging
 
 @pytest.mark.parametrize("name", ["kws", "a", "KwsNet_2", "x" * 31])
 def test_an_identifier_is_a_name(name):
+    assert re.fullmatch(r"[A-Za-z]\w*", name)
     check_name(name)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from random_params import randomize
+from random_pools import draw_pool
 from real_mnist import mnist_test_or_skip
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
@@ -43,10 +44,8 @@ def layers_and_shape(draw):
 
     def pool(kinds):
         nonlocal height, width
-        kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-        assume(kernel <= min(height, width))
-        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        return draw(st.sampled_from(kinds))(kernel, stride)
+        layer, (height, width) = draw_pool(draw, kinds, (height, width))
+        return layer
 
     for _ in range(draw(st.integers(1, 2))):
         if draw(st.booleans()):

@@ -148,4 +148,5 @@ def test_what_no_layer_uses_may_hold_anything():
     model = Model()
     model.unused = nn.Linear(3, 3)
     nn.init.constant_(model.unused.weight, float("nan"))
-    prepare(model, QuantConfig(2, 2, 2), SHAPE).freeze()
+    network = prepare(model, QuantConfig(2, 2, 2), SHAPE).freeze()
+    assert all(bool(value.isfinite().all()) for value in network.state_dict().values())

@@ -215,7 +215,10 @@ def test_what_is_not_the_model_itself_is_named(wrap, said):
 
 def test_a_threshold_that_is_not_trained_may_be_in_several_places():
     lif = LIF()
-    prepare(model_of(nn.Conv2d(1, 4, 3, padding=1), lif, nn.Conv2d(4, 4, 3, padding=1), lif), CONFIG, SHAPE)
+    model = model_of(nn.Conv2d(1, 4, 3, padding=1), lif, nn.Conv2d(4, 4, 3, padding=1), lif)
+    network = prepare(model, CONFIG, SHAPE)  # without a warning, which would be an error here
+    assert [stage.name for stage in network.hidden] == ["0", "2", "4"]
+    assert network.hidden[0].lif is not network.hidden[1].lif
 
 
 def test_what_a_module_keeps_of_earlier_passes_is_no_hindrance():
