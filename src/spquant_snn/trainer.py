@@ -68,7 +68,7 @@ class SpQuantTrainer:
             which is used as it is; or three of these, (train, validation, test). Of Datasets and DataLoaders no more
             than a sample is kept: ``data``, and with it ``verify``, ``report`` and ``export``, are of that.
         quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.
-        weight_bits, state_bits: in its place, for one of the two.
+        weight_bits, state_bits: of the weights, and of the state, where they differ.
         out: folder of the run; "runs/<model>-<dataset>-<bits>-<number>" by default. Nothing is written before
             ``train``.
         data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.

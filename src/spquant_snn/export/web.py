@@ -54,7 +54,6 @@ _NAMES = {
     "fashion-mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
     "cifar10": ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }
-_GOAL = 500  # microseconds of an inference
 _VECTORS = 2  # images of the self-test
 _SAMPLES = 20
 _MOST_MEMORY = 1 << 29  # bytes that a page may take for what it shows
@@ -233,7 +232,6 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
         "steps": steps,
         "classes": list(classes) if len(classes) == graph.classes else list(map(str, range(graph.classes))),
         "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28) and not frames,
-        "goal": _GOAL,
         "layers": [
             {
                 "name": layer.name,

@@ -12,6 +12,7 @@ from typing import IO, cast
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from .notebook import NotebookBar, in_notebook
 from .output import Outlet, encodable, error_is_seen, lines
 
 Report = Callable[[int], object]
@@ -22,6 +23,9 @@ _LOOK = 0.25  # seconds between two looks at a file
 
 
 class _SafeConsole(Console):
+    def __init__(self, outlet: Outlet, soft_wrap: bool) -> None:  # in notebooks, too, text, and no markup for each line
+        super().__init__(file=cast(IO[str], outlet), highlight=False, soft_wrap=soft_wrap, force_jupyter=False)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Segments whose text can be printed; cells of tables come through here before they are cut to their width."""
         for text, style, control in super().render(renderable, options):
@@ -41,13 +45,12 @@ def to_stdout(soft_wrap: bool = False) -> Console:
     Args:
         soft_wrap: leave it to the terminal to break long lines.
     """
-    return _SafeConsole(file=cast(IO[str], Outlet(sys.stdout, str)), highlight=False, soft_wrap=soft_wrap)
+    return _SafeConsole(Outlet(sys.stdout, str), soft_wrap)
 
 
 def to_stderr() -> Console:
     """A console on standard error, which never fails."""
-    outlet = Outlet(sys.stderr, str, lossy=True)
-    return _SafeConsole(file=cast(IO[str], outlet), highlight=False, soft_wrap=True)
+    return _SafeConsole(Outlet(sys.stderr, str, lossy=True), soft_wrap=True)
 
 
 def print_tables(tables: Iterable[RenderableType]) -> None:
@@ -61,8 +64,8 @@ def unseen(done: int) -> None:
 
 @contextmanager
 def progress(total: int, what: str, *, quiet: bool = False, in_bytes: bool = False) -> Iterator[Report]:
-    """A bar with the time left on standard error, where a person sees it, of what takes longer than a moment; gives a
-    function to call with how many are done in all.
+    """A bar with the time left of what takes longer than a moment, on standard error, where a person sees it, or below
+    the cell of a notebook; gives a function to call with how many are done in all.
 
     Args:
         total: how many there are.
@@ -70,8 +73,15 @@ def progress(total: int, what: str, *, quiet: bool = False, in_bytes: bool = Fal
         quiet: show nothing.
         in_bytes: what is counted are bytes.
     """
-    if quiet or total < 1 or not error_is_seen():
+    if quiet or total < 1 or not (error_is_seen() or in_notebook()):
         yield unseen
+        return
+    if not error_is_seen():
+        shown = NotebookBar(total, what, _MOMENT, in_bytes)
+        try:
+            yield shown.report
+        finally:
+            shown.close()
         return
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -132,7 +132,7 @@ function show(network, about) {
     const mine = ++turn, image = pixels;
     await pause();
     const found = mine === turn ? await timed(network, image, () => mine === turn) : null;
-    if (found) showTime(found, about.goal);
+    if (found) showTime(found);
   }
 
   element("next").addEventListener("click", () => samples.next());

@@ -128,10 +128,7 @@ function showFigures(about, work, spikes) {
   element("spikes-says").textContent = `${percent(fired, neurons)} of ${short(neurons)} neuron updates`;
 }
 
-function showTime(found, goal) {
-  const time = element("time");
-  time.textContent = `${found.median < 100 ? found.median.toFixed(1) : grouped(Math.round(found.median))} µs`;
-  time.className = found.median < goal ? "value good" : "value";
-  const against = found.median < goal ? `under the goal of ${goal} µs` : `over the goal of ${goal} µs`;
-  element("time-says").textContent = `${against}; median of ${ROUNDS} rounds of ${grouped(found.count)}`;
+function showTime(found) {
+  element("time").textContent = `${found.median < 100 ? found.median.toFixed(1) : grouped(Math.round(found.median))} µs`;
+  element("time-says").textContent = `on this machine; median of ${ROUNDS} rounds of ${grouped(found.count)}`;
 }

@@ -54,12 +54,13 @@ def line_chart(
     frame(svg, x, y, x_name, y_name, short_number, form)
     if noted is not None:
         add(svg, "line", kind="noted", x1=x(noted[0]), x2=x(noted[0]), y1=y.start, y2=y.end)
-        anchor = "end" if x(noted[0]) > (x.start + x.end) / 2 else "start"
-        shift = -5 if anchor == "end" else 5
-        add(svg, "text", noted[1], kind="note halo", x=x(noted[0]) + shift, y=y.end + 8, text_anchor=anchor)
     for line in series:
         kind = "line quiet" if line.quiet else f"line s{named.index(line) % _LOOKS}"
         add(svg, "path", kind=kind, d=path((x(a), y(b)) for a, b in zip(xs, line.values, strict=True)))
+    if noted is not None:  # above the curves
+        anchor = "end" if x(noted[0]) > (x.start + x.end) / 2 else "start"
+        shift = -5 if anchor == "end" else 5
+        add(svg, "text", noted[1], kind="note halo", x=x(noted[0]) + shift, y=y.end + 8, text_anchor=anchor)
     places = spread_labels([y(line.values[-1]) for line in named], 14, y.end, y.start)
     for i, (line, label, place) in enumerate(zip(named, labels, places, strict=True)):
         add(svg, "path", kind=f"leader s{i % _LOOKS}", d=path([(x.end + 1, y(line.values[-1])), (x.end + 8, place)]))
