@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from spquant_snn.io import notebook, terminal
+from spquant_snn.train.console import Display
 
 
 class Shown:
@@ -58,6 +59,23 @@ def test_bytes_are_megabytes(kernel):
     with terminal.progress(3_000_000, "fetching", in_bytes=True) as report:
         report(1_500_000)
     assert kernel.lines[0][0] == "fetching: 1.5 of 3.0 MB, 0:10 left"
+
+
+def test_a_training_has_one_too(kernel, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do
+    with Display(2) as display:
+        for epoch in range(2):
+            display.begin(epoch, 2)
+            display.step(0.5, 90.0)
+            display.step(0.25, None)
+        display.say("[a line]")
+    said = [line for line, _ in kernel.lines]
+    assert [line.partition(", loss")[0].split(",")[0] for line in said[:-1]] == [
+        f"training: {n} of 4" for n in range(1, 5)
+    ]
+    assert said[0].endswith("left, loss 0.500  90.0 %")
+    assert said[-1] == ""
+    assert capsys.readouterr() == ("[a line]\n", "")
 
 
 def test_what_is_quick_or_quiet_shows_nothing(kernel, monkeypatch):

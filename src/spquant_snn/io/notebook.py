@@ -39,12 +39,12 @@ class NotebookBar:
         self._next = self._began + moment
         self._handle: Any = None
 
-    def report(self, done: int) -> None:
-        """Show that so many are done in all."""
+    def report(self, done: int, note: str = "") -> None:
+        """Show that so many are done in all, and a note."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _OFTEN
-            self._show(_Line(done, self._total, self._said(done, now - self._began)))
+            self._show(_Line(done, self._total, self._said(done, now - self._began) + note))
 
     def close(self) -> None:
         """Take the line away."""

@@ -23,8 +23,10 @@ _LOOK = 0.25  # seconds between two looks at a file
 
 
 class _SafeConsole(Console):
-    def __init__(self, outlet: Outlet, soft_wrap: bool) -> None:  # in notebooks, too, text, and no markup for each line
-        super().__init__(file=cast(IO[str], outlet), highlight=False, soft_wrap=soft_wrap, force_jupyter=False)
+    def __init__(self, outlet: Outlet, soft_wrap: bool) -> None:
+        seen = False if in_notebook() else None  # there lines are text, whatever the kernel's environment says
+        file = cast(IO[str], outlet)
+        super().__init__(file=file, highlight=False, soft_wrap=soft_wrap, force_terminal=seen, force_jupyter=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Segments whose text can be printed; cells of tables come through here before they are cut to their width."""

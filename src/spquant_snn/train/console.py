@@ -1,4 +1,4 @@
-"""What a person sees of a training: a progress bar on a terminal, plain lines elsewhere."""
+"""What a person sees of a training: a progress bar on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..data.scores import ACCURACY
+from ..io.notebook import NotebookBar, in_notebook
 from ..io.output import visible
 from ..io.terminal import to_stdout
 from .metrics import LayerActivity, Metrics
@@ -33,6 +34,8 @@ class Display:
         self.epochs, self.to_go_on = epochs, to_go_on
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._below: NotebookBar | None = None
+        self._done = 0
         self._began = time.monotonic()
 
     def __enter__(self) -> Display:
@@ -52,6 +55,8 @@ class Display:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._below is not None:
+            self._below.close()
         if kind is KeyboardInterrupt and self.to_go_on is not None:
             self.say(self.to_go_on)
 
@@ -62,6 +67,8 @@ class Display:
     def begin(self, epoch: int, steps: int) -> None:
         """An epoch of ``steps`` steps begins."""
         self._began = time.monotonic()
+        if self._below is None and in_notebook() and not self.console.quiet:
+            self._below = NotebookBar(steps * (self.epochs - epoch), "training", moment=1.0)
         if self._bar is None:
             return
         if self._task is None:  # one bar for the whole training, so that the time left is that of the training
@@ -70,8 +77,11 @@ class Display:
 
     def step(self, loss: float, accuracy: float | None) -> None:
         """A step is done; the loss and, of classes, the accuracy in percent of the epoch so far."""
+        note = f"loss {loss:.3f}" + ("" if accuracy is None else f"  {accuracy:.1f} %")
+        self._done += 1
+        if self._below is not None:
+            self._below.report(self._done, f", {note}")
         if self._bar is not None and self._task is not None:
-            note = f"loss {loss:.3f}" + ("" if accuracy is None else f"  {accuracy:.1f} %")
             self._bar.update(self._task, advance=1, note=note)
 
     def end(self, epoch: int, train_accuracy: float | None, validation: Metrics, best: bool) -> None:
