@@ -52,7 +52,7 @@ def test_nothing_is_needed_beside_the_source(tmp_path):
 def test_the_source_includes_and_computes_nothing_but_integers():
     for path in sources():
         lines = path.read_text("utf-8").splitlines()
-        assert len(lines) <= (330 if path.name == "spq.h" else 300), path.name  # all data is declared in one place
+        assert len(lines) <= (350 if path.name == "spq.h" else 300), path.name  # all data is declared in one place
         assert max(map(len, lines)) <= 120, path.name
         includes = {line.split()[1] for line in lines if line.startswith("#include")}
         assert includes <= {
@@ -80,6 +80,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             "<arm_acle.h>",
             "<arm_mve.h>",
             '"dense.h"',
+            '"quads.h"',
             '"sliced.h"',
             '"windows.h"',
             '"current.h"',

@@ -40,6 +40,7 @@ from .plan import (
     ShortcutPlan,
     TermsPlan,
 )
+from .quads import plan_quads
 from .row import RowLayer, RowShortcut
 from .slices import plan_slices
 
@@ -148,6 +149,7 @@ def plan_connection(
     codes = codes if connection.convolves else codes.reshape(len(codes), channels, *inner)
     slide, sum_pool = connection.stride, connection.sum_pool or Pool("sum", (1, 1), (1, 1))
     step, window = (slide[0] * sum_pool.stride[0], slide[1] * sum_pool.stride[1]), sum_pool.kernel[0]
+    unfolded, pooled = codes, window
     if window > 1 and (folded := _fold_pool(codes, window, slide)) is not None:
         wider = not first and field_bits(folded) > field_bits(codes)
         codes, window = (codes, window) if small and wider else (folded, 1)
@@ -224,8 +226,12 @@ def plan_connection(
         codes16=codes16,
         group_start=starts.astype(np.uint32) if form == GROUPED else None,
         slices=slices if form == SLICED else None,
+        quads=None,
         packed=fields,
     )
+    if layer is not None and form in (SLICED, ADD8, ADD16) and not (gated or first or beside_it):
+        quads = plan_quads(plan, unfolded, pooled, slide, body, neuron is not None and neuron.narrow is not None)
+        plan = replace(plan, quads=quads)
     blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED, PRODUCTS) else None
     shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
     return LayerParts(plan, neuron, blocks, shortcut)

@@ -10,6 +10,7 @@ from .connection_plan import LayerParts, counts_of, plan_connection, too_large, 
 from .neuron_plan import padded
 from .plan import (
     ALIGNMENT,
+    BEYOND,
     DENSE,
     GREATEST,
     IDENTITY,
@@ -357,6 +358,10 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
         for c in (*everything, *of_terms)
         if c.form == DENSE
     )
+    rows_of_sums = (c.row_of_sums for c in (*everything, *of_sums) if not c.decides)
+    busy = [(c, c.quads) for c in everything if c.quads]
+    bytes_of_frame = ((c.height + 2 * c.pad_height) * (c.width + 2 * c.pad_width) * c.channels for c, _ in busy)
+    bytes_of_sums = ((4 if q.wide else 2) * UNIT * c.units * c.out_width * c.out_height for c, q in busy)
     planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s, _, _ in sliced)
     return ScratchPlan(
         pooled=(arena.take(4 * pooled), arena.take(4 * pooled)),
@@ -365,8 +370,10 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
         values=arena.take(4 * max((of.events for of in listed if of.weighed), default=0)),
         lines=arena.take(RUN_BYTES * max((c.window * c.kernel_height for c in looked), default=0)),
         runs=arena.take(RUN_BYTES * max(runs, default=0)),
-        sums=arena.take(max((c.row_of_sums for c in (*everything, *of_sums) if not c.decides), default=0)),
-        frame=arena.take(2 * max(frames, default=0)),
+        sums=arena.take(max((*rows_of_sums, *bytes_of_sums), default=0)),
+        frame=arena.take(
+            max((*(2 * frame for frame in frames), *(size + BEYOND for size in bytes_of_frame)), default=0)
+        ),
         columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
         heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),
         shifts=arena.take(4 * max((c.row_words + WORDS for c, _, _, _ in sliced), default=0)),

@@ -24,6 +24,7 @@ UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
 MOST_PLANES = 16  # SPQ_MOST_PLANES
 MOST_PARTS = 24  # SPQ_MOST_PARTS
+BEYOND = 64  # SPQ_BEYOND
 RUN_BYTES = 12  # of a spq_run, and of a spq_line
 ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY, TERMS, PRODUCTS = range(11)
 SUM, LARGEST, REPEAT = range(3)  # SPQ_SUM, ...
@@ -91,6 +92,20 @@ class SlicesPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class QuadsPlan:
+    least: int
+    window: int
+    slide_height: int
+    slide_width: int
+    kernel_height: int
+    kernel_width: int
+    count: int
+    limit: int
+    wide: int
+    codes: Int8
+
+
+@dataclass(frozen=True, eq=False)
 class PackedPlan:
     bits: int
     units: int
@@ -141,6 +156,7 @@ class ConnectionPlan:
     codes16: Int16 | None
     group_start: UInt32 | None
     slices: SlicesPlan | None
+    quads: QuadsPlan | None
     packed: PackedPlan | None
 
     @property

@@ -18,6 +18,7 @@ from .plan import (
     ADD8,
     ADD16,
     ALIGNMENT,
+    BEYOND,
     DENSE,
     GREATEST,
     GROUPED,
@@ -158,7 +159,7 @@ TRACE = CStruct.of(
 def assertions() -> str:
     """C source that cannot be compiled with another ``spq.h``."""
     lines = [line for struct in (*STRUCTS.values(), TRACE) for line in struct.assertions()]
-    lines += ['#include "sliced.h"']
+    lines += ['#include "sliced.h"', '#include "dense.h"']
     lines += [_asserted(f"{name} == {value:d}", f"{name} is {value:d} in Python") for name, value in _CONSTANTS.items()]
     return "\n".join([_HEAD, *lines, ""])
 
@@ -169,6 +170,7 @@ _CONSTANTS = {
     "SPQ_WORDS": WORDS,
     "SPQ_MOST_PLANES": MOST_PLANES,
     "SPQ_MOST_PARTS": MOST_PARTS,
+    "SPQ_BEYOND": BEYOND,
     "sizeof(spq_run)": RUN_BYTES,
     "sizeof(spq_line)": RUN_BYTES,
     "SPQ_ADD8": ADD8,

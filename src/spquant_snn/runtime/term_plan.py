@@ -124,6 +124,7 @@ def _sums(shape: Shape, body: Body) -> ConnectionPlan:
         codes16=None,
         group_start=None,
         slices=None,
+        quads=None,
         packed=None,
     )
 

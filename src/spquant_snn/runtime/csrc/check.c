@@ -10,6 +10,10 @@ static int32_t check_form(const spq_network *network, int32_t index) {
     const uint32_t size = network->arena_size;
     if (c->form == SPQ_PRODUCTS && spq_check_products(c) != SPQ_OK) return SPQ_BAD_SHAPE;
     if (c->form < SPQ_ADD8 || (c->form >= SPQ_IDENTITY && c->form != SPQ_PRODUCTS)) return SPQ_BAD_SHAPE;
+    if (c->quads) {
+        const int32_t quads = index == 0 ? SPQ_BAD_SHAPE : spq_check_quads(&network->layers[index], s, size);
+        if (quads != SPQ_OK) return quads;
+    }
     if (c->form == SPQ_DENSE) return spq_check_dense(c, s, index == 0, size);
     if (c->form == SPQ_SLICED) return spq_check_sliced(c, network->layers[index].neuron, s, size);
     if (c->form == SPQ_PACKED && spq_check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;

@@ -86,6 +86,30 @@ int32_t spq_check_sliced(const spq_connection *c, const spq_neuron *neuron, cons
                : SPQ_BAD_ARENA;
 }
 
+int32_t spq_check_quads(const spq_layer *layer, const spq_scratch *s, uint32_t size) {
+    const spq_connection *c = &layer->connection;
+    const spq_quads *q = c->quads;
+    if (!SPQ_HAS_QUADS) return SPQ_BAD_BODY;
+    const int32_t listed = c->form == SPQ_SLICED || c->form == SPQ_ADD8 || c->form == SPQ_ADD16;
+    if (!listed || !layer->neuron || layer->shortcut || (layer->blocks && layer->blocks->count)) return SPQ_BAD_SHAPE;
+    for (int32_t i = 0; i < c->pool_count; i++)
+        if (!c->pools[i].largest) return SPQ_BAD_SHAPE;
+    if (q->least < 0 || q->window < 1 || q->window > 11 || q->slide_height < 1 || q->slide_width < 1 || q->limit < 1)
+        return SPQ_BAD_SHAPE;
+    if (q->kernel_height < 1 || q->kernel_width < 1 || !q->codes || (!q->wide && !layer->neuron->narrow))
+        return SPQ_BAD_SHAPE;
+    const uint64_t width = (uint64_t)c->width + 2u * (uint64_t)c->pad_width;
+    const uint64_t height = (uint64_t)c->height + 2u * (uint64_t)c->pad_height;
+    const uint64_t right = times(c->out_width - 1, c->step_width) + times(q->window - 1, q->slide_width);
+    const uint64_t below = times(c->out_height - 1, c->step_height) + times(q->window - 1, q->slide_height);
+    if (right + (uint64_t)q->kernel_width > width || below + (uint64_t)q->kernel_height > height) return SPQ_BAD_SHAPE;
+    if (times(q->count, 4) != ((times(q->kernel_width, c->channels) + 3u) & ~UINT64_C(3))) return SPQ_BAD_SHAPE;
+    const uint64_t sums = (q->wide ? 4u : 2u) * SPQ_UNIT * times3(c->out_height, c->out_width, c->units);
+    const uint64_t frame = times3((int64_t)height, (int64_t)width, c->channels) + SPQ_BEYOND;
+    if (!countable(times3(q->kernel_height, q->count, 4 * SPQ_LANES)) || !countable(sums)) return SPQ_BAD_SHAPE;
+    return fits(s->frame, frame, size) && fits(s->sums, sums, size) ? SPQ_OK : SPQ_BAD_ARENA;
+}
+
 /* Sizes that all forms take for granted: each at least one, padding none below zero, and places that have numbers. */
 int32_t spq_check_sizes(const spq_connection *c) {
     const int32_t sizes[14] = {c->row,          c->channels,   c->height,        c->width,        c->source_height,

@@ -4,6 +4,13 @@
 
 #include "spq.h"
 
+#if SPQ_VECTORS && (defined(__AVX512BW__) || defined(__AVX2__))
+#define SPQ_HAS_QUADS 1
+#else
+#define SPQ_HAS_QUADS 0
+#endif
+#define SPQ_BEYOND 64u /* bytes behind a frame of bytes, of which the last groups of four read some */
+
 /* Pixels of a frame as int16, channels last, with its padding. */
 typedef struct {
     int32_t height, width; /* with padding */

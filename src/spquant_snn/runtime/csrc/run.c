@@ -6,9 +6,9 @@
  * readouts that are more than a sum of all steps, are run by terms.c; where a term takes what was before, all layers
  * take one step after the other. */
 #include "blocks.h"
-#include "dense.h"
 #include "general.h"
 #include "packed.h"
+#include "quads.h"
 #include "shortcut.h"
 #include "sliced.h"
 #include "sums.h"
@@ -151,6 +151,9 @@ static void run_connection(const spq_turn *turn, spq_source input) {
     }
 #endif
     input = spq_pooled(c, &turn->network->scratch, turn->arena, input);
+#if SPQ_HAS_QUADS
+    if (spq_run_quads(turn, c, input.spikes)) return;
+#endif
 #if SPQ_HAS_SLICED
     if (c->form == SPQ_SLICED) {
         run_sliced(turn, c, input.spikes);

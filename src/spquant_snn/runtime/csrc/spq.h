@@ -26,7 +26,7 @@
  *     term_rows, terms                 sums of any terms
  *     sliced, planes                   codes and neurons in bit slices
  *     check_common, check_parts, check_terms, check     whether a network can be run
- *     turn, general                    a layer at work, one of terms
+ *     turn, quads, general             a layer at work, one of spikes as bytes, one of terms
  *     run                              the layers of a network
  *
  * An export has those that a device needs.
@@ -105,6 +105,18 @@ typedef struct {
     const int32_t *totals; /* [tiles * 32] of all codes of an output */
 } spq_slices;
 
+/* Codes four by four, where spikes are bytes: another form of a connection of spikes, for steps in which many spike.
+ * Its kernel is the one that a sum-pool was not folded into. */
+typedef struct {
+    int32_t least; /* spikes from which on it is taken */
+    int32_t window, slide_height, slide_width; /* of the sum-pool; 1 where there is none */
+    int32_t kernel_height, kernel_width;
+    int32_t count; /* groups of four of a row under the kernel */
+    int32_t limit; /* of them, whose products in pairs a sum of 16 bits holds */
+    int32_t wide; /* sums are int32; else int16, in which sums beyond saturate */
+    const int8_t *codes; /* [tiles][kernel_height][count][32][4] */
+} spq_quads;
+
 /* Codes in fields of words, outputs in units of 16, and neurons of up to four codes and a reset to zero. */
 typedef struct {
     int32_t bits;  /* of a field: 2, 4 or 8 for spikes, 16 for values, by which codes are multiplied */
@@ -140,6 +152,7 @@ typedef struct {
                                     SPQ_IDENTITY [tiles * 32] */
     const uint32_t *group_start; /* [channels] first output that a channel reaches, for SPQ_GROUPED */
     const spq_slices *slices;    /* for SPQ_SLICED */
+    const spq_quads *quads;      /* beside SPQ_SLICED, SPQ_ADD8 and SPQ_ADD16; none: lists are always taken */
     const spq_packed *packed;    /* for SPQ_PACKED and SPQ_PRODUCTS */
 } spq_connection;
 
@@ -228,8 +241,8 @@ typedef struct {
     spq_region values;    /* int32, the same: what each event weighs, for SPQ_MULTIPLY, 16 and SPQ_GROUPED */
     spq_region lines;     /* spq_line [window * kernel_height] */
     spq_region runs;      /* spq_run [window * window * kernel_height] */
-    spq_region sums;      /* int16 or int32 [out_width][16 * units] */
-    spq_region frame;     /* int16 [padded height][padded width * channels, and more], for SPQ_DENSE */
+    spq_region sums;      /* int16 or int32 [out_width][16 * units]; of quads, [out_height] times that */
+    spq_region frame;     /* int16 [padded height][padded width * channels, and more], for SPQ_DENSE; bytes for quads */
     spq_region columns;   /* uint16 [groups][padded height * stride * channels + 64], for SPQ_SLICED */
     spq_region heads;     /* uint32 [padded height + 1][groups] where the events of a row start there */
     spq_region shifts;    /* int32 [out_width][tiles], and 16 */
