@@ -1,6 +1,7 @@
 """What each of several processes does for test_distributed.py, and one alone for comparison.
 
 torchrun ... torchrun_jobs.py jobs FOLDER      run the jobs of FOLDER/jobs.pt, write what came out into FOLDER
+torchrun ... torchrun_jobs.py shares FOLDER    what each of them reads of data sets, and what all learn of it
 torchrun ... torchrun_jobs.py dies COMMAND     the command line, of which process 1 dies by SIGKILL once, in epoch 3
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from spquant_snn import LIF, DataError, RunError, SpQuantError, SpQuantTrainer
 from spquant_snn.__main__ import main
@@ -98,10 +99,65 @@ class Items(Dataset):
         return torch.full((1, 8, 8), index % 2 * 200, dtype=torch.uint8), index % 2
 
 
-def train_on(name: str, *data: Items) -> None:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), LIF(), nn.Linear(8, 2))
-    settings = {"timesteps": 2, "epochs": 1, "batch_size": 16, "workers": 0, "device": "cpu", "quiet": True}
-    SpQuantTrainer(net, data, out=name, **settings).train()
+class Numbered(Items):
+    """Images whose first pixel is their number."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        image[0, 0, 0] = index
+        return image, label
+
+
+class Stream(IterableDataset):
+    """The same, one after the other."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self):
+        return (Numbered(self.count)[index] for index in range(self.count))
+
+
+def varied(count: int, seed: int):
+    """Dark and bright sequences of 1 to 4 frames."""
+    lengths = torch.randint(1, 5, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [
+        (torch.full((steps, 1, 8, 8), n % 2 * 3 + n % 3, dtype=torch.uint8), n % 2) for n, steps in enumerate(lengths)
+    ]
+
+
+def trainer_on(name: str | Path, *data: object) -> SpQuantTrainer:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), LIF(), nn.Dropout(0.2), nn.Linear(8, 2))
+    settings = {"epochs": 1, "batch_size": 16, "device": "cpu", "quiet": True, "precision": "fp32", "workers": 0}
+    settings["timesteps"] = 4 if isinstance(data[0], list) else 2
+    settings["steps_per_epoch"] = 4 if isinstance(data[0], Stream) else 0
+    return SpQuantTrainer(net, data, out=name, **settings)
+
+
+def train_on(name: str, *data: object) -> None:
+    trainer_on(name, *data).train()
+
+
+SETS = {
+    "items": (Numbered(64), Items(20), Items(20)),
+    "stream": (Stream(64), Items(20), Items(20)),
+    "lengths": (varied(60, 0), varied(20, 1)),
+}
+
+
+def shares(folder: Path) -> None:
+    world, outcome = join(), {}
+    for name, data in SETS.items():
+        trainer = trainer_on(folder / name, *data)
+        read = []
+        if trainer._streams is not None:
+            read = trainer._streams.train.drawn(torch.Generator().manual_seed(3), 16, world=world)
+        mine = [batch.images[:, 0, 0, 0].tolist() for batch in read]
+        trainer.train()
+        outcome[name] = world.gather((mine, trainer.network.state_dict()))
+    if world.first:
+        torch.save(outcome, folder / "outcome.pt")
 
 
 def breaks(rank: int):
@@ -178,4 +234,6 @@ def dies() -> int:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit(dies() if sys.argv[1] == "dies" else jobs(Path(sys.argv[2])))
+    if sys.argv[1] == "dies":
+        sys.exit(dies())
+    (shares if sys.argv[1] == "shares" else jobs)(Path(sys.argv[2]))

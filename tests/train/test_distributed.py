@@ -1,5 +1,6 @@
 """Two processes that train one network: the same as one, on a machine that may lose one of them."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -222,6 +223,22 @@ def test_a_run_of_two_goes_on_with_one(alone, together, tmp_path):
     SpQuantTrainer.resume(run.path, quiet=True).train()
     assert losses(run) == pytest.approx(losses(alone), rel=1e-3)
     assert run.config.read_text() == alone.config.read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_share_what_they_read_and_learn_as_one(tmp_path):
+    ended = torchrun(torchrun_jobs.__file__, "shares", tmp_path, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    outcome = torch.load(tmp_path / "outcome.pt", weights_only=False)
+    for name in ("items", "stream"):
+        first, second = (found[0] for found in outcome[name])
+        assert [len(batch) for batch in first + second] == [8] * 8
+        assert sorted(itertools.chain(*first, *second)) == list(range(64))  # each item once, by one of them
+    for name, data in torchrun_jobs.SETS.items():
+        states = [found[1] for found in outcome[name]]
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        alone = torchrun_jobs.trainer_on(tmp_path / f"{name} alone", *data).train()
+        assert losses(RunFolder(tmp_path / name)) == pytest.approx(losses(alone.run), rel=1e-4), name
 
 
 # torchrun.
