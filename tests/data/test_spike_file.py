@@ -68,6 +68,11 @@ BAD = {
         None,
     ),
     "no spikes": (lambda path: without(path, "spikes/times"), "it holds no spikes/times; it holds", None),
+    "a name that cannot be printed": (
+        lambda path: replaced(path, "labels/\x1b", 1),
+        "it holds no labels; it holds extra, extra/keys, labels, labels/\\x1b, spikes",
+        None,
+    ),
     "a group": (lambda path: replaced(path, "labels/more", 1), "it holds no labels", None),
     "a number": (lambda path: replaced(path, "labels", 1), "labels is []", None),
     "float labels": (lambda path: replaced(path, "labels", [0.5] * 3), "labels are float64, where classes are", None),

@@ -6,8 +6,13 @@ Each kind is a function of a file's bytes and a random generator, and gives byte
 import gzip
 import io
 import json
+import os
+import signal
 import warnings
 import zipfile
+
+import h5py
+import numpy as np
 
 from mutations import walk
 
@@ -147,3 +152,51 @@ def of_members(data, rng):
         for name, content in members:
             new.writestr(name, content)
     return packed.getvalue()
+
+
+def of_hdf5(data, rng):
+    """An array of an HDF5 file of other numbers, another shape or dtype, renamed, left out or a folder; or its bytes,
+    but for damage on which the library of HDF5 waits for ever."""
+    if rng.random() < 0.4:
+        damaged = of_bytes(data, rng)
+        return damaged if _comes_back(damaged) else data
+    packed = io.BytesIO(data)
+    with h5py.File(packed, "r+") as file:
+        for _ in range(rng.choice([1, 1, 2])):
+            place = rng.choice(["spikes/times", "spikes/units", "labels", "extra/keys"])
+            if file.get(place, getlink=True) is None:
+                continue
+            del file[place]
+            kind, count = rng.randrange(8), 3
+            if kind == 1:
+                file[rng.choice(["x", place + "s", f"more/{place}", "a\x1bb"])] = np.arange(count)
+            elif kind == 2:
+                file.create_group(place)[rng.choice("ab")] = 1
+            elif kind == 3:
+                file[place] = h5py.SoftLink(rng.choice(["/nowhere", f"/{place}", "/labels"]))
+            elif kind == 4:
+                file[place] = h5py.Empty("f4") if rng.random() < 0.5 else rng.choice(["", "text", 7, 0.5])
+            elif kind == 5:
+                shape = rng.choice([(count, 2), (0,), (count + 1,), (), (1, 1, 1)])
+                file.create_dataset(place, shape, rng.choice(["f4", "f8", "u2", "i8", "S3", "?", "c8"]))
+            else:
+                kind, numbers = rng.choice(
+                    [("f4", [0, 0.02, -1, 1e30]), ("f8", [0, 1e300]), ("i4", [7, -1]), ("u2", [0, 8])]
+                )
+                rows = file.create_dataset(place, (count,), h5py.vlen_dtype(np.dtype(kind)))
+                for number in range(count):
+                    rows[number] = np.array([rng.choice(numbers) for _ in range(rng.randrange(6))], kind)
+    return packed.getvalue()
+
+
+def _comes_back(data):
+    """Whether the library of HDF5 gives all that is in a file, or an error, in a second."""
+    child = os.fork() if hasattr(os, "fork") else -1
+    if child == 0:
+        signal.alarm(1)
+        try:
+            with h5py.File(io.BytesIO(data)) as file:
+                file.visititems(lambda _, held: held[()].tolist() if isinstance(held, h5py.Dataset) else None)
+        finally:
+            os._exit(0)
+    return child > 0 and os.waitpid(child, 0)[1] == 0

@@ -1,5 +1,4 @@
-"""Every reader of the package but that of .spq files, and of HDF5, whose library waits for ever on some damaged files:
-a small good file, how it may be damaged, and what reads it.
+"""Every reader of the package but that of .spq files: a small good file, how it may be damaged, and what reads it.
 
 ``outcome(reader, folder, case)`` damages and reads: nothing but an error of the package may come out, in one sentence
 that can be printed, soon and in little memory.
@@ -21,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from PIL import Image
@@ -28,7 +28,7 @@ from torch import nn
 
 import recorded
 from benchmarks.harness.variant_results import LayerResult, variant_result
-from damage import of_bytes, of_json, of_lines, of_members, of_packed, of_toml
+from damage import of_bytes, of_hdf5, of_json, of_lines, of_members, of_packed, of_toml
 from mutations import walk
 from spquant_snn.data.aedat import read_aedat2, read_aedat3
 from spquant_snn.data.archive import unpack
@@ -41,6 +41,7 @@ from spquant_snn.data.image_file import read_image
 from spquant_snn.data.own_files import read_own
 from spquant_snn.data.recordings import Recordings, framed
 from spquant_snn.data.sound import read_wav
+from spquant_snn.data.spike_file import SpikeFile
 from spquant_snn.data.tar_shards import TarShards
 from spquant_snn.errors import SpQuantError
 from spquant_snn.export.c import VERSION
@@ -318,6 +319,23 @@ def _sound():
     return content.getvalue()
 
 
+def _spikes(folder):
+    with h5py.File(folder / "x.h5", "w") as file:
+        for name, kind in (("times", "f4"), ("units", "u2")):
+            file.create_dataset(f"spikes/{name}", (3,), h5py.vlen_dtype(np.dtype(kind)))
+        for number in range(3):
+            file["spikes/times"][number] = np.linspace(0, 0.05, 3 + number, dtype="f4")
+            file["spikes/units"][number] = np.arange(3 + number, dtype="u2")
+        file["labels"] = np.arange(3) % 2
+        file["extra/keys"] = np.array([b"left", b"right"])
+
+
+def _read_spikes(path):
+    recordings = SpikeFile(path, steps=4, units=8)
+    for number in range(len(recordings)):
+        recordings[number]
+
+
 def _image(kind):
     packed = io.BytesIO()
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(packed, kind)
@@ -407,6 +425,7 @@ DATA = {
     "idx-gzip": _single("x.gz", gzip.compress(_idx(), mtime=0), _read_idx, of_packed(of_bytes)),
     "cifar-binary": _single("x.bin", bytes(2 * 3073), lambda path: read_binary(path, 2)),
     "cifar-python": _single("x", _batch(), lambda path: read_python(path, 2)),
+    "hdf5": Reader("x.h5", _spikes, of_hdf5, _read_spikes),
     "wav": _single("x.wav", _sound(), read_wav),
     "png": _single("x.png", _image("PNG"), read_image),
     "jpeg": _single("x.jpg", _image("JPEG"), read_image),

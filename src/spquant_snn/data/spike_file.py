@@ -159,7 +159,7 @@ def _column(file: Any, place: str) -> Any:
     found = file.get(place)
     if not isinstance(found, h5py.Dataset):
         held: list[str] = []
-        file.visit(lambda name: held.append(name) if len(held) < 12 else True)
+        file.visit(lambda name: held.append(_shown(str(name))) if len(held) < 12 else True)
         raise Flaw(f"it holds no {place}; it holds {', '.join(held) or 'nothing'}")
     if found.ndim != 1 or not 0 < len(found) <= _MOST_RECORDINGS:
         raise Flaw(f"{place} is {list(found.shape)}, where there is one entry for each recording")
@@ -183,5 +183,9 @@ def _names(file: Any, highest: int) -> tuple[str, ...]:
     if not isinstance(found, h5py.Dataset) or found.ndim != 1 or not highest < len(found) <= _MOST_CLASSES:
         return ()
     names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in found[()].tolist()]
-    shown = (name if name.isprintable() else ascii(name)[1:-1] for name in names)
-    return tuple(name[:_LONGEST_NAME] or "?" for name in shown)
+    return tuple(_shown(name) or "?" for name in names)
+
+
+def _shown(name: str) -> str:
+    """A name of a file as what can be printed."""
+    return (name if name.isprintable() else ascii(name)[1:-1])[:_LONGEST_NAME]
