@@ -33,9 +33,8 @@ SPQ_INSIDE const uint8_t *line_of(const spq_pixels *L, const spq_lines *lines, i
 /* Sums of `rows` and columns of pixels at one row, to `line`: [phase][place], zeros where there are no pixels. */
 SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint16_t count, uint16_t *line) {
     uint16_t *to = line;
-    for (const uint16_t *end = line + L->line; to < end; to++) *to = 0;
-    if (!count) return;
-    uint16_t turn = L->turn; /* the first place that sees a pixel */
+    for (const uint16_t *end = line + L->line; to < end; to += 2) to[0] = to[1] = 0;
+    uint32_t turn = L->turn; /* the first place that sees a pixel */
     to = line + L->start;
     const uint8_t *pixel = rows[0], *last = pixel + L->in_width, *below = rows[count - 1];
     if (SPQ_POOLED_PIXELS == L->pool_width && (SPQ_POOLED_PIXELS == 1 || (SPQ_POOLED_PIXELS == 2 && L->apart == 1))) {
@@ -43,6 +42,15 @@ SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint
         if (SPQ_POOLED_PIXELS == 2 && !L->left) {
             before = *pixel++;
             if (count > 1) before += *below++;
+        }
+        if (SPQ_POOLED_PIXELS == 2 && L->stride == 2 && count > 1) { /* two columns at a time */
+            uint16_t *other = to + L->phase - (turn ? L->line - 1 : 0);
+            for (; last - pixel > 1; pixel += 2, below += 2) {
+                const uint32_t here = (uint32_t)pixel[0] + below[0], next = (uint32_t)pixel[1] + below[1];
+                *to++ = (uint16_t)(before + here);
+                *other++ = (uint16_t)(here + next);
+                before = next;
+            }
         }
         while (pixel < last) {
             uint32_t sum = *pixel++;
@@ -72,22 +80,31 @@ SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint
     } while (++x < L->in_width);
 }
 
-/* The same at row `first`, to places whose upper lanes are half an image further. */
-SPQ_INSIDE void sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside, uint32_t *places,
-                        uint16_t *line) {
+/* The same at row `first`, to places whose upper lanes are half an image further; whether one is not zero. */
+SPQ_INSIDE uint32_t sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside,
+                            uint32_t *places, uint16_t *line) {
     const uint8_t *rows[SPQ_POOLED_PIXELS];
     uint16_t count = 0;
     for (uint16_t k = 0; k < L->pool_height; k++, first = (int16_t)(first + L->apart)) {
         const uint8_t *row = line_of(L, lines, first);
         if (row) rows[count++] = row + beside;
     }
+    if (!count) {
+        for (uint32_t i = 0; i < L->places; i++) places[i] = 0;
+        return 0;
+    }
     sum_pixels(L, rows, count, line);
-    for (uint16_t turn = 0; turn < L->stride; turn++) {
+    uint32_t any = 0;
+    for (uint32_t turn = 0; turn < L->stride; turn++) {
         const uint16_t *from = line;
-        for (const uint32_t *end = places + L->length; places < end; from++)
-            *places++ = SPQ_LANES_OF_PIXELS == 2 ? *from | (uint32_t)from[L->half] << 16 : *from;
+        for (const uint32_t *end = places + L->length; places < end; from++) {
+            const uint32_t sum = SPQ_LANES_OF_PIXELS == 2 ? *from | (uint32_t)from[L->half] << 16 : *from;
+            any |= sum;
+            *places++ = sum;
+        }
         line += L->phase;
     }
+    return any;
 }
 
 /* What spikes of a channel, in one or two lanes, a sum that reaches the lowest level makes. */
@@ -124,7 +141,7 @@ SPQ_APART void mark_pixel(const spq_pixels *L, uint32_t sum, const spq_level *le
  * codes begin. */
 SPQ_INSIDE const spq_tap *sum_chunk(const spq_pixels *L, const uint32_t *places, const spq_tap *tap,
                                     const spq_level *level, uint16_t *out, uint16_t count, uint32_t bit,
-                                    uint16_t beyond) {
+                                    uint16_t beyond, uint32_t low, uint32_t high) {
 #define SPQ_CLEAR(i) uint32_t sum##i = 0;
 #define SPQ_DOUBLE(i) sum##i <<= 1;
 #define SPQ_NEGATE(i) sum##i = 0u - sum##i;
@@ -145,10 +162,16 @@ SPQ_INSIDE const spq_tap *sum_chunk(const spq_pixels *L, const uint32_t *places,
             SPQ_EACH(SPQ_NEGATE)
             const spq_tap *last = tap + 1;
             last += *tap++;
+            const spq_tap *next = last;
+            if (low) /* below that, and from the highest on, sums are zero */
+                while (tap < last && *tap < low) tap++;
+            if (high < L->kernel)
+                while (tap < last && last[-1] >= high) last--;
             while (tap < last) {
                 const uint32_t *at = places + *tap++;
                 SPQ_EACH(SPQ_ADD)
             }
+            tap = next;
         } while (--sides);
     } while (--planes);
     const uint32_t start = SPQ_LEVEL(*level);
@@ -158,11 +181,15 @@ SPQ_INSIDE const spq_tap *sum_chunk(const spq_pixels *L, const uint32_t *places,
 
 /* Row `y` of what the layer makes. */
 SPQ_APART void pixel_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t *places, uint16_t *out) {
-    uint32_t *place = places;
+    uint32_t place = 0, low = L->kernel, high = 0; /* from the first row whose sums are not zero to the last */
     for (uint16_t k = 0; k < L->rows; k++, first++) {
         uint32_t beside = 0;
-        for (uint16_t c = 0; c < L->in_channels; c++, place += L->places, beside += lines->plane)
-            sum_row(L, lines, first, beside, place, (uint16_t *)(void *)(places + L->kernel));
+        for (uint16_t c = 0; c < L->in_channels; c++, beside += lines->plane) {
+            uint32_t any = sum_row(L, lines, first, beside, places + place, (uint16_t *)(void *)(places + L->kernel));
+            if (any && place < low) low = place;
+            place += L->places;
+            if (any) high = place;
+        }
     }
     for (uint16_t *at = out, *end = out + L->out_row; at < end; at++) *at = 0;
     const spq_tap *tap = L->taps;
@@ -175,7 +202,7 @@ SPQ_APART void pixel_row(const spq_pixels *L, const spq_lines *lines, int16_t fi
         uint16_t *at = out;
         while (left) {
             const uint16_t count = left < SPQ_CHUNK ? left : SPQ_CHUNK;
-            after = sum_chunk(L, from, tap, level, at, count, bit, beyond);
+            after = sum_chunk(L, from, tap, level, at, count, bit, beyond, low, high);
             from += SPQ_CHUNK;
             at += L->chunk;
             left = (uint16_t)(left - count), beyond = (uint16_t)(beyond > count ? beyond - count : 0);
