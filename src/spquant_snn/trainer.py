@@ -218,7 +218,7 @@ class SpQuantTrainer:
         if not goes_on:
             self._begin(train)
         run = owner.open(config, self.data, self._fingerprint, network.output_format)
-        with self._display(run) as display, freed_memory_kept(not config.checkpoint_time):
+        with owner.locked(), self._display(run) as display, freed_memory_kept(not config.checkpoint_time):
             augmentation = default_augmentation(config.dataset) if config.augment else Augmentation()
             optimizer = make_optimizer(network, config, functions)
             start = owner.start(network, optimizer, new=not goes_on)

@@ -135,6 +135,19 @@ def test_a_resumed_trainer_is_at_its_best_epoch_at_once():
     assert again.run.path.name != "x"
 
 
+def test_a_run_is_trained_once_at_a_time():
+    said = []
+
+    def resume_meanwhile(record):
+        with pytest.raises(RunError, match="x is being trained already: wait until that ends, or stop it") as refused:
+            SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
+        said.append(str(refused.value))
+
+    SpQuantTrainer(Net(), DATA, 2, out="x", callbacks=[resume_meanwhile], **SMALL).train(epochs=2)
+    assert len(said) == 2
+    SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()  # when it has ended, it can be taken up
+
+
 def test_a_trainer_finds_its_run_from_another_folder(tmp_path, monkeypatch):
     trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
     (tmp_path / "elsewhere").mkdir()

@@ -167,6 +167,31 @@ class RunFolder:
         """The folder as a training takes it, to write no other run's: see ``check_held``."""
         return replace(self.stay(), held=self.read_record().get("id"))
 
+    def lock(self) -> int | None:
+        """Lock the run for this training, until the file that is returned is closed; None where the system or the disk
+        has no locks.
+
+        Raises:
+            RunError: another training has it.
+        """
+        try:
+            import fcntl
+        except ModuleNotFoundError:  # Windows
+            return None
+        try:
+            lock = os.open(self.config, os.O_RDWR)  # which is written once, and so stays the same file
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise RunError(f"{self.path} is being trained already: wait until that ends, or stop it") from None
+        except OSError:  # a disk without locks
+            os.close(lock)
+            return None
+        return lock
+
     def check_held(self) -> None:
         """Do nothing, if the folder still holds the run that it was taken for.
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,20 @@ class RunOwner:
             run = RunFolder(self.out if self.run is None else numbered(self.out))
         run.create(config, data.shape, data.classes, data.input_format, _launch(), fingerprint(), output_format)
         return run.hold()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it no other training can go on with the open run.
+
+        Raises:
+            RunError: another one does.
+        """
+        lock = self.world.from_first(self._open.lock)
+        try:
+            yield
+        finally:
+            if lock is not None and self.first:
+                os.close(lock)
 
     def start(self, network: SpikingNetwork, optimizer: torch.optim.Optimizer, new: bool) -> Progress:
         """Where a training begins: at the last checkpoint of the run that is open, or, of a ``new`` one, at its first,
