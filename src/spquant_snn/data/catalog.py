@@ -44,6 +44,12 @@ SPIKES: tuple[str, ...] = ("shd", "ssc")
 SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
 MOTIONS: tuple[str, ...] = ("activity",)
 NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS, *MOTIONS)
+"""What ``load``, ``SpQuantTrainer`` and ``--dataset`` take as a name, without what may follow a colon.
+
+Example:
+    >>> "digits" in NAMES
+    True
+"""
 
 
 def of_events(name: str) -> bool:

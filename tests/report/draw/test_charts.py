@@ -92,7 +92,10 @@ def test_a_quiet_line_has_no_name(drawing):
 
 
 def test_one_epoch_makes_a_chart(drawing):
-    assert drawing(line_chart("a", [1], [Series("b", [0.5])], "x", "y")).says == ["x 1: b 0.5"]
+    found = drawing(line_chart("a", [1], [Series("b", [0.5])], "x", "y"))
+    assert found.says == ["x 1: b 0.5"]
+    (line,) = (line for line, _ in found.of("line") if "s0" in line.get("class"))
+    assert "L" in line.get("d")  # a dash, which is seen
 
 
 def test_lines_that_do_not_move_make_a_chart(drawing):

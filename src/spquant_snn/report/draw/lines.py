@@ -56,7 +56,10 @@ def line_chart(
         add(svg, "line", kind="noted", x1=x(noted[0]), x2=x(noted[0]), y1=y.start, y2=y.end)
     for line in series:
         kind = "line quiet" if line.quiet else f"line s{named.index(line) % _LOOKS}"
-        add(svg, "path", kind=kind, d=path((x(a), y(b)) for a, b in zip(xs, line.values, strict=True)))
+        points = [(x(a), y(b)) for a, b in zip(xs, line.values, strict=True)]
+        if len(points) == 1:  # a dash, which is seen
+            points = [(points[0][0] - 5, points[0][1]), (points[0][0] + 5, points[0][1])]
+        add(svg, "path", kind=kind, d=path(points))
     if noted is not None:  # above the curves
         anchor = "end" if x(noted[0]) > (x.start + x.end) / 2 else "start"
         shift = -5 if anchor == "end" else 5
