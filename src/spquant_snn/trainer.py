@@ -96,7 +96,7 @@ class SpQuantTrainer:
         dataset: object,
         quantization_bits: Bits = 8,
         *,
-        weight_bits: Bits | None = None,
+        weight_bits: Bits | Mapping[str, Bits] | None = None,
         state_bits: Bits | None = None,
         out: str | Path | None = None,
         data_dir: str | Path | None = None,

@@ -16,6 +16,7 @@ from spquant_snn.integer.neuron import Reset
 from spquant_snn.nn.surrogate import SURROGATES
 from spquant_snn.train.config import TrainConfig, TrainOptions, differences, load_config, save_config, with_options
 from spquant_snn.train.loading import build_network
+from spquant_snn.train.run import free_folder
 
 
 def test_the_defaults_of_the_options_are_a_training():
@@ -34,6 +35,34 @@ def test_a_width_is_written_in_one_way(written, meant):
     config = TrainConfig(weight_bits=written, state_bits=written)
     assert (config.weight_bits, config.state_bits) == (meant, meant)
     assert type(config.weight_bits) is type(meant)
+
+
+@pytest.mark.parametrize("written", [{"conv1": 8, "fc*": "ternary", "*": 2.0}, "conv1=8, fc*=ternary ,*=2"])
+def test_widths_of_layers_are_written_in_one_way(written, tmp_path):
+    config = TrainConfig(weight_bits=written)
+    assert config.weight_bits == "conv1=8,fc*=1.58,*=2"
+    assert config.quant.weight_bits == {"conv1": 8, "fc*": 1.58, "*": 2}
+    save_config(config, tmp_path / "config.toml")
+    assert load_config(tmp_path / "config.toml") == config
+    assert free_folder(config).name == "lenet-snn-mnist-w8_1.58_2s2-1"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("conv1=8,2", "are written as conv1=8,.=2, not 'conv1=8,2'"),
+        ("=8", "are written as"),
+        ("conv1=9,*=2", "weight bits of 'conv1' must be 1.58"),
+        ("conv1=8,conv1=2", "names a layer twice"),
+        ("conv1=32,*=2", "floating point in all or in none"),
+        ({"a,b": 8}, "write . for it"),
+        ({}, "needs names of layers"),
+        ({3: 8}, "needs names of layers"),
+    ],
+)
+def test_widths_of_layers_that_cannot_be_are_refused(written, said):
+    with pytest.raises(ConfigError, match=said):
+        TrainConfig(weight_bits=written)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,19 @@ def test_at_other_widths_the_function_of_the_run_is_kept(first, source, bits, qu
     assert float(torch.corrcoef(torch.stack([there.flatten(), here.flatten()]))[0, 1]) > 0.9
 
 
+def test_codes_stay_where_a_layer_keeps_its_width(first, tmp_path):
+    run = SpQuantTrainer(*MODEL, 4, weight_bits="conv1=8,*=4", init=first, out="source", **OPTIONS).train(epochs=1)
+    for widths, kept in (
+        ("*=4", [False, True]),
+        ("conv1=8,conv2=2,*=4", [True, False]),
+        ("conv?=8,*=4", [True, False]),
+    ):
+        trainer = SpQuantTrainer(*MODEL, 4, weight_bits=widths, seed=9, **OPTIONS)
+        start_from(run.run.path, trainer.network)
+        pairs = list(zip(run.network.hidden, trainer.network.hidden, strict=True))[:2]
+        assert [torch.equal(a.synapse.codes(), b.synapse.codes()) for a, b in pairs] == kept
+
+
 @pytest.mark.slow
 def test_identities_of_shortcuts_keep_their_weights_at_other_widths(tmp_path):
     options = {"batch_size": 128, "precision": "fp32", "quiet": True, "timesteps": 2}

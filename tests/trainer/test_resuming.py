@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from spquant_snn import ConfigError, DivergedError, FileFormatError, RunError, SpQuantTrainer
+from spquant_snn import ConfigError, DivergedError, FileFormatError, RunError, SpQuantTrainer, load_graph, make_ledger
 from spquant_snn.cli.main import main
 from spquant_snn.train import step
 from spquant_snn.train.console import Display
@@ -36,6 +36,30 @@ def test_a_training_that_diverges_keeps_the_checkpoint(monkeypatch):
     resumed = SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()
     whole = SpQuantTrainer(Net(), DATA, 2, **SMALL).train(epochs=4)
     assert same(weights(resumed), weights(whole))
+
+
+def test_widths_of_layers_hold_through_a_stop_to_the_ledger(monkeypatch):
+    widths = {"conv": 8, "fc1": 2, "*": 4}
+    whole = SpQuantTrainer(Net(), DATA, 3, weight_bits=widths, out="whole", **SMALL).train(epochs=2)
+    stopped = SpQuantTrainer(Net(), DATA, 3, weight_bits=widths, out="x", **SMALL)
+    end = Display.end
+
+    def stop(self, epoch, *args):
+        end(self, epoch, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.train(epochs=2)
+    with pytest.raises(RunError, match=r"weight_bits: 'conv=8,fc1=2,\*=4', not 2"):
+        SpQuantTrainer.resume("x", Net(), DATA, options={"weight_bits": 2}, quiet=True)
+    resumed = SpQuantTrainer.resume("x", Net(), DATA, options={"weight_bits": "conv=8, fc1=2, *=4"}, quiet=True).train()
+    assert same(weights(resumed), weights(whole))
+    counts = make_ledger(load_graph("x/model.spq"), resumed.data.test.images[:8]).counts
+    assert [(layer.weight_bits, layer.state_bits) for layer in counts.layers] == [(8, 3), (2, 3), (4, 0)]
+    with pytest.raises(ConfigError, match="weight_bits names 'conv1', which no layer is called: the layers are 'conv'"):
+        SpQuantTrainer(Net(), DATA, 3, weight_bits={"conv1": 8, "*": 2}, **SMALL)
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def command(
         images: some of what the network is used on, .npy or .npz, of a NIR file; of a run, its training images by
             default.
         count: how many of them it sees; the first ones.
-        weight_bits: 1.58 (or ternary), 2 to 8, of all layers.
+        weight_bits: 1.58 (or ternary), 2 to 8; or one for each layer by its path, as conv1=8,*=2.
         state_bits: the same for the potential stored between time steps.
         budget: largest size of the file, as 64KB; the widths of weights, one for each layer, are searched.
         agreement: percent of the answers that have to be those of floating point; the narrowest weights that keep them

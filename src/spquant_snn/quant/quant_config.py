@@ -12,6 +12,7 @@ import numpy as np
 from ..data.input_format import PIXELS, InputFormat
 from ..errors import ConfigError
 from ..integer.grids import FLOAT, Bits, width
+from ..io.texts import short
 
 QuantizerName = Literal["normalized", "learned"]
 
@@ -22,7 +23,8 @@ class QuantConfig:
 
     Args:
         weight_bits: 1.58 (or "ternary") or 2 to 8; 32 leaves the weights in floating point. A mapping sets each layer
-            by its path in the module, {"conv1": 8, "*": 2}: "*" matches any characters, and the first match counts.
+            by its path in the module, {"conv1": 8, "*": 2} or the text "conv1=8,*=2": "*" matches any characters, and the first
+            match counts.
         state_bits: 1.58, 2 to 8 or 32, of the membrane potential that is stored between time steps.
         timesteps: steps for which a still image is shown, 1 to 1024; a sequence has as many as it has frames.
         weight_quantizer: how the step between weight codes is found: "normalized" computes it from each channel's
@@ -95,11 +97,32 @@ class QuantConfig:
         )
 
 
+def widths_text(bits: Bits | Mapping[str, Bits]) -> Bits:
+    """Widths of layers as the text that ``QuantConfig`` reads, "conv1=8,*=2"; one width as it is.
+
+    Raises:
+        ConfigError: a name holds what the text cannot.
+    """
+    if not isinstance(bits, Mapping):
+        return bits
+    for name in bits:
+        if set(str(name)) & set(",= "):
+            raise ConfigError(f"weight_bits names {name!r}, with a comma, a blank or an equals sign: write ? for it")
+    return ",".join(f"{name}={each:g}" if isinstance(each, float) else f"{name}={each}" for name, each in bits.items())
+
+
 def _weight_bits(given: Bits | Mapping[str, Bits]) -> Bits | Mapping[str, Bits]:
+    if isinstance(given, str) and "=" in given:
+        parts = [part.partition("=") for part in given.split(",")]
+        if not all(name.strip() and equals for name, equals, _ in parts):
+            raise ConfigError(f"weight_bits by layers are written as conv1=8,*=2, not {short(given)}")
+        if len({name.strip() for name, *_ in parts}) < len(parts):
+            raise ConfigError(f"weight_bits names a layer twice in {short(given)}: leave one out")
+        given = {name.strip(): bits.strip() for name, _, bits in parts}
     if not isinstance(given, Mapping):
         return width(given, "weight bits")
     found = {name: width(bits, f"weight bits of {name!r}") for name, bits in given.items()}
-    if not found or any(not isinstance(name, str) for name in found):
+    if not found or any(not isinstance(name, str) or not name for name in found):
         raise ConfigError(f"weight_bits by layers needs names of layers and their widths, not {dict(given)!r}")
     if FLOAT in found.values():
         raise ConfigError(

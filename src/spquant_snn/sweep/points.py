@@ -10,6 +10,9 @@ timesteps = [2, 4]
 
 [[point]]                       # and so is this
 quantization_bits = 32
+
+[[point]]
+weight_bits = "conv1=8,*=2"     # of each layer
 """
 
 from __future__ import annotations
@@ -143,5 +146,5 @@ def _part(name: str, value: object) -> str:
         return name if value else f"no-{name}"
     if isinstance(value, str):
         value = re.sub(r"[^\w.+-]", "_", value.replace(":", "x"), flags=re.ASCII)
-        return value if name in _LETTERS else f"{name}-{value}"
+        return f"{_LETTERS[name]}{value}" if name in _LETTERS else f"{name}-{value}"
     return f"{_LETTERS.get(name, name)}{value}"

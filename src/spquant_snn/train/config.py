@@ -17,7 +17,7 @@ from ..integer.neuron import Reset
 from ..io.reading import Flaw, guarded, read_bytes
 from ..io.texts import did_you_mean, parse_toml, short
 from ..io.writing import replace_file
-from ..quant.quant_config import QuantConfig, QuantizerName
+from ..quant.quant_config import QuantConfig, QuantizerName, widths_text
 from ..sparsity.goals import ChannelChoice, Goals
 
 CUSTOM = "custom"
@@ -43,7 +43,8 @@ class TrainOptions:
             140 channels; or of sounds spoken-words or speech-commands, which are signals with :signal behind them; or
             activity, of motions; or a folder of images, one folder in it for each class, where pictures:32 brings those
             in pictures to 32x32.
-        weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point.
+        weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point; or one for each layer by its path, as
+            conv1=8,*=2, where * stands for any letters and the first that fits counts.
         state_bits: the same for the potential stored between time steps.
         timesteps: steps for which an image is shown, or frames into which a recording is divided.
         weight_quantizer: codes of the weight at a distance that follows the size of its channel's weights (normalized),
@@ -168,7 +169,7 @@ class TrainConfig(TrainOptions):
         for field in fields(self):
             _check_length(field.name, getattr(self, field.name))
         quant = self.quant
-        object.__setattr__(self, "weight_bits", quant.weight_bits)
+        object.__setattr__(self, "weight_bits", widths_text(quant.weight_bits))
         object.__setattr__(self, "state_bits", quant.state_bits)
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name), type(field.default))
@@ -236,7 +237,7 @@ _CHOICES = {  # of every option that is a choice
 
 
 def _check_length(name: str, value: object) -> None:
-    most = 16 if name.endswith("_bits") else _LONGEST_TEXT
+    most = 16 if name == "state_bits" else _LONGEST_TEXT
     if isinstance(value, str) and len(value) > most:
         raise ConfigError(f"{name} must be at most {most} characters, not {len(value)}")
 
@@ -244,7 +245,7 @@ def _check_length(name: str, value: object) -> None:
 def _check_type(name: str, value: object, wanted: type) -> None:
     good = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
     if wanted is int and name in ("weight_bits", "state_bits"):
-        good = isinstance(value, int | float)
+        good = isinstance(value, int | float) or (name == "weight_bits" and isinstance(value, str))
     if not good or (isinstance(value, bool) and wanted is not bool):
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
         raise ConfigError(f"{name} must be {kinds[wanted]}, not {short(value)}")

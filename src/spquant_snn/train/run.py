@@ -343,7 +343,9 @@ def _epoch_of(line: bytes, number: int) -> int:
 
 def free_folder(config: TrainConfig, parent: Path = Path("runs")) -> Path:
     """A folder of a telling name that does not exist yet."""
-    name = f"{config.model}-{title_of(config.dataset)}-w{config.weight_bits:g}s{config.state_bits:g}".replace(":", "x")
+    bits = config.quant.weight_bits
+    widths = "_".join(f"{each:g}" for each in (bits.values() if isinstance(bits, Mapping) else [bits]))
+    name = f"{config.model}-{title_of(config.dataset)}-w{widths}s{config.state_bits:g}".replace(":", "x")
     return numbered(parent / name, 1)
 
 

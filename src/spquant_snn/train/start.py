@@ -13,19 +13,23 @@ from torch import Tensor, nn
 from ..errors import ConfigError, ModelError, RunError
 from ..integer.file import load_graph
 from ..integer.program import Program
+from ..quant.drive import Weights
 from ..quant.lift import lift
 from ..quant.network import SpikingNetwork
+from ..quant.quant_config import QuantConfig
+from ..quant.shortcut import TrainableShortcut
 from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
 from ..runtime.native import load
 from .checkpoint import read_weights
-from .config import TrainConfig, load_config
+from .config import load_config
 from .loading import load_network
 from .run import RunFolder
 
 _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
 _QUANTIZER = "quantizer"  # the part of a synapse that depends on its width of bits
+_OF_A_PATH = (Stage, TrainableShortcut, Weights)  # that hold a synapse, whose name is its layer's in the user's module
 
 
 def start_from(path: Path, network: SpikingNetwork, images: Tensor | None = None) -> None:
@@ -59,10 +63,7 @@ def start_from(path: Path, network: SpikingNetwork, images: Tensor | None = None
     if differing:
         raise ConfigError(f"init {folder} is of another network, {differing}: give a run of the same model")
     network.load_state_dict(own | _of_layers(found))
-    same = (config.quant.weight_bits, config.weight_quantizer) == (
-        network.config.weight_bits,
-        network.config.weight_quantizer,
-    )
+    paths = {id(part.synapse): part.name for part in network.modules() if isinstance(part, _OF_A_PATH)}
     shortcuts = [stage.shortcut for stage in network.hidden if isinstance(stage, Stage) and stage.shortcut]
     identities = {id(shortcut.synapse) for shortcut in shortcuts if shortcut.identity}
     of_readouts = {id(module) for stage in network.readouts for module in stage.modules()}
@@ -71,23 +72,25 @@ def start_from(path: Path, network: SpikingNetwork, images: Tensor | None = None
             isinstance(module, Synapse) and id(module) not in identities
         ):  # whose weights are worth the same at any width
             state = _below(found, f"{name}.{_QUANTIZER}.")
+            there, here = (given.at(paths[id(module)]) for given in (config.quant, network.config))
+            same = (there.weight_bits, there.weight_quantizer) == (here.weight_bits, here.weight_quantizer)
             if module.quantizer is not None and same:
                 module.quantizer.load_state_dict(state)
             else:
-                _refit(module, state, config, per_tensor=id(module) in of_readouts)
+                _refit(module, state, there, per_tensor=id(module) in of_readouts)
 
 
-def _refit(synapse: Synapse, state: dict[str, Tensor], config: TrainConfig, per_tensor: bool) -> None:
+def _refit(synapse: Synapse, state: dict[str, Tensor], config: QuantConfig, per_tensor: bool) -> None:
     """Let a synapse that holds the latent weights of a run begin at what that run computes with.
 
     Args:
         state: of the run's quantiser of these weights; empty where they are in floating point.
-        config: of the run.
+        config: of the run, for these weights.
         per_tensor: whether all outputs share a scale.
     """
     with torch.no_grad():
         if state:
-            bits = cast(float, config.quant.weight_bits)
+            bits = cast(float, config.weight_bits)
             there = weight_quantizer(config.weight_quantizer, synapse.weight, bits, True, per_tensor)
             there.load_state_dict(state)
             scale = there.positive_scale().view(-1, *[1] * (synapse.weight.dim() - 1))
