@@ -26,6 +26,7 @@ from .integer.inputs import check_count
 from .integer.sample import sample_note
 from .io.output import visible
 from .io.writing import folder_named, path_text
+from .nn.imported import ImportedSNN
 from .plot import Plot, curves, run_html
 from .quant.frozen_trace import verify
 from .quant.lower import lower
@@ -74,7 +75,8 @@ class SpQuantTrainer:
         data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.
         device: "cpu", "cuda" ...; a GPU where there is one by default.
         quiet: print nothing.
-        options: any field of ``TrainConfig``, such as timesteps, batch_size, learning_rate, target_ops, seed. A
+        options: any field of ``TrainConfig``, such as timesteps (of a network from elsewhere its own by default),
+            batch_size, learning_rate, target_ops, seed. A
             ``teacher`` may also be a module of any kind that answers uint8 images with logits [N, classes].
 
     Raises:
@@ -108,6 +110,8 @@ class SpQuantTrainer:
             raise ConfigError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
         if isinstance(model, nn.Module):
             refuse_neuron_options(options)
+        if isinstance(model, ImportedSNN) and model.timesteps is not None:
+            options = {"timesteps": model.timesteps} | options
         options |= {
             "model": model if isinstance(model, str) else CUSTOM,
             "dataset": dataset if isinstance(dataset, str) else CUSTOM,

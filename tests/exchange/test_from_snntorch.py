@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from foreign_networks import compiled, in_double, lively
-from spquant_snn import ModelError, QuantConfig, from_sinabs, from_snntorch, lower, prepare
+from spquant_snn import DataError, ModelError, QuantConfig, SpQuantTrainer, from_sinabs, from_snntorch, lower, prepare
 
 snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
 
@@ -55,6 +55,51 @@ class Tutorial5(nn.Module):
             spk2_rec.append(spk2)
             mem2_rec.append(mem2)
         return torch.stack(spk2_rec, dim=0), torch.stack(mem2_rec, dim=0)
+
+
+def test_still_inputs_are_shown_as_the_network_shows_them():
+    torch.manual_seed(0)
+    net = Tutorial5()
+    x = torch.rand(3, 784, dtype=torch.float64)
+    network = read(net, (784,))
+    said = network.answer(x)
+    assert said.shape == (6, 3, 10)
+    assert torch.equal(said, in_double(net)(x)[0])
+    assert torch.equal(network.answer(x.expand(6, 3, 784)), said)
+    assert torch.equal(network(x, timesteps=4), said[:4])
+
+
+@pytest.mark.parametrize(
+    ("shape", "timesteps", "said"),
+    [
+        ((3, 28, 28), None, r"takes sequences \[T, N, 784\] or, .* still inputs \[N, 784\], not \[3, 28, 28\]"),
+        ((784,), None, r"takes sequences"),
+        ((5, 3, 784), 6, "the sequences have 5 steps, and timesteps=6 is of still inputs"),
+    ],
+)
+def test_other_shapes_are_refused(shape, timesteps, said):
+    with pytest.raises(DataError, match=said):
+        read(Tutorial5(), (784,)).answer(torch.rand(shape, dtype=torch.float64), timesteps=timesteps)
+
+
+def test_a_shape_that_can_be_read_in_two_ways_is_refused_with_both():
+    net = nn.Sequential(nn.Linear(8, 4), snn.Leaky(beta=0.9, init_hidden=True, output=True))
+    network = read(net, (8,))
+    x = torch.rand(5, 8, dtype=torch.float64)
+    with pytest.raises(
+        DataError, match=r"5 still inputs \[N, 8\], .*: give timesteps=; or a sequence of 5 steps .* 1, 8"
+    ):
+        network.answer(x)
+    assert network.answer(x, timesteps=3).shape == (3, 5, 4)
+    assert network.answer(x[:, None]).shape == (5, 1, 4)
+
+
+def test_a_trainer_shows_images_as_long_as_the_network_does():
+    data = ((torch.randint(0, 256, (40, 784), dtype=torch.uint8), torch.arange(40) % 10),) * 2
+    module = read(Tutorial5(), (784,)).float()
+    assert SpQuantTrainer(module, data, quiet=True).config.timesteps == 6
+    with pytest.warns(UserWarning, match="the network shows an image for 6 time steps, and timesteps=3 is asked for"):
+        assert SpQuantTrainer(module, data, timesteps=3, quiet=True).config.timesteps == 3
 
 
 class Regression1(nn.Module):

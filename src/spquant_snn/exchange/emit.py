@@ -7,7 +7,7 @@ import math
 import operator
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -32,13 +32,19 @@ _POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvg
 
 
 def network_of(
-    step: RepeatedStep, module: nn.Module, package: ForeignPackage, timesteps: int | None, dtype: torch.dtype
+    step: RepeatedStep,
+    module: nn.Module,
+    package: ForeignPackage,
+    timesteps: int | None,
+    dtype: torch.dtype,
+    input_shapes: Sequence[tuple[int, ...]],
 ) -> ImportedSNN:
     """The network that computes a step.
 
     Args:
         module: whose layers are taken, a copy of the user's.
         timesteps: of the loop; None: the input brings its own.
+        input_shapes: of one element of the batch at one step; none where they are not known.
 
     Raises:
         ModelError: what it returns, or how layers stand to one another, has no form.
@@ -49,7 +55,9 @@ def network_of(
             "the network returns nothing that an integer network says: let it return the spikes of its last layer, or "
             "the potential of neurons without a reset"
         )
-    return _Emitter(step, module, package, dtype).emit(outputs, timesteps)
+    network = _Emitter(step, module, package, dtype).emit(outputs, timesteps)
+    network.input_shapes = tuple(input_shapes)
+    return network
 
 
 def _outputs(step: RepeatedStep, module: nn.Module) -> Iterator[tuple[Expression, str]]:

@@ -184,7 +184,8 @@ class _Graph:
             raise ModelError("the NIR graph has no neurons that its output depends on")
         step = RepeatedStep(returned, list(self.sites.values()), self.expressions, 1)
         weights = [value for value in self.layers.parameters() if value.dim() > 1]
-        return network_of(step, self.layers, _Nir(), None, weights[0].dtype if weights else torch.float32)
+        dtype = weights[0].dtype if weights else torch.float32
+        return network_of(step, self.layers, _Nir(), None, dtype, ())  # Input nodes of peers have other shapes at times
 
     def _sum(self, name: str) -> Expression:
         """What reaches a node: the sum of what its edges bring."""

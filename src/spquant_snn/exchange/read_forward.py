@@ -47,7 +47,7 @@ def imported(
         except ModelError as error:
             errors.append(error)
             continue
-        return network_of(step[0], step[1], package, timesteps, _dtype(module)).train(module.training)
+        return network_of(step[0], step[1], package, timesteps, _dtype(module), shapes).train(module.training)
     raise max(errors, key=_worth)
 
 
