@@ -26,7 +26,6 @@ from .integer.inputs import check_count
 from .integer.sample import sample_note
 from .io.output import visible
 from .io.writing import folder_named, path_text
-from .nn.imported import ImportedSNN
 from .plot import Plot, curves, run_html
 from .quant.frozen_trace import verify
 from .quant.lower import lower
@@ -69,15 +68,14 @@ class SpQuantTrainer:
             which is used as it is; or three of these, (train, validation, test). Of Datasets and DataLoaders no more
             than a sample is kept: ``data``, and with it ``verify``, ``report`` and ``export``, are of that.
         quantization_bits: of weights and state, 1.58 (or "ternary") or 2 to 8; 32 trains in floating point.
-        weight_bits, state_bits: of the weights, and of the state, where they differ.
+        weight_bits, state_bits: in its place, for one of the two; weights also by layer, {"conv1": 8, "*": 2}.
         out: folder of the run; "runs/<model>-<dataset>-<bits>-<number>" by default. Nothing is written before
             ``train``.
         data_dir: where the data sets lie; the environment variable SPQUANT_DATA by default.
         device: "cpu", "cuda" ...; a GPU where there is one by default.
         quiet: print nothing.
-        options: any field of ``TrainConfig``, such as timesteps (of a network from elsewhere its own by default),
-            batch_size, learning_rate, target_ops, seed. A
-            ``teacher`` may also be a module of any kind that answers uint8 images with logits [N, classes].
+        options: any field of ``TrainConfig``, such as timesteps (by default those of an imported network), batch_size,
+            target_ops, seed. A ``teacher`` may also be a module that answers uint8 images with logits [N, classes].
 
     Raises:
         ConfigError, DataError, ModelError: an argument is not possible; the message says which.
@@ -110,8 +108,6 @@ class SpQuantTrainer:
             raise ConfigError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
         if isinstance(model, nn.Module):
             refuse_neuron_options(options)
-        if isinstance(model, ImportedSNN) and model.timesteps is not None:
-            options = {"timesteps": model.timesteps} | options
         options |= {
             "model": model if isinstance(model, str) else CUSTOM,
             "dataset": dataset if isinstance(dataset, str) else CUSTOM,

@@ -23,8 +23,8 @@ class QuantConfig:
 
     Args:
         weight_bits: 1.58 (or "ternary") or 2 to 8; 32 leaves the weights in floating point. A mapping sets each layer
-            by its path in the module, {"conv1": 8, "*": 2} or the text "conv1=8,*=2": "*" matches any characters, and the first
-            match counts.
+            by its path in the module, {"conv1": 8, "*": 2} or as a text "conv1=8,*=2": "*" matches any characters, and
+            the first match counts.
         state_bits: 1.58, 2 to 8 or 32, of the membrane potential that is stored between time steps.
         timesteps: steps for which a still image is shown, 1 to 1024; a sequence has as many as it has frames.
         weight_quantizer: how the step between weight codes is found: "normalized" computes it from each channel's

@@ -1,4 +1,4 @@
-"""What the first layer of a model says of its input: whether it is an image, a signal or a vector."""
+"""What a model says of its input: an image, a signal or a vector, by its first layer; and its time steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from torch import nn
 
 from ..data.input_kind import Decide, InputKind
+from ..nn.imported import ImportedSNN
 from ..nn.models import SIGNAL_MODELS, VECTOR_MODELS
 
 _OVER_SIGNALS = (nn.Conv1d, nn.ConvTranspose1d)
@@ -32,6 +33,12 @@ def shape_taken_by(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, 
     if isinstance(first, nn.Linear) and (height, width) == (1, 1):
         return (channels,)
     return shape
+
+
+def steps_taken_by(model: nn.Module) -> dict[str, int]:
+    """The option of the time steps that a network from elsewhere was written for; none where it does not say."""
+    known = model.timesteps if isinstance(model, ImportedSNN) else None
+    return {} if known is None else {"timesteps": known}
 
 
 def _first_of(model: nn.Module) -> nn.Module | None:

@@ -20,7 +20,7 @@ from ..quant.prepare import prepare
 from .config import TrainConfig, anchored, with_options
 from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
-from .first_layer import kind_taken_by, shape_taken_by
+from .first_layer import kind_taken_by, shape_taken_by, steps_taken_by
 from .loading import add_sparsity, build_network
 from .objective import criterion_of
 from .streams import Sampled, Streams, sampled
@@ -60,7 +60,8 @@ def set_up(
     Raises:
         ConfigError, DataError, ModelError: an argument is not possible; the message says which.
     """
-    config = world.together(lambda: with_options(anchored(options)))
+    own = {} if isinstance(model, str) else steps_taken_by(model)
+    config = world.together(lambda: with_options(anchored(own | options)))
     place = world.together(lambda: usable_device(device, world))
     kind, decide = None if config.task == "auto" else config.task, kind_taken_by(model)
     some = world.together(lambda: sampled(dataset, config, task, decide, world))
