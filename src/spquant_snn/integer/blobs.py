@@ -1,4 +1,4 @@
-"""Blobs: the arrays of a .spq file, described in its header and laid behind it. ``file`` defines the format."""
+"""Blobs: the arrays of a .spq file, described in its header and stored after it. ``file`` defines the format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LARGEST_SIZE = (1 << 31) - 1
 
 
 class BlobWriter:
-    """Collects arrays; each ``add`` returns what the header says of one."""
+    """Collects arrays; each ``add`` returns the header entry of one."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []

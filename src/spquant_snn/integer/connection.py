@@ -20,7 +20,7 @@ INT32 = (1 << 31) - 1
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """Synapses: pools on what comes in, a convolution or a linear layer, a pool on what goes out.
+    """Synapses: pools on the input, a convolution or a linear layer, and a pool over its sums.
 
     A transposed convolution is one whose input is ``spread``: its rows and columns lie apart, with zeros between them.
     Spikes that are added as they are pass a convolution of kernel 1 and one channel a group.
@@ -92,7 +92,7 @@ class Connection:
         return self.codes.shape == (self.groups, 1, 1, 1) and plain and not self.pools and self.sum_pool is None
 
     def pooled_shape(self, shape: Shape) -> Shape:
-        """Shape behind the pools on the input."""
+        """Shape of the input after its pools."""
         check_size(shape, self.name)
         for step in self.pools:
             shape = resampled(step, shape, self.name)
@@ -146,7 +146,7 @@ class Connection:
         return rows, columns
 
     def largest_input(self, largest: int) -> int:
-        """The largest absolute value behind the pools, of inputs up to ``largest``."""
+        """The largest absolute value after the pools, for inputs up to ``largest``."""
         for step in self.pools:
             largest *= step.area
         return largest
@@ -171,7 +171,7 @@ class Connection:
 
 
 def image(shape: Shape) -> tuple[int, int, int]:
-    """A shape as (C, H, W): a vector is an image of one pixel, a signal (C, L) one of one row."""
+    """A shape as (C, H, W): a vector (F,) becomes (F, 1, 1), a signal (C, L) becomes (C, 1, L)."""
     if len(shape) == 2:
         return shape[0], 1, shape[1]
     channels, height, width = shape if len(shape) == 3 else (*shape, 1, 1)

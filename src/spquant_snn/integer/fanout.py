@@ -13,7 +13,7 @@ from .pool import Pool, repeated_sums
 
 @dataclass(frozen=True, eq=False)
 class Fanout:
-    """Synapses of each input behind the pools on the input, int64 [C, H, W] or [F].
+    """Number of synapses of each input after the pools, int64 [C, H, W] or [F].
 
     A convolution is counted at all positions of its output, before a pool behind it, as it was trained and as the
     reference computes it. ``folded`` is what is left of it where a backend folds a sum-pool into the kernel.

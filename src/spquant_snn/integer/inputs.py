@@ -1,4 +1,5 @@
-"""What users give a network, checked once for every engine: images and sequences, their length, and whole numbers."""
+"""Checks of what users give a network, the same for every engine: images, sequences and their length, and whole
+numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _OTHERWISE = "call it from Python, or export it as C (--target c)"
 
 
 def as_batch(graph: Graph, images: Any) -> Array:
-    """Images [N, C, H, W] or sequences [T, N, C, H, W] of a network of one input, from what ``Program`` says that it
-    takes.
+    """Images [N, C, H, W] or sequences [T, N, C, H, W] for a network of one input, from any of the forms that
+    ``Program`` lists.
 
     Raises:
         DataError: they have another dtype or shape, there are none, a sequence is too long, or the network has several
@@ -36,7 +37,7 @@ def as_batch(graph: Graph, images: Any) -> Array:
 
 def as_images(array: Array, shape: tuple[int, int, int]) -> Array:
     """Vectors [N, F] and [T, N, F] as images of one pixel (F, 1, 1), signals [N, C, L] and [T, N, C, L] as images of
-    one row (C, 1, L), where these are what a network takes; anything else as it is."""
+    one row (C, 1, L), where the network takes such images; anything else unchanged."""
     channels, height, width = shape
     if array.ndim >= 3 and array.shape[-3:] == shape:
         return array
@@ -48,7 +49,7 @@ def as_images(array: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def as_inputs(graph: Graph, given: tuple[Any, ...]) -> tuple[Array, ...]:
-    """The same for each input of a network of any number of them.
+    """Arrays for each input of a network, as ``as_batch`` gives them for one.
 
     Raises:
         DataError: as ``as_batch`` and ``check_inputs``.
@@ -82,7 +83,8 @@ def check_images(graph: Graph, images: Array) -> None:
 
 
 def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
-    """The time steps of what is given for each input of a graph, images [N, C, H, W] or sequences [T, N, C, H, W].
+    """Check the arrays for the inputs of a graph, images [N, C, H, W] or sequences [T, N, C, H, W]; returns their time
+    steps.
 
     Raises:
         DataError: they are not what the graph takes, or not as many and as long as one another.
@@ -108,14 +110,14 @@ def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
 
 
 def task_of(graph: Graph) -> Task:
-    """What a network was trained for; to tell as many classes apart as its first readout has outputs, where its file
-    does not say."""
+    """The task that a network was trained for; classification, with a class for each output of its first readout, where
+    its file names none."""
     said = graph.readout.output_format
     return Task("classification", graph.classes) if said is None else said.task
 
 
 def check_predicts(graph: Graph) -> None:
-    """Refuse a network whose first readout gives neither one answer for each class nor those of a task.
+    """Refuse a network without a single prediction: one that answers at every step, or with maps that are no task's.
 
     Raises:
         ConfigError: it answers at every step, or with a map.
@@ -153,7 +155,7 @@ def check_takes_one(graph: Graph, purpose: str) -> None:
 
 
 def check_classifies(graph: Graph, purpose: str) -> None:
-    """Refuse a network that takes several inputs, or says something else than classes.
+    """Refuse a network that has several inputs, or is no classifier.
 
     Args:
         purpose: what needs both, as the subject of the sentence.

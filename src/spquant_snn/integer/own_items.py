@@ -1,4 +1,4 @@
-"""A user's own arrays as the items of a network: shape, dtype and labels are checked against what it takes and says."""
+"""A user's arrays as items for a network: shape, dtype and labels are checked against its input and its task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .inputs import as_images, as_pixels, task_of
 
 @dataclass(frozen=True)
 class Interface:
-    """What a network takes and says.
+    """The input and the task of a network.
 
     Args:
         given: its input.

@@ -1,5 +1,4 @@
-"""Pooling windows and up-sampling, described; torch and NumPy each apply them in their own way. And the sums that a
-pool behind a convolution makes of its kernel."""
+"""Pooling windows and up-sampling, as data; torch and NumPy each apply them in their own way."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ class Pool:
         return square and self.padding == NO_SIDES and self.dilation == (1, 1)
 
     def size(self, height: int, width: int) -> Pair:
-        """Height and width behind the pool; below one where nothing is left."""
+        """Height and width after the pool; below one where nothing is left."""
         top, bottom, left, right = self.padding
         return (
             places(height, self.kernel[0], self.stride[0], top, bottom, self.dilation[0]),
@@ -89,7 +88,7 @@ class Upsample:
         return 1
 
     def size(self, height: int, width: int) -> Pair:
-        """Height and width behind it."""
+        """Height and width after the up-sampling."""
         return height * self.factor[0], width * self.factor[1]
 
 

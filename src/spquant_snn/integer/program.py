@@ -24,7 +24,7 @@ class Engine(Protocol):
     """What runs a graph; one that is not the reference gives the same integers."""
 
     def answers(self, *given: Array, threads: int) -> list[Int32]:
-        """What each readout says of arrays that are known to fit, one for each input."""
+        """The answers of each readout to arrays that were checked, one for each input."""
 
     def stepper(self) -> Stepper: ...
 
@@ -122,7 +122,7 @@ class Program:
         return task_of(self.graph)
 
     def predict(self, images: Any, batch_size: int = 256, threads: int = 1) -> Array:
-        """The answer of the network's task.
+        """The predictions of the network, in the form of its task.
 
         Returns:
             The class of each image, int64 [N], the first of the largest logits; or, as the network was trained: numbers
@@ -140,8 +140,8 @@ class Program:
         return decide(self.task, values)
 
     def values(self, images: Any, batch_size: int = 256, threads: int = 1) -> Float64:
-        """What the first readout says in the units of training, float64 [N, ...]: logits averaged over time, or numbers
-        in the unit of their labels; of all steps [T, N, ...].
+        """The answers of the first readout in the units of training, float64 [N, ...]: logits averaged over time, or
+        numbers in the unit of their labels; [T, N, ...] where it answers at every step.
 
         Raises:
             DataError, ConfigError, ModelError, RunError: as ``logits``.
@@ -152,8 +152,8 @@ class Program:
         return self.graph.readout.values(self.logits(given, batch_size, threads), steps)
 
     def logits(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int32:
-        """What the first readout says of each image, int32 [N, classes], summed over time; [N, O, H, W] where it says
-        maps, [T, N, ...] where it answers at every step.
+        """The integer answers of the first readout, int32 [N, classes]: logits summed over time; maps [N, O, H, W]; [T,
+        N, ...] where it answers at every step.
 
         Args:
             images: as the class says.
@@ -168,7 +168,7 @@ class Program:
         return self.answers(images, batch_size=batch_size, threads=threads)[0]
 
     def answers(self, *images: Any, batch_size: int = 256, threads: int = 1) -> list[Int32]:
-        """What each readout says, as ``logits`` has it of the first.
+        """The integer answers of each readout, in the form that ``logits`` has for the first.
 
         Args:
             images: for each input of the network images or sequences; of one input as the class says, of several arrays
@@ -188,7 +188,7 @@ class Program:
             ) from error
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
-        """The network for frames or events that come one after the other, with a state of its own.
+        """A stream that runs the network on frames or events as they come, with a state of its own.
 
         Args:
             sensor: (rows, columns) of the camera, where events will be pushed.

@@ -28,7 +28,7 @@ _NOTHING = int(np.iinfo(np.int32).min)  # below every value
 
 
 def run(graph: Graph, images: Given, probe: Probe | None = None) -> Int32:
-    """What the first readout of a network of one input says of a batch.
+    """The answers of the first readout of a network of one input to a batch.
 
     Args:
         images: uint8, or int8 of a signed input, [N, C, H, W], shown for ``graph.timesteps`` steps, or a sequence of
@@ -47,7 +47,7 @@ def run(graph: Graph, images: Given, probe: Probe | None = None) -> Int32:
 
 
 def answers(graph: Graph, *given: Given, probe: Probe | None = None) -> list[Int32]:
-    """What each readout says of a batch, as ``run`` does of one.
+    """The answers of each readout to a batch; the rest is as for ``run``.
 
     Args:
         given: for each input of the graph images, or a sequence of frames; sequences are of one length.
@@ -237,8 +237,8 @@ def as_images(x: Int32) -> Int32:
 
 
 def active_inputs(connection: Connection, x: Int32) -> Int32:
-    """[N, 1, H', W'], or [N, 1] of a linear layer: how many inputs [N, ...] behind the pools are not zero among
-    those that the sums of one place look at, each once."""
+    """[N, 1, H', W'], or [N, 1] of a linear layer: the number of non-zero inputs, after the pools, among those that the
+    sums of one place look at."""
     active: Int32 = (pooled(connection, x) != 0).astype(np.int32)
     if not connection.convolves:
         counted: Int32 = active.reshape(len(x), -1).sum(1, dtype=np.int32)[:, None]
@@ -339,7 +339,7 @@ def stored(part: Neuron | Current, potential: Int32) -> Int32:
 
 
 def integrate(readout: Readout, sums: Int32, before: Int32) -> Int32:
-    """What a readout has integrated [N, O, ...] behind a step with these sums."""
+    """The integrated value of a readout, [N, O, ...], after a step with these sums."""
     if readout.leak is not None:
         half = (1 << readout.leak_shift) >> 1
         wide = before.astype(np.int64) * per_channel(readout.leak, before) + half

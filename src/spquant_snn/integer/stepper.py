@@ -17,11 +17,11 @@ class Stepper(Protocol):
     """A network between two frames. One that is not the reference's gives the same integers."""
 
     def step(self, frame: Array) -> Int32:
-        """One time step with a contiguous frame [C, H, W]; what the first readout says so far, int32, which later steps
-        leave as it is; one of all steps says what it does at this one."""
+        """Compute one time step with a contiguous frame [C, H, W]. Returns the answer of the first readout so far,
+        int32, in an array that later steps do not change; of a readout of all steps, its answer at this step."""
 
     def reset(self) -> None:
-        """Forget all frames."""
+        """Start a new sequence, from zero state."""
 
 
 class ReferenceStepper:

@@ -1,4 +1,4 @@
-"""A stream: a network that is given frames, or the events of a camera, as they come, and answers at once."""
+"""A stream: a network that takes frames, or the events of a camera, as they come, and answers after each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Latency:
 
 
 class Stream:
-    """A network between two frames: what its neurons store is its own, and lasts until ``reset``.
+    """A network that runs frame by frame; its neurons keep their state until ``reset``.
 
     The logits after T frames are those of a sequence of these T frames. ``Program.stream`` makes streams; any number of
     them may be open. A copy, pickled or not, goes on from the same frames by itself. Each is safe to use from several
@@ -91,13 +91,13 @@ class Stream:
 
     @property
     def lost(self) -> int:
-        """Events of these frames that are left out, above the 255 that a pixel's count can hold."""
+        """Events of these frames that were not counted, as a pixel's count holds 255 at most."""
         return self._lost
 
     @property
     def logits(self) -> Int32:
-        """The logits so far, int32 [classes], summed over the frames, or what the first readout says instead; where it
-        answers at every step, what it did at the last."""
+        """The answer of the first readout so far, int32 [classes]: logits summed over the frames; where it answers at
+        every step, that of the last."""
         return self._logits.copy()
 
     @property
@@ -109,7 +109,7 @@ class Stream:
         return Latency(len(seconds), float(np.median(seconds)), float(seconds.max()))
 
     def push(self, frame: Any) -> Int32:
-        """One time step; the logits so far, int32 [classes]. What is refused changes nothing.
+        """Run one time step; returns the logits so far, int32 [classes]. A frame that is refused changes nothing.
 
         Args:
             frame: uint8, or int8 of a signed input, [C, H, W], or [H, W] where C is 1, [C, L] of a signal and [F] of a
@@ -139,8 +139,8 @@ class Stream:
             return found
 
     def predict(self) -> int | Array:
-        """The class that the frames so far speak for, the first of the largest logits; or what ``Program.predict`` says
-        of one sequence of them, without its first axis.
+        """The predicted class after the frames so far, the first of the largest logits; of other tasks, the prediction
+        of ``Program.predict`` for one sequence of these frames, without its first axis.
 
         Raises:
             RunError: there was no frame yet.
@@ -166,7 +166,7 @@ class Stream:
             self._begin()
 
     def close(self) -> None:
-        """Give back the memory of the state; may be called again. What was found can still be read."""
+        """Free the memory of the state; may be called again. Logits and counts can still be read."""
         with self._lock:
             self._stepper = None
 

@@ -27,8 +27,7 @@ def source_names(inputs: int, layers: Sequence[str]) -> list[str]:
 
 
 def names_of(layer: str, sources: Sequence[tuple[str, int]]) -> list[str]:
-    """Names of the terms of a layer, given what each takes and its delay: those behind the first are called by what
-    they take, each otherwise."""
+    """A distinct name for each term of a layer, given what it takes and its delay."""
     names, taken = [layer], Counter[str]()
     for source, delay in sources[1:]:
         name = f"{layer} (from {source}{', delayed' if delay else ''})"

@@ -1,4 +1,4 @@
-"""The one way out of the package: whatever is printed goes through here, or through ``terminal`` on top of it.
+"""Printing: all output of the package goes through here, or through ``terminal`` on top of it.
 
 What cannot be encoded is replaced, and control characters of names and paths are shown, not sent: no console, no locale
 and no name ends a command. ``say`` is for lines, ``say_json`` for data, ``say_error`` for standard error.

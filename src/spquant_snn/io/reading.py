@@ -1,4 +1,4 @@
-"""The way in: every file that a user may give is opened, bounded and guarded here.
+"""Reading of files that users give: each is opened, bounded in size and guarded here.
 
 A file may be missing, no file at all, damaged, or made to do harm. So a reader stands within ``guarded``, which turns
 whatever a parser raises into one sentence with the file, the reason and what to do; takes bytes by ``open_file`` or

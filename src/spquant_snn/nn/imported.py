@@ -12,8 +12,8 @@ from .instant import each_step
 
 
 class ImportedSNN(nn.Module):
-    """What an importer gives: layers of torch and this package with the parameters of the user's network, under the
-    same paths, and the calls of one time step. ``prepare`` takes it.
+    """A network that was trained with another package: layers of torch and of this package, with the user's parameters
+    under the user's paths, and the traced calls of one time step. ``prepare`` takes it.
 
     Args:
         layers: by path.

@@ -30,12 +30,12 @@ VIEWS = frozenset(("view", "reshape", torch.reshape))
 
 
 def value_of(node: fx.Node) -> Any:
-    """What a node gives: zeros of its shape, or whatever else it is."""
+    """The value of a node while it is traced: zeros of its shape for a tensor, else the value itself."""
     return node.meta["value"]
 
 
 def where(node: fx.Node) -> str:
-    """A node, as messages name it."""
+    """The name of a node in messages."""
     if node.op == "call_module":
         return f"layer {str(node.target)!r}"
     if node.op == "placeholder":
@@ -98,7 +98,7 @@ class InstantProxy(fx.Proxy):
 
 
 class InstantTracer(fx.Tracer):
-    """Reads a module as what it computes in one time step.
+    """Traces the ``forward`` of a module for one time step.
 
     Args:
         given: what comes in, [N, ...]; only the shapes are looked at.
@@ -118,7 +118,7 @@ class InstantTracer(fx.Tracer):
         self.evaluating = False
 
     def read(self, module: nn.Module) -> fx.GraphModule:
-        """The calls of a module and what they are called on; every node has a ``value_of``.
+        """Trace a module. Returns its calls; each node has a ``value_of``.
 
         Raises:
             ModelError: the forward method cannot be traced.
@@ -240,7 +240,7 @@ class InstantTracer(fx.Tracer):
 
 
 def earlier_spikes(x: Any, like: Any) -> Any:
-    """In a graph: what a module that takes ``x`` gave one step before, zeros before the first."""
+    """While tracing: the output of a module at the step before, zeros before the first."""
     if like is None:
         return x  # its shape is set by whoever makes the node
     if not isinstance(x, InstantProxy):
@@ -249,15 +249,15 @@ def earlier_spikes(x: Any, like: Any) -> Any:
 
 
 def fed_back(spikes: Any, earlier: Any) -> Any:
-    """In a graph: ``spikes``, which the ``earlier`` ones will be one step later."""
+    """While tracing: mark ``spikes`` as those that come back as ``earlier`` one step later."""
     if isinstance(spikes, InstantProxy):
         return spikes.tracer.create_proxy("call_function", fed_back, (spikes, earlier), {})
     return spikes
 
 
 def each_step(module: nn.Module, *inputs: Tensor) -> Iterator[Any]:
-    """What a module gives at each time step, from zero state on: neurons and what comes back keep their state from
-    step to step, all others are called once a step.
+    """Run a module over time, from zero state, and yield its output at each step: neurons and recurrent connections
+    keep their state from step to step.
 
     Args:
         module: of one time step, with LIF layers anywhere in it.
@@ -311,7 +311,7 @@ class _Stepper(fx.Interpreter):
 
 
 def zeros(value: Any) -> Any:
-    """Zeros of the shape of a tensor, that take no memory; what else it is, as it is."""
+    """Zeros of a tensor's shape that take no memory; any other value unchanged."""
     return torch.zeros(()).expand(value.shape) if isinstance(value, Tensor) else value
 
 

@@ -1,5 +1,4 @@
-"""Models by name: those of the published comparisons that are plain rows of torch layers and LIF neurons, and the list
-of all.
+"""The models that have a name: LeNet and VGG, and the list of all.
 
 Pooling stands before the neuron: what travels to the next layer stays binary, and the pool folds into the convolution.
 """

@@ -42,7 +42,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Dynamics:
-    """The constants of a layer's recurrence. ``levels`` is None for a potential stored as it is."""
+    """The constants of a layer's recurrence; with ``levels`` None the potential is stored in floating point."""
 
     leak: float
     reset: Reset
@@ -51,7 +51,7 @@ class Dynamics:
 
 
 def check_sequence(layer: str, x: object) -> None:
-    """Check that x is what a layer with a memory takes: a floating-point tensor [T, ...] of at least one time step.
+    """Check that x is a sequence: a floating-point tensor [T, ...] of at least one time step.
 
     Args:
         layer: what takes it, for the message.

@@ -1,4 +1,4 @@
-"""A network whose hidden layers see their own spikes of the step before."""
+"""A network of recurrent layers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .topology import Neuron, check_arguments, checked_shape, scaled
 
 
 class RecurrentSNN(SpikingSequential):
-    """Recurrent layers, all to all, and a linear readout, as they are trained on spoken digits as spikes (700-128r-20
-    for the Spiking Heidelberg Digits, Cramer et al., 2020).
+    """Fully connected recurrent layers and a linear readout, as for spoken digits as spikes (700-128r-20 for the
+    Spiking Heidelberg Digits, Cramer et al., 2020).
 
     Args:
         shape: of an input, whose values are all seen by every neuron.

@@ -1,5 +1,5 @@
-"""Residual blocks of three kinds, by what is added where: sums before one normalisation, currents, each normalised by
-itself, or spikes."""
+"""Residual blocks of three kinds: those that add sums before one batch normalisation, that add normalised currents, and
+that add spikes."""
 
 from __future__ import annotations
 

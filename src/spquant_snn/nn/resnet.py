@@ -35,8 +35,8 @@ _SEW_PLAN = _Plan((2, 2, 2, 2), (64, 128, 256, 512), block=SEWBlock)
 
 
 class ResNetSNN(SpikingSequential):
-    """ResNet-11, ResNet-18 or ResNet-19 with spiking neurons: a 3x3 convolution, stages of residual blocks, of which
-    all but the first halve the image, the mean over what is left of it where that is square, and linear layers.
+    """ResNet-11, ResNet-18 or ResNet-19 with spiking neurons: a 3x3 convolution, stages of residual blocks (all but the
+    first with stride 2), global average pooling where the last image is square, and linear layers.
 
     ResNet-11 and 18 are of ``ResidualBlock``; ResNet-19 is that of tdBN, of ``NormalizedResidualBlock``. Images of 48
     pixels a side and more are halved by the first convolution too.

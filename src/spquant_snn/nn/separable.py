@@ -1,4 +1,4 @@
-"""Networks of separable convolutions, which look at places and at channels one after the other."""
+"""Networks of depthwise separable convolutions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOBILE = (64, (128, 2), 128, (256, 2), 256, (512, 2), 512, 512, 512, 512, 512, 
 
 
 def separable(inputs: int, outputs: int, stride: int = 1, neuron: Neuron = LIF) -> nn.Sequential:
-    """A 3x3 convolution of each channel by itself, and one of each place by itself, both with neurons."""
+    """A depthwise separable convolution: 3x3 depthwise, then 1x1 pointwise, both with batch normalisation and neurons."""
     return nn.Sequential(
         OrderedDict(
             depthwise=nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False),
@@ -29,8 +29,8 @@ def separable(inputs: int, outputs: int, stride: int = 1, neuron: Neuron = LIF) 
 
 
 class MobileNetSNN(SpikingSequential):
-    """MobileNet (Howard et al., 2017) with spiking neurons: a 3x3 convolution, thirteen separable ones, of which four
-    halve the image, the mean over what is left, and a linear layer.
+    """MobileNet (Howard et al., 2017) with spiking neurons: a 3x3 convolution, thirteen depthwise separable ones, four
+    of them with stride 2, global average pooling and a linear layer.
 
     Images of 48 pixels a side and more are halved by the first convolution too.
 
@@ -73,8 +73,8 @@ class MobileNetSNN(SpikingSequential):
 
 
 class DSCNN(SpikingSequential):
-    """DS-CNN (Zhang et al., 2017), which MLPerf Tiny spots keywords with, with spiking neurons: a 10x4 convolution that
-    halves the spectrogram, four separable ones, the mean over what is left, and a linear layer.
+    """DS-CNN (Zhang et al., 2017), the keyword spotting network of MLPerf Tiny, with spiking neurons: a 10x4
+    convolution with stride 2, four depthwise separable ones, global average pooling and a linear layer.
 
     Args:
         shape: (channels, frames, features) of a spectrogram; frames and features at least 4.

@@ -1,4 +1,4 @@
-"""Spikes and pixels as bytes, which int8 arithmetic takes, and as bits, which are kept for the backward pass."""
+"""Spikes and pixels as bytes, for int8 arithmetic, and as bits, to be kept for the backward pass."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def dense(x: Tensor) -> Tensor:
 
 
 def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
-    """Whole numbers of 0 to 255 as uint8, in the same layout, and the largest of them; None if there are others."""
+    """A tensor of whole numbers from 0 to 255 as uint8, in the same layout, and the largest of them; None and 0 if it
+    holds other numbers."""
     x = dense(x.detach())
     library = _library() if x.device.type == "cpu" and x.dtype == torch.float32 else None
     if library is None:
@@ -70,8 +71,8 @@ def as_bytes(x: Tensor) -> tuple[Tensor | None, int]:
 
 
 def pack_spikes(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor, Packing]:
-    """A tensor in less memory, given what ``as_bytes`` says of it: a bit for each number if none is above 1, a byte
-    each if all are whole, and as it is otherwise."""
+    """A tensor in less memory: one bit for each number if none is above 1, one byte if all are whole numbers up to 255,
+    else unchanged."""
     if bytes_ is None:
         return x.detach(), Packing()
     flat, like = in_memory(bytes_), torch.empty_like(bytes_, device="meta")

@@ -180,7 +180,7 @@ def _beside(scale: Tensor, codes: Tensor) -> Tensor:
 
 @contextmanager
 def convolutions_in(precision: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Convolutions of float32 in that precision; whatever switches the user has set are as before behind it."""
+    """Within it, float32 convolutions on GPUs use this precision; the user's own switches are restored after it."""
     cudnn = torch.backends.cudnn
     convolutions: Any = getattr(cudnn, "conv", None)
     if not hasattr(convolutions, "fp32_precision"):  # before torch 2.9

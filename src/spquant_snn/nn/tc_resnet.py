@@ -1,4 +1,4 @@
-"""A residual network over one dimension, whose channels are the features of a signal."""
+"""A residual network of one-dimensional convolutions, for signals such as log-mel spectrograms."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _CHANNELS = (16, 24, 32, 48)
 
 
 class TCBlock(SpikingBlock):
-    """Two convolutions over 9 places, the first of which takes every other one, to whose currents those of a
-    convolution of kernel 1 are added:
+    """A residual block of two convolutions of kernel 9, the first with stride 2, and a convolution of kernel 1 around
+    them:
 
         y = lif1(bn1(conv1(x)));  spikes = lif2(bn2(conv2(y)) + bn3(shortcut(x)))
 
@@ -43,8 +43,8 @@ class TCBlock(SpikingBlock):
 
 
 class TCResNetSNN(SpikingSequential):
-    """TC-ResNet8 (Choi et al., Interspeech 2019) with spiking neurons: a convolution over three places, three residual
-    blocks, which halve the length, the mean over what is left, and a linear layer.
+    """TC-ResNet8 (Choi et al., Interspeech 2019) with spiking neurons: a convolution of kernel 3, three residual blocks
+    with stride 2, global average pooling and a linear layer.
 
     Args:
         shape: (channels, length) of a signal, or (channels, 1, length); at least 4 long.

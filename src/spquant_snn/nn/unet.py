@@ -1,4 +1,4 @@
-"""A network that says something of every place: down, and up again."""
+"""A network that answers with a map: U-Net, down to a coarse image and up again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _CHANNELS = (16, 32, 64)  # of each level, the finest first
 
 
 class UNetLevel(SpikingBlock):
-    """What is inside of it sees an image of half the size; its spikes, each four times, and those that went in are put
-    side by side:
+    """A level of a U-Net: ``inside`` runs on images of half the size; its spikes, up-sampled, are concatenated with
+    those of this level:
 
         y = before(x);  spikes = after(cat(up(inside(pool(y))), y))
 
@@ -44,8 +44,8 @@ class UNetLevel(SpikingBlock):
 
 
 class UNetSNN(SpikingSequential):
-    """A small U-Net (Ronneberger et al., 2015) with spiking neurons: two levels around two convolutions, and a
-    convolution of kernel 1 that reads out a map for each class.
+    """A small U-Net (Ronneberger et al., 2015) with spiking neurons: two levels around two convolutions, and a 1x1
+    convolution that gives a map for each class.
 
     Args:
         shape: (channels, height, width) of an image; height and width multiples of 4.

@@ -27,7 +27,7 @@ from .surrogate import Surrogate
 
 @dataclass(frozen=True)
 class NeuronValues:
-    """The constants of a layer's neurons, each a scalar or [C, 1, ...], as it lies beside currents [N, C, ...].
+    """The constants of a layer's neurons, each a scalar or [C, 1, ...], to broadcast over currents [N, C, ...].
 
     Args:
         reset_by: what reset="subtract" subtracts.
@@ -74,7 +74,7 @@ def unfused(
 
 
 def unfused_step(current: Tensor, state: Tensor, values: NeuronValues) -> tuple[Tensor, Tensor]:
-    """One time step: spikes [N, C, ...], and what is stored behind it."""
+    """One time step: spikes [N, C, ...], and the state after it."""
     u, drive = state, current
     if values.synaptic_leak is not None:
         u, kept = state.unbind(1)

@@ -39,7 +39,8 @@ class Statistics:
 
 @torch.no_grad()
 def begin_at_slope(norm: Norm, slope: Float64, known: Statistics, left: Bools, turn: int) -> Float64:
-    """Begin at slopes [C], whatever their signs, in the channels that are ``left``; what all are now.
+    """Set the weight and the variance of a normalisation so that it has slopes [C] of any sign, in the channels that
+    are ``left``; returns the slopes [C] that all channels have now.
 
     Args:
         turn: of several that are tried one after the other; each gives other ones, nearly as near.
@@ -57,8 +58,8 @@ def begin_at_slope(norm: Norm, slope: Float64, known: Statistics, left: Bools, t
 
 @torch.no_grad()
 def begin_at_offset(norm: Norm, slope: Float64, low: Float64, high: Float64, known: Statistics, left: Bools) -> Bools:
-    """Begin in the middle of offsets [C], with slopes that the normalisation has already, in the channels that are
-    ``left``; whether they are well inside now."""
+    """Set the bias and the mean of a normalisation so that its offset lies in the middle of two bounds [C], given its
+    slopes, in the channels that are ``left``; returns a mask [C] of channels whose offset is well inside."""
     least = _SMALLEST_MEAN * known.deviates
     start = np.where(np.abs(known.mean) < least, np.copysign(least, known.mean), known.mean).astype(np.float32)
     middle, room, wanted = (low + high) / 2, _INSIDE * (high - low), np.flatnonzero(left)

@@ -1,4 +1,4 @@
-"""What a module computes in one time step, described: layers of neurons, and the sums that reach them.
+"""The description of a module for one time step: layers of neurons, and the sums that reach them.
 
 A *signal* is what weights look at: spikes and pixels, pooled, put together. A *drive* is what reaches neurons: the
 currents that weights make of signals, normalised, pooled, added up. Everything has a ``shape``: (C, H, W), (C, 1, L)
@@ -62,7 +62,7 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Upsampled:
-    """Every value again, ``factor`` (height, width) times: nearest neighbours."""
+    """Nearest-neighbour up-sampling: every value ``factor`` (height, width) times."""
 
     signal: Signal
     factor: Pair
@@ -71,7 +71,7 @@ class Upsampled:
 
 @dataclass(frozen=True)
 class Concatenated:
-    """Signals behind one another, along channels, or along elements where they are flat."""
+    """Signals concatenated along channels, or along elements where they are flat."""
 
     signals: tuple[Signal, ...]
     shape: Shape
@@ -131,7 +131,7 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Passed:
-    """A signal as it is, as a current."""
+    """A signal that is a current itself, without weights."""
 
     signal: Signal
     path: str
@@ -140,7 +140,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Normalised:
-    """A drive behind batch normalisation."""
+    """Batch normalisation of a drive."""
 
     drive: Drive
     module: nn.modules.batchnorm._BatchNorm
@@ -217,7 +217,7 @@ Drive: TypeAlias = (
 
 @dataclass(frozen=True)
 class LayerDescription:
-    """Neurons and what reaches them.
+    """A layer of neurons and the drive that reaches it.
 
     Args:
         name: path of the first weights of its drive; of the LIF layer where it has none or the name is taken.
@@ -264,7 +264,7 @@ class NetworkDescription:
 
 
 def parts_in(what: Any) -> Iterator[Any]:
-    """A drive or signal and all that it is made of, from the left."""
+    """A drive or signal, then all its parts, depth first."""
     yield what
     for name in ("drive", "signal"):
         if hasattr(what, name):
@@ -285,7 +285,7 @@ def layers_of(drive: Drive) -> Iterator[int]:
 
 
 def with_spikes(what: Any, change: Callable[[Spikes], Signal]) -> Any:
-    """The same with other spikes in it, whatever holds signals or drives."""
+    """A signal or drive, or what holds one, with each ``Spikes`` in it replaced by what ``change`` returns for it."""
     if isinstance(what, Spikes):
         return change(what)
     changed = {}

@@ -1,4 +1,4 @@
-"""Drives: what reaches the neurons of a layer, as a tree of torch modules over its weights.
+"""Drives: the input currents of a layer of neurons, as a tree of torch modules over its weights.
 
     Weights         synapses over a signal
     Through         a signal itself
@@ -53,17 +53,17 @@ class FoldedTerm:
 
 
 class Drive(ShardedModule, ABC):
-    """A node of the tree; ``channels`` are those of what it gives."""
+    """A node of the tree; ``channels`` is the number of channels of its currents."""
 
     channels: int
 
     @abstractmethod
     def current(self, look: Look) -> Tensor:
-        """[N, O, ...] of what the sources say."""
+        """Currents [N, O, ...]; ``look`` gives the spikes or inputs of each source."""
 
     @abstractmethod
     def fold(self, gain: Float64, pool: Pool | None = None) -> tuple[list[FoldedTerm], Float64]:
-        """Its terms, and its offset [O].
+        """The terms of the drive in integers, and its offset [O].
 
         Args:
             gain: [O] by what all of it is multiplied.
@@ -71,7 +71,7 @@ class Drive(ShardedModule, ABC):
         """
 
     def leaves(self) -> Iterator[Weights | Through]:
-        """Those of the tree, in order."""
+        """The leaves of the tree, in order."""
         for inner in self.children():
             if isinstance(inner, Drive):
                 yield from inner.leaves()
@@ -146,7 +146,7 @@ class Weights(Drive):
 
 
 class Through(Drive):
-    """A signal that reaches the neurons as it is: each channel that of its number."""
+    """A signal that is a current itself: channel c reaches channel c."""
 
     def __init__(self, name: str, signal: Signal, sources: Sources) -> None:
         super().__init__()

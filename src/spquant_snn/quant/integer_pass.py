@@ -1,5 +1,5 @@
-"""A pass through a frozen network: integer spikes of all layers of neurons over time, with the gradient of the training
-form where it is learned from, and what the readouts say of them."""
+"""A pass through a frozen network: integer spikes of all layers over time and the outputs of its readouts, with the
+gradient of the training form during fine-tuning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .training_pass import Probe, Watch, drive_over_time
 
 
 def summed(terms: tuple[Term, ...], look: Look, given: Sequence[Input]) -> Tensor:
-    """Integer sums of terms, int32 [N, ...], in the shape of the first; ``given`` are the network's inputs."""
+    """Integer sums of terms, int32 [N, ...], in the shape of the first; ``given`` are the inputs of the network."""
     total: Tensor | None = None
     for term in terms:
         sums = weighed(term, look(term.source, term.delay).detach(), *largest_of(given, term.source))
@@ -31,7 +31,8 @@ def summed(terms: tuple[Term, ...], look: Look, given: Sequence[Input]) -> Tenso
 
 
 def integer_outputs(readout: Readout, sent: Sent, given: Sequence[Input]) -> Tensor:
-    """What a readout integrates behind each step, int64 [T, N, ...]; what each step adds where it sums them all."""
+    """The integrated value of a readout after each step, int64 [T, N, ...]; where it sums all steps, the contribution
+    of each."""
     sums = torch.unflatten(summed(readout.terms, sent.whole(False), given).long(), 0, (sent.steps, -1))
     bias = torch.from_numpy(readout.bias).to(sums.device)
     z = (sums << readout.fraction) + bias.view(-1, *[1] * (sums.dim() - 3))
@@ -63,7 +64,7 @@ class IntegerPass:
         return len(self.given)
 
     def run(self, sent: Sent) -> None:
-        """Put what each layer sends to what the inputs do."""
+        """Compute all layers of neurons and add their spikes to ``sent``."""
         for group in loops_of(self.stages, self.first):
             if is_loop(group, self.stages, self.first):
                 self._run_loop(group, sent)

@@ -1,5 +1,5 @@
-"""What can be lowered: a row for each layer and form of torch that ``prepare`` takes, and for what it refuses. The
-document docs/reference/layers.md is rendered from these."""
+"""The layers and forms of torch that ``prepare`` takes, a row for each, and those that it refuses:
+docs/reference/layers.md is made from these tables."""
 
 from __future__ import annotations
 

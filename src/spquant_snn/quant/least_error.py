@@ -1,4 +1,4 @@
-"""Codes of trained weights that keep what a layer computes, found without training.
+"""Weight codes of least error in a layer's sums, found without training.
 
 Weights are rounded one input after another, and what rounding one of them changes in the sums is made up for by those
 that are not rounded yet (GPTQ, Frantar et al., ICLR 2023; the order and the update are those of optimal brain surgery).

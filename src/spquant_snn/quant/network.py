@@ -93,7 +93,7 @@ class SpikingNetwork(nn.Module):
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What it takes, as its integer graph says it."""
+        """Its inputs, as in the integer graph."""
         formats = self.config.input_formats(len(self.input_shapes))
         return tuple(
             Input(image(shape), given.signed, given.scale)
@@ -125,7 +125,7 @@ class SpikingNetwork(nn.Module):
 
     @property
     def loops(self) -> bool:
-        """Whether layers look at what they, or later ones, sent one step ago."""
+        """Whether it has recurrent connections: layers that take what they, or later layers, sent one step before."""
         hidden, first = self.hidden, len(self.input_shapes)
         return any(is_loop(group, hidden, first) for group in loops_of(hidden, first))
 

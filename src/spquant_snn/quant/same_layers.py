@@ -1,4 +1,5 @@
-"""Whether a network has the layers of an integer graph, whatever their numbers, and two graphs the same numbers."""
+"""Comparison of structures: whether a network has the layers of an integer graph, and whether two graphs of one
+structure have the same integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What inputs and layers have sent in a pass through a network: what later layers look at."""
+"""What inputs and layers have sent in a pass through a network, for later layers to look at."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ class Sent:
         self._like = given[0]
 
     def put(self, source: int, spikes: Tensor) -> None:
-        """What a layer has sent, [T, N, ...]."""
+        """Record the spikes of a layer, [T, N, ...]."""
         self._over_time[source] = spikes
 
     def put_step(self, source: int, spikes: Tensor) -> None:
-        """What a layer in a loop has sent in one more step, [N, ...]."""
+        """Record the spikes of a layer in a loop at one more step, [N, ...]."""
         self._by_step.setdefault(source, []).append(spikes)
 
     def close(self, source: int) -> Tensor:
-        """All steps of a layer in a loop are there: what it has sent, [T, N, ...]."""
+        """Join the recorded steps of a layer in a loop; returns its spikes [T, N, ...]."""
         self._over_time[source] = torch.stack(self._by_step.pop(source))
         return self._over_time[source]
 
     def forget(self, stage: int) -> None:
-        """Give back what no stage behind this one looks at."""
+        """Drop the spikes that no stage after this one looks at."""
         for source in [source for source in self._over_time if self._last.get(source, -1) <= stage]:
             if source in self._last:
                 del self._over_time[source]
 
     def stands_still(self, stage: NeuronStage) -> bool:
-        """Whether all that a stage looks at is the same in each step."""
+        """Whether all sources of a stage are the same at every step."""
         return all(source in self._still and not delay for source, delay in stage.sources)
 
     def raw(self, source: int) -> Tensor:
-        """[T, N, ...], or [N, ...] of an input that stands still."""
+        """A source over time, [T, N, ...], or [N, ...] of a still input."""
         return self._still[source] if source in self._still else self._over_time[source]
 
     def joined(self, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Sent:
         return look
 
     def at(self, t: int) -> Look:
-        """One step, [N, ...]; of sequences of several lengths, those that go on at it."""
+        """The sources at step t, [N, ...] each; with sequences of several lengths, only those that have not ended."""
 
         def look(source: int, delay: int) -> Tensor:
             x = step(source, delay)

@@ -66,7 +66,7 @@ class TrainableShortcut(nn.Module):
 
     @property
     def identity(self) -> bool:
-        """Whether it has one weight per channel, at whatever stride: each goes to the channel of its number."""
+        """Whether it has one weight per channel, at any stride: channel c adds to channel c."""
         return self.synapse.groups == len(self.synapse.weight) and self.synapse.weight[0].numel() == 1
 
     def sums(self, x: Tensor, factor: Tensor) -> Tensor:
@@ -83,7 +83,8 @@ class TrainableShortcut(nn.Module):
 
 
 def check_shape(shortcut: TrainableShortcut, layer: str, shapes: list[tuple[int, ...]]) -> None:
-    """Raise ModelError unless what a shortcut to a layer adds has the shape of its sums, the last of all shapes."""
+    """Check that what a shortcut to a layer adds has the shape of the layer's sums, the last of ``shapes``. Raises
+    ModelError."""
     shape, weight = shapes[shortcut.source], shortcut.synapse.weight
     name, wanted = shortcut.name, "x".join(map(str, shapes[-1]))
     try:

@@ -1,4 +1,4 @@
-"""A stage: what lies between the spikes of one layer and those of the next, in training form.
+"""A stage in training form: all that lies between the spikes of one layer of neurons and those of the next.
 
 spikes -> pools -> synapse (codes, sum-pool) -> batch normalisation -> LIF -> spikes
                                             + shortcut, of an earlier layer's spikes
@@ -85,11 +85,11 @@ class Skipping(nn.Module, ABC):
 
     @abstractmethod
     def rule(self, channels: int) -> BlockGate | None:
-        """The integers of the decisions for so many kept channels; None where all neurons are computed."""
+        """The integer rule for a layer of ``channels`` kept channels; None where no block is ever skipped."""
 
 
 class NeuronStage(ShardedModule, ABC):
-    """A layer of neurons and what reaches them.
+    """A layer of neurons and its input currents.
 
     Args:
         name: of the layer, for messages and files.
@@ -116,12 +116,12 @@ class NeuronStage(ShardedModule, ABC):
     @property
     @abstractmethod
     def sources(self) -> list[tuple[int, int]]:
-        """What it looks at: sources, the inputs first, and their delays."""
+        """The sources that it looks at, the inputs first, each with its delay."""
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Of what it gives."""
+        """Number of output channels."""
 
     @property
     def normalises(self) -> bool:
@@ -130,7 +130,7 @@ class NeuronStage(ShardedModule, ABC):
 
     @abstractmethod
     def current_of(self, look: Look) -> Tensor:
-        """Input currents [N, ...] (what is said, for a readout) of what the sources say."""
+        """Input currents [N, ...], or the outputs of a readout; ``look`` gives each source."""
 
 
 class Stage(NeuronStage):
@@ -192,7 +192,8 @@ class Stage(NeuronStage):
 
     @property
     def divisor(self) -> float:
-        """What the sums are divided by: a pixel of 255 stands for 1, as a rule, and a sum over a pool for its mean."""
+        """The number that sums are divided by: 255 for pixels, as a rule, and the area of each sum-pool, whose mean is
+        meant."""
         divisor = 1.0 if self.given is None else self.given.divisor
         for pool in (*self.pools, *([self.synapse.pool] if self.synapse.pool else [])):
             divisor *= pool.area
@@ -206,7 +207,7 @@ class Stage(NeuronStage):
         return x
 
     def seen(self, look: Look) -> Tensor:
-        """[N, ...] what the synapse looks at, in evaluation."""
+        """[N, ...] the input of the synapse, in evaluation."""
         return self.pooled(look(self.source, 0))
 
     def current(self, x: Tensor, source: Tensor | None = None) -> Tensor:
@@ -282,8 +283,8 @@ class Stage(NeuronStage):
         return self.skipping.over(torch.unflatten(active, 0, h.shape[:2]), opened)
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """Gain and offset [O], float64: the current is ``gain * sum of codes + offset`` once batch normalisation
-        stands still. On the CPU, so that the integers made of them are the same whatever device they came from."""
+        """Gain and offset [O], float64: with fixed batch normalisation the current is ``gain * sum of codes + offset``.
+        On the CPU, so that the integers made of them are the same whatever device they came from."""
         synapse = self.synapse
         outputs = synapse.weight.shape[0]
         gain = _exact(synapse.scale()).expand(outputs) / self.divisor

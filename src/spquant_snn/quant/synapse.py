@@ -103,7 +103,7 @@ class Synapse(nn.Module):
         return self.weight if self.quantizer is None else self.quantizer.codes(self.weight)
 
     def scale(self) -> Tensor:
-        """[O] or [1] what a code of one is worth."""
+        """[O] or [1] the value of a code of 1."""
         return self.weight.new_ones(1) if self.quantizer is None else self.quantizer.positive_scale()
 
     @property

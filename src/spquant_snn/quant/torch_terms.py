@@ -1,4 +1,4 @@
-"""Terms of an integer graph in torch: the frozen form's sums, exact, on the device of what comes in."""
+"""Terms of an integer graph in torch: the exact integer sums of the frozen form, on any device."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def folds(connection: Connection) -> bool:
 
 
 def integrated(readout: Readout, z: Tensor) -> Tensor:
-    """What a readout has integrated behind each step, int64 [T, N, O, ...], of what is summed in them."""
+    """The integrated value of a readout after each step, int64 [T, N, O, ...], from its sums at each step."""
     assert readout.leak is not None
     leak = torch.from_numpy(readout.leak.astype(np.int64)).to(z.device).view(-1, *[1] * (z.dim() - 3))
     half = (1 << readout.leak_shift) >> 1

@@ -27,7 +27,7 @@ Watch = Callable[[int, Tensor], None]
 
 
 def drive_over_time(stage: NeuronStage, sent: Sent, static_input: bool = False) -> Tensor:
-    """What reaches a stage over all time, [T, N, ...], or [N, ...] where all stands still."""
+    """The currents of a stage at all time steps, [T, N, ...], or [N, ...] where they are the same at each."""
     current = stage.current_of(sent.whole(static_input))
     return current if static_input else sent.parted(current)
 
@@ -52,7 +52,7 @@ class TrainingPass:
     watch: Watch | None
 
     def run(self, sent: Sent) -> None:
-        """Put what each layer sends to what the inputs do."""
+        """Compute all layers of neurons and add their spikes to ``sent``."""
         whole = True  # gates that are being learned make fractions of spikes
         for group in loops_of(self.stages, self.first):
             self.run_group(group, sent, whole)

@@ -86,7 +86,7 @@ class WeightQuantizer(nn.Module, ABC):
         return codes
 
     def positive_scale(self) -> Tensor:
-        """[O] or [1] what a code of one is worth in the sums."""
+        """[O] or [1] the value of a code of 1 in the sums, above zero."""
         return self.scale * self.gain.abs() + TINY
 
     @torch.no_grad()

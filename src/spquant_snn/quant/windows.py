@@ -75,7 +75,7 @@ def largest(layer: LargestPool, before: Pair, after: Pair) -> Window:
 
 
 def adaptive(kind: Literal["avg", "max"], before: Pair, after: Pair, where: str) -> tuple[Window | Enlargement, ...]:
-    """The windows of an adaptive pool; where it gives more than it takes, an up-sampling behind them.
+    """The windows of an adaptive pool, followed by an up-sampling where its output is larger than its input.
 
     Raises:
         ModelError: the windows are of several sizes.

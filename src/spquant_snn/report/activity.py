@@ -1,4 +1,4 @@
-"""Activity: how the neurons of a network live on real images: the codes they store, how often each of them fires."""
+"""Activity of neurons on test images: how often each code is stored and each neuron fires."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..integer.grids import STATE_GRIDS
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """Of a layer.
+    """The activity of a layer.
 
     Args:
         name: of the layer.
@@ -63,7 +63,7 @@ class Activity:
 
 
 class Observer:
-    """Adds up what a network does, batch by batch; call it with each trace."""
+    """Adds up the activity of a network over batches; call it with the trace of each."""
 
     def __init__(self, graph: Graph) -> None:
         self.layers = tuple(

@@ -1,4 +1,4 @@
-"""How right the answers of a network are, class by class, label by label or number by number: figures and tables."""
+"""Scores of a network's answers, class by class, label by label or number by number, as values and tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 20  # classes of a confusion matrix that a page shows, and rows of the o
 
 @dataclass(frozen=True, eq=False)
 class AnswerScores:
-    """What was counted of the answers to a task."""
+    """The scores of answers to a task."""
 
     task: Task
     counts: Counts
@@ -31,12 +31,12 @@ class AnswerScores:
 
     @property
     def value(self) -> float:
-        """Of the metric."""
+        """The value of the metric."""
         return score(self.task, self.counts)
 
     @property
     def details(self) -> dict[str, object]:
-        """What else is said, as plain values."""
+        """Further scores by name, as plain values."""
         return details(self.task, self.counts)
 
     def tables(self) -> Iterator[TextTable]:
@@ -74,7 +74,7 @@ class AnswerScores:
 
 
 class AnswerCounter:
-    """Adds up the answers of a network, batch by batch; call it with each trace.
+    """Adds up the scores of a network over batches; call it with the trace of each.
 
     Args:
         labels: of all items, in their order; they must be of the network's task.
@@ -96,5 +96,5 @@ class AnswerCounter:
 
     @property
     def found(self) -> AnswerScores:
-        """Of all batches so far."""
+        """The scores of all batches so far."""
         return AnswerScores(self._task, self._counts)

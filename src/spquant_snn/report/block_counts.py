@@ -1,4 +1,4 @@
-"""Blocks of neurons that are skipped, counted: what gates leave out, and what a bound proves away.
+"""Counts of skipped blocks of neurons: those that gates skip, and those that a bound proves silent.
 
 As in ``fanout``, a convolution is counted at all positions of its output before a sum-pool; those of a skipped block
 are the ones that no computed block adds up.

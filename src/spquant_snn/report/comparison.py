@@ -1,4 +1,4 @@
-"""A comparison of runs on the same images: accuracy against what each costs, as charts and tables."""
+"""A comparison of runs on the same images: accuracy against cost, as charts and tables."""
 
 from __future__ import annotations
 

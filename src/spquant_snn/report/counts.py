@@ -1,4 +1,4 @@
-"""Counts: what a network does on real images, counted on its integer graph.
+"""Counts of operations and spikes of an integer graph on real images.
 
 Every number is the mean over the images of what one inference does. A *synaptic operation* adds one weight to one sum:
 an accumulation (AC) where the input is a spike, a multiplication and accumulation (MAC) where it is a pixel or the sum
@@ -43,7 +43,8 @@ _BATCH = 250
 
 @dataclass(frozen=True)
 class LayerCounts:
-    """What a term of a layer is, and what it does in one inference; the first of a layer with the layer's neurons.
+    """The shape and the counted work of one term of a layer, for one inference; the first term of a layer includes its
+    neurons.
 
     Args:
         name: of the layer; of a term behind the first, with what it takes.

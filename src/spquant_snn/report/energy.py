@@ -91,7 +91,7 @@ class Scenario:
 
 
 def scenarios(table: EnergyTable) -> tuple[Scenario, ...]:
-    """From the cheapest to the dearest, and one of another data flow."""
+    """The scenarios of a table, from the cheapest to the most expensive, and one with another data flow."""
     small, (_, dear) = table.srams[0], table.dram
     return (
         Scenario("small SRAM", small, small),

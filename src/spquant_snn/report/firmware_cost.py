@@ -1,4 +1,4 @@
-"""Instructions of an inference on a Cortex-M4, predicted from what a ledger counts and from the shapes of the layers.
+"""Instructions of an inference on a Cortex-M4, predicted from the counts of a ledger and the shapes of the layers.
 
 The model is for what ``spquant export --target c`` writes, built by GCC: codes and neurons packed (up to 2 bits, reset
 to zero), still images. Its constants were read off the inner loops that GCC 12.2 makes of ``csrc/packed.c``,
@@ -84,7 +84,7 @@ _POOLED_TAP = 10  # each word that it looks at
 
 
 def with_prediction(outcome: Outcome, folder: Path, images: UInt8) -> Outcome:
-    """An outcome beside what is predicted of it, or the reason why nothing is.
+    """A measured outcome beside its prediction, or the reason why there is none.
 
     Args:
         folder: the firmware that was run.

@@ -1,4 +1,4 @@
-"""The ledger: what one inference costs in operations, memory and energy, beside what it would cost otherwise."""
+"""The ledger: operations, memory and energy of one inference, beside those of other networks of the same shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELD_MAC, FIELD_AC = 4.6, 0.9  # pJ of fp32, the formula of the field: neither 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network of this shape costs: the work of its layers, and one energy for each scenario."""
+    """The cost of a network of this shape: the work of each layer, and its energy in each scenario."""
 
     network: NetworkInfo
     layers: tuple[Work, ...]
@@ -34,7 +34,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Counts, sizes and energies of one inference.
+    """Operations, sizes and energies of one inference; ``make_ledger`` makes one.
 
     Args:
         title: what was measured on what.
@@ -59,7 +59,7 @@ class Ledger:
 
     @property
     def float_baselines(self) -> tuple[Cost, ...]:
-        """The fp32 SNN of the same shape, steps and spikes: driven by events, then dense."""
+        """The fp32 SNN of the same shape, steps and spikes: first driven by events, then dense."""
         return tuple(cost for cost in self.costs if cost.network.floating)
 
     def saved_against(self, baseline: Cost) -> tuple[float, ...]:
@@ -68,15 +68,14 @@ class Ledger:
 
     @property
     def savings(self) -> tuple[float, float]:
-        """The least and the most that is saved over the scenarios, against the fp32 SNN that is driven by events as
-        this network is."""
+        """The smallest and the largest saving over all scenarios, 0 to 1, against the event-driven fp32 SNN."""
         saved = self.saved_against(self.float_baselines[0])
         return min(saved), max(saved)
 
     @property
     def field_formula(self) -> tuple[float, float]:
-        """pJ of an SNN and of an ANN of this shape by the formula of the field, 4.6 pJ for a MAC and 0.9 pJ for an AC.
-        It knows no widths, so that it gives this network and its fp32 baseline the same; for comparison only."""
+        """Energies in pJ of an SNN and of an ANN of this shape by the formula of the field: 4.6 pJ for each MAC, 0.9 pJ
+        for each AC. It knows no bit widths, so this network and its fp32 baseline get the same; for comparison only."""
         layers = self.counts.rows
         spiking = sum(
             FIELD_MAC * (layer.dense if layer.static_input else layer.done)

@@ -64,7 +64,7 @@ def ledger_html(ledger: Ledger) -> str:
 
 
 def ledger_markdown(ledger: Ledger) -> str:
-    """What a card says of it: operations, energies, sizes, and where the energies are from."""
+    """The ledger for a model card: operations, energies, sizes, and the source of the energies."""
     counts, assumed = ledger.counts, list(wording.assumptions(ledger))
     parts = [
         f"Counted on {counts.images:,} inputs, T = {counts.steps}.",

@@ -46,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """The maps of a layer, first its spikes at each step, then its codes; ``note`` says what is left out, if anything
+    """The maps of a layer: first its spikes at each step, then its codes; ``note`` says what is left out, if anything
     is."""
 
     name: str

@@ -42,7 +42,7 @@ _MOVED = ("weights", "constants", "state", "activations")
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the headline: what it is, its value, and what it means."""
+    """A headline figure: its name, its value and its meaning."""
 
     name: str
     value: str
@@ -165,7 +165,7 @@ def _by_layer(epochs: tuple[Epoch, ...], what: str) -> list[Series]:
 
 
 def layer_table(report: RunReport) -> TextTable:
-    """Each layer of neurons: its shape, and how its neurons live."""
+    """A table of the layers of neurons: shape and activity."""
     epochs, counted = report.subject.epochs, report.ledger.counts
     all_channels = {name: total for name, (_, total) in epochs[-1].channels.items()} if epochs else {}
     rows = tuple(

@@ -1,4 +1,4 @@
-"""Runs beside one another: what each reaches and costs, and which of them no other beats in both."""
+"""Pareto plots of runs: accuracy against cost, and the runs that no other beats in both."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def measure_run(
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of the points (cost, worth) that no other beats: none costs no more and is worth no less, and is better in
-    one of the two. In order of cost."""
+    """Indices of the points (cost, worth) on the Pareto front, in order of cost: no other costs no more and is worth no
+    less, with one of the two better."""
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i))
     found: list[int] = []
     for i in order:

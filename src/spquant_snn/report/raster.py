@@ -50,7 +50,7 @@ class Raster:
 
     @property
     def answer(self) -> int:
-        """The class that the network says: the first of the largest logits."""
+        """The predicted class: the first of the largest logits."""
         return int(self.logits[-1].argmax())
 
 

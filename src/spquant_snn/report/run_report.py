@@ -106,7 +106,7 @@ class RunReport:
 
 
 def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, run: RunFolder | None) -> ReportInput:
-    """A network in training form, without gates, as what a report is on; ``run`` is its folder, if there is one.
+    """A network in training form, without gates, as the input of a report; ``run`` is its folder, if there is one.
 
     Raises:
         ModelError: it is floating point.

@@ -41,7 +41,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bits read and written, as the module says; ``sums`` are those of the other model."""
+    """Bits read and written, for the memory model of this module; ``sums`` are those of the other model."""
 
     weights: float
     constants: float

@@ -140,8 +140,8 @@ class _Decisions:
 
 
 def insert_skipping(network: SpikingNetwork) -> list[str]:
-    """Put predictors on the layers of a network whose blocks may be skipped: convolutions behind the first layer,
-    without groups.
+    """Add block predictors to the layers of a network whose blocks may be skipped: convolutions without groups, but for
+    the first layer.
 
     Returns:
         The names of these layers.

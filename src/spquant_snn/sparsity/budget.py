@@ -172,11 +172,11 @@ class Budget:
         return [float(len(gate.logits)) for gate in self.gates]
 
     def count(self, opened: Sequence[float]) -> float:
-        """Operations for one image with so many kept channels in each layer of neurons."""
+        """Operations for one image with given numbers of kept channels in each layer of neurons."""
         return float(sum(operations(self.work, self.densities, opened)))
 
     def share(self, opened: Sequence[float]) -> float:
-        """The share of the operations that so many kept channels leave."""
+        """The share of all operations that is left with given numbers of kept channels."""
         return self.count(opened) / self.count(self.widths)
 
     def expected_share(self) -> Tensor:
@@ -186,13 +186,13 @@ class Budget:
         return torch.stack(counts).sum() / self.count(self.widths)
 
     def penalty(self, allowed: float) -> Tensor:
-        """How far the expected share lies above ``allowed``: the square of the logarithm of their ratio, zero below
-        it, in units of the loss."""
+        """The loss term for an expected share of operations above ``allowed``: the squared logarithm of their ratio,
+        zero below."""
         return _STRENGTH * torch.relu(torch.log(self.expected_share() / allowed)).square()
 
     def least(self) -> tuple[float, str]:
-        """The smallest share that is possible, one channel open in each layer that can be pruned, and the name of the
-        layer that takes most of it."""
+        """The smallest possible share of operations, with one channel open in each layer that can be pruned, and the
+        name of the layer that takes most of it."""
         opened = [1.0 if gate.prunable else float(len(gate.logits)) for gate in self.gates]
         counts = operations(self.work, self.densities, opened)
         return sum(counts) / self.count(self.widths), self.work[max(range(len(counts)), key=counts.__getitem__)].name

@@ -44,7 +44,7 @@ def compact(network: SpikingNetwork) -> SpikingNetwork:
 
 
 def kept_channels(network: SpikingNetwork) -> list[Tensor]:
-    """[C] bool for each layer of neurons: what ``compact`` keeps of it."""
+    """[C] bool for each layer of neurons: the channels that ``compact`` keeps."""
     return [
         torch.ones(stage.channels, dtype=torch.bool) if stage.gate is None else stage.gate.opened().cpu()
         for stage in network.hidden

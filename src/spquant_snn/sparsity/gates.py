@@ -121,7 +121,7 @@ class ChannelGate(Gate):
 
 
 def insert_gates(network: SpikingNetwork, layers: list[str] | None = None) -> list[str]:
-    """Put a gate behind each layer of neurons of a network, all of them open.
+    """Add a gate after each layer of neurons of a network, all channels open.
 
     Args:
         network: in training form; changed in place.

@@ -1,4 +1,4 @@
-"""What a training does at each step for the sake of sparsity: when gates are learned, and what is added to the loss.
+"""Sparsity in training: when gates are learned, and what each step adds to the loss.
 
     0 .. 20 % of the epochs     all gates open; densities are measured
     20 .. 60 %                  gates are drawn and learned; the share of the operations that is allowed falls from 1

@@ -1,4 +1,4 @@
-"""SVG as a tree of elements: whatever text stands in it, it is written as text."""
+"""SVG as a tree of elements; any text in it is escaped."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def add(parent: Element, tag: str, text: str | None = None, **attributes: str | 
 
 
 def mark(parent: Element, says: str) -> Element:
-    """A group of shapes that can be pointed at and tabbed to; then it says something, in the line above the plot."""
+    """A group of shapes that can be pointed at or focused; its text then appears above the plot."""
     group = add(parent, "g", kind="mark", tabindex="0", role="img", aria_label=says)
     tip = add(group, "text", kind="tip halo", x=0, y=11, aria_hidden="true")
     for line, part in enumerate(wrap(says, int(WIDTH / CHARACTER))):
@@ -112,5 +112,5 @@ def written(svg: Element) -> str:
 
 
 def brief(name: str, most: int) -> str:
-    """A name in so many letters, its middle left out if need be."""
+    """A name shortened to ``letters``, with its middle left out if need be."""
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[len(name) - (most - most // 2) :]}"
