@@ -15,7 +15,7 @@ _MOBILE = (64, (128, 2), 128, (256, 2), 256, (512, 2), 512, 512, 512, 512, 512, 
 
 
 def separable(inputs: int, outputs: int, stride: int = 1, neuron: Neuron = LIF) -> nn.Sequential:
-    """A depthwise separable convolution: 3x3 depthwise, then 1x1 pointwise, both with batch normalisation and neurons."""
+    """A depthwise separable convolution: 3x3 depthwise, then 1x1 pointwise, each followed by neurons."""
     return nn.Sequential(
         OrderedDict(
             depthwise=nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False),
