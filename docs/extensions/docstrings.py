@@ -2,12 +2,16 @@
 
 - What stands indented behind a line that ends with a colon, or first in an example, is shown as it is.
 - Pages that are named as files of ``docs/`` are links.
+- What is no class and no function is described by the text behind it, in the file of the package that it stands in.
 """
 
+import importlib
+import pkgutil
 import re
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 _SECTIONS = re.compile(r"(Args|Attributes|Example|Raises|Returns|Yields|References?):\s*")
 
@@ -44,9 +48,21 @@ def _pushed(lines: list[str], least: int) -> list[str]:
     return out
 
 
+def _behind(name: str) -> list[str]:
+    """The lines of the text behind an assignment in one of the files of a package, which has it as its own."""
+    package, _, own = name.rpartition(".")
+    for file in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        found = ModuleAnalyzer.for_module(f"{package}.{file.name}").find_attr_docs()
+        if ("", own) in found:
+            return [*found["", own]]
+    return []
+
+
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     if what in ("property", "attribute") and lines:  # where napoleon reads a type in front of a colon
         lines[0] = lines[0].replace(": ", " – ", 1)
+    if what == "data":
+        lines[:] = _behind(name)
     lines[:] = [re.sub(r"docs/([\w/]+)\.md", r":doc:`/\1`", line) for line in shown(list(lines))]
 
 

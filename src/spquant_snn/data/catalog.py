@@ -44,7 +44,7 @@ SPIKES: tuple[str, ...] = ("shd", "ssc")
 SOUNDS: tuple[str, ...] = ("spoken-words", "speech-commands")
 MOTIONS: tuple[str, ...] = ("activity",)
 NAMES: tuple[str, ...] = (*IMAGES, *EVENTS, *SPIKES, *SOUNDS, *MOTIONS)
-"""What ``load``, ``SpQuantTrainer`` and ``--dataset`` take as a name, without what may follow a colon.
+"""What ``spquant_snn.data.load``, ``SpQuantTrainer`` and ``--dataset`` take as a name; a colon and more may follow.
 
 Example:
     >>> "digits" in NAMES
