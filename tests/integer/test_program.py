@@ -46,6 +46,7 @@ def noise(*shape):
 def test_a_program_says_what_it_is(coloured):
     assert (coloured.input_shape, coloured.classes, coloured.timesteps) == ((3, 6, 5), 4, 3)
     assert repr(coloured) == "Program(3x6x5 -> 4, 2 layers, 658 weights, T = 3)"
+    assert repr(coloured.graph) == "Graph(3x6x5 -> 4, 2 layers, 658 weights, T = 3)"
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 256])

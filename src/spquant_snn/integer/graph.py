@@ -308,7 +308,7 @@ class Readout:
         return min(int(steps.min()), LONGEST)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """An integer network: inputs, layers of neurons in the order in which they are computed, and readouts.
 
@@ -464,6 +464,11 @@ class Graph:
             )
             / 8
         )
+
+    def __repr__(self) -> str:
+        shape, layers = "x".join(map(str, self.input_shape)), len(self.layers) + len(self.readouts)
+        weights = sum(connection.codes.size for connection in self.connections)
+        return f"Graph({shape} -> {self.classes}, {layers} layers, {weights:,} weights, T = {self.timesteps})"
 
 
 class HasGraph(Protocol):

@@ -227,9 +227,7 @@ class Program:
         return html.text(repr(self), "strong") + shown + html.text(f"{task.kind}; {sizes}; run by {runs}")
 
     def __repr__(self) -> str:
-        shape, layers = "x".join(map(str, self.input_shape)), len(self.graph.layers) + len(self.graph.readouts)
-        weights = sum(connection.codes.size for connection in self.graph.connections)
-        return f"Program({shape} -> {self.classes}, {layers} layers, {weights:,} weights, T = {self.timesteps})"
+        return repr(self.graph).replace("Graph", "Program", 1)
 
 
 def _row(name: str, terms: tuple[Term, ...], sources: list[str], shape: tuple[int, ...], bits: str) -> tuple[str, ...]:
