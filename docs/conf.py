@@ -1,7 +1,10 @@
 """How Sphinx makes the site; `make docs`."""
 
+import re
 import sys
 from pathlib import Path
+
+from docutils import nodes
 
 sys.path[:0] = [str(Path(__file__).parent / "extensions"), str(Path(__file__).parents[1] / "src")]
 
@@ -62,3 +65,16 @@ highlight_language = "text"
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = False
+
+
+def keep_units(app, doctree):
+    """A number and its unit stay on one line, in narrow tables too."""
+    for text in list(doctree.findall(nodes.Text)):
+        joined = re.sub(r"(?<=\d) (?=(?:%|kB|KB|B|MB|ms|us)(?!\w))", "\u00a0", text)
+        if joined != text and not isinstance(text.parent, nodes.literal | nodes.literal_block):
+            text.parent.replace(text, nodes.Text(joined))
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("doctree-read", keep_units)
