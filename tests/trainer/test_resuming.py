@@ -172,6 +172,14 @@ def test_a_run_is_trained_once_at_a_time():
     SpQuantTrainer.resume("x", Net(), DATA, quiet=True).train()  # when it has ended, it can be taken up
 
 
+def test_a_trainer_whose_run_was_deleted_still_says_how_good_it_is():
+    trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
+    accuracy = trainer.evaluate()
+    shutil.rmtree("x")
+    with pytest.warns(UserWarning, match="what was found is not noted in the folder of the run: x was deleted"):
+        assert trainer.evaluate() == accuracy
+
+
 def test_a_trainer_finds_its_run_from_another_folder(tmp_path, monkeypatch):
     trainer = SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)
     (tmp_path / "elsewhere").mkdir()

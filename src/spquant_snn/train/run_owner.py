@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -197,9 +198,15 @@ class RunOwner:
         self.finished = True
 
     def note(self, **entries: Any) -> None:
-        """Add entries to the run's run.json, if there is a run; raises as ``RunFolder.note``."""
-        if (run := self.run) is not None:
+        """Add entries to the run's run.json, if there is a run; a warning where it is gone or cannot be written, since
+        what was found is as good without."""
+        if (run := self.run) is None:
+            return
+        try:
             self.world.from_first(lambda: run.note(**entries))
+        except RunError as error:
+            if self.first:
+                warnings.warn(f"what was found is not noted in the folder of the run: {error}", stacklevel=3)
 
     @property
     def _open(self) -> RunFolder:
