@@ -45,9 +45,9 @@ from .train.fingerprint import fingerprint
 from .train.functions import take_functions
 from .train.loop import Training, fit
 from .train.metrics import measure
-from .train.objective import Objective, as_text, read_class_weights
+from .train.objective import as_text
 from .train.optimizer import make_optimizer
-from .train.resolve import resolve, set_up
+from .train.resolve import objective_for, resolve, set_up
 from .train.run import Print, RunFolder
 from .train.run_owner import BestCheckpoint, RunOwner
 from .train.start import as_teacher, load_teacher, start_from
@@ -139,7 +139,7 @@ class SpQuantTrainer:
         self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
         self._streams = setup.streams
         self.quiet, self._bar = quiet, self._owner.shown(quiet)
-        self._wanted = self._owner.world.together(self._objective)
+        self._wanted = self.world.together(lambda: objective_for(setup, self.config, self._functions, self.world))
 
     @classmethod
     def resume(
@@ -440,16 +440,6 @@ class SpQuantTrainer:
             return None
         return SparseTraining(self.network, self.config.goals, self.config.epochs, self._static_input)
 
-    def _objective(self) -> Objective:
-        """What is minimised, and what epochs are compared by."""
-        config, functions, task = self.config, self._functions, self.data.task
-        labels = self.data.train.labels if self._streams is None else None
-        weights = read_class_weights(config.class_weights, task, labels)
-        said = self.network.output_format
-        assert said is not None  # as set_up leaves it
-        own = (functions.loss, functions.metric, functions.metric_mode)
-        return Objective(said, config.criterion, weights, *own, self.device)
-
     def _display(self, run: RunFolder) -> Display:
         to_go_on = f"stopped; the last checkpoint is kept, to go on: spquant train --resume {quote(str(run.path))}"
         quiet = self.quiet or not self._owner.first
@@ -461,7 +451,7 @@ class SpQuantTrainer:
         bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
         display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
         display.say(f"{amounts(train, validation, config.batch_size, what)}; run folder {run.path}")
-        for told_of in () if self._streams is None else self._streams.notes():
+        for told_of in () if self._streams is None else self._streams.notes(config, self.data.task):
             display.say(told_of)
         for note in slower_forms(self.network, config.weight_bits, self.device):
             display.say(note)

@@ -383,6 +383,23 @@ def test_images_have_no_lengths():
         Labelled(np.ones((2, 1, 2, 2), np.uint8), np.zeros(2, np.int64), np.ones(2, np.int64))
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("label", [lambda x: np.arange(len(x)) % 2, lambda x: np.zeros((len(x), 3), np.float32)])
+def test_labels_of_steps_are_refused_with_what_works(lazy, label):
+    items = [(x, label(x)) for x, _ in sequences(20, 0) if len(x) > 1]
+    said = "training item 0 has a label for each of its . frames, and one is learned of a sequence: give windows of it"
+    with pytest.raises(DataError, match=said):
+        SpQuantTrainer(model(), (Lazy(items), Lazy(items)) if lazy else (items, items), 2, timesteps=5, quiet=True)
+
+
+def test_arrays_of_labels_of_steps_are_refused_unless_they_are_said_to_be_numbers_of_the_whole():
+    frames, labels = np.zeros((6, 4, 2, 4, 4), np.uint8), np.random.default_rng(0).normal(size=(6, 4)).astype("f4")
+    for each in (labels, labels.astype(np.int64)):
+        with pytest.raises(DataError, match=r'a sequence of the training data has .* say task="regression"'):
+            as_splits(((frames, each), (frames, each)), progress=False)
+    assert as_splits(((frames, labels), (frames, labels)), task="regression", progress=False).task.outputs == 4
+
+
 def test_a_sequence_without_frames_is_named():
     items = [*sequences(3, 0), (np.zeros((0, 2, 4, 4), np.uint8), 0)]
     with pytest.raises(DataError, match="training item 3 has no frames"):

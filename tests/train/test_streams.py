@@ -6,9 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from spquant_snn import ConfigError, DataError, RunError, SpQuantTrainer
+from spquant_snn import LIF, ConfigError, DataError, RunError, SpQuantTrainer
 from spquant_snn.data import Task
 from spquant_snn.train.distributed import World
 from toy_task import SMALL, Net, images, same, weights
@@ -114,6 +115,45 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path):
     other = DataLoader(TensorDataset(PIXELS / 255, LABELS), 16), Lazy(40)
     with pytest.raises(RunError, match="kind of training data: 'Lazy', not 'TensorDataset'"):
         SpQuantTrainer.resume(tmp_path / "run", Net(), other, quiet=True, device="cpu", batch_size=0, validation=0)
+
+
+class Uneven(Dataset):
+    """Three of the first class for each of the second, sorted; labels of floats are metres."""
+
+    def __init__(self, count=1200, metres=False):
+        self.count, self.metres = count, metres
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        label = int(index >= self.count * 3 // 4)
+        return torch.full((1, 8, 8), 100 + 50 * label, dtype=torch.uint8), 5.25 + 4 * label if self.metres else label
+
+
+@pytest.mark.parametrize("kind", ["items", "loader", "arrays"])
+def test_balanced_weights_and_units_are_of_more_than_a_sample(tmp_path, kind, capsys):
+    def data(metres):
+        items = Uneven(metres=metres)
+        if kind == "loader":
+            return DataLoader(items, 64, shuffle=True), Uneven(40, metres)
+        if kind == "arrays":
+            images, labels = zip(*(items[index] for index in range(1200)), strict=True)
+            return (torch.stack(images), torch.tensor(labels)), Uneven(40, metres)
+        return items, Uneven(40, metres)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), LIF(), nn.Linear(4, 2))
+    options = {"batch_size": 0, "class_weights": "balanced", "quiet": False, "task": Task("classification", 2)}
+    made = trainer(tmp_path, data(False), model=model, **options)
+    assert made._wanted._weights.tolist() == pytest.approx([2 / 3, 2])
+    one = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), LIF(), nn.Linear(4, 1))
+    told = trainer(tmp_path, data(True), "metres", one, batch_size=0, quiet=False, epochs=1)
+    (gain,), (offset,) = told.network.output_format.gains, told.network.output_format.offsets
+    exact = 0.0 if kind == "arrays" else 0.2
+    assert (gain, offset) == (pytest.approx(np.sqrt(3), abs=exact + 1e-6), pytest.approx(6.25, abs=exact + 1e-6))
+    told.train()
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("mean and deviation of the labels are those of 512 training items at most" in said) == (kind != "arrays")
 
 
 def test_a_loader_is_used_as_it_is_and_the_last_epoch_is_kept(tmp_path, capsys):

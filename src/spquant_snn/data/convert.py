@@ -24,7 +24,7 @@ from .columns import in_pairs, names_of, refuse_dict
 from .event_items import frame_items, gives_events
 from .input_format import COUNTS, PIXELS, InputFormat, check_finite
 from .input_kind import Decide, InputKind, check_kind_of_input, laid_out
-from .task import Task, TaskKind, check_kind, outputs_of, read_labels
+from .task import Task, TaskKind, check_kind, outputs_of, read_labels, refuse_labels_of_steps
 
 _MOST_CLASSES = 10_000
 _PARTS = ("training", "test")
@@ -161,7 +161,10 @@ def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | 
         return member
     _refuse_archive(member, what)
     if isinstance(member, (tuple, list)) and len(member) == 2 and _is_array(member[0]):
-        images, labels = item_values(member[0], f"{what} images", form, decide), _labels(member[1], what, kind)
+        images = item_values(member[0], f"{what} images", form, decide)
+        if images.ndim == 5 and len(shape := np.shape(member[1])) > 1:
+            refuse_labels_of_steps(images.shape[1], tuple(shape[1:]), kind, f"a sequence of the {what} data")
+        labels = _labels(member[1], what, kind)
         if len(images) != len(labels):
             raise DataError(f"{len(images)} {what} images have {len(labels)} labels: give one label per image")
         return _Unread(images, labels)
@@ -252,6 +255,8 @@ def _from_items(items: Any, what: str, kind: TaskKind | None, form: InputKind | 
             found, first = list(images[-1].shape), list(images[0].shape)
             raise DataError(f"{where} is {found}, the first is {first}: bring them to one shape")
         labels.append(item_label(label, kind, where))
+        if images[-1].ndim == 4:
+            refuse_labels_of_steps(len(images[-1]), labels[-1].shape, kind, where)
         if labels[-1].shape != labels[0].shape:
             found, first = list(labels[-1].shape), list(labels[0].shape)
             raise DataError(f"{where} has a label of shape {found}, the first one of {first}: bring them to one shape")

@@ -67,20 +67,31 @@ class ItemForm:
         Raises:
             DataError: one is of another form, or holds what cannot be.
         """
+        try:
+            images, labels = zip(*items, strict=True)
+            known = self._labels(self._stacked_labels(labels), lambda _: "")
+            return Labelled(self._values(_stacked(images), ""), known)
+        except (DataError, ValueError, TypeError, RuntimeError):  # which of them, and why, is found out one by one
+            return self._one_by_one(items, where)
+
+    def _one_by_one(self, items: Sequence[Any], where: Callable[[int], str]) -> Labelled:
+        """The same, slowly: sequences of several lengths, and what is said of an item that is of another form."""
         pairs = [pair_of(item, where(place)) for place, item in enumerate(items)]
         labels = [item_label(label, self.task.kind, where(place)) for place, (_, label) in enumerate(pairs)]
-        try:
-            images = self._values(_stacked([image for image, _ in pairs]), where(0))
-            return Labelled(images, self._labels(np.stack(labels), where))
-        except (DataError, ValueError, TypeError, RuntimeError):
-            found = []
-            for place, ((image, _), label) in enumerate(zip(pairs, labels, strict=True)):
-                found.append(item_pixels(image, where(place), self.kind, self.decide))
-                self._check(found[-1], label, where(place))
-            if len({len(image) for image in found}) == 1:
-                raise
+        found = []
+        for place, ((image, _), label) in enumerate(zip(pairs, labels, strict=True)):
+            found.append(item_pixels(image, where(place), self.kind, self.decide))
+            self._check(found[-1], label, where(place))
+        known = self._labels(np.stack(labels), where)
+        if len({len(image) for image in found}) == 1:
+            return Labelled(self._values(_stacked([image for image, _ in pairs]), where(0)), known)
         sequences, lengths = padded_sequences([self.given.quantize(image)[0] for image in found])
-        return Labelled(sequences, self._labels(np.stack(labels), where), lengths)
+        return Labelled(sequences, known, lengths)
+
+    def _stacked_labels(self, labels: Sequence[Any]) -> Array:
+        if self.task.kind == "classification":
+            return np.array([operator.index(label) for label in labels], np.int64)
+        return np.stack([item_label(label, self.task.kind, "") for label in labels])
 
     def of_batch(self, images: Any, labels: Any, where: str, lengths: Any = None) -> Labelled:
         """Images [N, ...] and labels [N, ...] as labelled arrays; raises as ``of_items``.
@@ -157,7 +168,17 @@ def read_items(items: Any, places: Sequence[int], what: str) -> list[Any]:
             return list(many(list(places)))
         except Exception:  # whatever it is, it is met again below, with its item
             pass
-    return [_read(items, place, what) for place in places]
+    found: list[Any] = []
+    try:
+        for place in places:
+            found.append(items[place])  # how many there are says which one cannot be read
+    except IndexError as error:
+        raise DataError(
+            f"{what} item {place} is missing from a Dataset that says it has {len(items)}: check it"
+        ) from error
+    except Exception as error:
+        raise DataError(f"{what} item {place} cannot be read ({cause(error)}): repair it, or leave it out") from error
+    return found
 
 
 def is_lazy(member: Any) -> bool:
@@ -261,20 +282,9 @@ def _is_fixed(member: Any) -> bool:
     return type(member) is data.TensorDataset
 
 
-def _read(items: Any, place: int, what: str) -> Any:
-    try:
-        return items[place]
-    except IndexError as error:
-        raise DataError(
-            f"{what} item {place} is missing from a Dataset that says it has {len(items)}: check it"
-        ) from error
-    except Exception as error:
-        raise DataError(f"{what} item {place} cannot be read ({cause(error)}): repair it, or leave it out") from error
-
-
 def _stacked(images: Sequence[Any]) -> Any:
     """Images of one form with one more axis in front: tensors, or arrays."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(images[0], torch.Tensor):
-        return torch.stack([image.detach() for image in images])
+        return torch.stack(list(images)).detach()
     return np.stack([np.asarray(image) for image in images])

@@ -182,6 +182,26 @@ def read_labels(values: Array, kind: TaskKind | None, where: str) -> tuple[TaskK
     return kind, found
 
 
+def refuse_labels_of_steps(frames: int, shape: tuple[int, ...], kind: TaskKind | None, where: str) -> None:
+    """Refuse a label of each step of a sequence, where nobody says that it is one of the whole.
+
+    Args:
+        frames: of the sequence.
+        shape: of its label.
+        kind: of the task; None where the labels are to say it.
+
+    Raises:
+        DataError: there are as many.
+    """
+    if frames < 2 or not shape or shape[0] != frames or kind in ("multilabel", "regression"):
+        return
+    whole = f'; if these are {frames} numbers of the whole, say task="regression"' if len(shape) == 1 else ""
+    raise DataError(
+        f"{where} has a label for each of its {frames} frames, and one is learned of a sequence: give windows of it "
+        f'with the label of each, or its last label, with loss="tet" to have every step answer{whole}'
+    )
+
+
 def outputs_of(kind: TaskKind, *labels: Array) -> int:
     """How many classes, labels or numbers there are at least in the labels of a task."""
     if kind in ("classification", "segmentation"):

@@ -174,14 +174,14 @@ def plain_objective(classes: int) -> Objective:
     return Objective(OutputFormat(Task("classification", classes)))
 
 
-def read_class_weights(text: str, task: Task, labels: Array | None) -> tuple[float, ...]:
+def read_class_weights(text: str, task: Task, labels: Array) -> tuple[float, ...]:
     """The weights that an option says: none, "balanced", or numbers with commas.
 
     Balanced are those by which every class counts the same in all, and an image 1 in the mean; of labels of which each
     may be true, the number of false ones for each true one.
 
     Args:
-        labels: of the training set; None where they are not known before it is read.
+        labels: of the training set, or of enough of it.
 
     Raises:
         ConfigError: it says none of these, or a class has no image.
@@ -191,10 +191,6 @@ def read_class_weights(text: str, task: Task, labels: Array | None) -> tuple[flo
     if text == "balanced":
         if task.kind == "regression":
             raise ConfigError("class_weights are of classes, and the task is regression: leave them out")
-        if labels is None:
-            raise ConfigError(
-                "class_weights 'balanced' needs labels in memory, and these are read as they come: give numbers"
-            )
         return _balanced(task, labels)
     try:
         found = tuple(float(part) for part in text.split(","))

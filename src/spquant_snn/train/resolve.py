@@ -21,8 +21,9 @@ from .config import TrainConfig, anchored, with_options
 from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
 from .first_layer import kind_taken_by, shape_taken_by, steps_taken_by
+from .functions import Functions
 from .loading import add_sparsity, build_network
-from .objective import criterion_of
+from .objective import Objective, criterion_of, read_class_weights
 from .streams import Sampled, Streams, sampled
 
 
@@ -88,6 +89,9 @@ def set_up(
     if some is None:
         return Setup(config, place, data, network)
     streams = world.together(lambda: some.streams(config, data.task, world))
+    if data.task.kind == "regression":  # of which a sample says too little
+        labels = world.from_first(lambda: streams.labels_for("mean and deviation"))
+        network.output_format = standardised(data.task, labels)
     return Setup(config, place, data, network, streams)
 
 
@@ -118,6 +122,23 @@ def _build(
     check_says(said, data)
     network.output_format = standardised(data.task, data.train.labels)
     return network, data
+
+
+def objective_for(setup: Setup, config: TrainConfig, functions: Functions, world: World) -> Objective:
+    """What is minimised, and what epochs are compared by.
+
+    Raises:
+        ConfigError: class weights, a criterion or a function do not fit the task.
+        DataError: labels that class weights need cannot be read.
+    """
+    labels, streams = setup.data.train.labels, setup.streams
+    if config.class_weights == "balanced" and streams is not None and setup.data.task.kind != "regression":
+        labels = world.from_first(lambda: streams.labels_for("class weights"))
+    weights = read_class_weights(config.class_weights, setup.data.task, labels)
+    said = setup.network.output_format
+    assert said is not None  # as ``set_up`` leaves it
+    own = (functions.loss, functions.metric, functions.metric_mode)
+    return Objective(said, config.criterion, weights, *own, setup.device)
 
 
 def check_says(said: tuple[int, ...], data: Splits) -> None:

@@ -11,8 +11,9 @@ import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -21,6 +22,7 @@ from ..data.arrays import permutation
 from ..data.columns import in_pairs, names_of
 from ..data.input_kind import Decide, InputKind
 from ..data.item_form import ItemForm, as_items, cause, is_iterable, is_lazy, read_items
+from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from .batches import Batch, Batches
 from .config import TrainConfig
@@ -28,11 +30,14 @@ from .distributed import ALONE, World
 from .item_batches import ItemBatches, ItemReader
 from .loader_batches import IterableBatches, LoaderBatches, batches_of, is_sharded
 from .run import SHA, Print
-from .tensors import as_tensors
+from .tensors import LabelledTensors, as_tensors
 from .workers import seeded, usual_workers
 
 _TRAIN_SAMPLE, _TEST_SAMPLE = 64, 128  # items
 _LOOKED_AT = 1000  # items of the training set that are measured on where there is no validation set
+Purpose = Literal["class weights", "mean and deviation"]
+_MOST_LABELS: dict[Purpose, int] = {"class weights": 10_000, "mean and deviation": 512}  # that are read before training
+_AT_ONCE = 64  # of these
 _PARTS = ("training", "validation", "test")
 
 
@@ -72,8 +77,26 @@ class Streams:
         held = self.train.only(order[: config.validation])
         return self.train.only(order[config.validation :]), held
 
-    def notes(self) -> Iterator[str]:
+    def labels_for(self, purpose: Purpose) -> Array:
+        """Labels of training items: all that lie in memory; of a Dataset evenly spaced ones, else the first."""
+        train, most = self.train, _MOST_LABELS[purpose]
+        if isinstance(train, LabelledTensors):
+            return train.labels.numpy()
+        if isinstance(train, ItemBatches) and train.count > most:
+            train = train.only(torch.arange(most) * (train.count - 1) // (most - 1))
+        found: list[Array] = []
+        for batch in train.in_order(_AT_ONCE):
+            found.append(batch.labels.numpy())
+            if sum(map(len, found)) >= most:
+                break
+        return np.concatenate(found)[:most]
+
+    def notes(self, config: TrainConfig, task: Task) -> Iterator[str]:
         """What a person is told of them, line by line."""
+        balanced = config.class_weights == "balanced"
+        if not isinstance(self.train, LabelledTensors) and (balanced or task.kind == "regression"):
+            purpose: Purpose = "class weights" if balanced else "mean and deviation"
+            yield f"{purpose} of the labels are those of {_MOST_LABELS[purpose]:,} training items at most, read before"
         if isinstance(self.train, ItemBatches | IterableBatches):
             by = f"{self.train.workers} workers" if self.train.workers else "this process"
             yield f"items are read by {by} when they are needed, and drawn anew in every epoch"
@@ -191,6 +214,7 @@ class Sampled:
         """What is the same whenever the data are the same, however their items are drawn."""
         given = self.form.given
         found: Print = {"task": task.kind, "classes": task.outputs, "input": f"{given.dtype}, scale {given.scale:g}"}
+        sampled = {"training": self.data.train, "test": self.data.test}
         for member, what in zip(self.members, _PARTS, strict=True):
             if member is None or isinstance(member, Labelled):
                 continue
@@ -199,6 +223,8 @@ class Sampled:
             found[f"source of {what} data"] = _source_of(type(source))
             if hasattr(source, "__len__"):
                 found[f"number of {what} items"] = len(source)
+            if what in sampled and is_lazy(member) and task.kind in ("classification", "segmentation"):
+                found[f"{what} labels"] = SHA + hashlib.sha256(sampled[what].labels.tobytes()).hexdigest()
         found["shape of items"] = list(self.form.shape[-3:])  # how many frames there may be, timesteps says
         found["dtype of items"] = str(self.form.dtype)
         return found
