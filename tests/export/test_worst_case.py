@@ -65,7 +65,7 @@ def test_no_image_takes_more_than_the_bound(firmware, name, drawn):
     assert all(0 < layer.mean <= layer.bound for layer in outcome.layers)
     rows = [table.columns[0]._cells for table in (outcome_table(outcome), layers_table(outcome))]
     assert "never more, of any image" in rows[0]
-    assert rows[1][-1] == "around them"
+    assert rows[1][-1] == "the rest"
 
 
 @pytest.mark.device

@@ -30,6 +30,7 @@ _PACKAGES = (
     ("ziglang", "for web pages, and firmware without a cross compiler: pip install ziglang"),
 )
 _DOWNLOADED = "downloaded when first used; or name the folder that has them by SPQUANT_DATA"
+_BROUGHT = "not downloaded: spquant train --dataset NAME says where the files come from, and where they go"
 
 
 @dataclass(frozen=True)
@@ -189,9 +190,8 @@ def _data_sets(data_dir: Path | None) -> Iterator[Finding]:
             else:
                 splits = load(name, data_dir, download=False, progress=False)
                 yield Finding(name, f"{len(splits.train):,} + {len(splits.test):,} images")
-        except DataError as error:
-            hint = str(error).removeprefix(f"{name}: ")
-            yield Finding(name, "not found", hint if of_events(name) or of_sounds(name) else _DOWNLOADED)
+        except DataError:
+            yield Finding(name, "not found", _BROUGHT if of_events(name) or of_sounds(name) else _DOWNLOADED)
         except MissingDependencyError as error:
             yield Finding(name, "not installed", str(error).partition(": ")[2])
         except SpQuantError as error:

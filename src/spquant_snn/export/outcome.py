@@ -215,7 +215,7 @@ def layers_table(outcome: Outcome) -> Table:
     whole = sum(layer.mean for layer in outcome.layers) or 1.0
     for layer in outcome.layers:
         bound = "" if layer.bound is None else f"{layer.bound:,}"
-        shown.add_row(layer.name or "around them", f"{layer.mean:,.0f}", f"{100 * layer.mean / whole:.1f} %", bound)
+        shown.add_row(layer.name or "the rest", f"{layer.mean:,.0f}", f"{100 * layer.mean / whole:.1f} %", bound)
     return shown
 
 
