@@ -17,6 +17,7 @@ from .data.items import Items
 from .data.scores import Metric
 from .errors import ConfigError, RunError
 from .exchange.onnx_model import OnnxKind
+from .export.fit import Limit
 from .export.packaging import Layout, Prefer, Target
 from .export.targets import ExportOptions, export_graph
 from .integer.compare import IntegerBackend, Verdict
@@ -310,6 +311,9 @@ class SpQuantTrainer:
         name: str = "model",
         share_runtime: bool = False,
         onnx_kind: OnnxKind | None = None,
+        ram: Limit | None = None,
+        flash: Limit | None = None,
+        board: str | None = None,
     ) -> Path:
         """Write the network's integers: as an ``.spq`` file, which ``spquant_snn.load`` runs without torch, as C
         firmware with its own self-test, as a web page that runs it, or as an ONNX or NIR file. Test images for the
@@ -319,7 +323,7 @@ class SpQuantTrainer:
             path: the file, or the folder of the firmware or the page.
             target: "spq", "c", "web", "onnx" or "nir".
             force: replace an earlier export of the same kind in the same folder, or a NIR file of another program.
-            prefer, amalgamate, layout, name, share_runtime: of firmware, see ``ExportOptions``.
+            prefer, amalgamate, layout, name, share_runtime, ram, flash, board: of firmware, see ``ExportOptions``.
             onnx_kind: of ONNX, see ``to_onnx``; None: as the data set is.
 
         Raises:
@@ -329,7 +333,9 @@ class SpQuantTrainer:
             RunError: something else is there, or it cannot be written.
         """
         kept = self.config.remember_sample
-        options = ExportOptions(target, force, prefer, amalgamate, layout, name, share_runtime, kept, onnx_kind)
+        options = ExportOptions(
+            target, force, prefer, amalgamate, layout, name, share_runtime, kept, onnx_kind, ram, flash, board
+        )
         graph = self._graph()
         run = visible(run_name(self.run, self.config))
         known = None if self.config.dataset == CUSTOM else self.config.dataset

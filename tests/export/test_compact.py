@@ -1,6 +1,7 @@
 """The compact form of firmware, run by hosts: every spike and output of the reference, by images and by rows."""
 
 import dataclasses
+import re
 import subprocess
 from collections import Counter
 
@@ -195,7 +196,29 @@ def _no_compiler(monkeypatch):
     monkeypatch.setattr("spquant_snn.export.fit.shutil.which", lambda name: None)
 
 
+@pytest.mark.usefixtures("_no_compiler")
+@pytest.mark.parametrize("memory", ["ram", "flash"])
+def test_the_smallest_form_takes_the_least(tmp_path, memory):
+    graph, board = compact_graph(1), board_of("ch32v003")
+    images = random_images(graph, 2)
+
+    def took(limits):
+        said = export_c(graph, images, tmp_path / "out", "some", limits=limits, force=True)["chosen"][-1]
+        flash, ram = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) (?:bytes|of RAM)", said))
+        return {"flash": flash, "ram": ram}
+
+    small = Limits.of(**{"ram": None, "flash": None} | {memory: "smallest"}, board=board)
+    assert took(small)[memory] < took(Limits(60_000, 60_000, board))[memory]
+
+
 def test_options_of_size_are_of_firmware():
+    assert ExportOptions("c", ram="smallest").limits() == Limits(None, None, board_of("cortex-m4"), "RAM")
+    with pytest.raises(ConfigError, match="not both the smallest"):
+        ExportOptions("c", ram="smallest", flash="smallest")
+    with pytest.raises(ConfigError, match="a number of bytes or smallest, not 'least'"):
+        ExportOptions("c", ram="least")
+    with pytest.raises(ConfigError, match="above zero"):
+        ExportOptions("c", ram=0)
     assert ExportOptions("c", board="ch32v003").limits() == Limits(2048, 16384, board_of("ch32v003"))
     assert ExportOptions("c", ram=100).limits() == Limits(100, None, board_of("cortex-m4"))
     assert ExportOptions("c", board="cortex-m4").limits() is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -38,8 +38,8 @@ def command(
     share_runtime: Flag = False,
     remember_sample: bool = True,
     onnx_kind: OnnxKind | None = None,
-    ram: Annotated[int | None, tyro.conf.arg(metavar="BYTES")] = None,
-    flash: Annotated[int | None, tyro.conf.arg(metavar="BYTES")] = None,
+    ram: Annotated[int | Literal["smallest"] | None, tyro.conf.arg(metavar="BYTES")] = None,
+    flash: Annotated[int | Literal["smallest"] | None, tyro.conf.arg(metavar="BYTES")] = None,
     board: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
 ) -> int:
     """Write the integers: .spq, C firmware, a web page, ONNX or NIR.
@@ -63,8 +63,9 @@ def command(
             exported, verified and reported on without a data set.
         onnx_kind: of ONNX: images, sequence (of frames), or step (one frame and what is stored); by what the network
             was trained on, if it is not given.
-        ram: bytes that the program of firmware may take, with stack and input; the fastest form that fits is chosen.
-        flash: bytes that the program of firmware may take.
+        ram: bytes that the program of firmware may take, with stack and input; the fastest form that fits is chosen,
+            or with smallest the one that takes the fewest.
+        flash: bytes that the program of firmware may take, or smallest.
         board: that these are measured for, cortex-m4 if it is not given; ch32v003, ch32v002 and cortex-m0plus set them.
     """
     of_firmware = {

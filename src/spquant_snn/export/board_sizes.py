@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,12 +19,11 @@ from .c import Plans, firmware_files
 from .interface import answers_of, layer_names
 from .naming import Names
 from .packaging import Packaging
+from .program_size import ProgramSize, program_size, size_of_files
 from .render import Model, identifiers
-from .toolchain import build
 
 _USUAL = "cortex-m4"
 _CODE, _STACK = 16 * KIB, KIB  # of a network and what calls it, at most; where no compiler tells
-_ROOM = 64 * 1024 * KIB
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def exported_size(
             found = None if certain else _built(board, *sources, work / board.name, called.name)
             if certain or (found and found.flash <= board.flash and found.ram <= board.ram):
                 holding.append(board.name)
-        advice = "" if holding else _advice(graph, size, shape, main, small, work / "small")
+        advice = "" if holding else _advice(graph, size, shape, main, small)
     return ExportedSize(size, tuple(holding), advice)
 
 
@@ -125,41 +125,37 @@ def _least(graph: Graph, small: bool, called: Names, steps: bool) -> tuple[int, 
 
 def _built(board: Board, folder: Path, sources: list[str], main: str, work: Path, name: str) -> BoardSize | None:
     """The size for a board, however small it is; None where nothing compiles for it."""
+    return _measured(board, lambda: program_size(board, folder, sources, main, work, name))
+
+
+def _measured(board: Board, measure: Callable[[], ProgramSize]) -> BoardSize | None:
     if shutil.which(board.compilers[0]) is None:
         return None
-    flash = board.ram_origin - board.flash_origin if board.ram_origin > board.flash_origin else _ROOM
     try:
-        built = build(replace(board, flash=min(flash, _ROOM), ram=_ROOM), folder, sources, main, work, "gcc", name)
+        found = measure()
     except (ModelError, RunError):
         return None
-    program = built.program
-    still = program.data + sum(size for section, size in program.zeroed.items() if section != ".stack")
-    return BoardSize(program.constant + program.data, still + (built.bound or 0), built.bound, board.name)
+    return BoardSize(found.flash, found.still + (found.bound or 0), found.bound, board.name)
 
 
-def _advice(graph: Graph, size: BoardSize, shape: Packaging, main: str, small: bool, work: Path) -> str:
+def _advice(graph: Graph, size: BoardSize, shape: Packaging, main: str, small: bool) -> str:
     """What would make it fit."""
     ram = max(board.ram for board in BOARDS.values())
     if size.ram > ram:
         return f"it needs {size.ram:,} bytes of RAM, and the most are {ram:,}: train a network with fewer neurons"
     if not small:
-        other = _small_size(graph, shape, main, work)
+        other = _small_size(graph, shape, main)
         hold = [board.name for board in BOARDS.values() if other.flash <= board.flash and other.ram <= board.ram]
         if hold:
             return f"with --prefer flash it takes {other.flash:,} bytes of flash, which {', '.join(hold)} have"
     return "train it with fewer bits of weights, or with a smaller last hidden layer"
 
 
-def _small_size(graph: Graph, shape: Packaging, main: str, work: Path) -> BoardSize:
+def _small_size(graph: Graph, shape: Packaging, main: str) -> BoardSize:
     """Of the same network, exported for little flash."""
     images = tuple(_blank(given.shape, given.signed) for given in graph.inputs)
-    files = firmware_files(graph, images, "smaller", True, shape)
-    for file, data in files.items():
-        target = work / "sources" / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    sources = sorted(file for file in files if file.endswith(".c"))
-    found = _built(BOARDS[_USUAL], work / "sources", sources, main, work / "objects", shape.name)
+    files, board = firmware_files(graph, images, "smaller", True, shape), BOARDS[_USUAL]
+    found = _measured(board, lambda: size_of_files(files, board, main, shape.name))
     constants, memory = _least(graph, True, Names(shape.name, shape.share_runtime), main == "steps")
     return found or BoardSize(constants + _CODE, memory + _STACK, None, None)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Literal
 
 from ..errors import ConfigError, ModelError
 from ..integer.graph import Graph
+from ..io.texts import short
 from .boards import KIB, Board
 from .compact.code_rows import Load
 from .compact.compact_plan import CompactPlan, plan_compact
 from .compact.planned_rows import CompactForm, Unsuited
-from .toolchain import build
+from .program_size import size_of_files
 
 Files = Mapping[str, bytes]
+Limit = int | Literal["smallest"]  # of a memory
+Memory = Literal["RAM", "flash"]
 _CODE = {
     False: 5 * KIB,
     True: 5 * KIB - 256,
@@ -26,6 +28,7 @@ _STACK = 640
 _LEAST_CODE = 3 * KIB  # which no form goes below
 _LOADS: tuple[Load, ...] = ("bytes", "fives")
 _LARGE = 64 * 1024 * KIB
+_ABOUT = 128  # bytes that a plan may take more than the least, before it is built
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,29 @@ class Limits:
     Args:
         ram, flash: bytes; None: any.
         board: that it is measured for.
+        least: the memory of which the form that takes the least is wanted, however slow; None: the fastest form.
     """
 
     ram: int | None
     flash: int | None
     board: Board
+    least: Memory | None = None
+
+    @classmethod
+    def of(cls, ram: Limit | None, flash: Limit | None, board: Board) -> Limits:
+        """Of numbers of bytes, or of "smallest" for one of the two.
+
+        Raises:
+            ConfigError: both are to be the smallest, or one is something else.
+        """
+        if ram == "smallest" and flash == "smallest":
+            raise ConfigError("ram and flash are not both the smallest in one form: give a number of bytes for one")
+        for name, size in (("ram", ram), ("flash", flash)):
+            if isinstance(size, str) and size != "smallest":
+                raise ConfigError(f"{name} is a number of bytes or smallest, not {short(size)}")
+        least: Memory | None = "RAM" if ram == "smallest" else "flash" if flash == "smallest" else None
+        numbers = [None if isinstance(size, str) else size for size in (ram, flash)]
+        return cls(numbers[0], numbers[1], board, least)
 
     def __post_init__(self) -> None:
         for name, size in (("ram", self.ram), ("flash", self.flash)):
@@ -88,7 +109,7 @@ def fit(
     general: Callable[[bool], Files],
     compact: Callable[[CompactPlan], Files],
 ) -> Fitted:
-    """The fastest form within limits: the general one, for speed and for flash, and the compact one.
+    """The fastest form within limits, or the smallest: the general one, for speed and for flash, and the compact one.
 
     Args:
         name: of the network in C.
@@ -99,47 +120,78 @@ def fit(
         ModelError: none fits.
     """
     tried: list[tuple[Size, str, CompactPlan | None]] = []
+    found: list[tuple[int, Fitted]] = []
+    reason: Unsuited | None = None
+    try:
+        for files, plan, size, said in _candidates(graph, limits, name, general, compact):
+            lack = limits.lack(size)
+            fitted = Fitted(files, plan, size, (*said, _said(size)))
+            if lack is None and limits.least is None:
+                return fitted
+            if lack is None:
+                found.append((size.ram if limits.least == "RAM" else size.flash, fitted))
+            else:
+                tried.append((size, lack, plan))
+    except Unsuited as error:
+        reason = error
+    if found:
+        return min(found, key=lambda sized: sized[0])[1]  # of equals the first, which is the fastest
+    because = "" if reason is None else f"the compact form does not take this network, since {reason}"
+    raise _refusal(graph, limits, tried, because) from reason
+
+
+def _candidates(
+    graph: Graph,
+    limits: Limits,
+    name: str,
+    general: Callable[[bool], Files],
+    compact: Callable[[CompactPlan], Files],
+) -> Iterator[tuple[Files, CompactPlan | None, Size, tuple[str, ...]]]:
+    """Forms with their sizes and what they are, the fastest first.
+
+    Raises:
+        Unsuited: behind the others, where there is no compact one.
+    """
     for small in (False, True):
         if limits.board.small:
             continue  # the general form, which multiplies, is far too large
         files = general(small)
-        size = _general_size(files, limits, name)
-        lack = None if size is None else limits.lack(size)
-        if size is not None and lack is None:
+        found = _general_size(files, limits, name)
+        if found is not None:
             how = "for little flash" if small else "for few instructions"
-            return Fitted(files, None, size, (f"the general form, {how}", _said(size)))
-        if size is not None:
-            tried.append((size, str(lack), None))
-    try:
-        for plan in _plans(graph, limits):
-            files = compact(plan)
-            size = compact_size(files, plan, limits.board, name)
-            lack = limits.lack(size)
-            if lack is None:
-                return Fitted(files, plan, size, (*_forms(plan), _said(size)))
-            tried.append((size, lack, plan))
-    except Unsuited as reason:
-        raise _refusal(graph, limits, tried, f"the compact form does not take this network, since {reason}") from reason
-    raise _refusal(graph, limits, tried, "")
+            yield files, None, found, (f"the general form, {how}",)
+    for plan in _plans(graph, limits):
+        files = compact(plan)
+        yield files, plan, compact_size(files, plan, limits.board, name), _forms(plan)
 
 
 def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
-    """The compact forms, the fastest first, without those whose constants alone are too large, but for the last."""
+    """The compact forms, the fastest first, without those whose constants alone are too large, but for the last; where
+    the least memory is asked for, those alone that plan about as little as any."""
     forms = [
         CompactForm(planes, folded, load, specialised, room, tight)
-        for planes, folded, specialised, tight, load, room in product(
-            (True, False), (True, False), (True, False), (False, True), _LOADS, (48, 24, 16)
+        for specialised, tight, planes, folded, load, room in product(
+            (True, False), (False, True), (True, False), (True, False), _LOADS, (48, 24, 16)
         )
     ]
+    plans: Iterable[CompactPlan] = (plan_compact(graph, form) for form in forms)
+    least = 0
+    if limits.least is not None:
+        plans = list(plans)
+        least = min(_planned(plan, limits.least) for plan in plans) + _ABOUT
     seen: set[tuple[object, ...]] = set()
-    for i, form in enumerate(forms):
-        plan = plan_compact(graph, form)
-        key = (*(layer.said for layer in plan.layers), plan.list_size, form.specialised, form.tight)
+    for i, plan in enumerate(plans):
+        key = (*(layer.said for layer in plan.layers), plan.list_size, plan.form.specialised, plan.form.tight)
         fits = limits.flash is None or plan.constants + _LEAST_CODE < limits.flash
         fits = fits and (limits.ram is None or plan.rows_arena < limits.ram)
-        if key not in seen and (fits or i == len(forms) - 1):
+        fits = fits and (limits.least is None or _planned(plan, limits.least) <= least)
+        if key not in seen and (fits or (i == len(forms) - 1 and limits.least is None)):
             seen.add(key)
             yield plan
+
+
+def _planned(plan: CompactPlan, memory: Memory | None) -> int:
+    return plan.rows_arena if memory == "RAM" else plan.constants
 
 
 def compact_size(files: Files, plan: CompactPlan, board: Board, name: str) -> Size:
@@ -159,21 +211,8 @@ def _general_size(files: Files, limits: Limits, name: str) -> Size | None:
 
 
 def _measured(files: Files, board: Board, name: str, main: str, level: str | None) -> Size:
-    with TemporaryDirectory(prefix="spquant-fit-") as temporary:
-        folder = Path(temporary) / "sources"
-        for file, data in files.items():
-            target = folder / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        sources = sorted(file for file in files if file.endswith(".c"))
-        roomy = replace(board, flash=min(_LARGE, _room(board)), ram=_LARGE)
-        program = build(roomy, folder, sources, main, Path(temporary) / "work", "gcc", name, level=level).program
-        return Size(program.constant + program.data, program.data + sum(program.zeroed.values()), True)
-
-
-def _room(board: Board) -> int:
-    """Bytes between the start of flash and that of RAM."""
-    return board.ram_origin - board.flash_origin if board.ram_origin > board.flash_origin else _LARGE
+    found = size_of_files(files, board, main, name, level)
+    return Size(found.flash, found.still + found.stack, True)
 
 
 def _forms(plan: CompactPlan) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ..io.texts import short
 from ..io.writing import refuse_other
 from .boards import board_of
 from .c import export_c
-from .fit import Limits
+from .fit import Limit, Limits
 from .naming import DEFAULT
 from .packaging import Layout, Packaging, Prefer, Target
 from .web import export_web
@@ -48,7 +48,7 @@ class ExportOptions:
         remember_sample: keep a few of the test items in the .spq file, also in that of C.
         onnx_kind: what an ONNX file takes, see ``to_onnx``; None: images, or sequences where recordings are tested on.
         ram, flash: bytes that the program of C may take, its stack and input included; None: any. Then the form is
-            chosen by them.
+            chosen by them; by "smallest", for one of them, it is the one that takes the fewest.
         board: that it is measured for; the smallest set limits by themselves.
 
     Raises:
@@ -64,8 +64,8 @@ class ExportOptions:
     share_runtime: bool = False
     remember_sample: bool = True
     onnx_kind: OnnxKind | None = None
-    ram: int | None = None
-    flash: int | None = None
+    ram: Limit | None = None
+    flash: Limit | None = None
     board: str | None = None
 
     def __post_init__(self) -> None:
@@ -102,8 +102,9 @@ class ExportOptions:
         """Of the program of C; None where there are none."""
         board = board_of(self.board or _BOARD)
         implied = (board.ram, board.flash) if board.small else (None, None)
-        ram, flash = self.ram or implied[0], self.flash or implied[1]
-        return Limits(ram, flash, board) if (ram, flash) != (None, None) else None
+        ram = implied[0] if self.ram is None else self.ram
+        flash = implied[1] if self.flash is None else self.flash
+        return Limits.of(ram, flash, board) if (ram, flash) != (None, None) else None
 
 
 def export_graph(

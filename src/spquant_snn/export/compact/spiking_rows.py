@@ -71,10 +71,11 @@ def draft_spiking(
         raise Unsuited(f"layer {name!r} has groups, a dilation, a transposed kernel or a pool before it")
     if int(c.reach(1).max()) > LANE:
         raise Unsuited(f"sums of layer {name!r} leave 16 bits")
-    drawn = neuron is not None and form.planes and _counted(name, c, neuron, source, steps)
-    if drawn:
-        return drawn
     codes, pool, folded = _kernel(c, source, form)
+    if neuron is not None and form.planes and not folded:
+        counted = _counted(name, c, codes, pool, neuron, source, steps)
+        if counted is not None:
+            return counted
     load: Load = "words" if neuron is not None or len(codes) > UNIT else form.load
     if load != "words" and math.prod(source) * (1 << max(0, -int(codes.min()) - 1).bit_length()) > LANE:
         load = "words"
@@ -102,10 +103,11 @@ def draft_spiking(
     return SpikingDraft(name, fields, found.most, 2 * UNIT, how[found.load] + pooled)
 
 
-def _counted(name: str, c: Connection, neuron: Neuron, source: Shape, steps: int) -> SpikingDraft | None:
+def _counted(
+    name: str, c: Connection, codes: Int32, pool: Pool | None, neuron: Neuron, source: Shape, steps: int
+) -> SpikingDraft | None:
     """A layer whose sums are counted in planes; None where its codes or its neurons are of another kind."""
-    codes, pool, folded = _kernel(c, source, CompactForm(folded=False))
-    rows = None if folded else plane_codes(codes)
+    rows = plane_codes(codes)
     events = math.prod(codes.shape[1:]) * (pool.area if pool else 1)
     found = neuron_planes(neuron, int(c.reach(1).max()), events, steps)
     if rows is None or found is None or rows.nbytes > HALF or found.planes > _WORD:
