@@ -1,5 +1,7 @@
 """What an export says of memory, and which boards it names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_a_board_that_is_too_small_is_not_named_and_what_helps_is(tmp_path, monk
     needs(board)
     graph = _graph(64)
     size = _exported(tmp_path, graph).size
-    tight = board_sizes.replace(board, flash=size.flash - 4096)
+    tight = replace(board, flash=size.flash - 4096)
     monkeypatch.setattr(board_sizes, "BOARDS", {"cortex-m4": tight})
     found = exported_size(graph, tmp_path / "x", load_manifest(tmp_path / "x"), PLAIN)
     assert found.holding == ()

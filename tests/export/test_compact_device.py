@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def ran(folder, graph, images, board, limits, labels=None):
     export_c(graph, images[:2], folder, "compact", limits=limits)
-    return run_firmware(folder, board, images, np.zeros(len(images), int) if labels is None else labels)
+    return run_firmware(folder, board, images, np.zeros(len(images), int) if labels is None else labels, layers=True)
 
 
 @pytest.mark.device
@@ -31,6 +31,9 @@ def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, name):
     needs(board)
     outcome = ran(tmp_path / "c", graph, random_images(graph, 6, seed), board, Limits(4096, 24_000, board))
     assert outcome.equal == 6
+    assert [layer.name for layer in outcome.layers] == [*load_manifest(tmp_path / "c")["layers"], None]
+    told = sum(layer.mean for layer in outcome.layers)
+    assert outcome.instructions <= told <= 1.02 * outcome.instructions
 
 
 @pytest.mark.device

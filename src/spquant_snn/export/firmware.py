@@ -214,18 +214,19 @@ def _layers(
     images: Array,
     say: Callable[[str], object],
 ) -> tuple[LayerCost, ...]:
-    """What each layer costs; nothing where a program that tells them apart does not fit the board, or of the compact
-    form, whose layers take turns by the row."""
-    if manifest["form"] == "compact":
-        return ()
-    names, streams = manifest["layers"], images.ndim == 5
+    """What each layer costs; nothing where a program that tells them apart does not fit the board. Layers of the
+    compact form take turns by the row, so that what is between them counts to the one before; they have no bounds."""
+    names, streams, compact = manifest["layers"], images.ndim == 5, manifest["form"] == "compact"
     main, stretches = ("steps", images.shape[0] * images.shape[1]) if streams else ("stream", len(images))
     try:
-        told = _build(board, folder, manifest, main, work, compiler, len(names))
+        roomy = _with_selftest(board) if compact else board
+        told = _build(roomy, folder, manifest, "rows" if compact else main, work, compiler, len(names))
     except ModelError:
         return ()
     say(f"telling layers apart on {board.name}")
     profile = runner(board, told, work, True)
+    if compact:
+        return layer_costs(names, profile, profile, stretches, None)
     say(f"finding the worst case on {board.name}")
 
     def run(program: Built) -> Ended:

@@ -28,7 +28,7 @@ _STACK = 640
 _LEAST_CODE = 3 * KIB  # which no form goes below
 _LOADS: tuple[Load, ...] = ("bytes", "fives")
 _LARGE = 64 * 1024 * KIB
-_ABOUT = 128  # bytes that a plan may take more than the least, before it is built
+_ABOUT = 32  # bytes that a plan may take more than the least, before it is built
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _GCC = (
 )  # fmt: skip
 _ZIG = ("-fno-sanitize=undefined", "-fno-jump-tables", "-fno-builtin")
 LAYER_MARKS = "layer_marks"  # of a program that tells its layers apart: what they call as they begin
-_MARKED = re.compile(r"\b\w*turn\.h\b|SPQ_PROFILE")  # in a source that calls them
+_MARKED = re.compile(r"\b\w*(?:turn|_core)\.h\b|SPQ_PROFILE")  # in a source that calls them
 _PATIENCE = 300  # seconds
 _HARNESS_STACK = 256  # of what calls the network, and of an exception
 _UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
