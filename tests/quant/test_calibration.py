@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spquant_snn import LIF, Feedback, LeakyIntegrator, ModelError, QuantConfig, calibrate, lower, prepare, verify
+from spquant_snn.quant import calibration
 from spquant_snn.quant.calibration import in_floating_point
 from spquant_snn.quant.least_error import Inputs, least_error_codes
 
@@ -112,6 +113,42 @@ def test_the_report_tells_what_each_layer_lost(trained):
         assert layer.rate == pytest.approx(layer.float_rate, abs=0.02)
     assert all(layer.name in str(fine) for layer in fine.layers)
     assert "128 answers" in str(fine)
+
+
+def recurrent(timesteps, bits):
+    """Neurons that remember for long, in a loop, at frames with few spikes."""
+    torch.manual_seed(1)
+    feedback = Feedback(LIF(leak=0.95, reset="subtract"), nn.Linear(24, 24, bias=False))
+    module = nn.Sequential(nn.Linear(20, 24), feedback, nn.Linear(24, 4))
+    for value in module.parameters():
+        value.data.mul_(1.5)
+    frames = 255 * (torch.rand(timesteps, 64, 20, generator=drawn(2)) < 0.3)
+    return prepare(module, QuantConfig(bits, bits, timesteps), (20,)), frames.to(torch.uint8)
+
+
+def test_neurons_in_loops_fire_as_often_as_in_floating_point(monkeypatch):
+    network, frames = recurrent(20, 2)
+    layer, _ = calibrate(network, frames).layers
+    with monkeypatch.context() as patch:
+        patch.setattr(calibration, "match_rates_in_loop", lambda *args: None)
+        network, frames = recurrent(20, 2)
+        plain, _ = calibrate(network, frames).layers
+    assert layer.float_rate == plain.float_rate > 0.05
+    assert abs(layer.rate - layer.float_rate) < 0.3 * abs(plain.rate - plain.float_rate)
+
+
+def test_a_readout_that_counts_spikes_has_no_line():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(100, 16), LIF(), nn.Linear(16, 4), LIF())
+    with_weights = nn.Sequential(nn.Flatten(), nn.Linear(100, 16), LIF(), nn.Linear(16, 4))
+    names = []
+    for each in (module, with_weights):
+        found = calibrate(prepare(each, QuantConfig(4, 4, 3), (1, 10, 10)), blobs(32, 0)[0])
+        names.append([(layer.name, layer.rate is None) for layer in found.layers])
+        last = str(found).splitlines()[-2].split()
+        assert last[0] == found.layers[-1].name
+        assert last[3:] == ["-"] * 4 or "-" not in last
+    assert names[0][-1][1] is False
+    assert names[1][-1][1] is True
 
 
 def test_the_network_that_is_followed_computes_as_floating_point_does(trained):

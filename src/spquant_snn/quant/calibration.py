@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ModelError
 from ..io.terminal import Report, progress_shown
 from ..nn.lif import LIF
 from .branched_stage import BranchedReadout, BranchedStage
-from .drive import Drive, DroppedSums, NormalisedSums, PooledSums, Summed, Weights, pads
+from .drive import Drive, Weights
 from .least_error import inputs_of, least_error_codes
+from .match_rates import Recorder, add_bias, match_rates, match_rates_in_loop, shift_stage
 from .network import Given, SpikingNetwork
 from .sent import Sent, is_loop, loops_of
 from .shortcut import TrainableShortcut
@@ -33,9 +34,6 @@ from .stage import Look, NeuronStage, Stage
 from .synapse import Synapse
 from .training_pass import TrainingPass, drive_over_time
 from .weight import Learned, Multiples, WeightQuantizer
-
-_TURNS = 12  # halvings in the search of what is added to a channel
-_WIDEST = 2.0  # thresholds, within which it is searched
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class LayerCalibration:
         name: of the layer.
         weight_bits: of its weights.
         clipped: share of its weight codes at the ends of their grid.
-        rate, float_rate: spikes per neuron and step, here and in floating point; zero of a readout.
+        rate, float_rate: spikes per neuron and step, here and in floating point; None, as what follows, of a readout,
+            which sends none.
         differing: share of its spikes that are not those of floating point, of all neurons and steps.
         at_ends: share of stored codes at the ends of their grid.
     """
@@ -54,10 +53,10 @@ class LayerCalibration:
     name: str
     weight_bits: float
     clipped: float
-    rate: float = 0.0
-    float_rate: float = 0.0
-    differing: float = 0.0
-    at_ends: float = 0.0
+    rate: float | None = None
+    float_rate: float | None = None
+    differing: float | None = None
+    at_ends: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Calibration:
 
     Args:
         inputs: how many it saw.
-        layers: in their order, the readouts last.
+        layers: in their order, the readouts last; without those that count spikes, which have no weights.
         agreement: share of the inputs for which the largest output is that of floating point.
 
     Example:
@@ -83,11 +82,14 @@ class Calibration:
     def __str__(self) -> str:
         rows = [f"{'layer':20} {'bits':>5} {'clipped':>8} {'rate':>7} {'float':>7} {'differ':>7} {'at ends':>8}"]
         for layer in (layer for layer in self.layers if layer.weight_bits):  # what counts spikes has none
-            rows.append(
-                f"{layer.name[:20]:20} {layer.weight_bits:5g} {layer.clipped:8.1%} {layer.rate:7.2%} "
-                f"{layer.float_rate:7.2%} {layer.differing:7.2%} {layer.at_ends:8.1%}"
-            )
+            spikes = "".join(f" {_percent(x):>7}" for x in (layer.rate, layer.float_rate, layer.differing))
+            ends = "-" if layer.at_ends is None else f"{layer.at_ends:.1%}"
+            rows.append(f"{layer.name[:20]:20} {layer.weight_bits:5g} {layer.clipped:8.1%}{spikes} {ends:>8}")
         return "\n".join([*rows, f"{self.agreement:.1%} of {self.inputs} answers are those of floating point"])
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
 
 
 @torch.no_grad()
@@ -125,9 +127,10 @@ def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = 
         for group in loops_of(network.hidden, pair.first):
             layers += _calibrated_group(pair, group)
             report(len(layers))
-        for i in range(len(network.readouts)):
-            layers.append(_calibrated_readout(pair, i))
-            report(len(layers))
+        for i, readout in enumerate(network.readouts):
+            if _synapses(readout):  # else it counts spikes
+                layers.append(_calibrated_readout(pair, i))
+            report(len(network.hidden) + i + 1)
     said = [net.answer(net(inputs)).flatten(1).argmax(1) for net in (network, teacher)]
     network.train(training)
     return Calibration(len(said[0]), tuple(layers), float((said[0] == said[1]).float().mean()))
@@ -160,21 +163,11 @@ class _Pair:
         return len(self.network.input_shapes)
 
 
-class _Recorder:
-    """A probe that keeps spikes and stored codes of layers."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def __call__(self, name: str, spikes: Tensor, stored: Tensor) -> None:
-        self.found[name] = spikes, stored
-
-
 def _calibrated_group(pair: _Pair, group: range) -> list[LayerCalibration]:
     """Calibrate a layer, or those of a loop, and let both networks compute it."""
     stages, wanted = ([net.hidden[i] for i in group] for net in (pair.network, pair.teacher))
     loop = is_loop(group, pair.network.hidden, pair.first)
-    seen = [_Recorder(), _Recorder()]
+    seen = [Recorder(), Recorder()]
     passes = [
         TrainingPass(net.hidden, pair.first, False, False, probe, None)
         for net, probe in zip((pair.network, pair.teacher), seen, strict=True)
@@ -185,9 +178,9 @@ def _calibrated_group(pair: _Pair, group: range) -> list[LayerCalibration]:
         look = (pair.theirs if loop else pair.ours).whole(static)  # what a loop will send is not known yet
         _fit(stage, free, look, pair.theirs.whole(static))
         if not loop:
-            _match_rates(
-                stage, drive_over_time(stage, pair.ours, static), seen[1].found[stage.name][0], pair.ours.steps
-            )
+            match_rates(stage, drive_over_time(stage, pair.ours, static), seen[1].found[stage.name][0], pair.ours.steps)
+    if loop:
+        match_rates_in_loop(pair.network, pair.ours, group, [seen[1].found[stage.name][0] for stage in stages])
     passes[0].run_group(group, pair.ours)
     found = []
     for stage in stages:
@@ -226,7 +219,7 @@ def _fit(stage: NeuronStage, free: NeuronStage, look: Look, wanted: Look) -> Non
             _fit_shortcut(stage.shortcut, stage.synapse, look(stage.first + stage.shortcut.source, 0))
         ratio, more = _line(stage.current_of(look), free.current_of(wanted), stage.lif is None)
         _scale_stage(stage, ratio)
-        _shift_stage(stage, more)
+        shift_stage(stage, more)
         return
     drive, other = (cast(BranchedStage | BranchedReadout, each).drive for each in (stage, free))
     for leaf, model in zip(weights_of(drive), weights_of(other), strict=True):
@@ -236,7 +229,7 @@ def _fit(stage: NeuronStage, free: NeuronStage, look: Look, wanted: Look) -> Non
         quantizer.scale.mul_(ratio[: len(quantizer.scale)])
         if leaf.synapse.bias is not None:
             leaf.synapse.bias.mul_(ratio)
-        _add_bias(leaf.synapse, more)
+        add_bias(leaf.synapse, more)
 
 
 def weights_of(drive: Drive) -> list[Weights]:
@@ -285,7 +278,7 @@ def _quantizer(synapse: Synapse) -> WeightQuantizer:
     return synapse.quantizer
 
 
-# ---- scales, means and rates ----
+# ---- scales and means ----
 
 
 def _line(ours: Tensor, wanted: Tensor, as_one: bool) -> tuple[Tensor, Tensor]:
@@ -312,70 +305,12 @@ def _scale_stage(stage: Stage, ratio: Tensor) -> None:
         stage.synapse.bias.mul_(ratio)
 
 
-def _shift_stage(stage: Stage, more: Tensor) -> None:
-    if stage.norm is not None:
-        stage.norm.bias.add_(more)
-    else:
-        _add_bias(stage.synapse, more)
-
-
-def _add_bias(synapse: Synapse, more: Tensor) -> None:
-    if synapse.bias is None:
-        synapse.bias = nn.Parameter(torch.zeros_like(more))
-    synapse.bias.add_(more)
-
-
-def _shift_drive(drive: Drive, more: Tensor) -> None:
-    """Add to the current of each channel, in the place nearest to the neurons where something is added."""
-    if isinstance(drive, NormalisedSums):
-        drive.norm.bias.add_(more)
-    elif isinstance(drive, Weights):
-        _add_bias(drive.synapse, more)
-    elif isinstance(drive, DroppedSums) or (isinstance(drive, PooledSums) and not pads(drive.pool)):
-        _shift_drive(drive.inner, more)
-    elif isinstance(drive, Summed):
-        _shift_drive(cast(Drive, drive.drives[0]), more)
-
-
-def _match_rates(stage: NeuronStage, current: Tensor, wanted: Tensor, steps: int) -> None:
-    """Add to each channel what lets its neurons fire as often as in the spikes that are wanted, [T, N, C, ...]."""
-    lif, static = cast(LIF, stage.lif), current.dim() == wanted.dim() - 1
-    axis = 1 if static else 2
-    goal = _rates(wanted)
-    shape = (-1, *[1] * (current.dim() - axis - 1))
-
-    def rates(more: Tensor) -> Tensor:
-        moved = current + more.view(shape)
-        return _rates(lif.forward_static(moved, steps) if static else lif(moved))
-
-    widest = _WIDEST * lif.threshold.expand(len(goal))
-    plain = rates(torch.zeros_like(goal))
-    low = torch.where(plain > goal, -widest, 0.0)
-    high = torch.where(plain > goal, 0.0, widest)
-    for _ in range(_TURNS):
-        middle = (low + high) / 2
-        more = rates(middle) > goal
-        low, high = torch.where(more, low, middle), torch.where(more, middle, high)
-    found = (low + high) / 2
-    better = (rates(found) - goal).abs() < (plain - goal).abs()
-    found = torch.where(better, found, 0.0)
-    if isinstance(stage, Stage):
-        _shift_stage(stage, found)
-    else:
-        _shift_drive(cast(BranchedStage, stage).drive, found)
-
-
-def _rates(spikes: Tensor) -> Tensor:
-    """[C] of spikes [T, N, C, ...]."""
-    return spikes.float().flatten(0, 1).transpose(0, 1).flatten(1).mean(1)
-
-
 def _synapses(stage: NeuronStage) -> list[Synapse]:
     return [module for module in stage.modules() if isinstance(module, Synapse)]
 
 
 def _bits(stage: NeuronStage) -> float:
-    return min((_quantizer(synapse).bits for synapse in _synapses(stage)), default=0.0)
+    return min((_quantizer(synapse).bits for synapse in _synapses(stage)), default=0.0)  # none: sums of spikes
 
 
 def _clipped(stage: NeuronStage) -> float:
