@@ -33,6 +33,17 @@ def test_the_file_has_the_size_that_was_asked_for(module, size, tmp_path):
     assert set(found.widths) == {"0", "4", "6"}
 
 
+@pytest.mark.parametrize("size", range(6000, 15_000, 1500))
+def test_no_wider_layer_would_fit(module, size):
+    """But for constants of neurons, which take more or fewer bytes as they fall."""
+    found = search_bits(module, QuantConfig(state_bits=4, timesteps=3), (1, 8, 8), images(16), size=size)
+    assert found.size <= size
+    weights = {"0": 72, "4": 288 * 32, "6": 128}
+    wider = {8: 8, 6: 8, 4: 6, 3: 4, 2: 3, 1.58: 2}
+    least = min(weights[path] * (wider[bits] - bits) / 8 for path, bits in found.widths.items() if bits < 8)
+    assert found.size + least > size - 300
+
+
 def test_more_bytes_lose_fewer_answers(module):
     config = QuantConfig(state_bits=8, timesteps=3)
     found = [search_bits(module, config, (1, 8, 8), images(64), size=size) for size in (13_000, 6000)]

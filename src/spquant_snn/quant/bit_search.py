@@ -128,23 +128,14 @@ def find_bits(
     """``search_bits`` over the networks that ``make`` gives for widths of weights."""
     _check_budget(size, agreement)
     wide = make(8)
-    way = narrower_and_narrower(layer_errors(wide, inputs))
+    errors = layer_errors(wide, inputs)
+    way = narrower_and_narrower(errors)
 
     def made(step: int) -> SpikingNetwork:
         return make(way[step])
 
-    def bytes_of(network: SpikingNetwork) -> int:
-        return len(to_bytes(lower(network.eval().freeze())))
-
     if size is not None:
-        step = _first(len(way), lambda step: bytes_of(made(step)) <= size, progress)
-        if step is None:
-            least = bytes_of(made(len(way) - 1))
-            raise ConfigError(
-                f"no widths of weights make a file of {size:,} bytes: the smallest has {least:,}; use fewer channels"
-            )
-        network = made(step)
-        return _found(network, way[step], calibrate(network, inputs, unseen), bytes_of)
+        return _of_size(make, way, errors, inputs, size, progress)
     learned, held = _parts(inputs, wide)
 
     def kept(step: int) -> bool:
@@ -159,7 +150,7 @@ def find_bits(
         )
     last = (len(way) if broken is None else broken) - 1
     network = made(last)
-    return _found(network, way[last], calibrate(network, learned, unseen), bytes_of)
+    return _found(network, way[last], calibrate(network, learned, unseen))
 
 
 def _check_budget(size: int | None, agreement: float | None) -> None:
@@ -171,13 +162,43 @@ def _check_budget(size: int | None, agreement: float | None) -> None:
         raise ConfigError(f"agreement must be a share of the answers, from 0 to 1, not {agreement!r}")
 
 
-def _found(
-    network: SpikingNetwork,
-    widths: Mapping[str, float],
-    calibration: Calibration,
-    bytes_of: Callable[[SpikingNetwork], int],
+def _of_size(
+    make: MakeNetwork,
+    way: Sequence[Mapping[str, float]],
+    errors: Sequence[LayerErrors],
+    inputs: Given,
+    size: int,
+    progress: Report | None,
 ) -> FoundBits:
-    size = bytes_of(network)
+    """The widest weights whose file has at most so many bytes."""
+
+    def calibrated(widths: Mapping[str, float]) -> FoundBits:
+        network = make(widths)
+        return _found(network, widths, calibrate(network, inputs, unseen))
+
+    target = size  # of networks before they are calibrated, whose constants may take more bytes then
+
+    def fits(widths: Mapping[str, float]) -> bool:
+        return _bytes_of(make(widths)) <= target
+
+    while (step := _first(len(way), lambda step: fits(way[step]), progress)) is not None:
+        found = calibrated(_widened(way[step], errors, fits))
+        if found.size <= size:
+            return found
+        target -= found.size - size
+    least = calibrated(way[-1]).size
+    raise ConfigError(
+        f"no widths of weights make a file of {size:,} bytes: the smallest has {least:,}; use fewer channels"
+    )
+
+
+def _bytes_of(network: SpikingNetwork) -> int:
+    """Of the file of a network, which is frozen."""
+    return len(to_bytes(lower(network.eval().freeze())))
+
+
+def _found(network: SpikingNetwork, widths: Mapping[str, float], calibration: Calibration) -> FoundBits:
+    size = _bytes_of(network)
     network.frozen = False
     return FoundBits(network.train(), widths, size, calibration)
 
@@ -272,6 +293,22 @@ def narrower_and_narrower(layers: Sequence[LayerErrors]) -> list[dict[str, float
         at[chosen] = to
         way.append(_widths(layers, at))
     return way
+
+
+def _widened(
+    widths: Mapping[str, float], layers: Sequence[LayerErrors], fits: Callable[[Mapping[str, float]], bool]
+) -> Mapping[str, float]:
+    """Widths raised again by what a step of the way was too long, at the largest error for a byte, while they fit."""
+    found, tried = dict(widths), set[str]()
+    while left := [layer for layer in layers if layer.path not in tried and found[layer.path] < _WIDTHS[0]]:
+        places = {layer.path: _WIDTHS.index(found[layer.path]) for layer in left}
+        best = max(left, key=lambda layer: _cost(layer, places[layer.path] - 1, places[layer.path]))
+        wider = found | {best.path: _WIDTHS[places[best.path] - 1]}
+        if fits(wider):
+            found = wider
+        else:
+            tried.add(best.path)
+    return found
 
 
 def _cost(layer: LayerErrors, here: int, there: int) -> float:
