@@ -155,7 +155,7 @@ def _measure_noise(report: RuntimeReport, shape: ModelShape, rates: Sequence[flo
         found = networks[bits, 10.0]
         notify(f"preparing the peers of {found.name}")
         comparison.add_engine(found.name, OPENVINO_SNN, openvino_int8, _forms(found.graph), pixels)
-    main, sparse = networks[1.58, 10.0], networks[1.58, 5.0]
+    main, sparse, busiest = networks[1.58, 10.0], networks[1.58, 5.0], networks[8, float(max(rates))]
     comparison.add_engine(main.name, OPENVINO_ANN, openvino_int8, {"": AnnBaseline(main.graph)}, pixels)
     comparison.add_engine(main.name, OPENVINO_SNN + FOLDED, openvino_int8, _forms(main.graph, True), pixels)
     comparison.add_engine(main.name, OPENVINO_ANN + FOLDED, openvino_int8, {"": AnnBaseline(main.graph, True)}, pixels)
@@ -171,10 +171,11 @@ def _measure_noise(report: RuntimeReport, shape: ModelShape, rates: Sequence[flo
         outcome.row(sparse.name, OPENVINO_ANN, 0.45, NATIVE, of=main.name),
         outcome.row(networks[4, 10.0].name, OPENVINO_SNN, 0.20, NATIVE),
         outcome.row(networks[8, 10.0].name, OPENVINO_SNN, 0.25, NATIVE),
+        outcome.row(busiest.name, OPENVINO_SNN, 1.1, NATIVE, of=networks[8, 10.0].name),
         outcome.row(main.name, TORCH, 0.06, NATIVE),
         outcome.row(main.name, REFERENCE, 0.01, NATIVE),
-        outcome.row(main.name, OPENVINO_SNN + FOLDED, None, NATIVE),
-        outcome.row(main.name, OPENVINO_ANN + FOLDED, None, NATIVE),
+        outcome.row(main.name, OPENVINO_SNN + FOLDED, 0.12, NATIVE),
+        outcome.row(main.name, OPENVINO_ANN + FOLDED, 0.6, NATIVE),
     ]
     for bits in _WIDTHS:
         points = []
