@@ -91,6 +91,11 @@ def test_what_is_no_sequence_is_refused_in_words(layer, name, x, found):
         layer(x)
 
 
+def test_the_leak_in_use_is_not_set_past_its_checks():
+    with pytest.raises(AttributeError):
+        LIF().leak = 7
+
+
 def test_a_batch_of_nothing_gives_nothing():
     assert LIF()(torch.zeros(4, 0, 3)).shape == (4, 0, 3)
 

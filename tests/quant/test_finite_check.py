@@ -104,15 +104,15 @@ def test_weights_that_are_not_finite_do_not_become_codes_when_channels_go():
 
 
 @pytest.mark.parametrize("value", BAD)
-@pytest.mark.parametrize(("part", "setting"), [("lif1", "leak"), ("norm4", "eps")])
-def test_settings_are_numbers_too(part, setting, value):
+@pytest.mark.parametrize(("part", "name", "setting"), [("lif1", "fixed_leak", "leak"), ("norm4", "eps", "eps")])
+def test_settings_are_numbers_too(part, name, setting, value):
     model, made = Model(), network()
-    setattr(getattr(model, part), setting, value)
+    setattr(getattr(model, part), name, value)
     torchs_own = "|layer 'norm4' .*: batch_norm eps must be non-negative, but got -inf"
     with pytest.raises(ModelError, match=f"layer '{part}': its {setting} holds {value:g}, which{torchs_own}"):
         prepare(model, QuantConfig(2, 2, 2), SHAPE)
     stage = made.hidden[0 if part == "lif1" else 3]
-    setattr(getattr(stage, "lif" if part == "lif1" else "norm"), setting, value)
+    setattr(getattr(stage, "lif" if part == "lif1" else "norm"), name, value)
     with pytest.raises(ModelError, match=f"layer '{stage.name}': its .*{setting} holds {value:g}, which"):
         made.freeze()
 
