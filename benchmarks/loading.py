@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +153,15 @@ class Shuffled:
 
 
 def in_memory(args: argparse.Namespace) -> None:
-    trainer = SpQuantTrainer(small(1, 10, 28), "mnist", 2, timesteps=2, device="cpu", batch_size=BATCH, quiet=True)
+    options = {
+        "timesteps": 2,
+        "device": "cpu",
+        "batch_size": BATCH,
+        "precision": "fp32",
+        "quiet": True,
+        "validation": 5000,
+    }
+    trainer = SpQuantTrainer(small(1, 10, 28), "mnist", 2, **options)
     train, _ = trainer._split()
 
     def ours(number: int) -> Pairs:

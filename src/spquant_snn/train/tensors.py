@@ -107,6 +107,8 @@ def as_tensors(data: Labelled) -> LabelledTensors:
 
 
 def _shared(array: Array) -> Tensor:
+    if array.flags.writeable and array.flags.c_contiguous:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing here writes to it
         return torch.from_numpy(np.ascontiguousarray(array))
