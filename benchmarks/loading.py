@@ -153,14 +153,8 @@ class Shuffled:
 
 
 def in_memory(args: argparse.Namespace) -> None:
-    options = {
-        "timesteps": 2,
-        "device": "cpu",
-        "batch_size": BATCH,
-        "precision": "fp32",
-        "quiet": True,
-        "validation": 5000,
-    }
+    options: dict[str, Any] = {"timesteps": 2, "device": "cpu", "batch_size": BATCH, "validation": 5000}
+    options |= {"precision": "fp32", "quiet": True}
     trainer = SpQuantTrainer(small(1, 10, 28), "mnist", 2, **options)
     train, _ = trainer._split()
 
