@@ -173,6 +173,7 @@ def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
         for specialised, tight, planes, folded, load, room in product(
             (True, False), (False, True), (True, False), (True, False), _LOADS, (48, 24, 16)
         )
+        if specialised or not planes  # a body of planes for all layers multiplies, and is the largest
     ]
     plans: Iterable[CompactPlan] = (plan_compact(graph, form) for form in forms)
     least = 0

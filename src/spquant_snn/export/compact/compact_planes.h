@@ -194,8 +194,7 @@ SPQ_INSIDE void share_list(const spq_spiking *L, spq_lists *lists, uint32_t k, c
     list->end = list->begin;
     const uint32_t events = (uint32_t)(end - list->begin);
     end[0] = end[1] = end[2] = L->blank;
-    uint32_t behind = 0; /* from the sums of a window */
-    for (; k; k--) behind += L->pitch;
+    const uint32_t behind = product(L->pitch, k); /* from the sums of a window */
     uint32_t *window = at->oldest;
     const uint8_t *codes = at->codes;
     int32_t column = at->column;
@@ -204,7 +203,10 @@ SPQ_INSIDE void share_list(const spq_spiking *L, spq_lists *lists, uint32_t k, c
         const uint8_t *last = codes; /* of the columns of the kernel that it is counted with */
         if (L->pool_columns > 1) {
             places = column < L->pool_columns ? (uint32_t)column + 1 : L->pool_columns;
-            for (int32_t over = column; over >= L->kernel_columns; over--) places--, last -= L->column_step;
+            if (column >= L->kernel_columns) {
+                const uint32_t over = (uint32_t)column + 1 - L->kernel_columns;
+                places -= over, last -= product(L->column_step, over);
+            }
         }
         for (; L->pool_columns > 1 && places > 1; places -= 2, last -= 2 * (uint32_t)L->column_step) {
             *count += 2 * events;
@@ -257,13 +259,13 @@ SPQ_INSIDE void list_place(const spq_spiking *L, spq_lists *lists, const uint16_
 SPQ_BODY void counted_row(const spq_spiking *L, const uint8_t *ring, uint32_t read, int32_t first, spq_lists *lists,
                           uint32_t *counters, uint16_t *out, spq_sharer share) {
     spq_windows at = {counters, counters, counters, (const uint8_t *)L->codes, L->left, 0};
-    for (uint32_t i = 0; i < L->live; i++) at.end += L->window;
+    at.end += product(L->window, L->live);
     for (uint32_t *word = at.begin; word < at.end; word++) *word = 0;
-    for (uint32_t i = 0; i < L->left; i++) at.codes += L->column_step;
+    at.codes += product(L->column_step, L->left);
     const uint32_t above = first < 0 ? (uint32_t)-first : 0;
     const uint32_t below = above + inside(L->rows, (int16_t)first, L->in_height);
-    uint32_t highest = 0; /* codes of the row of the kernel that the first row of pixels meets */
-    for (uint32_t r = 0; r < above; r++) highest += L->row_step;
+    /* codes of the row of the kernel that the first row of pixels meets */
+    const uint32_t highest = product(L->row_step, above);
     const uint8_t *from = ring;
     uint32_t x = 0, left = L->out_width;
     while (left) {
@@ -278,7 +280,10 @@ SPQ_BODY void counted_row(const spq_spiking *L, const uint8_t *ring, uint32_t re
                     uint32_t places = 1, lowest = offset;
                     if (SPQ_POOLS) {
                         places = r < L->pool_rows ? r + 1 : L->pool_rows;
-                        for (uint32_t over = r; over >= L->kernel_rows; over--) places--, lowest -= L->row_step;
+                        if (r >= L->kernel_rows) {
+                            const uint32_t over = r + 1 - L->kernel_rows;
+                            places -= over, lowest -= product(L->row_step, over);
+                        }
                     }
                     list_place(L, lists, pixel, lowest, places, &at, share);
                     slot = next_slot(slot, L->row, L->ring);
