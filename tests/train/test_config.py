@@ -139,7 +139,7 @@ def test_numbers_of_numpy_are_taken():
 
 
 def test_an_unknown_option_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no option 'learning_rte'.* learning_rate"):
+    with pytest.raises(ConfigError, match=r"no option 'learning_rte': did you mean 'learning_rate'"):
         with_options({"learning_rte": 0.1})
 
 

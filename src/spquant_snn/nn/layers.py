@@ -22,7 +22,7 @@ def fold_time(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 class OneToOne(nn.Module):
-    """Multiply each channel by a trained weight of its own: [N, C, ...] -> [N, C, ...].
+    """Multiply each channel by a trained weight of its own: [N, C, ...] -> [N, C, ...]; also [C] alone.
 
     Args:
         channels: C, a positive whole number.
@@ -43,7 +43,7 @@ class OneToOne(nn.Module):
         self.weight = nn.Parameter(torch.full((channels,), float(weight)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() < 2 or x.shape[1] != len(self.weight):
+        if not x.dim() or x.shape[min(1, x.dim() - 1)] != len(self.weight):
             raise ConfigError(f"OneToOne({len(self.weight)}) takes [N, {len(self.weight)}, ...], not {list(x.shape)}")
         return x * self.weight.view(-1, *[1] * (x.dim() - 2))
 
