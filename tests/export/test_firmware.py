@@ -367,12 +367,9 @@ def test_an_outcome_can_be_read():
 
 @pytest.mark.parametrize(
     ("prediction", "shown"),
-    [
-        ({"predicted": 1111.0}, "1,111 (-10.0 %)"),
-        ({"unpredicted": "layer 'x' is wide"}, "none: layer 'x' is wide"),
-    ],
+    [({"predicted": 1111.0}, ["1,111 (-10.0 %)"]), ({"unpredicted": "layer 'x' is wide"}, [])],
 )
 def test_a_prediction_stands_beside_what_was_counted(prediction, shown):
     outcome = module.Outcome("b", "qemu", "gcc", 10, 9, 10, 1234.5, 5.0, 2.0, 10, 20, 30, 40, **prediction)
     what, found = (list(column.cells) for column in outcome_table(outcome).columns)
-    assert found[what.index("instructions predicted")] == shown
+    assert [value for name, value in zip(what, found, strict=True) if name == "instructions predicted"] == shown

@@ -208,21 +208,20 @@ def layers_table(outcome: Outcome) -> Table:
     """What each layer of an outcome costs."""
     of = "an inference" if outcome.steps is None else "a step"
     loose = 'Without scipy, all neurons are taken to fire: pip install "spquant-snn[mcu]" for lower bounds.'
-    caption = loose if find_spec("scipy") is None else None
+    bounded = any(layer.bound is not None for layer in outcome.layers)
+    caption = loose if bounded and find_spec("scipy") is None else None
     shown = Table(title=f"Instructions of {of}, layer by layer", caption=caption)
-    for column in ("layer", "mean", "share", "never more"):
+    for column in ("layer", "mean", "share", *(["never more"] if bounded else [])):
         shown.add_column(column, justify="left" if column == "layer" else "right")
     whole = sum(layer.mean for layer in outcome.layers) or 1.0
     for layer in outcome.layers:
-        bound = "" if layer.bound is None else f"{layer.bound:,}"
-        shown.add_row(layer.name or "the rest", f"{layer.mean:,.0f}", f"{100 * layer.mean / whole:.1f} %", bound)
+        bounds = ["" if layer.bound is None else f"{layer.bound:,}"] if bounded else []
+        shown.add_row(layer.name or "the rest", f"{layer.mean:,.0f}", f"{100 * layer.mean / whole:.1f} %", *bounds)
     return shown
 
 
 def _predicted(outcome: Outcome) -> list[tuple[str, str]]:
-    if outcome.predicted is not None:
-        beside = (
-            "" if outcome.instructions is None else f" ({100 * (outcome.predicted / outcome.instructions - 1):+.1f} %)"
-        )
-        return [("instructions predicted", f"{outcome.predicted:,.0f}{beside}")]
-    return [] if outcome.unpredicted is None else [("instructions predicted", f"none: {outcome.unpredicted}")]
+    if outcome.predicted is None:
+        return []
+    beside = "" if outcome.instructions is None else f" ({100 * (outcome.predicted / outcome.instructions - 1):+.1f} %)"
+    return [("instructions predicted", f"{outcome.predicted:,.0f}{beside}")]
