@@ -31,13 +31,13 @@ def built(tmp_path_factory):
     return build
 
 
-def test_the_wheel_holds_the_package_alone_in_under_1_mb(built):
+def test_the_wheel_holds_the_package_alone_in_under_1100_kb(built):
     path = built("wheel", ".whl")
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
     assert {name.split("/")[0] for name in names} == {"spquant_snn", f"spquant_snn-{spquant_snn.__version__}.dist-info"}
     assert {f"spquant_snn/{name}" for name in ("__init__.py", "py.typed", "runtime/csrc/run.c")} <= set(names)
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_100_000
 
 
 def test_the_source_distribution_holds_what_is_tested_in_under_3_mb(built):

@@ -469,7 +469,7 @@ def test_a_training_says_once_that_sums_are_slower(monkeypatch, spquant):
     call = ("train", "--dataset", "digits", "--model", "4C3-P2-FC10", "--epochs", "1", "--out")
     slow = "they are not wanted"
     for reason, weights, state, told in ((None, 2, 2, 0), (slow, 2, 2, 1), (slow, 2, 32, 1), (slow, 32, 2, 0)):
-        monkeypatch.setattr("spquant_snn.trainer.no_int8", lambda reason=reason: reason)
+        monkeypatch.setattr("spquant_snn.train.device.no_int8", lambda reason=reason: reason)
         run = f"run-{weights}-{state}-{told}"
         code, out, err = spquant(*call, run, "--weight-bits", weights, "--state-bits", state)
         assert (code, err) == (0, "")
