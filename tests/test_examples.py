@@ -67,7 +67,9 @@ def test_train_mnist_trains_and_runs_the_integers(tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
     *_, accuracy, integers = ended.stdout.splitlines()
     percent = re.fullmatch(r"Test Accuracy: (\d+\.\d\d)%", accuracy)[1]
-    assert re.fullmatch(rf"{re.escape(str(tmp_path))}/x/model\.spq: [\d,]+ bytes, {percent}% by these integers", integers)
+    assert re.fullmatch(
+        rf"{re.escape(str(tmp_path))}/x/model\.spq: [\d,]+ bytes, {percent}% by these integers", integers
+    )
 
 
 TRAIN_CIFAR10 = """
