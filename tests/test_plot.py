@@ -9,7 +9,7 @@ import pytest
 
 from random_graphs import random_graph, random_images
 from spquant_snn import SpQuantTrainer, plot
-from spquant_snn.errors import ConfigError, DataError, MissingDependencyError, RunError
+from spquant_snn.errors import ConfigError, DataError, MissingDependencyError, ModelError, RunError
 from spquant_snn.integer.compare import potentials, reference_trace
 from spquant_snn.integer.program import Program
 from spquant_snn.integer.reference import remainder
@@ -115,8 +115,10 @@ def test_what_cannot_be_shown_is_refused(shown):
         plot.membrane(graph, images[0], "wings")
     with pytest.raises(ConfigError, match="has no neuron 1000000"):
         plot.membrane(graph, images[0], 0, [1000000])
-    with pytest.raises(ConfigError, match="a Program or a Graph"):
+    with pytest.raises(ModelError, match="a Graph or a Program is needed, not a str"):
         plot.raster("model.spq", images[0])
+    with pytest.raises(ConfigError, match=r"a path must be text or a pathlib\.Path"):
+        plot.curves(None)
 
 
 def test_the_curves_of_a_run_and_what_a_notebook_shows_of_it(tmp_path):

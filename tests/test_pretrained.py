@@ -17,6 +17,7 @@ from spquant_snn import (
     DataError,
     LeNetSNN,
     MissingDependencyError,
+    ModelError,
     QuantConfig,
     SpQuantError,
     from_pretrained,
@@ -220,3 +221,12 @@ def test_the_package_itself_takes_what_the_hub_is_asked(hub):
     kinds = (RepositoryNotFoundError, GatedRepoError, RevisionNotFoundError, HFValidationError, LocalEntryNotFoundError)
     assert all(hasattr(real.errors, kind.__name__) for kind in kinds)
     assert not Path("cache").exists()
+
+
+def test_what_is_no_path_and_no_network_is_refused_in_words(network, tmp_path):
+    for call in (lambda: save_pretrained(network, None), lambda: from_pretrained(3)):
+        with pytest.raises(ConfigError, match=r"a path must be text or a pathlib\.Path"):
+            call()
+    with pytest.raises(ModelError, match="a SpikingNetwork is needed, not a Graph"):
+        save_pretrained(lower(network.eval().freeze()), tmp_path / "x")
+    assert not (tmp_path / "x").exists()

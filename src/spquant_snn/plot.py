@@ -23,13 +23,13 @@ from .data.scores import Metric
 from .data.task import Task
 from .dtypes import Array
 from .errors import ConfigError, DataError, MissingDependencyError, RunError
-from .integer.graph import Graph
+from .integer.graph import Graph, as_graph
 from .integer.grids import describe
 from .integer.inputs import as_batch, says_classes, task_of
 from .integer.program import Program
 from .integer.reference import State, potential, remainder
 from .io import html
-from .io.writing import replace_file
+from .io.writing import path_text, replace_file
 from .report.draw.looks import AROUND, PAPER, plain
 from .report.draw.panels import Panel, PotentialTrace, answer_lines, panels, potential_line, spike_rows
 from .report.draw.pixels import as_png
@@ -71,12 +71,12 @@ class Plot:
             MissingDependencyError: a PNG is drawn by Pillow, which is not installed.
             RunError: the file cannot be written.
         """
-        ending = Path(path).suffix.lower()
+        ending = Path(path_text(path)).suffix.lower()
         if ending not in (".svg", ".png"):
-            raise ConfigError(f"a picture is saved as .svg or .png, not as {os.fspath(path)}: choose one of these")
+            raise ConfigError(f"a picture is saved as .svg or .png, not as {path_text(path)}: choose one of these")
         picture = plain(self.drawn, PAPER)
         replace_file(path, written(picture) + "\n" if ending == ".svg" else as_png(picture))
-        return Path(path)
+        return Path(path_text(path))
 
     def _repr_svg_(self) -> str:
         return written(plain(self.drawn, PAPER))
@@ -107,7 +107,7 @@ def raster(program: Program | Graph, image: Any, classes: Sequence[str] = ()) ->
         >>> plot.raster(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8)).title
         'Spikes of one input: class ...'
     """
-    graph, given = _network(program), _one(program, image)
+    graph, given = as_graph(program), _one(program, image)
     (found,) = record(graph, given)
     rows = [_spikes(layer.name, layer.spikes) for layer in found.layers]
     if graph.readout.over_time != "all":
@@ -137,7 +137,7 @@ def membrane(program: Program | Graph, image: Any, layer: int | str = 0, neurons
         >>> plot.membrane(load("model.spq"), numpy.zeros((1, 8, 8), numpy.uint8), layer="conv1").title
         'Membrane potentials of conv1'
     """
-    graph, given = _network(program), _one(program, image)
+    graph, given = as_graph(program), _one(program, image)
     which = _layer(graph, layer)
     name, shape = graph.layers[which].name, graph.shapes[which]
     kept, reached, fired = _potentials(graph, given, which)
@@ -181,7 +181,7 @@ def curves(run: str | os.PathLike[str]) -> Plot:
             f"learning curves need {error.name}, which is not installed: pip install {error.name}"
         ) from None
 
-    folder = RunFolder(Path(run))
+    folder = RunFolder(Path(path_text(run)))
     record, epochs = folder.read_record(), read_epochs(folder)
     if not epochs:
         raise RunError(f"{folder.path} has no epoch that is done: train it first")
@@ -207,16 +207,9 @@ def run_html(config: TrainConfig, data: str, run: RunFolder | None, metric: Metr
     return html.table("", ("", ""), (), rows) + shown
 
 
-def _network(program: Program | Graph) -> Graph:
-    graph = program if isinstance(program, Graph) else getattr(program, "graph", None)
-    if not isinstance(graph, Graph):
-        raise ConfigError(f'a picture is of a Program or a Graph, as load("model.spq") gives, not of {type(program)}')
-    return graph
-
-
 def _one(program: Program | Graph, image: Any) -> Array:
     """One input, as the reference takes it."""
-    given = as_batch(_network(program), image)
+    given = as_batch(as_graph(program), image)
     if given.shape[-4] != 1:
         raise DataError(f"a picture is of one input, not of {given.shape[-4]}: give one, as images[:1]")
     return given

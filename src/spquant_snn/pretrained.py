@@ -18,9 +18,9 @@ from .integer.program import Program
 from .integer.sample import items_of, sample_of
 from .io.reading import guarded, open_file, read_up_to
 from .io.texts import package_version, parse_object
-from .io.writing import replace_file
+from .io.writing import path_text, replace_file
 from .quant.lower import lower
-from .quant.network import SpikingNetwork
+from .quant.network import SpikingNetwork, as_network
 from .report.ledger import make_ledger
 from .report.ledger_tables import ledger_markdown
 from .runtime.native import load
@@ -51,7 +51,8 @@ def save_pretrained(
 
     Raises:
         DataError: the sample is not what the network takes.
-        ModelError: the network has no integer form.
+        ConfigError: ``folder`` is no path.
+        ModelError: the network has no integer form, or is none.
         RunError: the folder holds something else, or cannot be written.
 
     Example:
@@ -60,7 +61,7 @@ def save_pretrained(
             trainer.network, "lenet-2bit", trainer.evaluate(), "Trained on MNIST.", (test.images, test.labels)
         )
     """
-    out = Path(folder)
+    network, out = as_network(network), Path(path_text(folder))
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CONFIG).exists())):
         raise RunError(f"{out} is there and holds something else, so it is kept: choose another folder")
     frozen = copy.deepcopy(network).eval().freeze()
@@ -96,14 +97,14 @@ def from_pretrained(source: str | os.PathLike[str], revision: str | None = None)
         revision: branch, tag or commit of the model on the hub.
 
     Raises:
-        ConfigError: the hub does not give a model of this id, or a folder is given a revision.
+        ConfigError: the hub does not give a model of this id, a folder is given a revision, or ``source`` is no path.
         FileFormatError: a file is missing, or is not what config.json says.
         MissingDependencyError: there is no such folder, and huggingface-hub is not installed.
 
     Example:
         program = from_pretrained("lenet-2bit")
     """
-    name = os.fspath(source)
+    name = path_text(source)
     if os.path.isdir(name):
         if revision is not None:
             raise ConfigError(f"{name} is a folder, and revision is of a model on the hub: leave it out")

@@ -10,7 +10,7 @@ import spquant_snn.exchange.onnx_model as onnx_model
 from cases import case
 from general_graphs import general_graph, general_inputs
 from random_graphs import RARE, random_graph, random_images, with_gates
-from spquant_snn import ConfigError, QuantConfig, lower, prepare, run_onnx, to_onnx
+from spquant_snn import ConfigError, ModelError, QuantConfig, lower, prepare, run_onnx, to_onnx
 from spquant_snn.integer import reference
 from spquant_snn.nn.models import build_model
 
@@ -153,3 +153,12 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"onnxruntime .* cannot run .*: pip install -U onnxruntime"):
         run_onnx(tmp_path / "model.onnx")
+
+
+def test_what_is_no_graph_and_no_path_is_refused_in_words(tmp_path):
+    module = prepare(build_model("lenet-snn:0.1", (1, 8, 8), 10), QuantConfig(), (1, 8, 8))
+    with pytest.raises(ModelError, match="a Graph or a Program is needed, not a SpikingNetwork"):
+        to_onnx(module, tmp_path / "x.onnx")
+    with pytest.raises(ConfigError, match=r"a path must be text or a pathlib\.Path"):
+        run_onnx(None)
+    assert not list(tmp_path.iterdir())

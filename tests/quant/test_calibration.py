@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from spquant_snn import LIF, Feedback, LeakyIntegrator, ModelError, QuantConfig, calibrate, lower, prepare, verify
+from spquant_snn import (
+    LIF,
+    DataError,
+    Feedback,
+    LeakyIntegrator,
+    ModelError,
+    QuantConfig,
+    calibrate,
+    lower,
+    prepare,
+    verify,
+)
 from spquant_snn.quant import calibration
 from spquant_snn.quant.calibration import in_floating_point
 from spquant_snn.quant.least_error import Inputs, least_error_codes
@@ -181,6 +192,12 @@ def test_what_cannot_be_calibrated_is_refused(trained):
         calibrate(copy.deepcopy(trained[1]), blobs(8, 0)[0])
     with pytest.raises(ModelError, match="frozen"):
         calibrate(of_few_bits(trained, 4).freeze(), blobs(8, 0)[0])
+
+
+def test_no_inputs_are_refused():
+    network = prepare(nn.Sequential(nn.Linear(4, 3), LIF(), nn.Linear(3, 2)), QuantConfig(), (4,))
+    with pytest.raises(DataError, match="there are no inputs to calibrate with"):
+        calibrate(network, torch.zeros(0, 4, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("per_tensor", [False, True])

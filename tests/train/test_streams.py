@@ -37,6 +37,13 @@ class Lazy(Dataset):
         return image, int(LABELS[index])
 
 
+class Dicts(Lazy):
+    """The same as dicts, which it does not say."""
+
+    def __getitem__(self, index):
+        return dict(zip(("image", "label"), super().__getitem__(index), strict=True))
+
+
 class Stream(IterableDataset):
     """The same items, one after the other."""
 
@@ -226,6 +233,10 @@ BAD = {
     ),
     "missing": (lambda: raising(IndexError()), "training item 78 is missing from a Dataset that says it has 120"),
     "no pair": (lambda: IMAGE, r"training item 78 is no pair"),
+    "a dict": (
+        lambda: {"image": IMAGE, "label": 0},
+        r"training item 78 is a dict of image, label: give from_columns\(dataset\)",
+    ),
     "shape": (lambda: (torch.zeros(1, 8, 9), 0), r"training item 78 is \[1, 8, 9\], the first is \[1, 8, 8\]"),
     "dtype": (lambda: (IMAGE.double(), 0), "training item 78 is float64, the first is float32: bring them"),
     "nan": (lambda: (IMAGE * float("nan"), 0), "training item 78 hold 64 of 64 that are not finite"),
@@ -261,6 +272,9 @@ def test_a_worker_that_dies_is_told_of(tmp_path):
             lambda: (DataLoader([torch.zeros(1, 8, 8)] * 8, 4), Lazy(40)),
             "batch 0 of the training DataLoader is no pair",
         ),
+        (lambda: (Dicts(), Lazy(40)), "training item 0 is a dict of image, label: give from_columns"),
+        (lambda: (Lazy(), Dicts()), "test item 0 is a dict of image, label: give from_columns"),
+        (lambda: (DataLoader(Dicts(), 4), Lazy(40)), "batch 0 of the training DataLoader is a dict of image, label"),
         (lambda: ((item for item in [(IMAGE, 0)]), Lazy(40)), "can be read once only, as a generator can"),
         (lambda: (Lazy(), 3), "test data must be a pair .images, labels., a Dataset or a DataLoader, not int"),
     ],

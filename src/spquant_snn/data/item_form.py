@@ -17,6 +17,7 @@ import numpy as np
 from ..dtypes import Array
 from ..errors import DataError
 from .arrays import Labelled, Splits, padded_sequences
+from .columns import refuse_dict
 from .convert import item_label, item_pixels, item_values
 from .event_items import gives_events
 from .input_format import InputFormat, check_finite
@@ -203,6 +204,7 @@ def parts_of_batch(batch: Any, where: str) -> tuple[Any, Any, Any]:
     Raises:
         DataError: it is no pair, and no such three.
     """
+    refuse_dict(batch, where)
     items = isinstance(batch, list) and all(isinstance(item, tuple) and len(item) == 2 for item in batch)
     if items and all(np.ndim(item[0]) for item in batch):
         return [image for image, _ in batch], [label for _, label in batch], None
@@ -235,8 +237,9 @@ def pair_of(item: Any, where: str) -> tuple[Any, Any]:
     """Image and label of an item.
 
     Raises:
-        DataError: it is no pair.
+        DataError: it is no pair, or a dict.
     """
+    refuse_dict(item, where)
     try:
         image, label = item
     except (TypeError, ValueError) as error:

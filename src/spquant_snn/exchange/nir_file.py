@@ -18,12 +18,12 @@ from ..dtypes import Float64
 from ..errors import FileFormatError, MissingDependencyError, ModelError
 from ..integer.connection import Connection, image
 from ..integer.file import from_bytes, to_bytes
-from ..integer.graph import Graph, Layer, Readout, Term
+from ..integer.graph import Graph, HasGraph, Layer, Readout, Term, as_graph
 from ..integer.grids import STATE_GRIDS
 from ..integer.neuron import Neuron, TableStore
 from ..integer.pool import Pool
 from ..integer.term_names import source_names, term_names
-from ..io.writing import write_file
+from ..io.writing import path_text, write_file
 
 DT = 1e-4  # seconds of a step, as other packages take where nothing is said
 _KEY = "spquant_spq"
@@ -43,7 +43,7 @@ def import_nir() -> Any:
     return nir
 
 
-def to_nir(graph: Graph, path: str | os.PathLike[str]) -> None:
+def to_nir(graph: Graph | HasGraph, path: str | os.PathLike[str]) -> None:
     """Write a graph as a NIR file that other packages read, and that ``graph_from_nir`` makes the same graph of.
 
     Neurons are LIF or IF nodes of steps of 0.1 ms with the leak that fits the stored codes best, inputs are the
@@ -60,7 +60,7 @@ def to_nir(graph: Graph, path: str | os.PathLike[str]) -> None:
         to_nir(load_graph("model.spq"), "model.nir")
     """
     nir = import_nir()
-    made = _Nodes(nir, graph).made()
+    made = _Nodes(nir, as_graph(graph)).made()
     write_file(path, lambda beside: nir.write(beside, made))
 
 
@@ -92,7 +92,7 @@ def graph_from_nir(path: str | os.PathLike[str]) -> Graph:
     Example:
         graph = graph_from_nir("model.nir")
     """
-    nir, name = import_nir(), os.fspath(path)
+    nir, name = import_nir(), path_text(path)
     try:
         found = nir.read(path)
     except Exception as error:  # of h5py and of nir, of many classes

@@ -19,10 +19,10 @@ from ..dtypes import Array, Int32
 from ..errors import ConfigError, MissingDependencyError, ModelError
 from ..integer.connection import image
 from ..integer.file import to_bytes
-from ..integer.graph import Graph, Input, Readout, Term
+from ..integer.graph import Graph, HasGraph, Input, Readout, Term, as_graph
 from ..integer.term_names import source_names
 from ..io.texts import package_version
-from ..io.writing import replace_file
+from ..io.writing import path_text, replace_file
 from .onnx_neurons import Stored, write_active, write_layer, write_readout
 from .onnx_terms import OnnxValue, write_term
 from .onnx_writer import Constants, Writer, import_onnx
@@ -35,7 +35,9 @@ _BELOW = 1 << 31  # what a largest value so far is stored above, so that it star
 _LARGEST = (1 << 31) - 1  # bytes of a protobuf
 
 
-def to_onnx(graph: Graph, path: str | os.PathLike[str], kind: OnnxKind = "images", opset: int = OPSET) -> None:
+def to_onnx(
+    graph: Graph | HasGraph, path: str | os.PathLike[str], kind: OnnxKind = "images", opset: int = OPSET
+) -> None:
     """Write a graph as an ONNX file of standard operators on integers, which gives the reference's integers.
 
     Inputs are uint8, or int8 of signed ones; answers are int32, one output for each readout, by its name.
@@ -58,7 +60,7 @@ def to_onnx(graph: Graph, path: str | os.PathLike[str], kind: OnnxKind = "images
     replace_file(path, onnx_bytes(graph, kind, opset))
 
 
-def onnx_bytes(graph: Graph, kind: OnnxKind = "images", opset: int = OPSET) -> bytes:
+def onnx_bytes(graph: Graph | HasGraph, kind: OnnxKind = "images", opset: int = OPSET) -> bytes:
     """The file that ``to_onnx`` writes."""
     if kind not in get_args(OnnxKind):
         raise ConfigError(f"kind must be one of {', '.join(get_args(OnnxKind))}, not {kind!r}")
@@ -71,7 +73,7 @@ def onnx_bytes(graph: Graph, kind: OnnxKind = "images", opset: int = OPSET) -> b
         raise ConfigError(
             f"onnx {onnx.__version__} writes opsets up to {newest}, not {opset}: pip install -U onnx{lower}"
         )
-    model = _Model(graph, kind, Constants(onnx, opset)).build()
+    model = _Model(as_graph(graph), kind, Constants(onnx, opset)).build()
     if model.ByteSize() > _LARGEST:
         raise ModelError(f"the graph would take {model.ByteSize():,} bytes as ONNX, more than 2 GiB: export it as .spq")
     data: bytes = model.SerializeToString(deterministic=True)
@@ -95,7 +97,7 @@ def run_onnx(path: str | os.PathLike[str], *given: Array) -> list[Int32]:
         import onnxruntime
     except ImportError:
         raise MissingDependencyError("running ONNX needs onnxruntime: pip install onnxruntime") from None
-    name, version = os.fspath(path), onnxruntime.__version__
+    name, version = path_text(path), onnxruntime.__version__
     try:
         session = onnxruntime.InferenceSession(name, providers=["CPUExecutionProvider"])
     except Exception as error:  # of many classes, which the package does not name

@@ -20,7 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import DataError, ModelError
 from ..io.terminal import Report, progress_shown
 from ..nn.lif import LIF
 from .branched_stage import BranchedReadout, BranchedStage
@@ -107,7 +107,7 @@ def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = 
 
     Raises:
         ModelError: the network is frozen, or is floating point.
-        DataError: as the network raises it.
+        DataError: there are no inputs, or as the network raises it.
 
     Example:
         >>> trained, images = LeNetSNN((1, 8, 8)), torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
@@ -119,9 +119,12 @@ def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = 
     if network.frozen or not network.config.integer:
         what = "frozen" if network.frozen else "floating point"
         raise ModelError(f"a network that is {what} cannot be calibrated: prepare it anew, with 1.58 to 8 bits")
+    given = network.sent(inputs)
+    if not all(x.numel() for x in ([inputs] if isinstance(inputs, Tensor) else inputs)):
+        raise DataError("there are no inputs to calibrate with: give a few hundred, as the network takes them")
     training = network.training
     teacher = in_floating_point(network).eval()
-    pair = _Pair(network.eval(), teacher, network.sent(inputs), teacher.sent(inputs))
+    pair = _Pair(network.eval(), teacher, given, teacher.sent(inputs))
     layers: list[LayerCalibration] = []
     with progress_shown(progress, len(network.stages), "calibrating") as report:
         for group in loops_of(network.hidden, pair.first):

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from ..data import Labelled, Splits, Task, as_splits
 from ..data.arrays import permutation
-from ..data.columns import in_pairs, names_of
+from ..data.columns import in_pairs, names_of, refuse_dict
 from ..data.input_kind import Decide, InputKind
 from ..data.item_form import ItemForm, as_items, cause, is_iterable, is_lazy, read_items
 from ..dtypes import Array
@@ -291,7 +291,9 @@ def _sample(member: Any, what: str, count: int) -> tuple[Any, int]:
     few = min(count, length)
     places = [place * (length - 1) // max(few - 1, 1) for place in range(few)]
     with seeded(0):
-        return read_items(member, places, what), 0
+        found = read_items(member, places, what)
+    refuse_dict(found[0], f"{what} item 0")
+    return found, 0
 
 
 def _first_items(items: Any, what: str, count: int) -> list[Any]:
@@ -313,6 +315,7 @@ def _first_items(items: Any, what: str, count: int) -> list[Any]:
             ) from error
     if not found:
         raise DataError(f"the {what} data are empty: give at least one item")
+    refuse_dict(found[0], f"{what} item 0")
     return found
 
 
