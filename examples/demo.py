@@ -49,8 +49,9 @@ def main() -> int:
     console.print(str(verdict))
     console.print(f"The run folder, with model.spq, is {folder}")
     console.print("The same integer model as firmware for a microcontroller, and as a web page:", style="bold")
-    for target, out in (("c", "firmware"), ("web", "site")):
-        console.print(f"    spquant export {folder} --target {target} --out {out}/", soft_wrap=True)
+    console.print(f"    spquant export {folder} --target c --out firmware/", soft_wrap=True)
+    console.print("    pip install ziglang    # which compiles it for browsers", soft_wrap=True)
+    console.print(f"    spquant export {folder} --target web --out site/", soft_wrap=True)
     return 0 if verdict.equal else 1
 
 
