@@ -51,6 +51,8 @@ def test_the_torch_network_and_the_reference_are_equal(net):
     neurons = 4 * 36 + 6 * 9 + 16
     assert (verdict.images, verdict.spikes, verdict.codes, verdict.logits) == (20, 60 * neurons, 60 * neurons, 200)
     assert str(verdict) == "equal on 20 images: 12,840 spikes, 12,840 stored codes, 200 logits"
+    assert repr(verdict) == f"Verdict({verdict})"
+    assert f">{verdict}</p>" in verdict._repr_html_()
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

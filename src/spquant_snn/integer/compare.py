@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..data.arrays import of_each_length
 from ..dtypes import Array, Bools, Int32, Int64
 from ..errors import DataError
+from ..io import html
 from ..io.terminal import Report, unseen
 from . import reference
 from .graph import Graph, Readout
@@ -77,7 +78,7 @@ class Difference:
         return f"{self.what} of layer {self.layer!r}{when}, image {self.index[0]}, at ({where}): {values}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The result of ``verify``; it is true where everything is equal.
 
@@ -114,6 +115,13 @@ class Verdict:
             return f"different: {self.difference}"
         compared = f"{self.spikes:,} spikes, {self.codes:,} stored codes, {self.logits:,} logits"
         return f"equal on {self.images:,} images: {compared}"
+
+    def __repr__(self) -> str:
+        return f"Verdict({self})"
+
+    def _repr_html_(self) -> str:
+        """The verdict in words, as a notebook shows it."""
+        return html.text(str(self))
 
 
 def potentials(spikes: Array, codes: Array) -> Array:

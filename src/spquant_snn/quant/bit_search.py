@@ -18,6 +18,7 @@ from ..integer.connection import Shape
 from ..integer.file import to_bytes
 from ..integer.grids import TERNARY, Bits
 from ..integer.inputs import check_count
+from ..io import html
 from ..io.terminal import Report, progress_shown, unseen
 from .branched_stage import BranchedReadout, BranchedStage
 from .calibration import Calibration, calibrate, in_floating_point, weights_of
@@ -53,7 +54,7 @@ class LayerErrors:
     errors: Mapping[float, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FoundBits:
     """The result of ``search_bits``.
 
@@ -74,6 +75,14 @@ class FoundBits:
     widths: Mapping[str, float]
     size: int
     calibration: Calibration
+
+    def __repr__(self) -> str:
+        widths = ",".join(f"{path}={bits:g}" for path, bits in self.widths.items())
+        return f"FoundBits({self.size:,} bytes, weight_bits {widths})"
+
+    def _repr_html_(self) -> str:
+        """The size, and the losses of each layer, as a notebook shows them."""
+        return html.text(f"{self.size:,} bytes") + self.calibration._repr_html_()
 
 
 def search_bits(

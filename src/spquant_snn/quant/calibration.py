@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, ModelError
+from ..io import html
 from ..io.terminal import Report, progress_shown
 from ..nn.lif import LIF
 from .branched_stage import BranchedReadout, BranchedStage
@@ -34,6 +35,8 @@ from .stage import Look, NeuronStage, Stage
 from .synapse import Synapse
 from .training_pass import TrainingPass, drive_over_time
 from .weight import Learned, Multiples, WeightQuantizer
+
+_LOST = {"bits": 5, "clipped": 8, "rate": 7, "float": 7, "differ": 7, "at ends": 8}  # columns, and how wide they are
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class LayerCalibration:
     at_ends: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration:
     """What a calibration did.
 
@@ -80,12 +83,33 @@ class Calibration:
     agreement: float
 
     def __str__(self) -> str:
-        rows = [f"{'layer':20} {'bits':>5} {'clipped':>8} {'rate':>7} {'float':>7} {'differ':>7} {'at ends':>8}"]
-        for layer in (layer for layer in self.layers if layer.weight_bits):  # what counts spikes has none
-            spikes = "".join(f" {_percent(x):>7}" for x in (layer.rate, layer.float_rate, layer.differing))
-            ends = "-" if layer.at_ends is None else f"{layer.at_ends:.1%}"
-            rows.append(f"{layer.name[:20]:20} {layer.weight_bits:5g} {layer.clipped:8.1%}{spikes} {ends:>8}")
-        return "\n".join([*rows, f"{self.agreement:.1%} of {self.inputs} answers are those of floating point"])
+        rows = [("layer", *_LOST), *self._rows()]
+        lines = [f"{name[:20]:20} " + " ".join(map(str.rjust, cells, _LOST.values())) for name, *cells in rows]
+        return "\n".join([*lines, self._agreement()])
+
+    def __repr__(self) -> str:
+        return f"Calibration({len(self.layers)} layers, {self._agreement()})"
+
+    def _repr_html_(self) -> str:
+        """The losses as a table, as a notebook shows them."""
+        return html.table("", ("layer",), tuple(_LOST), self._rows()) + html.text(self._agreement())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """The losses of each layer in words, but of one that counts spikes, which has no weights."""
+        return [
+            (
+                layer.name,
+                f"{layer.weight_bits:g}",
+                f"{layer.clipped:.1%}",
+                *(_percent(x) for x in (layer.rate, layer.float_rate, layer.differing)),
+                "-" if layer.at_ends is None else f"{layer.at_ends:.1%}",
+            )
+            for layer in self.layers
+            if layer.weight_bits
+        ]
+
+    def _agreement(self) -> str:
+        return f"{self.agreement:.1%} of {self.inputs} answers are those of floating point"
 
 
 def _percent(share: float | None) -> str:
