@@ -146,8 +146,12 @@ def test_trained_on_again_it_does_not_start_over(first):
 @pytest.mark.parametrize(
     ("model", "options", "said"),
     [
-        ("lenet-snn:0.2", {}, r"of another network, stages\.0\.norm\.bias is \(3,\) there, \(6,\) here: give"),
-        ("vgg9-snn:0.02", {}, r"of another network, stages\.0\.norm\.bias is "),
+        (
+            "lenet-snn:0.2",
+            {},
+            r"network, layer 'conv1' has a weight of 3 x 1 x 5 x 5 there and of 6 x 1 x 5 x 5 here: give",
+        ),
+        ("vgg9-snn:0.02", {}, "of another network, it has 4 layers, this one 9: give"),
     ],
     ids=["width", "layers"],
 )

@@ -4,6 +4,7 @@ teacher."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from ..quant.lift import lift
 from ..quant.network import SpikingNetwork
 from ..quant.quant_config import QuantConfig
 from ..quant.shortcut import TrainableShortcut
-from ..quant.stage import Stage
+from ..quant.stage import NeuronStage, Stage
 from ..quant.synapse import Synapse
 from ..quant.weight import weight_quantizer
 from ..runtime.native import load
@@ -59,7 +60,7 @@ def start_from(path: Path, network: SpikingNetwork, images: Tensor | None = None
     if config.target_ops < 1 or config.target_skip > 0:
         raise ConfigError(f"init {folder} was trained with target_ops or target_skip: start from a run without them")
     found, own = read_weights(run.weights), network.state_dict()
-    differing = _first_difference(_of_layers(found), _of_layers(own))
+    differing = _first_difference(_of_layers(found), network)
     if differing:
         raise ConfigError(f"init {folder} is of another network, {differing}: give a run of the same model")
     network.load_state_dict(own | _of_layers(found))
@@ -196,10 +197,30 @@ def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def _first_difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
-    for name in sorted(found.keys() | wanted.keys()):
-        if name not in found or name not in wanted:
-            return f"{name} is only in {'this' if name in wanted else 'that'} one"
-        if found[name].shape != wanted[name].shape:
-            return f"{name} is {tuple(found[name].shape)} there, {tuple(wanted[name].shape)} here"
+def _first_difference(found: dict[str, Tensor], network: SpikingNetwork) -> str:
+    """Where the weights of another network differ from this one's, in the layers' own names; empty: nowhere."""
+    own = _of_layers(network.state_dict())
+    there, here = (len({name.split(".")[1] for name in names if name.startswith("stages.")}) for names in (found, own))
+    if there != here:
+        return f"it has {there} layers, this one {here}"
+    for name in (*own, *(name for name in found if name not in own)):
+        layer, what = _layer_of(name, network), name.rpartition(".")[2]
+        if name not in found or name not in own:
+            return f"layer {layer!r} has a {what} only {'here' if name in own else 'there'}"
+        if found[name].shape != own[name].shape:
+            shapes = (" x ".join(map(str, tensors[name].shape)) for tensors in (found, own))
+            return "layer {!r} has a {} of {} there and of {} here".format(layer, what, *shapes)
     return ""
+
+
+def _layer_of(name: str, network: SpikingNetwork) -> str:
+    """What a user calls the layer that a tensor of the network belongs to."""
+    named = {path: part.name for path, part in network.named_modules() if isinstance(part, (*_OF_A_PATH, NeuronStage))}
+    return next((named[path] for path in _above(name) if path in named), name)
+
+
+def _above(name: str) -> Iterator[str]:
+    """The paths of the modules that hold a tensor, the innermost first."""
+    while name:
+        name = name.rpartition(".")[0]
+        yield name
