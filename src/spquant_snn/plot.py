@@ -22,7 +22,7 @@ import numpy as np
 from .data.scores import Metric
 from .data.task import Task
 from .dtypes import Array
-from .errors import ConfigError, DataError, MissingDependencyError, RunError
+from .errors import ConfigError, DataError, RunError
 from .integer.graph import Graph, as_graph
 from .integer.grids import describe
 from .integer.inputs import as_batch, says_classes, task_of
@@ -172,14 +172,9 @@ def curves(run: str | os.PathLike[str]) -> Plot:
     Example:
         >>> plot.curves("runs/x").save("curves.png")
     """
-    try:
-        from .report.curves import read_epochs
-        from .report.page_sections import learning_charts
-        from .train.run import RunFolder
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"learning curves need {error.name}, which is not installed: pip install {error.name}"
-        ) from None
+    from .report.curves import read_epochs
+    from .report.page_sections import learning_charts
+    from .train.run import RunFolder
 
     folder = RunFolder(Path(path_text(run)))
     record, epochs = folder.read_record(), read_epochs(folder)

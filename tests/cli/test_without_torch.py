@@ -121,7 +121,7 @@ def test_an_integer_model_is_evaluated(source, backend, place):
         (["eval", "run", "--early-exit"], "torch"),
         (["verify", "run"], "torch"),
         (["export", "run", "--out", "x.spq"], "torch"),
-        (["report", "run"], "jinja2"),
+        (["report", "model.spq", "--dataset", "mnist"], "jinja2"),
     ],
     ids=" ".join,
 )
@@ -129,6 +129,19 @@ def test_a_package_that_a_command_lacks_is_named_with_the_line_that_installs_it(
     ended = python(without(*HEAVY), *arguments, cwd=place)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"spquant: this command needs {package}: pip install {package}\n"
+
+
+def test_a_report_on_integer_models_needs_no_torch(place, tmp_path):
+    page, data = tmp_path / "page.html", ["--dataset", "mnist", "--data-dir", "data"]
+    program = without("torch", "safetensors", "sklearn")
+    ended = python(program, "report", "model.spq", *data, "--out", page, cwd=place)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "conv" in page.read_text()
+    ended = python(program, "report", "model.spq", "run/model.spq", *data, "--json", cwd=place)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [run["accuracy"] for run in json.loads(ended.stdout)["runs"]] == [67.5, 67.5]
+    ended = python(program, "report", "run", "--data-dir", "data", cwd=place)
+    assert ended.stderr == "spquant: this command needs torch: pip install torch\n"
 
 
 def test_firmware_is_exported(place, tmp_path):

@@ -101,7 +101,6 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
     from ..report.curves import read_epochs
     from ..report.run_report import RASTERS, ReportInput, build_report, load_baseline
     from ..train.config import CUSTOM
-    from ..train.loading import load_network
     from ..train.run import RunFolder
     from .verify import refuse_other_network
 
@@ -109,8 +108,11 @@ def _report_on_one(source: Source, test_set: TestSet, rasters: Sequence[int] | N
     source.need_integers("report on a run of 1.58 to 8 bits")
     name, graph = test_set.name_for(source), source.graph()
     check_takes_one(graph, "a report")
-    network = None if config is None or config.model == CUSTOM else load_network(path).eval()
-    if network is not None:
+    network = None
+    if config is not None and config.model != CUSTOM:
+        from ..train.loading import load_network  # which needs torch
+
+        network = load_network(path).eval()
         refuse_other_network(path, graph, network)
     test = replace(test_set, count=0).items(source, Interface.of(graph))
     subject = ReportInput(

@@ -10,7 +10,6 @@ from ..errors import FileFormatError
 from ..io.fields import Fields
 from ..io.reading import Flaw
 from ..io.texts import parse_object
-from ..train.metrics import LayerActivity
 from ..train.run import RunFolder
 
 _MOST_LAYERS = 1024
@@ -72,7 +71,10 @@ def read_epochs(run: RunFolder) -> tuple[Epoch, ...]:
 def _epoch(record: Fields) -> Epoch:
     metric = next((name for name in record.names() if name.startswith("val_") and name not in _OTHERS), "val_accuracy")
     most = 100.0 if metric == "val_accuracy" else _LARGEST
-    layers = [_activity(layer) for layer in record.inner_row("val_layers", _MOST_LAYERS)]
+    layers = {layer.text("name", 256): layer for layer in record.inner_row("val_layers", _MOST_LAYERS)}
+    rates, saturated, dead = (
+        {name: layer.number(what, 0, 1) for name, layer in layers.items()} for what in ("rate", "saturated", "dead")
+    )
     return Epoch(
         number=record.integer("epoch", 1, 1 << 31),
         train_loss=record.number("train_loss", -_LARGEST, _LARGEST),
@@ -80,9 +82,9 @@ def _epoch(record: Fields) -> Epoch:
         val_loss=record.number("val_loss", -_LARGEST, _LARGEST),
         val_score=record.number(metric, -0.0 if metric == "val_accuracy" else -_LARGEST, most),
         metric=metric.removeprefix("val_"),
-        rates={layer.name: layer.rate for layer in layers},
-        saturated={layer.name: layer.saturated for layer in layers},
-        dead={layer.name: layer.dead for layer in layers},
+        rates=rates,
+        saturated=saturated,
+        dead=dead,
         channels=_channels(record.inner("channels")) if record.has("channels") else {},
         ops_share=record.number("ops_share", 0, 2) if record.has("ops_share") else None,
     )
@@ -91,11 +93,6 @@ def _epoch(record: Fields) -> Epoch:
 def _any_accuracy(record: Fields) -> float | None:
     """That of training, where another metric is of classes too."""
     return record.number("train_accuracy", 0, 100) if record.has("train_accuracy") else None
-
-
-def _activity(fields: Fields) -> LayerActivity:
-    rate, saturated, dead = (fields.number(name, 0, 1) for name in ("rate", "saturated", "dead"))
-    return LayerActivity(fields.text("name", 256), rate, saturated, dead)
 
 
 def _channels(fields: Fields) -> dict[str, tuple[int, int]]:

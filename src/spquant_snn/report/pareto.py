@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,14 @@ from ..dtypes import UInt8
 from ..integer.graph import Graph
 from ..integer.inputs import check_classifies
 from ..io.terminal import Report, unseen
-from ..quant.network import SpikingNetwork
 from .counts import Counts
 from .energy import HOROWITZ, scenarios
-from .floating import count_floating
 from .ledger import cost, make_ledger
 from .network_info import FLOAT_BITS, NetworkInfo
 from .text_table import TextTable
+
+if TYPE_CHECKING:
+    from ..quant.network import SpikingNetwork
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def measure_run(
         counts, energies, sizes = ledger.counts, ledger.costs[0].energies, ledger.sizes
         stored = sizes.weights + sizes.state
     else:
+        from .floating import count_floating  # which needs torch
+
         counts = count_floating(model, images, labels, progress)
         network = NetworkInfo("floating point", "events", floating=True)
         energies = cost(network, counts.rows, scenarios(HOROWITZ), HOROWITZ).energies

@@ -1,4 +1,7 @@
-"""A report on one network: everything that its page shows, measured."""
+"""A report on one network: everything that its page shows, measured.
+
+torch is needed for a network in training form alone, not for an integer model.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,27 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data import Labelled
 from ..data.items import Items
+from ..dtypes import UInt8
 from ..errors import ConfigError
 from ..integer.compare import Trace
 from ..integer.graph import Graph
 from ..integer.inputs import check_count, check_takes_one, says_classes
 from ..io.terminal import Report
-from ..quant.lower import lower
-from ..quant.network import SpikingNetwork
 from ..train.config import TrainConfig, load_config
-from ..train.loading import load_network
 from ..train.run import RunFolder
 from .activity import Activity, Observer
 from .answer_scores import AnswerCounter, AnswerScores
 from .curves import Epoch, read_epochs
 from .drift import Drift, find_drift
-from .floating import firing_rates
 from .ledger import Ledger, make_ledger
 from .raster import Raster, take_rasters
+
+if TYPE_CHECKING:
+    from ..quant.network import SpikingNetwork
 
 RASTERS = (0, 1, 2)  # test images that are shown where none are named
 
@@ -73,6 +76,8 @@ def load_baseline(folder: Path, dataset: str) -> Baseline:
         RunError, FileFormatError: the folder is not a run's, or damaged, or its model was given in Python.
         ConfigError: it was trained on another data set.
     """
+    from ..train.loading import load_network
+
     config = load_config(RunFolder(folder).config)
     if config.dataset != dataset:
         raise ConfigError(
@@ -111,6 +116,8 @@ def in_training(network: SpikingNetwork, test: Labelled, config: TrainConfig, ru
     Raises:
         ModelError: it is floating point.
     """
+    from ..quant.lower import lower
+
     name = run_name(run, config)
     return ReportInput(
         name,
@@ -171,14 +178,25 @@ def build_report(
 
     classes = counted.classes if says_classes(subject.graph) else None
     ledger = make_ledger(subject.graph, pixels, classes, subject.title, progress=progress, watch=watch)
-    ours = {layer.name: layer.rates for layer in observer.layers}
-    drifts = []
-    if subject.network is not None:
-        drifts.append(find_drift("integers", ours, "training form", firing_rates(subject.network, pixels)))
-    if baseline is not None:
-        drifts.append(find_drift(subject.name, ours, baseline.name, firing_rates(baseline.network, pixels)))
+    drifts = _drifts(subject, observer.layers, pixels, baseline)
     scores = None if counter is None else counter.found
-    return RunReport(subject, ledger, observer.layers, shown, tuple(drifts), baseline is not None, scores)
+    return RunReport(subject, ledger, observer.layers, shown, drifts, baseline is not None, scores)
+
+
+def _drifts(
+    subject: ReportInput, layers: tuple[Activity, ...], pixels: UInt8, baseline: Baseline | None
+) -> tuple[Drift, ...]:
+    """To the integers, from the training form and from a baseline, if they are there."""
+    if subject.network is None and baseline is None:
+        return ()
+    from .floating import firing_rates  # which needs torch
+
+    ours, found = {layer.name: layer.rates for layer in layers}, []
+    if subject.network is not None:
+        found.append(find_drift("integers", ours, "training form", firing_rates(subject.network, pixels)))
+    if baseline is not None:
+        found.append(find_drift(subject.name, ours, baseline.name, firing_rates(baseline.network, pixels)))
+    return tuple(found)
 
 
 def _check(subject: ReportInput, baseline: Baseline) -> None:

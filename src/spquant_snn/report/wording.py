@@ -7,12 +7,15 @@ A new column of the operations is one entry of ``_SUMMED`` (a field of ``LayerCo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ..train.early_exit import EarlyExit, Measured
 from .counts import LayerCounts
 from .ledger import Ledger
 from .text_table import TextTable
 from .work import Work
+
+if TYPE_CHECKING:
+    from ..train.early_exit import EarlyExit, Measured
 
 BACKENDS = {"native": "native runtime", "reference": "reference", "torch": "network in floating point"}
 TRAFFIC = ("weights", "constants", "state", "activations", "sums")
