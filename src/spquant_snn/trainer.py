@@ -48,6 +48,7 @@ from .train.loop import Training, fit
 from .train.metrics import measure
 from .train.objective import as_text
 from .train.optimizer import make_optimizer
+from .train.random_numbers import seed_torch, torch_kept
 from .train.resolve import objective_for, resolve, set_up
 from .train.run import Print, RunFolder
 from .train.run_owner import BestCheckpoint, RunOwner
@@ -439,7 +440,10 @@ class SpQuantTrainer:
             few = train.first(_FEW * (train.frames or 1)).inputs().to(self.device)
             start_from(Path(self.config.init), self.network, few)
         if (sparse := self._sparse_training()) is not None:
-            sparse.start(train.first(self.config.batch_size * (train.frames or 1)).inputs().to(self.device))
+            first = train.first(self.config.batch_size * (train.frames or 1)).inputs().to(self.device)
+            with torch_kept():
+                seed_torch(self.config.seed)  # dropout
+                sparse.start(first)
 
     def _sparse_training(self) -> SparseTraining | None:
         if not self.config.goals.any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 
 import numpy as np
 import pytest
@@ -321,3 +322,41 @@ def test_a_data_set_with_a_validation_set_of_its_own_is_trained_on_whole(tmp_pat
     wide = Labelled(draw.integers(0, 256, (6, 1, 8, 9), np.uint8), np.arange(6) % 2)
     with pytest.raises(DataError, match=r"training images are \[1, 8, 8\], validation images \[1, 8, 9\]"):
         Splits("pairs", train, test, Task("classification", 2), validation=wide)
+
+
+class Dropping(nn.Sequential):
+    """A network that draws random numbers in training."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(
+            nn.Flatten(), nn.Linear(64, 16), LIF(), nn.Dropout(0.3), nn.Linear(16, 8), LIF(), nn.Linear(8, 4)
+        )
+
+
+def random_states():
+    return [str(random.getstate()), str(np.random.get_state()), torch.get_rng_state().tolist()]  # noqa: NPY002
+
+
+@pytest.mark.parametrize("data", [DATA, tuple(map(Items, DATA))], ids=["tensors", "datasets"])
+def test_the_random_numbers_of_the_user_go_on_as_if_nothing_was_trained(data):
+    model = Dropping()
+    torch.manual_seed(123)
+    before = random_states()
+    trainer = SpQuantTrainer(model, data, 4, target_ops=0.7, **SMALL)
+    assert random_states() == before
+    trainer.train(epochs=1)
+    assert random_states() == before
+    trainer.evaluate()
+    assert random_states() == before
+    SpQuantTrainer("lenet-snn:0.1", DATA, 4, **SMALL).train(epochs=1)
+    assert random_states() == before
+
+
+def test_what_the_user_draws_changes_no_weights():
+    def train(drawn):
+        trainer = SpQuantTrainer(Dropping(), DATA, 4, target_ops=0.7, **SMALL)
+        torch.rand(drawn)
+        return weights(trainer.train(epochs=1))
+
+    assert same(train(1), train(9))

@@ -18,7 +18,8 @@ from ..data.item_form import ItemForm, read_items
 from ..errors import SpQuantError
 from .batches import Batch
 from .distributed import ALONE, World
-from .workers import SEEDS, Failed, loaded, read_by, seeded
+from .random_numbers import seeded
+from .workers import SEEDS, Failed, loaded, read_by
 
 
 @dataclass(frozen=True)

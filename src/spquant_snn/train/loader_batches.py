@@ -13,7 +13,8 @@ from ..data.item_form import ItemForm, cause, parts_of_batch
 from ..errors import ConfigError, DataError, SpQuantError
 from .batches import Batch
 from .distributed import ALONE, World
-from .workers import SEEDS, Failed, alive, loaded, read_by, seeded
+from .random_numbers import seeded
+from .workers import SEEDS, Failed, alive, loaded, read_by
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +11,21 @@ from torch import nn
 
 from ..data.input_format import PIXELS, InputFormat
 from ..errors import FileFormatError, RunError
+from ..integer.connection import Shape
 from ..io.fields import Fields
 from ..io.reading import guarded
 from ..nn.lif import LIF
 from ..nn.models import build_model
 from ..quant.network import SpikingNetwork
 from ..quant.prepare import prepare
+from ..quant.quant_config import QuantConfig
 from ..sparsity.block_skipping import insert_skipping
 from ..sparsity.compact import compact
 from ..sparsity.gates import insert_gates
 from .checkpoint import load_weights, weights_size
 from .config import CUSTOM, TrainConfig, load_config
 from .fingerprint import model_print
+from .random_numbers import seed_torch, torch_kept
 from .run import RunFolder, config_print
 
 _LARGEST = 1 << 20
@@ -31,19 +35,28 @@ def build_network(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, input_format: InputFormat = PIXELS
 ) -> SpikingNetwork:
     """The untrained network of a configuration whose model has a name; with gates, if channels are to be pruned."""
-    model = named_model(config, shape, classes)
-    return add_sparsity(prepare(model, replace(config.quant, input_format=input_format), shape), config)
+    quant = replace(config.quant, input_format=input_format)
+    return network_of(lambda: named_model(config, shape, classes), config, quant, shape)
+
+
+def network_of(
+    model: Callable[[], nn.Module], config: TrainConfig, quant: QuantConfig, shape: Shape | Sequence[Shape]
+) -> SpikingNetwork:
+    """The untrained network of a model, with the gates and predictors that its training needs; all that is drawn for it
+    follows from the seed of the configuration."""
+    with torch_kept():
+        seed_torch(config.seed)
+        return add_sparsity(prepare(model(), quant, shape), config)
 
 
 def named_model(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """The untrained model of a configuration that names one."""
+    """The untrained model of a configuration that names one; its weights are drawn from torch's random numbers."""
 
     def neuron() -> LIF:
         return LIF(
             leak=config.leak, reset=config.reset, surrogate=config.surrogate, learn_threshold=config.learn_threshold
         )
 
-    torch.manual_seed(config.seed)
     return build_model(config.model, shape, classes, neuron)
 
 

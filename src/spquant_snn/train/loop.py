@@ -28,6 +28,7 @@ from .metrics import Metrics, measure
 from .norm_statistics import measure_norm_statistics
 from .objective import Objective
 from .optimizer import set_learning_rate
+from .random_numbers import seed_torch, torch_kept
 from .step import Step
 
 _LOOKED_AT = 512  # images or frames, at most, on which gates and predictors are frozen
@@ -63,6 +64,7 @@ class Training:
     world: World = ALONE
 
 
+@torch_kept()
 def fit(
     training: Training,
     train: Batches,
@@ -96,7 +98,7 @@ def fit(
     largest = 0  # items of a batch
     for epoch in range(start.epochs, config.epochs + config.finetune_epochs):
         network.train()
-        torch.manual_seed(config.seed + 7919 * (epoch + 1))  # dropout
+        seed_torch(config.seed + 7919 * (epoch + 1))  # dropout
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
         meter = EpochMeter(epoch, progress.epochs, config, world, display, classifies)
         display.begin(epoch, steps)

@@ -16,13 +16,12 @@ from ..data import Splits, Task, as_splits
 from ..data.task import standardised
 from ..errors import ConfigError, ModelError
 from ..quant.network import SpikingNetwork
-from ..quant.prepare import prepare
 from .config import TrainConfig, anchored, with_options
 from .device import multiplies_bf16, usable_device
 from .distributed import ALONE, World
 from .first_layer import kind_taken_by, shape_taken_by, steps_taken_by
 from .functions import Functions
-from .loading import add_sparsity, build_network
+from .loading import build_network, network_of
 from .objective import Objective, criterion_of, read_class_weights
 from .streams import Sampled, Streams, sampled
 
@@ -113,9 +112,8 @@ def _build(
             )
         network = build_network(config, data.shape, data.classes, data.input_format)
     else:
-        torch.manual_seed(config.seed)
         quant = replace(config.quant, input_format=data.input_format)
-        network = add_sparsity(prepare(model, quant, shape_taken_by(model, data.shape)), config)
+        network = network_of(lambda: model, config, quant, shape_taken_by(model, data.shape))
     said = _said_of_an_image(network)
     if some is not None and some.open and said[0] > data.task.outputs:
         data = replace(data, task=replace(data.task, outputs=said[0], names=()))

@@ -29,9 +29,10 @@ from .config import TrainConfig
 from .distributed import ALONE, World
 from .item_batches import ItemBatches, ItemReader
 from .loader_batches import IterableBatches, LoaderBatches, batches_of, is_sharded
+from .random_numbers import seeded
 from .run import SHA, Print
 from .tensors import LabelledTensors, as_tensors
-from .workers import seeded, usual_workers
+from .workers import usual_workers
 
 _TRAIN_SAMPLE, _TEST_SAMPLE = 64, 128  # items
 _LOOKED_AT = 1000  # items of the training set that are measured on where there is no validation set

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
 from ..data import Labelled
 from ..data.item_form import cause
@@ -45,30 +43,6 @@ def loaded(arrays: Labelled, whole: int | None = None) -> Batch:
 def usual_workers(seconds: float) -> int:
     """How many processes should read what takes so many seconds in an epoch."""
     return min(_MOST, os.cpu_count() or 1) if seconds > _DEAR else 0
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within it the random numbers of Python, NumPy and torch follow from the seed; afterwards they are as before, but
-    for those of a worker, which draws no others."""
-    if get_worker_info() is not None:
-        _seed(seed)
-        yield
-        return
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # what users draw from
-    _seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
 
 
 def read_by(reader: Dataset[Any], requests: Any, workers: int, seed: int, what: str) -> Iterator[Batch]:
