@@ -58,6 +58,7 @@ def test_every_name_is_there_and_listed():
             value = getattr(spquant_snn, name)
             assert value.__name__ == name
             assert name in dir(spquant_snn)
+    assert dir(spquant_snn.data) == sorted(spquant_snn.data.__all__)
 
 
 def test_nothing_else_is_listed():

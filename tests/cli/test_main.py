@@ -279,7 +279,7 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("train --dataset custom", "unknown data set 'custom'"),
         ("train --dataset digits --device abacus", "device 'abacus' cannot be used"),
         ("train --dataset digits --threads -1", "threads must be"),
-        ("train --dataset digits --validation 1437", "cannot hold out 1437 of 1437"),
+        ("train --dataset digits --validation 1437", "validation cannot take 1437 of 1437 training images"),
         ("train --dataset digits --teacher nowhere", "nowhere is not there: name the folder of a run"),
         ("train --dataset digits --out {runs}/low", "already holds a run"),
         ("train --dataset digits --out {runs}/low/config.toml/x", "cannot be written"),

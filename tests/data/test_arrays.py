@@ -82,7 +82,7 @@ def test_another_seed_holds_out_other_images():
 
 @pytest.mark.parametrize("count", [-1, 0, 5, 6])
 def test_holding_out_everything_or_nothing_is_refused(count):
-    with pytest.raises(ConfigError, match=f"cannot hold out {count} of 5 images: choose 1 to 4"):
+    with pytest.raises(ConfigError, match=f"validation cannot take {count} of 5 training images: choose 1 to 4"):
         hold_out(labelled(5), count, 0)
 
 

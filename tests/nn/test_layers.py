@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spquant_snn.errors import ConfigError, ModelError
-from spquant_snn.nn import LIF, OneToOne, SpikingSequential, fold_time
+from spquant_snn.errors import ConfigError, DataError, ModelError
+from spquant_snn.nn import LIF, LeNetSNN, OneToOne, SpikingSequential, fold_time
 from spquant_snn.nn.layers import _in_two_launches, pool_into_kernel
 
 
@@ -21,6 +21,21 @@ def test_one_to_one_needs_a_number_of_channels(channels):
 def test_one_to_one_refuses_other_channels():
     with pytest.raises(ConfigError, match=r"OneToOne\(3\) takes \[N, 3, ...\], not \[2, 4\]"):
         OneToOne(3)(torch.ones(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((4, 2, 3, 8, 8), r"a Conv2d .* takes sequences \[T, N, C, H, W\] with C = 1, not \[4, 2, 3, 8, 8\]"),
+        ((2, 1, 8, 8), r"with C = 1, not \[2, 1, 8, 8\]"),
+        ((4, 2, 1, 9, 16), r"a Linear .* takes sequences \[T, N, F\] with F = 128, not \[4, 2, 256\]"),
+    ],
+)
+def test_a_sequence_of_another_shape_than_the_layers_take_is_refused(shape, said):
+    model = LeNetSNN((1, 8, 8), width=(4, 32), hidden=8)
+    model(torch.zeros(4, 2, 1, 8, 8))
+    with pytest.raises(DataError, match=said):
+        model(torch.zeros(shape))
 
 
 def integers(*shape, seed=0, low=-3, high=4):

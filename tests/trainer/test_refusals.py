@@ -8,7 +8,10 @@ from spquant_snn import LIF, ConfigError, DataError, DivergedError, ModelError, 
 from toy_task import DATA, SMALL, Net, result, weights
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "cannot hold out 1 of 1 images"), (2, "a batch of one image")])
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1, "a validation set cannot be taken from 1 training image: give at least two"), (2, "a batch of one image")],
+)
 def test_too_few_images_are_refused(count, words):
     with pytest.raises(ConfigError, match=words):
         SpQuantTrainer(Net(), ((DATA[0][0][:count], DATA[0][1][:count]), DATA[1]), quiet=True).train(epochs=1)

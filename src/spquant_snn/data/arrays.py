@@ -12,6 +12,7 @@ import numpy as np
 
 from ..dtypes import Array, Int64
 from ..errors import ConfigError, DataError
+from ..io.texts import counted
 from .input_format import COUNTS, PIXELS, SIGNED, InputFormat
 from .task import Task, check_fits, check_labels
 
@@ -254,8 +255,12 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
         >>> len(rest), len(validation)
         (40, 10)
     """
+    if len(data) < 2:
+        raise ConfigError(
+            f"a validation set cannot be taken from {counted(len(data), 'training image')}: give at least two"
+        )
     if not 0 < count < len(data):
-        raise ConfigError(f"cannot hold out {count} of {len(data)} images: choose 1 to {len(data) - 1}")
+        raise ConfigError(f"validation cannot take {count} of {len(data)} training images: choose 1 to {len(data) - 1}")
     order = permutation(len(data), seed)
     rest, held = order[count:], order[:count]
     return data.chosen(rest), data.chosen(held)

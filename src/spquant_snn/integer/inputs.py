@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..data.task import Task
 from ..dtypes import Array
 from ..errors import ConfigError, DataError
+from ..io.texts import counted
 from .graph import Graph, Input
 
 _OTHERWISE = "call it from Python, or export it as C (--target c)"
@@ -90,7 +91,9 @@ def check_inputs(graph: Graph, given: tuple[Array, ...]) -> int:
         DataError: they are not what the graph takes, or not as many and as long as one another.
     """
     if len(given) != len(graph.inputs):
-        raise DataError(f"this network takes {len(graph.inputs)} inputs, not {len(given)}: give an array for each")
+        raise DataError(
+            f"this network takes {counted(len(graph.inputs), 'input')}, not {len(given)}: give an array for each"
+        )
     if len(given) == 1:
         check_images(graph, given[0])
     for i, (wanted, x) in enumerate(zip(graph.inputs, given, strict=True)):

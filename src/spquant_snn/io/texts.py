@@ -158,6 +158,11 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of something, as "1 input" or "2 inputs"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def did_you_mean(name: str, names: Iterable[str], before: str = "; ") -> str:
     """The end of a message about a name that is none: the nearest of those that there are; nothing where none is near.
 

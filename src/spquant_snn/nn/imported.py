@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..errors import DataError
+from ..io.texts import counted
 from .instant import each_step
 
 
@@ -85,7 +86,7 @@ class ImportedSNN(nn.Module):
             tuple(x.shape[lead:]) if x.dim() > 2 else tuple(x.shape[1:]) for x in inputs
         )
         if len(inputs) != len(shapes):
-            raise DataError(f"the network takes {len(shapes)} inputs, not {len(inputs)}")
+            raise DataError(f"the network takes {counted(len(shapes), 'input')}, not {len(inputs)}")
         steps = timesteps if timesteps is not None or not self.static_input else self.timesteps
         return [_with_time(x, shape, steps, timesteps) for x, shape in zip(inputs, shapes, strict=True)]
 

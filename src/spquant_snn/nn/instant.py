@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import ModelError
+from ..io.texts import counted
 from .integrator import LeakyIntegrator
 from .layers import OneToOne, knows_time
 from .lif import LIF
@@ -154,8 +155,8 @@ class InstantTracer(fx.Tracer):
         needed = [parameter.name for parameter in taken if parameter.default is parameter.empty]
         if not len(needed) <= len(self.given) <= len(names):
             raise ModelError(
-                f"the forward method takes {len(needed)} inputs ({', '.join(needed)}), and input_shape is that of "
-                f"{len(self.given)}: give a list with the shape of each"
+                f"the forward method takes {counted(len(needed), 'input')} ({', '.join(needed)}), and input_shape is "
+                f"that of {len(self.given)}: give a list with the shape of each"
             )
         return dict(zip(names, self.given, strict=False))
 

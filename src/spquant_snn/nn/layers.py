@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, DataError, ModelError
 from .lif import LIF
 
 Run = Callable[[nn.Module, Tensor], Tensor]
@@ -114,6 +114,7 @@ def over_time(layer: nn.Module, x: Tensor) -> Tensor:
 
     Raises:
         ModelError: the layer holds neurons, and its ``forward`` may be written for a sequence or for a single step.
+        DataError: the sequence has other channels or features than the layer.
     """
     if isinstance(layer, LIF | OverTime):
         return cast(Tensor, layer(x))
@@ -126,7 +127,26 @@ def over_time(layer: nn.Module, x: Tensor) -> Tensor:
             f"SpikingSequential cannot run {type(layer).__name__} over time, which holds a LIF layer behind a forward "
             "method of its own: put its layers into the row, or give it an instant method"
         )
+    _check_takes(layer, x)
     return fold_time(layer, x)
+
+
+def _check_takes(layer: nn.Module, x: Tensor) -> None:
+    """Refuse a sequence of another shape than a layer with weights takes, which torch would say less plainly."""
+    what = type(layer).__name__
+    if isinstance(layer, nn.modules.conv._ConvNd):
+        wanted, axis, sizes = layer.in_channels, 2, ["C", *"DHW"[-len(layer.kernel_size) :]]
+    elif isinstance(layer, nn.Linear):
+        wanted, axis, sizes = layer.in_features, -1, ["F"]
+    else:
+        return
+    fits = x.dim() == 2 + len(sizes) or (axis == -1 and x.dim() > 3)
+    if wanted and not (fits and x.shape[axis] == wanted):  # lazy ones do not know yet
+        shape = ", ".join(sizes)
+        raise DataError(
+            f"a {what} of this network takes sequences [T, N, {shape}] with {sizes[0]} = {wanted}, not "
+            f"{list(x.shape)}: give inputs of the shape that the network was made for, time first"
+        )
 
 
 def pool_into_kernel(weight: Tensor, pool: int) -> Tensor:

@@ -13,6 +13,7 @@ from ..data.task import OutputFormat
 from ..errors import DataError, ModelError
 from ..integer.connection import Shape, image
 from ..integer.graph import Input, Readout
+from ..io.texts import counted
 from ..nn.fused_layer import EXACT
 from ..nn.integrator import LeakyIntegrator
 from ..nn.lif import LIF
@@ -379,7 +380,7 @@ class SpikingNetwork(nn.Module):
             kind = type(next((each for each in given if not isinstance(each, Tensor)), x)).__name__
             raise DataError(f"this network takes a tensor for each input, not a {kind}: use torch.as_tensor")
         if len(given) != len(self.input_shapes):
-            raise DataError(f"this network takes {len(self.input_shapes)} inputs, not {len(given)}")
+            raise DataError(f"this network takes {counted(len(self.input_shapes), 'input')}, not {len(given)}")
         found = []
         for each, shape, wanted in zip(given, self.input_shapes, self.inputs, strict=True):
             found.append(self._checked(each, shape, wanted))
