@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -42,15 +42,8 @@ def match_rates(stage: NeuronStage, current: Tensor, wanted: Tensor, steps: int)
         moved = current + more.view(shape)
         return _rates(lif.forward_static(moved, steps) if static else lif(moved))
 
-    widest = _WIDEST * lif.threshold.expand(len(goal))
     plain = rates(torch.zeros_like(goal))
-    low = torch.where(plain > goal, -widest, 0.0)
-    high = torch.where(plain > goal, 0.0, widest)
-    for _ in range(_TURNS):
-        middle = (low + high) / 2
-        more = rates(middle) > goal
-        low, high = torch.where(more, low, middle), torch.where(more, middle, high)
-    found = (low + high) / 2
+    (found,) = _search([stage], [goal], [plain], lambda more: [rates(more[0])])
     better = (rates(found) - goal).abs() < (plain - goal).abs()
     _shift(stage, torch.where(better, found, 0.0))
 
@@ -60,21 +53,6 @@ def match_rates_in_loop(network: SpikingNetwork, sent: Sent, group: range, wante
     so every guess is run through all steps. Nothing is added where that brings the rates no nearer on the whole."""
     stages, first = [network.hidden[i] for i in group], len(network.input_shapes)
     goals = [_rates(spikes) for spikes in wanted]
-
-    def rates() -> list[Tensor]:
-        recorder = Recorder()
-        TrainingPass(network.hidden, first, False, False, recorder, None).run_group(group, sent)
-        return [_rates(recorder.found[stage.name][0]) for stage in stages]
-
-    def far(found: list[Tensor]) -> float:
-        return sum(float((a - b).abs().sum()) for a, b in zip(found, goals, strict=True))
-
-    before = rates()
-    widest = [
-        _WIDEST * cast(LIF, stage.lif).threshold.expand(len(goal)) for stage, goal in zip(stages, goals, strict=True)
-    ]
-    low = [torch.where(a > b, -most, 0.0) for a, b, most in zip(before, goals, widest, strict=True)]
-    high = [torch.where(a > b, 0.0, most) for a, b, most in zip(before, goals, widest, strict=True)]
     added = [torch.zeros_like(goal) for goal in goals]
 
     def add(more: list[Tensor]) -> None:
@@ -82,14 +60,48 @@ def match_rates_in_loop(network: SpikingNetwork, sent: Sent, group: range, wante
             _shift(stage, more[k] - added[k])
             added[k] = more[k]
 
+    def rates(more: list[Tensor]) -> list[Tensor]:
+        add(more)
+        recorder = Recorder()
+        TrainingPass(network.hidden, first, False, False, recorder, None).run_group(group, sent)
+        return [_rates(recorder.found[stage.name][0]) for stage in stages]
+
+    def far(found: list[Tensor]) -> float:
+        return sum(float((a - b).abs().sum()) for a, b in zip(found, goals, strict=True))
+
+    plain = rates(added)
+    _search(stages, goals, plain, rates)
+    if far(rates(added)) >= far(plain):  # with the last guess
+        add([torch.zeros_like(goal) for goal in goals])
+
+
+def _search(
+    stages: Sequence[NeuronStage],
+    goals: list[Tensor],
+    plain: list[Tensor],
+    rates: Callable[[list[Tensor]], list[Tensor]],
+) -> list[Tensor]:
+    """What is to be added to each channel of some layers for their rates to come near the goals, by halving.
+
+    Args:
+        goals, plain: rates [C] of each layer that are wanted, and those where nothing is added.
+        rates: those with so much added to each channel.
+    """
+    low, high = [], []
+    for stage, goal, found in zip(stages, goals, plain, strict=True):
+        widest = _WIDEST * cast(LIF, stage.lif).threshold.expand(len(goal))
+        low.append(torch.where(found > goal, -widest, 0.0))
+        high.append(torch.where(found > goal, 0.0, widest))
     for _ in range(_TURNS):
-        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
-        add(middle)
-        more = [a > b for a, b in zip(rates(), goals, strict=True)]
+        middle = _middle(low, high)
+        more = [a > b for a, b in zip(rates(middle), goals, strict=True)]
         low = [torch.where(too, a, m) for too, a, m in zip(more, low, middle, strict=True)]
         high = [torch.where(too, m, b) for too, b, m in zip(more, high, middle, strict=True)]
-    if far(rates()) >= far(before):
-        add([torch.zeros_like(goal) for goal in goals])
+    return _middle(low, high)
+
+
+def _middle(low: list[Tensor], high: list[Tensor]) -> list[Tensor]:
+    return [(a + b) / 2 for a, b in zip(low, high, strict=True)]
 
 
 def _shift(stage: NeuronStage, more: Tensor) -> None:
