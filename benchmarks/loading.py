@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from spquant_snn import LIF, SpQuantTrainer
+from spquant_snn.train.batches import DataPass
 from spquant_snn.train.optimizer import make_optimizer
 from spquant_snn.train.step import Step
 
@@ -134,7 +135,7 @@ def read_by_workers(args: argparse.Namespace) -> None:
     assert streams is not None
 
     def ours(number: int) -> Pairs:
-        drawn = streams.train.drawn(torch.Generator().manual_seed(number), BATCH, epoch=number)
+        drawn = streams.train.drawn(torch.Generator().manual_seed(number), BATCH, DataPass(number))
         return ((batch.inputs(), batch.labels) for batch in drawn)
 
     plain = DataLoader(data, BATCH, shuffle=True, num_workers=args.workers)
@@ -159,7 +160,7 @@ def in_memory(args: argparse.Namespace) -> None:
     train, _ = trainer._split()
 
     def ours(number: int) -> Pairs:
-        drawn = train.drawn(torch.Generator().manual_seed(number), BATCH, epoch=number)
+        drawn = train.drawn(torch.Generator().manual_seed(number), BATCH, DataPass(number))
         return ((batch.inputs(), batch.labels) for batch in drawn)
 
     in_turn("MNIST by name", args.rounds, epoch_of(trainer), ours, Shuffled(train.images, train.labels))  # type: ignore[attr-defined]

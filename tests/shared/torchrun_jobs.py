@@ -23,6 +23,7 @@ from spquant_snn.__main__ import main
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.sparsity.training import SparseTraining
 from spquant_snn.train.augment import Augmentation
+from spquant_snn.train.batches import DataPass
 from spquant_snn.train.checkpoint import Progress
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.console import Display
@@ -152,7 +153,7 @@ def shares(folder: Path) -> None:
         trainer = trainer_on(folder / name, *data)
         read = []
         if trainer._streams is not None:
-            read = trainer._streams.train.drawn(torch.Generator().manual_seed(3), 16, world=world)
+            read = trainer._streams.train.drawn(torch.Generator().manual_seed(3), 16, DataPass(world=world))
         mine = [batch.images[:, 0, 0, 0].tolist() for batch in read]
         trainer.train()
         outcome[name] = world.gather((mine, trainer.network.state_dict()))

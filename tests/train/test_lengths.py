@@ -29,7 +29,7 @@ from spquant_snn.data.convert import as_splits
 from spquant_snn.data.items import Items
 from spquant_snn.integer.file import load_both
 from spquant_snn.quant.stage import Norm
-from spquant_snn.train.batches import Batch
+from spquant_snn.train.batches import Batch, DataPass
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.distributed import World
 from spquant_snn.train.metrics import measure
@@ -93,7 +93,7 @@ def test_batches_are_mixed_cut_to_their_longest_and_hold_every_item_once(data):
     assert sorted(found) == sorted(wanted)
     again = train.drawn(torch.Generator().manual_seed(3), 8)
     assert all(torch.equal(a.images, b.images) for a, b in zip(drawn, again, strict=True))
-    assert len(list(train.drawn(torch.Generator(), 8, most=3))) == 3
+    assert len(list(train.drawn(torch.Generator(), 8, DataPass(most=3)))) == 3
 
 
 def test_processes_share_the_batches_of_an_evaluation(data):

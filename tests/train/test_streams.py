@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from spquant_snn import LIF, ConfigError, DataError, RunError, SpQuantTrainer
 from spquant_snn.data import Task
+from spquant_snn.train.batches import DataPass
 from spquant_snn.train.distributed import World
 from toy_task import SMALL, Net, images, same, weights
 
@@ -191,13 +192,15 @@ def test_processes_read_disjoint_parts_of_a_batch(tmp_path):
     streams = trainer(tmp_path, (Lazy(), Lazy(40)))._streams
     draws = [torch.Generator().manual_seed(3) for _ in range(3)]
     whole = list(streams.train.drawn(draws[2], 25))
-    parts = [list(streams.train.drawn(draws[rank], 25, world=World(rank, 2), accumulate=2)) for rank in (0, 1)]
+    parts = [
+        list(streams.train.drawn(draws[rank], 25, DataPass(world=World(rank, 2), accumulate=2))) for rank in (0, 1)
+    ]
     for batch, mine, others in zip(whole, *parts, strict=True):
         assert mine.count == others.count == len(batch) == len(mine) + len(others)
         assert sorted([*mine.labels, *others.labels]) == sorted(batch.labels)
     first, second = (trainer(tmp_path, (Stream(64), Lazy(40)), steps_per_epoch=2)._streams.train for _ in range(2))
     read = [
-        torch.cat([b.labels for b in part.drawn(draws[0], 16, world=World(rank, 2))])
+        torch.cat([b.labels for b in part.drawn(draws[0], 16, DataPass(world=World(rank, 2)))])
         for rank, part in enumerate((first, second))
     ]
     assert torch.equal(torch.stack([part.view(2, 8) for part in read], 1).flatten(), LABELS[:32])

@@ -71,6 +71,30 @@ class Batch:
         return as_inputs(self.images)
 
 
+@dataclass(frozen=True)
+class DataPass:
+    """A pass over training data.
+
+    Args:
+        epoch: its number, from 0.
+        most: batches, the first ones; None: all.
+        world: the processes of which each computes its part of a batch, and may read no more than that.
+        accumulate: parts in which each batch is taken.
+    """
+
+    epoch: int = 0
+    most: int | None = None
+    world: World = ALONE
+    accumulate: int = 1
+
+    def first_of(self, count: int) -> int:
+        """How many of so many batches."""
+        return count if self.most is None else min(self.most, count)
+
+
+WHOLE = DataPass()
+
+
 class Batches(Protocol):
     """A training, validation or test set, batch by batch. What reads items in other processes, or reads them anew each
     time, looks the same as what lies in memory."""
@@ -82,24 +106,8 @@ class Batches(Protocol):
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch of training."""
 
-    def drawn(
-        self,
-        draw: torch.Generator,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        most: int | None = None,
-        world: World = ALONE,
-        accumulate: int = 1,
-    ) -> Iterator[Batch]:
-        """The batches of an epoch, in an order that ``draw`` decides, and with it whatever else is random.
-
-        Args:
-            epoch: number of the epoch, from 0.
-            most: batches, the first ones; all by default.
-            world: the processes of which each computes its part of a batch, and may read no more than that.
-            accumulate: parts in which each batch is taken.
-        """
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
+        """The batches of an epoch, in an order that ``draw`` decides, and with it whatever else is random."""
 
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
         """All items once; of several processes, each gets every so many batches of its own."""

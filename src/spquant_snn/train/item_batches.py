@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from ..data.item_form import ItemForm, read_items
 from ..errors import SpQuantError
-from .batches import Batch
+from .batches import WHOLE, Batch, DataPass
 from .distributed import ALONE, World
 from .random_numbers import seeded
 from .workers import SEEDS, Failed, loaded, read_by
@@ -87,25 +87,16 @@ class ItemBatches:
     def steps(self, batch_size: int) -> int:
         return -(-self.count // batch_size)
 
-    def drawn(
-        self,
-        draw: torch.Generator,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        most: int | None = None,
-        world: World = ALONE,
-        accumulate: int = 1,
-    ) -> Iterator[Batch]:
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
         """Batches of nearly one size, the larger ones first, as of what lies in memory; of several processes, each
         reads its own items."""
-        order = torch.randperm(self.count, generator=draw)[: None if most is None else most * batch_size]
+        order = torch.randperm(self.count, generator=draw)[: which.first_of(self.steps(batch_size)) * batch_size]
         seed = int(torch.randint(SEEDS, (), generator=draw))
-        steps = -(-len(order) // batch_size)
+        steps, world = -(-len(order) // batch_size), which.world
 
         def requests() -> Iterator[Request]:
             for number, rows in enumerate(order.tensor_split(steps)):
-                own = torch.cat([rows[slice(*span)] for span in world.spans(len(rows), accumulate)])
+                own = torch.cat([rows[slice(*span)] for span in world.spans(len(rows), which.accumulate)])
                 yield self._request(own, seed + number * world.size + world.rank, len(rows))
 
         yield from self._read(requests(), steps, seed)

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..data.item_form import ItemForm, cause, parts_of_batch
 from ..errors import ConfigError, DataError, SpQuantError
-from .batches import Batch
+from .batches import WHOLE, Batch, DataPass
 from .distributed import ALONE, World
 from .random_numbers import seeded
 from .workers import SEEDS, Failed, alive, loaded, read_by
@@ -42,23 +42,14 @@ class LoaderBatches:
     def steps(self, batch_size: int) -> int:
         return self.length or steps_of(self.loader, self.what)
 
-    def drawn(
-        self,
-        draw: torch.Generator,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        most: int | None = None,
-        world: World = ALONE,
-        accumulate: int = 1,
-    ) -> Iterator[Batch]:
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
         """The batches of the loader; it begins anew where an epoch is longer than it is, by ``length``."""
         seed, steps, done = int(torch.randint(SEEDS, (), generator=draw)), self.steps(batch_size), 0
-        wanted = steps if most is None else min(most, steps)
+        wanted, world = which.first_of(steps), which.world
         for sampler in (self.loader, *_samplers(self.loader)):
             set_epoch = getattr(sampler, "set_epoch", None)
             if callable(set_epoch):
-                set_epoch(epoch)
+                set_epoch(which.epoch)
         while done < wanted:
             before = done
             for found in self._read(seed + (done << 20)):
@@ -231,20 +222,11 @@ class IterableBatches:
     def steps(self, batch_size: int) -> int:
         return self.length or -(-steps_of(self.items, self.what) // batch_size)
 
-    def drawn(
-        self,
-        draw: torch.Generator,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        most: int | None = None,
-        world: World = ALONE,
-        accumulate: int = 1,
-    ) -> Iterator[Batch]:
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
         seed, steps, done = int(torch.randint(SEEDS, (), generator=draw)), self.steps(batch_size), 0
-        wanted = steps if most is None else min(most, steps)
+        wanted, world = which.first_of(steps), which.world
         if callable(set_epoch := getattr(self.items, "set_epoch", None)):
-            set_epoch(epoch)
+            set_epoch(which.epoch)
         own = batch_size // world.size
         while done < wanted:
             before = done

@@ -16,7 +16,7 @@ from torch import nn
 from ..quant.network import SpikingNetwork
 from ..sparsity.training import SparseTraining
 from .augment import Augment, Augmentation
-from .batches import Batches
+from .batches import Batches, DataPass
 from .checkpoint import Progress
 from .config import TrainConfig
 from .console import Display
@@ -102,7 +102,7 @@ def fit(
         draw = torch.Generator().manual_seed(config.seed + 104729 * (epoch + 1))
         meter = EpochMeter(epoch, progress.epochs, config, world, display, classifies)
         display.begin(epoch, steps)
-        drawn = train.drawn(draw, config.batch_size, epoch=epoch, world=world, accumulate=config.accumulate)
+        drawn = train.drawn(draw, config.batch_size, DataPass(epoch, None, world, config.accumulate))
         for step, read in enumerate(world.in_step(drawn)):
             batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
             moment = epoch + step / steps

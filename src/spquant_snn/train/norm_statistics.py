@@ -13,7 +13,7 @@ import torch
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Norm
 from .augment import Augment
-from .batches import Batches
+from .batches import Batches, DataPass
 from .config import TrainConfig
 from .distributed import World
 
@@ -45,7 +45,7 @@ def measure_norm_statistics(
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
-    drawn = train.drawn(draw, config.batch_size, epoch=epoch, most=_BATCHES, world=world)
+    drawn = train.drawn(draw, config.batch_size, DataPass(epoch, _BATCHES, world))
     for number, read in enumerate(world.in_step(drawn), 1):
         batch = read.with_images(augmentation(read.images, draw))
         for norm in norms:

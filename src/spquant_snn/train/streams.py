@@ -24,7 +24,7 @@ from ..data.input_kind import Decide, InputKind
 from ..data.item_form import ItemForm, as_items, cause, is_iterable, is_lazy, read_items
 from ..dtypes import Array
 from ..errors import ConfigError, DataError
-from .batches import Batch, Batches
+from .batches import WHOLE, Batch, Batches, DataPass
 from .config import TrainConfig
 from .distributed import ALONE, World
 from .item_batches import ItemBatches, ItemReader
@@ -122,8 +122,8 @@ class FirstBatches:
     def steps(self, batch_size: int) -> int:
         return -(-self.most // batch_size)
 
-    def drawn(self, draw: torch.Generator, batch_size: int, **options: Any) -> Iterator[Batch]:
-        return self.batches.drawn(draw, batch_size, **options)
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
+        return self.batches.drawn(draw, batch_size, which)
 
     def in_order(self, batch_size: int, world: World = ALONE) -> Iterator[Batch]:
         seen = 0

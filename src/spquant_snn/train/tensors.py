@@ -13,7 +13,7 @@ from torch import Tensor
 from ..data import Labelled
 from ..data.arrays import commonest_length, of_each_length
 from ..dtypes import Array
-from .batches import Batch, as_inputs
+from .batches import WHOLE, Batch, DataPass, as_inputs
 from .distributed import ALONE, World
 
 _ALL = slice(None)
@@ -53,18 +53,10 @@ class LabelledTensors:
     def steps(self, batch_size: int) -> int:
         return -(-len(self) // batch_size)
 
-    def drawn(
-        self,
-        draw: torch.Generator,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        most: int | None = None,
-        world: World = ALONE,
-        accumulate: int = 1,
-    ) -> Iterator[Batch]:
+    def drawn(self, draw: torch.Generator, batch_size: int, which: DataPass = WHOLE) -> Iterator[Batch]:
         """Batches of nearly one size, the larger ones first; every process is given the whole of each."""
-        order = torch.randperm(len(self), generator=draw)[: None if most is None else most * batch_size]
+        order = torch.randperm(len(self), generator=draw)
+        order = order[: which.first_of(self.steps(batch_size)) * batch_size]
         for rows in order.to(self.images.device).tensor_split(-(-len(order) // batch_size)):
             yield self._batch(rows)
 
