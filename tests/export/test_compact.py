@@ -25,6 +25,7 @@ from spquant_snn.integer import reference
 from spquant_snn.integer.neuron import fold_neuron
 
 SEEDS = range(12)
+POOLED = (0, 4, 194, 240, 259)
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wsign-conversion", "-Wundef", "-Wshadow")
 MAIN = """
 #include <stdio.h>
@@ -81,9 +82,9 @@ def answers(program, images, outputs):
     return np.frombuffer(ended.stdout, "<i4").reshape(len(images), 2, outputs)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_graphs_run_as_the_reference(tmp_path, seed):
-    graph = compact_graph(seed)
+@pytest.mark.parametrize(("seed", "pooled"), [*((s, False) for s in SEEDS), *((s, True) for s in POOLED)])
+def test_random_graphs_run_as_the_reference(tmp_path, seed, pooled):
+    graph = compact_graph(seed, pooled)
     images = random_images(graph, 4, seed)
     images[0], images[1] = 255, 0
     wanted = reference.run(graph, images).reshape(len(images), 1, -1)

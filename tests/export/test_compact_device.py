@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adversarial import adversarial
 from compact_graphs import compact_graph
 from random_graphs import random_images
 from real_mnist import mnist_test_or_skip
@@ -25,12 +26,24 @@ def ran(folder, graph, images, board, limits, labels=None):
 
 
 @pytest.mark.device
-@pytest.mark.parametrize(("seed", "name"), [(1, "ch32v003"), (8, "ch32v003"), (1, "cortex-m0plus"), (5, "cortex-m4")])
-def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, name):
-    graph, board = compact_graph(seed), board_of(name)
+@pytest.mark.parametrize(
+    ("seed", "pooled", "name"),
+    [
+        (1, False, "ch32v003"),
+        (8, False, "ch32v003"),
+        (1, False, "cortex-m0plus"),
+        (5, False, "cortex-m4"),
+        (194, True, "ch32v003"),
+        (240, True, "cortex-m0plus"),
+    ],
+)
+def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, pooled, name):
+    graph, board = compact_graph(seed, pooled), board_of(name)
     needs(board)
-    outcome = ran(tmp_path / "c", graph, random_images(graph, 6, seed), board, Limits(4096, 24_000, board))
-    assert outcome.equal == 6
+    outcome = ran(tmp_path / "c", graph, adversarial(graph), board, Limits(4096, 24_000, board))
+    assert outcome.equal == outcome.images
+    assert outcome.most <= outcome.bound <= 2.5 * outcome.most
+    assert all(0 < layer.mean <= layer.bound for layer in outcome.layers)
     assert [layer.name for layer in outcome.layers] == [*load_manifest(tmp_path / "c")["layers"], None]
     told = sum(layer.mean for layer in outcome.layers)
     assert outcome.instructions <= told <= 1.02 * outcome.instructions

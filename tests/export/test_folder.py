@@ -23,7 +23,6 @@ def export(out, files, force=False, mark=MANIFEST):
     manifest = {
         "version": VERSION,
         "form": "general",
-        "tight": False,
         "name": "model",
         "dataset": None,
         "input_shape": [1, 4, 4],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from adversarial import adversarial, count_spikes
 from general_graphs import general_graph
 from rows import Last, Part, row
 from spquant_snn.export import most_spikes as module
@@ -12,38 +13,9 @@ from spquant_snn.export.firmware import run_firmware
 from spquant_snn.export.interface import layer_names
 from spquant_snn.export.most_spikes import most_spikes
 from spquant_snn.export.outcome import layers_table, outcome_table
-from spquant_snn.integer import reference
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
 from toolchains import needs
-
-
-def adversarial(graph, seed=0):
-    """Images that cost much, or are drawn from every kind."""
-    rng, shape, top = np.random.default_rng(seed), graph.input_shape, graph.inputs[0].largest
-    board = np.indices(shape).sum(0) % 2 * top
-    dense = (rng.random(shape) < 0.8) * rng.integers(1, top + 1, shape)
-    kinds = (np.full(shape, top), np.zeros(shape), board, rng.integers(0, top + 1, shape), dense)
-    images = np.stack(kinds).astype(np.int8 if graph.inputs[0].signed else np.uint8)
-    return np.concatenate([images, _climbed(graph, images[3], rng)])
-
-
-def _climbed(graph, image, rng, tries=60):
-    """The image after changes, of which none made fewer neurons fire."""
-    best, most = image, -1
-    for _ in range(tries):
-        value = rng.integers(0, graph.inputs[0].largest + 1)
-        other = np.where(rng.random(image.shape) < 0.1, value, best).astype(image.dtype)
-        fired = _spikes(graph, other[None])
-        if fired >= most:
-            best, most = other, fired
-    return best[None]
-
-
-def _spikes(graph, images):
-    found = []
-    reference.answers(graph, images, probe=lambda *seen: found.append(np.count_nonzero(seen[1])))
-    return sum(found)
 
 
 @pytest.mark.device
@@ -126,7 +98,7 @@ def test_more_spikes_than_were_said_are_not_found_by_trying():
         graph = _one_layer(rng.integers(-1, 2, (9, 5)), 2.0, steps=3)
         most = most_spikes(graph, streams=False)
         images = rng.integers(0, 2, (400, 5, 1, 1)).astype(np.uint8) * rng.integers(1, 256, (400, 5, 1, 1), np.uint8)
-        tried = max(_spikes(graph, image[None]) for image in images)
+        tried = max(count_spikes(graph, image[None]) for image in images)
         assert tried <= 3 * most <= 3 * 9
 
 

@@ -369,7 +369,6 @@ MANIFEST = {
     "timesteps": 2,
     "small": False,
     "form": "general",
-    "tight": False,
     "chosen": [],
     "layers": ["conv1", "fc"],
     "sources": ["model.c", "layers.c"],

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib.resources import files as resources
 from pathlib import Path
@@ -152,7 +152,7 @@ def export_c(
         "timesteps": graph.timesteps,
         "small": small,
         "form": "general" if plan is None else "compact",
-        "tight": plan is not None and plan.form.tight,
+        "layout": None if plan is None else asdict(plan.form),
         "chosen": [] if found is None else list(found.said),
         "layers": layer_names(graph),
         "sources": _sources(files),

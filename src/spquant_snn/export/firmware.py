@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,11 +35,15 @@ from . import qemu, unicorn
 from .board_sizes import smaller_flash
 from .boards import Board
 from .c import INTEGERS, VERSION
+from .compact.compact_plan import plan_compact
+from .compact.compact_worst_case import find_compact_worst_case
+from .compact.planned_rows import CompactForm
 from .folder import LONGEST_MANIFEST, MANIFEST, is_complete
 from .layer_costs import LayerCost, layer_costs
 from .naming import SHARED, Names, check_name
 from .outcome import Outcome
 from .qemu import Ended
+from .render import identifiers
 from .toolchain import Built, Compiler, build
 from .vectors import in_row
 from .worst_case import find_worst_case
@@ -78,10 +82,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         fields.integer("classes", 1, 1 << 31)
         fields.integer("answers", 1, 1 << 31)
         fields.flag("small")
-        fields.flag("tight")
         form = fields.text("form", 16)
         if form not in FORMS:
             raise Flaw(f"its form is {short(form)}, not one of {', '.join(FORMS)}")
+        if form == "compact":
+            CompactForm.read(fields.inner("layout"))
         fields.integer("timesteps", 1, 1 << 31)
         if fields.has("dataset"):
             fields.text("dataset", 256)
@@ -143,7 +148,7 @@ def run_firmware(
         main = "rows" if compact else "stream" if images.ndim == 4 else "steps"
         try:
             built = _build(board, folder, manifest, main, work, compiler)
-            test = _build(_with_selftest(board), folder, manifest, "selftest", work, compiler)
+            test = _build(_roomy(board), folder, manifest, "selftest", work, compiler)
         except ModelError as error:
             raise ModelError(f"{error}{'' if compact else _help(graph, manifest)}") from error
         say(f"testing on {board.name}")
@@ -215,23 +220,38 @@ def _layers(
     say: Callable[[str], object],
 ) -> tuple[LayerCost, ...]:
     """What each layer costs; nothing where a program that tells them apart does not fit the board. Layers of the
-    compact form take turns by the row, so that what is between them counts to the one before; they have no bounds."""
+    compact form take turns by the row, so that what is between them counts to the one before."""
     names, streams, compact = manifest["layers"], images.ndim == 5, manifest["form"] == "compact"
     main, stretches = ("steps", images.shape[0] * images.shape[1]) if streams else ("stream", len(images))
     try:
-        roomy = _with_selftest(board) if compact else board
-        told = _build(roomy, folder, manifest, "rows" if compact else main, work, compiler, len(names))
+        told = _build(
+            _roomy(board) if compact else board,
+            folder,
+            manifest,
+            "rows" if compact else main,
+            work,
+            compiler,
+            len(names),
+        )
     except ModelError:
         return ()
     say(f"telling layers apart on {board.name}")
     profile = runner(board, told, work, True)
-    if compact:
-        return layer_costs(names, profile, profile, stretches, None)
     say(f"finding the worst case on {board.name}")
 
     def run(program: Built) -> Ended:
         return runner(board, program, work, True)
 
+    if compact:
+        plan = plan_compact(graph, CompactForm(**manifest["layout"]))
+
+        def seen(given: Mapping[str, Any]) -> Built:
+            return _build(_roomy(board), folder, manifest, "seen", work, compiler, len(names) + 1, given)
+
+        called = identifiers(names), manifest["name"]
+        return layer_costs(
+            names, profile, profile, stretches, find_compact_worst_case(graph, plan, *called, seen, run, work)
+        )
     worst = find_worst_case(graph, manifest["small"], called_in(manifest), told, work, run, streams)
     return layer_costs(names, ended, profile, stretches, worst)
 
@@ -251,14 +271,23 @@ def _expected(graph: Graph, images: Array) -> Int32:
 
 
 def _build(
-    board: Board, folder: Path, manifest: dict[str, Any], main: str, work: Path, compiler: Compiler, layers: int = 0
+    board: Board,
+    folder: Path,
+    manifest: dict[str, Any],
+    main: str,
+    work: Path,
+    compiler: Compiler,
+    layers: int = 0,
+    given: Mapping[str, Any] | None = None,
 ) -> Built:
-    level = None if manifest["form"] != "compact" else "-Os" if manifest["tight"] else "-O2"
-    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, manifest["name"], layers, level)
+    level = None if manifest["form"] != "compact" else "-Os" if manifest["layout"]["tight"] else "-O2"
+    called = manifest["name"]
+    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, called, layers, level, given)
 
 
-def _with_selftest(board: Board) -> Board:
-    """The board with memory for what the self-test alone has: the network once more, and its images."""
+def _roomy(board: Board) -> Board:
+    """The board with memory for what the self-test alone has, the network once more and its images, or for what tells
+    layers apart."""
     return replace(board, flash=2 * board.flash, ram=2 * board.ram) if board.small and board.riscv else board
 
 

@@ -35,6 +35,20 @@ def most_spikes(graph: Graph, streams: bool) -> int | None:
     Args:
         streams: every step has a frame of its own.
     """
+    program = _program(graph, streams)
+    found = None if program is None else program.most()
+    steps = 1 if streams or graph.layers[0].gate is not None else graph.timesteps
+    return None if program is None or found is None else min(-(-found // steps), len(program.weights))
+
+
+def most_firing(graph: Graph) -> int | None:
+    """Neurons at a place of the first layer that fire in some step of a still image, at most; None as above."""
+    program = _program(graph, streams=False)
+    found = None if program is None else program.most_reached(0)
+    return None if program is None or found is None else min(found, len(program.weights))
+
+
+def _program(graph: Graph, streams: bool) -> _Program | None:
     layer = graph.layers[0]
     weights = _weights(layer) if len(graph.inputs) == 1 and len(layer.terms) == 1 else None
     solver = _solver()
@@ -48,10 +62,7 @@ def most_spikes(graph: Graph, streams: bool) -> int | None:
     thresholds = _of_images(layer, graph.timesteps, least, most) if still else _of_steps(layer)
     if thresholds is None or weights.size * len(thresholds) > _LARGEST:
         return None
-    program = _Program(solver, weights, thresholds, least, (low, high))
-    found = program.most()
-    steps = graph.timesteps if still else 1
-    return None if found is None else min(-(-found // steps), len(weights))
+    return _Program(solver, weights, thresholds, least, (low, high))
 
 
 @contextmanager
@@ -153,10 +164,14 @@ class _Program:
 
     def most(self) -> int | None:
         """How many of all thresholds an input reaches at most: the most of each row of them is known first."""
-        rows = [self._most([i], []) for i in range(len(self.thresholds))]
+        rows = [self.most_reached(i) for i in range(len(self.thresholds))]
         if None in rows or len(rows) == 1:
             return rows[0] if len(rows) == 1 else None
         return self._most(list(range(len(rows))), [most for most in rows if most is not None])
+
+    def most_reached(self, row: int) -> int | None:
+        """How many of the thresholds of one row."""
+        return self._most([row], [])
 
     def _most(self, rows: list[int], largest: list[int]) -> int | None:
         which, channel = np.nonzero(np.isfinite(self.thresholds[rows]))

@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jinja2 import Environment, StrictUndefined
 
@@ -95,6 +95,7 @@ def build(
     network: str = DEFAULT,
     layers: int = 0,
     level: str | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Built:
     """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``, where the
     objects of an earlier program of the same firmware for the same board serve again.
@@ -103,6 +104,8 @@ def build(
         network: what it is called in C.
         layers: how many layers and readouts are to say when they begin; 0: none does.
         level: of optimisation; None: each file's own.
+        given: what else the harness's template takes; then it has a function ``seen_row``, which the compact form calls
+            with every row of spikes that it has made.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -119,14 +122,16 @@ def build(
     start = harness / ("start_riscv.c" if board.riscv else "start_arm.c")
     caller = work / f"{main}.c"
     text = environment.from_string((harness / f"{main}.c.j2").read_text("utf-8"))
-    caller.write_text(text.render(name=network, NAME=network.upper()), encoding="utf-8")
+    caller.write_text(text.render(name=network, NAME=network.upper(), layers=layers, **(given or {})), encoding="utf-8")
     headers = [f"-I{place}" for place in dict.fromkeys([*((folder / name).parent for name in named), harness])]
     profiled = _profiled(network, layers)
+    profiled += [f"-D{network.upper()}_SPQ_SEEN=seen_row"] if given else []
+    suffix = "-seen" if given else "-layers"
     objects = []
     for source in (*sources, start, caller):
         own = "main-" if source == caller else ""
         marked = profiled if own or _MARKED.search(source.read_text("utf-8")) else []
-        target = work / f"{own}{source.stem}{'-layers' if marked else ''}.o"
+        target = work / f"{own}{source.stem}{suffix if marked else ''}.o"
         objects.append(target)
         if target.is_file():
             continue
@@ -147,7 +152,7 @@ def build(
     bound = None if call[1:2] == ("cc",) else _stack([path.with_suffix(".ci") for path in objects])
     script = environment.from_string((harness / "link.ld.j2").read_text("utf-8"))
     stack = _UNKNOWN_STACK if bound is None else bound + _HARNESS_STACK
-    target = work / f"{main}{'-layers' if layers else ''}.elf"
+    target = work / f"{main}{suffix if layers else ''}.elf"
     placed = target.with_suffix(".ld")
     placed.write_text(script.render(board=board, stack=-(-stack // 8) * 8), encoding="utf-8")
     link = [*call, "-nostdlib", "-Wl,--gc-sections", "-T", str(placed), *map(str, objects), "-o", str(target)]

@@ -27,6 +27,8 @@ def plane_codes(codes: Int32) -> UInt8 | None:
         return None
     ordered = codes.transpose(3, 2, 1, 0)
     ordered = ordered.reshape(len(ordered), -1, len(codes))
+    full, half = groups(len(codes))  # filled up by zeros, so that no sum leaves the numbers of planes
+    ordered = np.pad(ordered, ((0, 0), (0, 0), (0, _WIDE * full + _HALF * half - len(codes))))
     wide, half = _words(np.stack([ordered >= 0, ordered > 0], -2))  # [kw, kh * I, 2, groups]
     parts = [np.ascontiguousarray(np.swapaxes(part, -1, -2)).view(np.uint8) for part in (wide, half)]
     rows = np.concatenate([part.reshape(*ordered.shape[:2], -1) for part in parts], -1)
@@ -121,6 +123,6 @@ def _words(bits: Array) -> tuple[UInt32, UInt16]:
     for part, size, kind in ((padded[..., : _WIDE * full], _WIDE, "u4"), (padded[..., _WIDE * full :], _HALF, "u2")):
         packed = np.packbits(part.reshape(*part.shape[:-1], -1, size), axis=-1) if part.size else None
         shape = (*part.shape[:-1], part.shape[-1] // size)
-        words = np.zeros(shape) if packed is None else packed.view(f">{kind}").reshape(shape)
+        words = np.zeros(shape) if packed is None else np.ascontiguousarray(packed).view(f">{kind}").reshape(shape)
         found.append(words.astype(f"<{kind}"))
     return found[0], found[1]

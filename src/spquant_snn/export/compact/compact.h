@@ -10,6 +10,7 @@
  * To be defined before: SPQ_STEPS, time steps; SPQ_LIST, events that a list has room for; SPQ_FIELDS, bits 2, 4 and 8
  * for fields of as many bits, and SPQ_LOADS, bits 0 (words), 1 (bytes) and 2 (five codes a byte), that occur;
  * SPQ_ODD_WORDS, whether rows have an odd number of words; SPQ_POOLS, whether sums are pooled as they are listed;
+ * SPQ_MAX_POOLS, whether spikes are pooled;
  * spq_tap and spq_level, types of what pixels have; spq_number, of constants of neurons; SPQ_LANES_OF_PIXELS, 1 or 2;
  * SPQ_SPECIALISED, a body for each layer; SPQ_PLANES, 1 where some neurons decide on planes and 2 where all do that are
  * not on pixels; SPQ_EDGES, codes that one of those stores besides the lowest. */
@@ -42,6 +43,14 @@ typedef uint16_t spq_half;
 #define SPQ_BODY SPQ_APART
 #endif
 
+#if defined(SPQ_SEEN) && !defined(SPQ_ROW_DONE)
+/* A build that is to be measured names a function that may change rows, and other constants are put into its tables. */
+extern void SPQ_SEEN(uint32_t layer, uint16_t *row);
+#define SPQ_ROW_DONE(layer, row) SPQ_SEEN(layer, row)
+#define SPQ_TABLE __attribute__((weak))
+#else
+#define SPQ_TABLE
+#endif
 #ifndef SPQ_ROW_DONE
 #define SPQ_ROW_DONE(layer, row) /* what layer `layer` has just made */
 #endif
@@ -81,6 +90,7 @@ typedef struct {
     uint16_t rows, columns;             /* of a window: of the kernel, and of the pool over its sums */
     uint16_t kernel_rows, kernel_columns;
     uint16_t down, right;               /* from a window to the next */
+    uint16_t max_rows, max_columns, max_down, max_right; /* of the pool over spikes before it, and from one to the next */
     uint16_t top, left;                 /* zeros */
     uint16_t pool_rows, pool_columns, pool_down, pool_right; /* of sums, and places of a kernel from one to the next */
     uint16_t units, channels;           /* what comes in, in units of 16; what goes out */

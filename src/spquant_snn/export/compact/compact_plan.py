@@ -50,6 +50,8 @@ class CompactPlan:
         found, at = [("counters", 0, _STATE * len(self.layers))], _STATE * len(self.layers)
         parts = [(f"rows for {layer.name}", layer.ring) for layer in self.layers[1:]]
         parts += [(f"sums of {layer.name}", layer.kept) for layer in self.layers if layer.kept]
+        unpooled = max(layer.unpooled for layer in self.layers)
+        parts += [("row before its pool", unpooled)] if unpooled else []
         parts += [("scratch", max(layer.scratch for layer in self.layers)), ("rows of pixels", self.layers[0].ring)]
         for name, size in parts:
             found.append((name, at, size))

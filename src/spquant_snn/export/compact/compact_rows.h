@@ -13,6 +13,22 @@ SPQ_INSIDE void next_window(spq_rows *rows, int16_t first, uint16_t down, uint16
     rows->next++;
 }
 
+#if SPQ_MAX_POOLS
+/* Row `y` of spikes goes into row `to` of pools, of which `came` are complete; whether this one is now. */
+SPQ_APART int pool_row(const spq_spiking *L, const uint16_t *from, uint16_t *to, uint32_t y, uint32_t came) {
+    if (came == L->in_height) return 0;
+    const uint32_t halves = L->pixel >> 1, row = y - product(L->max_down, came), right = product(halves, L->max_right);
+    if (row >= L->max_rows) return 0; /* between two pools */
+    for (uint32_t x = 0; x < L->in_width; x++, from += right, to += halves) {
+        const uint16_t *pixel = from;
+        for (uint32_t i = 0; i < halves && !row; i++) to[i] = 0;
+        for (uint32_t c = 0; c < L->max_columns; c++)
+            for (uint32_t i = 0; i < halves; i++) to[i] |= *pixel++;
+    }
+    return row + 1 == L->max_rows;
+}
+#endif
+
 /* The row of windows whose first row of pixels is `first`. */
 SPQ_BODY void spiking_row(const spq_spiking *L, const uint8_t *ring, uint16_t read, int16_t first, spq_lists *lists,
                           uint16_t *out, spq_adder add) {

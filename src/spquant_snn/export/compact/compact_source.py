@@ -51,6 +51,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
             "SPQ_PLANES": _planes(spiking),
             "SPQ_EDGES": max((f["edges"] for f in spiking if f.get("planes")), default=0) or 1,
             "SPQ_POOLS": int(any(f["pool_rows"] * f["pool_columns"] > 1 for f in spiking)),
+            "SPQ_MAX_POOLS": int(any(f["max_rows"] for f in spiking)),
             "SPQ_LANES_OF_PIXELS": 2 if pixels["levels"].dtype == np.uint16 else 1,
             "SPQ_POOLED_PIXELS": pixels["pool_height"],
             "SPQ_CHUNK": plan.chunk,

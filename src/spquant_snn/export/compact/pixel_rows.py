@@ -9,7 +9,7 @@ import numpy as np
 from ...integer.connection import Shape, image
 from ...integer.graph import PIXEL, Layer
 from ...integer.pool import NO_SIDES, Pool
-from .code_rows import tap_lists
+from .code_rows import tap_lists, whole_codes
 from .planned_rows import BYTE, HALF, LANE, UNIT, PlannedRows, Unsuited
 from .still_levels import still_levels
 
@@ -19,18 +19,19 @@ _CHUNKS = (4, 5, 7)  # kernels whose sums are in registers at a time
 def pixel_rows(layer: Layer, out: Shape, shape: Shape, steps: int) -> PlannedRows:
     """The first layer, on pixels."""
     c, name = layer.terms[0].connection, layer.name
-    if not c.convolves or c.groups > 1 or c.spread != (1, 1) or c.dilation != (1, 1):
+    if not c.convolves or c.spread != (1, 1) or c.dilation != (1, 1):
         raise Unsuited(f"layer {name!r} on pixels is not a plain convolution")
     pool = c.sum_pool or Pool("sum", (1, 1), (1, 1))
     if c.pools or pool.kind != "sum" or pool.padding != NO_SIDES or pool.dilation != (1, 1):
         raise Unsuited(f"layer {name!r} on pixels has a pool that is not a plain sum behind it")
     if c.stride[0] != c.stride[1]:
         raise Unsuited(f"layer {name!r} has strides that differ")
-    outputs, inputs, kh, kw = c.codes.shape
+    codes = whole_codes(c)
+    outputs, inputs, kh, kw = codes.shape
     channels, height, width = image(shape)
     _, rows, columns = image(out)
     stride, step = c.stride[1] * pool.stride[1], c.stride[0] * pool.stride[0]
-    flat = c.codes.reshape(outputs, -1).astype(np.int64)
+    flat = codes.reshape(outputs, -1).astype(np.int64)
     high = np.where(flat > 0, flat, 0).sum(1) * pool.area * PIXEL
     low = np.where(flat < 0, flat, 0).sum(1) * pool.area * PIXEL
     levels = still_levels(layer.neuron, low, high, steps)
@@ -45,8 +46,7 @@ def pixel_rows(layer: Layer, out: Shape, shape: Shape, steps: int) -> PlannedRow
     start, turn = divmod(nearest + c.padding[2], stride)
     ky, ci, kx = (axis.ravel() for axis in np.meshgrid(range(kh), range(inputs), range(kw), indexing="ij"))
     place = (ky * inputs + ci) * places + kx % stride * length + kx // stride
-    codes = c.codes.transpose(0, 2, 1, 3).reshape(outputs, -1).astype(np.int32)
-    taps, planes = tap_lists(codes, place.astype(np.int32))
+    taps, planes = tap_lists(codes.transpose(0, 2, 1, 3).reshape(outputs, -1), place.astype(np.int32))
     starts = (1 << (15 if lanes == 2 else 31)) - levels.reached[:, :1]
     numbers = np.concatenate([starts, np.diff(levels.reached, axis=1)], 1)
     lane = np.uint16 if lanes == 2 else np.uint32

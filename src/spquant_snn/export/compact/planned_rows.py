@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from ...dtypes import Array
+from ...io.fields import Fields
 from .code_rows import Load
 
 UNIT = 16  # channels
@@ -39,6 +40,17 @@ class CompactForm:
     room: int = 32
     tight: bool = False
 
+    @classmethod
+    def read(cls, fields: Fields) -> CompactForm:
+        """From what ``asdict`` made of it.
+
+        Raises:
+            Flaw: it is none.
+        """
+        planes, folded, specialised, tight = map(fields.flag, ("planes", "folded", "specialised", "tight"))
+        load = fields.choice("load", get_args(Load))
+        return cls(planes, folded, load, specialised, fields.integer("room", 0, BYTE), tight)
+
 
 @dataclass(frozen=True, eq=False)
 class PlannedRows:
@@ -53,6 +65,7 @@ class PlannedRows:
         ring: bytes of the rows that it keeps.
         kept: bytes of sums that outlive a row.
         scratch: bytes that it needs while it computes a row.
+        unpooled: bytes of a row of spikes before they are pooled for it; 0 where they are not.
         said: what was chosen for it, in a few words.
     """
 
@@ -67,6 +80,7 @@ class PlannedRows:
     kept: int
     scratch: int
     said: str
+    unpooled: int = 0
 
     @property
     def shares(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...integer.connection import Connection, Shape, image
 from ...integer.neuron import Neuron, TableStore
 from ...integer.pool import NO_SIDES, Pool, repeated_sums
 from .bit_planes import groups, neuron_planes, plane_codes, quiet_spikes
-from .code_rows import Load, code_rows
+from .code_rows import Load, code_rows, whole_codes
 from .planned_rows import BYTE, HALF, LANE, UNIT, CompactForm, PlannedRows, Unsuited
 
 _LOADS: tuple[Load, ...] = ("words", "bytes", "fives")
@@ -28,6 +28,7 @@ class SpikingDraft:
     Args:
         most: the largest field.
         least: events that a list must hold.
+        unpooled: bytes of a row of spikes before they are pooled for it; 0 where they are not.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SpikingDraft:
     most: int
     least: int
     said: str
+    unpooled: int = 0
 
     def sums(self, lists: int) -> int:
         """Bytes."""
@@ -60,6 +62,7 @@ class SpikingDraft:
             self.sums(lists) if f["linear"] else 0,
             self.scratch(lists, size),
             self.said,
+            self.unpooled,
         )
 
 
@@ -67,8 +70,36 @@ def draft_spiking(
     name: str, c: Connection, neuron: Neuron | None, source: Shape, steps: int, form: CompactForm
 ) -> SpikingDraft:
     """A layer on the spikes of a source."""
-    if c.groups > 1 or c.dilation != (1, 1) or c.spread != (1, 1) or c.pools:
-        raise Unsuited(f"layer {name!r} has groups, a dilation, a transposed kernel or a pool before it")
+    pool = _max_pool(name, c, source)
+    found = _draft(name, c, neuron, c.pooled_shape(source), steps, form)
+    if pool is None:
+        return found
+    fields = found.fields | {"max_rows": pool.kernel[0], "max_columns": pool.kernel[1]}
+    fields |= {"max_down": pool.stride[0], "max_right": pool.stride[1]}
+    return replace(
+        found, fields=fields, unpooled=found.fields["pixel"] * image(source)[2], said=f"{found.said}, behind a max-pool"
+    )
+
+
+def _max_pool(name: str, c: Connection, source: Shape) -> Pool | None:
+    """The pool over spikes before a layer: the largest of bits is what any of them is."""
+    if not c.pools:
+        return None
+    pool = c.pools[0]
+    if len(c.pools) > 1 or not isinstance(pool, Pool) or pool.kind != "max" or len(source) < 3:
+        raise Unsuited(f"layer {name!r} has something else before it than one max-pool")
+    apart = all(step >= size for step, size in zip(pool.stride, pool.kernel, strict=True))
+    if not apart or pool.padding != NO_SIDES or pool.dilation != (1, 1):
+        raise Unsuited(f"the max-pool before layer {name!r} overlaps, or has a padding or a dilation")
+    return pool
+
+
+def _draft(
+    name: str, c: Connection, neuron: Neuron | None, source: Shape, steps: int, form: CompactForm
+) -> SpikingDraft:
+    """The same of spikes that have been pooled."""
+    if c.dilation != (1, 1) or c.spread != (1, 1):
+        raise Unsuited(f"layer {name!r} has a dilation or a transposed kernel")
     if int(c.reach(1).max()) > LANE:
         raise Unsuited(f"sums of layer {name!r} leave 16 bits")
     codes, pool, folded = _kernel(c, source, form)
@@ -162,7 +193,7 @@ def _windows(
     row = pixel * width
     linear = not c.convolves
     stride = c.stride if not c.sum_pool else tuple(a * b for a, b in zip(c.stride, c.sum_pool.stride, strict=True))
-    rows, columns = image(c.output_shape(source))[1:]
+    rows, columns = image(replace(c, pools=()).output_shape(source))[1:]
     ring = row * (1 if linear else min(window[0], height))
     if ring > HALF:
         raise Unsuited(f"layer {name!r} takes rows of more than 64 KB of spikes")
@@ -179,6 +210,10 @@ def _windows(
         "right": stride[1],
         "top": c.padding[0],
         "left": c.padding[2],
+        "max_rows": 0,
+        "max_columns": 0,
+        "max_down": 0,
+        "max_right": 0,
         "pool_rows": area[0],
         "pool_columns": area[1],
         "units": units,
@@ -199,7 +234,7 @@ def _kernel(c: Connection, source: Shape, form: CompactForm) -> tuple[Int32, Poo
     if not c.convolves:
         channels, height, width = image(source)
         return c.codes.reshape(len(c.codes), channels, height, width).astype(np.int32), None, False
-    codes, pool = c.codes.astype(np.int32), c.sum_pool
+    codes, pool = whole_codes(c), c.sum_pool
     if pool is None:
         return codes, None, False
     if pool.kind != "sum" or pool.padding != NO_SIDES or pool.dilation != (1, 1):
