@@ -6,8 +6,9 @@
 The data is generated, in the form of the Spiking Heidelberg Digits: 700 channels, 100 steps. A sound is a band of
 channels that spikes for a while; a recording is two different sounds of five, one after the other, at times that vary,
 in noise. Each of the 20 ordered pairs is a class, so that what was heard first must be remembered for tens of steps,
-and what was heard last tells nothing by itself. The epoch of the best validation accuracy is kept; test recordings are
-looked at once. Frozen networks are compared with the integer reference on all of these.
+and what was heard last tells nothing by itself. Every epoch trains on recordings of its own, so that a network cannot
+learn them by heart. The epoch of the best validation accuracy is kept; test recordings are looked at once. Frozen
+networks are compared with the integer reference on all of these.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _LASTS = 15  # steps of a sound
 _RATE, _NOISE = 0.25, 0.01  # of the channels of a sound, and of all
 _LEAK = 0.9
 _BATCH = 100
+_FIRST_SEED = 1000  # of training recordings; validation and test recordings have seeds 1 and 2
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ def recordings(count: int, seed: int) -> SpokenPairs:
     bands = [np.arange(sound * 120, sound * 120 + 200) for sound in range(SOUNDS)]  # which overlap
     pairs = list(itertools.permutations(range(SOUNDS), 2))
     labels = rng.integers(0, CLASSES, count)
-    spikes = rng.random((STEPS, count, CHANNELS)) < _NOISE
+    spikes = np.empty((STEPS, count, CHANNELS), np.bool_)
     for n, label in enumerate(labels):
+        spikes[:, n] = rng.random((STEPS, CHANNELS), np.float32) < _NOISE
         for sound, begin in zip(pairs[label], (rng.integers(5, 25), rng.integers(55, 75)), strict=True):
             band = bands[sound]
             spikes[begin : begin + _LASTS, n, band] |= rng.random((_LASTS, len(band))) < _RATE
-    return SpokenPairs(torch.from_numpy(spikes.astype(np.uint8)), torch.from_numpy(labels))
+    return SpokenPairs(torch.from_numpy(spikes.view(np.uint8)), torch.from_numpy(labels))
 
 
 def network(bits: float) -> SpikingNetwork:
@@ -76,18 +79,18 @@ def network(bits: float) -> SpikingNetwork:
     return prepare(model, QuantConfig(bits, bits, STEPS, input_format=InputFormat(scale=1.0)), (CHANNELS,))
 
 
-def trained(bits: float, seed: int, epochs: int, train: SpokenPairs, validation: SpokenPairs) -> SpikingNetwork:
-    """A network as it was behind the epoch of the best validation accuracy."""
+def trained(bits: float, seed: int, epochs: int, count: int, validation: SpokenPairs) -> SpikingNetwork:
+    """A network as it was behind the epoch of the best validation accuracy; each epoch has ``count`` recordings."""
     torch.manual_seed(seed)
     net = network(bits)
     optimizer = torch.optim.Adam(net.parameters(), 2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * (len(train) // _BATCH))
+    steps = count // _BATCH  # a rest is left, so that each step has the same statistics
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * steps)
     best, kept = -1.0, net.state_dict()
-    for _ in range(epochs):
+    for epoch in range(epochs):
         net.train()
-        for rows in torch.randperm(len(train)).split(_BATCH):
-            if len(rows) < _BATCH:
-                continue  # so that each step has the same statistics
+        train = recordings(count, _FIRST_SEED + seed * epochs + epoch)
+        for rows in torch.arange(steps * _BATCH).split(_BATCH):
             logits = net(train.spikes[:, rows])
             loss = F.cross_entropy(logits.mean(0), train.labels[rows])
             optimizer.zero_grad()
@@ -95,6 +98,7 @@ def trained(bits: float, seed: int, epochs: int, train: SpokenPairs, validation:
             optimizer.step()
             schedule.step()
         accuracy = measured(net, validation)
+        Console(stderr=True).print(f"{bits:g} bits, seed {seed}, epoch {epoch + 1}: {accuracy:.2f} % on validation")
         if accuracy > best:
             best, kept = accuracy, {name: value.clone() for name, value in net.state_dict().items()}
     net.load_state_dict(kept)
@@ -131,17 +135,18 @@ def main() -> None:
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
-    data = [recordings(count, seed) for seed, count in enumerate(args.recordings)]
+    count = args.recordings[0]
+    validation, test = (recordings(number, seed) for seed, number in enumerate(args.recordings[1:], 1))
     table = Table(title=f"{CHANNELS}-{HIDDEN}r-{CLASSES}, T = {STEPS}, {args.epochs} epochs")
     for head in ("bits", "seed", "test %", "integers equal"):
         table.add_column(head, justify="right")
     means: dict[float, list[float]] = {}
     for bits, seed in itertools.product(args.bits, args.seeds):
-        net = trained(bits, seed, args.epochs, data[0], data[1]).eval()
+        net = trained(bits, seed, args.epochs, count, validation).eval()
         equal = "-"
         if bits != 32:
-            equal = "yes" if exact(net.freeze(), data[2]) else "NO"
-        means.setdefault(bits, []).append(measured(net, data[2]))
+            equal = "yes" if exact(net.freeze(), test) else "NO"
+        means.setdefault(bits, []).append(measured(net, test))
         table.add_row(f"{bits:g}", str(seed), f"{means[bits][-1]:.2f}", equal)
     Console().print(table)
     for bits, found in means.items():

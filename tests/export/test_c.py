@@ -118,6 +118,22 @@ def test_little_flash_runs_as_the_reference(firmware, tmp_path):
     assert (small.packed.bits, small.window) == (2, 2)
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize(
+    ("bits", "fits"), [((2, 2, "subtract"), True), ((4, 4, "zero"), True), ((8, 4, "zero"), False)]
+)
+def test_little_flash_has_constants_of_16_bits_where_they_fit(random_graph, random_images, tmp_path, bits, fits):
+    graph = random_graph(0, *bits)
+    images, sizes = random_images(graph, 6), {}
+    for small in (False, True):
+        folder = tmp_path / f"small-{small}"
+        export_c(graph, images[:2], folder, "constants", small=small)
+        tables = re.findall(r"const (int\d+)_t \w+_(drop|decay|edges)\[", (folder / "model.c").read_text())
+        sizes[small] = {size for size, _ in tables}
+    assert sizes == {False: {"int32"}, True: {"int16" if fits else "int32"}}
+    check_runs((folder, graph, images, None), tmp_path)
+
+
 def check_runs(made, tmp_path, program=MAIN):
     folder, graph, images, _ = made
     code, lines = said(compiled(folder, tmp_path / "main", "-O1", *SANITIZED, program=program), images)

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from general_graphs import general_graph, general_inputs
 from random_graphs import EXPORTED, GATED
@@ -32,6 +34,10 @@ from spquant_snn.export.unicorn import _count
 from spquant_snn.integer import reference
 from spquant_snn.integer.graph import Connection
 from spquant_snn.integer.neuron import fold_neuron
+from spquant_snn.nn import LIF
+from spquant_snn.quant.lower import lower
+from spquant_snn.quant.prepare import prepare
+from spquant_snn.quant.quant_config import QuantConfig
 from toolchains import needs
 
 SEEDS = [(16, 1.58, 1.58, "zero"), (17, 2, 2, "zero"), (9, 8, 8), (3,)]
@@ -235,6 +241,22 @@ def test_a_network_for_devices_stays_within_its_bounds(tmp_path, random_images, 
     assert outcome.flash <= flash
     assert outcome.ram <= 12 * 1024
     assert outcome.instructions <= instructions
+
+
+@pytest.mark.device
+def test_weights_on_pixels_take_their_bits(tmp_path):
+    """198,500 bytes of 784-1000-10, which snnTorch's tutorials train, and all else."""
+    board = board_of("cortex-m4")
+    needs(board)
+    torch.manual_seed(0)
+    layers = nn.Flatten(), nn.Linear(784, 1000), LIF(leak=0.95), nn.Linear(1000, 10), LIF(leak=0.95)
+    graph = lower(prepare(nn.Sequential(*layers), QuantConfig(2, 2, 10), (1, 28, 28)).eval().freeze())
+    image = np.zeros((1, 1, 28, 28), np.uint8)
+    image[:, :, 14] = 255
+    export_c(graph, image, tmp_path / "x", "pixels", small=True)
+    outcome = run_firmware(tmp_path / "x", board, image)
+    assert outcome.equal == 1
+    assert outcome.flash <= 230_000
 
 
 def test_images_of_another_size_are_refused(firmware):

@@ -10,6 +10,7 @@ from spquant_snn.export import most_spikes as module
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import run_firmware
+from spquant_snn.export.fit import Limits
 from spquant_snn.export.interface import layer_names
 from spquant_snn.export.most_spikes import most_spikes
 from spquant_snn.export.outcome import layers_table, outcome_table
@@ -38,6 +39,18 @@ def test_no_image_takes_more_than_the_bound(firmware, name, drawn):
     rows = [table.columns[0]._cells for table in (outcome_table(outcome), layers_table(outcome))]
     assert "never more, of any image" in rows[0]
     assert rows[1][-1] == "the rest"
+
+
+@pytest.mark.device
+def test_the_bound_is_of_the_form_that_limits_chose(tmp_path, random_graph, random_images):
+    graph, board = random_graph(0, 4, 4, "zero"), board_of("cortex-m4")
+    needs(board)
+    images, found = random_images(graph, 2), []
+    for number, options in enumerate(({"small": True}, {"limits": Limits.of(None, "smallest", board)})):
+        manifest = export_c(graph, images, tmp_path / str(number), "chosen", **options)
+        assert (manifest["form"], manifest["small"]) == ("general", True)
+        found.append(run_firmware(tmp_path / str(number), board, images, layers=True))
+    assert found[0].layers == found[1].layers
 
 
 @pytest.mark.device

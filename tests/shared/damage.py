@@ -169,7 +169,9 @@ def of_hdf5(data, rng):
             del file[place]
             kind, count = rng.randrange(8), 3
             if kind == 1:
-                file[rng.choice(["x", place + "s", f"more/{place}", "a\x1bb"])] = np.arange(count)
+                name = rng.choice(["x", place + "s", f"more/{place}", "a\x1bb"])
+                if file.get(name, getlink=True) is None:
+                    file[name] = np.arange(count)
             elif kind == 2:
                 file.create_group(place)[rng.choice("ab")] = 1
             elif kind == 3:

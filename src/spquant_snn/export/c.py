@@ -23,12 +23,14 @@ from ..integer.graph import Graph
 from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
 from ..io.output import in_file, visible
 from ..io.texts import package_version
+from ..runtime.connection_plan import LayerParts
 from ..runtime.layout import plan_connections, plan_network
+from ..runtime.neuron_plan import short_plan
 from ..runtime.plan import DENSE, IDENTITY, SLICED, Body, NetworkPlan, Region
 from .compact.compact_firmware import compact_files
 from .compact.compact_plan import CompactPlan
 from .compact.compact_source import compact_values
-from .feature_flags import SOURCES, WIDE_EVENT, Used
+from .feature_flags import SOURCES, WIDE_CONSTANT, WIDE_EVENT, Used
 from .fit import Limits, fit
 from .folder import MANIFEST, write_folder
 from .frame_meaning import frame_meaning
@@ -50,6 +52,7 @@ _HEADERS = (
 )  # fmt: skip
 _CONFIG = "spq_config.h"
 _INT32 = (1 << 31) - 1
+_SHORT_CONSTANT = 2  # bytes of a neuron's constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,7 @@ class Plans:
     images: NetworkPlan
     frames: NetworkPlan
     event: int
+    constant: int  # bytes of a neuron's constant
 
     @classmethod
     def of(cls, graph: Graph, small: bool = False, shared: bool = False) -> Plans:
@@ -74,13 +78,15 @@ class Plans:
         layers = plan_connections(graph, Body.PACKED, small)
         listed = [c for part in layers for c in part.connections if c.form not in (DENSE, SLICED, IDENTITY)]
         plain = all(part.terms is None for part in layers)
+        short = _short(layers) if small and not shared else None
+        layers, constant = (layers, WIDE_CONSTANT) if short is None else (short, _SHORT_CONSTANT)
         event = (
             2 if plain and not shared and all(c.width * c.channels * c.row < 1 << 16 for c in listed) else WIDE_EVENT
         )
         images = plan_network(graph, 0, Body.PACKED, layers, event=event)
         frames = plan_network(replace(graph, timesteps=1), 0, Body.PACKED, layers, streams=True, event=event)
         bias = None if images.bias is None else images.bias[: graph.classes]  # which C reads no further
-        return cls(replace(images, bias=bias), replace(frames, bias=bias), event)
+        return cls(replace(images, bias=bias), replace(frames, bias=bias), event, constant)
 
 
 def export_c(
@@ -138,7 +144,7 @@ def export_c(
         found = fit(
             graph, limits, shape.name, general, lambda plan: compact_firmware(graph, given[0], title, plan, shape)
         )
-    plan = None if found is None else found.plan
+    plan, small = (None, small) if found is None else (found.plan, found.small)
     files = general(small) if found is None else dict(found.files)
     files[INTEGERS] = to_bytes(graph, sample)
     manifest = {
@@ -220,7 +226,7 @@ def firmware_files(
         "timesteps": graph.timesteps,
         "longest": graph.longest,
         "names": names,
-        "used": Used.all() if shape.share_runtime else Used.by(plans.images, plans.event),
+        "used": Used.all() if shape.share_runtime else Used.by(plans.images, plans.event, plans.constant),
         "traced": traced,
         "tables": list(model.tables.values()),
         "parts": model.parts,
@@ -251,6 +257,21 @@ def firmware_files(
     files["README.md"] = rendered("README.md")
     files["LICENSE"] = (resources(__package__) / "templates" / "layouts" / "LICENSE").read_bytes()
     return licensed(files)
+
+
+def _short(layers: tuple[LayerParts, ...]) -> tuple[LayerParts, ...] | None:
+    """Layers with constants of neurons in 16 bits; None where they do not fit in all of them."""
+    found = []
+    for part in layers:
+        neuron, terms, outputs = part.neuron, part.terms, part.connection.outputs
+        if neuron is not None and not part.connection.decides and (neuron := short_plan(neuron, outputs)) is None:
+            return None
+        if terms is not None and terms.current is not None:
+            if (current := short_plan(terms.current, outputs)) is None:
+                return None
+            terms = replace(terms, current=current)
+        found.append(replace(part, neuron=neuron, terms=terms))
+    return tuple(found)
 
 
 def compact_firmware(graph: Graph, images: Array, title: str, plan: CompactPlan, shape: Packaging) -> dict[str, bytes]:

@@ -23,6 +23,7 @@ SOURCES = (
 
 
 WIDE_EVENT = 4  # bytes
+WIDE_CONSTANT = 4
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,19 @@ class Used:
     shortcuts: int
     terms: int
     event: int  # bytes of an event
+    constant: int  # of a neuron
 
     @classmethod
     def all(cls) -> Used:
         """Of any network: all that processors without vectors run."""
         forms = sum(1 << form for form in range(11) if form not in (DENSE, SLICED))
-        return cls(forms, 3, 0x10114, 0x10116, 0xFF, 0xFF, 0x10101, 0xF, 0xFFFFFF, 0, 1, 1, 1, WIDE_EVENT)
+        return cls(
+            forms, 3, 0x10114, 0x10116, 0xFF, 0xFF, 0x10101, 0xF, 0xFFFFFF, 0, 1, 1, 1, WIDE_EVENT, WIDE_CONSTANT
+        )
 
     @classmethod
-    def by(cls, plan: NetworkPlan, event: int) -> Used:
-        """Of a plan whose events take ``event`` bytes."""
+    def by(cls, plan: NetworkPlan, event: int, constant: int) -> Used:
+        """Of a plan whose events and whose neurons' constants take so many bytes."""
         names = (
             "forms", "pools", "fields", "half_fields", "settles", "half_settles", "decides", "fires", "codes", "sorted",
             "blocks", "shortcuts", "terms",
@@ -91,4 +95,4 @@ class Used:
                 rises = neuron.edges is None or bool((neuron.edges[1:] >= neuron.edges[:-1]).all())
                 found["sorted"] &= int(rises)
                 found["codes"] |= 1 << (16 + neuron.bits % 8 if neuron.scaled else min(neuron.levels, 15))
-        return cls(**found, event=event)
+        return cls(**found, event=event, constant=constant)

@@ -93,12 +93,14 @@ class Fitted:
     Args:
         files: sources and headers, by name.
         plan: of the compact form; None of the general one.
+        small: the general form is the one for little flash.
         said: a line for each thing that was chosen.
     """
 
     files: Files
     plan: CompactPlan | None
-    size: Size | None
+    small: bool
+    size: Size
     said: tuple[str, ...]
 
 
@@ -123,15 +125,15 @@ def fit(
     found: list[tuple[int, Fitted]] = []
     reason: Unsuited | None = None
     try:
-        for files, plan, size, said in _candidates(graph, limits, name, general, compact):
+        for fitted in _candidates(graph, limits, name, general, compact):
+            size = fitted.size
             lack = limits.lack(size)
-            fitted = Fitted(files, plan, size, (*said, _said(size)))
             if lack is None and limits.least is None:
                 return fitted
             if lack is None:
                 found.append((size.ram if limits.least == "RAM" else size.flash, fitted))
             else:
-                tried.append((size, lack, plan))
+                tried.append((size, lack, fitted.plan))
     except Unsuited as error:
         reason = error
     if found:
@@ -146,7 +148,7 @@ def _candidates(
     name: str,
     general: Callable[[bool], Files],
     compact: Callable[[CompactPlan], Files],
-) -> Iterator[tuple[Files, CompactPlan | None, Size, tuple[str, ...]]]:
+) -> Iterator[Fitted]:
     """Forms with their sizes and what they are, the fastest first.
 
     Raises:
@@ -159,10 +161,11 @@ def _candidates(
         found = _general_size(files, limits, name)
         if found is not None:
             how = "for little flash" if small else "for few instructions"
-            yield files, None, found, (f"the general form, {how}",)
+            yield Fitted(files, None, small, found, (f"the general form, {how}", _said(found)))
     for plan in _plans(graph, limits):
         files = compact(plan)
-        yield files, plan, compact_size(files, plan, limits.board, name), _forms(plan)
+        size = compact_size(files, plan, limits.board, name)
+        yield Fitted(files, plan, False, size, (*_forms(plan), _said(size)))
 
 
 def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:

@@ -206,8 +206,8 @@ def _lanes(c: ConnectionPlan, firing: int, top: bool) -> NDArray[np.uint32]:
 
 def _among(table: Array, real: int, value: int) -> Array:
     """A value for all channels of a table [..., C] but those that fill it up."""
-    found = table.copy()
-    found[..., :real] = value
+    found, bounds = table.copy(), np.iinfo(table.dtype)
+    found[..., :real] = np.clip(value, bounds.min, bounds.max)
     return found
 
 

@@ -68,6 +68,22 @@ def plan_current(neuron: Neuron, width: int) -> NeuronPlan | None:
     )
 
 
+def short_plan(plan: NeuronPlan, outputs: int) -> NeuronPlan | None:
+    """The same with constants of 16 bits but for the thresholds, for source whose ``spq_constant`` has so many; None
+    where they do not fit.
+
+    Args:
+        outputs: channels that are not added.
+    """
+    found: dict[str, Any] = {}
+    for name, table in (("drop", plan.drop), ("decay", plan.decay), ("edges", plan.edges)):
+        if table is not None:
+            if (np.abs(table[..., :outputs].astype(np.int64)) > _INT16).any():
+                return None
+            found[name] = np.clip(table, -_INT16, _INT16).astype(np.int16)
+    return replace(plan, **found)
+
+
 def _codes(part: Neuron | Current, width: int) -> dict[str, Any]:
     """What is stored, and what is left of it."""
     store, levels = part.store, part.high - part.low + 1

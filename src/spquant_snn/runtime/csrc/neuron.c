@@ -39,7 +39,8 @@ SPQ_INLINE void pack(const int32_t *field, int32_t pitch, const int32_t bits, co
  * and 1. Here and below a choice is an AND with a mask of all ones or none: lanes have no branches. */
 SPQ_INLINE uint32_t fire(const spq_neuron *neuron, int32_t channel, const int32_t lanes, int32_t *potential,
                          int32_t *fired) {
-    const int32_t *threshold = neuron->fire + channel, *drop = neuron->drop + channel;
+    const int32_t *threshold = neuron->fire + channel;
+    const spq_constant *drop = neuron->drop + channel;
     for (int32_t l = 0; l < lanes; l++) fired[l] = potential[l] >= threshold[l];
     if (neuron->subtract)
         for (int32_t l = 0; l < lanes; l++) potential[l] -= drop[l] & -fired[l];
@@ -55,7 +56,7 @@ SPQ_INLINE void forget(const spq_neuron *neuron, const int32_t *fired, const int
 /* Up to 4 bits: every code has its remainder and its edge. */
 SPQ_INLINE uint32_t fire_table(const spq_neuron *n, const int32_t levels, int32_t channel, int32_t channels,
                                const int32_t lanes, const int32_t *sums, int32_t *field) {
-    const int32_t *decay = n->decay + channel, *edges = n->edges + channel;
+    const spq_constant *decay = n->decay + channel, *edges = n->edges + channel;
     const int32_t unit = 1 << n->fraction; /* a product, for a sum below zero has no shift in C */
     int32_t potential[SPQ_LANES], fired[SPQ_LANES];
     for (int32_t l = 0; l < lanes; l++) potential[l] = sums[l] * unit;
@@ -73,7 +74,8 @@ SPQ_INLINE uint32_t fire_table(const spq_neuron *n, const int32_t levels, int32_
  * these machines has it and tests/runtime checks. */
 SPQ_INLINE uint32_t fire_scaled(const spq_neuron *n, int32_t channel, const int32_t lanes, const int32_t *sums,
                                 int32_t *field) {
-    const int32_t *decay = n->decay + channel, *gain = n->gain + channel;
+    const spq_constant *decay = n->decay + channel;
+    const int32_t *gain = n->gain + channel;
     const int64_t *offset = n->offset + channel;
     const int32_t unit = 1 << n->fraction, half = (1 << n->decay_shift) >> 1;
     int32_t potential[SPQ_LANES], fired[SPQ_LANES];

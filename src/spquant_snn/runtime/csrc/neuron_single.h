@@ -8,7 +8,7 @@
 #include "spq.h"
 
 /* How many of the edges, `channels` apart, a potential reaches. */
-SPQ_INLINE int32_t spq_reached(int32_t v, const int32_t *edges, const int32_t levels, int32_t channels) {
+SPQ_INLINE int32_t spq_reached(int32_t v, const spq_constant *edges, const int32_t levels, int32_t channels) {
     int32_t k = 0;
     if (!SPQ_SORTED) {
         for (int32_t j = 0; j < levels - 1; j++) k += v >= edges[j * channels];
@@ -23,7 +23,9 @@ SPQ_INLINE int32_t spq_reached(int32_t v, const int32_t *edges, const int32_t le
 /* Spikes of a tile, whose codes of `bits` bits go from the last step's to this one's; 0 levels: codes are scaled. */
 SPQ_INLINE uint32_t spq_fire_single(const spq_neuron *n, const int32_t bits, const int32_t levels, int32_t channel,
                                     int32_t channels, const int32_t *sums, uint32_t *state, int32_t pitch) {
-    const int32_t *edges = levels ? n->edges + channel : 0, *decay = n->decay + channel, *fire = n->fire + channel;
+    const spq_constant *edges = levels ? n->edges + channel : 0;
+    const spq_constant *decay = n->decay + channel;
+    const int32_t *fire = n->fire + channel;
     const int32_t unit = 1 << n->fraction, zero = -n->low, planes = bits == 8 ? 0 : bits;
     uint8_t *bytes = (uint8_t *)state;
     uint32_t old[4], code[4], spikes = 0;

@@ -161,10 +161,11 @@ typedef struct {
     int32_t bits; /* of a stored code: 2, 3, 4 or 8 */
     int32_t low, high, levels;
     int32_t fraction, subtract, scaled;
-    const int32_t *fire, *drop; /* [C] */
-    const int32_t *decay;       /* [levels][C], or [C] where scaled */
-    const int32_t *edges;       /* [levels - 1][C], not where scaled */
-    const int32_t *gain;        /* [C], where scaled */
+    const int32_t *fire;             /* [C] */
+    const spq_constant *drop;        /* [C] */
+    const spq_constant *decay;       /* [levels][C], or [C] where scaled */
+    const spq_constant *edges;       /* [levels - 1][C], not where scaled */
+    const int32_t *gain;             /* [C], where scaled */
     const int64_t *offset;      /* [C], where scaled */
     int32_t decay_shift, shift;
     const int16_t *narrow; /* [2 * levels + 1][C] fire, drop, decay, edges in order: where int16 lanes decide alike */

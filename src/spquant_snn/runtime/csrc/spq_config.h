@@ -22,6 +22,8 @@
 #define SPQ_TRACES 1         /* traces of spikes and codes */
 #define SPQ_HOST 1           /* batches, loops for lanes, and what is fast on hosts alone */
 
-typedef uint32_t spq_event; /* where the codes of an input start in a row of the kernel */
+typedef uint32_t spq_event;   /* where the codes of an input start in a row of the kernel */
+typedef int32_t spq_constant; /* of a neuron, but for its threshold: 16 bits where flash is scarce and all of a
+                                 network fit in them */
 
 #endif
