@@ -27,8 +27,8 @@ def plane_codes(codes: Int32) -> UInt8 | None:
         return None
     ordered = codes.transpose(3, 2, 1, 0)
     ordered = ordered.reshape(len(ordered), -1, len(codes))
-    full, half = groups(len(codes))  # filled up by zeros, so that no sum leaves the numbers of planes
-    ordered = np.pad(ordered, ((0, 0), (0, 0), (0, _WIDE * full + _HALF * half - len(codes))))
+    groups_of_32, groups_of_16 = groups(len(codes))  # filled up by zeros, so that no sum leaves the numbers of planes
+    ordered = np.pad(ordered, ((0, 0), (0, 0), (0, _WIDE * groups_of_32 + _HALF * groups_of_16 - len(codes))))
     wide, half = _words(np.stack([ordered >= 0, ordered > 0], -2))  # [kw, kh * I, 2, groups]
     parts = [np.ascontiguousarray(np.swapaxes(part, -1, -2)).view(np.uint8) for part in (wide, half)]
     rows = np.concatenate([part.reshape(*ordered.shape[:2], -1) for part in parts], -1)
