@@ -7,8 +7,6 @@ Tensors are those of torch, where the user has imported it; uint8 tensors are no
 
 from __future__ import annotations
 
-import operator
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,8 @@ from .catalog import load
 from .columns import in_pairs, names_of, refuse_dict
 from .event_items import frame_items, gives_events
 from .input_format import COUNTS, PIXELS, InputFormat, check_finite
-from .input_kind import Decide, InputKind, check_kind_of_input, laid_out
+from .input_kind import Decide, InputKind, check_kind_of_input
+from .item_arrays import as_numbers, described, item_label, item_pixels, item_values
 from .task import Task, TaskKind, check_kind, outputs_of, read_labels, refuse_labels_of_steps
 
 _MOST_CLASSES = 10_000
@@ -104,7 +103,7 @@ def as_splits(
     dataset = in_pairs(dataset)
     if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
         raise DataError(
-            f"a data set is a name or a pair (train, test), not {_kind(dataset)}: give the test images as the second"
+            f"a data set is a name or a pair (train, test), not {described(dataset)}: give the test images as the second"
         )
     if _is_array(dataset[0]):
         raise DataError(
@@ -171,7 +170,7 @@ def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | 
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
         return _from_items(member, what, kind, form, decide)
     raise DataError(
-        f"{what} data must be a pair (images, labels) or a map-style Dataset, not {_kind(member)}: "
+        f"{what} data must be a pair (images, labels) or a map-style Dataset, not {described(member)}: "
         "give one that has a length and can be indexed"
     )
 
@@ -283,80 +282,9 @@ def _alike(image: Array, first: Array) -> bool:
     return image.ndim == first.ndim and image.shape[-3:] == first.shape[-3:]
 
 
-def item_label(label: object, kind: TaskKind | None, where: str) -> Array:
-    """The label of one item: a class index, a number, or several of either."""
-    try:
-        index = operator.index(label)  # type: ignore[arg-type]
-    except TypeError:
-        index = None
-    if index is not None:
-        least = -(2**63) if kind == "regression" else 0
-        if not least <= index < 2**63:
-            raise DataError(f"{where} has the label {index}: number the classes from 0")
-        return np.array(index, np.int64)
-    try:
-        value = _of_tensor(label) if _is_tensor(label) else np.asarray(label)
-    except (ValueError, TypeError, RuntimeError):
-        value = np.array(None)
-    if value.dtype.kind not in "uifb" or value.dtype.itemsize > 8:
-        raise DataError(f"{where} has the label {_kind(label)}: give a class index, a whole number, or numbers")
-    return value
-
-
-def item_pixels(image: object, where: str, kind: InputKind | None, decide: Decide | None) -> Array:
-    """One item: an image [C, H, W], or a sequence [T, C, H, W], of numbers as they are given."""
-    mode = getattr(image, "mode", None)
-    if mode in ("P", "1"):
-        raise DataError(f'{where} is a palette or bit image: call convert("RGB") or convert("L") on it first')
-    values = _as_array(image, where)
-    pictured: InputKind | None = "image" if isinstance(mode, str) and kind is None else kind
-    found: Array = laid_out(values[None], where, pictured, decide, _is_tensor(image))[0]
-    return found if _is_tensor(image) else found.copy()  # its memory may be that of the next item too
-
-
-def item_values(given: object, where: str, kind: InputKind | None = None, decide: Decide | None = None) -> Array:
-    """Items of any numbers, [N, ...], as images [N, C, H, W] or sequences [N, T, C, H, W] of these."""
-    values = _as_array(given, where)
-    if not values.ndim:
-        raise DataError(f"{where} are one number: give an array, [N, ...]")
-    found = laid_out(values, where, kind, decide, _is_tensor(given))
-    # Bytes are taken as they are; but not in memory of an array, in which its owner may go on to write.
-    shared = isinstance(given, np.ndarray) and values.dtype.itemsize == 1 and np.may_share_memory(found, given)
-    return found.copy() if shared else found
-
-
-def _as_array(value: object, where: str) -> Array:
-    """Numbers as an array, in the memory of the tensor or array that is given where it can be."""
-    try:
-        array = _of_tensor(value) if _is_tensor(value) else np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{where} cannot be made an array ({reason}): bring them to one shape") from error
-    if array.dtype.kind not in "uifb" or array.dtype.itemsize > 8:
-        raise DataError(
-            f"{where} are of {_kind(value)}, dtype {array.dtype}: give real numbers, as of float32 or uint8"
-        )
-    return array
-
-
-def _is_tensor(value: object) -> bool:
-    """Whether it is one of torch, which is asked only where the user has imported it."""
-    torch = sys.modules.get("torch")
-    return isinstance(value, getattr(torch, "Tensor", ()))
-
-
-def _of_tensor(tensor: Any) -> Array:
-    held = tensor.detach().cpu()
-    try:
-        array: Array = held.numpy()
-    except (TypeError, RuntimeError):  # of bfloat16, which NumPy does not know, as of some others
-        array = held.float().numpy()
-    return array
-
-
 def _labels(labels: object, what: str, kind: TaskKind | None) -> Array:
     where = f"{what} labels"
-    return read_labels(_as_array(labels, where), kind, where)[1]
+    return read_labels(as_numbers(labels, where), kind, where)[1]
 
 
 def _refuse_archive(member: object, what: str) -> None:
@@ -369,9 +297,3 @@ def _refuse_archive(member: object, what: str) -> None:
 
 def _is_array(value: object) -> bool:
     return hasattr(value, "ndim") and hasattr(value, "dtype")
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return type(value).__name__

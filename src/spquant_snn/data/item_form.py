@@ -18,10 +18,10 @@ from ..dtypes import Array
 from ..errors import DataError
 from .arrays import Labelled, Splits, padded_sequences
 from .columns import refuse_dict
-from .convert import item_label, item_pixels, item_values
 from .event_items import gives_events
 from .input_format import InputFormat, check_finite
 from .input_kind import Decide, InputKind
+from .item_arrays import item_label, item_pixels, item_values
 from .task import Task, read_labels
 
 
