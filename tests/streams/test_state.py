@@ -13,7 +13,7 @@ from cases import case
 from random_graphs import RARE, random_graph
 from spquant_snn import DataError, RunError, Stream
 from spquant_snn.integer import stream
-from spquant_snn.integer.graph import LONGEST
+from spquant_snn.integer.readout import LONGEST
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.native import NativeProgram
 from stream_inputs import batch, random_frames

@@ -13,16 +13,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ..data.input_format import PIXEL, SIGNED, InputFormat
-from ..data.task import OutputFormat
-from ..dtypes import Array, Float64, Int32, Int64
+from ..dtypes import Int32, Int64
 from ..errors import ModelError
 from .connection import INT32, Connection, Shape, check, check_size, image
 from .neuron import Neuron, check_bounds, check_neuron
+from .readout import LONGEST, Readout, check_scale
+from .term import Term
 
 __all__ = [
     "BLOCK", "PIXEL", "BlockGate", "Connection", "Graph", "HasGraph", "Input", "Layer", "Readout", "Shape", "Term",
@@ -30,9 +31,6 @@ __all__ = [
 ]  # fmt: skip
 
 BLOCK = 32  # channels
-LONGEST = 1 << 20  # time steps
-
-OverTime = Literal["last", "largest", "sum", "all"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Input:
         right = len(self.shape) == 3 and min(self.shape) >= 1
         check(right, "input", f"an image of shape {self.shape} does not exist")
         check_size(self.shape, "input")
-        _check_scale(self.scale, "input")
+        check_scale(self.scale, "input")
 
     @property
     def largest(self) -> int:
@@ -100,74 +98,6 @@ class BlockGate:
 def blocks_of(channels: int) -> int:
     """Blocks at one place."""
     return -(-channels // BLOCK)
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """A term of the sums of a layer or readout: ``(sums of the connection * multiplier) >> shift``.
-
-    Args:
-        connection: weights, the pools before them and a pool over their sums.
-        source: where its input comes from: input ``source``, or layer ``source - I`` of a graph of I inputs.
-        delay: 0: the source at this step; 1: at the step before, zeros at the first step.
-        multiplier: [O] one factor per channel; None: 1. A negative factor after a maximum makes it a minimum.
-        shift: right shift after the multiplication, 0 to 31, rounding down.
-
-    Raises:
-        ModelError: a part is out of range.
-    """
-
-    connection: Connection
-    source: int
-    delay: Literal[0, 1] = 0
-    multiplier: Int32 | None = None
-    shift: int = 0
-
-    def __post_init__(self) -> None:
-        name, factor, outputs = self.connection.name, self.multiplier, len(self.connection.codes)
-        check(self.delay in (0, 1), name, f"a delay of {self.delay} steps is out of range")
-        check(0 <= self.shift <= 31, name, f"a shift by {self.shift} bits is out of range")
-        check(
-            factor is None or (factor.dtype == np.int32 and factor.shape == (outputs,)),
-            name,
-            f"the multiplier is not int32 ({outputs},)",
-        )
-        pool = self.connection.sum_pool
-        check(
-            factor is None or pool is None or pool.kind == "sum" or bool((factor != 0).all()),
-            name,
-            "a multiplier of zero behind a largest value: make the codes zero",
-        )
-
-    @property
-    def plain(self) -> bool:
-        """Whether it has no delay, multiplier or shift."""
-        return self.delay == 0 and self.multiplier is None and self.shift == 0
-
-    @property
-    def left_shift(self) -> int | None:
-        """By how many bits all sums are shifted to the left; None where they are weighted otherwise."""
-        if self.shift:
-            return None
-        if self.multiplier is None:
-            return 0
-        factor = int(self.multiplier[0])
-        power = factor > 0 and factor & (factor - 1) == 0 and bool((self.multiplier == factor).all())
-        return factor.bit_length() - 1 if power else None
-
-    def reach(self, largest: int, signed: bool = False) -> Int64:
-        """[O] the largest absolute value that it adds, of inputs up to ``largest``.
-
-        Raises:
-            ModelError: its sums, or what its multiplier makes of them, leave 32 bits.
-        """
-        reach = self.connection.reach(largest, signed)
-        if self.multiplier is not None:
-            reach = reach * np.abs(self.multiplier.astype(np.int64))
-        if self.shift:
-            reach = (reach >> self.shift) + 1
-        check(int(reach.max()) <= INT32, self.connection.name, "a sum times its multiplier leaves 32 bits")
-        return reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,94 +148,6 @@ class Layer:
         codes = BLOCK * max(-self.neuron.low, self.neuron.high)
         count, code = (np.abs(x.astype(np.int64)).max() for x in (self.gate.count, self.gate.code))
         check(int(count) * inputs + int(code) * codes <= INT32, self.name, "the gate leaves 32 bits")
-
-
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """An output of the network: terms that are summed at every step, and integrated over time. With
-
-        z = (sums << fraction) + bias
-        m = ((m * leak + half) >> leak_shift) + z          half = 2**leak_shift / 2, or 0 without a shift
-
-    the answer is m at the last step, its largest value, its sum over the steps, or m at every step. Without a leak m
-    is the sum of all z; with a leak of zero it is z.
-
-    Args:
-        name: path of the layer in the model.
-        terms: at least one.
-        fraction: number of fractional bits of z.
-        bias: [O], in the unit of z.
-        scale: the value of an answer of 1, in the units of training.
-        leak: [O], 0 .. 2**leak_shift; None: no leak.
-        leak_shift: fractional bits of the leak, 0 to 16.
-        over_time: which m is the answer: "last", "largest", "sum", or "all" of them.
-        output_format: the task that it was trained for, and how answers become values in the units of its labels;
-            None: answers are logits of classes.
-
-    Raises:
-        ModelError: a part is out of range.
-    """
-
-    name: str
-    terms: tuple[Term, ...]
-    fraction: int
-    bias: Int32
-    scale: float
-    leak: Int32 | None = None
-    leak_shift: int = 0
-    over_time: OverTime = "last"
-    output_format: OutputFormat | None = None
-
-    def __post_init__(self) -> None:
-        name, outputs = self.name, len(self.bias)
-        check(len(self.terms) > 0, name, "it has no term")
-        for part, array in (("bias", self.bias), ("leak", self.leak)):
-            check(
-                array is None or (array.dtype == np.int32 and array.shape == (outputs,)),
-                name,
-                f"the {part} is not int32 ({outputs},)",
-            )
-        check(0 <= self.fraction <= 8, name, f"a fraction of {self.fraction} bits is out of range")
-        check(0 <= self.leak_shift <= 16, name, f"a leak shifted by {self.leak_shift} bits is out of range")
-        check(
-            self.leak is None or (int(self.leak.min()) >= 0 and int(self.leak.max()) <= 1 << self.leak_shift),
-            name,
-            "a leak is not between zero and one",
-        )
-        check(self.over_time in ("last", "largest", "sum", "all"), name, f"there is no {self.over_time!r} over time")
-        wanted = outputs if self.output_format is None else self.output_format.task.outputs
-        exact = self.output_format is None or self.output_format.task.kind != "classification"
-        check(wanted == outputs or (wanted < outputs and not exact), name, f"{outputs} outputs answer to {wanted}")
-        _check_scale(self.scale, name)
-
-    @property
-    def sums_all(self) -> bool:
-        """Whether the answer is the sum of all steps."""
-        return self.leak is None and self.over_time == "last"
-
-    def values(self, answers: Array, steps: int) -> Float64:
-        """Integer answers [N, O, ...], or [T, N, O, ...] of all steps, as values in the units of the labels that the
-        network was trained on; answers that are sums over ``steps`` become means."""
-        summed = self.sums_all or self.over_time == "sum"
-        found: Float64 = answers.astype(np.float64) * (self.scale / (steps if summed else 1))
-        axis = 2 if self.over_time == "all" else 1
-        return found if self.output_format is None else self.output_format.in_units(found, axis)
-
-    def longest(self, reach: Int64) -> int:
-        """The largest number of time steps for which answers are proven to fit int32, with sums up to ``reach`` [O]."""
-        twice = 2 * ((reach << self.fraction) + np.abs(self.bias.astype(np.int64))) + 1  # halves, for what is rounded
-        if self.leak is None:
-            room = INT32 // np.maximum(twice // 2, 1)  # how often z fits
-            kept = np.full_like(room, LONGEST)
-        else:  # a leak below one holds what is kept below a multiple of z, however long it goes on
-            room = 2 * INT32 // twice
-            lost = (1 << self.leak_shift) - self.leak.astype(np.int64)
-            kept = np.where(lost > 0, -(-(1 << self.leak_shift) // np.maximum(lost, 1)), LONGEST)
-        steps = np.where(kept <= room, LONGEST, room)
-        if self.over_time == "sum":  # of 1, 2, 3 .. times z, but of no more than are kept
-            growing = (np.sqrt(8 * room + 1).astype(np.int64) - 1) // 2
-            steps = np.minimum(steps, np.maximum(growing, room // kept))
-        return min(int(steps.min()), LONGEST)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -491,7 +333,3 @@ def as_graph(value: Graph | HasGraph) -> Graph:
         f"a Graph or a Program is needed, not a {type(value).__name__}: lower(network) makes a graph of a frozen "
         "network, load_graph(path) reads one from a file"
     )
-
-
-def _check_scale(scale: float, name: str) -> None:
-    check(bool(np.isfinite(scale)) and scale > 0, name, f"the scale must be a positive number, not {scale!r}")

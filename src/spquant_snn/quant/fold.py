@@ -17,9 +17,10 @@ from torch import Tensor
 from ..dtypes import Bools, Float64, Int32, Int64
 from ..errors import ModelError
 from ..integer.connection import Connection
-from ..integer.graph import Input, Layer, OverTime, Readout, Term, largest_of
+from ..integer.graph import Input, Layer, Readout, Term, largest_of
 from ..integer.grids import Bits
 from ..integer.neuron import with_silent
+from ..integer.readout import OverTime
 from ..nn.integrator import LeakyIntegrator
 from .branched_stage import BranchedReadout, BranchedStage
 from .drive import FoldedTerm
