@@ -103,7 +103,8 @@ def as_splits(
     dataset = in_pairs(dataset)
     if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
         raise DataError(
-            f"a data set is a name or a pair (train, test), not {described(dataset)}: give the test images as the second"
+            f"a data set is a name or a pair (train, test), not {described(dataset)}: give the test images as the "
+            "second"
         )
     if _is_array(dataset[0]):
         raise DataError(
