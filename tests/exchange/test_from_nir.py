@@ -215,6 +215,37 @@ def test_spikes_of_a_later_layer_come_back():
     assert compiled(network, (8,)).layers[0].terms[1].delay == 1
 
 
+def test_an_edge_that_leads_back_is_the_late_one_whatever_is_read_out():
+    """Of two layers that take one another, the one that the input reaches first takes the spikes of the step before."""
+    nodes = {"fc": nir.Linear(weights(4, 8)), "lif": lif(4), "w": nir.Linear(weights(5, 4)), "lif2": lif(5)}
+    nodes["back"] = nir.Linear(weights(4, 5))
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "w"), ("w", "lif2"), ("lif2", "back"), ("back", "lif")]
+    x = torch.rand(9, 20, 8).double()
+    edges += [("lif", "out"), ("out", "output"), ("lif2", "output")]  # the first is asked for before the second
+    network = from_nir(graph({**nodes, "out": nir.Linear(weights(5, 4))}, edges), 1.0)
+    one, two, sent, said = torch.zeros(20, 4).double(), torch.zeros(20, 5).double(), torch.zeros(20, 5).double(), []
+    for step in x:
+        one = 0.75 * one + step @ network.fc.weight.T + sent @ network.back.weight.T
+        first = (one > 1).double()
+        two = 0.75 * two + first @ network.w.weight.T
+        sent = (two > 1).double()
+        one, two = one * (1 - first), two * (1 - sent)
+        said.append(first @ network.out.weight.T + sent)
+    assert torch.equal(network(x), torch.stack(said))
+    assert torch.stack(said).any()
+    assert compiled(network, (8,)).layers[0].terms[1].delay == 1
+
+
+def test_names_of_nodes_may_be_those_of_modules_and_lie_below_one_another():
+    nodes = {"graph": nir.Linear(weights(4, 8)), "forward": lif(4), "a.b": nir.Linear(weights(5, 4)), "a": lif(5)}
+    nodes |= {"a.b.c": nir.Linear(weights(3, 5)), "": lif(3), "weights..": nir.Linear(weights(2, 3))}
+    plain = from_nir(graph({f"n{i}": node for i, node in enumerate(nodes.values())}), dt=1.0)
+    network = from_nir(graph(nodes), dt=1.0)
+    x = torch.rand(6, 50, 8).double()
+    assert torch.equal(network(x), plain(x))
+    compiled(network, (8,))
+
+
 def test_the_step_is_taken_from_metadata_and_what_arrives_is_added():
     nodes = {"a": nir.Linear(weights(4, 8)), "b": nir.Linear(weights(4, 8)), "lif": lif(4)}
     edges = [("input", "a"), ("input", "b"), ("a", "lif"), ("b", "lif"), ("lif", "output")]
@@ -245,7 +276,11 @@ FC = {"fc": nir.Linear(weights(4, 8))}
     ("given", "said"),
     [
         (lambda: graph({**FC, "lif": lif(4, v_reset=-0.3)}), "node 'lif' resets to v_reset, and rests at v_leak"),
-        (lambda: graph({**FC, "lif": lif(4), "late": nir.Delay(np.ones(4))}), "node 'late' delays spikes"),
+        (lambda: graph({**FC, "lif": lif(4), "late": nir.Delay(full(4, 2))}), "node 'late' delays by other than a"),
+        (
+            lambda: graph({"late": nir.Delay(full(8, 1)), **FC, "lif": lif(4)}),
+            "node 'late' delays what are no spikes of one layer",
+        ),
         (lambda: graph({**FC, "lif": lif(4, tau=0.5)}), "'lif' has a leak of -1"),
         (lambda: graph(FC), "no neurons"),
         (lambda: graph({"fc": nir.Linear(weights(2, 2, 8)), "lif": lif(2)}), "node 'fc' .* are no matrix"),

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ModelError
 from ..nn.feedback import Feedback
-from ..nn.imported import ImportedSNN
+from ..nn.imported import ImportedSNN, free_path
 from ..nn.instant import where
 from ..nn.integrator import Answer
 from ..nn.layers import OneToOne
@@ -153,7 +153,11 @@ class _Emitter:
         found = tuple(self._node(what) for what, _ in outputs)
         self.graph.output(found[0] if len(found) == 1 else found)
         places = {path: i for i, (path, _) in enumerate(self.module.named_modules())}
-        layers = dict(sorted(self.layers.items(), key=lambda each: places.get(each[0], len(places))))
+        listed_layers = sorted(self.layers.items(), key=lambda each: places.get(each[0], len(places)))
+        layers = {free_path(path): layer for path, layer in listed_layers}
+        for node in self.graph.nodes:
+            if node.op in ("call_module", "get_attr"):
+                node.target = free_path(str(node.target))
         lost = next((site for site in self.delayed if self.expressions.make("spikes", site) not in self.made), None)
         if lost is not None:
             raise ModelError(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ConfigError, FileFormatError, MissingDependencyError, ModelError
 from ..nn.imported import ImportedSNN
@@ -18,14 +17,10 @@ from ..nn.layers import OneToOne
 from .emit import multiply, network_of
 from .foreign_package import Call, ForeignPackage, tell_version
 from .neuron_form import NeuronForm
-from .nir_nodes import flattened, layer_of, tensor_of
+from .nir_neurons import FIRING, NEURONS, Decay, NIRReset, TimeSteps
+from .nir_nodes import back_edges, flattened, largest_of, layer_of, paths_of, tensor_of
 from .step_expressions import Expression, Expressions, Signal, Site
 from .unroll import RepeatedStep
-
-Decay = Literal["euler", "exact"]
-NIRReset = Literal["zero", "subtract"]
-
-_NEURONS = ("IF", "LIF", "CubaLIF", "LI", "I", "CubaLI", "Threshold")
 
 
 def from_nir(source: Any, dt: float | None = None, decay: Decay = "euler", reset: NIRReset = "zero") -> ImportedSNN:
@@ -42,7 +37,8 @@ def from_nir(source: Any, dt: float | None = None, decay: Decay = "euler", reset
 
     Returns:
         A network of one time step. Spikes of what is read out are counted; LI as the last layer is a
-        ``LeakyIntegrator``.
+        ``LeakyIntegrator``. Spikes over an edge that leads back, seen from the inputs, arrive one step later, and so do
+        those behind a Delay of ``dt``.
 
     Raises:
         ModelError: a node has no form; the message names it and the reason.
@@ -59,7 +55,7 @@ def from_nir(source: Any, dt: float | None = None, decay: Decay = "euler", reset
     if type(graph).__module__.partition(".")[0] != "nir" or type(graph).__name__ != "NIRGraph":
         raise ModelError(f"from_nir takes the path of a NIR file or a nir.NIRGraph, not {type(graph).__name__}")
     tell_version(_Nir())
-    time = _Time(_step_of(graph, dt), decay, reset)
+    time = TimeSteps(_step_of(graph, dt), decay, reset)
     return _Graph(graph, time).network()
 
 
@@ -100,77 +96,22 @@ class _Nir(ForeignPackage):
         return None
 
 
-@dataclass(frozen=True)
-class _Time:
-    """How continuous time becomes steps."""
-
-    dt: float | None
-    decay: Decay
-    reset: NIRReset
-
-    def step(self, name: str) -> float:
-        if self.dt is None:
-            raise ModelError(
-                f"node {name!r} has constants in seconds, and the graph does not say what a time step is: give dt, "
-                "1e-4 for files of snnTorch and SpikingJelly, 1 for those of sinabs"
-            )
-        return self.dt
-
-    def leak(self, name: str, tau: Tensor) -> Tensor:
-        rate = self.step(name) / tau
-        return torch.exp(-rate) if self.decay == "exact" else 1 - rate
-
-    def form(self, name: str, node: Any) -> NeuronForm:
-        """What neurons compute in steps.
-
-        Raises:
-            ModelError: nothing that is computed here.
-        """
-        kind = type(node).__name__
-        if kind == "Threshold":
-            return NeuronForm(_number(name, node, "threshold"), _zero(), "zero", strict=True)
-        if kind in ("I", "IF"):
-            gain = self.step(name) * _number(name, node, "r")
-            return self._firing(name, node, NeuronForm(None, _zero() + 1, gain=gain), None)
-        slow = _number(name, node, "tau_syn") if kind.startswith("Cuba") else None
-        leak = self.leak(name, _number(name, node, "tau" if slow is None else "tau_mem"))
-        gain = (1 - leak) * _number(name, node, "r")
-        form = NeuronForm(None, leak, gain=gain)
-        if slow is not None:
-            kept = self.leak(name, slow)
-            form = replace(form, synaptic_leak=kept, gain=gain * (1 - kept) * _number(name, node, "w_in"))
-        return self._firing(name, node, form, _number(name, node, "v_leak"))
-
-    def _firing(self, name: str, node: Any, form: NeuronForm, rest: Tensor | None) -> NeuronForm:
-        """With threshold and reset, and the potential counted from where it rests."""
-        if not hasattr(node, "v_threshold"):
-            if rest is not None and bool((rest != 0).any()):
-                raise ModelError(f"node {name!r} rests at a v_leak that is not 0: an output here rests at 0")
-            return form
-        threshold, back = _number(name, node, "v_threshold"), _number(name, node, "v_reset")
-        if self.reset == "subtract":
-            low = _zero() if rest is None else rest
-            return replace(form, threshold=threshold - low, reset="subtract", reset_by=threshold - low, strict=True)
-        if rest is not None and bool((rest != back).any()):
-            raise ModelError(
-                f"node {name!r} resets to v_reset, and rests at v_leak, which is another: neurons here rest where they "
-                "are reset to"
-            )
-        return replace(form, threshold=threshold - back, reset="zero", strict=True)
-
-
 class _Graph:
     """A NIR graph, from its outputs back to its inputs."""
 
-    def __init__(self, graph: Any, time: _Time) -> None:
+    def __init__(self, graph: Any, time: TimeSteps) -> None:
         self.nodes, self.edges = flattened(graph)
         self.time = time
         self.expressions = Expressions()
         self.layers = nn.Module()
         self.sites: dict[str, Site] = {}
-        self.made: dict[str, Expression] = {}
+        self.made: dict[tuple[str, bool], Expression] = {}
         self.open: list[str] = []
+        self.delayed: list[str] = []  # neurons whose spikes are taken a step late
         self.numbers = {name: i for i, name in enumerate(self._of_type("Input"))}
+        self.paths = paths_of(list(self.nodes))
+        late = [name for name in self._of_type("Delay") if np.any(self.nodes[name].delay)]  # a loop through one is open
+        self.back = back_edges([edge for edge in self.edges if edge[1] not in late], [*self.numbers, *late])
 
     def _of_type(self, kind: str) -> Iterator[str]:
         return (name for name, node in self.nodes.items() if type(node).__name__ == kind)
@@ -180,6 +121,8 @@ class _Graph:
         if not outputs:
             raise ModelError("the NIR graph has no Output node")
         returned = tuple(Signal(self._sum(name)) for name in outputs)
+        while self.delayed:  # some may not be reached otherwise
+            self._node(self.delayed.pop())
         if not self.sites:
             raise ModelError("the NIR graph has no neurons that its output depends on")
         step = RepeatedStep(returned, list(self.sites.values()), self.expressions, 1)
@@ -187,47 +130,106 @@ class _Graph:
         dtype = weights[0].dtype if weights else torch.float32
         return network_of(step, self.layers, _Nir(), None, dtype, ())  # Input nodes of peers have other shapes at times
 
-    def _sum(self, name: str) -> Expression:
-        """What reaches a node: the sum of what its edges bring."""
+    def _sources(self, name: str) -> list[str]:
+        """The nodes that a node takes.
+
+        Raises:
+            ModelError: there is none.
+        """
         sources = [one for one, other in self.edges if other == name]
         if not sources:
             raise ModelError(f"node {name!r} of the NIR graph takes nothing")
-        found = self._node(sources[0])
-        for source in sources[1:]:
-            found = self.expressions.make("function", torch.add, (found, self._node(source)))
-        return found
+        return sources
 
-    def _node(self, name: str) -> Expression:
+    def _sum(self, name: str, late: bool = False) -> Expression:
+        """What reaches a node: the sum of what its edges bring, a step late over those that lead back."""
+        first, *others = (self._node(source, late or (source, name) in self.back) for source in self._sources(name))
+        for other in others:
+            first = self.expressions.make("function", torch.add, (first, other))
+        return first
+
+    def _node(self, name: str, late: bool = False) -> Expression:
+        """What a node gives; with ``late``, of the spikes of the step before."""
         kind = type(self.nodes[name]).__name__
+        if late and kind in NEURONS:
+            self.delayed.append(name)
+            return self.expressions.make("earlier", self._site(name))
         if name in self.open:
-            if kind in _NEURONS:
-                return self.expressions.make("earlier", self.sites[name])
-            if not any(type(self.nodes[one]).__name__ in _NEURONS for one in self.open[self.open.index(name) :]):
-                around = " -> ".join([*self.open[self.open.index(name) :], name])
-                raise ModelError(f"the NIR graph goes in a circle without neurons: {around}")
-        if name not in self.made:
+            around = " -> ".join([*self.open[self.open.index(name) :], name])
+            raise ModelError(f"the NIR graph goes in a circle without neurons: {around}")
+        if (name, late) not in self.made:
             self.open.append(name)
             try:
-                self.made[name] = self._made(name, kind)
+                self.made[name, late] = self._made(name, kind, late)
             finally:
                 self.open.pop()
-        return self.made[name]
+        return self.made[name, late]
 
     def _alone(self, name: str) -> bool:
         """Whether what a node gives goes to one other alone."""
         return sum(one == name for one, _ in self.edges) == 1
 
-    def _made(self, name: str, kind: str) -> Expression:
+    def _site(self, name: str) -> Site:
+        if name not in self.sites:
+            node = self.nodes[name]
+            site = self.sites[name] = Site(self.paths[name], nn.Identity(), self.time.form(name, node))
+            shape = getattr(node, "v_threshold", getattr(node, "threshold", np.zeros(1))).shape
+            site.shape = tuple(int(size) for size in shape) or (1,)
+        return self.sites[name]
+
+    def _step_before(self, name: str, node: Any) -> Expression:
+        """What a Delay of one step gives: spikes of neurons, which need not be reached yet."""
+        sources, step = self._sources(name), self.time.step(name)
+        if not np.allclose(node.delay, step, rtol=1e-3, atol=0):
+            raise ModelError(
+                f"node {name!r} delays by other than a time step, which has no form here: let it be 0, or dt, {step:g}"
+            )
+        if len(sources) != 1 or type(self.nodes[sources[0]]).__name__ not in FIRING:
+            raise ModelError(f"node {name!r} delays what are no spikes of one layer: put it right behind neurons")
+        return self._node(sources[0], late=True)
+
+    def _largest(self, name: str, node: Any, late: bool) -> Expression | None:
+        """The largest spike of windows, as a threshold on their mean or sum that one spike passes; None: it is not."""
+        sources = self._sources(name)
+        pool: Any = self.nodes[sources[0]]
+        if len(sources) != 1 or type(pool).__name__ not in ("AvgPool2d", "SumPool2d") or not self._alone(sources[0]):
+            return None
+        given, least = self._sources(sources[0]), tensor_of(node.threshold)
+        one = 1.0 if type(pool).__name__ == "SumPool2d" else 1 / np.broadcast_to(pool.kernel_size, 2).prod()
+        if len(given) != 1 or not self._spikes(given[0]) or bool(((least < 0) | (least >= one)).any()):
+            return None
+        _put(self.layers, self.paths[name], largest_of(pool))
+        return self.expressions.make("module", self.paths[name], (self._node(given[0], late),))
+
+    def _spikes(self, name: str) -> bool:
+        """Whether what a node gives is zeros and ones."""
+        kind = type(self.nodes[name]).__name__
+        if kind == "Delay":
+            return all(self._spikes(source) for source in self._sources(name))
+        return kind in FIRING
+
+    def _made(self, name: str, kind: str, late: bool) -> Expression:
         node = self.nodes[name]
+        if kind == "Input" and late:
+            raise ModelError(f"the input {name!r} is taken a step late, which has no form here: only spikes are")
         if kind == "Input":
             return self.expressions.make("input", self.numbers[name])
-        if kind in _NEURONS:
-            site = self.sites[name] = Site(name, nn.Identity(), self.time.form(name, node))
-            site.shape = tuple(int(size) for size in getattr(node, "v_threshold", np.zeros(1)).shape) or (1,)
+        if kind == "Delay" and np.any(node.delay) and late:
+            raise ModelError(
+                f"node {name!r} delays what comes back a step late: neurons here take spikes of one step ago"
+            )
+        if kind == "Delay" and np.any(node.delay):
+            return self._step_before(name, node)
+        if kind == "Threshold":
+            largest = self._largest(name, node, late)
+            if largest is not None:
+                return largest
+        if kind in NEURONS:
+            site = self._site(name)
             site.currents.append(self._sum(name))
-            _put(self.layers, name, nn.Identity())  # layers stand in the order in which they are reached
+            _put(self.layers, self.paths[name], nn.Identity())  # layers stand in the order in which they are reached
             return self.expressions.make("spikes" if site.form.threshold is not None else "potential", site)
-        given = self._sum(name)
+        given = self._sum(name, late)
         if kind == "Flatten":
             shape = node.output_type["output"]
             if shape is not None:
@@ -235,11 +237,11 @@ class _Graph:
         layer = layer_of(name, node)
         if layer is None:
             return given
-        if isinstance(layer, OneToOne) and given.kind == "module" and self._alone(given.target):
+        if isinstance(layer, OneToOne) and given.kind == "module" and self._alone(self._sources(name)[0]):
             multiply(self.layers.get_submodule(given.target), layer.weight.detach(), name)
             return given
-        _put(self.layers, name, layer)
-        return self.expressions.make("module", name, (given,))
+        _put(self.layers, self.paths[name], layer)
+        return self.expressions.make("module", self.paths[name], (given,))
 
 
 def _put(root: nn.Module, path: str, layer: nn.Module) -> None:
@@ -249,25 +251,3 @@ def _put(root: nn.Module, path: str, layer: nn.Module) -> None:
             root.add_module(part, nn.Module())
         root = root.get_submodule(part)
     root.add_module(name, layer)
-
-
-def _number(name: str, node: Any, constant: str) -> Tensor:
-    """A constant of neurons, a scalar or [C].
-
-    Raises:
-        ModelError: it is one for each neuron of an image.
-    """
-    found = tensor_of(getattr(node, constant)).double()
-    if found.numel() and bool((found == found.flatten()[0]).all()):
-        return found.flatten()[0]
-    rows = found.flatten(1) if found.dim() > 1 else found[:, None]
-    if not bool((rows == rows[:, :1]).all()):
-        raise ModelError(
-            f"node {name!r} has a {constant} for each of {'x'.join(map(str, found.shape))} neurons: one for the layer "
-            "or for each channel has a form"
-        )
-    return rows[:, 0]
-
-
-def _zero() -> Tensor:
-    return torch.zeros((), dtype=torch.float64)

@@ -47,6 +47,43 @@ def flattened(graph: Any, prefix: str = "") -> tuple[dict[str, Any], Edges]:
     return nodes, list(dict.fromkeys(edges))
 
 
+def back_edges(edges: Edges, inputs: list[str]) -> set[tuple[str, str]]:
+    """The edges that lead back: to a node on the way from the inputs to where they start."""
+    following: dict[str, list[str]] = {}
+    for one, other in edges:
+        following.setdefault(one, []).append(other)
+    seen: set[str] = set()
+    found: set[tuple[str, str]] = set()
+    for start in inputs:
+        way = {start: iter(following.get(start, []))}  # in order
+        seen.add(start)
+        while way:
+            name, rest = next(reversed(way.items()))
+            for other in rest:
+                if other in way:
+                    found.add((name, other))
+                elif other not in seen:
+                    seen.add(other)
+                    way[other] = iter(following.get(other, []))
+                    break
+            else:
+                way.popitem()
+    return found
+
+
+def paths_of(names: list[str]) -> dict[str, str]:
+    """Paths of modules for the names of nodes: none is an attribute that modules have, and none lies below another."""
+    owned = dir(nn.Module())
+    found: dict[str, str] = {}
+    for name in sorted(names, key=len):  # those that lie below others come behind them
+        path = ".".join(f"{part}_" if not part or part in owned else part for part in name.split("."))
+        while path in found.values() or any(f"{path}.".startswith(f"{other}.") for other in found.values()):
+            head, _, last = path.rpartition(".")
+            path = f"{head}_{last}" if head else f"{path}_"
+        found[name] = path
+    return found
+
+
 def layer_of(name: str, node: Any) -> nn.Module | None:
     """The layer that a node is; None where it changes nothing.
 
@@ -63,10 +100,8 @@ def layer_of(name: str, node: Any) -> nn.Module | None:
             raise ModelError(f"node {name!r} of the NIR graph, {kind}, makes no layer: {said}") from error
     if kind in ("Input", "Output"):
         return None
-    if kind == "Delay" and not np.any(node.delay):
+    if kind == "Delay":  # of nothing
         return None
-    if kind == "Delay":
-        raise ModelError(f"node {name!r} delays spikes, which has no form here: leave it out, or let it be 0")
     raise ModelError(
         f"node {name!r} of the NIR graph is {kind}, which has no form here: {', '.join(_LAYERS)}, IF, LIF, CubaLIF, LI "
         "and Threshold have"
@@ -108,6 +143,11 @@ def _pool(node: Any) -> nn.Module:
     divisor = 1 if type(node).__name__ == "SumPool2d" else None
     sizes = (_sizes(node.kernel_size), _sizes(node.stride), _sizes(node.padding))
     return nn.AvgPool2d(*sizes, divisor_override=divisor)
+
+
+def largest_of(node: Any) -> nn.Module:
+    """The largest of the windows of a pool."""
+    return nn.MaxPool2d(_sizes(node.kernel_size), _sizes(node.stride), _sizes(node.padding))
 
 
 def _flatten(node: Any) -> nn.Module:

@@ -11,6 +11,14 @@ from ..errors import DataError
 from ..io.texts import counted
 from .instant import each_step
 
+_OWN = ("graph", "timesteps", "static_input", "over_time", "input_shapes", "instant", "answer")
+
+
+def free_path(path: str) -> str:
+    """The path under which ``ImportedSNN`` has a user's layer: the user's, unless its first name is an attribute."""
+    first, dot, rest = path.partition(".")
+    return f"{first}_layer{dot}{rest}" if first in _OWN else path
+
 
 class ImportedSNN(nn.Module):
     """A network that was trained with another package: layers of torch and of this package, with the user's parameters
