@@ -12,7 +12,7 @@ import tyro
 
 from ..errors import ConfigError, RunError
 from ..io.output import say, say_json
-from .options import AsJson, DataDir, Flag, FolderOrFile, Threads, use_threads
+from .options import AsJson, DataDir, Flag, FolderOrFile, Threads, unset, use_threads
 from .source import open_run
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "kib": 1 << 10, "mb": 1 << 20, "mib": 1 
 def command(
     source: FolderOrFile,
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")],
-    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    images: Annotated[Path | None, unset(metavar="FILE")] = None,
     count: Annotated[int, tyro.conf.arg(metavar="N")] = 256,
     weight_bits: Annotated[str, tyro.conf.arg(metavar="BITS")] = "8",
     state_bits: Annotated[str, tyro.conf.arg(metavar="BITS")] = "8",
-    budget: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None,
-    agreement: Annotated[float | None, tyro.conf.arg(metavar="PERCENT")] = None,
+    budget: Annotated[str | None, unset(metavar="SIZE")] = None,
+    agreement: Annotated[float | None, unset(metavar="PERCENT")] = None,
     timesteps: int = 10,
     sequences: Flag = False,
     dt: float | None = None,

@@ -13,7 +13,7 @@ from ..export.naming import DEFAULT
 from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, say_error, visible
 from ..train.config import CUSTOM
-from .options import Flag, FolderOrFile
+from .options import Flag, FolderOrFile, unset
 from .source import Source, open_run, open_source
 from .test_set import TestSet
 
@@ -38,9 +38,9 @@ def command(
     share_runtime: Flag = False,
     remember_sample: bool = True,
     onnx_kind: OnnxKind | None = None,
-    ram: Annotated[int | Literal["smallest"] | None, tyro.conf.arg(metavar="BYTES")] = None,
-    flash: Annotated[int | Literal["smallest"] | None, tyro.conf.arg(metavar="BYTES")] = None,
-    board: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
+    ram: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
+    flash: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
+    board: Annotated[str | None, unset(metavar="NAME")] = None,
 ) -> int:
     """Write the integers: .spq, C firmware, a web page, ONNX or NIR.
 

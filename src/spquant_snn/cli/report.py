@@ -13,7 +13,7 @@ import tyro
 
 from ..errors import ConfigError, RunError
 from ..io.output import say, say_error, say_json, visible
-from .options import AsJson, OptionalFolder
+from .options import AsJson, OptionalFolder, unset
 from .source import Source, open_source
 from .test_set import TestSet, interface_of
 
@@ -28,18 +28,19 @@ _FIRST = TestSet(count=1000)
 
 
 def command(
-    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN-FOLDER|SPQ-FILE ...")],
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, unset(metavar="RUN-FOLDER|SPQ-FILE ...")],
     test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    out: Annotated[Path | None, unset(metavar="FILE")] = None,
     html: bool = True,
-    raster: Annotated[str | None, tyro.conf.arg(metavar="INDICES")] = None,
+    raster: Annotated[str | None, unset(metavar="INDICES")] = None,
     baseline: OptionalFolder = None,
     as_json: AsJson = False,
 ) -> int:
     """What an inference costs and what neurons do: tables, and a page.
 
     Args:
-        sources: folder of a run, or an .spq file (then with --images or --dataset); of several, accuracy against cost.
+        sources: folder of a run, or an .spq file (then on --images, --dataset, or the sample in it); of several,
+            accuracy against cost.
         test_set: what is counted on.
         out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default. With
             --json it is written only if it is named here.

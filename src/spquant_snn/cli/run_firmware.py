@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..io.output import say_json, say_progress
-from .options import AsJson, Folder
+from .options import AsJson, Folder, unset
 from .source import Source
 from .test_set import TestSet, noise
 
@@ -25,8 +25,8 @@ def command(
     emulator: Emulator = "auto",
     instructions: bool = True,
     layers: bool = True,
-    clock: Annotated[str | None, tyro.conf.arg(metavar="RATE")] = None,
-    cycles_per_instruction: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="LEAST MOST")] = None,
+    clock: Annotated[str | None, unset(metavar="RATE")] = None,
+    cycles_per_instruction: Annotated[tuple[float, ...] | None, unset(metavar="LEAST MOST")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Run exported C on an emulated board, beside the reference.

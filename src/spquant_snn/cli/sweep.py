@@ -15,7 +15,7 @@ import tyro
 from ..errors import ConfigError
 from ..io.output import say, say_error
 from ..train.config import TrainOptions
-from .options import DataDir, Device, Flag, OptionalFolder, check_threads
+from .options import DataDir, Device, Flag, OptionalFolder, check_threads, unset
 from .test_set import TestSet
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def command(
     out: OptionalFolder = None,
     jobs: int = 1,
     as_list: Annotated[Flag, tyro.conf.arg(name="list")] = False,
-    point: Annotated[int | None, tyro.conf.arg(metavar="K")] = None,
-    launcher: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None,
+    point: Annotated[int | None, unset(metavar="K")] = None,
+    launcher: Annotated[str | None, unset(metavar="COMMAND")] = None,
     count: int = 0,
     data_dir: DataDir = None,
     device: Device = None,

@@ -10,7 +10,7 @@ import tyro
 
 from ..errors import ConfigError, DataError, MissingDependencyError
 from ..io.output import say_error
-from .options import DataDir, OptionalName
+from .options import DataDir, OptionalName, unset
 from .source import Source
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class TestSet:
     """
 
     dataset: OptionalName = None
-    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
-    labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    images: Annotated[Path | None, unset(metavar="FILE|FOLDER")] = None
+    labels: Annotated[Path | None, unset(metavar="FILE")] = None
     count: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     data_dir: DataDir = None
 
