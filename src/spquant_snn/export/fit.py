@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -28,6 +28,7 @@ _STACK = 640
 _LEAST_CODE = 3 * KIB  # which no form goes below
 _LOADS: tuple[Load, ...] = ("bytes", "fives")
 _LARGE = 64 * 1024 * KIB
+_LENGTHS = 128  # bytes of flash by which forms do not differ that differ in the length of lists alone
 _ABOUT = 32  # bytes that a plan may take more than the least, before it is built
 
 
@@ -122,7 +123,7 @@ def fit(
         ModelError: none fits.
     """
     tried: list[tuple[Size, str, CompactPlan | None]] = []
-    found: list[tuple[int, Fitted]] = []
+    found: list[tuple[tuple[int, int], Fitted]] = []
     reason: Unsuited | None = None
     try:
         for fitted in _candidates(graph, limits, name, general, compact):
@@ -131,13 +132,14 @@ def fit(
             if lack is None and limits.least is None:
                 return fitted
             if lack is None:
-                found.append((size.ram if limits.least == "RAM" else size.flash, fitted))
+                both = size.ram, size.flash
+                found.append((both if limits.least == "RAM" else both[::-1], fitted))
             else:
                 tried.append((size, lack, fitted.plan))
     except Unsuited as error:
         reason = error
     if found:
-        return min(found, key=lambda sized: sized[0])[1]  # of equals the first, which is the fastest
+        return min(found, key=lambda sized: sized[0])[1]  # of equals with the least of the other memory
     because = "" if reason is None else f"the compact form does not take this network, since {reason}"
     raise _refusal(graph, limits, tried, because) from reason
 
@@ -162,9 +164,15 @@ def _candidates(
         if found is not None:
             how = "for little flash" if small else "for few instructions"
             yield Fitted(files, None, small, found, (f"the general form, {how}", _said(found)))
+    too_large = set[CompactForm]()
     for plan in _plans(graph, limits):
+        alike = replace(plan.form, room=0)  # lists of other lengths take about the same flash
+        if alike in too_large:
+            continue
         files = compact(plan)
         size = compact_size(files, plan, limits.board, name)
+        if limits.flash is not None and size.flash > limits.flash + _LENGTHS and size.ram <= (limits.ram or _LARGE):
+            too_large.add(alike)
         yield Fitted(files, plan, False, size, (*_forms(plan), _said(size)))
 
 
