@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .data import Task, hold_out
+from .data import hold_out
 from .data.catalog import title_of
 from .data.items import Items
 from .data.scores import Metric
@@ -43,10 +43,9 @@ from .train.device import freed_memory_kept, slower_forms
 from .train.distributed import World, join, together
 from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import fingerprint
-from .train.functions import take_functions
+from .train.functions import take_objects
 from .train.loop import Training, fit
 from .train.metrics import measure
-from .train.objective import as_text
 from .train.optimizer import make_optimizer
 from .train.random_numbers import seed_torch, torch_kept
 from .train.resolve import objective_for, resolve, set_up
@@ -117,26 +116,17 @@ class SpQuantTrainer:
             "state_bits": quantization_bits if state_bits is None else state_bits,
         }
         self._owner = RunOwner(join(), folder_named("out", out))
-        self._teacher: nn.Module | None = None
-        if isinstance(options.get("teacher"), nn.Module):
-            self._teacher = options["teacher"]
-            options["teacher"] = CUSTOM
-        self._functions, options = take_functions(options)
-        task = options.pop("task", None) or "auto"
-        options["task"] = task.kind if isinstance(task, Task) else task
-        if isinstance(options.get("in_memory"), bool):
-            options["in_memory"] = "yes" if options["in_memory"] else "auto"
-        if "class_weights" in options:
-            options["class_weights"] = as_text(options["class_weights"])
+        given = take_objects(options)
+        self._functions, self._teacher = given.functions, given.teacher
         setup = set_up(
             self._owner.world,
             model,
             dataset,
-            options,
+            given.options,
             device=device,
             data_dir=folder_named("data_dir", data_dir),
             quiet=quiet,
-            task=task if isinstance(task, Task) else None,
+            task=given.task,
         )
         self.config, self.device, self.data, self.network = setup.config, setup.device, setup.data, setup.network
         self._streams = setup.streams

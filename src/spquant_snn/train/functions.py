@@ -1,5 +1,5 @@
-"""What a user gives a training as functions of Python: they are recorded by their names alone, and given again to go
-on."""
+"""What a user gives a training as objects of Python, where a configuration holds text and numbers: functions, which are
+recorded by their names alone and given again to go on, a teacher, a task."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from ..data.task import Task
 from ..errors import ConfigError
-from .objective import Judge, Loss
+from .config import CUSTOM
+from .objective import Judge, Loss, as_text
 
 _NAMED = ("loss", "optimizer", "schedule", "metric")
 
@@ -68,7 +70,46 @@ class Functions:
 NO_FUNCTIONS = Functions()
 
 
-def take_functions(options: dict[str, Any]) -> tuple[Functions, dict[str, Any]]:
+@dataclass(frozen=True, eq=False)
+class GivenObjects:
+    """The options of a training: objects of Python, and the fields of its configuration.
+
+    Args:
+        teacher: a module; None where there is none, or one by its path.
+        task: with its names and unit; None where its kind alone is said, or nothing.
+        options: fields of ``TrainConfig``.
+    """
+
+    functions: Functions
+    teacher: nn.Module | None
+    task: Task | None
+    options: dict[str, Any]
+
+
+def take_objects(options: dict[str, Any]) -> GivenObjects:
+    """The objects among the options of a training, and what stands for them in its configuration.
+
+    Raises:
+        ConfigError: a function cannot be called.
+    """
+    functions, fields = _take_functions(options)
+    teacher, task = fields.get("teacher"), fields.pop("task", None) or "auto"
+    if isinstance(teacher, nn.Module):
+        fields["teacher"] = CUSTOM
+    fields["task"] = task.kind if isinstance(task, Task) else task
+    if isinstance(fields.get("in_memory"), bool):
+        fields["in_memory"] = "yes" if fields["in_memory"] else "auto"
+    if "class_weights" in fields:
+        fields["class_weights"] = as_text(fields["class_weights"])
+    return GivenObjects(
+        functions,
+        teacher if isinstance(teacher, nn.Module) else None,
+        task if isinstance(task, Task) else None,
+        fields,
+    )
+
+
+def _take_functions(options: dict[str, Any]) -> tuple[Functions, dict[str, Any]]:
     """The functions among the options of a training, and the rest.
 
     Raises:
