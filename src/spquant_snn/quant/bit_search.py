@@ -36,7 +36,7 @@ from .weight import WeightQuantizer, weight_quantizer
 MakeNetwork = Callable[[Bits | Mapping[str, Bits]], SpikingNetwork]  # of widths of weights
 
 _WIDTHS: tuple[float, ...] = (8, 6, 4, 3, 2, TERNARY)
-_HELD_OUT = 4  # one of so many inputs tells whether answers are kept
+_SET_ASIDE = 4  # one of so many inputs tells whether answers are kept
 
 
 @dataclass(frozen=True)
@@ -225,18 +225,18 @@ def _first(count: int, holds: Callable[[int], bool], progress: Report | None) ->
 
 
 def _parts(inputs: Given, network: SpikingNetwork) -> tuple[Given, Given]:
-    """Inputs split into three quarters to calibrate with and a quarter that is held out."""
+    """Inputs split into three quarters to calibrate with and a quarter that is set aside."""
     one = isinstance(inputs, torch.Tensor)
     given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
     parts = []
     for x, shape in zip(given, network.input_shapes, strict=True):
         axis = -len(shape) - 1 if tuple(x.shape[-len(shape) :]) == tuple(shape) else -4
-        held = torch.arange(x.shape[axis]) % _HELD_OUT == _HELD_OUT - 1
+        held = torch.arange(x.shape[axis]) % _SET_ASIDE == _SET_ASIDE - 1
         if not bool(held.any()):
-            raise ConfigError(f"{len(held)} inputs are too few to hold a quarter out: give at least {_HELD_OUT}")
+            raise ConfigError(f"{len(held)} inputs are too few to set a quarter aside: give at least {_SET_ASIDE}")
         parts.append([x.index_select(axis, which.nonzero()[:, 0]) for which in (~held, held)])
-    learned, held_out = zip(*parts, strict=True)
-    return (learned[0], held_out[0]) if one else (learned, held_out)
+    learned, set_aside = zip(*parts, strict=True)
+    return (learned[0], set_aside[0]) if one else (learned, set_aside)
 
 
 @torch.no_grad()
