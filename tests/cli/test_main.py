@@ -65,6 +65,11 @@ def test_help_fits_80_columns(command, spquant):
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     assert out.startswith("usage: spquant")
+    assert "(default: None)" not in out  # what happens then is said in words
+
+
+def test_help_breaks_lines_where_they_are_full_not_where_the_source_does(spquant):
+    assert "so that several networks link" in spquant("export", "--help")[1]
 
 
 def test_each_command_is_one_line_of_the_help_and_says_the_same_of_itself(spquant):

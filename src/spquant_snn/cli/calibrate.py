@@ -37,7 +37,7 @@ def command(
     agreement: Annotated[float | None, unset(metavar="PERCENT")] = None,
     timesteps: int = 10,
     sequences: Flag = False,
-    dt: float | None = None,
+    dt: Annotated[float | None, unset()] = None,
     data_dir: DataDir = None,
     threads: Threads = 0,
     as_json: AsJson = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,7 +12,7 @@ from ..data.arrays import of_each_length
 from ..data.scores import Counts, add, count, details, metric_of, score
 from ..errors import ConfigError, RunError
 from ..io.output import say, say_json
-from .options import AsJson, Flag, FolderOrFile, Threads, check_threads, use_threads
+from .options import AsJson, Flag, FolderOrFile, Threads, check_threads, unset, use_threads
 from .source import Source, open_source
 from .test_set import TestSet, interface_of
 
@@ -30,7 +30,7 @@ _PART = 250  # images between two moves of the bar
 def command(
     source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet],
-    backend: Backend | None = None,
+    backend: Annotated[Backend | None, unset()] = None,
     threads: Threads = 0,
     early_exit: Flag = False,
     as_json: AsJson = False,
@@ -40,8 +40,8 @@ def command(
     Args:
         source: folder of a run, or an .spq file (then with --images or --dataset).
         test_set: what it is measured on.
-        backend: the frozen network (torch, the default of a run), or its .spq file run by NumPy (reference) or by C
-            (native, the default of a file).
+        backend: the frozen network (torch, the default of a run), or its .spq file run by NumPy (reference) or by
+            C (native, the default of a file).
         early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
     """
     check_threads(threads)

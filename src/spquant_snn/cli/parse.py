@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial, wraps
-from typing import Any, TextIO, cast
+from inspect import cleandoc, signature
+from typing import Any, TextIO, cast, get_type_hints
 
 import tyro
 
@@ -23,6 +25,10 @@ def later(command: Callable[..., int]) -> Callable[..., Action]:
     def bind(*args: Any, **options: Any) -> Action:
         return partial(command, *args, **options)
 
+    del bind.__wrapped__  # which would be looked at in its place
+    bind.__signature__ = signature(command)  # type: ignore[attr-defined]
+    bind.__annotations__ = get_type_hints(command, include_extras=True)
+    bind.__doc__ = re.sub(r"\n {8,}", " ", cleandoc(command.__doc__ or ""))  # else help breaks lines as the source does
     return bind
 
 

@@ -42,8 +42,8 @@ def command(
         sources: folder of a run, or an .spq file (then on --images, --dataset, or the sample in it); of several,
             accuracy against cost.
         test_set: what is counted on.
-        out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default. With
-            --json it is written only if it is named here.
+        out: the page; report.html in the folder of the run, or in the folder that holds all runs, by default.
+            With --json it is written only if it is named here.
         html: write the page.
         raster: which test images are shown spike by spike, their numbers with commas, or none; the first three by
             default.

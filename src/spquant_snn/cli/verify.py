@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ..errors import ConfigError, RunError
 from ..integer.compare import IntegerBackend, Verdict
 from ..io.output import say, say_json
-from .options import AsJson, FolderOrFile, Threads, check_threads, use_threads
+from .options import AsJson, FolderOrFile, Threads, check_threads, unset, use_threads
 from .source import Source, open_source
 from .test_set import TestSet
 
@@ -26,7 +26,7 @@ _FIRST = TestSet(count=1000)
 def command(
     source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
-    backend: IntegerBackend | None = None,
+    backend: Annotated[IntegerBackend | None, unset()] = None,
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> int:

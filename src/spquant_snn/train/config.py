@@ -39,10 +39,10 @@ class TrainOptions:
             mobilenet-snn, ds-cnn-snn, tc-resnet8-snn or recurrent-snn; vgg9-snn:0.25 has a quarter of the channels; or
             a topology, as 32C5-P2-64C5-P2-FC10 or 16C5s2-32C3s2-FC10.
         dataset: mnist, fashion-mnist, cifar10 or digits; or of event cameras nmnist, dvs-gesture, cifar10-dvs,
-            n-caltech101 or gestures, where gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140 has
-            140 channels; or of sounds spoken-words or speech-commands, which are signals with :signal behind them; or
-            activity, of motions; or a folder of images, one folder in it for each class, where pictures:32 brings those
-            in pictures to 32x32.
+            n-caltech101 or gestures, where gestures:32 has frames of 32x32; or of spikes shd or ssc, where shd:140
+            has 140 channels; or of sounds spoken-words or speech-commands, which are signals with :signal behind them;
+            or activity, of motions; or a folder of images, one folder in it for each class, where pictures:32 brings
+            those in pictures to 32x32.
         weight_bits: 1.58 (or ternary), 2 to 8, or 32 for floating point; or one for each layer by its path, as
             conv1=8,*=2, where * stands for any letters and the first that fits counts.
         state_bits: the same for the potential stored between time steps.
@@ -68,8 +68,8 @@ class TrainOptions:
             thousandth.
         weight_decay: decoupled, as in AdamW.
         label_smoothing: share of the target spread over all classes.
-        input_kind: what own items are whose shape has several readings: vector [F], signal [C, L], image [H, W] or
-            [C, H, W], sequence of these; auto asks the model.
+        input_kind: what own items are whose shape has several readings: vector [F], signal [C, L], image [H, W]
+            or [C, H, W], sequence of these; auto asks the model.
         input_range: the largest absolute value of own floating-point data that shall fit into 8 bits; the rest is
             clipped. 0 measures it on the training set, so that little is.
         task: what is learned: classification, multilabel, regression or segmentation; auto takes what the labels say.
@@ -86,8 +86,8 @@ class TrainOptions:
         precision: of products in training; auto is bf16 where the processor multiplies it, else fp32.
         workers: processes that read the items of own Datasets while the last batch computes; -1 starts some where
             reading takes long. Weights do not depend on how many there are.
-        in_memory: own map-style Datasets are read anew in every epoch, so that what is random in them is drawn anew
-            (auto), or once, since their items are fixed and fit (yes; in Python also True).
+        in_memory: own map-style Datasets are read anew in every epoch, so that what is random in them is drawn
+            anew (auto), or once, since their items are fixed and fit (yes; in Python also True).
         steps_per_epoch: batches of an epoch, of own data that do not say how many they have; 0 asks them.
         seed: of everything random.
         remember_sample: keep up to 32 of the test items in model.spq, so that it can be exported, verified and reported
