@@ -88,7 +88,8 @@ class Options(_Written):
             if not text and words != "end":
                 out += ["", f".. rubric:: {words.capitalize()}", ""]
             elif text:
-                out += [f"``{words}``", f"    {_escaped(text)}", ""]
+                said = re.sub(r"(--[a-z][a-z-]*)", r"``\1``", _escaped(text))  # else a dash is made of two
+                out += [f"``{words}``", f"    {said}", ""]
         return out
 
 

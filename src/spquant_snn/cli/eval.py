@@ -30,7 +30,7 @@ _PART = 250  # images between two moves of the bar
 def command(
     source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet],
-    backend: Annotated[Backend | None, unset()] = None,
+    backend: Annotated[Backend | None, unset(metavar="{torch,reference,native}")] = None,
     threads: Threads = 0,
     early_exit: Flag = False,
     as_json: AsJson = False,

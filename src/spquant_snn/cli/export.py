@@ -37,7 +37,7 @@ def command(
     name: str = DEFAULT,
     share_runtime: Flag = False,
     remember_sample: bool = True,
-    onnx_kind: Annotated[OnnxKind | None, unset()] = None,
+    onnx_kind: Annotated[OnnxKind | None, unset(metavar="{images,sequence,step}")] = None,
     ram: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
     flash: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
     board: Annotated[str | None, unset(metavar="NAME")] = None,

@@ -26,7 +26,7 @@ _FIRST = TestSet(count=1000)
 def command(
     source: FolderOrFile,
     test_set: tyro.conf.OmitArgPrefixes[TestSet] = _FIRST,
-    backend: Annotated[IntegerBackend | None, unset()] = None,
+    backend: Annotated[IntegerBackend | None, unset(metavar="{reference,native}")] = None,
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> int:
