@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,33 +91,29 @@ def integers(network: SpikingNetwork, images: Tensor, labels: Tensor) -> float:
     return accuracy(lambda x: torch.from_numpy(program.logits(np.ascontiguousarray(x.numpy()))), images, labels)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--images", type=int, default=60_000, help="to train on")
-    parser.add_argument("--test", type=int, default=10_000, help="to measure on")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    data = load("mnist", args.data_dir)
-    images, labels = (torch.from_numpy(x)[: args.images] for x in (data.train.images, data.train.labels))
-    test, test_labels = (torch.from_numpy(x)[: args.test] for x in (data.test.images, data.test.labels))
-    net = tutorial_network(args.steps)
+def calibrated(seed: int, steps: int, epochs: int, count: int, test_count: int, data_dir: Path | None = None) -> Table:
+    """The table of a network that is trained, imported, calibrated and fine-tuned.
+
+    Args:
+        count, test_count: images to train on, and to measure on.
+    """
+    torch.manual_seed(seed)
+    data = load("mnist", data_dir)
+    images, labels = (torch.from_numpy(x)[:count] for x in (data.train.images, data.train.labels))
+    test, test_labels = (torch.from_numpy(x)[:test_count] for x in (data.test.images, data.test.labels))
+    net = tutorial_network(steps)
 
     def on_spikes(rows: Tensor) -> Tensor:
         return torch.stack([F.cross_entropy(spikes, labels[rows]) for spikes in net(images[rows] / 255)]).sum()
 
-    fit(net.parameters(), on_spikes, len(images), args.epochs, 1e-2)
+    fit(net.parameters(), on_spikes, len(images), epochs, 1e-2)
     float_accuracy = accuracy(lambda x: net(x / 255).sum(0), test, test_labels)
-    table = Table(title=f"snnTorch CSNN, T = {args.steps}, float {float_accuracy:.2f} %")
+    table = Table(title=f"snnTorch CSNN, T = {steps}, float {float_accuracy:.2f} %")
     for head in ("weights / state", "test %", "lost, points", "seconds"):
         table.add_column(head, justify="right")
     imported = from_snntorch(net, _SHAPE)
     for bits in (8, 4, 2, "ternary"):
-        config = QuantConfig(bits, bits, args.steps)
+        config = QuantConfig(bits, bits, steps)
         network, start = prepare(imported, config, _SHAPE), time.monotonic()
         calibrate(network, images[:256])
         seconds, found = time.monotonic() - start, integers(network, test, test_labels)
@@ -128,7 +125,20 @@ def main() -> None:
             fit(network.parameters(), partial(on_answers, network, images, labels), len(images), 1, 2e-3)
             found = integers(network, test, test_labels)
             table.add_row("then an epoch", f"{found:.2f}", f"{float_accuracy - found:.2f}", "")
-    Console().print(table)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--images", type=int, default=60_000, help="to train on")
+    parser.add_argument("--test", type=int, default=10_000, help="to measure on")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-dir", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    Console().print(calibrated(args.seed, args.steps, args.epochs, args.images, args.test, args.data_dir))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,16 @@ def test_it_says_what_it_takes(name, benchmark):
     assert out.startswith(f"usage: python -m benchmarks {name} ")
 
 
+def test_imported_networks_say_what_their_packages_say(benchmark):
+    for package in ("snntorch", "spikingjelly"):
+        pytest.importorskip(package, reason=f"needs {package}, see `make test-exchange`")
+    code, out, _ = benchmark("exchange", "--tables", "spikes", "--inputs", "3")
+    assert code == 0
+    rows = [line for line in out.splitlines() if "snnTorch, " in line or "SpikingJelly, " in line]
+    assert len(rows) == 9
+    assert all(line.rstrip(" │|").endswith(" 0") for line in rows)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

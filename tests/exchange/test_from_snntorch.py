@@ -12,6 +12,7 @@ from foreign_networks import compiled, in_double, lively
 from spquant_snn import DataError, ModelError, QuantConfig, SpQuantTrainer, from_snntorch, lower, prepare
 
 snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
+networks = pytest.importorskip("snntorch_networks")
 
 
 def read(net, shape):
@@ -37,29 +38,9 @@ def says_the_same(net, shape, x):
     return network, bool((theirs == ours).all())
 
 
-class Tutorial5(nn.Module):
-    def __init__(self, num_steps=6, neuron=lambda: snn.Leaky(beta=0.95)):
-        super().__init__()
-        self.num_steps = num_steps
-        self.fc1, self.lif1 = nn.Linear(784, 40), neuron()
-        self.fc2, self.lif2 = nn.Linear(40, 10), neuron()
-
-    def forward(self, x):
-        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
-        spk2_rec, mem2_rec = [], []
-        for _step in range(self.num_steps):
-            cur1 = self.fc1(x)
-            spk1, mem1 = self.lif1(cur1, mem1)
-            cur2 = self.fc2(spk1)
-            spk2, mem2 = self.lif2(cur2, mem2)
-            spk2_rec.append(spk2)
-            mem2_rec.append(mem2)
-        return torch.stack(spk2_rec, dim=0), torch.stack(mem2_rec, dim=0)
-
-
 def test_still_inputs_are_shown_as_the_network_shows_them():
     torch.manual_seed(0)
-    net = Tutorial5()
+    net = networks.Tutorial5()
     x = torch.rand(3, 784, dtype=torch.float64)
     network = read(net, (784,))
     said = network.answer(x)
@@ -79,7 +60,7 @@ def test_still_inputs_are_shown_as_the_network_shows_them():
 )
 def test_other_shapes_are_refused(shape, timesteps, said):
     with pytest.raises(DataError, match=said):
-        read(Tutorial5(), (784,)).answer(torch.rand(shape, dtype=torch.float64), timesteps=timesteps)
+        read(networks.Tutorial5(), (784,)).answer(torch.rand(shape, dtype=torch.float64), timesteps=timesteps)
 
 
 def test_a_shape_that_can_be_read_in_two_ways_is_refused_with_both():
@@ -96,70 +77,10 @@ def test_a_shape_that_can_be_read_in_two_ways_is_refused_with_both():
 
 def test_a_trainer_shows_images_as_long_as_the_network_does():
     data = ((torch.randint(0, 256, (40, 784), dtype=torch.uint8), torch.arange(40) % 10),) * 2
-    module = read(Tutorial5(), (784,)).float()
+    module = read(networks.Tutorial5(), (784,)).float()
     assert SpQuantTrainer(module, data, quiet=True).config.timesteps == 6
     with pytest.warns(UserWarning, match="the network shows an image for 6 time steps, and timesteps=3 is asked for"):
         assert SpQuantTrainer(module, data, timesteps=3, quiet=True).config.timesteps == 3
-
-
-class Regression1(nn.Module):
-    def __init__(self, timesteps, hidden):
-        super().__init__()
-        self.timesteps = timesteps
-        self.fc_in = nn.Linear(1, hidden)
-        self.lif_in = snn.Leaky(beta=torch.rand(hidden), threshold=torch.rand(hidden), learn_beta=True)
-        self.fc_hidden = nn.Linear(hidden, hidden)
-        self.lif_hidden = snn.Leaky(beta=torch.rand(hidden), threshold=torch.rand(hidden), learn_beta=True)
-        self.fc_out = nn.Linear(hidden, 1)
-        self.li_out = snn.Leaky(beta=torch.rand(1), threshold=1.0, learn_beta=True, reset_mechanism="none")
-
-    def forward(self, x):
-        mem_1 = self.lif_in.init_leaky()
-        mem_2 = self.lif_hidden.init_leaky()
-        mem_3 = self.li_out.init_leaky()
-        mem_3_rec = []
-        for step in range(self.timesteps):
-            spk_in, mem_1 = self.lif_in(self.fc_in(x[step, :, :]), mem_1)
-            spk_hidden, mem_2 = self.li_out(self.fc_hidden(spk_in), mem_2)  # as in the tutorial: li_out twice
-            _, mem_3 = self.li_out(self.fc_out(spk_hidden), mem_3)
-            mem_3_rec.append(mem_3)
-        return torch.stack(mem_3_rec)
-
-
-class Regression2(nn.Module):
-    def __init__(self, timesteps, hidden, neuron):
-        super().__init__()
-        self.timesteps = timesteps
-        self.recurrent = type(neuron(2)).__name__.startswith("R")
-        self.fc1, self.rlif1 = nn.Linear(784, hidden), neuron(hidden)
-        self.fc2, self.rlif2 = nn.Linear(hidden, 10), neuron(10)
-
-    def forward(self, x):
-        state1, state2 = first_state(self.rlif1), first_state(self.rlif2)
-        spk_recording = []
-        for _step in range(self.timesteps):
-            spk1, *state1 = self.rlif1(self.fc1(x), *state1)
-            state1 = [spk1, *state1] if self.recurrent else state1
-            spk2, *state2 = self.rlif2(self.fc2(spk1), *state2)
-            state2 = [spk2, *state2] if self.recurrent else state2
-            spk_recording.append(spk2)
-        return torch.stack(spk_recording)
-
-
-def first_state(neuron):
-    state = neuron.reset_mem()
-    return list(state) if isinstance(state, tuple) else [state]
-
-
-def tutorial_6_and_7(channels, hidden, size):
-    def neuron(**options):
-        return snn.Leaky(beta=0.5, init_hidden=True, **options)
-
-    return nn.Sequential(
-        nn.Conv2d(channels, 4, 5), nn.MaxPool2d(2), neuron(),
-        nn.Conv2d(4, hidden, 5), nn.MaxPool2d(2), neuron(),
-        nn.Flatten(), nn.Linear(hidden * size**2, 10), neuron(output=True),
-    )  # fmt: skip
 
 
 NEURONS = {
@@ -182,7 +103,9 @@ NEURONS = {
 @pytest.mark.parametrize("name", NEURONS)
 def test_neurons_send_the_same_spikes(name):
     torch.manual_seed(1)
-    network, same = says_the_same(lively(Regression2(12, 24, NEURONS[name]), 6.0), (784,), torch.rand(100, 784))
+    network, same = says_the_same(
+        lively(networks.Regression2(12, 24, NEURONS[name]), 6.0), (784,), torch.rand(100, 784)
+    )
     assert same
     assert network.timesteps == 12
     assert len(compiled(network, (784,)).layers) >= 1
@@ -190,7 +113,7 @@ def test_neurons_send_the_same_spikes(name):
 
 def test_tutorial_5():
     torch.manual_seed(2)
-    network, same = says_the_same(Tutorial5(), (784,), 3 * torch.rand(100, 784))
+    network, same = says_the_same(networks.Tutorial5(), (784,), 3 * torch.rand(100, 784))
     assert same
     assert [path for path, _ in network.named_children()] == ["fc1", "lif1", "fc2", "lif2"]
     assert network.over_time == ("all",)
@@ -199,10 +122,10 @@ def test_tutorial_5():
 
 
 def test_other_time_steps_than_those_of_the_loop_are_told():
-    network = read(Tutorial5(), (784,))
+    network = read(networks.Tutorial5(), (784,))
     with pytest.warns(UserWarning, match="an image for 6 time steps, and timesteps=2 is asked for"):
         prepare(network, QuantConfig(timesteps=2), (784,))
-    frames = read(Regression1(20, 4), (1,))  # brings its own
+    frames = read(networks.Regression1(20, 4), (1,))  # brings its own
     prepare(frames, QuantConfig(timesteps=2), (1,))
 
 
@@ -210,7 +133,7 @@ def test_other_time_steps_than_those_of_the_loop_are_told():
 def test_tutorials_6_and_7(channels, hidden, size, side):
     """The network is one step, and its neurons keep their states; a loop over time stands outside."""
     torch.manual_seed(3)
-    net = lively(tutorial_6_and_7(channels, hidden, size))
+    net = lively(networks.tutorial_6_and_7(channels, hidden, size))
     network = read(net, (channels, side, side))
     x = 3 * torch.rand(4, 25, channels, side, side).double()
     own = in_double(net)
@@ -224,7 +147,7 @@ def test_tutorials_6_and_7(channels, hidden, size, side):
 
 def test_regression_1():
     torch.manual_seed(4)
-    network, same = says_the_same(Regression1(20, 32), (1,), torch.rand(20, 100, 1))
+    network, same = says_the_same(networks.Regression1(20, 32), (1,), torch.rand(20, 100, 1))
     assert same
     assert network.timesteps == 20
     compiled(network, (1,))
@@ -429,7 +352,7 @@ def test_an_imported_network_is_copied_and_saved(tmp_path):
 
 
 def test_a_potential_that_is_reset_is_no_output():
-    class Net(Tutorial5):
+    class Net(networks.Tutorial5):
         def forward(self, x):
             return super().forward(x)[1]
 
@@ -438,7 +361,7 @@ def test_a_potential_that_is_reset_is_no_output():
 
 
 def test_steps_of_a_loop_must_be_alike():
-    class Net(Tutorial5):
+    class Net(networks.Tutorial5):
         def forward(self, x):
             mem = self.lif1.init_leaky()
             for step in range(4):
@@ -452,7 +375,7 @@ def test_steps_of_a_loop_must_be_alike():
 
 
 def test_random_numbers_in_the_network_are_refused():
-    class Net(Tutorial5):
+    class Net(networks.Tutorial5):
         def forward(self, x):
             return super().forward(torch.bernoulli(x))
 

@@ -15,6 +15,7 @@ neuron = pytest.importorskip(
 functional = pytest.importorskip("spikingjelly.activation_based.functional")
 layer = pytest.importorskip("spikingjelly.activation_based.layer")
 surrogate = pytest.importorskip("spikingjelly.activation_based.surrogate")
+networks = pytest.importorskip("spikingjelly_networks")
 
 
 def says_the_same(net, shape, x, steps=None):
@@ -29,52 +30,9 @@ def says_the_same(net, shape, x, steps=None):
     return network
 
 
-class CSNN(nn.Module):
-    """As in spikingjelly.activation_based.examples.conv_fashion_mnist."""
-
-    def __init__(self, T, channels):
-        super().__init__()
-        self.T = T
-        self.conv_fc = nn.Sequential(
-            layer.Conv2d(1, channels, kernel_size=3, padding=1, bias=False),
-            layer.BatchNorm2d(channels),
-            neuron.IFNode(surrogate_function=surrogate.ATan()),
-            layer.MaxPool2d(2, 2),
-            layer.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
-            layer.BatchNorm2d(channels),
-            neuron.IFNode(surrogate_function=surrogate.ATan()),
-            layer.MaxPool2d(2, 2),
-            layer.Flatten(),
-            layer.Linear(channels * 7 * 7, channels * 4 * 4, bias=False),
-            neuron.IFNode(surrogate_function=surrogate.ATan()),
-            layer.Linear(channels * 4 * 4, 10, bias=False),
-            neuron.IFNode(surrogate_function=surrogate.ATan()),
-        )
-        functional.set_step_mode(self, step_mode="m")
-
-    def forward(self, x):
-        x_seq = x.unsqueeze(0).expand(self.T, -1, -1, -1, -1)
-        return self.conv_fc(x_seq).mean(0)
-
-
-class LIFFC(nn.Module):
-    """As in spikingjelly.activation_based.examples.lif_fc_mnist."""
-
-    def __init__(self, tau):
-        super().__init__()
-        self.layer = nn.Sequential(
-            layer.Flatten(),
-            layer.Linear(28 * 28, 10, bias=False),
-            neuron.LIFNode(tau=tau, surrogate_function=surrogate.ATan()),
-        )
-
-    def forward(self, x):
-        return self.layer(x)
-
-
 def test_lif_fc():
     torch.manual_seed(0)
-    net = lively(LIFFC(2.0)).double().eval()
+    net = lively(networks.LIFFC(2.0)).double().eval()
     network = from_spikingjelly(net, (1, 28, 28))
     x = torch.rand(8, 100, 1, 28, 28).double()
     with torch.no_grad():
@@ -87,7 +45,7 @@ def test_lif_fc():
 
 def test_csnn():
     torch.manual_seed(0)
-    net = not_plain_batch_norm(lively(CSNN(4, 4), 2.0)).eval()
+    net = not_plain_batch_norm(lively(networks.CSNN(4, 4), 2.0)).eval()
     network = says_the_same(net, (1, 28, 28), torch.rand(100, 1, 28, 28).double(), 4)
     assert (network.timesteps, network.over_time) == (4, ("mean",))
     compiled(network, (1, 28, 28))
