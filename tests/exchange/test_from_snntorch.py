@@ -245,6 +245,66 @@ class Written(nn.Module):
         return WAYS[self.way](self, x)
 
 
+class IntoTensor(nn.Module):
+    """What steps give is written into a tensor of all steps."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.fc, self.lif, self.way = nn.Linear(8, 12), snn.Leaky(beta=0.7), way
+
+    def forward(self, x):
+        mem, steps = self.lif.init_leaky(), 5
+        if self.way == "like the input":
+            out = x.new_zeros(steps, len(x), 12)
+        else:
+            out = torch.zeros((len(x), steps, 12) if "batch" in self.way else (steps, len(x), 12), dtype=torch.float64)
+        for t in range(1 if self.way == "some" else 0, steps):
+            spikes, mem = self.lif(self.fc(x), mem)
+            if "batch" in self.way:
+                out[:, t] = spikes
+            elif self.way == "rows":
+                out[t, :, :12] = spikes
+            else:
+                out[t - steps] = spikes
+        return out.sum(0) if self.way == "summed" else out
+
+
+@pytest.mark.parametrize("way", ["steps first", "batch first", "like the input"])
+def test_steps_may_be_written_into_a_tensor(way):
+    torch.manual_seed(6)
+    net, x = lively(IntoTensor(way)).double(), torch.rand(30, 8).double()
+    theirs = net(x)
+    network = read(net, (8,))
+    assert network.timesteps == 5
+    assert torch.equal(network.answer(x), theirs.transpose(0, 1) if way == "batch first" else theirs)
+    assert theirs.any()
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ("some", "writes into a tensor of 5 steps what not every step gives"),
+        ("summed", "computes with a tensor into which its steps wrote"),
+        ("rows", r"writes at \(0, .* of a tensor"),
+    ],
+)
+def test_other_uses_of_a_tensor_of_steps_are_refused(way, said):
+    with pytest.raises(ModelError, match=f"{said}: append what each step gives to a list, and torch.stack it"):
+        read(IntoTensor(way), (8,))
+
+
+def test_layers_may_have_the_names_of_our_attributes():
+    net = nn.Sequential()
+    net.add_module("answer", nn.Linear(8, 6))
+    net.add_module("timesteps", snn.Leaky(beta=0.9, init_hidden=True, output=True))
+    network = read(net, (8,))
+    assert [path for path, _ in network.named_children()] == ["answer_layer", "timesteps_layer"]
+    compiled(network, (8,))
+    net.add_module("graph", snn.Leaky(beta=0.9, init_hidden=True, output=True))
+    with pytest.raises(ModelError, match=r"layer 'graph' has a name that torch\.fx keeps for itself: call it other"):
+        read(net, (8,))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_to_write_a_loop(way):
     torch.manual_seed(6)

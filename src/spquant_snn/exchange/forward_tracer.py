@@ -19,10 +19,13 @@ Neuron = tuple[NeuronForm, Call]
 
 
 class _Given(InstantProxy):
-    """A tensor that may be taken apart: a loop may go over its first axis."""
+    """A tensor that may be taken apart: a loop may go over its first axis, and write into it."""
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self.value)))  # type: ignore[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
 
 
 class ForwardTracer(InstantTracer):
@@ -83,6 +86,8 @@ class ForwardTracer(InstantTracer):
             neuron = self.neurons.get(target)
             if neuron is not None:
                 return _returned(neuron, value_of(node.all_input_nodes[0]))
+        if target is operator.setitem:
+            return None
         if target is getattr and node.args[1] == "values":  # of torch.max, which gives a tuple here
             return value_of(cast(fx.Node, node.args[0]))[0]
         if target is operator.getitem and isinstance(node.args[0], fx.Node):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from .neuron_form import NeuronForm
 
@@ -145,3 +145,28 @@ class StateAt:
 
     site: Site
     time: int
+
+
+def flat(value: Any) -> list[Any]:
+    """What stands in tuples and lists."""
+    if isinstance(value, tuple | list):
+        return [part for one in value for part in flat(one)]
+    return [value]
+
+
+def whose(state: Any) -> tuple[Site, int] | None:
+    """The neurons that a state is of, and the step."""
+    if isinstance(state, StateAt):
+        return state.site, state.time
+    if isinstance(state, Signal) and state.what.kind in ("spikes", "potential") and state.time is not None:
+        return state.what.target, state.time
+    return None
+
+
+def is_zero(state: Any) -> bool:
+    """Whether a state is that of the beginning."""
+    if isinstance(state, Signal):
+        return state.what.kind == "zeros"
+    if isinstance(state, Tensor):
+        return not bool(state.any())
+    return isinstance(state, int | float) and state == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -10,7 +10,7 @@ from torch import fx
 
 from ..errors import ModelError
 from ..nn.instant import value_of, where
-from .step_expressions import Layout, Signal
+from .step_expressions import Layout, Signal, flat
 
 SWAPS: dict[Layout, Layout] = {"TN": "NT", "NT": "TN", "1N": "N1", "N1": "1N"}
 
@@ -24,6 +24,59 @@ LAYOUTS: dict[str, str] = {  # in words
     "N1": "one step, [N, 1, ...]",
     "any": "a constant",
 }
+
+
+@dataclass
+class Written:
+    """A tensor of a shape, with time in front or behind the batch, into which a loop writes step by step."""
+
+    shape: tuple[int, ...]
+    layout: Layout = "TN"
+    parts: dict[int, Any] = field(default_factory=dict)
+    taken: bool = False
+
+    def write(self, index: Any, value: Any) -> None:
+        """Take what a step gives."""
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first == slice(None) and rest:
+            self.layout, first, rest = "NT", rest[0], rest[1:]
+        if not isinstance(first, int) or any(part not in (slice(None), ...) for part in rest):
+            raise ModelError(f"the network writes at {index} of a tensor: {_APPEND}")
+        self.parts[first % self._steps] = value
+
+    @property
+    def _steps(self) -> int:
+        return self.shape[0 if self.layout == "TN" else 1]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.parts) == self._steps
+
+    def signal(self) -> Signal:
+        """All steps.
+
+        Raises:
+            ModelError: some are missing, or another thing than the rest.
+        """
+        self.taken = True
+        values = [self.parts.get(i) for i in range(self._steps)]
+        same = [isinstance(v, Signal) and v.layout == "step" and v.time in (i, None) for i, v in enumerate(values)]
+        if not all(same) or len({id(value.what) for value in values if value is not None}) != 1:
+            raise ModelError(
+                f"the network writes into a tensor of {self._steps} steps what not every step gives: {_APPEND}"
+            )
+        return Signal(values[0].what, self.layout)  # type: ignore[union-attr]
+
+
+_APPEND = "append what each step gives to a list, and torch.stack it"
+
+
+def check_taken(written: dict[Any, Written], returned: Any) -> None:
+    """Raise ModelError, if a constant is returned that may be made of a tensor into which steps wrote."""
+    values = list(returned.values()) if isinstance(returned, dict) else returned
+    constant = any(isinstance(value, Signal) and value.what.kind == "zeros" for value in flat(values))
+    if constant and not all(each.taken for each in written.values()):
+        raise ModelError(f"the network computes with a tensor into which its steps wrote: {_APPEND}")
 
 
 def steps_in(node: fx.Node, layout: Layout) -> int:

@@ -18,8 +18,18 @@ from ..errors import ModelError
 from ..nn.instant import CONVERSIONS, value_of, where
 from .forward_tracer import ForwardTracer
 from .same_steps import one_step
-from .step_expressions import Expression, Expressions, Layout, Signal, Site, StateAt, Summary
-from .time_axes import LAYOUTS, SWAPS, element_behind, layout_behind, shown_again, steps_in, swapped
+from .step_expressions import Expression, Expressions, Layout, Signal, Site, StateAt, Summary, flat, is_zero, whose
+from .time_axes import (
+    LAYOUTS,
+    SWAPS,
+    Written,
+    check_taken,
+    element_behind,
+    layout_behind,
+    shown_again,
+    steps_in,
+    swapped,
+)
 
 _RESHAPES = frozenset(
     ("view", "reshape", "flatten", "unsqueeze", "squeeze", "unflatten", torch.reshape, torch.flatten, torch.unsqueeze,
@@ -40,6 +50,7 @@ _REDUCTIONS: dict[Any, str] = {
     "sum": "sum", torch.sum: "sum", "mean": "mean", torch.mean: "mean", "amax": "largest", torch.amax: "largest",
     "max": "largest", torch.max: "largest",
 }  # fmt: skip
+_WRITES = frozenset((operator.setitem, "__setitem__"))
 _ZEROS = frozenset((torch.zeros_like, "new_zeros", torch.zeros))
 _EACH_ELEMENT = frozenset((F.dropout, *CONVERSIONS, *_ADDS))
 _RANDOM = frozenset((torch.bernoulli, torch.rand_like, torch.randn_like, torch.poisson, "bernoulli", "bernoulli_"))
@@ -88,6 +99,7 @@ class _Reader:
         self.values: dict[fx.Node, Any] = {}
         self.sites: list[Site] = []
         self.kept: dict[str, Site] = {}  # by the path of neurons that keep their state themselves
+        self.written: dict[Any, Written] = {}  # into tensors, by nodes or by paths
         self.expressions = Expressions()
         self.inputs = 0
         self.returned: Any = None
@@ -104,6 +116,7 @@ class _Reader:
             return Signal(self.expressions.make("input", self.inputs - 1, node=node), self.layout)
         if node.op == "output":
             self.returned = self._given(node.args[0])
+            check_taken(self.written, self.returned)
             return None
         if node.op == "get_attr":
             return self._attribute(node)
@@ -111,6 +124,8 @@ class _Reader:
             if target in self.tracer.neurons:
                 return self._fire(node)
             return self._call(node, self.traced.get_submodule(target))
+        if target in _WRITES:
+            return self._write(node)
         if target in _ZEROS:
             return Signal(self.expressions.make("zeros", None, node=node), "any")
         if target in _RANDOM:
@@ -134,7 +149,20 @@ class _Reader:
             )
         return value
 
+    def _write(self, node: fx.Node) -> None:
+        """A loop writes what a step gives into a tensor of all steps."""
+        container = cast(fx.Node, node.args[0])
+        key = container.target if container.op == "get_attr" else container
+        found = self.written.setdefault(key, Written(tuple(value_of(container).shape)))
+        found.write(self._given(node.args[1]), self._given(node.args[2]))
+        if container.op != "get_attr" and found.complete:
+            self.values[container] = found.signal()
+            self.shown.append(len(found.parts))
+
     def _attribute(self, node: fx.Node) -> Signal:
+        if node.target in self.written and any(user.target not in _WRITES for user in node.users):
+            self.shown.append(len(self.written[node.target].parts))
+            return self.written[node.target].signal()
         owner, _, name = str(node.target).rpartition(".")
         value = getattr(self.traced.get_submodule(owner), name)
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and not bool(value.any()):
@@ -168,10 +196,10 @@ class _Reader:
 
     def _site(self, node: fx.Node, path: str, states: list[Any]) -> Site:
         """The site that goes on with states, or a new one."""
-        handed = [state for state in _flat(states) if state is not None]
-        known = [found for state in handed if (found := _whose(state)) is not None]
+        handed = [state for state in flat(states) if state is not None]
+        known = [found for state in handed if (found := whose(state)) is not None]
         if not known:
-            strange = next((state for state in handed if not _is_zero(state)), None)
+            strange = next((state for state in handed if not is_zero(state)), None)
             if strange is not None:
                 raise ModelError(f"{where(node)} starts from a state that is not zero, which no network here does")
             form, call = self.tracer.neurons[path]
@@ -322,9 +350,9 @@ class _Reader:
     def _apply(self, node: fx.Node, kind: Any, target: Any, alone: bool) -> Signal:
         """Whatever is done in one step, to signals of that step."""
         args, kwargs = self._given(node.args), self._given(dict(node.kwargs))
-        signals = [part for part in _flat((args, list(kwargs.values()))) if isinstance(part, Signal)]
+        signals = [part for part in flat((args, list(kwargs.values()))) if isinstance(part, Signal)]
         strange = next(
-            (part for part in _flat((args, list(kwargs.values()))) if isinstance(part, Summary | StateAt)), None
+            (part for part in flat((args, list(kwargs.values()))) if isinstance(part, Summary | StateAt)), None
         )
         if strange is not None:
             raise ModelError(
@@ -469,25 +497,3 @@ class _Reader:
             f"{where(node)} takes what was made of all time steps: let the network return that as it is (a loss may do "
             "the rest), and every layer take one step"
         )
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, tuple | list):
-        return [part for one in value for part in _flat(one)]
-    return [value]
-
-
-def _whose(state: Any) -> tuple[Site, int] | None:
-    if isinstance(state, StateAt):
-        return state.site, state.time
-    if isinstance(state, Signal) and state.what.kind in ("spikes", "potential") and state.time is not None:
-        return state.what.target, state.time
-    return None
-
-
-def _is_zero(state: Any) -> bool:
-    if isinstance(state, Signal):
-        return state.what.kind == "zeros"
-    if isinstance(state, Tensor):
-        return not bool(state.any())
-    return isinstance(state, int | float) and state == 0

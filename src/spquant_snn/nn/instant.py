@@ -128,6 +128,9 @@ class InstantTracer(fx.Tracer):
             module = nn.Sequential(OrderedDict({type(module).__name__.lower(): module}))
         self.traced_func_name = "instant" if knows_time(module) else "forward"
         self.named = self._inputs(getattr(module, self.traced_func_name))
+        taken = next((name for name, _ in module.named_children() if hasattr(fx.GraphModule, name)), None)
+        if taken is not None:
+            raise ModelError(f"layer {taken!r} has a name that torch.fx keeps for itself: call it otherwise")
         modes = {part: part.training for part in module.modules()}
         try:
             with torch.no_grad(), warnings.catch_warnings():
