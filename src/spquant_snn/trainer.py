@@ -194,6 +194,7 @@ class SpQuantTrainer:
 
         Called again, it trains on from the best weights, through a whole schedule, as a new run in the next folder.
         Meanwhile the process keeps memory that it frees, for the next step; see ``train.device.freed_memory_kept``.
+        Random numbers follow from ``seed``; those of the rest of the program go on as if nothing was trained.
 
         Args:
             epochs: of the schedule; the configuration's by default. A resumed run keeps its own.
