@@ -37,11 +37,12 @@ def ran(folder, graph, images, board, limits, labels=None):
         (240, True, "cortex-m0plus"),
     ],
 )
-def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, pooled, name):
+def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, pooled, name, record_property):
     graph, board = compact_graph(seed, pooled), board_of(name)
     needs(board)
     outcome = ran(tmp_path / "c", graph, adversarial(graph), board, Limits(4096, 24_000, board))
     assert outcome.equal == outcome.images
+    record_property("bound against the worst image", round(outcome.bound / outcome.most, 2))
     assert outcome.most <= outcome.bound <= 2.5 * outcome.most
     assert all(0 < layer.mean <= layer.bound for layer in outcome.layers)
     assert [layer.name for layer in outcome.layers] == [*load_manifest(tmp_path / "c")["layers"], None]
