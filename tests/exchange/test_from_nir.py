@@ -272,6 +272,19 @@ def test_per_channel_constants():
 FC = {"fc": nir.Linear(weights(4, 8))}
 
 
+def handed_on():
+    """A graph without nodes of its own."""
+    ends = {"input": nir.Input(input_type=np.array([4])), "output": nir.Output(output_type=np.array([4]))}
+    return nir.NIRGraph(ends, [("input", "output")], type_check=False)
+
+
+def test_layers_that_do_not_fit_are_refused_in_a_sentence():
+    nodes = {**FC, "lif": lif(4), "fc2": nir.Linear(weights(3, 7)), "lif2": lif(3)}
+    with pytest.raises(ModelError, match="layer 'fc2' does not fit what comes in") as raised:
+        compiled(from_nir(graph(nodes), dt=1.0), (8,))
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -282,6 +295,14 @@ FC = {"fc": nir.Linear(weights(4, 8))}
             "node 'late' delays what are no spikes of one layer",
         ),
         (lambda: graph({**FC, "lif": lif(4, tau=0.5)}), "'lif' has a leak of -1"),
+        (lambda: graph({**FC, "lif": lif(4, tau=np.nan)}), "node 'lif' has a tau that is no number"),
+        (lambda: graph({**FC, "lif": lif(5)}), "node 'lif' has 5 neurons, and 'fc' in front of it 4 outputs"),
+        (lambda: graph({"fc": nir.Linear(np.zeros((0, 8))), "lif": lif(4)}), "weights of shape 0x8 are no matrix"),
+        (
+            lambda: graph({"fc": nir.Affine(weights(4, 8), weights(3)), "lif": lif(4)}),
+            "'fc' .* a bias of shape 3 is none for 4 outputs",
+        ),
+        (lambda: graph({**FC, "sub": handed_on(), "lif": lif(4)}), "the graph 'sub' hands on what it takes as it is"),
         (lambda: graph(FC), "no neurons"),
         (lambda: graph({"fc": nir.Linear(weights(2, 2, 8)), "lif": lif(2)}), "node 'fc' .* are no matrix"),
         (

@@ -177,6 +177,16 @@ class _Graph:
             site.shape = tuple(int(size) for size in shape) or (1,)
         return self.sites[name]
 
+    def _check_size(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise ModelError, if a matrix in front of neurons has another number of outputs than there are neurons."""
+        for source in self._sources(name):
+            weight: Any = getattr(self.nodes[source], "weight", None)
+            if len(shape) == 1 < shape[0] and np.ndim(weight) == 2 and len(weight) != shape[0]:
+                raise ModelError(
+                    f"node {name!r} has {shape[0]} neurons, and {source!r} in front of it {len(weight)} outputs: write "
+                    "the file again"
+                )
+
     def _step_before(self, name: str, node: Any) -> Expression:
         """What a Delay of one step gives: spikes of neurons, which need not be reached yet."""
         sources, step = self._sources(name), self.time.step(name)
@@ -227,6 +237,7 @@ class _Graph:
         if kind in NEURONS:
             site = self._site(name)
             site.currents.append(self._sum(name))
+            self._check_size(name, site.shape)
             _put(self.layers, self.paths[name], nn.Identity())  # layers stand in the order in which they are reached
             return self.expressions.make("spikes" if site.form.threshold is not None else "potential", site)
         given = self._sum(name, late)

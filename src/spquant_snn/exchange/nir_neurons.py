@@ -85,10 +85,12 @@ def _number(name: str, node: Any, constant: str) -> Tensor:
     """A constant of neurons, a scalar or [C].
 
     Raises:
-        ModelError: it is one for each neuron of an image.
+        ModelError: it is one for each neuron of an image, or none.
     """
     found = tensor_of(getattr(node, constant)).double()
-    if found.numel() and bool((found == found.flatten()[0]).all()):
+    if not found.numel() or bool(found.isnan().any()):
+        raise ModelError(f"node {name!r} has a {constant} that is no number: write the file again from a good network")
+    if bool((found == found.flatten()[0]).all()):
         return found.flatten()[0]
     rows = found.flatten(1) if found.dim() > 1 else found[:, None]
     if not bool((rows == rows[:, :1]).all()):

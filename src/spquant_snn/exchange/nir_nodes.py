@@ -19,7 +19,7 @@ def flattened(graph: Any, prefix: str = "") -> tuple[dict[str, Any], Edges]:
     """The nodes of a graph and of those in it, by their paths, and the edges between them.
 
     Raises:
-        ModelError: an edge leads from or to a node that is not there.
+        ModelError: an edge leads from or to a node that is not there, or past all nodes of a nested graph.
     """
     nodes: dict[str, Any] = {}
     edges: Edges = []
@@ -33,6 +33,10 @@ def flattened(graph: Any, prefix: str = "") -> tuple[dict[str, Any], Edges]:
         inner, between = flattened(node, f"{path}.")
         own = {f"{path}.{one}" for one in node.nodes}
         ends = {one: type(part).__name__ for one, part in inner.items() if one in own}
+        if any((ends.get(one), ends.get(other)) == ("Input", "Output") for one, other in between):
+            raise ModelError(
+                f"the graph {path!r} hands on what it takes as it is: leave it out, and join its neighbours"
+            )
         ways_in[path] = [other for one, other in between if ends.get(one) == "Input"]
         ways_out[path] = [one for one, other in between if ends.get(other) == "Output"]
         nodes.update({one: part for one, part in inner.items() if ends.get(one) not in ("Input", "Output")})
@@ -111,13 +115,19 @@ def layer_of(name: str, node: Any) -> nn.Module | None:
 def _linear(node: Any) -> nn.Module:
     weight = tensor_of(node.weight)
     bias = getattr(node, "bias", None)
-    if weight.dim() != 2:
+    if weight.dim() != 2 or not weight.numel():
         raise ValueError(f"weights of shape {'x'.join(map(str, weight.shape))} are no matrix")
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, dtype=weight.dtype)
     layer.weight = nn.Parameter(weight)
     if bias is not None:
-        layer.bias = nn.Parameter(tensor_of(bias).to(weight.dtype))
+        layer.bias = nn.Parameter(_bias(tensor_of(bias), weight))
     return layer
+
+
+def _bias(bias: Tensor, weight: Tensor) -> Tensor:
+    if tuple(bias.shape) != (len(weight),):
+        raise ValueError(f"a bias of shape {'x'.join(map(str, bias.shape))} is none for {len(weight)} outputs")
+    return bias.to(weight.dtype)
 
 
 def _convolution(node: Any) -> nn.Module:
@@ -135,7 +145,7 @@ def _convolution(node: Any) -> nn.Module:
         dtype=weight.dtype,
     )
     layer.weight = nn.Parameter(weight)
-    layer.bias = nn.Parameter(tensor_of(node.bias).to(weight.dtype))
+    layer.bias = nn.Parameter(_bias(tensor_of(node.bias), weight))
     return layer
 
 

@@ -67,7 +67,9 @@ class ImportedSNN(nn.Module):
     def instant(self, x: Tensor, x1: Tensor | None = None, x2: Tensor | None = None, x3: Tensor | None = None) -> Any:
         """One time step, in a graph: how ``prepare`` reads it."""
         inputs = [each for each in (x, x1, x2, x3) if each is not None]
-        return fx.Interpreter(self, garbage_collect_values=False, graph=self.graph).run(*inputs)
+        calls = fx.Interpreter(self, garbage_collect_values=False, graph=self.graph)
+        calls.extra_traceback = False  # it would be added to the sentences of our errors
+        return calls.run(*inputs)
 
     def forward(self, *inputs: Tensor, timesteps: int | None = None) -> Any:
         return _stacked(list(each_step(self, *self._in_steps(inputs, timesteps))))
