@@ -122,7 +122,7 @@ def test_a_field_that_python_has_otherwise_is_named(told, name, change):
         ("    int32_t wide;  ", "    uint32_t wide;  ", "spq_connection.wide"),
         ("    int32_t wide;  ", "    float wide;  ", "spq_connection.wide"),
         ("    const int8_t *codes8;  ", "    const uint8_t *codes8;  ", "spq_connection.codes8"),
-        ("    const int32_t *decay;  ", "    int32_t *decay;  ", "spq_neuron.decay"),
+        ("    const spq_constant *decay;  ", "    const int16_t *decay;  ", "spq_neuron.decay"),
         ("    const spq_slices *slices;", "    const spq_packed *slices;", "spq_connection.slices"),
         ("    uint32_t offset, size;\n", "    uint32_t size, offset;\n", "spq_region.offset"),
         ("    spq_region pooled[2];", "    spq_region pooled[3];", "spq_scratch.pooled"),
