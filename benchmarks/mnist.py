@@ -2,6 +2,7 @@
 
     python -m benchmarks mnist train                 # all rows and seeds; skips finished runs, resumes stopped ones
     python -m benchmarks mnist train --rows 2/2      # one row
+    python -m benchmarks mnist train --timesteps 4 --out runs/mnist-T4
     python -m benchmarks mnist table                 # what is finished, as Markdown
 
 The epoch is chosen on 5,000 held-out training images; the test set is used once for each run, at its end.
@@ -37,7 +38,7 @@ def folder(parent: Path, row: str, seed: int) -> Path:
     return parent / f"{row.replace('/', '-')}-s{seed}"
 
 
-def run(parent: Path, row: str, seed: int, epochs: int, data_dir: Path | None) -> None:
+def run(parent: Path, row: str, seed: int, epochs: int, timesteps: int, data_dir: Path | None) -> None:
     out = folder(parent, row, seed)
     record = out / "run.json"
     if record.exists() and "verified" in json.loads(record.read_text()):
@@ -47,7 +48,7 @@ def run(parent: Path, row: str, seed: int, epochs: int, data_dir: Path | None) -
         trainer = SpQuantTrainer.resume(out, options={"epochs": epochs}, data_dir=data_dir)
     else:
         trainer = SpQuantTrainer(
-            "lenet-snn", "mnist", out=out, data_dir=data_dir, seed=seed, epochs=epochs, **ROWS[row]
+            "lenet-snn", "mnist", out=out, data_dir=data_dir, seed=seed, epochs=epochs, timesteps=timesteps, **ROWS[row]
         )
     trainer.train()
     minutes = (time.monotonic() - began) / 60
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--timesteps", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--threads", type=int, default=0)
@@ -111,7 +113,7 @@ def main() -> None:
     if args.action == "train":
         for row in args.rows:
             for seed in args.seeds:
-                run(args.out, row, seed, args.epochs, args.data_dir)
+                run(args.out, row, seed, args.epochs, args.timesteps, args.data_dir)
     print(table(args.out))
 
 

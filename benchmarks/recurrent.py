@@ -1,7 +1,7 @@
 """A recurrent network on spikes whose order tells the classes apart: few bits against floating point.
 
     python -m benchmarks recurrent                     # 700-128r-20, T = 100, 2/2 bits and fp32, three seeds
-    python -m benchmarks recurrent --seeds 0 --epochs 3
+    python -m benchmarks recurrent --seeds 0 --reset zero --epochs 3
 
 The data is generated, in the form of the Spiking Heidelberg Digits: 700 channels, 100 steps. A sound is a band of
 channels that spikes for a while; a recording is two different sounds of five, one after the other, at times that vary,
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from spquant_snn.data import InputFormat
 from spquant_snn.integer import reference
+from spquant_snn.integer.neuron import Reset
 from spquant_snn.nn import LIF, Feedback
 from spquant_snn.quant.lower import lower
 from spquant_snn.quant.network import SpikingNetwork
@@ -68,21 +69,21 @@ def recordings(count: int, seed: int) -> SpokenPairs:
     return SpokenPairs(torch.from_numpy(spikes.view(np.uint8)), torch.from_numpy(labels))
 
 
-def network(bits: float) -> SpikingNetwork:
+def network(bits: float, reset: Reset) -> SpikingNetwork:
     """700-128r-20."""
     model = nn.Sequential(
         nn.Linear(CHANNELS, HIDDEN, bias=False),
         nn.BatchNorm1d(HIDDEN),
-        Feedback(LIF(leak=_LEAK), nn.Linear(HIDDEN, HIDDEN, bias=False)),
+        Feedback(LIF(leak=_LEAK, reset=reset), nn.Linear(HIDDEN, HIDDEN, bias=False)),
         nn.Linear(HIDDEN, CLASSES),
     )
     return prepare(model, QuantConfig(bits, bits, STEPS, input_format=InputFormat(scale=1.0)), (CHANNELS,))
 
 
-def trained(bits: float, seed: int, epochs: int, count: int, validation: SpokenPairs) -> SpikingNetwork:
+def trained(bits: float, reset: Reset, seed: int, epochs: int, count: int, validation: SpokenPairs) -> SpikingNetwork:
     """A network as it was behind the epoch of the best validation accuracy; each epoch has ``count`` recordings."""
     torch.manual_seed(seed)
-    net = network(bits)
+    net = network(bits, reset)
     optimizer = torch.optim.Adam(net.parameters(), 2e-3)
     steps = count // _BATCH  # a rest is left, so that each step has the same statistics
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * steps)
@@ -129,7 +130,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bits", type=float, nargs="+", default=[32, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--reset", choices=["zero", "subtract"], default="subtract")
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument(
         "--recordings", type=int, nargs=3, default=[4000, 1000, 2000], metavar=("TRAIN", "VALIDATION", "TEST")
     )
@@ -137,12 +139,12 @@ def main() -> None:
     torch.set_num_threads(1)
     count = args.recordings[0]
     validation, test = (recordings(number, seed) for seed, number in enumerate(args.recordings[1:], 1))
-    table = Table(title=f"{CHANNELS}-{HIDDEN}r-{CLASSES}, T = {STEPS}, {args.epochs} epochs")
+    table = Table(title=f"{CHANNELS}-{HIDDEN}r-{CLASSES}, T = {STEPS}, {args.epochs} epochs, reset {args.reset}")
     for head in ("bits", "seed", "test %", "integers equal"):
         table.add_column(head, justify="right")
     means: dict[float, list[float]] = {}
     for bits, seed in itertools.product(args.bits, args.seeds):
-        net = trained(bits, seed, args.epochs, count, validation).eval()
+        net = trained(bits, args.reset, seed, args.epochs, count, validation).eval()
         equal = "-"
         if bits != 32:
             equal = "yes" if exact(net.freeze(), test) else "NO"
