@@ -22,6 +22,7 @@ import torch
 from spquant_snn import SpQuantTrainer
 from spquant_snn.cli.test_set import TestSet
 from spquant_snn.cli.verify import verify_run
+from spquant_snn.train.config import load_config
 from spquant_snn.train.loading import load_network
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -41,6 +42,8 @@ def folder(parent: Path, row: str, seed: int) -> Path:
 def run(parent: Path, row: str, seed: int, epochs: int, timesteps: int, data_dir: Path | None) -> None:
     out = folder(parent, row, seed)
     record = out / "run.json"
+    if (out / "config.toml").exists() and (found := load_config(out / "config.toml").timesteps) != timesteps:
+        raise SystemExit(f"{out} is a run of {found} time steps, not {timesteps}: choose another folder by --out")
     if record.exists() and "verified" in json.loads(record.read_text()):
         return
     began = time.monotonic()

@@ -195,44 +195,43 @@ def test_nested_and_recurrent_graphs():
     compiled(network, (8,))
 
 
-def test_spikes_of_a_later_layer_come_back():
+def two_in_a_loop():
+    """Nodes and edges of two layers that take one another."""
     nodes = {"fc": nir.Linear(weights(4, 8)), "lif": lif(4), "w": nir.Linear(weights(5, 4)), "lif2": lif(5)}
     nodes["back"] = nir.Linear(weights(4, 5))
-    edges = [("input", "fc"), ("fc", "lif"), ("lif", "w"), ("w", "lif2"), ("lif2", "back"), ("back", "lif")]
-    network = from_nir(graph(nodes, [*edges, ("lif2", "output")]), dt=1.0)
-    x = torch.rand(9, 20, 8).double()
-    one, two = torch.zeros(20, 4).double(), torch.zeros(20, 5).double()
-    sent, said = torch.zeros(20, 5).double(), []
+    return nodes, [("input", "fc"), ("fc", "lif"), ("lif", "w"), ("w", "lif2"), ("lif2", "back"), ("back", "lif")]
+
+
+def in_a_loop(network, x):
+    """Spikes of both at each step; the first layer, which the input reaches, takes those of the step before."""
+    one, two, sent = torch.zeros(20, 4).double(), torch.zeros(20, 5).double(), torch.zeros(20, 5).double()
     for step in x:
         one = 0.75 * one + step @ network.fc.weight.T + sent @ network.back.weight.T
         first = (one > 1).double()
         two = 0.75 * two + first @ network.w.weight.T
         sent = (two > 1).double()
         one, two = one * (1 - first), two * (1 - sent)
-        said.append(sent)
-    assert torch.equal(network(x), torch.stack(said))
-    assert torch.stack(said).any()
+        yield first, sent
+
+
+def test_spikes_of_a_later_layer_come_back():
+    nodes, edges = two_in_a_loop()
+    network = from_nir(graph(nodes, [*edges, ("lif2", "output")]), dt=1.0)
+    x = torch.rand(9, 20, 8).double()
+    said = torch.stack([sent for _, sent in in_a_loop(network, x)])
+    assert torch.equal(network(x), said)
+    assert said.any()
     assert compiled(network, (8,)).layers[0].terms[1].delay == 1
 
 
 def test_an_edge_that_leads_back_is_the_late_one_whatever_is_read_out():
-    """Of two layers that take one another, the one that the input reaches first takes the spikes of the step before."""
-    nodes = {"fc": nir.Linear(weights(4, 8)), "lif": lif(4), "w": nir.Linear(weights(5, 4)), "lif2": lif(5)}
-    nodes["back"] = nir.Linear(weights(4, 5))
-    edges = [("input", "fc"), ("fc", "lif"), ("lif", "w"), ("w", "lif2"), ("lif2", "back"), ("back", "lif")]
-    x = torch.rand(9, 20, 8).double()
+    nodes, edges = two_in_a_loop()
     edges += [("lif", "out"), ("out", "output"), ("lif2", "output")]  # the first is asked for before the second
     network = from_nir(graph({**nodes, "out": nir.Linear(weights(5, 4))}, edges), 1.0)
-    one, two, sent, said = torch.zeros(20, 4).double(), torch.zeros(20, 5).double(), torch.zeros(20, 5).double(), []
-    for step in x:
-        one = 0.75 * one + step @ network.fc.weight.T + sent @ network.back.weight.T
-        first = (one > 1).double()
-        two = 0.75 * two + first @ network.w.weight.T
-        sent = (two > 1).double()
-        one, two = one * (1 - first), two * (1 - sent)
-        said.append(first @ network.out.weight.T + sent)
-    assert torch.equal(network(x), torch.stack(said))
-    assert torch.stack(said).any()
+    x = torch.rand(9, 20, 8).double()
+    said = torch.stack([first @ network.out.weight.T + sent for first, sent in in_a_loop(network, x)])
+    assert torch.equal(network(x), said)
+    assert said.any()
     assert compiled(network, (8,)).layers[0].terms[1].delay == 1
 
 

@@ -166,7 +166,7 @@ typedef struct {
     const spq_constant *decay;       /* [levels][C], or [C] where scaled */
     const spq_constant *edges;       /* [levels - 1][C], not where scaled */
     const int32_t *gain;             /* [C], where scaled */
-    const int64_t *offset;      /* [C], where scaled */
+    const int64_t *offset;           /* [C], where scaled */
     int32_t decay_shift, shift;
     const int16_t *narrow; /* [2 * levels + 1][C] fire, drop, decay, edges in order: where int16 lanes decide alike */
     const uint32_t *planes; /* [plane_count][plane_rows][tiles + 16] bits of decay 0..3, of ~fire, ~edges 0..2, of the
