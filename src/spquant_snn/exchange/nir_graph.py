@@ -118,7 +118,7 @@ class _Nodes:
             if len(shape) > 1:
                 return last
             return self._after(last, f"{name}.flat", self.nir.Flatten({"input": np.array((*shape, 1, 1))}, 0, -1))
-        weight = _dense(connection)
+        weight = connection.whole_codes.astype(np.float64)
         if connection.convolves:  # of a vector
             if weight[0, 0].size > 1:
                 raise _refused(layer, "a convolution of a vector")
@@ -137,7 +137,7 @@ class _Nodes:
         """A convolution, and the pool over its sums."""
         if connection.spread != (1, 1):
             raise _refused(layer, "a transposed convolution")
-        pool, weight = connection.sum_pool, _dense(connection) * scale.reshape(-1, 1, 1, 1)
+        pool, weight = connection.sum_pool, connection.whole_codes * scale.reshape(-1, 1, 1, 1)
         form = (connection.stride, connection.padding, connection.dilation)
         if pool is None:
             return self._convolution(name, layer, weight, given, start, bias, *form)
@@ -247,19 +247,6 @@ def _widened(
             if places(size, wide, step, around, around, dilation) == count:
                 return front, step, around
     return None
-
-
-def _dense(connection: Connection) -> Float64:
-    """Codes without groups: zeros from all channels that a group does not take."""
-    codes, groups = connection.codes.astype(np.float64), connection.groups
-    if groups == 1:
-        return codes
-    outputs, inputs = len(codes) // groups, codes.shape[1]
-    dense = np.zeros((len(codes), inputs * groups, *codes.shape[2:]))
-    for i in range(groups):
-        rows = slice(i * outputs, (i + 1) * outputs)
-        dense[rows, i * inputs : (i + 1) * inputs] = codes[rows]
-    return dense
 
 
 def _affine(layer: Layer) -> tuple[Float64, Float64]:

@@ -86,6 +86,17 @@ class Connection:
         return self.codes.ndim == 4
 
     @property
+    def whole_codes(self) -> Int8:
+        """Codes [O, I, ...] without groups: zeros for the channels that a group does not take."""
+        if self.groups == 1:
+            return self.codes
+        outputs, inputs, *kernel = self.codes.shape
+        found = np.zeros((self.groups, outputs // self.groups, self.groups, inputs, *kernel), np.int8)
+        own = np.arange(self.groups)
+        found[own, :, own] = self.codes.reshape(self.groups, -1, inputs, *kernel)
+        return found.reshape(outputs, self.groups * inputs, *kernel)
+
+    @property
     def identity(self) -> bool:
         """Whether each channel goes to the channel of its number alone, place by place."""
         plain = self.stride == self.spread == (1, 1) and self.padding == NO_SIDES

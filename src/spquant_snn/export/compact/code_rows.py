@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from ...dtypes import Int32, Int64, UInt8
-from ...integer.connection import Connection
 
 Load = Literal["words", "bytes", "fives"]  # of a row of codes
 _PLACES = {  # which field holds the code of a lane, for lanes in the order in which sums lie
@@ -40,15 +39,6 @@ class CodeRows:
     def words(self) -> int:
         """Words of a row when it has been read."""
         return -(-self.rows.shape[-1] // 4) if self.load != "fives" else 1
-
-
-def whole_codes(c: Connection) -> Int32:
-    """The codes [O, I, kh, kw] of a convolution without groups: those of other groups are zeros."""
-    outputs, inputs, *kernel = c.codes.shape
-    found = np.zeros((c.groups, outputs // c.groups, c.groups, inputs, *kernel), np.int32)
-    own = np.arange(c.groups)
-    found[own, :, own] = c.codes.reshape(c.groups, -1, inputs, *kernel)
-    return found.reshape(outputs, c.groups * inputs, *kernel)
 
 
 def code_rows(codes: Int32, load: Load = "words") -> CodeRows | None:

@@ -35,7 +35,6 @@ from ..most_spikes import most_firing
 from ..qemu import Ended
 from ..toolchain import Built
 from ..worst_case import WorstCase
-from .code_rows import whole_codes
 from .compact_plan import CompactPlan
 from .event_lists import (
     Filled,
@@ -226,7 +225,7 @@ def _counts(graph: Graph, number: int, source: Spiking) -> Int64:
     """[channels, kernel rows, columns] what a channel counts of a pixel at most: of each code one more than it is."""
     connection = graph.connections[number]
     if connection.convolves:
-        codes = whole_codes(connection).astype(np.int64)
+        codes = connection.whole_codes.astype(np.int64)
     else:
         shape = image(connection.pooled_shape(graph.shapes[number - 1]))
         codes = connection.codes.reshape(len(connection.codes), *shape).astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 from ...integer.connection import Shape, image
 from ...integer.graph import PIXEL, Layer
 from ...integer.pool import NO_SIDES, Pool
-from .code_rows import tap_lists, whole_codes
+from .code_rows import tap_lists
 from .planned_rows import BYTE, HALF, LANE, UNIT, PlannedRows, Unsuited
 from .still_levels import still_levels
 
@@ -26,7 +26,7 @@ def pixel_rows(layer: Layer, out: Shape, shape: Shape, steps: int) -> PlannedRow
         raise Unsuited(f"layer {name!r} on pixels has a pool that is not a plain sum behind it")
     if c.stride[0] != c.stride[1]:
         raise Unsuited(f"layer {name!r} has strides that differ")
-    codes = whole_codes(c)
+    codes = c.whole_codes.astype(np.int32)
     outputs, inputs, kh, kw = codes.shape
     channels, height, width = image(shape)
     _, rows, columns = image(out)

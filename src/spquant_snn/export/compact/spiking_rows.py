@@ -13,7 +13,7 @@ from ...integer.connection import Connection, Shape, image
 from ...integer.neuron import Neuron, TableStore
 from ...integer.pool import NO_SIDES, Pool, repeated_sums
 from .bit_planes import groups, neuron_planes, plane_codes, quiet_spikes
-from .code_rows import Load, code_rows, whole_codes
+from .code_rows import Load, code_rows
 from .planned_rows import BYTE, HALF, LANE, UNIT, CompactForm, PlannedRows, Unsuited
 
 _LOADS: tuple[Load, ...] = ("words", "bytes", "fives")
@@ -234,7 +234,7 @@ def _kernel(c: Connection, source: Shape, form: CompactForm) -> tuple[Int32, Poo
     if not c.convolves:
         channels, height, width = image(source)
         return c.codes.reshape(len(c.codes), channels, height, width).astype(np.int32), None, False
-    codes, pool = whole_codes(c), c.sum_pool
+    codes, pool = c.whole_codes.astype(np.int32), c.sum_pool
     if pool is None:
         return codes, None, False
     if pool.kind != "sum" or pool.padding != NO_SIDES or pool.dilation != (1, 1):
