@@ -18,11 +18,11 @@ from .read_forward import imported
 _FORMS = "LIF, LIFBox, IAF, and LI or LIBox as the last layer"
 
 
-def from_norse(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
+def from_norse(model: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of Norse, with equal parameters, ready for ``prepare``.
 
     Args:
-        module: whose neurons are LIF, LIFBox and IAF, recurrent LIF too, as cells or over time; SequentialState, Lift
+        model: whose neurons are LIF, LIFBox and IAF, recurrent LIF too, as cells or over time; SequentialState, Lift
             and forward methods of the user's own hand on their states. It is not changed.
         input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
             vector that its first layer, a Linear, takes.
@@ -37,7 +37,7 @@ def from_norse(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = 
     Example:
         network = prepare(from_norse(net, (1, 28, 28)), QuantConfig(), (1, 28, 28))
     """
-    return imported(module, _Norse(), input_shape, ("step", "TN", "NT"))
+    return imported(model, _Norse(), input_shape, ("step", "TN", "NT"))
 
 
 class _Norse(ForeignPackage):

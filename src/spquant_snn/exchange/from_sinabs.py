@@ -18,12 +18,12 @@ from .step_expressions import Layout
 
 
 def from_sinabs(
-    module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None, single_spikes: bool = False
+    model: nn.Module, input_shape: Shape | Sequence[Shape] | None = None, single_spikes: bool = False
 ) -> ImportedSNN:
     """A network of sinabs, with equal parameters, ready for ``prepare``.
 
     Args:
-        module: whose neurons are IAF and LIF, recurrent ones too, squeezed or not; the last may be ExpLeak. It is not
+        model: whose neurons are IAF and LIF, recurrent ones too, squeezed or not; the last may be ExpLeak. It is not
             changed.
         input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
             vector that its first layer, a Linear, takes.
@@ -38,7 +38,7 @@ def from_sinabs(
     Example:
         network = prepare(from_sinabs(net, (2, 34, 34)), QuantConfig(), (2, 34, 34))
     """
-    own = getattr(module, "spiking_model", module)
+    own = getattr(model, "spiking_model", model)
     return imported(own, _Sinabs(single_spikes), input_shape, ("N*T", "NT"))
 
 

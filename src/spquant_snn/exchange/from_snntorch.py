@@ -27,11 +27,11 @@ _STATES = {
 _RESETS: dict[str, Reset] = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
-def from_snntorch(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
+def from_snntorch(model: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of snnTorch, with equal parameters, ready for ``prepare``.
 
     Args:
-        module: whose neurons are Leaky, Lapicque, Synaptic, RLeaky or RSynaptic. Its forward method may be one time
+        model: whose neurons are Leaky, Lapicque, Synaptic, RLeaky or RSynaptic. Its forward method may be one time
             step or a loop over all; neurons keep their states (``init_hidden``) or are handed them. It is not changed.
         input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
             vector that its first layer, a Linear, takes.
@@ -46,7 +46,7 @@ def from_snntorch(module: nn.Module, input_shape: Shape | Sequence[Shape] | None
     Example:
         network = prepare(from_snntorch(net, (1, 28, 28)), QuantConfig(), (1, 28, 28))
     """
-    return imported(module, _SnnTorch(), input_shape, ("step", "TN", "NT"))
+    return imported(model, _SnnTorch(), input_shape, ("step", "TN", "NT"))
 
 
 class _SnnTorch(ForeignPackage):

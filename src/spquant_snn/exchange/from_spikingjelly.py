@@ -21,11 +21,11 @@ _DECODES = {"max-mem": "largest", "mean-mem": "mean", "last_mem": "last"}
 _FORMS = "IFNode, LIFNode, ParametricLIFNode or CUBALIFNode"
 
 
-def from_spikingjelly(module: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
+def from_spikingjelly(model: nn.Module, input_shape: Shape | Sequence[Shape] | None = None) -> ImportedSNN:
     """A network of SpikingJelly, with equal parameters, ready for ``prepare``.
 
     Args:
-        module: whose neurons are IFNode, LIFNode, ParametricLIFNode or CUBALIFNode, in either step mode, its layers
+        model: whose neurons are IFNode, LIFNode, ParametricLIFNode or CUBALIFNode, in either step mode, its layers
             those of torch or of ``spikingjelly.activation_based.layer``; the last may be a NonSpikingIFNode or
             NonSpikingLIFNode. It is not changed.
         input_shape: (C, H, W) of an image, (C, L) of a signal, (F,) of a vector; a list for several inputs. None: the
@@ -40,7 +40,7 @@ def from_spikingjelly(module: nn.Module, input_shape: Shape | Sequence[Shape] | 
     Example:
         network = prepare(from_spikingjelly(net, (1, 28, 28)), QuantConfig(), (1, 28, 28))
     """
-    return imported(module, _SpikingJelly(), input_shape, ("step", "TN", "NT"))
+    return imported(model, _SpikingJelly(), input_shape, ("step", "TN", "NT"))
 
 
 class _SpikingJelly(ForeignPackage):
