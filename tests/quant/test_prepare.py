@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from spquant_snn.data import InputFormat
 from spquant_snn.nn import LIF, VGGSNN, LeNetSNN, SpikingSequential
 from spquant_snn.quant.network import SpikingNetwork
 from spquant_snn.quant.prepare import prepare
@@ -286,3 +287,33 @@ def test_the_weights_of_a_floating_point_network_are_those_of_the_model():
     plain = prepare(model, QuantConfig(32, 32), (1, 6, 6))
     assert torch.equal(plain.hidden[0].synapse.codes(), model[0].weight)
     assert float(plain.hidden[0].synapse.scale()) == 1
+
+
+@pytest.mark.parametrize("form", ["row", "branches"])
+def test_an_untrained_network_does_of_small_inputs_what_it_does_of_others(form):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.lif = (
+                nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4)),
+                nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4)),
+                LIF(),
+            )
+            self.out = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+
+        def forward(self, x):
+            return self.out(self.lif(self.a(x) + (self.b(x) if form == "branches" else 0)))
+
+    torch.manual_seed(0)
+    model, x = Two(), torch.randint(-127, 128, (16, 2, 8), dtype=torch.int8)
+    found = {}
+    for scale in (1.0, 1e-4, 1e-8):
+        config = QuantConfig(2, 2, timesteps=2, input_format=InputFormat(True, scale / 127))
+        found[scale] = prepare(model, config, (2, 8)).train()(x)
+    assert torch.allclose(found[1e-4], found[1e-8])
+    near = torch.isclose(found[1.0], found[1e-8]).float().mean()
+    assert near > 0.9  # a spike or two at the threshold: eps is another part of the variance
+    for norm in (model.a[1], model.b[1]):
+        norm.running_var.mul_(1e-9)  # trained, elsewhere
+    kept = prepare(model, QuantConfig(2, 2, input_format=InputFormat(True, 1e-4 / 127)), (2, 8))
+    assert {module.eps for module in kept.modules() if hasattr(module, "eps")} == {1e-5}

@@ -238,11 +238,11 @@ BAD = {
     "no pair": (lambda: IMAGE, r"training item 78 is no pair"),
     "a dict": (
         lambda: {"image": IMAGE, "label": 0},
-        r"training item 78 is a dict of image, label: give from_columns\(dataset\)",
+        r"training item 78 is a dict, and others are pairs \(image, label\): bring them to one form",
     ),
     "shape": (lambda: (torch.zeros(1, 8, 9), 0), r"training item 78 is \[1, 8, 9\], the first is \[1, 8, 8\]"),
     "dtype": (lambda: (IMAGE.double(), 0), "training item 78 is float64, the first is float32: bring them"),
-    "nan": (lambda: (IMAGE * float("nan"), 0), "training item 78 hold 64 of 64 that are not finite"),
+    "nan": (lambda: (IMAGE * float("nan"), 0), "the values of training item 78 hold 64 of 64 that are not finite"),
     "label": (lambda: (IMAGE, 9), "training item 78 has the label 9, of 4 classes: number them from 0"),
     "float label": (lambda: (IMAGE, 0.5), "labels of training item 78 are float64 .* one class index per image"),
 }
@@ -275,9 +275,13 @@ def test_a_worker_that_dies_is_told_of(tmp_path):
             lambda: (DataLoader([torch.zeros(1, 8, 8)] * 8, 4), Lazy(40)),
             "batch 0 of the training DataLoader is no pair",
         ),
-        (lambda: (Dicts(), Lazy(40)), "training item 0 is a dict of image, label: give from_columns"),
-        (lambda: (Lazy(), Dicts()), "test item 0 is a dict of image, label: give from_columns"),
-        (lambda: (DataLoader(Dicts(), 4), Lazy(40)), "batch 0 of the training DataLoader is a dict of image, label"),
+        (
+            lambda: (DataLoader([{"scan": IMAGE, "label": 0}] * 8, 4), Lazy(40)),
+            "none of the columns scan, label is the image: let the collate function give .images, labels.",
+        ),
+        (lambda: (DataLoader(Lazy(), None), Lazy(40)), "batch 0 of the training DataLoader has one label, as an item"),
+        (lambda: (Lazy(bad=(119, lambda: (torch.zeros(1, 8, 9), 0))), Lazy(40)), r"training item 119 is \[1, 8, 9\]"),
+        (lambda: (Lazy(bad=(119, lambda: (IMAGE / 0, 0))), Lazy(40)), "values of training item 119 hold 64 of 64"),
         (lambda: ((item for item in [(IMAGE, 0)]), Lazy(40)), "can be read once only, as a generator can"),
         (lambda: (Lazy(), 3), "test data must be a pair .images, labels., a Dataset or a DataLoader, not int"),
     ],
@@ -287,6 +291,26 @@ def test_data_that_cannot_be_read_are_refused_in_a_sentence(tmp_path, data, said
         trainer(tmp_path, data(), batch_size=0)
 
 
+def test_a_validation_set_cannot_be_set_apart_from_one_item(tmp_path):
+    with pytest.raises(ConfigError, match="a validation set cannot be taken from 1 training image: give at least two"):
+        trainer(tmp_path, (Lazy(1), Lazy(40)), epochs=1).train()
+    with pytest.raises(ConfigError, match="validation cannot take 20 of 20 training images: choose 1 to 19"):
+        trainer(tmp_path, (Lazy(20), Lazy(40)), epochs=1, validation=20).train()
+
+
+def test_dicts_train_as_the_pairs_in_them(tmp_path):
+    def trained(name, data):
+        return weights(trainer(tmp_path / name, data, epochs=1).train())
+
+    pairs = trained("pairs", (Lazy(), Lazy(40)))
+    assert same(trained("dicts", (Dicts(), Dicts(40))), pairs)
+    assert same(trained("mixed", (Dicts(), Lazy(40))), pairs)
+    assert same(
+        trained("batches", tuple(DataLoader(Dicts(n), 16) for n in (120, 40))),
+        trained("plain", tuple(DataLoader(Lazy(n), 16) for n in (120, 40))),
+    )
+
+
 def test_a_loader_whose_items_cannot_be_read_names_the_batch(tmp_path):
     train, test = loaders(shuffle=False)
     train.dataset.bad = (40, lambda: raising(OSError("no such disk")))
@@ -294,3 +318,17 @@ def test_a_loader_whose_items_cannot_be_read_names_the_batch(tmp_path):
         trainer(tmp_path, (train, test), batch_size=0).train()
     with pytest.raises(ConfigError, match="batch_size is that of the DataLoader, 16, not 8"):
         trainer(tmp_path, loaders(), batch_size=8)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_values_that_are_clipped_are_counted_and_told(tmp_path, capsys, workers):
+    values = torch.rand(120, 1, 8, 8)
+    values[:, :, :2] *= -3  # a quarter, of which half is below -1.5
+    data = [(image, number % 4) for number, image in enumerate(values)]
+    parts = DataLoader(data, 20, num_workers=workers), DataLoader(data, 20)
+    trainer(tmp_path, parts, batch_size=0, quiet=False, epochs=2, input_range=1.5).train()
+    said = capsys.readouterr()
+    assert "inputs are int8, of values from -1.5 to 1.5" in said.err
+    found = [line for line in said.out.splitlines() if "of the values of an epoch are clipped" in line]
+    share = float((values < -1.5 - 0.5 / 127 * 1.5).float().mean())
+    assert found == [f"{share:.2%} of the values of an epoch are clipped: input_range sets more"]

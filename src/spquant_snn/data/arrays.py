@@ -255,15 +255,24 @@ def hold_out(data: Labelled, count: int, seed: int) -> tuple[Labelled, Labelled]
         >>> len(rest), len(validation)
         (40, 10)
     """
-    if len(data) < 2:
-        raise ConfigError(
-            f"a validation set cannot be taken from {counted(len(data), 'training image')}: give at least two"
-        )
-    if not 0 < count < len(data):
-        raise ConfigError(f"validation cannot take {count} of {len(data)} training images: choose 1 to {len(data) - 1}")
+    check_held_out(len(data), count)
     order = permutation(len(data), seed)
     rest, held = order[count:], order[:count]
     return data.chosen(rest), data.chosen(held)
+
+
+def check_held_out(items: int, count: int) -> None:
+    """Refuse to set ``count`` of so many training items aside.
+
+    Raises:
+        ConfigError: either part would be empty.
+    """
+    if items < 2:
+        raise ConfigError(
+            f"a validation set cannot be taken from {counted(items, 'training image')}: give at least two"
+        )
+    if not 0 < count < items:
+        raise ConfigError(f"validation cannot take {count} of {items} training images: choose 1 to {items - 1}")
 
 
 def permutation(count: int, seed: int) -> Int64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,10 @@ from .image_file import ImageForm, Mode, decode_image, in_form, pixels_of, requi
 from .tar_shards import this_process
 from .task import is_name
 
-IMAGE_COLUMNS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "features", "signal", "frames")
+IMAGE_COLUMNS = (
+    *("image", "img", "images", "pixel_values", "input", "inputs", "input_values", "input_features"),
+    *("x", "features", "signal", "frames"),
+)
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "targets", "y")
 SPLIT_NAMES = (("train", "training"), ("validation", "valid", "val", "dev"), ("test",))
 
@@ -166,11 +169,30 @@ def in_pairs(dataset: object) -> object:
     return members
 
 
-def refuse_dict(item: object, where: str) -> None:
-    """Raise DataError where an item is a dict, of a Dataset that does not say that it has columns."""
-    if isinstance(item, Mapping):
-        held = ", ".join(short(name)[1:-1] for name in list(item)[:8])
-        raise DataError(f"{where} is a dict of {held or 'nothing'}: give from_columns(dataset) in the place of dataset")
+def pairs_of(member: Any, items: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    """A Dataset, and some items that were read of it, as one of pairs, and pairs, where the items are dicts; both as
+    they are where they are not.
+
+    Raises:
+        DataError: a column is not found.
+    """
+    if not items or not isinstance(items[0], Mapping):
+        return member, items
+    columns = from_columns(member)
+    return columns, [columns.pair(_mapping(item), f"item {place}") for place, item in enumerate(items)]
+
+
+def parts_of_dict(batch: Mapping[str, Any], where: str) -> tuple[Any, Any]:
+    """Images and labels of a batch that is a dict, in columns of the usual names.
+
+    Raises:
+        DataError: there is no such column, or there are several.
+    """
+    image, label = (
+        _column(list(batch), None, usual, what, f"let the collate function give (images, labels), not {where} as it is")
+        for usual, what in ((IMAGE_COLUMNS, "image"), (LABEL_COLUMNS, "label"))
+    )
+    return batch[image], batch[label]
 
 
 def names_of(member: object) -> tuple[str, ...]:
@@ -209,7 +231,7 @@ def _mapping(item: Any) -> Mapping[str, Any]:
     return item
 
 
-def _column(names: Any, given: str | None, usual: tuple[str, ...], what: str) -> str:
+def _column(names: Any, given: str | None, usual: tuple[str, ...], what: str, remedy: str = "") -> str:
     held = ", ".join(map(str, names))
     if given is not None:
         if given not in names:
@@ -218,7 +240,6 @@ def _column(names: Any, given: str | None, usual: tuple[str, ...], what: str) ->
     found = [name for name in usual if name in names]
     if len(found) != 1:
         which = f"of the columns {held} several can be" if found else f"none of the columns {held} is"
-        raise DataError(
-            f"{which} the {what}: name it, as by from_columns(dataset, {what}={(found or list(names))[0]!r})"
-        )
+        named = f"name it, as by from_columns(dataset, {what}={(found or [*names, 'name'])[0]!r})"
+        raise DataError(f"{which} the {what}: {remedy or named}")
     return found[0]

@@ -18,11 +18,13 @@ from ..errors import ConfigError, DataError
 from ..io.terminal import to_stderr
 from .arrays import Labelled, Splits, padded_sequences, usual_format
 from .catalog import load
-from .columns import in_pairs, names_of, refuse_dict
+from .columns import in_pairs, names_of, pairs_of
 from .event_items import frame_items, gives_events
 from .input_format import COUNTS, PIXELS, InputFormat, check_finite
 from .input_kind import Decide, InputKind, check_kind_of_input
+from .input_notes import coarse_note, range_note
 from .item_arrays import as_numbers, described, item_label, item_pixels, item_values
+from .item_form import pair_of, place_of
 from .task import Task, TaskKind, check_kind, outputs_of, read_labels, refuse_labels_of_steps
 
 _MOST_CLASSES = 10_000
@@ -183,7 +185,7 @@ def _format_of(members: list[_Member], limit: float) -> InputFormat:
     if not done and not isinstance(train, Labelled):
         images = train.images
         if images.dtype not in (np.uint8, np.int8):
-            check_finite(images, "the training images")
+            check_finite(images, "the training images", of_items=True)
             found = InputFormat.measured(images, limit)
             whole = images.dtype.kind in "ui" and images.ndim == 5 and found == PIXELS
             return COUNTS if whole else found
@@ -195,23 +197,23 @@ def _format_of(members: list[_Member], limit: float) -> InputFormat:
 
 def _quantized(members: list[_Member], given: InputFormat, progress: bool) -> list[Labelled]:
     """Both parts in a format; what had to be clipped is said on standard error."""
-    parts, said, first = [], [], members[0]
+    parts, told, first = [], [], members[0]
     kind = first.images.dtype
     for member, what in zip(members, _PARTS, strict=True):
         if isinstance(member, Labelled):
             parts.append(member)
             continue
         images = member.images
+        check_finite(images, f"the {what} images", of_items=True)
         _check_alike(images, given, kind, what)
         values, share = given.quantize(images, f"the {what} images")
         parts.append(Labelled(np.ascontiguousarray(values), member.labels, member.lengths))
-        said += [f"{share:.2%} of the {what} values"] if share else []
-    if progress and (said or given not in (PIXELS, COUNTS)):
-        low, high = given.lowest * given.scale, given.largest * given.scale
-        clipped = f"{' and '.join(said)} clipped" if said else "nothing clipped"
-        to_stderr().print(
-            f"inputs are {given.dtype}, of values from {low:.4g} to {high:.4g}, a scale of {given.scale:.4g}; {clipped}"
-        )
+        told.append((what, len(images), share))
+    if progress:
+        notes = [range_note(given, told) if told else None]
+        notes += [coarse_note(first.images, given)] if not isinstance(first, Labelled) else []
+        for note in filter(None, notes):
+            to_stderr().print(note)
     return parts
 
 
@@ -238,17 +240,16 @@ def _from_items(items: Any, what: str, kind: TaskKind | None, form: InputKind | 
     images: list[Array] = []
     labels: list[Array] = []
     for index in range(len(items)):
-        where = f"{what} item {index}"
+        where = f"{what} item {place_of(items, index)}"
         try:
             item = items[index]
         except IndexError as error:
             raise DataError(f"{where} is missing from a Dataset that says it has {len(items)}: check it") from error
-        refuse_dict(item, where)
-        try:
-            image, label = item
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
+        if not index:
+            items, (item,) = pairs_of(items, [item])
+        image, label = pair_of(item, where)
         images.append(item_pixels(image, where, form, decide))
+        check_finite(images[-1], f"the values of {where}")
         if images[-1].dtype != images[0].dtype:
             raise DataError(f"{where} is {images[-1].dtype}, the first is {images[0].dtype}: bring them to one dtype")
         if not _alike(images[-1], images[0]):
@@ -273,7 +274,7 @@ def _from_items(items: Any, what: str, kind: TaskKind | None, form: InputKind | 
     if images[0].ndim == 3:
         return _Unread(np.stack(images), known)
     if empty := [place for place, sequence in enumerate(images) if not len(sequence)]:
-        raise DataError(f"{what} item {empty[0]} has no frames: leave it out, or give it one")
+        raise DataError(f"{what} item {place_of(items, empty[0])} has no frames: leave it out, or give it one")
     found_images, lengths = padded_sequences(images)
     return _Unread(found_images, known, lengths)
 

@@ -146,8 +146,11 @@ PIXELS = InputFormat()
 COUNTS = InputFormat(scale=1 / 4)  # a few events of a pixel in a frame; as pixels they would drown in a variance's eps
 
 
-def check_finite(values: Array, what: str) -> None:
+def check_finite(values: Array, what: str, of_items: bool = False) -> None:
     """Refuse what is no array of finite real numbers; ``what`` begins the sentence, in the plural.
+
+    Args:
+        of_items: whether the first axis counts items, of which the first that is wrong is named.
 
     Raises:
         DataError: it is none.
@@ -158,10 +161,13 @@ def check_finite(values: Array, what: str) -> None:
         total = values.sum(dtype=np.float64) if values.dtype.kind == "f" else 0.0
     if np.isfinite(total):
         return
-    bad = int(values.size - np.count_nonzero(np.isfinite(values)))
+    finite = np.isfinite(values)
+    bad = int(values.size - np.count_nonzero(finite))
     if bad:
+        first = f", the first in item {int((~finite).reshape(len(values), -1).any(1).argmax())}" if of_items else ""
         raise DataError(
-            f"{what} hold {bad:,} of {values.size:,} that are not finite (NaN or infinite): replace or leave them out"
+            f"{what} hold {bad:,} of {values.size:,} that are not finite (NaN or infinite){first}: replace or leave "
+            "them out"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,24 @@ import numpy as np
 from ..dtypes import Array
 from ..errors import DataError
 from .arrays import Labelled, Splits, padded_sequences
-from .columns import refuse_dict
+from .columns import parts_of_dict
 from .event_items import gives_events
 from .input_format import InputFormat, check_finite
 from .input_kind import Decide, InputKind
 from .item_arrays import item_label, item_pixels, item_values
 from .task import Task, read_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Formed:
+    """Items in the form that networks take.
+
+    Args:
+        clipped: share of their values that had to be.
+    """
+
+    data: Labelled
+    clipped: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class ItemForm:
             train.images.shape[1:], dtype, sample.input_format, sample.task, train.labels.shape[1:], kind, decide
         )
 
-    def of_items(self, items: Sequence[Any], where: Callable[[int], str]) -> Labelled:
+    def of_items(self, items: Sequence[Any], where: Callable[[int], str]) -> Formed:
         """Pairs (image, label) as labelled arrays.
 
         Args:
@@ -71,11 +83,11 @@ class ItemForm:
         try:
             images, labels = zip(*items, strict=True)
             known = self._labels(self._stacked_labels(labels), lambda _: "")
-            return Labelled(self._values(_stacked(images), ""), known)
+            return self._formed(_stacked(images), known, "")
         except (DataError, ValueError, TypeError, RuntimeError):  # which of them, and why, is found out one by one
             return self._one_by_one(items, where)
 
-    def _one_by_one(self, items: Sequence[Any], where: Callable[[int], str]) -> Labelled:
+    def _one_by_one(self, items: Sequence[Any], where: Callable[[int], str]) -> Formed:
         """The same, slowly: sequences of several lengths, and what is said of an item that is of another form."""
         pairs = [pair_of(item, where(place)) for place, item in enumerate(items)]
         labels = [item_label(label, self.task.kind, where(place)) for place, (_, label) in enumerate(pairs)]
@@ -85,16 +97,18 @@ class ItemForm:
             self._check(found[-1], label, where(place))
         known = self._labels(np.stack(labels), where)
         if len({len(image) for image in found}) == 1:
-            return Labelled(self._values(_stacked([image for image, _ in pairs]), where(0)), known)
-        sequences, lengths = padded_sequences([self.given.quantize(image)[0] for image in found])
-        return Labelled(sequences, known, lengths)
+            return self._formed(_stacked([image for image, _ in pairs]), known, where(0))
+        quantised = [self.given.quantize(image) for image in found]
+        sequences, lengths = padded_sequences([values for values, _ in quantised])
+        clipped = sum(share * values.size for values, share in quantised)
+        return Formed(Labelled(sequences, known, lengths), clipped / max(1, sum(image.size for image in found)))
 
     def _stacked_labels(self, labels: Sequence[Any]) -> Array:
         if self.task.kind == "classification":
             return np.array([operator.index(label) for label in labels], np.int64)
         return np.stack([item_label(label, self.task.kind, "") for label in labels])
 
-    def of_batch(self, images: Any, labels: Any, where: str, lengths: Any = None) -> Labelled:
+    def of_batch(self, images: Any, labels: Any, where: str, lengths: Any = None) -> Formed:
         """Images [N, ...] and labels [N, ...] as labelled arrays; raises as ``of_items``.
 
         Args:
@@ -104,16 +118,17 @@ class ItemForm:
         if lengths is not None or isinstance(images, list | tuple):
             items = as_items(images, labels, lengths, where)
             return self.of_items(items, lambda place: f"{where}, item {place}")
-        found = self._values(images, f"the images of {where}")
         known = [item_label(label, self.task.kind, f"{where}, item {place}") for place, label in enumerate(labels)]
-        _check_count(len(found), len(known), where)
-        return Labelled(found, self._labels(np.stack(known), lambda place: f"{where}, item {place}"))
+        _check_count(len(images), len(known), where)
+        found = self._labels(np.stack(known), lambda place: f"{where}, item {place}")
+        return self._formed(images, found, f"the images of {where}")
 
-    def _values(self, given: Any, where: str) -> Array:
+    def _formed(self, given: Any, known: Array, where: str) -> Formed:
         values = item_values(given, where, self.kind, self.decide)
         self._check(values[0] if len(values) else values, None, where)
-        check_finite(values, where)
-        return np.ascontiguousarray(self.given.quantize(values)[0])
+        check_finite(values, where, of_items=True)
+        inputs, clipped = self.given.quantize(values)
+        return Formed(Labelled(np.ascontiguousarray(inputs), known), clipped)
 
     def _check(self, image: Array, label: Array | None, where: str) -> None:
         if len(self.shape) == 4 and image.ndim == 4 and image.shape[1:] == self.shape[1:]:
@@ -122,7 +137,7 @@ class ItemForm:
             raise DataError(f"{where} is {list(image.shape)}, the first is {list(self.shape)}: bring them to one shape")
         if image.dtype != self.dtype:
             raise DataError(f"{where} is {image.dtype}, the first is {self.dtype}: bring them to one dtype")
-        check_finite(image, where)
+        check_finite(image, f"the values of {where}")
         if label is not None:
             self._labels(label[None], lambda place: where)
 
@@ -204,19 +219,27 @@ def parts_of_batch(batch: Any, where: str) -> tuple[Any, Any, Any]:
     Raises:
         DataError: it is no pair, and no such three.
     """
-    refuse_dict(batch, where)
+    if isinstance(batch, Mapping):
+        return *parts_of_dict(batch, where), None
+    if isinstance(batch, list) and batch and isinstance(batch[0], Mapping):
+        batch = [parts_of_dict(item, where) if isinstance(item, Mapping) else item for item in batch]
     items = isinstance(batch, list) and all(isinstance(item, tuple) and len(item) == 2 for item in batch)
     if items and all(np.ndim(item[0]) for item in batch):
         return [image for image, _ in batch], [label for _, label in batch], None
     if isinstance(batch, tuple | list) and len(batch) == 3:
         return batch[0], batch[1], batch[2]
     try:
-        return *pair_of(batch, where), None
+        images, labels = pair_of(batch, where)
     except DataError as error:
         raise DataError(
             f"{where} is no pair (images, labels), and no (images, labels, lengths) of sequences: let the collate "
             "function give one of these"
         ) from error
+    if not np.ndim(labels):
+        raise DataError(
+            f"{where} has one label, as an item has: give the DataLoader a batch_size, or its Dataset alone"
+        )
+    return images, labels, None
 
 
 def as_items(images: Any, labels: Any, lengths: Any, where: str) -> Any:
@@ -239,12 +262,31 @@ def pair_of(item: Any, where: str) -> tuple[Any, Any]:
     Raises:
         DataError: it is no pair, or a dict.
     """
-    refuse_dict(item, where)
+    if isinstance(item, Mapping):  # whose names are not what is wanted
+        raise DataError(f"{where} is a dict, and others are pairs (image, label): bring them to one form")
     try:
         image, label = item
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
     return image, label
+
+
+class ReadItems(list[Any]):
+    """Items that were read of a Dataset.
+
+    Args:
+        items: of it.
+        places: of each.
+    """
+
+    def __init__(self, items: Iterable[Any], places: Sequence[int]) -> None:
+        super().__init__(items)
+        self.places = places
+
+
+def place_of(items: Any, index: int) -> int:
+    """Which of the items of a user's Dataset one of these is."""
+    return items.places[index] if isinstance(items, ReadItems) else index
 
 
 def cause(error: BaseException) -> str:
@@ -267,8 +309,9 @@ def _steps_of(lengths: Any, images: Any, where: str) -> list[int]:
     most = min((len(image) for image in images), default=0)
     if len(steps) != len(images) or not all(1 <= each <= most for each in steps):
         raise DataError(
-            f"the third part of {where} are no lengths of its {len(images)} sequences: give a whole number from 1 to "
-            f"{most} for each, and sequences with time behind the items (batch_first=True)"
+            f"{where} has three parts, and the third are no lengths of its {len(images)} sequences, a whole number "
+            f"from 1 to {most} for each, time standing behind the items (batch_first=True): leave out what is neither "
+            "image nor label"
         )
     return steps
 

@@ -24,6 +24,9 @@ from .signals import Sources, pool_of
 from .stage import NeuronStage, Norm, Stage
 from .synapse import Synapse
 
+_SMALL = 0.1  # largest value of an input, below which eps is made smaller
+_LEAST_EPS = 1e-37  # that float32 holds
+
 
 def stages_of(network: d.NetworkDescription, config: QuantConfig) -> list[NeuronStage]:
     """The stages of a network, the readouts last.
@@ -36,7 +39,24 @@ def stages_of(network: d.NetworkDescription, config: QuantConfig) -> list[Neuron
     for layer in network.layers:
         neurons = _neurons(layer.neurons, config)
         stages.append(_stage(layer.name, layer.drive, neurons, config, sources))
+        _follow_inputs(stages[-1], sources)
     return stages + [_readout(readout, config, sources) for readout in network.readouts]
+
+
+def _follow_inputs(stage: NeuronStage, sources: Sources) -> None:
+    """Let an untrained normalisation of small inputs, as volts of an electroencephalogram are, do what it does of
+    larger ones. What is added to a variance is meant for values near one; and beside a bias, which the normalisation
+    takes off again, float32 would not hold such sums."""
+    given = [sources.formats[source] for source, _ in stage.sources if source < sources.inputs]
+    largest = max((each.largest * each.scale for each in given), default=1.0)
+    for part in stage.modules() if largest < _SMALL else ():
+        norm = part.norm if isinstance(part, Stage | NormalisedSums) else None
+        if norm is None or bool(norm.running_mean.any()) or not bool((norm.running_var == 1).all()):
+            continue
+        norm.eps = max(norm.eps * (largest / _SMALL) ** 2, _LEAST_EPS)
+        for synapse in part.modules():
+            if isinstance(synapse, Synapse):
+                synapse.bias = None
 
 
 def _neurons(lif: LIF, config: QuantConfig) -> LIF:

@@ -22,12 +22,14 @@ class Batch:
         labels: what is learned of each, N in the first axis.
         whole: items of the batch in all processes, where each reads its own alone; None: these are all of it.
         lengths: int64 [N], frames of each sequence, on the processor, where they differ; None: all have T.
+        clipped: share of the values that were, as they were read.
     """
 
     images: Tensor
     labels: Tensor
     whole: int | None = None
     lengths: Tensor | None = None
+    clipped: float = 0.0
 
     def __len__(self) -> int:
         return len(self.images)

@@ -53,10 +53,10 @@ class ItemReader(Dataset[Any]):
         try:
             with seeded(request.seed):
                 found = read_items(self.items, places, self.what)
-            arrays = self.form.of_items(found, lambda place: f"{self.what} item {places[place]}")
+            formed = self.form.of_items(found, lambda place: f"{self.what} item {places[place]}")
         except SpQuantError as error:
             return Failed(type(error), str(error))
-        return loaded(arrays, request.whole)
+        return loaded(formed, request.whole)
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,6 +96,7 @@ def fit(
     progress, memory = start, PeakMemory(device)
     peak: int | None = None  # of the first epoch here
     largest = 0  # items of a batch
+    clipped: list[float] = []  # of the first epoch here
     for epoch in range(start.epochs, config.epochs + config.finetune_epochs):
         network.train()
         seed_torch(config.seed + 7919 * (epoch + 1))  # dropout
@@ -105,6 +106,7 @@ def fit(
         drawn = train.drawn(draw, config.batch_size, DataPass(epoch, None, world, config.accumulate))
         for step, read in enumerate(world.in_step(drawn)):
             batch, largest = read.with_images(training.augmentation(read.images, draw)), max(largest, read.count)
+            clipped += [read.clipped] if epoch == start.epochs else []
             moment = epoch + step / steps
             set_learning_rate(training.optimizer, config, moment, training.functions)
             training.optimizer.zero_grad(set_to_none=True)
@@ -138,6 +140,11 @@ def fit(
         if peak is not None:
             display.say(per_image(peak, math.ceil(largest / config.accumulate / world.size)))
             peak = None
+        if any(clipped):
+            display.say(
+                f"{sum(clipped) / len(clipped):.2%} of the values of an epoch are clipped: input_range sets more"
+            )
+            clipped = []
         for line in [] if sparse is None else sparse.lines():
             display.say(line)
     return progress

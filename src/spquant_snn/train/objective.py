@@ -125,7 +125,7 @@ class Objective:
             return float(found)
         except (TypeError, ValueError, RuntimeError):
             raise ConfigError(
-                f"the metric {self.metric.key} gives {type(found).__name__}, not a number: return a float"
+                f"{_called('metric', self.judge)} gives {type(found).__name__}, not a number: return a float"
             ) from None
 
     def _own(self, loss: Loss, answers: Tensor, labels: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class Objective:
         if not isinstance(found, Tensor) or found.dim() or not (found.requires_grad or not answers.requires_grad):
             what = f"a tensor {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise ConfigError(
-                f"the loss {name_of(loss)} gives {what}, not a scalar with a gradient: return the mean over the batch "
+                f"{_called('loss', loss)} gives {what}, not a scalar with a gradient: return the mean over the batch "
                 "as a tensor"
             )
         return found
@@ -229,6 +229,12 @@ def name_of(function: Any) -> str:
     """What a function of a user is called in records."""
     name = str(getattr(function, "__name__", type(function).__name__))
     return name if name.isidentifier() else "metric"
+
+
+def _called(what: str, function: Any) -> str:
+    """What a message calls a function of a user."""
+    name = str(getattr(function, "__name__", ""))
+    return f"the {what} {name}" if name.isidentifier() and name != what else f"the {what}"
 
 
 def _like(answers: Tensor, labels: Tensor) -> Tensor:

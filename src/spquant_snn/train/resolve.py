@@ -64,7 +64,8 @@ def set_up(
     config = world.together(lambda: with_options(anchored(own | options)))
     place = world.together(lambda: usable_device(device, world))
     kind, decide = None if config.task == "auto" else config.task, kind_taken_by(model)
-    some = world.together(lambda: sampled(dataset, config, task, decide, world))
+    shown = not quiet and world.first
+    some = world.together(lambda: sampled(dataset, config, task, decide, shown))
     data = (
         some.data
         if some is not None
@@ -77,7 +78,7 @@ def set_up(
                 input_range=config.input_range,
                 decide=decide,
                 timesteps=config.timesteps,
-                progress=not quiet and world.first,
+                progress=shown,
             )
         )
     )

@@ -18,10 +18,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..data import Labelled, Splits, Task, as_splits
-from ..data.arrays import permutation
-from ..data.columns import in_pairs, names_of, refuse_dict
+from ..data.arrays import check_held_out, permutation
+from ..data.columns import Columns, ColumnStream, in_pairs, names_of, pairs_of
 from ..data.input_kind import Decide, InputKind
-from ..data.item_form import ItemForm, as_items, cause, is_iterable, is_lazy, read_items
+from ..data.item_form import ItemForm, ReadItems, as_items, cause, is_iterable, is_lazy, read_items
 from ..dtypes import Array
 from ..errors import ConfigError, DataError
 from .batches import WHOLE, Batch, Batches, DataPass
@@ -74,6 +74,7 @@ class Streams:
             return self.train, self.validation
         if not isinstance(self.train, ItemBatches):
             return self.train, FirstBatches(self.train, _LOOKED_AT)
+        check_held_out(self.train.count, config.validation)
         order = torch.from_numpy(permutation(self.train.count, config.seed))
         held = self.train.only(order[: config.validation])
         return self.train.only(order[config.validation :]), held
@@ -207,7 +208,7 @@ class Sampled:
                 iterated.steps(1)
             return iterated
         if isinstance(member, tuple | list) and len(member) == 2 and hasattr(member[0], "ndim"):
-            return as_tensors(form.of_batch(member[0], member[1], f"the {what} data"))
+            return as_tensors(form.of_batch(member[0], member[1], f"the {what} data").data)
         workers = config.workers if config.workers >= 0 else usual_workers(self.seconds * len(member))
         return ItemBatches(ItemReader(member, form, what), _length(member, what), workers)
 
@@ -220,6 +221,7 @@ class Sampled:
             if member is None or isinstance(member, Labelled):
                 continue
             source = member.dataset if _is_loader(member) and hasattr(member, "dataset") else member
+            source = source.dataset if isinstance(source, Columns | ColumnStream) else source
             found[f"kind of {what} data"] = type(source).__qualname__
             found[f"source of {what} data"] = _source_of(type(source))
             if hasattr(source, "__len__"):
@@ -232,9 +234,13 @@ class Sampled:
 
 
 def sampled(
-    dataset: object, config: TrainConfig, task: Task | None, decide: Decide | None, world: World
+    dataset: object, config: TrainConfig, task: Task | None, decide: Decide | None, progress: bool = False
 ) -> Sampled | None:
     """A sample of a data set that is not to be read whole; None of any other, as ``as_splits`` takes it.
+
+    Args:
+        decide: what the model says of the shape of an item.
+        progress: show what becomes of its numbers.
 
     Raises:
         ConfigError, DataError: as ``as_splits``, or something cannot be read.
@@ -251,14 +257,18 @@ def sampled(
     first, batch = _sample(train, "training", _TRAIN_SAMPLE)
     seconds = (time.monotonic() - began) / max(1, len(first) if isinstance(first, list) else batch)
     kind: InputKind | None = None if config.input_kind == "auto" else config.input_kind
+    last, _ = _sample(test, "test", _TEST_SAMPLE)
+    (train, first), (test, last) = _paired(train, first), _paired(test, last)
+    if isinstance(train, Columns | ColumnStream) and (is_lazy(validation) or is_iterable(validation)):
+        validation, _ = _paired(validation, _sample(validation, "validation", 1)[0])
     data = as_splits(
-        (first, _sample(test, "test", _TEST_SAMPLE)[0]),
+        (first, last),
         task=task or (None if config.task == "auto" else config.task),
         input_kind=kind,
         input_range=config.input_range,
         decide=decide,
         timesteps=config.timesteps,
-        progress=False,
+        progress=progress,
     )
     names = names_of(train.dataset if _is_loader(train) and hasattr(train, "dataset") else train)
     counted = data.task.kind in ("classification", "segmentation") and task is None
@@ -293,8 +303,16 @@ def _sample(member: Any, what: str, count: int) -> tuple[Any, int]:
     places = [place * (length - 1) // max(few - 1, 1) for place in range(few)]
     with seeded(0):
         found = read_items(member, places, what)
-    refuse_dict(found[0], f"{what} item 0")
-    return found, 0
+    return ReadItems(found, places), 0
+
+
+def _paired(member: Any, found: Any) -> tuple[Any, Any]:
+    """A Dataset whose items turned out to be dicts, and those, as pairs; anything else as it is."""
+    if _is_loader(member) or not isinstance(found, list):
+        return member, found
+    with seeded(0):
+        member, pairs = pairs_of(member, found)
+    return member, ReadItems(pairs, found.places) if isinstance(found, ReadItems) else pairs
 
 
 def _first_items(items: Any, what: str, count: int) -> list[Any]:
@@ -316,7 +334,6 @@ def _first_items(items: Any, what: str, count: int) -> list[Any]:
             ) from error
     if not found:
         raise DataError(f"the {what} data are empty: give at least one item")
-    refuse_dict(found[0], f"{what} item 0")
     return found
 
 

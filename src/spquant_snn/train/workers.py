@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..data import Labelled
-from ..data.item_form import cause
+from ..data.item_form import Formed, cause
 from ..errors import DataError, SpQuantError
 from .batches import Batch
 from .tensors import as_tensors
@@ -34,10 +33,10 @@ class Failed:
     text: str
 
 
-def loaded(arrays: Labelled, whole: int | None = None) -> Batch:
-    """Labelled arrays as a batch."""
-    tensors = as_tensors(arrays)
-    return Batch(tensors.images, tensors.labels, whole, tensors.lengths)
+def loaded(found: Formed, whole: int | None = None) -> Batch:
+    """Items that were read as a batch."""
+    tensors = as_tensors(found.data)
+    return Batch(tensors.images, tensors.labels, whole, tensors.lengths, found.clipped)
 
 
 def usual_workers(seconds: float) -> int:
