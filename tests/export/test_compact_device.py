@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adversarial import adversarial
-from compact_graphs import compact_graph
+from compact_graphs import compact_graph, rewritten_graph
 from random_graphs import random_images
 from real_mnist import mnist_test_or_skip
 from spquant_snn.errors import ModelError
@@ -38,14 +38,26 @@ def ran(folder, graph, images, board, limits, labels=None):
     ],
 )
 def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, pooled, name, record_property):
-    graph, board = compact_graph(seed, pooled), board_of(name)
+    _holds(tmp_path / "c", compact_graph(seed, pooled), board_of(name), record_property)
+
+
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("seed", "name"), [(1, "ch32v002"), (12, "cortex-m4"), (14, "ch32v002"), (16, "cortex-m0plus"), (21, "ch32v002")]
+)
+def test_boards_run_what_is_rewritten_as_the_reference(tmp_path, seed, name, record_property):
+    _holds(tmp_path / "c", rewritten_graph(seed), board_of(name), record_property)
+
+
+def _holds(folder, graph, board, record_property):
+    """Every output is the reference's, and the bound of instructions holds for every image."""
     needs(board)
-    outcome = ran(tmp_path / "c", graph, adversarial(graph), board, Limits(4096, 24_000, board))
+    outcome = ran(folder, graph, adversarial(graph), board, Limits(4096, 24_000, board))
     assert outcome.equal == outcome.images
     record_property("bound against the worst image", round(outcome.bound / outcome.most, 2))
     assert outcome.most <= outcome.bound <= 2.5 * outcome.most
     assert all(0 < layer.mean <= layer.bound for layer in outcome.layers)
-    assert [layer.name for layer in outcome.layers] == [*load_manifest(tmp_path / "c")["layers"], None]
+    assert [layer.name for layer in outcome.layers] == [*load_manifest(folder)["layers"], None]
     told = sum(layer.mean for layer in outcome.layers)
     assert told == pytest.approx(outcome.instructions, rel=0.02)
 

@@ -298,7 +298,14 @@ def compact_firmware(graph: Graph, images: Array, title: str, plan: CompactPlan,
     values["sources"] = _sources(files)
     memory = plan.rows_arena + math.prod(plan.shape) + 4 * len(plan.bias)
     values["families"] = families_for(plan.constants, memory)
-    given = values | {"plan": plan, "shape": plan.shape, "answers": len(plan.bias), "timesteps": plan.steps}
+    signed = graph.inputs[0].signed
+    given = values | {
+        "signed": signed,
+        "plan": plan,
+        "shape": plan.shape,
+        "answers": len(plan.bias),
+        "timesteps": plan.steps,
+    }
     given["tables"] = compact_values(plan, identifiers(names), called.name)["tables"]
     files |= {name: rendered(f"layouts/{template}", given).encode() for name, template in shape.descriptions.items()}
     files["README.md"] = rendered("compact_README.md", given).encode()

@@ -249,9 +249,7 @@ def _layers(
             return _build(_roomy(board), folder, manifest, "seen", work, compiler, len(names) + 1, given)
 
         called = identifiers(names), manifest["name"]
-        return layer_costs(
-            names, profile, profile, stretches, find_compact_worst_case(graph, plan, *called, seen, run, work)
-        )
+        return layer_costs(names, profile, profile, stretches, find_compact_worst_case(plan, *called, seen, run, work))
     worst = find_worst_case(graph, manifest["small"], called_in(manifest), told, work, run, streams)
     return layer_costs(names, ended, profile, stretches, worst)
 

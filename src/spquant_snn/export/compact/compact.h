@@ -10,7 +10,9 @@
  * To be defined before: SPQ_STEPS, time steps; SPQ_LIST, events that a list has room for; SPQ_FIELDS, bits 2, 4 and 8
  * for fields of as many bits, and SPQ_LOADS, bits 0 (words), 1 (bytes) and 2 (five codes a byte), that occur;
  * SPQ_ODD_WORDS, whether rows have an odd number of words; SPQ_POOLS, whether sums are pooled as they are listed;
- * SPQ_MAX_POOLS, whether spikes are pooled;
+ * SPQ_MAX_POOLS, 1 where spikes are pooled and 2 where a row of them may go into several rows of pools;
+ * SPQ_OVER_TIME, 0 where answers are sums over all steps, else 1, 2 or 3 for the last value of what is integrated with a
+ * leak of SPQ_LEAK_SHIFT fractional bits, the largest, or the sum; SPQ_SIGNED, whether pixels are int8;
  * spq_tap and spq_level, types of what pixels have; spq_number, of constants of neurons; SPQ_LANES_OF_PIXELS, 1 or 2;
  * SPQ_SPECIALISED, a body for each layer; SPQ_PLANES, 1 where some neurons decide on planes and 2 where all do that are
  * not on pixels; SPQ_EDGES, codes that one of those stores besides the lowest. */
@@ -91,6 +93,7 @@ typedef struct {
     uint16_t kernel_rows, kernel_columns;
     uint16_t down, right;               /* from a window to the next */
     uint16_t max_rows, max_columns, max_down, max_right; /* of the pool over spikes before it, and from one to the next */
+    uint16_t max_top, max_left, max_height, max_width;   /* nothing above and before the spikes; their rows and columns */
     uint16_t top, left;                 /* zeros */
     uint16_t pool_rows, pool_columns, pool_down, pool_right; /* of sums, and places of a kernel from one to the next */
     uint16_t units, channels;           /* what comes in, in units of 16; what goes out */

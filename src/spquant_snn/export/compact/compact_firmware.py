@@ -13,6 +13,7 @@ from ...dtypes import Array, UInt16
 from ...integer.compare import reference_trace
 from ...integer.connection import image
 from ...integer.graph import Graph
+from ..interface import readouts_of
 from ..vectors import Vector
 from .compact_plan import CompactPlan
 from .compact_source import compact_values, core
@@ -39,6 +40,8 @@ def compact_files(
         **compact_values(plan, names, name),
         "core": core(),
         "shape": plan.shape,
+        "over_time": readouts_of(graph)[0].over_time,
+        "signed": graph.inputs[0].signed,
         "scale": graph.inputs[0].scale,
         "answers": len(plan.bias),
         "timesteps": plan.steps,
@@ -57,10 +60,11 @@ def compact_vectors(graph: Graph, images: Array) -> tuple[Vector, ...]:
     """Test images, row by row, and what becomes of them: of spikes CRCs over the rows of each layer."""
     trace = reference_trace(graph, images)
     spikes = [_rows(spikes) for _, spikes, _ in trace.layers]
-    answers = trace.answers[0].reshape(len(images), -1)
+    answers = trace.answers[0][:, -1] if graph.readout.over_time == "all" else trace.answers[0]
+    answers = answers.reshape(len(images), -1)
     return tuple(
         Vector(
-            np.ascontiguousarray(images[n].swapaxes(0, 1)).ravel(),
+            np.ascontiguousarray(images[n].swapaxes(0, 1)).view(np.uint8).ravel(),
             tuple(zlib.crc32(np.ascontiguousarray(rows[n]).tobytes()) for rows in spikes),
             (),
             answers[n].astype(np.int32),

@@ -12,6 +12,15 @@
 #define SPQ_LEVEL(x) ((uint32_t)(x))
 #endif
 
+/* A pixel, and a sum of pixels, in 32 bits. */
+SPQ_INSIDE uint32_t pixel_of(uint8_t byte) {
+    return SPQ_SIGNED ? (uint32_t)(int8_t)byte : byte;
+}
+
+SPQ_INSIDE uint32_t pixel_sum_of(uint16_t half) {
+    return SPQ_SIGNED ? (uint32_t)(int16_t)half : half;
+}
+
 /* Where pixels come from: `read` is row number `first`; behind `end` rows begin again. */
 typedef struct {
     const uint8_t *begin, *end, *read;
@@ -40,23 +49,24 @@ SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint
     if (SPQ_POOLED_PIXELS == L->pool_width && (SPQ_POOLED_PIXELS == 1 || (SPQ_POOLED_PIXELS == 2 && L->apart == 1))) {
         uint32_t before = 0;
         if (SPQ_POOLED_PIXELS == 2 && !L->left) {
-            before = *pixel++;
-            if (count > 1) before += *below++;
+            before = pixel_of(*pixel++);
+            if (count > 1) before += pixel_of(*below++);
         }
         if (SPQ_POOLED_PIXELS == 2 && L->stride == 2 && count > 1) { /* two columns at a time */
             uint16_t *other = to + L->phase - (turn ? L->line - 1 : 0);
             for (; last - pixel > 1; pixel += 2, below += 2) {
-                const uint32_t here = (uint32_t)pixel[0] + below[0], next = (uint32_t)pixel[1] + below[1];
+                const uint32_t here = pixel_of(pixel[0]) + pixel_of(below[0]);
+                const uint32_t next = pixel_of(pixel[1]) + pixel_of(below[1]);
                 *to++ = (uint16_t)(before + here);
                 *other++ = (uint16_t)(here + next);
                 before = next;
             }
         }
         while (pixel < last) {
-            uint32_t sum = *pixel++;
+            uint32_t sum = pixel_of(*pixel++);
             if (SPQ_POOLED_PIXELS == 2) {
                 uint32_t next = sum;
-                if (count > 1) next += *below++;
+                if (count > 1) next += pixel_of(*below++);
                 sum = before + next, before = next;
             }
             *to = (uint16_t)sum;
@@ -72,7 +82,7 @@ SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint
         int16_t at = x;
         for (uint16_t k = 0; k < L->pool_width; k++, at = (int16_t)(at + L->apart)) {
             if (at < 0 || at >= L->in_width) continue;
-            for (uint16_t r = 0; r < count; r++) sum += rows[r][at];
+            for (uint16_t r = 0; r < count; r++) sum += pixel_of(rows[r][at]);
         }
         *to = (uint16_t)sum;
         to += L->phase;
@@ -80,7 +90,8 @@ SPQ_INSIDE void sum_pixels(const spq_pixels *L, const uint8_t *const *rows, uint
     } while (++x < L->in_width);
 }
 
-/* The same at row `first`, to places whose upper lanes are half an image further; whether one is not zero. */
+/* The same at row `first`, to places whose upper lanes are half an image further, of which lower ones below zero borrow;
+ * whether one is not zero. */
 SPQ_INSIDE uint32_t sum_row(const spq_pixels *L, const spq_lines *lines, int16_t first, uint32_t beside,
                             uint32_t *places, uint16_t *line) {
     const uint8_t *rows[SPQ_POOLED_PIXELS];
@@ -98,7 +109,8 @@ SPQ_INSIDE uint32_t sum_row(const spq_pixels *L, const spq_lines *lines, int16_t
     for (uint32_t turn = 0; turn < L->stride; turn++) {
         const uint16_t *from = line;
         for (const uint32_t *end = places + L->length; places < end; from++) {
-            const uint32_t sum = SPQ_LANES_OF_PIXELS == 2 ? *from | (uint32_t)from[L->half] << 16 : *from;
+            uint32_t sum = pixel_sum_of(*from);
+            if (SPQ_LANES_OF_PIXELS == 2) sum += (uint32_t)from[L->half] << 16;
             any |= sum;
             *places++ = sum;
         }

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...dtypes import Int32
-from ...integer.graph import Graph, Layer, Readout
+from ...integer.graph import Graph
 from .pixel_rows import pixel_rows
+from .plain_row import plain_row
 from .planned_rows import BYTE, UNIT, CompactForm, PlannedRows, Unsuited
 from .spiking_rows import SpikingDraft, draft_spiking
 
@@ -20,18 +21,37 @@ class CompactPlan:
     """A network in the compact form.
 
     Args:
+        graph: the network as it is laid out, see plain_row.
         layers: the one on pixels, those on spikes, the readout.
-        bias: [O] of the answers, of all steps.
-        outputs: how many answers.
+        bias: [O] of the answers, of all steps, or of each where they are not sums.
         list_size: events of a list.
     """
 
+    graph: Graph
     form: CompactForm
-    steps: int
-    shape: tuple[int, int, int]
     layers: tuple[PlannedRows, ...]
     bias: Int32
     list_size: int
+
+    @property
+    def steps(self) -> int:
+        return self.graph.timesteps
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.graph.input_shape
+
+    @property
+    def over_time(self) -> int:
+        """As SPQ_OVER_TIME has it."""
+        readout = self.graph.readout
+        return 0 if readout.sums_all else {"last": 1, "all": 1, "largest": 2, "sum": 3}[readout.over_time]
+
+    @property
+    def leak(self) -> Int32:
+        """[O] of what is integrated, as numbers with ``leak_shift`` fractional bits."""
+        readout = self.graph.readout
+        return np.full_like(self.bias, 1 << readout.leak_shift) if readout.leak is None else readout.leak
 
     @property
     def chunk(self) -> int:
@@ -84,9 +104,9 @@ def plan_compact(graph: Graph, form: CompactForm) -> CompactPlan:
     Raises:
         Unsuited: it is of another kind.
     """
-    _check_row(graph)
-    steps, shape = graph.timesteps, graph.inputs[0].shape
-    found = [pixel_rows(graph.layers[0], graph.shapes[0], shape, steps)]
+    graph = plain_row(graph)
+    steps = graph.timesteps
+    found = [pixel_rows(graph.layers[0], graph.shapes[0], graph.inputs[0], steps)]
     sources = graph.shapes
     drafts = [
         draft_spiking(layer.name, layer.terms[0].connection, layer.neuron, source, steps, form)
@@ -98,8 +118,8 @@ def plan_compact(graph: Graph, form: CompactForm) -> CompactPlan:
     size = _list_size(drafts, lists, found[0].scratch, form)
     found += [draft.made(lists, size) for draft in drafts]
     found[-1].fields["fraction"] = readout.fraction
-    bias = readout.bias[: graph.classes].astype(np.int64) * steps
-    return CompactPlan(form, steps, shape, tuple(found), bias.astype(np.int32), size)
+    bias = readout.bias.astype(np.int64) * (steps if readout.sums_all else 1)
+    return CompactPlan(graph, form, tuple(found), bias.astype(np.int32), size)
 
 
 def _list_size(drafts: list[SpikingDraft], lists: int, scratch: int, form: CompactForm) -> int:
@@ -117,22 +137,3 @@ def _list_size(drafts: list[SpikingDraft], lists: int, scratch: int, form: Compa
     while size < most and all(draft.scratch(lists, size + 1) <= whole for draft in drafts):
         size += 1
     return size
-
-
-def _check_row(graph: Graph) -> None:
-    """Whether layers follow one another, each with one term, behind a still image of pixels."""
-    if len(graph.inputs) > 1 or len(graph.readouts) > 1:
-        raise Unsuited("it has several inputs or readouts")
-    if graph.inputs[0].signed:
-        raise Unsuited("its input has signs")
-    if not graph.layers:
-        raise Unsuited("it has no neurons")
-    parts: list[Layer | Readout] = [*graph.layers, *graph.readouts]
-    for i, part in enumerate(parts):
-        if len(part.terms) > 1 or part.terms[0].source != i or not part.terms[0].plain:
-            raise Unsuited(f"layer {part.name!r} takes more than the spikes of the layer before it")
-        if isinstance(part, Layer) and (part.gate is not None or part.neuron.current is not None):
-            raise Unsuited(f"layer {part.name!r} has a gate or a synaptic current")
-    readout = graph.readout
-    if not readout.sums_all or readout.terms[0].connection.convolves:
-        raise Unsuited(f"the readout {readout.name!r} is not a linear one that is summed over time")

@@ -14,18 +14,30 @@ SPQ_INSIDE void next_window(spq_rows *rows, int16_t first, uint16_t down, uint16
 }
 
 #if SPQ_MAX_POOLS
-/* Row `y` of spikes goes into row `to` of pools, of which `came` are complete; whether this one is now. */
-SPQ_APART int pool_row(const spq_spiking *L, const uint16_t *from, uint16_t *to, uint32_t y, uint32_t came) {
-    if (came == L->in_height) return 0;
-    const uint32_t halves = L->pixel >> 1, row = y - product(L->max_down, came), right = product(halves, L->max_right);
-    if (row >= L->max_rows) return 0; /* between two pools */
-    for (uint32_t x = 0; x < L->in_width; x++, from += right, to += halves) {
-        const uint16_t *pixel = from;
-        for (uint32_t i = 0; i < halves && !row; i++) to[i] = 0;
-        for (uint32_t c = 0; c < L->max_columns; c++)
-            for (uint32_t i = 0; i < halves; i++) to[i] |= *pixel++;
+/* Row `y` of spikes goes into all rows of pools that see it: `came` of them are complete, and the next lies `write` bytes
+ * from the ring's begin on. How many are complete with it. */
+SPQ_APART uint16_t pool_row(const spq_spiking *L, const uint16_t *from, uint8_t *ring, uint16_t write, int32_t y,
+                            uint32_t came) {
+    const uint32_t halves = L->pixel >> 1;
+    int32_t first = (int32_t)product(L->max_down, came) - L->max_top;
+    uint16_t complete = 0;
+    for (; came < L->in_height && first <= y; came++, first += L->max_down) {
+        const int begins = y == first || !y;
+        uint16_t *to = (uint16_t *)(void *)(ring + write);
+        const uint16_t *left = from; /* the first pixel of a pool */
+        int16_t x = (int16_t)-L->max_left;
+        for (uint32_t column = 0; column < L->in_width; column++, to += halves) {
+            const uint16_t *pixel = left;
+            for (uint32_t i = 0; i < halves && begins; i++) to[i] = 0;
+            for (uint32_t c = inside(L->max_columns, x, L->max_width); c; c--)
+                for (uint32_t i = 0; i < halves; i++) to[i] |= *pixel++;
+            for (uint32_t i = 0; i < L->max_right; i++, x++)
+                if (x >= 0) left += halves;
+        }
+        if (y + 1 == first + L->max_rows || y + 1 == L->max_height) complete++;
+        write = next_slot(write, L->row, L->ring);
     }
-    return row + 1 == L->max_rows;
+    return complete;
 }
 #endif
 
@@ -93,14 +105,38 @@ SPQ_BODY void linear_row(const spq_spiking *L, const uint8_t *row, spq_lists *li
     for (uint16_t k = 0; k < LISTS; k++) empty_list(L, lists, k, add);
 }
 
-/* What the readout adds up over all steps. */
-SPQ_BODY void read_out(const spq_spiking *L, const uint32_t *sums, const int32_t *bias, int32_t *outputs) {
+#if SPQ_OVER_TIME
+/* What a leak of so many 2^-SPQ_LEAK_SHIFT leaves of what is kept, halves rounding up: by halves, so that no product leaves
+ * 32 bits. */
+SPQ_INSIDE int32_t leaked(int32_t kept, uint32_t leak) {
+    const uint32_t upper = (uint32_t)(int32_t)(int16_t)(uint16_t)((uint32_t)kept >> 16), lower = (uint32_t)kept & 0xFFFFu;
+    const uint32_t half = (1u << SPQ_LEAK_SHIFT) >> 1;
+    return (int32_t)((product(upper, leak) << (16 - SPQ_LEAK_SHIFT)) + ((product(lower, leak) + half) >> SPQ_LEAK_SHIFT));
+}
+#endif
+
+/* What the readout answers: the sum over all steps; or of what it integrates with a leak the last value, the largest, or
+ * the sum. */
+SPQ_BODY void read_out(const spq_spiking *L, const uint32_t *sums, const int32_t *bias, const uint32_t *leak,
+                       int32_t *outputs) {
     for (uint16_t o = 0; o < L->channels; o++) {
         const uint16_t place = SPQ_LOADS != 1u && L->load ? narrow_lane(o) : o;
         const spq_half *lane = (const spq_half *)(const void *)sums + place, *own = lane;
-        int32_t total = 0;
-        for (uint16_t t = 0; t < SPQ_STEPS; t++) own += L->lanes, total += sum_of(lane, own);
-        outputs[o] = (int32_t)((uint32_t)total << L->fraction) + bias[o];
+        int32_t answer = 0;
+#if SPQ_OVER_TIME
+        int32_t kept = 0;
+        for (uint16_t t = 0; t < SPQ_STEPS; t++) {
+            own += L->lanes;
+            kept = leaked(kept, leak[o]) + (int32_t)((uint32_t)sum_of(lane, own) << L->fraction) + bias[o];
+            if (SPQ_OVER_TIME == 3) answer += kept;
+            else if (SPQ_OVER_TIME == 1 || !t || kept > answer) answer = kept;
+        }
+#else
+        (void)leak;
+        for (uint16_t t = 0; t < SPQ_STEPS; t++) own += L->lanes, answer += sum_of(lane, own);
+        answer = (int32_t)((uint32_t)answer << L->fraction) + bias[o];
+#endif
+        outputs[o] = answer;
     }
 }
 

@@ -29,7 +29,7 @@ import numpy as np
 from ...dtypes import Array, Int64
 from ...errors import RunError
 from ...integer.connection import image
-from ...integer.graph import PIXEL, Graph
+from ...integer.graph import Graph
 from ..elf import replace_constants
 from ..most_spikes import most_firing
 from ..qemu import Ended
@@ -47,6 +47,7 @@ from .event_lists import (
     seen_columns,
     stretches,
 )
+from .pixel_rows import sums_between
 from .planned_rows import UNIT, PlannedRows
 
 _EIGHTS = 3  # planes that are counted in registers
@@ -66,10 +67,10 @@ _FOURS = 100  # four events of it
 _CARRY = 7  # a plane that a carry passes
 _WORD = 100  # a word of fields that a list is added to, and what lies between it and a sum
 _FIRED = 12  # a spike, and what it takes off
+_LARGER = 4  # a choice between two values that a readout has integrated
 
 
 def find_compact_worst_case(
-    graph: Graph,
     plan: CompactPlan,
     names: tuple[str, ...],
     prefix: str,
@@ -89,7 +90,7 @@ def find_compact_worst_case(
     Raises:
         RunError: the program fails.
     """
-    spiking = _spiking(graph, plan)
+    graph, spiking = plan.graph, _spiking(plan)
     width = [layer.fields["out_width"] for layer in plan.layers[:-1]]
     built = compiled({"rows": [(s.pixel.ravel().tolist(), w) for s, w in zip(spiking, width, strict=True)]})
     path = work / "worst.elf"
@@ -98,7 +99,7 @@ def find_compact_worst_case(
         for field, table in _costly(graph, layer).items():
             constants[built.program.symbols[f"{prefix}_{name}_{field}"]] = np.ascontiguousarray(table).tobytes()
     replace_constants(built.path, path, constants)
-    (work / "images.bin").write_bytes(bytes([PIXEL]) * int(np.prod(plan.shape)))
+    (work / "images.bin").write_bytes(bytes([graph.inputs[0].largest]) * int(np.prod(plan.shape)))
     ended = run(replace(built, path=path))
     if ended.code != 0 or len(ended.layers) != len(plan.layers) + 2:
         raise RunError(f"the firmware failed with all inputs active (code {ended.code}): export it again")
@@ -111,12 +112,12 @@ def find_compact_worst_case(
     return WorstCase(tuple(found), around + _ROW)
 
 
-def _spiking(graph: Graph, plan: CompactPlan) -> list[Spiking]:
+def _spiking(plan: CompactPlan) -> list[Spiking]:
     """What the next layer sees of a pixel of each layer with neurons."""
     whole = (1 << plan.steps) - 1
     any_spikes = set(range(whole + 1)) if plan.steps <= 2 else {whole, *(whole ^ 1 << t for t in range(plan.steps))}
     still = set(np.bitwise_xor.accumulate(plan.layers[0].fields["toggles"]).tolist())
-    most, found = most_firing(graph), list[Spiking]()
+    most, found = most_firing(plan.graph), list[Spiking]()
     for layer, above in pairwise(plan.layers):
         pooled, channels = above.fields["max_rows"] * above.fields["max_columns"], layer.fields["channels"]
         firing = channels if most is None or found else most * max(1, pooled)
@@ -130,9 +131,9 @@ def _costly(graph: Graph, layer: PlannedRows) -> dict[str, Array]:
     if layer.kind == "spq_pixels":
         c = graph.layers[0].terms[0].connection
         codes = c.codes.reshape(len(c.codes), -1).astype(np.int64)
-        low = np.minimum(codes, 0).sum(1) * (1 if c.sum_pool is None else c.sum_pool.area) * PIXEL
+        low, _ = sums_between(graph.inputs[0], codes)
         levels = np.zeros_like(f["levels"])
-        levels[:, 0] = (1 << 8 * levels.itemsize - 1) - low
+        levels[:, 0] = (1 << 8 * levels.itemsize - 1) - low * (1 if c.sum_pool is None else c.sum_pool.area)
         return {"levels": levels}
     if f.get("planes"):
         return {"codes": np.zeros_like(f["codes"])}
@@ -192,7 +193,7 @@ def _of_neurons(graph: Graph, number: int, layer: PlannedRows, source: Spiking, 
     if f.get("planes"):
         return float(_ROW * f["out_height"] + _carries(graph, number, layer, source, plan) * _CARRY)
     if "neurons" not in f:
-        return 0.0
+        return float(plan.steps * f["channels"] * _LARGER)
     return float(f["out_height"] * (_ROW + f["out_width"] * f["channels"] * plan.steps * _FIRED))
 
 

@@ -74,11 +74,14 @@ def draft_spiking(
     found = _draft(name, c, neuron, c.pooled_shape(source), steps, form)
     if pool is None:
         return found
+    _, height, width = image(source)
     fields = found.fields | {"max_rows": pool.kernel[0], "max_columns": pool.kernel[1]}
-    fields |= {"max_down": pool.stride[0], "max_right": pool.stride[1]}
-    return replace(
-        found, fields=fields, unpooled=found.fields["pixel"] * image(source)[2], said=f"{found.said}, behind a max-pool"
-    )
+    fields |= {"max_down": pool.stride[0], "max_right": pool.stride[1], "max_height": height, "max_width": width}
+    fields |= {"max_top": pool.padding[0], "max_left": pool.padding[2]}
+    at_work = -(-pool.kernel[0] // pool.stride[0])  # rows of pools that a row of spikes goes into, at most
+    kept = 1 if fields["linear"] else fields["rows"]
+    fields["ring"] = _ring(name, fields["row"], min(kept - 1 + at_work, fields["in_height"]))
+    return replace(found, fields=fields, unpooled=fields["pixel"] * width, said=f"{found.said}, behind a max-pool")
 
 
 def _max_pool(name: str, c: Connection, source: Shape) -> Pool | None:
@@ -88,9 +91,8 @@ def _max_pool(name: str, c: Connection, source: Shape) -> Pool | None:
     pool = c.pools[0]
     if len(c.pools) > 1 or not isinstance(pool, Pool) or pool.kind != "max" or len(source) < 3:
         raise Unsuited(f"layer {name!r} has something else before it than one max-pool")
-    apart = all(step >= size for step, size in zip(pool.stride, pool.kernel, strict=True))
-    if not apart or pool.padding != NO_SIDES or pool.dilation != (1, 1):
-        raise Unsuited(f"the max-pool before layer {name!r} overlaps, or has a padding or a dilation")
+    if pool.dilation != (1, 1):
+        raise Unsuited(f"the max-pool before layer {name!r} has a dilation: give it one of 1")
     return pool
 
 
@@ -194,9 +196,10 @@ def _windows(
     linear = not c.convolves
     stride = c.stride if not c.sum_pool else tuple(a * b for a, b in zip(c.stride, c.sum_pool.stride, strict=True))
     rows, columns = image(replace(c, pools=()).output_shape(source))[1:]
-    ring = row * (1 if linear else min(window[0], height))
-    if ring > HALF:
-        raise Unsuited(f"layer {name!r} takes rows of more than 64 KB of spikes")
+    made = -(-len(codes) // UNIT) * steps
+    if max(made, units * steps) > BYTE:
+        raise Unsuited(f"layer {name!r} has too many channels in {steps} time steps: give it fewer of both")
+    ring = _ring(name, row, 1 if linear else min(window[0], height))
     return {
         "in_width": width,
         "in_height": height,
@@ -214,6 +217,10 @@ def _windows(
         "max_columns": 0,
         "max_down": 0,
         "max_right": 0,
+        "max_top": 0,
+        "max_left": 0,
+        "max_height": 0,
+        "max_width": 0,
         "pool_rows": area[0],
         "pool_columns": area[1],
         "units": units,
@@ -225,8 +232,15 @@ def _windows(
         "column_step": step * channels,
         "row_step": step * channels * kernel[1],
         "linear": int(linear),
-        "made": -(-len(codes) // UNIT) * steps,
+        "made": made,
     }
+
+
+def _ring(name: str, row: int, rows: int) -> int:
+    """Bytes of rows that are kept."""
+    if row * rows > HALF:
+        raise Unsuited(f"layer {name!r} takes rows of more than 64 KB of spikes: give it fewer channels or time steps")
+    return row * rows
 
 
 def _kernel(c: Connection, source: Shape, form: CompactForm) -> tuple[Int32, Pool | None, bool]:
