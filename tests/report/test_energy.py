@@ -1,8 +1,14 @@
 """Work and energy by hand on a network of two layers, and the prices."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from spquant_snn.integer.grids import TERNARY, WEIGHT_GRIDS
+from spquant_snn.report.counts import LayerCounts
 from spquant_snn.report.energy import HOROWITZ, Memory, Scenario, energy
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.network_info import NetworkInfo
@@ -49,6 +55,7 @@ def test_this_network(ledger):
     # a weight an operation, no neurons, 3 spikes at 2 steps
     assert (two.traffic.weights, two.traffic.constants, two.traffic.state) == (12 * 2, 0, 0)
     assert (two.traffic.activations, two.traffic.sums) == (6, 2 * 12 * 8)
+    assert [layer.sums for layer in ledger.counts.layers] == [3, 2]
     adders = 12 * (0.03 + 0.07 * 4 / 24) + 30 * 0.1 + 12 * 0.015
     small = ledger.costs[0].energies[0]
     assert small.arithmetic == pytest.approx(12 * 0.05 + adders)
@@ -56,6 +63,51 @@ def test_this_network(ledger):
     assert (small.state, small.activations, small.sums) == pytest.approx((24 * READ, 44 * READ, 0))
     sums = ledger.costs[0].energies[3]
     assert sums.total == pytest.approx(small.total + (384 + 192) * READ)
+
+
+def in_memory(ledger, network, operations, sums):
+    """What ``operations`` on ``sums`` of up to 1,000 products of spikes move, in two passes."""
+    layer = replace(ledger.counts.layers[1], fan_in=1000, reached=operations, done=operations, sums=sums)
+    return work(layer, network).traffic.sums
+
+
+def test_partial_sums_in_a_memory(ledger):
+    two_bits, floating = ledger.costs[0].network, ledger.costs[1].network
+    emptied = 630 / 63 + 2 * 2  # 63 products of up to 2 fit into 8 bits; 2 sums in 2 passes
+    assert in_memory(ledger, two_bits, 630, 2) == 2 * 630 * 8 + emptied * 2 * (8 + 16)
+    assert in_memory(ledger, two_bits, 3, 2) == 2 * 3 * 16  # too few to pay
+    assert in_memory(ledger, floating, 630, 2) == 2 * 630 * 32
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 1000), min_size=1, max_size=5),
+    bits=st.sampled_from([TERNARY, 2, 4, 8]),
+    seed=st.integers(0, 99),
+)
+def test_partial_sums_hold_and_move_no_more_than_is_counted(counts, bits, seed):
+    """Additions one by one, for a fan-in of 1,000 and one pass: in 8 bits, in 16, and in whole sums."""
+    low, draw = -WEIGHT_GRIDS[bits].low, np.random.default_rng(seed)
+    whole = 8 * -(-((1000 * low).bit_length() + 1) // 8)
+    moved = [2 * sum(counts) * whole]
+    for width in range(8, whole, 8):
+        room = ((1 << (width - 1)) - 1) // low
+        if not room:
+            continue
+        found = 0
+        for count in counts:
+            for start in range(0, count, room):
+                added = draw.integers(-low, low + 1, min(room, count - start)).cumsum()
+                assert np.abs(added).max() < 1 << (width - 1)
+                found += 2 * len(added) * width + 2 * (width + whole)
+        moved.append(found)
+    layer = LayerCounts(
+        **dict.fromkeys((field.name for field in fields(LayerCounts)), 0)
+        | {"name": "x", "pixels": False, "frames": False, "largest": 1, "gathered": 1, "fan_in": 1000, "passes": 1}
+        | {"steps": 1, "weight_bits": bits, "done": sum(counts), "reached": sum(counts), "sums": len(counts)}
+    )
+    counted = work(layer, NetworkInfo("some", "events", gated=True)).traffic.sums
+    assert min(moved) <= counted <= moved[0]
 
 
 def test_the_fp32_snn(ledger):

@@ -53,6 +53,7 @@ class LayerCounts:
         inputs: values that come in at a time, before pools.
         gathered: inputs that pools on the input add up in one value; above 1 the value is no longer a spike.
         fan_in: the most products that one sum holds.
+        sums: that it adds to at a time; of a sum-pool behind a convolution, the pooled ones.
         weights, weight_bits: number of codes and their width.
         channels: of the output; each has constants of its own.
         neurons, state_bits: of the layer; 0 neurons in a readout and in a term behind the first.
@@ -80,6 +81,7 @@ class LayerCounts:
     inputs: int
     gathered: int
     fan_in: int
+    sums: int
     weights: int
     weight_bits: float
     channels: int
@@ -326,6 +328,7 @@ def _layer(
         inputs=math.prod(shape),
         gathered=connection.largest_input(1),
         fan_in=connection.codes[0].size * (pool.area if pool else 1),
+        sums=connection.sums_of(shape) if compared else outputs,
         weights=connection.codes.size,
         weight_bits=connection.bits,
         channels=len(connection.codes),

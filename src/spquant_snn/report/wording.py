@@ -35,7 +35,8 @@ ASSUMPTIONS = (
     "Each spike reads one weight for each output that it reaches, zero weights too. A dense layer, and the first layer "
     "of a still image, reads each weight once a pass, that layer once in all. Counts of events are read as spikes are.",
     "State is read and written once per neuron and step, spikes written and read once; words of 64 bits are full.",
-    "Sums stay beside the adder, but for the last scenario, in which each operation reads one and writes it back.",
+    "Sums stay beside the adder, but for the last scenario, in which each operation reads one and writes it back: an "
+    "fp32 one, or a partial sum of 8 bits or more, which is emptied into the whole one before it could overflow.",
     "Baselines have this shape and, if they spike, these spikes; none of them was trained for this table. The ANN of "
     "equal bit budget has weights of this width and activations of T bits.",
 )

@@ -7,7 +7,9 @@
     state        read and written once per neuron update; only read by a gate that skips it
     activations  the image is read once a pass; spikes are written once, a bit per neuron and step, and read once, as
                  are an ANN's activations at their width
-    sums         stay beside the adder, in no memory; or, as another model, each operation reads one and writes it back
+    sums         stay beside the adder, in no memory; or, as another model, lie in one, and each operation reads one and
+                 writes it back. Integers add into partial sums as narrow as pay, of whole bytes, which are emptied into
+                 the sum before they could overflow, as the runtime's lanes are; a float is always 32 bits
 
 A sum-pool behind a convolution costs nothing: operations add to the pooled sum. A largest of sums costs a comparison
 for each further sum. A term's multiplier costs a multiplication for each sum and pass, powers of two none, and in
@@ -87,7 +89,7 @@ def work(layer: LayerCounts, network: NetworkInfo) -> Work:
         constants=_constants_read(layer, network, state, steps, passes),
         state=(2 * updates - left_out) * held if network.spiking else 0,
         activations=layer.inputs * passes * (8 if layer.pixels else sent) + updates * sent,
-        sums=2 * synaptic * 8 * -(-sums // 8),
+        sums=2 * synaptic * FLOAT_BITS if network.floating else _moved_sums(layer, network, synaptic, passes, sums),
     )
     return Work(
         layer.name,
@@ -110,6 +112,23 @@ def sum_bits(layer: LayerCounts, network: NetworkInfo) -> int:
     """Bits of an integer that holds every sum of the layer, from its fan-in and the widths alone."""
     bits = network.weight_bits or layer.weight_bits
     return (layer.fan_in * _largest(layer, network) * -WEIGHT_GRIDS[bits].low).bit_length() + 1
+
+
+def _moved_sums(layer: LayerCounts, network: NetworkInfo, synaptic: float, passes: int, sums: int) -> float:
+    """Bits of sums that are read and written where they lie in a memory, with partial sums of the width that moves
+    least.
+
+    A partial sum of ``width`` bits holds so many of the largest products; it is emptied, that is read and cleared while
+    the sum is read and written, at most once for so many operations and once more for each sum and pass.
+    """
+    whole = 8 * -(-sums // 8)
+    product = _largest(layer, network) * -WEIGHT_GRIDS[network.weight_bits or layer.weight_bits].low
+    moved = [2 * synaptic * whole]
+    for width in range(8, whole, 8):
+        if room := ((1 << (width - 1)) - 1) // product:
+            emptied = min(synaptic, synaptic / room + layer.sums * passes)
+            moved.append(2 * synaptic * width + emptied * 2 * (width + whole))
+    return min(moved)
 
 
 def _largest(layer: LayerCounts, network: NetworkInfo) -> int:
