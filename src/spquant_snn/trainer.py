@@ -37,7 +37,7 @@ from .sparsity.compact import compact
 from .sparsity.training import SparseTraining
 from .train.augment import Augmentation, default_augmentation
 from .train.batches import Batches, amounts
-from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options
+from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options, what_and_on
 from .train.console import Display
 from .train.device import freed_memory_kept, slower_forms
 from .train.distributed import World, join, together
@@ -450,7 +450,7 @@ class SpQuantTrainer:
         """Say what is trained, on how many images, and where to."""
         config, what = self.config, "images" if self._static_input else "recordings"
         bits = f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
-        display.say(f"{config.model} on {self.data.name}: {bits}, T = {config.timesteps}")
+        display.say(f"{what_and_on(config)}: {bits}, T = {config.timesteps}")
         display.say(f"{amounts(train, validation, config.batch_size, what)}; run folder {run.path}")
         for told_of in () if self._streams is None else self._streams.notes(config, self.data.task):
             display.say(told_of)

@@ -3,10 +3,12 @@
 import base64
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from spquant_snn.data import Task
 from spquant_snn.report.maps import sheet
 from spquant_snn.report.raster import LayerRaster, Raster, mosaic
 
@@ -31,7 +33,9 @@ def raster(shape, steps=2, bits=3, classes=5, seed=0):
     codes = draw.integers(-4, 4, (steps, *shape))
     logits = np.cumsum(np.vstack([np.zeros(classes, np.int64), draw.integers(-9, 9, (steps, classes))]), 0)
     image = draw.integers(0, 256, (1, 8, 8)).astype(np.uint8)
-    return Raster(7, 2, image, (LayerRaster("a", bits, spikes, codes),), logits)
+    values = logits[-1].astype(float)
+    layers = (LayerRaster("a", bits, spikes, codes),)
+    return Raster(7, np.array(2), image, layers, logits, Task("classification", classes), values)
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 4), (17,)])
@@ -69,7 +73,7 @@ def test_codes_of_every_width_have_a_colour(bits):
     held = raster((9,), steps=1)
     ends = {1.58: (-1, 1), 2: (-2, 1), 8: (-128, 127)}[bits]
     layer = LayerRaster("a", bits, held.layers[0].spikes, np.resize(np.array(ends), (1, 9)))
-    found, _, opacity = pixels(sheet(Raster(0, None, held.image, (layer,), held.logits)).layers[0].codes[0])
+    found, _, opacity = pixels(sheet(replace(held, wanted=None, layers=(layer,))).layers[0].codes[0])
     assert opacity[int(found.reshape(-1)[0])] == 255
 
 
@@ -83,7 +87,7 @@ def test_what_is_left_out_is_said():
 def test_the_answer_and_the_right_class_are_named():
     held = raster((4,))
     logits = np.array([[0, 0, 0, 0, 0], [1, 5, -3, 4, 2], [2, 9, -9, 8, 3]])
-    chart = sheet(Raster(7, 2, held.image, held.layers, logits)).logits
+    chart = sheet(replace(held, logits=logits)).logits
     assert chart.table.numbers == ("class 1, answer", "class 3", "class 4", "class 2, right", "class 0")
     assert chart.table.rows[-1] == ("2", "9", "8", "3", "-9", "2")
 
@@ -92,6 +96,19 @@ def test_the_answer_and_the_right_class_are_named():
 def test_an_image_of_any_number_of_channels_is_shown(channels, shape):
     held = raster((4,))
     image = np.zeros((channels, 8, 8), np.uint8)
-    picture = sheet(Raster(0, 1, image, held.layers, held.logits)).image
+    picture = sheet(replace(held, image=image)).image
     png = base64.b64decode(picture.address.split(",")[1])
     assert struct.unpack(">II", png[16:24]) == (shape[1], shape[0])
+
+
+def test_answers_that_are_maps_are_shown_beside_the_right_ones():
+    held, values = raster((4,), classes=8), np.zeros((2, 2, 2))
+    values[1] = [[1, -1], [1, -1]]  # classes 1 0 1 0
+    found = sheet(replace(held, task=Task("segmentation", 2), values=values, wanted=np.array([[1, 0], [0, -1]])))
+    assert found.says == "66.7% of its pixels right"
+    assert found.logits is None
+    assert [picture.caption for picture in found.answers] == ["answered", "right"]
+    task, values = Task("regression", 2, ("x", "y"), "m"), np.array([1.5, 2])
+    numbers = sheet(replace(held, task=task, values=values, wanted=None, logits=held.logits[:, :2]))
+    assert (numbers.says, numbers.answers) == ("1.5, 2 m answered", ())
+    assert sorted(numbers.logits.table.numbers) == ["x", "y"]

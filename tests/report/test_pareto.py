@@ -7,6 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spquant_snn.data import Task
+from spquant_snn.data.scores import count, score
+from spquant_snn.data.task import OutputFormat
+from spquant_snn.integer.program import Program
 from spquant_snn.report.comparison import make_comparison
 from spquant_snn.report.ledger import make_ledger
 from spquant_snn.report.pareto import front, measure_run
@@ -46,7 +50,7 @@ def test_integers_cost_what_their_ledger_says(random_graph, random_images):
 def test_the_error_of_an_accuracy_is_that_of_draws(two_layers):
     images = np.zeros((4, 1, 2, 2), np.uint8)
     run = measure_run("run", two_layers, images, np.array([1, 1, 1, 0]))
-    assert run.accuracy == 75
+    assert (run.metric.key, run.value) == ("accuracy", 75)
     assert run.error == pytest.approx(100 * (0.75 * 0.25 / 4) ** 0.5)
 
 
@@ -84,3 +88,24 @@ def test_what_is_saved_is_against_the_run_in_floating_point(two_layers):
     assert grid.rows == (("ours", f"{run.dense / run.done:.1f}", "10.0", *["75.0"] * len(run.energies)),)
     assert list(run.energies) == list(grid.heads[3:])
     assert "fp32" in grid.caption
+
+
+@pytest.mark.usefixtures("by_reference")
+@pytest.mark.parametrize(
+    ("task", "labels", "key"),
+    [(Task("regression", 2, (), "m"), [[0.0, 1], [1, 0]], "rmse"), (Task("multilabel", 2), [[0.0, 1], [1, 0]], "f1")],
+)
+def test_runs_of_any_task_are_compared_by_its_metric(two_layers, task, labels, key):
+    said = replace(two_layers.readout, output_format=OutputFormat(task))
+    graph = replace(two_layers, readouts=(said,))
+    images, wanted = np.stack([np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 255, np.uint8)]), np.float32(labels)
+    run = measure_run("run", graph, images, wanted)
+    values = Program(graph).values(images)
+    assert (run.metric.key, run.value) == (key, score(task, count(task, values, wanted)))
+    assert run.error is None
+    worse = replace(run, name="worse", value=run.value + (1 if key == "rmse" else -1), stored=run.stored + 1)
+    comparison = make_comparison([worse, run], "noise")
+    assert comparison.fronts["stored"] == [1]
+    assert comparison.table.numbers[1] == run.metric.name
+    assert comparison.charts[0].title == f"{run.metric.name} against bits"
+    assert (" in m," if key == "rmse" else " in percent,") in comparison.table.caption

@@ -290,3 +290,27 @@ def test_commands_name_the_metric_of_the_task(kind, says, tmp_path, spquant):
         values = program.logits(test.images) * np.array(scales) + np.array(offsets)
         np.testing.assert_allclose(values, program.predict(test.images), rtol=1e-6)
         assert "MODEL_OUTPUT_SCALE" in (tmp_path / "firmware" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel", "maps"])
+def test_runs_of_own_models_are_evaluated_verified_and_compared(kind, tmp_path, spquant):
+    trainer = trained(kind, tmp_path, epochs=2)
+    found, key = trainer.evaluate(), trainer.metric.key
+    others = [SpQuantTrainer(model(kind), data(kind, seed), 2, out=f"other-{seed}", **options(kind)) for seed in (0, 9)]
+    for other in others:
+        other.train(epochs=1).evaluate()
+    np.save("x.npy", trainer.data.test.images)
+    np.save("y.npy", trainer.data.test.labels)
+    own = ("--images", "x.npy", "--labels", "y.npy")
+    code, out, err = spquant("eval", "run", *own, "--json")
+    assert (code, json.loads(out)[key]) == (0, found)
+    assert err == "spquant: the model of run was given in Python: its model.spq is taken\n"
+    code, out, _ = spquant("verify", "run", "--images", "x.npy")
+    assert (code, out[:18]) == (0, "equal on 60 images")
+    code, out, _ = spquant("report", "run", "other-0", *own, "--json", "--count", 0)
+    runs = json.loads(out)["runs"]
+    assert (code, [run["metric"] for run in runs]) == (0, [key, key])
+    assert runs[0][key] == pytest.approx(found)
+    assert trainer.metric.name in spquant("report", "run", "other-0", "--no-html")[1]
+    code, _, err = spquant("report", "run", "other-9")
+    assert (code, "run and other-9 were trained on other data" in err) == (2, True)

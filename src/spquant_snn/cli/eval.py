@@ -40,15 +40,15 @@ def command(
     Args:
         source: folder of a run, or an .spq file (then with --images or --dataset).
         test_set: what it is measured on.
-        backend: the frozen network (torch, the default of a run), or its .spq file run by NumPy (reference) or by
-            C (native, the default of a file).
+        backend: the frozen network (torch, the default of a run whose model has a name), or its .spq file run by
+            NumPy (reference) or by C (native, the default of a file).
         early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
     """
     check_threads(threads)
     found = open_source(source)
     if early_exit:
         result = _with_early_exit(found, test_set, backend, threads, as_json)
-    elif backend == "torch" or (backend is None and found.config is not None):
+    elif backend == "torch" or (backend is None and found.takes_torch()):
         result = _by_torch(found, test_set, threads)
     else:
         result = _by_integers(found, test_set, backend, threads)

@@ -18,6 +18,7 @@ from .source import Source, open_source
 from .test_set import TestSet, interface_of
 
 if TYPE_CHECKING:
+    from ..data import Task
     from ..integer.graph import Graph
     from ..quant.network import SpikingNetwork
     from ..report.comparison import Comparison
@@ -144,15 +145,17 @@ def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
             raise ConfigError(
                 f"{paths[0]} is of {trained[0]} and {source.path} of {name}: only runs of one data set can be compared"
             )
+    if test_set.images is None and test_set.dataset is None:
+        _refuse_other_data(sources)
     plain = len({path.resolve().name for path in paths}) == len(paths)
     names = [visible(path.resolve().name if plain else str(path)) for path in paths]
     found = [_finished_network(source.path) if source.floating else source.graph() for source in sources]
     steps = {_timesteps(network) for network in found}
     if of_events(known[0]) and len(steps) > 1:
         raise ConfigError(f"recordings of {known[0]} have as many frames as a network has steps: compare runs of one T")
-    first = found[0]
-    takes = Interface.of(first) if isinstance(first, Graph) else interface_of(first)
-    test = test_set.items(sources[0], replace(takes, timesteps=max(steps)), "a comparison")
+    takes = [Interface.of(each) if isinstance(each, Graph) else interface_of(each) for each in found]
+    _refuse_other_tasks(paths, [each.task for each in takes])
+    test = test_set.items(sources[0], replace(takes[0], timesteps=max(steps)), "a comparison")
     test = test.of_one_length()
     images, labels = test.inputs(), test.labelled().labels
     runs: list[ComparedRun] = []
@@ -161,6 +164,33 @@ def compare_runs(sources: Sequence[Source], test_set: TestSet) -> Comparison:
             before = len(runs) * len(test)
             runs.append(measure_run(name, network, images, labels, partial(_add, report, before)))
     return make_comparison(runs, visible(known[0]))
+
+
+def _refuse_other_tasks(paths: Sequence[Path], tasks: Sequence[Task]) -> None:
+    """Refuse networks whose answers are not judged alike."""
+    for path, task in zip(paths, tasks, strict=True):
+        if (task.kind, task.outputs) != (tasks[0].kind, tasks[0].outputs):
+            said = [f"{each.kind} of {each.outputs} outputs" for each in (tasks[0], task)]
+            raise ConfigError(
+                f"{paths[0]} is of {said[0]} and {path} of {said[1]}: only runs of one task can be compared"
+            )
+
+
+def _refuse_other_data(sources: Sequence[Source]) -> None:
+    """Refuse runs whose data were given in Python, and were not the same: they have no name that would tell."""
+    from ..train.config import CUSTOM
+    from ..train.run import RunFolder, departures_from
+
+    runs = [source for source in sources if source.config is not None and source.dataset == CUSTOM]
+    prints = [RunFolder(run.path).read_record().get("fingerprint") for run in runs]
+    data = [each.get("data") if isinstance(each, dict) else None for each in prints]
+    for run, known in zip(runs, data, strict=True):
+        if isinstance(known, dict) and isinstance(data[0], dict) and known != data[0]:
+            changed = departures_from({"data": data[0]}, {"data": known})
+            raise ConfigError(
+                f"{runs[0].path} and {run.path} were trained on other data ({'; '.join(changed)}): only runs of one "
+                "data set can be compared, or any on --images"
+            )
 
 
 def _add(report: Callable[[int], object], before: int, done: int) -> None:

@@ -36,6 +36,17 @@ class Source:
         """Whether it is a run in floating point, which has no integer model."""
         return self.config is not None and not self.config.quant.integer
 
+    def takes_torch(self) -> bool:
+        """Whether torch can run it: a run whose model has a name, or whose integers are no choice. Of a run of a model
+        that was given in Python its integers are taken, which is said."""
+        from ..io.output import say_error
+        from ..train.config import CUSTOM
+
+        if self.config is None or self.config.model != CUSTOM or self.floating:
+            return self.config is not None
+        say_error(f"spquant: the model of {self.path} was given in Python: its {self.file.name} is taken")
+        return False
+
     def need_integers(self, remedy: str) -> None:
         """Raise ModelError, which ends with ``remedy``, unless it has an integer model."""
         if self.floating:

@@ -33,17 +33,18 @@ def command(
     """Compare torch and integer model in every spike, code and logit.
 
     Args:
-        source: folder of a run; or an .spq file, of which the reference is compared with C.
+        source: folder of a run; or an .spq file, of which the reference is compared with C, as of a run whose model
+            was given in Python.
         test_set: what they are compared on.
         backend: what runs the integer model of a run: NumPy (reference, by default) or C (native).
     """
     check_threads(threads)
     found = open_source(source)
-    if found.config is None:
-        verdict = verify_file(found, test_set, backend or "native")
-    else:
+    if found.takes_torch():
         use_threads(threads)
         verdict = verify_run(source, test_set, backend or "reference")
+    else:
+        verdict = verify_file(found, test_set, backend or "native")
     if as_json:
         say_json(_plain(verdict))
     else:

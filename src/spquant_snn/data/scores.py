@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dtypes import Array, Float64
-from .task import Task
+from .task import KINDS, Task
 
 Counts = dict[str, Float64]  # by what they count; whole numbers in all but regression
 
@@ -62,6 +62,12 @@ def metric_of(task: Task) -> Metric:
     if task.kind == "regression":
         return Metric("rmse", "RMSE", unit=task.unit, larger_is_better=False)
     return Metric("mean_iou", "Mean IoU", percent=True) if task.kind == "segmentation" else ACCURACY
+
+
+def metric_named(key: str) -> str:
+    """The name in words of a task's metric; the key itself, of a user's own."""
+    found = (metric_of(Task(kind, 1)) for kind in KINDS)
+    return next((metric.name for metric in found if metric.key == key), key)
 
 
 def decide(task: Task, values: Array) -> Array:

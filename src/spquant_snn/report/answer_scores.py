@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,21 +77,26 @@ class AnswerCounter:
     """Adds up the scores of a network over batches; call it with the trace of each.
 
     Args:
+        task: of the network.
+        values_of: what its answers in a trace, [N, ...], stand for, in the units of the labels.
         labels: of all items, in their order; they must be of the network's task.
-        steps: that each item is shown for.
     """
 
-    def __init__(self, graph: Graph, labels: Array, steps: int) -> None:
-        self._graph, self._labels, self._steps = graph, labels, steps
-        self._task, self._seen = task_of(graph), 0
+    def __init__(self, task: Task, values_of: Callable[[Array], Array], labels: Array) -> None:
+        self._task, self._values_of, self._labels = task, values_of, labels
+        self._seen = 0
         self._counts: Counts = {}
+
+    @classmethod
+    def of(cls, graph: Graph, labels: Array, steps: int) -> AnswerCounter:
+        """That of integers; each item is shown for so many steps."""
+        return cls(task_of(graph), lambda said: graph.readout.values(said, steps), labels)
 
     def __call__(self, trace: Trace) -> None:
         """Add a batch."""
         said = np.asarray(trace.logits)
-        values = self._graph.readout.values(said, self._steps)
         labels = self._labels[self._seen : self._seen + len(said)]
-        self._counts = add(self._counts, count(self._task, values, labels))
+        self._counts = add(self._counts, count(self._task, self._values_of(said), labels))
         self._seen += len(said)
 
     @property

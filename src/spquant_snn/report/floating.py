@@ -6,7 +6,7 @@ is counted as an integer graph is. None of its weights is exactly zero, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,7 @@ def count_floating(
     images: UInt8,
     labels: NDArray[np.integer[Any]] | None = None,
     progress: Report = unseen,
+    watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Counts:
     """The counts of a network in floating point; its layers have weights and state of 32 bits.
 
@@ -44,9 +45,10 @@ def count_floating(
         images: uint8 [N, C, H, W], or sequences [T, N, C, H, W].
         labels: [N] the right classes.
         progress: called with the number of images done.
+        watch: called with the trace of each batch.
     """
     steps = network.config.timesteps if images.ndim == 4 else len(images)
-    counts = count_traces(_wiring(network), "torch", _tracer(network), steps, (images,), labels, progress)
+    counts = count_traces(_wiring(network), "torch", _tracer(network), steps, (images,), labels, progress, watch)
     layers, others = (
         tuple(replace(layer, weight_bits=float(FLOAT)) for layer in rows) for rows in (counts.layers, counts.others)
     )

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dtypes import UInt8
 from ..integer.grids import STATE_GRIDS
 from .draw.lines import Series, line_chart
 from .draw.png import Colour, colours, data_address, indexed
 from .draw.svg import Chart
+from .one_answer import answer_maps, answer_words, output_name
 from .raster import LayerRaster, Raster, mosaic, shown
 
 _WIDE, _TIMES = 246, 10  # pixels of a screen that a map takes across, and that a neuron does, at most
 _STEPS = 8  # time steps whose maps are shown
 _SHADES = 16  # of a code, to each side of zero
 _OBLONG = 1.5  # times as long as wide, and still about square
+_ACROSS = 140  # pixels of a screen that an image takes, at most
 _CLASSES = 3  # whose logits are named
 
 # All of them are told from a white and from a black ground, and apart by those who do not see red or green.
@@ -58,17 +61,35 @@ class LayerMaps:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A raster as it stands in a page."""
+    """A raster as it stands in a page.
+
+    Args:
+        says: what was answered.
+        answers: maps that were, and that would have been right.
+        logits: as they grow; None of maps.
+    """
 
     raster: Raster
+    says: str
     image: Picture
+    answers: tuple[Picture, ...]
     layers: tuple[LayerMaps, ...]
-    logits: Chart
+    logits: Chart | None
 
 
 def sheet(raster: Raster) -> Sheet:
     """The pictures of a raster."""
-    return Sheet(raster, _image(raster), tuple(map(_maps, raster.layers)), _logits(raster))
+    task, values = raster.task, raster.values
+    says = "answered at every step" if values is None else answer_words(task, values, raster.wanted)
+    answers = () if values is None else tuple(answer_maps(task, values, raster.wanted))
+    return Sheet(
+        raster,
+        says,
+        _image(raster),
+        tuple(_answer(raster, what, grey) for what, grey in answers),
+        tuple(map(_maps, raster.layers)),
+        None if answers else _logits(raster),
+    )
 
 
 def _image(raster: Raster) -> Picture:
@@ -77,10 +98,20 @@ def _image(raster: Raster) -> Picture:
     if len(image) == 3:
         png, (height, width) = colours(np.ascontiguousarray(image.transpose(1, 2, 0))), image.shape[1:]
     else:
-        grey = mosaic(image.astype(np.uint8), 255)
-        png, (height, width) = indexed(grey, [(level, level, level, 255) for level in range(256)]), grey.shape
-    times = max(1, 140 // width)
+        return _grey(mosaic(image.astype(np.uint8), 255), f"test image {raster.index}", "")
+    times = max(1, _ACROSS // width)
     return Picture(data_address(png), times * width, times * height, f"test image {raster.index}", "")
+
+
+def _answer(raster: Raster, what: str, grey: UInt8) -> Picture:
+    """A map that was answered, or right."""
+    return _grey(grey, f"the map that {'was' if what == 'answered' else 'is'} {what} of image {raster.index}", what)
+
+
+def _grey(levels: UInt8, says: str, caption: str) -> Picture:
+    png, (height, width) = indexed(levels, [(level, level, level, 255) for level in range(256)]), levels.shape
+    times = max(1, _ACROSS // width)
+    return Picture(data_address(png), times * width, times * height, says, caption)
 
 
 def thumbnail(raster: Raster) -> str | None:
@@ -152,9 +183,11 @@ def _logits(raster: Raster) -> Chart:
     if raster.label is not None and raster.label not in named:
         named.append(raster.label)
 
+    classifies = raster.task.kind == "classification"
+
     def name(which: int) -> str:
         says = ", answer" if which == raster.answer else ", right" if which == raster.label else ""
-        return f"class {which}{says}"
+        return f"class {which}{says}" if classifies else output_name(raster.task, which)
 
     quiet = [which for which in range(len(last)) if which not in named]
     series = [Series(name(which), raster.logits[:, which].tolist(), which in quiet) for which in (*named, *quiet)]

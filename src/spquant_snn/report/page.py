@@ -114,7 +114,8 @@ def comparison_page(comparison: Comparison) -> str:
 def _origin(record: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run wrote down of where it came from, as words."""
     found = []
-    for name in ("command", "started", "versions", "machine", "git_commit", "seed", "test_accuracy"):
+    tested = [name for name, value in record.items() if name.startswith("test_") and isinstance(value, float)]
+    for name in ("command", "started", "versions", "machine", "git_commit", "seed", *tested):
         value = record.get(name)
         if isinstance(value, dict):
             value = ", ".join(f"{key} {each}" for key, each in value.items())

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
+from ..data.scores import metric_named
 from ..integer.grids import describe
+from ..train.config import what_and_on
 from .activity import Activity
 from .counts import LayerCounts
 from .curves import Epoch
@@ -106,7 +108,7 @@ def facts(subject: ReportInput) -> Iterator[str]:
     if config is None:
         yield subject.title
         return
-    yield f"{config.model} on {config.dataset}"
+    yield what_and_on(config)
     yield f"weights {describe(config.weight_bits)}, state {describe(config.state_bits)}"
     yield f"T = {config.timesteps}"
     if subject.epochs:
@@ -146,7 +148,7 @@ def learning_charts(epochs: tuple[Epoch, ...], record: Mapping[str, Any]) -> Ite
         right = [[(epoch.train_accuracy or 0) / 100 for epoch in epochs], [epoch.val_score / 100 for epoch in epochs]]
         yield chart("Accuracy", "share of images", [Series(n, v) for n, v in zip(pair, right, strict=True)])
     else:
-        name = epochs[0].metric.replace("_", " ")
+        name = metric_named(epochs[0].metric)
         yield chart(name, "on the validation set", [Series(name, [epoch.val_score for epoch in epochs])], shares=False)
     yield chart("Firing rate", "spikes per neuron and step", _by_layer(epochs, "rates"), floor=0)
     if any(any(epoch.saturated.values()) for epoch in epochs):

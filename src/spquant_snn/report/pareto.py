@@ -1,19 +1,20 @@
-"""Pareto plots of runs: accuracy against cost, and the runs that no other beats in both."""
+"""Pareto plots of runs: the metric of their task against cost, and the runs that no other beats in both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..dtypes import UInt8
+from ..data import Task
+from ..data.scores import ACCURACY, Metric
+from ..data.task import OutputFormat
+from ..dtypes import Array, UInt8
 from ..integer.graph import Graph
-from ..integer.inputs import check_classifies
+from ..integer.inputs import check_predicts, check_takes_one
 from ..io.terminal import Report, unseen
+from .answer_scores import AnswerCounter
 from .counts import Counts
 from .energy import HOROWITZ, scenarios
 from .ledger import cost, make_ledger
@@ -30,7 +31,9 @@ class ComparedRun:
 
     Args:
         name: that tells it from the others.
-        counts: of its network on test images, with their classes known.
+        counts: of its network on test images.
+        metric: that the runs are compared by.
+        value: of it, on the images that were counted on.
         weight_bits, state_bits: 32 for floating point.
         stored: bytes of weights and state, packed.
         energies: of one inference in each scenario, by its name, in pJ.
@@ -38,21 +41,24 @@ class ComparedRun:
 
     name: str
     counts: Counts
+    metric: Metric
+    value: float
     weight_bits: float
     state_bits: float
     stored: int
     energies: dict[str, float]
 
     @property
-    def accuracy(self) -> float:
-        """In percent, on the images that were counted on."""
-        assert self.counts.accuracy is not None
-        return self.counts.accuracy
+    def worth(self) -> float:
+        """More of it is better."""
+        return self.value if self.metric.larger_is_better else -self.value
 
     @property
-    def error(self) -> float:
-        """Standard error of the accuracy, in percent, of so many images drawn at random."""
-        share = self.accuracy / 100
+    def error(self) -> float | None:
+        """Standard error of an accuracy, in percent, of so many images drawn at random; None of other metrics."""
+        if self.metric != ACCURACY:
+            return None
+        share = self.value / 100
         return 100 * sqrt(share * (1 - share) / self.counts.images)
 
     @property
@@ -75,37 +81,45 @@ def measure_run(
     name: str,
     model: Graph | SpikingNetwork,
     images: UInt8,
-    labels: NDArray[np.integer[Any]],
+    labels: Array,
     progress: Report = unseen,
 ) -> ComparedRun:
-    """Count a run.
+    """Count a run, and how good its answers are.
 
     Args:
         name: that tells it from the others.
         model: its integer graph; or its network, without gates, where it is floating point.
-        images: uint8 [N, C, H, W] test images.
-        labels: [N] their classes.
+        images: [N, C, H, W] test images, or sequences [T, N, C, H, W].
+        labels: of the network's task, N in the first axis.
         progress: called with the number of images done.
 
     Raises:
-        ConfigError: the network takes something else than images, or says no classes.
+        ConfigError: the network takes several inputs, or gives no single answer.
         DataError: the images are not what the network takes.
     """
+    classes = labels if labels.ndim == 1 else None
     if isinstance(model, Graph):
-        check_classifies(model, "a comparison")
-        ledger = make_ledger(model, images, labels, progress=progress)
+        check_takes_one(model, "a comparison")
+        check_predicts(model)
+        counter = AnswerCounter.of(model, labels, model.timesteps if images.ndim == 4 else len(images))
+        ledger = make_ledger(model, images, classes, progress=progress, watch=counter)
         counts, energies, sizes = ledger.counts, ledger.costs[0].energies, ledger.sizes
         stored = sizes.weights + sizes.state
     else:
         from .floating import count_floating  # which needs torch
 
-        counts = count_floating(model, images, labels, progress)
+        said = model.output_format or OutputFormat(Task("classification", model.outputs))
+        counter = AnswerCounter(said.task, said.in_units, labels)
+        counts = count_floating(model, images, classes, progress, counter)
         network = NetworkInfo("floating point", "events", floating=True)
         energies = cost(network, counts.rows, scenarios(HOROWITZ), HOROWITZ).energies
         stored = FLOAT_BITS // 8 * sum(layer.weights + layer.neurons for layer in counts.rows)
     totals = {place.name: energy.total for place, energy in zip(scenarios(HOROWITZ), energies, strict=True)}
     hidden = counts.layers[0]
-    return ComparedRun(name, counts, hidden.weight_bits, hidden.state_bits, stored, totals)
+    answers = counter.found
+    return ComparedRun(
+        name, counts, answers.metric, answers.value, hidden.weight_bits, hidden.state_bits, stored, totals
+    )
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -128,7 +142,7 @@ def runs_table(runs: Sequence[ComparedRun], fronts: Mapping[str, Sequence[int]])
             run.name,
             f"{run.weight_bits:g}/{run.state_bits:g}",
             str(run.counts.steps),
-            f"{run.accuracy:.2f}",
+            f"{run.value:.2f}" if run.metric.percent else f"{run.value:.4g}",
             f"{run.stored / 1e3:,.1f}{'*' if place in fronts['stored'] else ' '}",
             f"{run.done / 1e6:,.3f}{'*' if place in fronts['done'] else ' '}",
             f"{run.dense / run.done:.1f}" if run.done else "-",
@@ -136,12 +150,21 @@ def runs_table(runs: Sequence[ComparedRun], fronts: Mapping[str, Sequence[int]])
         )
         for place, run in enumerate(runs)
     )
+    metric = runs[0].metric
+    name = metric_name(metric)
+    measured = f"{name}{' in percent' if metric.percent else f' in {metric.unit}' if metric.unit else ''}"
     caption = (
-        f"runs on {images} test images: bits of weights and state, time steps, accuracy in percent, kilobytes of "
-        "weights and state, millions of operations done, times fewer than dense, uJ of an inference by where data lie; "
-        "* no run is better in accuracy and in this"
+        f"runs on {images} test images: bits of weights and state, time steps, {measured}, kilobytes of weights and "
+        "state, millions of operations done, times fewer than dense, uJ of an inference by where data lie; "
+        f"* no run is better in {name} and in this"
     )
-    return TextTable(caption, ("", "run", "bits"), ("T", "acc.", "kB", "Mops", "fewer", "uJ"), rows)
+    head = "acc." if metric == ACCURACY else metric.name
+    return TextTable(caption, ("", "run", "bits"), ("T", head, "kB", "Mops", "fewer", "uJ"), rows)
+
+
+def metric_name(metric: Metric) -> str:
+    """A metric within a sentence."""
+    return "accuracy" if metric == ACCURACY else metric.name
 
 
 def savings_table(runs: Sequence[ComparedRun]) -> TextTable | None:

@@ -35,7 +35,10 @@ def as_tables(report: Report) -> Iterator[RenderableType]:
 def as_plain(report: Report) -> dict[str, Any]:
     """For a program: one JSON object."""
     if isinstance(report, Comparison):
-        runs = [asdict(run) | {"accuracy": run.accuracy, "error": run.error} for run in report.runs]
+        runs = [
+            asdict(run) | {"metric": run.metric.key, run.metric.key: run.value, "error": run.error}
+            for run in report.runs
+        ]
         return {"dataset": report.dataset, "images": report.images, "runs": runs, "fronts": report.fronts}
     activity = [
         {

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import Task
 from ..data.items import Items
 from ..dtypes import Array, Int64, UInt8
 from ..errors import ConfigError
 from ..integer.compare import potentials, reference_trace
 from ..integer.graph import Graph
+from ..integer.inputs import task_of
 from ..integer.reference import answers_by_step
 
 _SHOWN = 1 << 14  # neurons of a map, at most
@@ -36,17 +38,26 @@ class Raster:
 
     Args:
         index: of the image among those of the test set.
-        label: the right class, None where it is not known.
+        wanted: its label, None where it is not known.
         image: uint8 [C, H, W]; of a sequence, the sums over its frames, the largest of them as bright as can be.
         layers: of neurons.
         logits: int64 [T + 1, classes], the answer so far; zero before the first step.
+        task: of the network.
+        values: [K, ...] the answer in the unit of the labels; None of a network that answers at every step.
     """
 
     index: int
-    label: int | None
+    wanted: Array | None
     image: UInt8
     layers: tuple[LayerRaster, ...]
     logits: Int64
+    task: Task
+    values: Array | None
+
+    @property
+    def label(self) -> int | None:
+        """The right class, where the task is one of classes and it is known."""
+        return None if self.wanted is None or self.task.kind != "classification" else int(self.wanted)
 
     @property
     def answer(self) -> int:
@@ -65,9 +76,9 @@ def take_rasters(graph: Graph, test: Items, chosen: Sequence[int]) -> tuple[Rast
             raise ConfigError(f"there is no test image {index} for a raster: choose from 0 to {len(test) - 1}")
     if not chosen:
         return ()
-    labels = test.classes
+    labels = test.labels
     return tuple(
-        replace(raster, index=index, label=None if labels is None else int(labels[index]))
+        replace(raster, index=index, wanted=None if labels is None else labels[index])
         for index, raster in zip(chosen, record(graph, test.inputs(np.array(chosen, np.int64))), strict=True)
     )
 
@@ -76,6 +87,8 @@ def record(graph: Graph, given: Array) -> tuple[Raster, ...]:
     """What the reference does on images [N, C, H, W] or sequences [T, N, C, H, W] that are known to fit, without
     labels."""
     trace, logits = reference_trace(graph, given), _logits(graph, given)
+    steps = graph.timesteps if given.ndim == 4 else len(given)
+    values = None if graph.readout.over_time == "all" else graph.readout.values(np.asarray(trace.logits), steps)
     return tuple(
         Raster(
             place,
@@ -86,6 +99,8 @@ def record(graph: Graph, given: Array) -> tuple[Raster, ...]:
                 for layer, (name, spikes, codes) in zip(graph.layers, trace.layers, strict=True)
             ),
             logits[:, place],
+            task_of(graph),
+            None if values is None else values[place],
         )
         for place in range(given.shape[-4])
     )

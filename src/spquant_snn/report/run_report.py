@@ -169,7 +169,7 @@ def build_report(
     observer = Observer(subject.graph)
     judges = counted.labels is not None and subject.graph.readout.over_time != "all"
     steps = len(pixels) if pixels.ndim == 5 else subject.graph.timesteps
-    counter = AnswerCounter(subject.graph, counted.labels, steps) if judges and counted.labels is not None else None
+    counter = AnswerCounter.of(subject.graph, counted.labels, steps) if judges and counted.labels is not None else None
 
     def watch(trace: Trace) -> None:
         observer(trace)

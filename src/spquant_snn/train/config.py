@@ -266,6 +266,12 @@ def with_options(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**plain)
 
 
+def what_and_on(config: TrainConfig) -> str:
+    """Model and data set of a training in words."""
+    model = "own model" if config.model == CUSTOM else config.model
+    return f"{model} on {'own data' if config.dataset == CUSTOM else config.dataset}"
+
+
 def refuse_neuron_options(options: dict[str, Any]) -> None:
     """Raise ConfigError if there are options of neurons, where the model was given in Python and says them itself."""
     for name in NEURON_OPTIONS:

@@ -82,10 +82,10 @@ def load_network(folder: Path) -> SpikingNetwork:
     run = RunFolder(folder)
     config = load_config(run.config)
     if config.model == CUSTOM:
-        raise RunError(
-            f"the model of {folder} was given in Python, not by name: "
-            f"evaluate its {run.integers.name}, or use SpQuantTrainer there"
+        remedy = (
+            f"take its {run.integers.name}, or use SpQuantTrainer" if config.quant.integer else "use SpQuantTrainer"
         )
+        raise RunError(f"the model of {folder} was given in Python, not by name: {remedy} there")
     run.hold_to({"config": config_print(config)})
     record = run.read_record()
     with guarded(run.record, "copy it again, or train again"):

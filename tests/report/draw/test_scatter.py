@@ -61,6 +61,18 @@ def test_the_front_is_drawn_as_stairs_and_stands_out(drawing):
     assert found.says[1] == "b: worth 80 ± 1.00, 10 cost"
 
 
+def test_where_less_is_better_the_stairs_go_down(drawing):
+    found = drawing(
+        scatter_chart("a", [Spot("a", 1, 3, None), Spot("b", 10, 2, None)], [0, 1], "cost", "rmse", more=False)
+    )
+    ((front, _),) = found.of("front")
+    corners = [tuple(map(float, pair.split(","))) for pair in front.get("d")[1:].split("L")]
+    assert all(y1 >= y0 for (_, y0), (_, y1) in pairwise(corners))
+    assert {(circle["cx"], circle["cy"]) for _, circle in found.of("spot")} <= set(corners)
+    assert found.says[0] == "a: rmse 3, 1 cost; not beaten in both"
+    assert not list(found.of("whisker"))
+
+
 def test_whiskers_reach_one_error_up_and_down(drawing):
     found = drawing(scatter_chart("a", [Spot("a", 1, 90, 2), Spot("b", 2, 94, 1)], [1], "cost", "worth"))
     (_, first), (_, second) = found.of("whisker")

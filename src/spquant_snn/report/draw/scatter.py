@@ -24,12 +24,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Spot:
-    """A point, and how far up and down its value is uncertain."""
+    """A point, and how far up and down its value is uncertain; None where that is not known."""
 
     name: str
     x: float
     y: float
-    error: float
+    error: float | None
 
 
 def scatter_chart(
@@ -40,38 +40,47 @@ def scatter_chart(
     y_name: str,
     x_form: Form = short_number,
     y_form: Form = short_number,
+    more: bool = True,
 ) -> Chart:
-    """Points, less being better along ``x`` and more along ``y``; where they lie far apart the axis of ``x`` is
-    logarithmic.
+    """Points, less being better along ``x``; where they lie far apart the axis of ``x`` is logarithmic.
 
     Args:
         front: places of the points that no other beats, in order of ``x``.
+        more: whether more is better along ``y``, or less.
     """
     svg = canvas(title, _HEIGHT)
     costs = [spot.x for spot in spots]
     log = min(costs) > 0 and max(costs) / min(costs) > _FAR
     x = Scale(*padded_ends(costs, log, share=0.12), _LEFT, WIDTH - 6, log)
-    ends = [spot.y + sign * spot.error for spot in spots for sign in (-1, 1)]
+    ends = [spot.y + sign * (spot.error or 0) for spot in spots for sign in (-1, 1)]
     y = Scale(*padded_ends(ends), _HEIGHT - _BOTTOM, TOP + 4)
     frame(svg, x, y, x_name, y_name, x_form, y_form)
     places = [(x(spot.x), y(spot.y)) for spot in spots]
-    add(svg, "path", kind="front", d=path(_stairs([places[i] for i in front], x.end, y.start)))
+    add(svg, "path", kind="front", d=path(_stairs([places[i] for i in front], x.end, y.start if more else y.end)))
     boxes = place_labels(places, [brief(spot.name, _NAME) for spot in spots], (x.start, y.end, x.end, y.start))
     for spot, (left, _) in zip(spots, places, strict=True):
-        add(svg, "line", kind="whisker", x1=left, x2=left, y1=y(spot.y - spot.error), y2=y(spot.y + spot.error))
+        if spot.error is not None:
+            add(svg, "line", kind="whisker", x1=left, x2=left, y1=y(spot.y - spot.error), y2=y(spot.y + spot.error))
     for i, (spot, place, box) in enumerate(zip(spots, places, boxes, strict=True)):
         _name(svg, brief(spot.name, _NAME) if box else str(i + 1), place, box, i in front)
     for i, (spot, (left, top)) in enumerate(zip(spots, places, strict=True)):
         ending = "; not beaten in both" if i in front else ""
-        says = f"{y_name} {y_form(spot.y)} ± {spot.error:.2f}, {x_form(spot.x)} {x_name}{ending}"
+        about = "" if spot.error is None else f" ± {spot.error:.2f}"
+        says = f"{y_name} {y_form(spot.y)}{about}, {x_form(spot.x)} {x_name}{ending}"
         group = mark(svg, f"{spot.name}: {says}")
         add(group, "circle", kind="hit", cx=left, cy=top, r=12)
         add(group, "circle", kind="spot best" if i in front else "spot", cx=left, cy=top, r=5)
+    known = all(spot.error is not None for spot in spots)
     rows = tuple(
-        (spot.name, x_form(spot.x), y_form(spot.y), f"{spot.error:.2f}", "yes" if i in front else "")
+        (
+            *(spot.name, x_form(spot.x), y_form(spot.y)),
+            *((f"{spot.error:.2f}",) if known else ()),
+            "yes" if i in front else "",
+        )
         for i, spot in enumerate(spots)
     )
-    return Chart(title, written(svg), TextTable(title, ("",), (x_name, y_name, "standard error", "on the front"), rows))
+    heads = (x_name, y_name, *(("standard error",) if known else ()), "on the front")
+    return Chart(title, written(svg), TextTable(title, ("",), heads, rows))
 
 
 def _name(svg: Element, name: str, place: tuple[float, float], box: Box | None, best: bool) -> None:
@@ -115,9 +124,9 @@ def _meet(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _stairs(places: Sequence[tuple[float, float]], right: float, bottom: float) -> list[tuple[float, float]]:
-    """What the points of a front reach: up at each of them, then on to the next."""
-    corners = [(places[0][0], bottom)]
+def _stairs(places: Sequence[tuple[float, float]], right: float, worst: float) -> list[tuple[float, float]]:
+    """What the points of a front reach, from the worst on: to the height of each of them, then on to the next."""
+    corners = [(places[0][0], worst)]
     for left, top in places:
         corners += [(left, corners[-1][1]), (left, top)]
     return [*corners, (right, corners[-1][1])]
