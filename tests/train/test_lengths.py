@@ -29,6 +29,7 @@ from spquant_snn.data.convert import as_splits
 from spquant_snn.data.items import Items
 from spquant_snn.integer.file import load_both
 from spquant_snn.quant.stage import Norm
+from spquant_snn.sparsity.block_skipping import insert_skipping, skipping_stages
 from spquant_snn.train.batches import Batch, DataPass
 from spquant_snn.train.config import TrainConfig
 from spquant_snn.train.distributed import World
@@ -343,15 +344,40 @@ def test_a_class_that_the_length_gives_away_is_not_normalised_away(tmp_path):
     assert found.evaluate() > 85  # normalised one length at a time it is 45 to 67
 
 
-def test_what_needs_one_length_is_refused(data):
-    options = {"timesteps": 6, "quiet": True, "batch_size": 8, "target_skip": 0.3, "epochs": 2}
-    convolutions = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), LIF(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), LIF()
-    net = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16, 2))
-    with pytest.raises(ConfigError, match="target_skip needs sequences of one length"):
-        SpQuantTrainer(net, data, 2, **options).train()
-    given = Lazy(sequences(40, 0)), Lazy(sequences(20, 1))
-    with pytest.raises(ConfigError, match="target_skip needs sequences of one length where they are read"):
-        SpQuantTrainer(net, given, 2, **options)
+def skipping():
+    torch.manual_seed(0)
+    convolutions = nn.Conv2d(2, 40, 3), nn.BatchNorm2d(40), LIF(), nn.Conv2d(40, 40, 1), nn.BatchNorm2d(40), LIF()
+    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(160, 2))
+
+
+def test_predictors_of_blocks_learn_from_the_frames_that_there_are():
+    network = prepare(skipping(), QuantConfig(2, 2, timesteps=6), (2, 4, 4))
+    insert_skipping(network)
+    ((_, predictor),) = skipping_stages(network)
+    items = [torch.from_numpy(image) for image, _ in sequences(12, 0)]
+    lengths = torch.tensor([len(item) for item in items])
+    padded_items = nn.utils.rnn.pad_sequence(items)  # [T, N, ...]
+    padded_items[:, :] += (torch.arange(len(padded_items))[:, None] >= lengths)[..., None, None, None].to(torch.uint8)
+
+    def seen(x, of=None):
+        predictor.seen.clear()
+        network(x, lengths=of)
+        return [torch.stack([step.logits, step.responses]) for step in predictor.seen]
+
+    network.eval()
+    predictor.watching = True
+    together, alone = seen(padded_items, lengths), [seen(item[:, None]) for item in items]
+    for step, found in enumerate(together):
+        assert torch.allclose(found, torch.cat([each[step] for each in alone if step < len(each)], 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_blocks_are_skipped_in_sequences_of_several_lengths(data, tmp_path, lazy):
+    options = {"timesteps": 6, "quiet": True, "batch_size": 8, "target_skip": 0.3, "out": tmp_path / "run"}
+    given = (Lazy(sequences(60, 0)), Lazy(sequences(30, 1))) if lazy else data
+    made = SpQuantTrainer(skipping(), given, 2, **options).train(epochs=5)
+    assert made.network.hidden[1].skipping.rule(40) is not None
+    assert made.verify().equal
 
 
 def test_rates_are_held_down_over_the_frames_that_there_are(data, tmp_path):

@@ -144,8 +144,8 @@ class ItemForm:
     def _check_frames(self, frames: int, where: str) -> None:
         if not self.several and frames != self.shape[0]:
             raise DataError(
-                f"{where} has {frames} frames, the first has {self.shape[0]}: several processes, and target_skip, need "
-                "sequences of one length where they are read as they come: bring them to it"
+                f"{where} has {frames} frames, the first has {self.shape[0]}: several processes need sequences of one "
+                "length where they are read as they come: bring them to it"
             )
         if not frames:
             raise DataError(f"{where} has no frames: leave it out, or give it one")

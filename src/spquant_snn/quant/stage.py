@@ -19,6 +19,7 @@ from ..integer.pool import Pool
 from ..nn.fused_layer import EXACT, LayerForm, layer, takes_layers
 from ..nn.lif import LIF
 from ..nn.recurrence import Skip
+from ..nn.sequence_ends import SequenceEnds
 from .sharded_batch import ShardedModule, batch_norm, dropout, magnitude
 from .shortcut import TrainableShortcut
 from .synapse import Synapse, apply_pool
@@ -75,12 +76,13 @@ class Skipping(nn.Module, ABC):
     """What decides, step by step, which blocks of a layer's neurons are computed; see the folder ``sparsity``."""
 
     @abstractmethod
-    def over(self, active: Tensor, opened: Tensor | None) -> Skip | None:
+    def over(self, active: Tensor, opened: Tensor | None, ends: SequenceEnds | None = None) -> Skip | None:
         """The decisions over a sequence; None where all neurons are computed.
 
         Args:
             active: [T, N, 1, ...] the inputs that are not zero among those that the sums of one place look at.
             opened: [C] bool, the channels that are open; None: all. Blocks are made of these alone.
+            ends: of sequences of several lengths, behind which nothing is learned.
         """
 
     @abstractmethod
@@ -274,13 +276,14 @@ class Stage(NeuronStage):
         statistics = (norm.running_mean, norm.running_var)
         return layer(x, kernel, factor, norm.weight, norm.bias, *statistics, self.largest, lif.threshold, form)
 
-    def skip(self, h: Tensor) -> Skip | None:
-        """The decisions over inputs [T, N, ...]; None where all neurons are computed."""
+    def skip(self, h: Tensor, ends: SequenceEnds | None = None) -> Skip | None:
+        """The decisions over inputs [T, N, ...], of sequences with these ``ends``; None where all neurons are
+        computed."""
         if self.skipping is None:
             return None
         active = self.synapse.active(self.pooled(h.detach().flatten(0, 1)))
         opened = None if self.gate is None else self.gate.opened()
-        return self.skipping.over(torch.unflatten(active, 0, h.shape[:2]), opened)
+        return self.skipping.over(torch.unflatten(active, 0, h.shape[:2]), opened, ends)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Gain and offset [O], float64: with fixed batch normalisation the current is ``gain * sum of codes + offset``.

@@ -113,7 +113,7 @@ class TrainingPass:
             if fired is not None:
                 return fired if stage.gate is None else cast(Tensor, stage.gate(fired))
         current = stage.current(h) if static_input else sent.parted(stage.current(sent.joined(h), source))
-        return self._fired(stage, current, steps, static_input, None if static_input else stage.skip(h))
+        return self._fired(stage, current, steps, static_input, None if static_input else stage.skip(h, sent.ends))
 
     def _fired(self, stage: NeuronStage, current: Tensor, steps: int, static_input: bool, skip: Skip | None) -> Tensor:
         """Spikes [T, N, ...] of a layer under these currents."""

@@ -28,6 +28,7 @@ from ..errors import ModelError
 from ..integer.graph import BLOCK, BlockGate, blocks_of
 from ..integer.grids import FLOAT, STATE_GRIDS
 from ..nn.recurrence import Skip
+from ..nn.sequence_ends import SequenceEnds
 from ..quant.network import SpikingNetwork
 from ..quant.stage import Skipping, Stage
 
@@ -40,7 +41,7 @@ class Seen:
     """What a predictor met in one step of a batch.
 
     Args:
-        logits: [N, B, ...] predictions, with a gradient.
+        logits: [N, B, ...] predictions, with a gradient, for the sequences that have not ended.
         responses: [N, B, ...] share of each block's neurons that responded, or would have.
     """
 
@@ -76,10 +77,10 @@ class BlockSkipping(Skipping):
         self.watching = False
         self.seen: list[Seen] = []
 
-    def over(self, active: Tensor, opened: Tensor | None) -> Skip | None:
+    def over(self, active: Tensor, opened: Tensor | None, ends: SequenceEnds | None = None) -> Skip | None:
         if not self.watching and not bool(self.threshold.isfinite()):
             return None
-        return _Decisions(self, active, opened)
+        return _Decisions(self, active, opened, ends)
 
     def rule(self, channels: int) -> BlockGate | None:
         if not bool(self.threshold.isfinite()):
@@ -108,15 +109,17 @@ class BlockSkipping(Skipping):
 class _Decisions:
     """The decisions over one sequence."""
 
-    def __init__(self, skipping: BlockSkipping, active: Tensor, opened: Tensor | None) -> None:
-        self.skipping, self.active, self.opened = skipping, active, opened
+    def __init__(
+        self, skipping: BlockSkipping, active: Tensor, opened: Tensor | None, ends: SequenceEnds | None
+    ) -> None:
+        self.skipping, self.active, self.opened, self.ends = skipping, active, opened, ends
         self.integers = skipping.integers() if bool(skipping.threshold.isfinite()) else None
 
     def __call__(self, t: int, codes: Tensor | None, fired: Tensor, after: Tensor | None) -> Tensor:
         active, channels = self.active[t], fired.shape[1]
         m = None if codes is None else _by_block(codes, self.opened)
         if self.skipping.watching:
-            self._watch(active, m, _responses(codes, fired, after))
+            self._watch(t, active, m, _responses(codes, fired, after))
         if self.integers is None:
             return torch.ones_like(fired)
         shape = (-1, *[1] * (fired.dim() - 2))
@@ -126,7 +129,10 @@ class _Decisions:
             score = score + code * m.long()
         return _by_channel(score >= least, channels, self.opened)
 
-    def _watch(self, active: Tensor, m: Tensor | None, responses: Tensor) -> None:
+    def _watch(self, t: int, active: Tensor, m: Tensor | None, responses: Tensor) -> None:
+        if self.ends is not None:  # sequences that go on
+            active, responses = (self.ends.packed_step(x, t) for x in (active, responses))
+            m = None if m is None else self.ends.packed_step(m, t)
         share = _by_block(responses.float(), self.opened)
         shape = (-1, *[1] * (responses.dim() - 2))
         channels = responses.shape[1] if self.opened is None else int(self.opened.sum())

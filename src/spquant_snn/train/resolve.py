@@ -230,10 +230,6 @@ def resolve(
             f"batch_size {batch} leaves {what}, which cannot be normalised: "
             "choose a batch_size of 3 or more, or give more images"
         )
-    if lengths and config.target_skip > 0:
-        raise ConfigError(
-            "target_skip needs sequences of one length: cut or fill them up to it, or leave target_skip out"
-        )
     if lengths and world.size > 1 and network.loops:
         raise ConfigError(
             f"layers that look at their past are not trained on sequences of several lengths by {world.size} "

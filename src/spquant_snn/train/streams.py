@@ -164,12 +164,11 @@ class Sampled:
         """The batches; ``task`` is what is learned, once the model was asked."""
         form = replace(self.form, task=task)
         if len(form.shape) == 4:
-            several = world.size == 1 and not config.target_skip
+            several = world.size == 1
             if not several and any(part.lengths is not None for part in (self.data.train, self.data.test)):
-                who = "target_skip needs" if config.target_skip else "several processes need"
                 raise ConfigError(
-                    f"{who} sequences of one length where they are read as they come: bring them to it, or start one "
-                    "process without target_skip"
+                    "several processes need sequences of one length where they are read as they come: bring them to "
+                    "it, or start one process"
                 )
             form = replace(form, shape=(config.timesteps, *form.shape[1:]) if several else form.shape, several=several)
         parts = [
