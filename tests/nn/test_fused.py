@@ -52,6 +52,18 @@ def test_no_neurons_at_all_are_no_trouble():
     fused_checks.takes_no_neurons_at_all("cpu")
 
 
+def test_what_leaves_the_caches_is_the_same():
+    """More than 8 MiB, which goes past the caches, and no whole number of tiles or blocks of the C source."""
+    draw = torch.Generator().manual_seed(2)
+    current, weights = torch.randn(3, 700_048, generator=draw), torch.randn(3, 700_048, generator=draw)
+    for levels in (None, LEVELS[3]):
+        dynamics = Dynamics(0.5, "zero", SURROGATES["triangle"], levels)
+        fast, plain, _ = both(current, 1.0, dynamics, None, weights)
+        assert torch.equal(fast[0], plain[0])
+        torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
+        assert float(fast[2]) == pytest.approx(float(plain[2]), rel=1e-3)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_share_the_neurons_out(threads, monkeypatch):
     monkeypatch.setattr(fused, "_FEWEST", 100)

@@ -30,6 +30,7 @@ from .surrogate import name_of, triangle
 
 _KINDS = ("triangle", "rectangle", "atan", "sigmoid")  # as the enumeration of the source
 _FEWEST = 1 << 15  # neurons that are worth a thread of their own
+_BLOCK = 64  # neurons that the C source takes at once: the part of a thread begins with whole ones
 
 NEURON = Library(
     "fused neuron",
@@ -275,13 +276,14 @@ def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, static_input: 
 
 
 def _shared_out(work: Callable[[int, int], Any], neurons: int) -> list[Any]:
-    """Results of ``work(begin, end)`` over parts of the neurons, one for each of torch's threads; the C source runs
-    without Python's lock."""
+    """Results of ``work(begin, end)`` over parts of the neurons, one for each of torch's threads, the first by this
+    one; the C source runs without Python's lock."""
     parts = max(1, min(torch.get_num_threads(), neurons // _FEWEST))
-    ends = [neurons * i // parts for i in range(parts + 1)]
+    ends = [*(neurons * i // parts // _BLOCK * _BLOCK for i in range(parts)), neurons]
     if parts == 1:
         return [work(0, neurons)]
-    return list(_pool(torch.get_num_threads()).map(work, ends[:-1], ends[1:]))
+    others = _pool(torch.get_num_threads()).map(work, ends[1:-1], ends[2:])
+    return [work(*ends[:2]), *others]
 
 
 @cache

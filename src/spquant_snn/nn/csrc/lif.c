@@ -1,5 +1,8 @@
 /* The recurrence of nn/recurrence.py in one pass over memory forward and one backward, for float32 currents, from a
-   zero state. The potentials are not kept for the backward pass: it computes them again, a tile at a time. */
+   zero state. The potentials are not kept for the backward pass: it computes them again, a tile at a time.
+
+   Memory decides how long it takes. Time steps lie far apart in it, and processors foresee no jumps: so a tile asks for
+   the next one, a block at a time, while there is something to be computed. */
 
 #include <math.h>
 #include <stddef.h>
@@ -7,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
-#define TILE 512 /* neurons: what a time step of them takes stays in the first cache */
+#define TILE 512 /* neurons: what all time steps of them take stays in the caches */
+#define BLOCK 64 /* neurons of a tile, in loops of a length that the compiler knows */
+#define ALIGNED __attribute__((aligned(64)))
 #define INLINE static inline __attribute__((always_inline))
 
 enum { TRIANGLE, RECTANGLE, ATAN, SIGMOID };
@@ -27,6 +32,33 @@ typedef struct {
     int32_t still; /* whether the current is the same at every step, [M] instead of [T, M] */
 } neuron_t;
 
+/* What the loops make of them. */
+typedef struct {
+    float threshold, leak, step, delta, inverse, low, high;
+    int exact;           /* whether delta is a power of two: a product with its inverse rounds as the quotient */
+    float middle, reach; /* of the codes; beyond which distance a slope is next to nothing */
+    float rate, tail;    /* -2 / (delta ln 2); e^(-2 (high - low)) */
+} constants_t;
+
+static constants_t constants(const neuron_t *c) {
+    const float low = (float)c->low, high = (float)c->high;
+    int exponent;
+    constants_t k;
+    k.threshold = c->threshold;
+    k.leak = c->leak;
+    k.step = c->step;
+    k.delta = c->delta;
+    k.inverse = 1.0f / c->delta;
+    k.low = low;
+    k.high = high;
+    k.exact = frexpf(c->delta, &exponent) == 0.5f;
+    k.middle = 0.5f * (low + high) * c->delta;
+    k.reach = (c->high - c->low > 3 ? 20.0f : 40.0f) * c->delta;
+    k.rate = -2.88539008f * k.inverse;
+    k.tail = expf(2.0f * (low - high));
+    return k;
+}
+
 /* As torch.add(a, b, alpha=...) rounds. */
 INLINE float fused_add(float a, float b, float alpha) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
@@ -41,42 +73,35 @@ INLINE float clamp(float x, float low, float high) {
     return x > high ? high : x;
 }
 
-/* e^x for |x| <= 80, to 2e-7 of its value: 2^n times a polynomial for 2^f, |f| <= 1/2. */
-INLINE float power(float x) {
-    const float y = x * 1.44269504f, n = floorf(y + 0.5f), f = y - n;
-    float p = 1.5403530e-4f;
-    p = fused_add(1.3333558e-3f, p, f);
-    p = fused_add(9.6181291e-3f, p, f);
-    p = fused_add(5.5504109e-2f, p, f);
-    p = fused_add(2.4022651e-1f, p, f);
-    p = fused_add(6.9314718e-1f, p, f);
-    p = fused_add(1.0f, p, f);
+/* 2^(a b) for |a b| <= 120, to 2e-7 of its value: 2^n times a polynomial for 2^f, |f| <= 1/2. A sum with 1.5 * 2^23 is
+   a whole number, in its lowest bits; 127 more is where exponents start. */
+INLINE float power(float a, float b) {
     union {
-        int32_t bits;
         float value;
-    } scale;
-    scale.bits = ((n == n ? (int32_t)n : 0) + 127) * (1 << 23); /* what is not a number is none by p */
-    return p * scale.value;
+        uint32_t bits;
+    } n, scale;
+    n.value = fused_add(12583039.0f, a, b);
+    const float f = fused_add(12583039.0f - n.value, a, b), square = f * f;
+    const float high = fused_add(9.6715127e-3f, 1.3264671e-3f, f), middle = fused_add(2.4022242e-1f, 5.5507340e-2f, f);
+    const float low = fused_add(1.0f, 6.9314698e-1f, f);
+    scale.bits = n.bits << 23;
+    return fused_add(low, fused_add(middle, high, square), square) * scale.value;
 }
 
 /* What is stored of a residual, in units of delta. */
-INLINE float code(float scaled, const neuron_t *c) {
-    return clamp(floorf(scaled + 0.5f), (float)c->low, (float)c->high);
+INLINE float code(float scaled, constants_t k) {
+    return clamp(floorf(scaled + 0.5f), k.low, k.high);
 }
 
-/* Potentials of a tile at one step, from what was stored; then what is stored next. */
-INLINE void integrate(const neuron_t *c, int boundaries, int subtract, int first, size_t count,
-                      const float *restrict current, float *restrict v, float *restrict u) {
-    const float inverse = 1.0f / c->delta;
-    int exponent;
-    const int exact = frexpf(c->delta, &exponent) == 0.5f; /* a power of two: a product rounds as the quotient */
-    for (size_t i = 0; i < count; i++) {
-        const float potential = first ? current[i] : fused_add(current[i], u[i], c->leak);
-        const int fired = potential >= c->threshold;
-        float r = fired ? (subtract ? potential - c->threshold : 0.0f) : potential;
-        if (boundaries) r = code(exact ? r * inverse : r / c->delta, c) * c->delta;
-        v[i] = potential;
-        u[i] = r;
+/* A block at one step: what is stored next into u, from what was; the spikes or the potentials into out. */
+INLINE void integrate(constants_t k, int boundaries, int subtract, int first, int spikes, const float *restrict current,
+                      float *restrict u, float *restrict out) {
+    for (size_t i = 0; i < BLOCK; i++) {
+        const float v = first ? current[i] : fused_add(current[i], u[i], k.leak);
+        const int fired = v >= k.threshold;
+        const float r = fired ? (subtract ? v - k.threshold : 0.0f) : v;
+        u[i] = boundaries ? code(k.exact ? r * k.inverse : r / k.delta, k) * k.delta : r;
+        out[i] = spikes ? (fired ? 1.0f : 0.0f) : v;
     }
 }
 
@@ -87,64 +112,93 @@ INLINE float surrogate(int kind, float x) {
         const float y = x * 3.14159265f;
         return 1.0f / (y * y + 1.0f);
     }
-    const float e = power(clamp(-4.0f * x, -60.0f, 60.0f)), z = 1.0f / (1.0f + e);
-    return 4.0f * (z * (1.0f - z));
+    const float q = power(clamp(fabsf(x), 0.0f, 20.0f), -5.77078016f), one = 1.0f + q; /* e^(-4 |x|) */
+    return 4.0f * q / (one * one);
 }
 
-/* The stacked surrogate of nn/recurrence.py, where q is e^(-2 (x - e)) for a boundary e. */
-INLINE float stacked(float x, int boundaries, const neuron_t *c) {
-    if (boundaries > 3) {
-        const float p = power(clamp(-2.0f * (x - (float)c->low), -40.0f, 40.0f));
-        const float q = power(clamp(-2.0f * (x - (float)c->high), -40.0f, 40.0f));
-        return (q - p) / ((1.0f + p) * (1.0f + q));
+/* The stacked surrogate of nn/recurrence.py of a residual, by one power and one division.
+
+   2 z (1 - z) = 1 / (1 + cosh 2 (x - e)). Two boundaries at m - d and m + d make 2 (1 + c C) / (c + C)^2 of
+   c = cosh 2 (x - m) and C = cosh 2 d, in which 2 c = q + 1 / q for q = e^(-2 |x - m|). */
+INLINE float stacked(float r, int boundaries, constants_t k) {
+    if (boundaries > 3) { /* by how much it lies beyond the codes */
+        const float below = k.low * k.delta - r, above = r - k.high * k.delta, beyond = below > above ? below : above;
+        const float q = power(clamp(beyond, -k.reach, k.reach), -k.rate);
+        return (1.0f - k.tail) * q / ((1.0f + q) * (k.tail + q));
     }
-    /* 2 q / (1 + q)^2 at each boundary, by one division for all, which takes longest; no product overflows. */
-    const float q = power(clamp(-2.0f * (x - (float)c->low), -30.0f, 17.0f)); /* for e = low */
-    const float q1 = q * 2.71828183f, q2 = q * 20.0855369f, q3 = q * 148.413159f;
-    const float a = 1.0f + q1, b = boundaries > 1 ? 1.0f + q2 : 1.0f, d = boundaries > 2 ? 1.0f + q3 : 1.0f;
-    const float bd = b * d, one = 1.0f / (a * bd), first = bd * one;
-    float sum = q1 * first * first;
-    if (boundaries > 1) {
-        const float second = a * d * one;
-        sum = fused_add(sum, q2 * second, second);
-    }
-    if (boundaries > 2) {
-        const float third = a * b * one;
-        sum = fused_add(sum, q3 * third, third);
-    }
-    return 2.0f * sum;
+    const float far = fabsf(r - k.middle), q = power(far > k.reach ? k.reach : far, k.rate);
+    const float twice = q + q, sum = fused_add(1.0f, q, q), one = sum + twice;
+    if (boundaries == 1) return twice / one;
+    const float apart = boundaries == 2 ? 1.54308063f : 3.76219569f; /* cosh of 1 and of 2 */
+    const float two = fused_add(sum, twice, apart), square = two * two, pair = fused_add(twice, sum, apart);
+    if (boundaries == 2) return (twice + twice) * pair / square;
+    return twice * fused_add(square, pair, one + one) / (one * square);
 }
 
-/* Gradient of the current of a tile at one step into g, from those of its spikes and of what it stored, gu; gu becomes
-   that of what was stored before. Returns the threshold's. */
-INLINE float turn(const neuron_t *c, int boundaries, int subtract, int kind, int last, int learned,
-                  size_t count, const float *restrict v, const float *restrict spikes, float *restrict gu,
-                  float *restrict g) {
-    const float inverse = 1.0f / c->delta;
-    float threshold = 0.0f;
-    for (size_t i = 0; i < count; i++) {
-        const float x = v[i] - c->threshold;
-        const int fired = v[i] >= c->threshold;
+/* Gradient of the current of a block at one step into g, from those of its spikes and of what it stored, gu; gu becomes
+   that of what was stored before. Adds the threshold's to that of each neuron. */
+INLINE void turn(constants_t k, int boundaries, int subtract, int kind, int last, int learned, const float *restrict v,
+                 const float *restrict spikes, float *restrict gu, float *restrict g, float *restrict threshold) {
+    for (size_t i = 0; i < BLOCK; i++) {
+        const float x = v[i] - k.threshold;
+        const int fired = v[i] >= k.threshold;
         float gs = spikes[i], through = 0.0f;
         if (!last) {
             float gr = gu[i];
             if (boundaries) {
                 const float r = fired ? (subtract ? x : 0.0f) : v[i];
-                const float scaled = learned ? r / c->delta : r * inverse; /* codes are decided as forward */
-                const float slope = stacked(scaled, boundaries, c);
-                if (learned) threshold += c->step * (gr * (code(scaled, c) - slope * scaled));
+                const float slope = stacked(r, boundaries, k);
+                if (learned) {
+                    const float scaled = r / k.delta; /* codes are decided as forward */
+                    threshold[i] += k.step * (gr * (code(scaled, k) - slope * scaled));
+                }
                 gr *= slope;
             }
-            gs -= gr * (subtract ? c->threshold : v[i]);
+            gs = fused_add(gs, -gr, subtract ? k.threshold : v[i]);
             through = subtract || !fired ? gr : 0.0f;
-            if (learned && subtract && fired) threshold -= gr;
+            if (learned && subtract) threshold[i] -= fired ? gr : 0.0f;
         }
-        const float gv = gs * surrogate(kind, x);
-        if (learned) threshold -= gv;
-        g[i] = gv + through;
-        gu[i] = (gv + through) * c->leak;
+        const float slope = surrogate(kind, x), gv = fused_add(through, gs, slope);
+        if (learned) threshold[i] -= gs * slope;
+        g[i] = gv;
+        gu[i] = gv * k.leak;
     }
-    return threshold;
+}
+
+/* Asks for the memory of a block of a tile, if there is one. */
+INLINE void fetch(const float *tile, size_t block) {
+    if (tile == NULL) return;
+    for (size_t i = 0; i < BLOCK; i += 16) __builtin_prefetch(tile + block + i, 0, 3);
+}
+
+/* Hands on a block; one that will have left the caches before it is read, on x86 straight to memory, which is not read
+   first. Sixteen bytes at a time: whole lines at once hold up what is being read, unless much is computed in between. */
+INLINE void hand_on(float *restrict to, const float *restrict x, int past_caches, int lines) {
+#if defined(__AVX512F__)
+    if (past_caches && lines) {
+        for (size_t i = 0; i < BLOCK; i += 16) _mm512_stream_ps(to + i, _mm512_load_ps(x + i));
+        return;
+    }
+#endif
+#if defined(__SSE2__)
+    if (past_caches) {
+        for (size_t i = 0; i < BLOCK; i += 4) _mm_stream_ps(to + i, _mm_load_ps(x + i));
+        return;
+    }
+#endif
+    (void)past_caches, (void)lines;
+    memcpy(to, x, BLOCK * sizeof *to);
+}
+
+/* Before other threads read it. */
+static void handed_on(void) {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+INLINE int leaves_caches(const float *to, size_t steps, size_t neurons) {
+    return steps * neurons > (8u << 20) / sizeof(float) && ((uintptr_t)to | neurons * sizeof *to) % 64 == 0;
 }
 
 /* The same functions with their choices known to the compiler. */
@@ -165,74 +219,87 @@ INLINE float turn(const neuron_t *c, int boundaries, int subtract, int kind, int
         else CHOOSE_RESET(call, 4); \
     } while (0)
 
-/* Asks for the memory of the tile that comes next in a time step: steps lie far apart in memory, and processors foresee
-   no jumps. */
-INLINE void fetch(const float *tile, size_t left) {
-    if (left < 2 * TILE) return;
-    for (size_t i = TILE; i < 2 * TILE; i += 16) __builtin_prefetch(tile + i, 0, 3);
+/* A tile at one step. */
+typedef struct {
+    const float *in;
+    float *out;
+    size_t count;
+    int past_caches;      /* whether out is memory that will have left them before it is read */
+    const float *next[2]; /* what is asked for meanwhile, or null */
+} tile_t;
+
+/* What a tile reads, in whole blocks: where it lies, or a copy with zeros behind. */
+static const float *whole(const float *in, size_t count, float *copy) {
+    if (count % BLOCK == 0) return in;
+    memcpy(copy, in, count * sizeof *in);
+    memset(copy + count, 0, (TILE - count) * sizeof *in);
+    return copy;
 }
 
-/* Hands on what will have left the caches before it is read: on x86 straight to memory, which is not read first. */
-static void hand_on(float *restrict to, const float *restrict x, size_t count, int past_caches) {
-#if defined(__SSE2__)
-    if (past_caches && ((uintptr_t)to & 15) == 0) {
-        size_t i = 0;
-        for (; i + 4 <= count; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(x + i));
-        for (; i < count; i++) to[i] = x[i];
-        return;
+INLINE void integrate_tile(constants_t k, int boundaries, int subtract, int first, int spikes, tile_t tile, float *u) {
+    float s[BLOCK] ALIGNED;
+    for (size_t b = 0; b < tile.count; b += BLOCK) {
+        fetch(tile.next[0], b);
+        integrate(k, boundaries, subtract, first, spikes, tile.in + b, u + b, spikes ? s : tile.out + b);
+        if (spikes) hand_on(tile.out + b, s, tile.past_caches, 0);
     }
-#endif
-    (void)past_caches;
-    memcpy(to, x, count * sizeof *to);
 }
 
-/* Before other threads read it. */
-static void handed_on(void) {
-#if defined(__SSE2__)
-    _mm_sfence();
-#endif
-}
-
-INLINE int leaves_caches(size_t steps, size_t neurons) {
-    return steps * neurons > (8u << 20) / sizeof(float);
-}
-
-static void step(const neuron_t *c, int t, size_t count, const float *current, float *v, float *u) {
+static void step(const neuron_t *c, const constants_t *k, int first, int spikes, tile_t tile, float *u) {
 #define INTEGRATE(boundaries, subtract) \
-    (t ? integrate(c, boundaries, subtract, 0, count, current, v, u) \
-       : integrate(c, boundaries, subtract, 1, count, current, v, u))
+    do { \
+        if (spikes && first) integrate_tile(*k, boundaries, subtract, 1, 1, tile, u); \
+        else if (spikes) integrate_tile(*k, boundaries, subtract, 0, 1, tile, u); \
+        else if (first) integrate_tile(*k, boundaries, subtract, 1, 0, tile, u); \
+        else integrate_tile(*k, boundaries, subtract, 0, 0, tile, u); \
+    } while (0)
     CHOOSE(INTEGRATE);
 }
 
-static float back(const neuron_t *c, int last, int learned, size_t count, const float *v, const float *spikes,
-                  float *gu, float *g) {
-#define TURN_LAST(boundaries, subtract, kind, learned) \
-    (last ? turn(c, boundaries, subtract, kind, 1, learned, count, v, spikes, gu, g) \
-          : turn(c, boundaries, subtract, kind, 0, learned, count, v, spikes, gu, g))
+INLINE void turn_tile(constants_t k, int boundaries, int subtract, int kind, int last, int learned, tile_t tile,
+                      const float *v, float *gu, float *threshold) {
+    float g[BLOCK] ALIGNED;
+    for (size_t b = 0; b < tile.count; b += BLOCK) {
+        for (int i = 0; i < 2; i++) fetch(tile.next[i], b);
+        turn(k, boundaries, subtract, kind, last, learned, v + b, tile.in + b, gu + b, g, threshold);
+        hand_on(tile.out + b, g, tile.past_caches, boundaries != 0 && !last);
+    }
+}
+
+static void back(const neuron_t *c, const constants_t *k, int last, int learned, tile_t tile, const float *v, float *gu,
+                 float *threshold) {
+#define TURN_KIND(boundaries, subtract, kind) \
+    do { \
+        if (learned && last) turn_tile(*k, boundaries, subtract, kind, 1, 1, tile, v, gu, threshold); \
+        else if (learned) turn_tile(*k, boundaries, subtract, kind, 0, 1, tile, v, gu, threshold); \
+        else if (last) turn_tile(*k, boundaries, subtract, kind, 1, 0, tile, v, gu, threshold); \
+        else turn_tile(*k, boundaries, subtract, kind, 0, 0, tile, v, gu, threshold); \
+    } while (0)
 #define TURN(boundaries, subtract) \
     do { \
-        if (learned) return TURN_LAST(boundaries, subtract, c->surrogate, 1); \
-        if (c->surrogate == TRIANGLE) return TURN_LAST(boundaries, subtract, TRIANGLE, 0); \
-        if (c->surrogate == RECTANGLE) return TURN_LAST(boundaries, subtract, RECTANGLE, 0); \
-        if (c->surrogate == ATAN) return TURN_LAST(boundaries, subtract, ATAN, 0); \
-        return TURN_LAST(boundaries, subtract, SIGMOID, 0); \
+        if (c->surrogate == TRIANGLE) TURN_KIND(boundaries, subtract, TRIANGLE); \
+        else if (c->surrogate == RECTANGLE) TURN_KIND(boundaries, subtract, RECTANGLE); \
+        else if (c->surrogate == ATAN) TURN_KIND(boundaries, subtract, ATAN); \
+        else TURN_KIND(boundaries, subtract, SIGMOID); \
     } while (0)
     CHOOSE(TURN);
-    return 0.0f;
 }
 
 /* Spikes [T, M] of neurons begin .. end, of currents [T, M] or [M]. */
 void neuron_forward(const neuron_t *c, size_t neurons, size_t begin, size_t end, const float *current, float *spikes) {
-    const int past_caches = leaves_caches((size_t)c->steps, neurons);
-    float v[TILE], u[TILE], s[TILE];
+    const constants_t k = constants(c);
+    const int past_caches = leaves_caches(spikes + begin, (size_t)c->steps, neurons);
+    float u[TILE] ALIGNED, padded[TILE] ALIGNED, spare[TILE] ALIGNED;
     for (size_t at = begin; at < end; at += TILE) {
         const size_t count = end - at < TILE ? end - at : TILE;
+        const int ragged = count % BLOCK != 0, followed = end - at >= 2 * TILE;
         for (int32_t t = 0; t < c->steps; t++) {
             const float *in = current + (c->still ? 0 : (size_t)t * neurons) + at;
-            fetch(in, end - at);
-            step(c, t, count, in, v, u);
-            for (size_t i = 0; i < count; i++) s[i] = v[i] >= c->threshold ? 1.0f : 0.0f;
-            hand_on(spikes + (size_t)t * neurons + at, s, count, past_caches);
+            float *out = spikes + (size_t)t * neurons + at;
+            const tile_t tile = {whole(in, count, padded), ragged ? spare : out, count, past_caches,
+                                 {followed ? in + TILE : NULL, NULL}};
+            step(c, &k, t == 0, 1, tile, u);
+            if (ragged) memcpy(out, spare, count * sizeof *out);
         }
     }
     handed_on();
@@ -241,30 +308,38 @@ void neuron_forward(const neuron_t *c, size_t neurons, size_t begin, size_t end,
 /* Gradients of the currents, from those of the spikes [T, M]; adds up that of the threshold where it is not null. */
 int neuron_backward(const neuron_t *c, size_t neurons, size_t begin, size_t end, const float *current,
                     const float *spikes, float *gradient, double *threshold) {
-    const int past_caches = leaves_caches(c->still ? 1 : (size_t)c->steps, neurons);
-    float *v = malloc(sizeof(float) * TILE * (size_t)c->steps);
-    float u[TILE], gu[TILE], g[TILE], sum[TILE];
-    if (v == NULL) return NO_MEMORY;
+    const constants_t k = constants(c);
+    const int past_caches = !c->still && leaves_caches(gradient + begin, (size_t)c->steps, neurons);
+    float *memory = malloc(sizeof(float) * TILE * (size_t)c->steps + 64);
+    float u[TILE] ALIGNED, gu[TILE] ALIGNED, padded[TILE] ALIGNED, g[TILE] ALIGNED, sum[TILE];
+    if (memory == NULL) return NO_MEMORY;
+    float *v = (float *)(((uintptr_t)memory + 63) / 64 * 64);
     for (size_t at = begin; at < end; at += TILE) {
         const size_t count = end - at < TILE ? end - at : TILE;
+        const int aside = c->still || count % BLOCK != 0, followed = end - at >= 2 * TILE;
+        float found[BLOCK] ALIGNED = {0};
         for (int32_t t = 0; t < c->steps; t++) {
             const float *in = current + (c->still ? 0 : (size_t)t * neurons) + at;
-            fetch(in, end - at);
-            step(c, t, count, in, v + (size_t)t * TILE, u);
+            const tile_t tile = {whole(in, count, padded), v + (size_t)t * TILE, count, 0, {NULL, NULL}};
+            step(c, &k, t == 0, 0, tile, u);
         }
-        for (int32_t t = c->steps; t-- > 0;) {
+        for (int32_t t = c->steps; t-- > 0;) { /* where most is computed, both are asked for */
             const int last = t + 1 == c->steps;
-            const float *pull = spikes + (size_t)t * neurons + at;
-            fetch(pull, end - at);
-            const float found = back(c, last, threshold != NULL, count, v + (size_t)t * TILE, pull, gu, g);
-            if (threshold != NULL) *threshold += found;
-            if (!c->still) hand_on(gradient + (size_t)t * neurons + at, g, count, past_caches);
-            else
+            const float *in = spikes + (size_t)t * neurons + at;
+            const float *again = current + (c->still ? 0 : (size_t)(c->steps - 1 - t) * neurons) + at;
+            float *out = gradient + (size_t)t * neurons + at;
+            const tile_t tile = {whole(in, count, padded), aside ? g : out, count, past_caches,
+                                 {followed ? in + TILE : NULL, followed ? again + TILE : NULL}};
+            back(c, &k, last, threshold != NULL, tile, v + (size_t)t * TILE, gu, found);
+            if (c->still)
                 for (size_t i = 0; i < count; i++) sum[i] = last ? g[i] : sum[i] + g[i];
+            else if (aside) memcpy(out, g, count * sizeof *out);
         }
-        if (c->still) hand_on(gradient + at, sum, count, past_caches);
+        if (c->still) memcpy(gradient + at, sum, count * sizeof *gradient);
+        if (threshold != NULL)
+            for (size_t i = 0; i < BLOCK; i++) *threshold += (double)found[i];
     }
     handed_on();
-    free(v);
+    free(memory);
     return 0;
 }
