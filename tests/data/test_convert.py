@@ -146,7 +146,7 @@ class Liar(Items):
         (7, "training data must be a pair .* not int"),
         (iter([]), "a map-style Dataset"),
         ({}, "not dict"),
-        ("mnist", "not str"),
+        ("mnist", "are a text or a path"),
         (Items([]), "the training data are empty"),
         ((IMAGES[:0], LABELS[:0]), "the data set is empty"),
         ((IMAGES, LABELS[:5]), "6 training images have 5 labels"),
@@ -230,3 +230,14 @@ def test_an_npz_file_in_place_of_its_arrays_is_refused(tmp_path):
         for member in (archive, (archive, LABELS), (IMAGES, archive)):
             with pytest.raises(DataError, match=r"data are an .npz file, which holds images, labels: give a pair"):
                 as_splits((member, TEST))
+
+
+def test_paths_are_told_what_reads_them(tmp_path):
+    np.savez(tmp_path / "both.npz", images=np.zeros((2, 1, 4, 4), np.uint8), labels=np.zeros(2, np.int64))
+    with pytest.raises(
+        DataError, match=r"both.npz' is a file, and a data set is a name or a folder of images: read it"
+    ):
+        as_splits(str(tmp_path / "both.npz"))
+    for path in (tmp_path, str(tmp_path)):
+        with pytest.raises(DataError, match=r"the training data are a text or a path, .*: give ImageFolder\(path\)"):
+            as_splits((path, path))

@@ -219,7 +219,11 @@ def test_functions_that_do_not_do_what_is_asked_of_them_are_refused(function, sa
         ("multilabel", {"class_weights": [1, 2]}, "class_weights has 2 numbers, the task 4 outputs"),
         ("multilabel", {"class_weights": "heavy"}, "class_weights must be balanced or numbers"),
         ("regression", {"label_smoothing": 0.1}, "label_smoothing is of classes, and the task is regression"),
-        ("regression", {"teacher": nn.Flatten()}, "a teacher is imitated in the classes it gives"),
+        (
+            "regression",
+            {"teacher": nn.Flatten()},
+            r"the teacher Flatten gives \[2, 16\] for 2 images: \[N, 2\] is wanted",
+        ),
         ("regression", {"task": "ranking"}, "task must be one of"),
         ("multilabel", {"task": "segmentation"}, "for segmentation, give a class index for each pixel"),
     ],
@@ -314,3 +318,38 @@ def test_runs_of_own_models_are_evaluated_verified_and_compared(kind, tmp_path, 
     assert trainer.metric.name in spquant("report", "run", "other-0", "--no-html")[1]
     code, _, err = spquant("report", "run", "other-9")
     assert (code, "run and other-9 were trained on other data" in err) == (2, True)
+
+
+class Knows(nn.Module):
+    """Says the labels of images, as a module that was trained to."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        right = labels_of(self.kind, x)
+        if self.kind == "multilabel":
+            return 20.0 * right - 10
+        return 10.0 * nn.functional.one_hot(right.clamp(min=0)).movedim(3, 1) if self.kind == "segmentation" else right
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_teacher_of_any_task_is_imitated(kind, tmp_path):
+    """It alone is learned from: labels are those of other images."""
+    (x, _), test = data(kind)
+    wrong = labels_of(kind, images(160, 99))
+
+    def taught(name, teacher, share):
+        made = SpQuantTrainer(
+            model(kind), ((x, wrong), test), 3, out=name, teacher=teacher, distill_weight=share, **options(kind)
+        )
+        return made.train(epochs=5)
+
+    def off(trainer):
+        return trainer.evaluate() * (-1 if trainer.metric.larger_is_better else 1)
+
+    alone, best = off(taught("alone", None, 0.0)), taught("module", Knows(kind), 1.0)
+    assert off(best) < alone
+    for name, teacher in (("run", best.network), ("file", str(best.run.integers))):
+        assert off(taught(name, teacher, 1.0)) < alone

@@ -111,6 +111,11 @@ def load(
     if name not in NAMES:
         if is_folder(name):
             return load_folder(name, progress=progress)
+        if os.path.isfile(name):
+            raise DataError(
+                f"{name!r} is a file, and a data set is a name or a folder of images: read it in Python, and give "
+                "((training images, labels), (test images, labels))"
+            )
         raise DataError(
             f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, or give the path of a folder of images, or "
             f"(train, test) yourself{did_you_mean(name, NAMES)}"

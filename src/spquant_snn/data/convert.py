@@ -172,6 +172,11 @@ def _member(member: object, what: str, kind: TaskKind | None, form: InputKind | 
         return _Unread(images, labels)
     if hasattr(member, "__len__") and hasattr(member, "__getitem__") and not isinstance(member, (str, bytes, dict)):
         return _from_items(member, what, kind, form, decide)
+    if isinstance(member, str | Path):
+        raise DataError(
+            f"the {what} data are a text or a path, {str(member)!r:.80}, not what it names: give ImageFolder(path) of "
+            "a folder of images, or the arrays of a file"
+        )
     raise DataError(
         f"{what} data must be a pair (images, labels) or a map-style Dataset, not {described(member)}: "
         "give one that has a length and can be indexed"

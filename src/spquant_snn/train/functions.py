@@ -12,7 +12,7 @@ from torch import nn
 
 from ..data.task import Task
 from ..errors import ConfigError
-from .config import CUSTOM
+from .config import CUSTOM, RUNS
 from .objective import Judge, Loss, as_text
 
 _NAMED = ("loss", "optimizer", "schedule", "metric")
@@ -96,6 +96,8 @@ def take_objects(options: dict[str, Any]) -> GivenObjects:
     teacher, task = fields.get("teacher"), fields.pop("task", None) or "auto"
     if isinstance(teacher, nn.Module):
         fields["teacher"] = CUSTOM
+    for name in RUNS:  # as the configuration says that there is none
+        fields |= {name: ""} if fields.get(name, "") is None else {}
     fields["task"] = task.kind if isinstance(task, Task) else task
     if isinstance(fields.get("in_memory"), bool):
         fields["in_memory"] = "yes" if fields["in_memory"] else "auto"

@@ -94,6 +94,22 @@ class Objective:
         answers, wanted = _like(answers, labels), self._standardised(labels)
         return F.mse_loss(answers, wanted) if self.criterion == "mse" else F.huber_loss(answers, wanted)
 
+    def imitation(self, answers: Tensor, teacher: Tensor, heat: float) -> Tensor:
+        """How far answers [N, ...] are from a teacher's, which are in the units of the labels: a scalar.
+
+        Of classes, also of each pixel, the divergence from its softened answer (Hinton et al. 2015); of labels the
+        cross-entropy with its softened ones; of numbers the criterion.
+        """
+        teacher = _like(teacher.float(), answers)
+        if self.task.kind == "regression":
+            wanted = self._standardised(teacher)
+            return F.huber_loss(answers, wanted) if self.criterion == "huber" else F.mse_loss(answers, wanted)
+        if self.task.kind == "multilabel":
+            return heat**2 * F.binary_cross_entropy_with_logits(answers / heat, torch.sigmoid(teacher / heat))
+        said, soft = F.log_softmax(answers / heat, 1), F.log_softmax(teacher / heat, 1)
+        places = answers.numel() // (answers.shape[0] * answers.shape[1])
+        return heat**2 * F.kl_div(said, soft, log_target=True, reduction="batchmean") / places
+
     def total(self, answers: Tensor, labels: Tensor) -> float:
         """The same, summed over items, without what only training changes."""
         if self.task.kind == "classification" and self.own_loss is None and self._weights is None:

@@ -23,6 +23,7 @@ from .first_layer import kind_taken_by, shape_taken_by, steps_taken_by
 from .functions import Functions
 from .loading import build_network, network_of
 from .objective import Objective, criterion_of, read_class_weights
+from .start import answer_shape
 from .streams import Sampled, Streams, sampled
 
 
@@ -115,7 +116,7 @@ def _build(
     else:
         quant = replace(config.quant, input_format=data.input_format)
         network = network_of(lambda: model, config, quant, shape_taken_by(model, data.shape))
-    said = _said_of_an_image(network)
+    said = answer_shape(network)
     if some is not None and some.open and said[0] > data.task.outputs:
         data = replace(data, task=replace(data.task, outputs=said[0], names=()))
     check_says(said, data)
@@ -176,21 +177,8 @@ def check_suits(config: TrainConfig, task: Task) -> None:
     criterion_of(task, config.criterion)
     if task.kind == "classification":
         return
-    if config.teacher:
-        raise ConfigError(f"a teacher is imitated in the classes it gives, and the task is {task.kind}: leave it out")
     if config.label_smoothing and task.kind != "segmentation":
         raise ConfigError(f"label_smoothing is of classes, and the task is {task.kind}: leave it out")
-
-
-@torch.no_grad()
-def _said_of_an_image(network: SpikingNetwork) -> tuple[int, ...]:
-    """Shape of what the first readout says of one image at one step."""
-    training = network.training
-    kinds = [torch.int8 if given.signed else torch.uint8 for given in network.inputs]
-    shapes = zip(network.input_shapes, kinds, strict=True)
-    said = network.eval()([torch.zeros(1, 1, *shape, dtype=kind) for shape, kind in shapes])
-    network.train(training)
-    return tuple(said.shape[2:])
 
 
 def resolve(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelError, RunError
 from ..integer.file import load_graph
+from ..integer.inputs import task_of
 from ..integer.program import Program
 from ..quant.drive import Weights
 from ..quant.lift import lift
@@ -26,6 +27,7 @@ from ..runtime.native import load
 from .checkpoint import read_weights
 from .config import load_config
 from .loading import load_network
+from .objective import Objective
 from .run import RunFolder
 
 _OF_SPARSITY = ("gate", "skipping")  # parts of a stage that a run without sparsity has not
@@ -112,21 +114,41 @@ def load_teacher(path: Path, network: SpikingNetwork) -> nn.Module:
         integers = load(path)
         takes = [(given.shape, given.format) for given in integers.graph.inputs]
         alike = takes == [(given.shape, given.format) for given in network.inputs]
-        alike = alike and integers.graph.outputs[0] == (network.outputs,) and integers.graph.readout.over_time != "all"
+        alike = (
+            alike and integers.graph.outputs[0] == answer_shape(network) and integers.graph.readout.over_time != "all"
+        )
+        alike = alike and _kind(network) in ("", task_of(integers.graph).kind)
         teacher: nn.Module = IntegerTeacher(integers)
     else:
         _check_there(path, "teacher")
         device = next(network.parameters()).device
         trained = load_network(path).eval().requires_grad_(False).to(device)
-        alike = trained.input_shape == network.input_shape and trained.outputs == network.outputs
-        teacher = trained
+        alike = _alike(trained, network)
+        teacher = NetworkTeacher(trained)
     if not alike:
-        raise ConfigError(f"the teacher {path} was trained on other images or classes: choose one of the same data set")
+        raise ConfigError(
+            f"the teacher {path} was trained on other images or classes, or for another task: choose one of the same "
+            "data set"
+        )
     return teacher
 
 
+class NetworkTeacher(nn.Module):
+    """A network as a teacher: inputs as it takes them to its answer over time, in the units of labels, [1, N, ...]."""
+
+    def __init__(self, network: SpikingNetwork) -> None:
+        super().__init__()
+        self.network = network
+        said = network.output_format
+        self._units = None if said is None else Objective(said, device=next(network.parameters()).device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer = self.network.answer(self.network(x).float())
+        return (answer if self._units is None else self._units.in_units(answer))[None]
+
+
 class IntegerTeacher(nn.Module):
-    """An integer model as a teacher: inputs as a network takes them to its answer, [1, N, classes]."""
+    """An integer model as a teacher: inputs as a network takes them to its answer, [1, N, ...]."""
 
     def __init__(self, program: Program) -> None:
         super().__init__()
@@ -147,7 +169,7 @@ def _check_there(folder: Path, what: str) -> None:
 
 
 class Answers(nn.Module):
-    """A teacher that knows no time, [N, classes], as one that answers in a single step, [1, N, classes]."""
+    """A teacher that knows no time, [N, ...], as one that answers in a single step, [1, N, ...]."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -158,8 +180,9 @@ class Answers(nn.Module):
 
 
 def as_teacher(module: nn.Module, network: SpikingNetwork, images: Tensor) -> nn.Module:
-    """Any module that answers uint8 inputs, as the network takes them, with logits [N, classes], as a teacher: in
-    evaluation, on the network's device, without gradients. The module itself is changed in that.
+    """Any module that answers inputs, as the network takes them, with logits [N, classes], or what the task asks for in
+    the units of the labels, as a teacher: in evaluation, on the network's device, without gradients. The module itself
+    is changed in that.
 
     Args:
         images: some, to try it on.
@@ -169,7 +192,11 @@ def as_teacher(module: nn.Module, network: SpikingNetwork, images: Tensor) -> nn
     """
     device = next(network.parameters()).device
     module.eval().requires_grad_(False).to(device)
-    classes = network.outputs
+    if isinstance(module, SpikingNetwork):
+        if not _alike(module, network):
+            raise ConfigError("the teacher is a network of other images or classes: give one of the same data set")
+        return NetworkTeacher(module)
+    wanted = answer_shape(network)
     try:
         with torch.no_grad():
             found = module(images.to(device))
@@ -180,12 +207,36 @@ def as_teacher(module: nn.Module, network: SpikingNetwork, images: Tensor) -> nn
             "let its forward method scale them"
         ) from error
     count = images.shape[-4]
-    if not isinstance(found, Tensor) or tuple(found.shape) != (count, classes):
+    if not isinstance(found, Tensor) or tuple(found.shape) != (count, *wanted):
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ConfigError(
-            f"the teacher {type(module).__name__} gives {shape} for {count} images: [N, {classes}] is wanted"
+            f"the teacher {type(module).__name__} gives {shape} for {count} images: "
+            f"[N, {', '.join(map(str, wanted))}] is wanted"
         )
     return Answers(module)
+
+
+@torch.no_grad()
+def answer_shape(network: SpikingNetwork) -> tuple[int, ...]:
+    """Shape of what the first readout says of one image at one step."""
+    training, device = network.training, next(network.parameters()).device
+    kinds = [torch.int8 if given.signed else torch.uint8 for given in network.inputs]
+    shapes = zip(network.input_shapes, kinds, strict=True)
+    said = network.eval()([torch.zeros(1, 1, *shape, dtype=kind, device=device) for shape, kind in shapes])
+    network.train(training)
+    return tuple(said.shape[2:])
+
+
+def _alike(teacher: SpikingNetwork, network: SpikingNetwork) -> bool:
+    """Whether a network takes and says what another does."""
+    same = teacher.inputs == network.inputs and answer_shape(teacher) == answer_shape(network)
+    kinds = {_kind(teacher), _kind(network)} - {""}
+    return same and len(kinds) < 2
+
+
+def _kind(network: SpikingNetwork) -> str:
+    """The task of a network; empty where it knows none."""
+    return "" if network.output_format is None else network.output_format.task.kind
 
 
 def _of_layers(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.sequence_ends import of_each_length
@@ -104,7 +103,7 @@ class Step:
 
     @torch.no_grad()
     def _answers(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
-        """What the teacher says, [N, classes], of each sequence at its own length; never recorded, since it may be any
+        """What the teacher says, [N, ...], of each sequence at its own length; never recorded, since it may be any
         module."""
         if self._teacher is None:
             return None
@@ -172,15 +171,15 @@ def objective(
     answer: Tensor | None = None,
     lengths: Tensor | None = None,
 ) -> Tensor:
-    """The loss of ``config.loss``; with a teacher, mixed with the divergence from its softened answer (Hinton et al.
-    2015).
+    """The loss of ``config.loss``; with a teacher, mixed with the distance from its answer, see
+    ``Objective.imitation``.
 
     Args:
         logits: of each step, [T, N, classes], or what a network says instead of logits.
         labels: N in the first axis.
-        teacher: its logits averaged over time, [N, classes]. With "tet" each step imitates this answer of all the
-            teacher's steps, not the teacher's answer at that step: what is wanted of a step is the answer that all
-            steps would give, and a teacher may have another number of them.
+        teacher: what it answers over time, [N, ...], in the units of the labels. With "tet" each step imitates this
+            answer of all the teacher's steps, not the teacher's answer at that step: what is wanted of a step is the
+            answer that all steps would give, and a teacher may have another number of them.
         wanted: what is minimised; cross-entropy by default.
         answer: what the network says over time, [N, classes]; the mean of the steps by default.
         lengths: [N], steps of each sequence, where they differ: each counts the same, by the mean of its own.
@@ -202,11 +201,6 @@ def objective(
         loss = (1 - config.tet_weight) * loss + config.tet_weight * spread
     if teacher is None:
         return loss
-    heat = config.distill_temperature
-    divergence = F.kl_div(
-        F.log_softmax(answers / heat, 1),
-        F.log_softmax(teacher.float() / heat, 1).repeat(repeats, 1),
-        log_target=True,
-        reduction="batchmean",
-    )
-    return (1 - config.distill_weight) * loss + config.distill_weight * heat**2 * divergence
+    taught = teacher.repeat(repeats, *[1] * (teacher.dim() - 1))
+    imitated = wanted.imitation(answers, taught, config.distill_temperature)
+    return (1 - config.distill_weight) * loss + config.distill_weight * imitated
