@@ -9,7 +9,7 @@ a code to store.
 What remains is added, from what an image decides in this code:
 
     carries     codes in planes are zeros in the run, so that no counter carries beyond eight. How often one does is
-                bounded by what its channel counts if all that can come in does
+                bounded by what its channel counts if all that can come in does, and what all channels do together
     lists       the more of them are emptied before they are full, the dearer: how many can be at most, against those of
                 the run, and what may be listed twice
     the rest    rows of pixels that are zeros at their ends, which take a look to be passed over; neurons that fire
@@ -64,7 +64,8 @@ _EMPTIED = 80  # a list that is emptied, around all that sees it
 _SEEN = 48  # a window that sees it
 _PART = 48  # a group of channels that counts it
 _FOURS = 100  # four events of it
-_CARRY = 7  # a plane that a carry passes
+_CARRY = 6  # a plane that a carry passes
+_TIGHT_CARRY = 8  # where it is compiled for few bytes
 _WORD = 100  # a word of fields that a list is added to, and what lies between it and a sum
 _FIRED = 12  # a spike, and what it takes off
 _LARGER = 4  # a choice between two values that a readout has integrated
@@ -191,7 +192,8 @@ def _of_neurons(graph: Graph, number: int, layer: PlannedRows, source: Spiking, 
     """What carries cost, and spikes."""
     f = layer.fields
     if f.get("planes"):
-        return float(_ROW * f["out_height"] + _carries(graph, number, layer, source, plan) * _CARRY)
+        carry = _TIGHT_CARRY if plan.form.tight else _CARRY
+        return float(_ROW * f["out_height"] + _carries(graph, number, layer, source, plan) * carry)
     if "neurons" not in f:
         return float(plan.steps * f["channels"] * _LARGER)
     return float(f["out_height"] * (_ROW + f["out_width"] * f["channels"] * plan.steps * _FIRED))
@@ -199,18 +201,21 @@ def _of_neurons(graph: Graph, number: int, layer: PlannedRows, source: Spiking, 
 
 def _carries(graph: Graph, number: int, layer: PlannedRows, source: Spiking, plan: CompactPlan) -> int:
     """Planes that carries pass in counters beyond those of registers, at most: of a plane in each window no more than
-    there are fours of events, and than its channels have counted so much."""
+    there are fours of events, and than its channels have counted so much, each for itself and all together."""
     f, events = layer.fields, int(source.listed.sum())
-    counts = _counts(graph, number, source)
+    codes = _counted_codes(graph, number)
     down, right = (_windows(f, axis) for axis in (True, False))
     emptied = max(_at_most(layer, stretch, source, plan).emptied for stretch in stretches(layer))
     emptied *= f["in_height"] if f["linear"] else sum(map(partial(counted_times, f), range(f["columns"])))
     fours = np.ceil(events / 4 * np.outer(down.sum(1), right.sum(1)) + emptied).astype(np.int64)
-    counted = np.einsum("ya,xb,cab->yxc", down, right, counts)
     found = 0
     for first in range(0, f["channels"], _GROUP):
+        group = codes[first : first + _GROUP]
+        each, together = (
+            np.einsum("ya,xb,cab->yxc", down, right, _most(part, source)) for part in (group, group.sum(0)[None])
+        )
         for plane in range(_EIGHTS, f["planes"] - f["fraction"]):
-            crossed = (counted[:, :, first : first + _GROUP] >> plane).sum(2)
+            crossed = np.minimum((each >> plane).sum(2), together[:, :, 0] >> plane)
             found += int(np.minimum(fours, crossed).sum())
     return found
 
@@ -222,13 +227,18 @@ def _windows(f: dict[str, Any], down: bool) -> Int64:
     return multiplicities(f, down)
 
 
-def _counts(graph: Graph, number: int, source: Spiking) -> Int64:
-    """[channels, kernel rows, columns] what a channel counts of a pixel at most: of each code one more than it is."""
+def _counted_codes(graph: Graph, number: int) -> Int64:
+    """[channels, inputs, kernel rows, columns] what a channel counts of an event: of each code one more than it is."""
     connection = graph.connections[number]
     if connection.convolves:
         codes = connection.whole_codes.astype(np.int64)
     else:
         shape = image(connection.pooled_shape(graph.shapes[number - 1]))
         codes = connection.codes.reshape(len(connection.codes), *shape).astype(np.int64)
-    found: Int64 = np.sort(codes + 1, axis=1)[:, codes.shape[1] - source.firing :].sum(1) * source.each
+    return codes + 1
+
+
+def _most(counted: Int64, source: Spiking) -> Int64:
+    """[channels, kernel rows, columns] what is counted of a pixel at most."""
+    found: Int64 = np.sort(counted, axis=1)[:, counted.shape[1] - source.firing :].sum(1) * source.each
     return found
