@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from compact_graphs import compact_graph, rewritten_graph, rewritten_images
-from random_graphs import random_images
+from random_graphs import random_images, random_neuron
+from rows import Last, Part, row
 from sanitizers import FLAGS
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.export.boards import board_of
@@ -21,6 +22,7 @@ from spquant_snn.export.fit import Limits
 from spquant_snn.export.packaging import Packaging
 from spquant_snn.export.targets import ExportOptions
 from spquant_snn.integer import reference
+from spquant_snn.integer.connection import Connection
 from spquant_snn.integer.neuron import fold_neuron
 
 SEEDS = range(12)
@@ -183,6 +185,19 @@ def test_what_does_not_fit_is_refused_by_how_much_and_for_which_layer(tmp_path):
     with pytest.raises(ModelError, match=r"takes [\d,]+ bytes of flash more than the 300 .* layer '\w+' has"):
         export_c(graph, images, tmp_path / "out", "none", limits=limits)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("_no_compiler")
+def test_long_signals_are_refused_with_what_would_help(tmp_path):
+    conv, shape = Connection("conv", np.ones((1, 1, 1, 3), np.int8), 2), (1, 1, 400)
+    neuron = random_neuron(np.random.default_rng(0), conv, 2, "zero", 255)
+    last = Connection("fc", np.ones((1, 398), np.int8), 2)
+    graph = row(shape, 1, (Part(conv, neuron),), Last(last, 0, np.zeros(1, np.int32), 0.1))
+    limits = Limits(1500, 60_000, board_of("ch32v003"))
+    with pytest.raises(
+        ModelError, match=r"sums of layer 'conv' at work take [\d,]+ bytes: give the input shorter rows"
+    ):
+        export_c(graph, random_images(graph, 2), tmp_path / "out", "none", limits=limits)
 
 
 @pytest.mark.usefixtures("_no_compiler")

@@ -267,4 +267,10 @@ def _largest(graph: Graph, plan: CompactPlan | None, limits: Limits, size: Size)
         helps = f"about {share} % of its weights would fit" if share else "no share of its weights would fit"
         return f"layer {layer.name!r} has {took:,} bytes of constants: {helps}, so give it fewer channels or bits"
     name, _, took = max(plan.regions, key=lambda region: region[2])
-    return f"{name} take{'s' if name == 'scratch' else ''} {took:,} bytes: give the layer fewer channels or time steps"
+    what, helps = name, "give the layer fewer channels or time steps"
+    if name == "scratch":
+        layer = max(plan.layers, key=lambda found: found.scratch)
+        what = f"sums of layer {layer.name!r} at work"
+        if layer is plan.layers[0]:
+            helps = "give the input shorter rows or fewer channels, or the layer a smaller kernel"
+    return f"{what} take {took:,} bytes: {helps}"
