@@ -64,6 +64,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"blocks.h"',
             '"neuron.h"',
             '"neuron_single.h"',
+            '"compilers.h"',
             '"lanes.h"',
             '"lanes_avx2.h"',
             '"lanes_avx512.h"',

@@ -6,7 +6,7 @@
 #define SPQ_BLOCKS_H
 
 #include "events.h"
-#include "lanes.h"
+#include "compilers.h"
 #include "neuron.h"
 
 enum { SPQ_COMPUTED = 0, SPQ_SILENT, SPQ_HELD };

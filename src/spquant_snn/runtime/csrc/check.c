@@ -1,6 +1,6 @@
 /* check: what this build can run, whether a network is that, and its arena as large as it needs. */
 #include "check_common.h"
-#include "lanes.h"
+#include "compilers.h"
 #include "packed.h"
 #include "sliced.h"
 

@@ -2,7 +2,7 @@
 #include "check_common.h"
 #include "dense.h"
 #include "events.h"
-#include "lanes.h"
+#include "compilers.h"
 #include "sliced.h"
 
 /* No stage of pooling is larger than what comes in. */

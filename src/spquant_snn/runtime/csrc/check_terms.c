@@ -1,7 +1,7 @@
 /* check_terms: the general form. */
 #include "check_common.h"
 #include "events.h"
-#include "lanes.h"
+#include "compilers.h"
 
 #if SPQ_TERMS
 

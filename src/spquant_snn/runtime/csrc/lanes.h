@@ -3,32 +3,8 @@
 #ifndef SPQ_LANES_H
 #define SPQ_LANES_H
 
-#include "spq.h"
+#include "compilers.h"
 
-#if defined(__GNUC__)
-#define SPQ_INLINE static inline __attribute__((always_inline))
-#define SPQ_CALLED static __attribute__((noinline))
-#else
-#define SPQ_INLINE static inline
-#define SPQ_CALLED static
-#endif
-
-/* Before a loop of a constant count: arrays that it indexes become registers. Clang does that unasked. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define SPQ_TEXT(text) _Pragma(#text)
-#define SPQ_UNROLL(count) SPQ_TEXT(GCC unroll count)
-#else
-#define SPQ_UNROLL(count)
-#endif
-
-/* The same on devices only. */
-#if SPQ_HOST
-#define SPQ_UNROLL_ON_DEVICES(count)
-#else
-#define SPQ_UNROLL_ON_DEVICES(count) SPQ_UNROLL(count)
-#endif
-
-#define SPQ_HAS_LANES 1
 #if SPQ_VECTORS && defined(__AVX512BW__)
 #include "lanes_avx512.h"
 #elif SPQ_VECTORS && defined(__AVX2__)
@@ -36,8 +12,6 @@
 #elif SPQ_VECTORS && defined(__aarch64__) && defined(__ARM_NEON)
 #include "lanes_neon.h"
 #else
-#undef SPQ_HAS_LANES
-#define SPQ_HAS_LANES 0
 
 /* Bit `b`, a constant, of 16 numbers. */
 #if SPQ_VECTORS && defined(__SSE2__)

@@ -3,7 +3,7 @@
 #ifndef SPQ_NEURON_SINGLE_H
 #define SPQ_NEURON_SINGLE_H
 
-#include "lanes.h"
+#include "compilers.h"
 #include "scaled.h"
 #include "spq.h"
 

@@ -6,7 +6,7 @@
 #ifndef SPQ_PACKED_LANES_H
 #define SPQ_PACKED_LANES_H
 
-#include "lanes.h"
+#include "compilers.h"
 #include "spq.h"
 
 /* Sums of one or two units. Of unit u, lane l of part m is output 4 l + m of a unit that is alone, and output

@@ -2,7 +2,7 @@
 #ifndef SPQ_SCALED_H
 #define SPQ_SCALED_H
 
-#include "lanes.h"
+#include "compilers.h"
 
 #if defined(__ARM_ARCH_6M__)
 #define SPQ_NO_INT64 /* a compiler would call a library for it */

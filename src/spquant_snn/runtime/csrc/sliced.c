@@ -132,9 +132,9 @@ SPQ_INLINE __m512i once(const uint32_t *row) {
     return found;
 }
 
-/* Add `count` events, a constant, to `planes` planes. */
+/* Add `count` events, a constant, to `planes` planes, an even number. */
 SPQ_INLINE void add_events(__m512i *counter, const uint16_t *events, const uint32_t *rows, const int32_t vectors,
-                           const int32_t spread, const int32_t planes, const int32_t count) {
+                           const int32_t spread, int32_t planes, const int32_t count) {
     __m512i carried[4][4], in[8];
     int32_t n = 0;
 #define ROW(i) once(rows + (uint64_t)events[4 * b + i] * (uint64_t)(vectors * SPQ_WORDS) + SPQ_WORDS * v)
@@ -146,15 +146,24 @@ SPQ_INLINE void add_events(__m512i *counter, const uint16_t *events, const uint3
     }
 #undef ROW
 #define LEVEL(p)                                                                                                       \
-    if (p < planes) {                                                                                                  \
+    {                                                                                                                  \
         _Pragma("GCC unroll 4") for (int32_t v = 0; v < vectors; v++) {                                                \
             if (p != v * spread + 2) continue;                                                                         \
             _Pragma("GCC unroll 4") for (int32_t b = 0; b < count >> 2; b++) in[n++] = carried[v][b];                  \
         }                                                                                                              \
         n = level(&counter[p], in, n);                                                                                 \
     }
-    LEVEL(2) LEVEL(3) LEVEL(4) LEVEL(5) LEVEL(6) LEVEL(7) LEVEL(8)
-    LEVEL(9) LEVEL(10) LEVEL(11) LEVEL(12) LEVEL(13) LEVEL(14) LEVEL(15)
+    LEVEL(2) LEVEL(3) LEVEL(4) LEVEL(5)
+    if (planes == 6) return;
+    LEVEL(6) LEVEL(7)
+    if (planes == 8) return;
+    LEVEL(8) LEVEL(9)
+    if (planes == 10) return;
+    LEVEL(10) LEVEL(11)
+    if (planes == 12) return;
+    LEVEL(12) LEVEL(13)
+    if (planes == 14) return;
+    LEVEL(14) LEVEL(15)
 #undef LEVEL
 }
 
@@ -165,6 +174,7 @@ typedef struct {
     const spq_sweep *sweep;
     const uint32_t *rows;
     uint32_t *planes;
+    int32_t count;  /* of planes */
     int32_t pitch;  /* words from one plane to the next */
     int32_t stored; /* words of a slot that are kept */
 } spq_pass;
@@ -172,11 +182,29 @@ typedef struct {
 /* What was stored is read again from memory: taking vectors apart costs more. */
 #define FORGET(memory) __asm__ volatile("" : : "r"(memory) : "memory")
 
-SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread, const int32_t planes) {
+/* The planes of the counters that are there; an even number, and six at least. */
+#define EACH_PLANE(DO)                                                                                                 \
+    do {                                                                                                               \
+        DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)                                                                            \
+        if (planes == 6) break;                                                                                        \
+        DO(6) DO(7)                                                                                                    \
+        if (planes == 8) break;                                                                                        \
+        DO(8) DO(9)                                                                                                    \
+        if (planes == 10) break;                                                                                       \
+        DO(10) DO(11)                                                                                                  \
+        if (planes == 12) break;                                                                                       \
+        DO(12) DO(13)                                                                                                  \
+        if (planes == 14) break;                                                                                       \
+        DO(14) DO(15)                                                                                                  \
+    } while (0)
+#define KEEP(p) _mm512_mask_storeu_epi32(out + p * pitch, kept, counter[p]);
+#define MOVE(p) counter[p] = _mm512_maskz_permutexvar_epi32(stay, down, counter[p]);
+
+SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread) {
     const spq_sweep *w = pass->sweep;
     const spq_connection *c = w->connection;
     const spq_columns *columns = w->columns;
-    const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch;
+    const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch, planes = pass->count;
     const int32_t at_once = vectors == 4 ? 8 : 16; /* so that all carries stay in registers */
     const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
     const int32_t above = w->top * columns->stride * c->channels, under = spq_slice_rows(c);
@@ -188,7 +216,7 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     const __mmask16 stay = (__mmask16)(0xFFFFu >> slot), kept = (__mmask16)((1u << pass->stored) - 1u);
     __m512i counter[SPQ_MOST_PLANES];
 #pragma GCC unroll 16
-    for (int32_t p = 0; p < planes; p++) counter[p] = _mm512_setzero_si512();
+    for (int32_t p = 0; p < SPQ_MOST_PLANES; p++) counter[p] = _mm512_setzero_si512();
     uint32_t *out = pass->planes - (slots - 1) * pixel;
     for (int32_t group = 0; group < groups; group++, out += pixel) {
         const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
@@ -208,24 +236,15 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
             }
             add_events(counter, run, rows, vectors, spread, planes, at_once);
         }
-        if (group >= slots - 1) {
-#pragma GCC unroll 16
-            for (int32_t p = 0; p < planes; p++) _mm512_mask_storeu_epi32(out + p * pitch, kept, counter[p]);
-        }
-#pragma GCC unroll 16
-        for (int32_t p = 0; p < planes; p++) counter[p] = _mm512_maskz_permutexvar_epi32(stay, down, counter[p]);
+        if (group >= slots - 1) EACH_PLANE(KEEP);
+        EACH_PLANE(MOVE);
     }
 }
 
-#define COUNT(v, s, p) static void count_##v##_##s##_##p(const spq_pass *pass) { count(pass, v, s, p); }
-#define COUNTS(v, s) COUNT(v, s, 6) COUNT(v, s, 8) COUNT(v, s, 10) COUNT(v, s, 12) COUNT(v, s, 14) COUNT(v, s, 16)
-COUNTS(1, 1) COUNTS(2, 1) COUNTS(2, 2) COUNTS(2, 4) COUNTS(4, 1) COUNTS(4, 2)
-#define NAMES(v, s)                                                                                                    \
-    { count_##v##_##s##_6, count_##v##_##s##_8, count_##v##_##s##_10, count_##v##_##s##_12, count_##v##_##s##_14,      \
-      count_##v##_##s##_16 }
+#define COUNT(v, s) static void count_##v##_##s(const spq_pass *pass) { count(pass, v, s); }
+COUNT(1, 1) COUNT(2, 1) COUNT(2, 2) COUNT(2, 4) COUNT(4, 1) COUNT(4, 2)
 
-static void (*const bodies[6][6])(const spq_pass *) = {NAMES(1, 1), NAMES(2, 1), NAMES(2, 2),
-                                                       NAMES(2, 4), NAMES(4, 1), NAMES(4, 2)};
+static void (*const bodies[6])(const spq_pass *) = {count_1_1, count_2_1, count_2_2, count_2_4, count_4_1, count_4_2};
 
 spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
     spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0};
@@ -264,13 +283,13 @@ void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
     const int32_t kind = slices->vectors == 1 ? 0 : (slices->vectors == 4 ? 4 : 1) + (slices->spread >> 1);
     const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;
     counters->pitch = c->out_width * slices->spread * c->tiles;
-    spq_pass pass = {w, slices->rows, 0, counters->pitch, 0};
+    spq_pass pass = {w, slices->rows, 0, counters->plane_count, counters->pitch, 0};
     for (int32_t b = 0; b < slices->blocks; b++) {
         const int32_t left = c->tiles - b * slices->block;
         pass.stored = slices->spread * (left < slices->block ? left : slices->block);
         for (int32_t k = 0; k < slices->passes; k++, pass.rows += pass_rows) {
             pass.planes = counters->words + k * counters->plane_count * counters->pitch + b * slices->block;
-            bodies[kind][(counters->plane_count - 6) >> 1](&pass);
+            bodies[kind](&pass);
         }
     }
 }

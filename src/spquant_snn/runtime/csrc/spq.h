@@ -12,7 +12,7 @@
  *
  * The files, each of which includes and calls those above it alone (`sums` stands for sums.h and sums.c):
  *
- *     spq_config, spq                  what there is, and what can be called
+ *     spq_config, spq, compilers       what there is, what can be called, what compilers are told
  *     lanes_avx512, lanes_avx2, lanes_neon, lanes, lanes_plain     numbers of 16 bits side by side
  *     scaled                           a product of 64 bits
  *     events                           pools, lists of the inputs that are not zero, and which of them an output meets

@@ -3,7 +3,7 @@
  * The lanes of the loops below are arrays of a constant length that a compiler keeps in vector registers: an event then
  * costs one load and one addition per register. */
 #include "sums.h"
-#include "lanes.h"
+#include "compilers.h"
 #include "packed.h"
 
 #define WIDEST (8 * SPQ_UNIT)

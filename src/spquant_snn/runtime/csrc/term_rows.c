@@ -2,7 +2,7 @@
  * lie apart, runs of events are collected one column at a time. */
 #include "term_rows.h"
 #include "dense.h"
-#include "lanes.h"
+#include "compilers.h"
 #include "sums.h"
 
 #if SPQ_TERMS
