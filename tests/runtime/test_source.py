@@ -83,6 +83,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"dense.h"',
             '"quads.h"',
             '"sliced.h"',
+            '"sliced_layer.h"',
             '"windows.h"',
             '"current.h"',
             '"term_rows.h"',
@@ -139,7 +140,7 @@ def test_no_file_includes_or_calls_one_that_stands_below_it():
 SANITIZED = """
 import sys
 sys.path.insert(0, {shared!r})
-from random_graphs import RARE, random_graph, random_images
+from random_graphs import RARE, random_graph, random_images, with_gates
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
@@ -147,6 +148,8 @@ from spquant_snn.runtime.native import NativeProgram
 built = library({flags!r})
 for seed in (*range(32), *range(RARE, RARE + 20)):
     graph = random_graph(seed)
+    if seed % 2:
+        graph = with_gates(graph, seed)
     run = NativeProgram(graph, built)
     steps = min(2, graph.longest)
     frames = random_images(graph, 2 * steps, seed).reshape(steps, 2, *graph.input_shape)

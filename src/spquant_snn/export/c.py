@@ -47,7 +47,7 @@ INTEGERS = "model.spq"  # in it
 _HEADERS = (
     "spq.h", "compilers.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h",
     "packed_mve.h", "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
-    "scaled.h", "dense.h", "quads.h", "sliced.h", "windows.h", "current.h", "term_rows.h",
+    "scaled.h", "dense.h", "quads.h", "sliced.h", "sliced_layer.h", "windows.h", "current.h", "term_rows.h",
     "terms.h", "turn.h", "general.h",
 )  # fmt: skip
 _CONFIG = "spq_config.h"

@@ -32,7 +32,7 @@ def as_batch(graph: Graph, images: Any) -> Array:
         one, grey = array.shape == shape, (1, *array.shape[1:]) == shape
         array = array[None] if one else array[:, None] if grey else array
     array = as_images(array, shape)
-    check_images(graph, array)
+    _check_shape(graph, array)
     return array
 
 
@@ -73,6 +73,10 @@ def check_images(graph: Graph, images: Array) -> None:
     """
     _check_one_input(graph)
     as_pixels(images, "images", graph.inputs[0])
+    _check_shape(graph, images)
+
+
+def _check_shape(graph: Graph, images: Array) -> None:
     if images.ndim not in (4, 5) or images.shape[-3:] != graph.input_shape:
         shape = "x".join(map(str, graph.input_shape))
         raise DataError(

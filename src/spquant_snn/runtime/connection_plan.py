@@ -17,7 +17,7 @@ from ..dtypes import Int16, Int32
 from ..errors import ModelError
 from ..integer.graph import PIXEL, Connection, Shape
 from ..integer.pool import Pool, repeated_sums
-from .neuron_plan import padded, plan_blocks, plan_neuron
+from .neuron_plan import padded, plan_blocks, plan_gate, plan_neuron
 from .packed import field_bits, plan_packed, plan_products
 from .plan import (
     ADD8,
@@ -169,8 +169,10 @@ def plan_connection(
         raise too_large(connection.name, "a position in its weights or its input")
     slices = None
     gated = layer is not None and layer.gate is not None
-    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts and not gated:
+    if body >= Body.AVX512_SLICED and layer is not None and window == groups == 1 and not counts:
         slices = plan_slices(codes, inner[0], connection.padding[0], step[1], out_width)
+        if gated and slices is not None and slices.slots * slices.stride != codes.shape[3]:
+            slices = None  # what lies beside the kernel would be counted too
     packed = None
     if body == Body.PACKED and groups == 1 and not gated:
         decides = None if beside_it else layer
@@ -233,6 +235,8 @@ def plan_connection(
         quads = plan_quads(plan, unfolded, pooled, slide, body, neuron is not None and neuron.narrow is not None)
         plan = replace(plan, quads=quads)
     blocks = plan_blocks(layer, largest) if layer and form not in (DENSE, SLICED, GROUPED, PACKED, PRODUCTS) else None
+    if layer is not None and layer.gate is not None and form == SLICED:
+        blocks = plan_gate(layer.gate, outputs)
     shortcut = None if beside_it is None else _plan_shortcut(beside_it, source, body, plan.wide)
     return LayerParts(plan, neuron, blocks, shortcut)
 

@@ -31,6 +31,7 @@ from .plan import (
     ReadoutPlan,
     Region,
     ScratchPlan,
+    SlicesPlan,
     TermPlan,
     TermsPlan,
 )
@@ -309,6 +310,35 @@ class _Listed:
         return self.rows * self.width * self.channels
 
 
+@dataclass(frozen=True)
+class _Sliced:
+    """What a connection in bit slices takes."""
+
+    connection: ConnectionPlan
+    slices: SlicesPlan
+    gated: bool
+
+    @property
+    def groups(self) -> int:
+        """Of columns."""
+        return self.connection.out_width + self.slices.slots - 1
+
+    @property
+    def rows(self) -> int:
+        """That are listed, with padding."""
+        return self.connection.height + 2 * self.connection.pad_height
+
+    @property
+    def row(self) -> int:
+        """Inputs of a group in a row."""
+        return self.slices.stride * self.connection.channels
+
+    @property
+    def words(self) -> int:
+        """Of the neurons that are computed together."""
+        return self.connection.row_words * (self.connection.rows_at_once if self.gated else 1)
+
+
 def _listed(parts: tuple[LayerParts, ...]) -> list[_Listed]:
     """Of the connections of layers, but shortcuts, and of terms."""
     found = []
@@ -343,7 +373,9 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
     runs = [*(c.window**2 * c.kernel_height for c in looked), *apart]
     of_sums = [part.connection for part in parts if part.terms is not None]
     sliced = [
-        (c, c.slices, c.out_width + c.slices.slots - 1, c.height + 2 * c.pad_height) for c in everything if c.slices
+        _Sliced(part.connection, part.connection.slices, part.blocks is not None)
+        for part in parts
+        if part.connection.slices
     ]
     pooled = max(
         (
@@ -362,7 +394,7 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
     busy = [(c, c.quads) for c in everything if c.quads]
     bytes_of_frame = ((c.height + 2 * c.pad_height) * (c.width + 2 * c.pad_width) * c.channels for c, _ in busy)
     bytes_of_sums = ((4 if q.wide else 2) * UNIT * c.units * c.out_width * c.out_height for c, q in busy)
-    planes = (s.passes * max(6, _even(s.planes)) * c.row_words * s.spread + 64 for c, s, _, _ in sliced)
+    planes = (s.slices.passes * max(6, _even(s.slices.planes)) * s.words * s.slices.spread + 64 for s in sliced)
     return ScratchPlan(
         pooled=(arena.take(4 * pooled), arena.take(4 * pooled)),
         starts=arena.take(4 * max(((of.rows + of.marked) * (of.width + 1) for of in listed), default=0)),
@@ -374,15 +406,16 @@ def _scratch(arena: Arena, parts: tuple[LayerParts, ...], event: int) -> Scratch
         frame=arena.take(
             max((*(2 * frame for frame in frames), *(size + BEYOND for size in bytes_of_frame)), default=0)
         ),
-        columns=arena.take(2 * max((g * (rows * s.stride * c.channels + 64) for c, s, g, rows in sliced), default=0)),
-        heads=arena.take(4 * max((g * (rows + 1) for _, _, g, rows in sliced), default=0)),
-        shifts=arena.take(4 * max((c.row_words + WORDS for c, _, _, _ in sliced), default=0)),
+        columns=arena.take(2 * max((s.groups * (s.rows * s.row + 64) for s in sliced), default=0)),
+        heads=arena.take(4 * max((s.groups * (s.rows + 1) for s in sliced), default=0)),
+        shifts=arena.take(4 * max((s.words + WORDS for s in sliced), default=0)),
         beside_starts=arena.take(4 * max((c.rows * (c.width + 1) for c in beside), default=0)),
         beside_events=arena.take(event * max((c.events for c in beside), default=0)),
         beside_values=arena.take(4 * max((c.events for c in beside if c.weighed), default=0)),
         beside_sums=arena.take(max((c.row_of_sums for c in beside), default=0)),
         marks=arena.take(max((part.connection.row_words for part in parts if part.blocks), default=0)),
         planes=arena.take(4 * max(planes, default=0)),
+        open=arena.take(24 * max((part.words + WORDS for part in sliced if part.gated), default=0)),
     )
 
 

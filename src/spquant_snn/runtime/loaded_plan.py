@@ -55,6 +55,7 @@ class LoadedPlan:
 
 def address(array: Array) -> int:
     """Where a contiguous array lies; NumPy's own way takes as long as a small network's layer."""
-    if array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
-    return int(array.ctypes.data)
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except TypeError:  # it may not be written to
+        return int(array.ctypes.data)

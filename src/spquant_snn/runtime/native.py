@@ -78,6 +78,8 @@ class NativeProgram:
         self.plan: NetworkPlan = plan_network(graph, guard, self.body, self._layers)
         refuse_beyond_memory(self.plan.arena_size, layer_of_most(graph, self._layers))
         self.images = LoadedPlan(self.plan)
+        self._said_of_one = self.plan.answers
+        self._each_step = any(readout.over_time == "all" for readout in graph.readouts)
         self._frames = None if self.plan.shared else self.images
         _check(self.checked(self.plan.arena_size))
 
@@ -161,7 +163,7 @@ class NativeProgram:
         batch = np.ascontiguousarray(batch)
         count = batch.shape[-2]
         said = self._said(count, self.graph.timesteps if batch.ndim == 2 else len(batch))
-        threads = min(threads, count, self._most_threads())
+        threads = 1 if threads == 1 else min(threads, count, self._most_threads())
         if threads == 1:
             self._run(batch, 0, said)
             return self.told(said)
@@ -185,13 +187,13 @@ class NativeProgram:
 
     def _said(self, count: int, steps: int) -> Int32:
         """Memory for all answers [N, answers], or those of each step [N, T, answers]."""
-        each = any(readout.over_time == "all" for readout in self.graph.readouts)
-        return np.empty((count, steps, self.plan.answers) if each else (count, self.plan.answers), np.int32)
+        return np.empty((count, steps, self._said_of_one) if self._each_step else (count, self._said_of_one), np.int32)
 
     def told(self, said: Int32) -> list[Int32]:
         """The answers of each readout in its shape, [N, ...] or [T, N, ...]."""
         if not self.plan.readouts:
-            return [said.reshape(len(said), *self.graph.outputs[0])]
+            shape = self.graph.outputs[0]
+            return [said if len(shape) == 1 else said.reshape(len(said), *shape)]
         found = []
         for plan, readout, shape in zip(self.plan.readouts, self.graph.readouts, self.graph.outputs, strict=True):
             part = said[..., plan.answer : plan.answer + plan.answers]
@@ -346,7 +348,10 @@ def plain(layer: LayerPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple[
 
 def _bytes(given: Array) -> UInt8:
     """Images [N, C, H, W], or frames [T, N, C, H, W], as bytes [N, size] or [T, N, size]."""
-    return np.ascontiguousarray(given).view(np.uint8).reshape(*given.shape[:-3], -1)
+    given = np.ascontiguousarray(given)
+    if given.dtype != np.uint8:  # a view costs as much as a small network's layer
+        given = given.view(np.uint8)
+    return given.reshape(*given.shape[:-3], -1)
 
 
 def _trace_pointers(spikes: list[UInt32], codes: list[Int8]) -> Any:

@@ -24,6 +24,7 @@ UNIT = 16  # SPQ_UNIT
 WORDS = 16  # SPQ_WORDS
 MOST_PLANES = 16  # SPQ_MOST_PLANES
 MOST_PARTS = 24  # SPQ_MOST_PARTS
+TOGETHER = 128  # SPQ_TOGETHER
 BEYOND = 64  # SPQ_BEYOND
 RUN_BYTES = 12  # of a spq_run, and of a spq_line
 ADD8, ADD16, MULTIPLY, GROUPED, DENSE, SLICED, PACKED, MULTIPLY16, IDENTITY, TERMS, PRODUCTS = range(11)
@@ -175,6 +176,11 @@ class ConnectionPlan:
         return self.out_height * self.row_words
 
     @property
+    def rows_at_once(self) -> int:
+        """Rows of which the neurons behind a gate are computed together, in bit slices."""
+        return max(1, min(WORDS, self.out_height, TOGETHER // self.row_words))
+
+    @property
     def row_of_sums(self) -> int:
         """Bytes of the sums of a row of outputs."""
         return (4 if self.wide else 2) * UNIT * self.units * self.out_width
@@ -320,6 +326,7 @@ class ScratchPlan:
     beside_sums: Region
     marks: Region
     planes: Region
+    open: Region
 
 
 @dataclass(frozen=True)

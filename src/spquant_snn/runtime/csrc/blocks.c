@@ -41,12 +41,21 @@ void spq_mark_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuro
     }
 }
 
-#if SPQ_TERMS
+#if SPQ_TERMS || SPQ_HOST
+int32_t spq_gate_pixel(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons, int32_t column,
+                       int32_t active) {
+    int32_t word = column * neurons->tiles, computed = 0;
+    for (int32_t tile = 0; tile < neurons->tiles; tile++, word++) {
+        const int32_t left = held(blocks, n, neurons, word, tile, active);
+        neurons->marks[word] = left ? SPQ_HELD : SPQ_COMPUTED;
+        computed |= !left;
+    }
+    return computed;
+}
+
 void spq_gate_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons, const int32_t *active) {
-    int32_t word = 0;
     for (int32_t column = 0; column < neurons->width; column++)
-        for (int32_t tile = 0; tile < neurons->tiles; tile++, word++)
-            neurons->marks[word] = held(blocks, n, neurons, word, tile, active[column]) ? SPQ_HELD : SPQ_COMPUTED;
+        (void)spq_gate_pixel(blocks, n, neurons, column, active[column]);
 }
 #endif
 

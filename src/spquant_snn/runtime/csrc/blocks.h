@@ -19,7 +19,12 @@ void spq_settle_padding(const spq_blocks *blocks, const spq_neuron *neuron, int3
 void spq_mark_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
                   const spq_connection *connection, const spq_lists *lists);
 
-/* The same for a gate alone, where so many inputs are active at each place of the row. */
+/* The same for a gate alone, at one place of the row, where so many inputs are active; returns whether any of its
+ * blocks is computed. */
+int32_t spq_gate_pixel(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
+                       int32_t column, int32_t active);
+
+/* The same at each place of the row. */
 void spq_gate_row(const spq_blocks *blocks, const spq_neuron *neuron, const spq_neuron_row *neurons,
                   const int32_t *active);
 

@@ -15,7 +15,7 @@ static int32_t check_form(const spq_network *network, int32_t index) {
         if (quads != SPQ_OK) return quads;
     }
     if (c->form == SPQ_DENSE) return spq_check_dense(c, s, index == 0, size);
-    if (c->form == SPQ_SLICED) return spq_check_sliced(c, network->layers[index].neuron, s, size);
+    if (c->form == SPQ_SLICED) return spq_check_sliced(&network->layers[index], s, size);
     if (c->form == SPQ_PACKED && spq_check_packed(c, network->layers[index].neuron) != SPQ_OK) return SPQ_BAD_SHAPE;
     return spq_check_events(c, s, network->layers[index].blocks != 0, size);
 }
@@ -76,8 +76,8 @@ static int32_t check_layer(const spq_network *network, int32_t index) {
     }
     const spq_blocks *blocks = layer->blocks;
     if (blocks) {
-        const int32_t events = c->form != SPQ_DENSE && c->form != SPQ_SLICED;
-        if (!events || blocks->channels != c->outputs || (blocks->silent && !blocks->rest)) return SPQ_BAD_SHAPE;
+        if (c->form == SPQ_DENSE || blocks->channels != c->outputs || (blocks->silent && !blocks->rest))
+            return SPQ_BAD_SHAPE;
         if (blocks->silent && (layer->neuron->scaled || layer->neuron->bits > 4)) return SPQ_BAD_SHAPE;
         if (blocks->count && (index == 0 || !blocks->code || !blocks->least)) return SPQ_BAD_SHAPE;
         if (!fits(s->marks, times(c->out_width, c->tiles), size)) return SPQ_BAD_ARENA;

@@ -47,8 +47,7 @@ int32_t spq_check_events(const spq_connection *connection, const spq_scratch *sc
 
 /* Connections of one form each; `first`: they meet the pixels of an input. */
 int32_t spq_check_dense(const spq_connection *connection, const spq_scratch *scratch, int32_t first, uint32_t size);
-int32_t spq_check_sliced(const spq_connection *connection, const spq_neuron *neuron, const spq_scratch *scratch,
-                         uint32_t size);
+int32_t spq_check_sliced(const spq_layer *layer, const spq_scratch *scratch, uint32_t size);
 int32_t spq_check_quads(const spq_layer *layer, const spq_scratch *scratch, uint32_t size);
 int32_t spq_check_packed(const spq_connection *connection, const spq_neuron *neuron);
 int32_t spq_check_products(const spq_connection *connection);

@@ -63,10 +63,11 @@ int32_t spq_check_dense(const spq_connection *c, const spq_scratch *s, int32_t f
     return fits(s->frame, 2u * times(frame.height, frame.pitch), size) ? SPQ_OK : SPQ_BAD_ARENA;
 }
 
-int32_t spq_check_sliced(const spq_connection *c, const spq_neuron *neuron, const spq_scratch *s, uint32_t size) {
+int32_t spq_check_sliced(const spq_layer *layer, const spq_scratch *s, uint32_t size) {
+    const spq_connection *c = &layer->connection;
     const spq_slices *p = c->slices;
     if (!SPQ_HAS_SLICED) return SPQ_BAD_BODY;
-    if (!p || !neuron || c->window != 1 || p->slots < 1 || p->spread < 1 || p->block < 1) return SPQ_BAD_SHAPE;
+    if (!p || !layer->neuron || c->window != 1 || p->slots < 1 || p->spread < 1 || p->block < 1) return SPQ_BAD_SHAPE;
     if (times3(p->slots, p->spread, p->block) > SPQ_WORDS || times(p->block, p->blocks) < (uint64_t)c->tiles)
         return SPQ_BAD_SHAPE;
     if (p->vectors != 1 && p->vectors != 2 && (p->vectors != 4 || p->spread == 4)) return SPQ_BAD_SHAPE;
@@ -77,11 +78,16 @@ int32_t spq_check_sliced(const spq_connection *c, const spq_neuron *neuron, cons
     const uint64_t row = times(p->stride, c->channels), groups = (uint64_t)c->out_width + (uint64_t)p->slots - 1u;
     const uint64_t rows = (uint64_t)c->height + 2u * (uint64_t)c->pad_height;
     if (times((int64_t)(rows + (uint64_t)c->kernel_height), (int64_t)row) >= 0xFFFFu) return SPQ_BAD_SHAPE;
-    const uint64_t words = times(c->out_width, c->tiles), deep = times(p->passes, spq_plane_count(p->planes));
+    const spq_blocks *blocks = layer->blocks; /* what lies beside the kernel is counted with what is under it */
+    if (blocks && (blocks->silent || times(p->slots, p->stride) != (uint64_t)c->kernel_width)) return SPQ_BAD_SHAPE;
+    const int32_t rows_at_once = blocks ? spq_rows_at_once(c) : 1;
+    const uint64_t words = times3(rows_at_once, c->out_width, c->tiles);
+    const uint64_t deep = times(p->passes, spq_plane_count(p->planes)), open = blocks ? 24u * (words + SPQ_WORDS) : 0;
     const uint64_t planes = times3((int64_t)deep, (int64_t)words, p->spread);
     return fits(s->columns, 2u * times((int64_t)groups, (int64_t)(rows * row + 64u)), size) &&
                    fits(s->heads, 4u * times((int64_t)groups, (int64_t)rows + 1), size) &&
-                   fits(s->shifts, 4u * (words + SPQ_WORDS), size) && fits(s->planes, 4u * (planes + 64u), size)
+                   fits(s->shifts, 4u * (words + SPQ_WORDS), size) && fits(s->planes, 4u * (planes + 64u), size) &&
+                   fits(s->open, open, size)
                ? SPQ_OK
                : SPQ_BAD_ARENA;
 }

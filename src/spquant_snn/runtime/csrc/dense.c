@@ -4,9 +4,14 @@
 
 #if SPQ_HAS_LANES
 
-#define AT_ONCE 4 /* output pixels that share what is loaded of the codes */
+/* Output pixels that share what is loaded of the codes. */
+#if SPQ_VECTORS && defined(__AVX512BW__)
+#define AT_ONCE 8
+#else
+#define AT_ONCE 4
+#endif
 
-/* ---- 32 outputs of one or several pixels: sum += two values times two codes, in order ---- */
+/* ---- 32 outputs of one or several pixels, or 16 where there are no more: sum += two values times two codes ---- */
 
 #if SPQ_VECTORS && defined(__AVX2__)
 
@@ -32,13 +37,14 @@ SPQ_INLINE __m512i with(__m512i sum, __m512i values, __m512i codes) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(values, codes));
 #endif
 }
-SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes,
-                    const int32_t count) {
+SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes, const int32_t count,
+                    const int32_t halves) {
     const __m512i low = _mm512_loadu_si512(codes), high = _mm512_loadu_si512(codes + 32);
+    SPQ_UNROLL(8)
     for (int32_t i = 0; i < count; i++) {
         const __m512i both = _mm512_set1_epi32(two(values + i * step));
         sums[i].half[0] = with(sums[i].half[0], both, low);
-        sums[i].half[1] = with(sums[i].half[1], both, high);
+        if (halves > 1) sums[i].half[1] = with(sums[i].half[1], both, high);
     }
 }
 SPQ_INLINE void store(const spq_products *sums, const int32_t wide, void *to) {
@@ -59,11 +65,11 @@ SPQ_INLINE spq_products nothing(void) {
     const __m256i zero = _mm256_setzero_si256();
     return (spq_products){{zero, zero, zero, zero}};
 }
-SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes,
-                    const int32_t count) {
+SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes, const int32_t count,
+                    const int32_t halves) {
     for (int32_t i = 0; i < count; i++) {
         const __m256i both = _mm256_set1_epi32(two(values + i * step));
-        for (int32_t q = 0; q < 4; q++) {
+        for (int32_t q = 0; q < 2 * halves; q++) {
             const __m256i part = _mm256_loadu_si256((const __m256i *)(const void *)(codes + 16 * q));
             sums[i].quarter[q] = _mm256_add_epi32(sums[i].quarter[q], _mm256_madd_epi16(both, part));
         }
@@ -88,11 +94,12 @@ typedef struct {
 SPQ_INLINE spq_products nothing(void) {
     return (spq_products){{0}};
 }
-SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes,
-                    const int32_t count) {
+SPQ_INLINE void add(spq_products *sums, const int16_t *values, int32_t step, const int16_t *codes, const int32_t count,
+                    const int32_t halves) {
     for (int32_t i = 0; i < count; i++) {
         const int32_t first = values[i * step], second = values[i * step + 1];
-        for (int32_t l = 0; l < SPQ_LANES; l++) sums[i].lane[l] += first * codes[2 * l] + second * codes[2 * l + 1];
+        for (int32_t l = 0; l < halves * SPQ_UNIT; l++)
+            sums[i].lane[l] += first * codes[2 * l] + second * codes[2 * l + 1];
     }
 }
 SPQ_INLINE void store(const spq_products *sums, const int32_t wide, void *to) {
@@ -112,7 +119,9 @@ void spq_fill_frame(const spq_connection *c, const uint8_t *pixels, int32_t sign
     for (int32_t channel = 0; channel < c->channels; channel++)
         for (int32_t y = 0; y < c->height; y++) {
             int16_t *to = frame->pixels + (y + c->pad_height) * frame->pitch + c->pad_width * c->channels + channel;
-            if (signs)
+            if (c->channels == 1 && !signs) /* side by side: a compiler takes many at a time */
+                for (int32_t x = 0; x < c->width; x++) to[x] = *pixels++;
+            else if (signs)
                 for (int32_t x = 0; x < c->width; x++, to += c->channels) *to = (int8_t)*pixels++;
             else
                 for (int32_t x = 0; x < c->width; x++, to += c->channels) *to = *pixels++;
@@ -120,29 +129,41 @@ void spq_fill_frame(const spq_connection *c, const uint8_t *pixels, int32_t sign
 }
 
 SPQ_INLINE void pixels_of(const spq_connection *c, const spq_frame *frame, const int16_t *corner, int32_t tile,
-                          const int32_t count, const int32_t wide, void *sums) {
+                          const int32_t count, const int32_t halves, const int32_t wide, void *sums) {
     const int32_t pairs = (c->kernel_width * c->channels + 1) >> 1, step = c->step_width * c->channels;
     const int16_t *codes = c->codes16 + tile * 2 * SPQ_LANES;
     spq_products found[AT_ONCE];
+    SPQ_UNROLL(8)
     for (int32_t i = 0; i < count; i++) found[i] = nothing();
     for (int32_t ky = 0; ky < c->kernel_height; ky++, corner += frame->pitch)
-        for (int32_t k = 0; k < pairs; k++, codes += 2 * c->row) add(found, corner + 2 * k, step, codes, count);
+        for (int32_t k = 0; k < pairs; k++, codes += 2 * c->row)
+            add(found, corner + 2 * k, step, codes, count, halves);
+    SPQ_UNROLL(8)
     for (int32_t i = 0; i < count; i++) {
         const int32_t at = (i * c->tiles + tile) * SPQ_LANES;
         store(&found[i], wide, wide ? (void *)((int32_t *)sums + at) : (void *)((int16_t *)sums + at));
     }
 }
 
+SPQ_INLINE void tile_of(const spq_connection *c, const spq_frame *frame, const int16_t *corner, int32_t tile,
+                        const int32_t halves, const int32_t wide, void *sums) {
+    const int32_t step = c->step_width * c->channels, size = (wide ? 4 : 2) * c->tiles * SPQ_LANES;
+    const int32_t last = c->out_width - AT_ONCE;
+    uint8_t *to = (uint8_t *)sums;
+    for (int32_t x = 0; last >= 0 && x < c->out_width; x += AT_ONCE) { /* the last of a row begin early enough */
+        const int32_t first = x < last ? x : last;
+        pixels_of(c, frame, corner + first * step, tile, AT_ONCE, halves, wide, to + first * size);
+    }
+    for (int32_t x = 0; last < 0 && x < c->out_width; x++)
+        pixels_of(c, frame, corner + x * step, tile, 1, halves, wide, to + x * size);
+}
+
 SPQ_INLINE void row_of(const spq_connection *c, const spq_frame *frame, int32_t y, const int32_t wide, void *sums) {
     const int16_t *corner = frame->pixels + y * c->step_height * frame->pitch;
-    const int32_t step = c->step_width * c->channels, size = (wide ? 4 : 2) * c->tiles * SPQ_LANES;
-    int32_t x = 0;
-    for (; x + AT_ONCE <= c->out_width; x += AT_ONCE)
-        for (int32_t tile = 0; tile < c->tiles; tile++)
-            pixels_of(c, frame, corner + x * step, tile, AT_ONCE, wide, (uint8_t *)sums + x * size);
-    for (; x < c->out_width; x++)
-        for (int32_t tile = 0; tile < c->tiles; tile++)
-            pixels_of(c, frame, corner + x * step, tile, 1, wide, (uint8_t *)sums + x * size);
+    for (int32_t tile = 0; tile < c->tiles; tile++) {
+        if (c->outputs - tile * SPQ_LANES > SPQ_UNIT) tile_of(c, frame, corner, tile, 2, wide, sums);
+        else tile_of(c, frame, corner, tile, 1, wide, sums);
+    }
 }
 
 void spq_dense_row(const spq_connection *c, const spq_frame *frame, int32_t y, void *sums) {

@@ -25,9 +25,13 @@ static inline uint32_t spq_lowest(uint32_t word) {
 
 /* How many bits are set. */
 static inline int32_t spq_ones(uint32_t word) {
+#if SPQ_VECTORS && defined(__POPCNT__)
+    return __builtin_popcount(word);
+#else
     word -= word >> 1 & 0x55555555u;
     word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
     return (int32_t)(((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
+#endif
 }
 
 /* The input of a connection; one of the three is there. */

@@ -140,7 +140,7 @@ SPQ_INLINE void fire_row(const spq_slicing *s, const int32_t spread, const int32
 void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters, int32_t bits,
                      const uint32_t *joined, const spq_neuron_row *neurons) {
     const int32_t spread = c->slices->spread, passes = c->slices->passes;
-    const spq_slicing s = {neuron, counters, c->tiles, c->out_width * c->tiles, bits, spread * c->slices->vectors,
+    const spq_slicing s = {neuron, counters, c->tiles, neurons->width * c->tiles, bits, spread * c->slices->vectors,
                            joined};
     if (passes == 1 && spread == 1) fire_row(&s, 1, 1, neurons);
     else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, neurons);

@@ -11,14 +11,9 @@
 #include "quads.h"
 #include "shortcut.h"
 #include "sliced.h"
+#include "sliced_layer.h"
 #include "sums.h"
 #include "turn.h"
-
-/* The spikes at the source of a layer's shortcut, of its first step. */
-static const uint32_t *beside_of(const spq_turn *turn) {
-    const spq_layer *layers = turn->network->layers, *source = &layers[layers[turn->index].shortcut->source];
-    return (const uint32_t *)at(turn->arena, source->spikes) + turn->first * layer_words(&source->connection);
-}
 
 /* Neurons of a row, whose sums are there, for as many steps as they hold. */
 static void fire_row(const spq_turn *turn, int32_t row, void *sums) {
@@ -114,10 +109,10 @@ static void run_dense(const spq_turn *turn, const spq_connection *c, const uint8
 #endif
 
 #if SPQ_HAS_SLICED
+/* Counted in slices, of which plain sums are made for neurons that are not computed there. */
 static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint32_t *spikes) {
     const spq_scratch *scratch = &turn->network->scratch;
     const spq_layer *layer = &turn->network->layers[turn->index];
-    const spq_neuron *neuron = layer->neuron;
     const spq_columns columns = spq_list_columns(c, spikes, (uint16_t *)at(turn->arena, scratch->columns),
                                                  (uint32_t *)at(turn->arena, scratch->heads));
     spq_counters counters = {0, 0, (uint32_t *)at(turn->arena, scratch->planes),
@@ -125,19 +120,18 @@ static void run_sliced(const spq_turn *turn, const spq_connection *c, const uint
     void *sums = at(turn->arena, scratch->sums);
     for (int32_t row = 0; row < c->out_height; row++) {
         const spq_sweep sweep = spq_sweep_of(c, &columns, row);
-        counters.most = spq_count_events(&sweep, counters.shifts);
-        if (!neuron->planes) {
-            spq_count_row(&sweep, SPQ_MOST_PLANES, &counters);
-            spq_unslice_row(c, &counters, sums);
-            fire_row(turn, row, sums);
-            continue;
+        if (layer->blocks) {
+            const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
+            spq_below below = spq_below_of(&sweep);
+            for (int32_t x = 0; x < c->out_width; x++)
+                (void)spq_gate_pixel(layer->blocks, layer->neuron, &neurons, x,
+                                     spq_spiked(&sweep, spq_next_events(&below)));
         }
-        const int32_t bits = spq_potential_bits(c, neuron, &counters);
-        const spq_neuron_row neurons = neurons_of(turn, turn->first, row);
-        spq_count_row(&sweep, bits - neuron->fraction, &counters);
-        const uint32_t *joined = layer->shortcut ? beside_of(turn) + row * row_words(c) : 0;
-        spq_fire_slices(c, neuron, &counters, bits, joined, &neurons);
-        if (turn->trace) trace_row(turn, turn->first, row, &neurons);
+        counters.most = spq_count_events(&sweep, counters.shifts);
+        spq_lay_planes(c, SPQ_MOST_PLANES, c->out_width, &counters);
+        spq_count_row(&sweep, 0, &counters);
+        spq_unslice_row(c, &counters, sums);
+        fire_row(turn, row, sums);
     }
 }
 #endif
@@ -156,7 +150,8 @@ static void run_connection(const spq_turn *turn, spq_source input) {
 #endif
 #if SPQ_HAS_SLICED
     if (c->form == SPQ_SLICED) {
-        run_sliced(turn, c, input.spikes);
+        if (turn->network->layers[turn->index].neuron->planes) spq_run_slices(turn, c, input.spikes);
+        else run_sliced(turn, c, input.spikes);
         return;
     }
 #endif

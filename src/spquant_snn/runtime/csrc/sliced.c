@@ -8,80 +8,6 @@
 
 #if SPQ_HAS_SLICED
 
-/* ---- lists ---- */
-
-/* The events of a pixel of up to 64 channels, from `first` on; returns how many. Writes 64 values in any case. */
-static inline int32_t expand(uint64_t bits, int32_t first, uint16_t *to) {
-    static const uint8_t indices[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
-                                        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-                                        32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
-                                        48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    const __m512i start = _mm512_set1_epi16((int16_t)first);
-    const __m512i set = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(indices));
-    const int32_t count = __builtin_popcountll(bits);
-    _mm512_storeu_si512(to, _mm512_add_epi16(start, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(set))));
-    if (count > 32)
-        _mm512_storeu_si512(to + 32, _mm512_add_epi16(start, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(set, 1))));
-    return count;
-}
-
-/* Lists the spikes of a group; returns how many. */
-static int32_t list_spikes(const spq_columns *c, const uint32_t *spikes, int32_t group) {
-    const int32_t words = spq_words(c->channels), left = group * c->stride - c->pad, right = left + c->stride;
-    const int32_t first = left < 0 ? 0 : left, last = right < c->width ? right : c->width;
-    uint16_t *events = c->events + (uint32_t)group * c->pitch;
-    uint32_t *head = c->heads + group;
-    const uint32_t *row = spikes + first * words;
-    int32_t n = 0;
-    for (int32_t y = 0; y < c->height; y++, row += c->width * words, head += c->groups) {
-        const uint32_t *word = row;
-        int32_t event = (y * c->stride + first - left) * c->channels;
-        *head = (uint32_t)n;
-        for (int32_t x = first; x < last; x++, word += words, event += c->channels)
-            for (int32_t k = 0; k < words; k += 2) {
-                const uint64_t high = k + 1 < words ? word[k + 1] : 0, bits = word[k] | high << 32;
-                if (bits) n += expand(bits, event + 32 * k, events + n);
-            }
-    }
-    *head = (uint32_t)n;
-    _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
-    return n;
-}
-
-/* Lists what is silent: inputs that did not spike, and padding. */
-static void list_silence(const spq_columns *c, const uint32_t *spikes, int32_t group) {
-    const int32_t words = spq_words(c->channels), left = group * c->stride - c->pad;
-    uint16_t *events = c->events + (uint32_t)group * c->pitch;
-    uint32_t *head = c->heads + group;
-    int32_t n = 0, event = 0;
-    for (int32_t y = -c->above; y < c->height + c->above; y++, head += c->groups) {
-        *head = (uint32_t)n;
-        for (int32_t x = left; x < left + c->stride; x++, event += c->channels) {
-            const int32_t inside = (uint32_t)x < (uint32_t)c->width && (uint32_t)y < (uint32_t)c->height;
-            for (int32_t k = 0; k < words; k++) {
-                const int32_t rest = c->channels - 32 * k;
-                const uint32_t valid = rest < 32 ? (1u << rest) - 1u : 0xFFFFFFFFu;
-                const uint32_t spiked = inside ? spikes[(y * c->width + x) * words + k] : 0;
-                n += expand(valid & ~spiked, event + 32 * k, events + n);
-            }
-        }
-    }
-    *head = (uint32_t)n;
-    _mm512_storeu_si512(events + n, _mm512_set1_epi32(-1));
-}
-
-spq_columns spq_list_columns(const spq_connection *c, const uint32_t *spikes, uint16_t *events, uint32_t *heads) {
-    const int32_t stride = c->slices->stride, rows = c->height + 2 * c->pad_height, row = stride * c->channels;
-    spq_columns columns = {c->height, c->width, c->channels, stride, c->pad_width, spq_groups(c), 0, 0,
-                           (uint32_t)(rows * row + 64), events, heads};
-    int32_t count = 0;
-    for (int32_t group = 0; group < columns.groups; group++) count += list_spikes(&columns, spikes, group);
-    if (2 * count <= rows * row * columns.groups) return columns;
-    columns.silent = 1, columns.above = c->pad_height;
-    for (int32_t group = 0; group < columns.groups; group++) list_silence(&columns, spikes, group);
-    return columns;
-}
-
 /* ---- adders ---- */
 
 /* A full adder in two instructions that each overwrite what is no longer needed: the carry is found from the sum. */
@@ -200,11 +126,12 @@ typedef struct {
 #define KEEP(p) _mm512_mask_storeu_epi32(out + p * pitch, kept, counter[p]);
 #define MOVE(p) counter[p] = _mm512_maskz_permutexvar_epi32(stay, down, counter[p]);
 
-SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread) {
+SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread, const int32_t known) {
     const spq_sweep *w = pass->sweep;
     const spq_connection *c = w->connection;
     const spq_columns *columns = w->columns;
-    const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch, planes = pass->count;
+    const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch;
+    const int32_t planes = known ? known : pass->count;
     const int32_t at_once = vectors == 4 ? 8 : 16; /* so that all carries stay in registers */
     const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
     const int32_t above = w->top * columns->stride * c->channels, under = spq_slice_rows(c);
@@ -217,10 +144,11 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     __m512i counter[SPQ_MOST_PLANES];
 #pragma GCC unroll 16
     for (int32_t p = 0; p < SPQ_MOST_PLANES; p++) counter[p] = _mm512_setzero_si512();
-    uint32_t *out = pass->planes - (slots - 1) * pixel;
-    for (int32_t group = 0; group < groups; group++, out += pixel) {
+    const int32_t *open = w->open;
+    uint32_t *out = pass->planes;
+    for (int32_t group = open ? *open : 0, next = group, done = 0; done < w->count; group++) {
         const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
-        int32_t left = (int32_t)(to[group] - from[group]);
+        int32_t left = group < next ? 0 : (int32_t)(to[group] - from[group]); /* they reach no output that is wanted */
         for (; left > 0; left -= at_once, event += at_once) { /* one body for whole runs and for what is left */
             uint16_t tail[16];
             const uint16_t *run = event;
@@ -236,18 +164,30 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
             }
             add_events(counter, run, rows, vectors, spread, planes, at_once);
         }
-        if (group >= slots - 1) EACH_PLANE(KEEP);
+        if (group - slots + 1 == next) {
+            EACH_PLANE(KEEP);
+            out += pixel;
+            next = ++done < w->count && open ? *++open : next + 1;
+        }
         EACH_PLANE(MOVE);
     }
 }
 
-#define COUNT(v, s) static void count_##v##_##s(const spq_pass *pass) { count(pass, v, s); }
-COUNT(1, 1) COUNT(2, 1) COUNT(2, 2) COUNT(2, 4) COUNT(4, 1) COUNT(4, 2)
+/* A body for each shape, of any number of planes; and quicker ones of the numbers that are met most often. */
+#define COUNT(v, s, planes) static void count_##v##_##s##_##planes(const spq_pass *pass) { count(pass, v, s, planes); }
+COUNT(1, 1, 0) COUNT(2, 1, 0) COUNT(2, 2, 0) COUNT(2, 4, 0) COUNT(4, 1, 0) COUNT(4, 2, 0)
+COUNT(1, 1, 8) COUNT(1, 1, 10) COUNT(2, 1, 8) COUNT(2, 1, 10) COUNT(2, 2, 10) COUNT(2, 2, 12)
 
-static void (*const bodies[6])(const spq_pass *) = {count_1_1, count_2_1, count_2_2, count_2_4, count_4_1, count_4_2};
+/* Of 8, 10 and 12 planes, then of others. */
+static void (*const bodies[6][4])(const spq_pass *) = {{count_1_1_8, count_1_1_10, count_1_1_0, count_1_1_0},
+                                                       {count_2_1_8, count_2_1_10, count_2_1_0, count_2_1_0},
+                                                       {count_2_2_0, count_2_2_10, count_2_2_12, count_2_2_0},
+                                                       {count_2_4_0, count_2_4_0, count_2_4_0, count_2_4_0},
+                                                       {count_4_1_0, count_4_1_0, count_4_1_0, count_4_1_0},
+                                                       {count_4_2_0, count_4_2_0, count_4_2_0, count_4_2_0}};
 
 spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
-    spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0};
+    spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0, c->out_width, 0};
     const int32_t below = w.top + c->kernel_height, rows = spq_listed(columns);
     if (w.top < rows && below > 0) {
         w.from = w.top < 0 ? 0 : w.top;
@@ -258,38 +198,41 @@ spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int3
 
 int32_t spq_count_events(const spq_sweep *w, int32_t *shifts) {
     const spq_connection *c = w->connection;
-    const int32_t groups = w->columns->groups, slots = c->slices->slots, tiles = c->tiles, lift = c->slices->lift;
-    const uint32_t *from = w->columns->heads + w->from * groups, *to = w->columns->heads + w->to * groups;
-    int32_t most = 0, n = 0;
-    for (int32_t group = 0; group < groups; group++) {
-        n += (int32_t)(to[group] - from[group]);
-        if (group + 1 < slots) continue;
+    const int32_t tiles = c->tiles, lift = c->slices->lift;
+    spq_below below = spq_below_of(w);
+    int32_t most = 0;
+    for (int32_t x = 0; x < c->out_width; x++, shifts += tiles) {
+        const int32_t n = spq_next_events(&below);
         most = n > most ? n : most;
         const __m512i shift = _mm512_set1_epi32(n * lift);
         for (int32_t t = 0; t < tiles; t += SPQ_WORDS) _mm512_storeu_si512(shifts + t, shift);
-        shifts += tiles;
-        n -= (int32_t)(to[group + 1 - slots] - from[group + 1 - slots]);
     }
     return most;
 }
 
-void spq_count_row(const spq_sweep *w, int32_t bits, spq_counters *counters) {
-    const spq_connection *c = w->connection;
+void spq_lay_planes(const spq_connection *c, int32_t bits, int32_t outputs, spq_counters *counters) {
     const spq_slices *slices = c->slices;
     int32_t heaviest = 0;
     for (int32_t v = 0; v < slices->vectors; v++) heaviest += 1 << (v * slices->spread);
     const int32_t planes = 32 - __builtin_clz((uint32_t)(counters->most * heaviest) | 1u);
     counters->plane_count = spq_plane_count(planes < bits ? planes : bits);
+    counters->pitch = outputs * slices->spread * c->tiles;
+}
+
+void spq_count_row(const spq_sweep *w, int32_t output, const spq_counters *counters) {
+    const spq_connection *c = w->connection;
+    const spq_slices *slices = c->slices;
     const int32_t kind = slices->vectors == 1 ? 0 : (slices->vectors == 4 ? 4 : 1) + (slices->spread >> 1);
+    const int32_t known = (counters->plane_count - 8) >> 1, body = known < 0 || known > 2 ? 3 : known;
     const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;
-    counters->pitch = c->out_width * slices->spread * c->tiles;
+    uint32_t *first = counters->words + output * slices->spread * c->tiles;
     spq_pass pass = {w, slices->rows, 0, counters->plane_count, counters->pitch, 0};
     for (int32_t b = 0; b < slices->blocks; b++) {
         const int32_t left = c->tiles - b * slices->block;
         pass.stored = slices->spread * (left < slices->block ? left : slices->block);
         for (int32_t k = 0; k < slices->passes; k++, pass.rows += pass_rows) {
-            pass.planes = counters->words + k * counters->plane_count * counters->pitch + b * slices->block;
-            bodies[kind](&pass);
+            pass.planes = first + k * counters->plane_count * counters->pitch + b * slices->block;
+            bodies[kind][body](&pass);
         }
     }
 }

@@ -24,9 +24,9 @@
  *     dense                            pixels times codes
  *     windows, current                 pools of any rectangle, synaptic currents
  *     term_rows, terms                 sums of any terms
- *     sliced, planes                   codes and neurons in bit slices
+ *     sliced, columns, planes          codes and neurons in bit slices
  *     check_common, check_parts, check_terms, check     whether a network can be run
- *     turn, quads, general             a layer at work, one of spikes as bytes, one of terms
+ *     turn, quads, sliced_layer, general      a layer at work, one of spikes as bytes, one in slices, one of terms
  *     run                              the layers of a network
  *
  * An export has those that a device needs.
@@ -250,6 +250,7 @@ typedef struct {
     spq_region beside_starts, beside_events, beside_values, beside_sums; /* the same, of a shortcut */
     spq_region marks;     /* uint8 [out_width][tiles] */
     spq_region planes;    /* [passes][planes][out_width][spread][tiles], and 64 words more each */
+    spq_region open;      /* uint32 [6][rows at once * out_width * tiles + 16], for SPQ_SLICED behind a gate */
 } spq_scratch;
 
 /* What comes in, [channels][height][width] of bytes, at an offset in every frame. */

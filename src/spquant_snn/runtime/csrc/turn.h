@@ -65,6 +65,12 @@ static inline void trace_row(const spq_turn *turn, int32_t t, int32_t row, const
         spq_read_codes(layer->neuron, neurons, turn->trace->codes[turn->index] + (place + currents) * SPQ_LANES);
 }
 
+/* The spikes at the source of a layer's shortcut, of its first step. */
+static inline const uint32_t *beside_of(const spq_turn *turn) {
+    const spq_layer *layers = turn->network->layers, *source = &layers[layers[turn->index].shortcut->source];
+    return (const uint32_t *)at(turn->arena, source->spikes) + turn->first * layer_words(&source->connection);
+}
+
 static inline spq_neuron_row neurons_of(const spq_turn *turn, int32_t t, int32_t row) {
     const spq_layer *layer = &turn->network->layers[turn->index];
     const spq_connection *c = &layer->connection;
