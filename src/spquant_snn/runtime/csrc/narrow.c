@@ -158,7 +158,7 @@ SPQ_INLINE void narrow_row(const spq_neuron *n, const int32_t bits, const int32_
 
 void spq_fire_narrow(const spq_neuron *n, const int16_t *sums, const spq_neuron_row *neurons) {
 #define ROW(bits, levels)                                                                                              \
-    if (n->fraction || n->subtract) narrow_row(n, bits, levels, 0, sums, neurons);                                     \
+    if ((levels) > 4 || n->fraction || n->subtract) narrow_row(n, bits, levels, 0, sums, neurons);                     \
     else narrow_row(n, bits, levels, 1, sums, neurons)
     switch (n->levels) {
     case 3: ROW(2, 3); break;

@@ -112,7 +112,7 @@ SPQ_INLINE void wide_row(const spq_neuron *n, const int32_t bits, const int32_t 
                 neurons->spikes[word] = spq_fire_single(n, bits, levels, channel, channels, tile, state, pitch);
                 continue;
             }
-            const int32_t half = SPQ_HOST && channel + SPQ_UNIT == neurons->units * SPQ_UNIT;
+            const int32_t half = !SPQ_HAS_LANES && channel + SPQ_UNIT == neurons->units * SPQ_UNIT;
             neurons->spikes[word] = half ? fire_tile(n, bits, levels, SPQ_UNIT, tile, channel, channels, state, pitch)
                                          : fire_tile(n, bits, levels, SPQ_LANES, tile, channel, channels, state, pitch);
         }
@@ -160,8 +160,13 @@ static void few_codes_row(const spq_neuron *n, const int32_t *sums, const spq_ne
 }
 #endif
 
+#if SPQ_VECTORS && defined(__AVX512BW__)
+#define IN_REGISTERS(levels) ((levels) == 3 || (levels) == 4)
+#else
+#define IN_REGISTERS(levels) 0
+#endif
 #define WIDE_ROW(code, bits, levels)                                                                                   \
-    if (SPQ_CODES >> (code) & 1u) wide_row(n, bits, levels, sums, neurons)
+    if ((SPQ_CODES >> (code) & 1u) && !IN_REGISTERS(levels)) wide_row(n, bits, levels, sums, neurons)
 
 void spq_fire_wide(const spq_neuron *n, const int32_t *sums, const spq_neuron_row *neurons) {
     if (!(SPQ_DECIDES & 1u)) return;

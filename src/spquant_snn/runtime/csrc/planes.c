@@ -146,8 +146,7 @@ void spq_fire_slices(const spq_connection *c, const spq_neuron *neuron, const sp
     else if (passes == 1 && spread == 2) fire_row(&s, 2, 1, neurons);
     else if (passes == 1) fire_row(&s, 4, 1, neurons);
     else if (spread == 1) fire_row(&s, 1, passes, neurons);
-    else if (spread == 2) fire_row(&s, 2, passes, neurons);
-    else fire_row(&s, 4, passes, neurons);
+    else fire_row(&s, spread, passes, neurons);
 }
 
 int32_t spq_potential_bits(const spq_connection *c, const spq_neuron *neuron, const spq_counters *counters) {

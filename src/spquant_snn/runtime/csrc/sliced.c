@@ -126,12 +126,12 @@ typedef struct {
 #define KEEP(p) _mm512_mask_storeu_epi32(out + p * pitch, kept, counter[p]);
 #define MOVE(p) counter[p] = _mm512_maskz_permutexvar_epi32(stay, down, counter[p]);
 
-SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread, const int32_t known) {
+SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t spread) {
     const spq_sweep *w = pass->sweep;
     const spq_connection *c = w->connection;
     const spq_columns *columns = w->columns;
     const int32_t slots = c->slices->slots, groups = columns->groups, pitch = pass->pitch;
-    const int32_t planes = known ? known : pass->count;
+    const int32_t planes = pass->count;
     const int32_t at_once = vectors == 4 ? 8 : 16; /* so that all carries stay in registers */
     const int32_t slot = c->slices->spread * c->slices->block, pixel = c->slices->spread * c->tiles;
     const int32_t above = w->top * columns->stride * c->channels, under = spq_slice_rows(c);
@@ -146,9 +146,9 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
     for (int32_t p = 0; p < SPQ_MOST_PLANES; p++) counter[p] = _mm512_setzero_si512();
     const int32_t *open = w->open;
     uint32_t *out = pass->planes;
-    for (int32_t group = open ? *open : 0, next = group, done = 0; done < w->count; group++) {
+    for (int32_t group = open ? *open : 0, wanted = group, done = 0; done < w->count; group++) {
         const uint16_t *event = columns->events + (uint32_t)group * columns->pitch + from[group];
-        int32_t left = group < next ? 0 : (int32_t)(to[group] - from[group]); /* they reach no output that is wanted */
+        int32_t left = group < wanted ? 0 : (int32_t)(to[group] - from[group]); /* they reach none that is wanted */
         for (; left > 0; left -= at_once, event += at_once) { /* one body for whole runs and for what is left */
             uint16_t tail[16];
             const uint16_t *run = event;
@@ -164,27 +164,20 @@ SPQ_INLINE void count(const spq_pass *pass, const int32_t vectors, const int32_t
             }
             add_events(counter, run, rows, vectors, spread, planes, at_once);
         }
-        if (group - slots + 1 == next) {
+        if (group - slots + 1 == wanted) {
             EACH_PLANE(KEEP);
             out += pixel;
-            next = ++done < w->count && open ? *++open : next + 1;
+            wanted = ++done < w->count && open ? *++open : wanted + 1;
         }
         EACH_PLANE(MOVE);
     }
 }
 
-/* A body for each shape, of any number of planes; and quicker ones of the numbers that are met most often. */
-#define COUNT(v, s, planes) static void count_##v##_##s##_##planes(const spq_pass *pass) { count(pass, v, s, planes); }
-COUNT(1, 1, 0) COUNT(2, 1, 0) COUNT(2, 2, 0) COUNT(2, 4, 0) COUNT(4, 1, 0) COUNT(4, 2, 0)
-COUNT(1, 1, 8) COUNT(1, 1, 10) COUNT(2, 1, 8) COUNT(2, 1, 10) COUNT(2, 2, 10) COUNT(2, 2, 12)
+/* A body for each shape. */
+#define COUNT(v, s) static void count_##v##_##s(const spq_pass *pass) { count(pass, v, s); }
+COUNT(1, 1) COUNT(2, 1) COUNT(2, 2) COUNT(2, 4) COUNT(4, 1) COUNT(4, 2)
 
-/* Of 8, 10 and 12 planes, then of others. */
-static void (*const bodies[6][4])(const spq_pass *) = {{count_1_1_8, count_1_1_10, count_1_1_0, count_1_1_0},
-                                                       {count_2_1_8, count_2_1_10, count_2_1_0, count_2_1_0},
-                                                       {count_2_2_0, count_2_2_10, count_2_2_12, count_2_2_0},
-                                                       {count_2_4_0, count_2_4_0, count_2_4_0, count_2_4_0},
-                                                       {count_4_1_0, count_4_1_0, count_4_1_0, count_4_1_0},
-                                                       {count_4_2_0, count_4_2_0, count_4_2_0, count_4_2_0}};
+static void (*const bodies[6])(const spq_pass *) = {count_1_1, count_2_1, count_2_2, count_2_4, count_4_1, count_4_2};
 
 spq_sweep spq_sweep_of(const spq_connection *c, const spq_columns *columns, int32_t y) {
     spq_sweep w = {c, columns, y * c->step_height - c->pad_height + columns->above, 0, 0, c->out_width, 0};
@@ -223,7 +216,6 @@ void spq_count_row(const spq_sweep *w, int32_t output, const spq_counters *count
     const spq_connection *c = w->connection;
     const spq_slices *slices = c->slices;
     const int32_t kind = slices->vectors == 1 ? 0 : (slices->vectors == 4 ? 4 : 1) + (slices->spread >> 1);
-    const int32_t known = (counters->plane_count - 8) >> 1, body = known < 0 || known > 2 ? 3 : known;
     const int32_t pass_rows = (spq_slice_rows(c) + 1) * slices->vectors * SPQ_WORDS;
     uint32_t *first = counters->words + output * slices->spread * c->tiles;
     spq_pass pass = {w, slices->rows, 0, counters->plane_count, counters->pitch, 0};
@@ -232,7 +224,7 @@ void spq_count_row(const spq_sweep *w, int32_t output, const spq_counters *count
         pass.stored = slices->spread * (left < slices->block ? left : slices->block);
         for (int32_t k = 0; k < slices->passes; k++, pass.rows += pass_rows) {
             pass.planes = first + k * counters->plane_count * counters->pitch + b * slices->block;
-            bodies[kind][body](&pass);
+            bodies[kind](&pass);
         }
     }
 }

@@ -148,7 +148,7 @@ static void add_tiles(const spq_connection *c, const spq_lists *lists, const spq
         if (n == 8) add(c, lists, runs, count, unit * SPQ_UNIT, 8 * SPQ_UNIT, sums);
         else if (n == 4) add(c, lists, runs, count, unit * SPQ_UNIT, 4 * SPQ_UNIT, sums);
         else if (n == 2) add(c, lists, runs, count, unit * SPQ_UNIT, 2 * SPQ_UNIT, sums);
-        else if (n == 1) add(c, lists, runs, count, unit * SPQ_UNIT, SPQ_UNIT, sums);
+        else if (!SPQ_HAS_LANES && n == 1) add(c, lists, runs, count, unit * SPQ_UNIT, SPQ_UNIT, sums);
     }
 }
 
