@@ -59,33 +59,49 @@ void spq_gate_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuro
 }
 #endif
 
-/* Every code of a tile gives way to the next; returns the spikes. */
-SPQ_INLINE uint32_t rest(const uint32_t *next, const int32_t bits, int32_t levels, uint32_t *state, int32_t pitch) {
-    uint32_t old[4], code[4], spikes = 0;
-    for (int32_t b = 0; b < bits; b++) old[b] = state[b * pitch], code[b] = 0;
+/* What becomes of a tile's codes without input: every code gives way to the next. */
+typedef struct {
+    int32_t known;
+    uint32_t before[4], after[4], spikes;
+} spq_outcome;
+
+SPQ_INLINE void rest(const uint32_t *next, const int32_t bits, int32_t levels, const uint32_t *state, int32_t pitch,
+                     spq_outcome *found) {
+    found->known = 1, found->spikes = 0;
+    for (int32_t b = 0; b < bits; b++) found->before[b] = state[b * pitch], found->after[b] = 0;
     for (int32_t k = 0; k < levels; k++, next += bits + 1) {
         uint32_t here = 0xFFFFFFFFu;
-        for (int32_t b = 0; b < bits; b++) here &= k >> b & 1 ? old[b] : ~old[b];
-        for (int32_t b = 0; b < bits; b++) code[b] |= here & next[b];
-        spikes |= here & next[bits];
+        for (int32_t b = 0; b < bits; b++) here &= k >> b & 1 ? found->before[b] : ~found->before[b];
+        for (int32_t b = 0; b < bits; b++) found->after[b] |= here & next[b];
+        found->spikes |= here & next[bits];
     }
-    for (int32_t b = 0; b < bits; b++) state[b * pitch] = code[b];
-    return spikes;
 }
 
-void spq_pass_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons) {
-    const int32_t words = neurons->width * neurons->tiles, size = n->levels * (n->bits + 1);
-    int32_t tile = 0;
-    for (int32_t word = 0; word < words; word++, tile = tile + 1 < neurons->tiles ? tile + 1 : 0) {
+/* The marked blocks of a tile. Where much is silent, most have the codes of the one before: these step on as it did. */
+SPQ_INLINE void pass_tile(const spq_blocks *blocks, const int32_t bits, int32_t levels, int32_t tile,
+                          const spq_neuron_row *neurons) {
+    const int32_t words = neurons->width * neurons->tiles, pitch = neurons->pitch;
+    spq_outcome last;
+    last.known = 0, last.spikes = 0;
+    for (int32_t b = 0; b < bits; b++) last.before[b] = 0, last.after[b] = 0;
+    for (int32_t word = tile; word < words; word += neurons->tiles) {
         if (neurons->marks[word] == SPQ_COMPUTED) continue;
         if (neurons->marks[word] == SPQ_HELD) {
             neurons->spikes[word] = 0;
             continue;
         }
-        const uint32_t *next = blocks->rest + tile * size;
-        uint32_t *state = neurons->state + word;
-        neurons->spikes[word] = n->bits == 2   ? rest(next, 2, n->levels, state, neurons->pitch)
-                              : n->bits == 3 ? rest(next, 3, n->levels, state, neurons->pitch)
-                                             : rest(next, 4, n->levels, state, neurons->pitch);
+        uint32_t *state = neurons->state + word, other = !last.known;
+        for (int32_t b = 0; !other && b < bits; b++) other = state[b * pitch] ^ last.before[b];
+        if (other) rest(blocks->rest + tile * levels * (bits + 1), bits, levels, state, pitch, &last);
+        for (int32_t b = 0; b < bits; b++) state[b * pitch] = last.after[b];
+        neurons->spikes[word] = last.spikes;
+    }
+}
+
+void spq_pass_row(const spq_blocks *blocks, const spq_neuron *n, const spq_neuron_row *neurons) {
+    for (int32_t tile = 0; tile < neurons->tiles; tile++) {
+        if (n->bits == 2) pass_tile(blocks, 2, n->levels, tile, neurons);
+        else if (n->bits == 3) pass_tile(blocks, 3, n->levels, tile, neurons);
+        else pass_tile(blocks, 4, n->levels, tile, neurons);
     }
 }
