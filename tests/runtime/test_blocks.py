@@ -31,6 +31,13 @@ def test_gated_streams_run_as_the_reference(program, random_graph, with_gates):
         assert np.array_equal(logits, reference_trace(graph, frames).logits[0]), seed
 
 
+def test_gates_over_several_rows_and_tiles_run_as_the_reference(program, wide, with_gates, random_images):
+    for seed, size in enumerate((5, 9, 17)):
+        graph = with_gates(wide((3, 20, 70, 33), size=size), seed)
+        images = random_images(graph, 3, seed)
+        assert first_difference(reference_trace(graph, images), program(graph, guard=64).trace(images)) is None, seed
+
+
 def test_gated_layers_are_sliced_where_all_that_is_counted_lies_under_the_kernel(random_graph, with_gates):
     sliced, others = 0, 0
     for seed in range(320, 350):

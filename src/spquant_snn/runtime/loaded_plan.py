@@ -56,6 +56,6 @@ class LoadedPlan:
 def address(array: Array) -> int:
     """Where a contiguous array lies; NumPy's own way takes as long as a small network's layer."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     except TypeError:  # it may not be written to
         return int(array.ctypes.data)
