@@ -27,7 +27,7 @@ from spquant_snn.integer.neuron import fold_neuron
 
 SEEDS = range(12)
 POOLED = (0, 4, 194, 240, 259)
-REWRITTEN = (*range(8), 11, 12, 14, 16, 21)
+REWRITTEN = (*range(9), 11, 12, 14, 16, 21, 28, 32, 35)
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wsign-conversion", "-Wundef", "-Wshadow")
 MAIN = """
 #include <stdio.h>

@@ -43,7 +43,16 @@ def test_boards_run_random_graphs_as_the_reference(tmp_path, seed, pooled, name,
 
 @pytest.mark.device
 @pytest.mark.parametrize(
-    ("seed", "name"), [(1, "ch32v002"), (12, "cortex-m4"), (14, "ch32v002"), (16, "cortex-m0plus"), (21, "ch32v002")]
+    ("seed", "name"),
+    [
+        (1, "ch32v002"),
+        (12, "cortex-m4"),
+        (14, "ch32v002"),
+        (16, "cortex-m0plus"),
+        (21, "ch32v002"),
+        (28, "cortex-m0plus"),
+        (32, "ch32v002"),
+    ],
 )
 def test_boards_run_what_is_rewritten_as_the_reference(tmp_path, seed, name, record_property):
     _holds(tmp_path / "c", rewritten_graph(seed), board_of(name), record_property)

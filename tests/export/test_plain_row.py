@@ -15,6 +15,7 @@ from spquant_snn.export.compact.planned_rows import CompactForm, Unsuited
 from spquant_snn.integer import reference
 from spquant_snn.integer.connection import image
 from spquant_snn.integer.graph import BlockGate, Connection, Term
+from spquant_snn.integer.neuron import ScaledStore
 from spquant_snn.integer.pool import Pool
 
 SEEDS = range(60)
@@ -44,6 +45,7 @@ def test_the_graphs_hold_all_that_is_rewritten():
         found["linear on pixels"] += not first.convolves
         found["strides that differ"] += first.stride[0] != first.stride[1]
         found["a readout that convolves"] += others[-1].convolves
+        found["more than 4 bits of state"] += any(isinstance(x.neuron.store, ScaledStore) for x in graph.layers[1:])
         found["a signal"] += graph.input_shape[1] == 1
         for connection in graph.connections:
             found["dilation"] += connection.dilation != (1, 1)

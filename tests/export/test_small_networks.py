@@ -12,6 +12,7 @@ from toolchains import needs
 LARGER = {  # than 2 KB
     "accelerometer, dilated",
     "accelerometer, depthwise",
+    "accelerometer, 8 bits",
     "vibration, 4 bits",
     "image, spikes counted",
     "the largest of a leaky readout",

@@ -93,8 +93,8 @@ def rewritten_graph(seed):
     """A graph of what the compact form takes as something else, and of what answers over time.
 
     Between them the seeds have signed inputs, signals of one row, dilated kernels, linear layers on pixels, average
-    pools before layers and max-pools with paddings whose windows overlap, readouts that convolve, and every way in
-    which a readout answers.
+    pools before layers and max-pools with paddings whose windows overlap, states of 1.58 to 8 bits, readouts that
+    convolve, and every way in which a readout answers.
     """
     rng = np.random.default_rng([seed, 21])
     while True:
@@ -114,7 +114,7 @@ def rewritten_images(graph, count, seed=0):
 
 
 def _rewritten(rng):
-    bits, state = plain(rng.choice([1.58, 1.58, 2, 4])), plain(rng.choice(_STATES))
+    bits, state = plain(rng.choice([1.58, 1.58, 2, 4])), plain(rng.choice([*_STATES, 5, 8]))
     reset = str(rng.choice(["zero", "zero", "subtract"]))
     shape = (int(rng.integers(1, 4)), int(rng.choice([1, 6, 9, 12])), int(rng.integers(6, 20)))
     parts, given = [], shape

@@ -107,6 +107,12 @@ SMALL = {
         signed=True,
         bits=4,
     ),
+    "accelerometer, 8 bits": lambda: Small(
+        (*_signal(3, 8, 5, padding=2), nn.MaxPool1d(4), *_signal(8, 8, 3, padding=1), nn.MaxPool1d(4), *_ends(32, 6)),
+        (3, 64),
+        signed=True,
+        bits=8,
+    ),
     "keywords, stride 2 by 1": lambda: Small(
         (
             *_image(1, 8, (10, 4), stride=(2, 1), padding=(5, 1)),

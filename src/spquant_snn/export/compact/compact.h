@@ -11,6 +11,7 @@
  * for fields of as many bits, and SPQ_LOADS, bits 0 (words), 1 (bytes) and 2 (five codes a byte), that occur;
  * SPQ_ODD_WORDS, whether rows have an odd number of words; SPQ_POOLS, whether sums are pooled as they are listed;
  * SPQ_MAX_POOLS, 1 where spikes are pooled and 2 where a row of them may go into several rows of pools;
+ * SPQ_SCALED, whether some neurons store codes of more than 4 bits;
  * SPQ_OVER_TIME, 0 where answers are sums over all steps, else 1, 2 or 3 for the last value of what is integrated with a
  * leak of SPQ_LEAK_SHIFT fractional bits, the largest, or the sum; SPQ_SIGNED, whether pixels are int8;
  * spq_tap and spq_level, types of what pixels have; spq_number, of constants of neurons; SPQ_LANES_OF_PIXELS, 1 or 2;
@@ -87,7 +88,8 @@ typedef struct {
 /* A layer on spikes: a convolution, or a linear layer, which is one whose kernel is the image. */
 typedef struct {
     const void *codes;         /* [row][column][channel], of planes [column][row][channel], a row of codes, of `step` bytes, which are those of its outputs */
-    const spq_number *neurons; /* [channel] fire, what a spike takes off, edges, what codes leave; without: a readout */
+    const spq_number *neurons; /* [channel] fire, what a spike takes off, edges, what codes leave; of more than 4 bits in place
+                                  of both see scaled_code; without: a readout */
     uint16_t in_width, in_height, out_width, out_height;
     uint16_t rows, columns;             /* of a window: of the kernel, and of the pool over its sums */
     uint16_t kernel_rows, kernel_columns;
@@ -105,6 +107,7 @@ typedef struct {
     uint8_t few, many;                  /* events that fields of 4 bits, and of 8, hold */
     uint8_t linear, subtracts, resets, fraction, edges, zero;
     uint8_t constants;                  /* numbers of a neuron */
+    uint8_t scaled, shift, left_shift;  /* of codes of more than 4 bits: whether; of what they are, and leave */
     uint8_t made;                       /* halves of what goes out of a pixel */
     /* where codes and neurons are planes, see compact_planes.h */
     const uint32_t *thresholds; /* [group] fire, what a spike takes off, edges; from left_of on what codes leave, and

@@ -114,12 +114,21 @@ def plan_compact(graph: Graph, form: CompactForm) -> CompactPlan:
     ]
     readout = graph.readout
     drafts.append(draft_spiking(readout.name, readout.terms[0].connection, None, sources[-1], steps, form))
+    _widen(drafts)
     lists = steps + 1 if steps > 1 else 1
     size = _list_size(drafts, lists, found[0].scratch, form)
     found += [draft.made(lists, size) for draft in drafts]
     found[-1].fields["fraction"] = readout.fraction
     bias = readout.bias.astype(np.int64) * (steps if readout.sums_all else 1)
     return CompactPlan(graph, form, tuple(found), bias.astype(np.int32), size)
+
+
+def _widen(drafts: list[SpikingDraft]) -> None:
+    """Give all constants of neurons the width of the widest."""
+    own = [draft.fields for draft in drafts if "neurons" in draft.fields]
+    kind = max((fields["neurons"].dtype for fields in own), key=lambda dtype: dtype.itemsize, default=None)
+    for fields in own:
+        fields["neurons"] = fields["neurons"].astype(kind)
 
 
 def _list_size(drafts: list[SpikingDraft], lists: int, scratch: int, form: CompactForm) -> int:

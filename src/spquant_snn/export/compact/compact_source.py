@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...dtypes import Array
 from ..render import ConstantTable
 from .compact_plan import CompactPlan
 from .planned_rows import PlannedRows
@@ -31,9 +30,9 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
     """
     spiking = [layer.fields for layer in plan.layers[1:]]
     pixels = plan.layers[0].fields
-    constants = max((f["neurons"].dtype.itemsize for f in spiking if "neurons" in f), default=2)
+    constants = next((f["neurons"].dtype.itemsize for f in spiking if "neurons" in f), 2)
     tables = [
-        ConstantTable(f"{name}_{field}", i, _of_type(table, field, constants))
+        ConstantTable(f"{name}_{field}", i, table)
         for i, (layer, name) in enumerate(zip(plan.layers, names, strict=True))
         for field, table in layer.tables.items()
     ]
@@ -52,6 +51,7 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
             "SPQ_EDGES": max((f["edges"] for f in spiking if f.get("planes")), default=0) or 1,
             "SPQ_POOLS": int(any(f["pool_rows"] * f["pool_columns"] > 1 for f in spiking)),
             "SPQ_MAX_POOLS": max(min(2, -(-f["max_rows"] // (f["max_down"] or 1))) for f in spiking),
+            "SPQ_SCALED": int(any(f.get("scaled") for f in spiking)),
             "SPQ_OVER_TIME": plan.over_time,
             "SPQ_LEAK_SHIFT": plan.graph.readout.leak_shift,
             "SPQ_SIGNED": int(plan.graph.inputs[0].signed),
@@ -81,10 +81,6 @@ def _planes(spiking: list[dict[str, Any]]) -> int:
     """Whether some, or all, of the layers with neurons decide on planes."""
     found = [bool(f.get("planes")) for f in spiking[:-1]]
     return 2 if found and all(found) else int(any(found))
-
-
-def _of_type(table: Array, field: str, constants: int) -> Array:
-    return table.astype(f"int{8 * constants}") if field == "neurons" else table
 
 
 def _union(bits: Any) -> int:

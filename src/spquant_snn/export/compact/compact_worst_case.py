@@ -68,6 +68,7 @@ _CARRY = 6  # a plane that a carry passes
 _TIGHT_CARRY = 8  # where it is compiled for few bytes
 _WORD = 100  # a word of fields that a list is added to, and what lies between it and a sum
 _FIRED = 12  # a spike, and what it takes off
+_CODED = 80  # a code of more than 4 bits that is not zero, and its sign
 _LARGER = 4  # a choice between two values that a readout has integrated
 
 
@@ -196,7 +197,8 @@ def _of_neurons(graph: Graph, number: int, layer: PlannedRows, source: Spiking, 
         return float(_ROW * f["out_height"] + _carries(graph, number, layer, source, plan) * carry)
     if "neurons" not in f:
         return float(plan.steps * f["channels"] * _LARGER)
-    return float(f["out_height"] * (_ROW + f["out_width"] * f["channels"] * plan.steps * _FIRED))
+    each = _FIRED + (_CODED if f.get("scaled") else 0)
+    return float(f["out_height"] * (_ROW + f["out_width"] * f["channels"] * plan.steps * each))
 
 
 def _carries(graph: Graph, number: int, layer: PlannedRows, source: Spiking, plan: CompactPlan) -> int:

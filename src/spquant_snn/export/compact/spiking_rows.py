@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import Int32, Int64
-from ...integer.connection import Connection, Shape, image
-from ...integer.neuron import Neuron, TableStore
+from ...integer.connection import INT32, Connection, Shape, image
+from ...integer.neuron import Neuron, ScaledStore
 from ...integer.pool import NO_SIDES, Pool, repeated_sums
 from .bit_planes import groups, neuron_planes, plane_codes, quiet_spikes
 from .code_rows import Load, code_rows
@@ -269,8 +269,8 @@ def _kernel(c: Connection, source: Shape, form: CompactForm) -> tuple[Int32, Poo
 def _neuron(neuron: Neuron, name: str, reach: int) -> dict[str, Any]:
     """Constants of neurons: what a spike takes is left out where it takes nothing."""
     store = neuron.store
-    if not isinstance(store, TableStore):
-        raise Unsuited(f"layer {name!r} has a state of more than 4 bits")
+    if isinstance(store, ScaledStore):
+        return _scaled(neuron, store, name, reach)
     decay = store.decay.astype(np.int64)
     most = (reach << neuron.fraction) + int(np.abs(decay).max()) + 1
     drop = neuron.drop.astype(np.int64)
@@ -288,4 +288,31 @@ def _neuron(neuron: Neuron, name: str, reach: int) -> dict[str, Any]:
         "edges": len(store.edges),
         "zero": -neuron.low,
         "constants": numbers.shape[1],
+    }
+
+
+def _scaled(neuron: Neuron, store: ScaledStore, name: str, reach: int) -> dict[str, Any]:
+    """The same of neurons that store more than 4 bits: a gain, an offset and what a code of one leaves, see
+    scaled_code."""
+    decay, gain = store.decay.astype(np.int64), store.gain.astype(np.int64)
+    most = (reach << neuron.fraction) + (int(np.abs(decay).max()) * -neuron.low >> store.decay_shift) + 1
+    drop = neuron.drop.astype(np.int64)
+    lowest = most + int(np.abs(drop).max(initial=0))
+    if int(gain.min()) < 0 or lowest * int(gain.max()) + int(np.abs(store.offset).max()) >> store.shift > INT32:
+        raise Unsuited(f"codes that layer {name!r} stores leave 32 bits: give it a state of up to 4 bits")
+    parts = [np.clip(neuron.fire.astype(np.int64), -most, most)]
+    if neuron.reset == "subtract":
+        parts.append(drop)
+    parts += [gain, store.offset << 32 >> 32, store.offset >> 32, decay]
+    return {
+        "neurons": np.ascontiguousarray(np.stack(parts, 1).astype(np.int32)),
+        "subtracts": int(neuron.reset == "subtract"),
+        "resets": int(neuron.reset == "zero"),
+        "fraction": neuron.fraction,
+        "edges": 0,
+        "zero": -neuron.low,
+        "constants": len(parts),
+        "scaled": 1,
+        "shift": store.shift,
+        "left_shift": store.decay_shift,
     }
