@@ -201,6 +201,14 @@ def test_long_signals_are_refused_with_what_would_help(tmp_path):
 
 
 @pytest.mark.usefixtures("_no_compiler")
+def test_sequences_have_no_compact_form(tmp_path):
+    graph = compact_graph(0)
+    limits = Limits(4096, 60_000, board_of("ch32v002"))
+    with pytest.raises(ModelError, match="takes sequences of 20 frames, and that form still images alone, and the gen"):
+        export_c(graph, random_images(graph, 2), tmp_path / "out", "none", steps=20, limits=limits)
+
+
+@pytest.mark.usefixtures("_no_compiler")
 def test_sizes_are_estimated_where_there_is_no_compiler(tmp_path):
     graph = compact_graph(0)
     manifest = export_c(

@@ -142,7 +142,12 @@ def export_c(
     if limits is not None:
         shape.check_plain()
         found = fit(
-            graph, limits, shape.name, general, lambda plan: compact_firmware(graph, given[0], title, plan, shape)
+            graph,
+            limits,
+            shape.name,
+            general,
+            lambda plan: compact_firmware(graph, given[0], title, plan, shape),
+            steps,
         )
     plan, small = (None, small) if found is None else (found.plan, found.small)
     files = general(small) if found is None else dict(found.files)

@@ -111,6 +111,7 @@ def fit(
     name: str,
     general: Callable[[bool], Files],
     compact: Callable[[CompactPlan], Files],
+    frames: int | None = None,
 ) -> Fitted:
     """The fastest form within limits, or the smallest: the general one, for speed and for flash, and the compact one.
 
@@ -118,6 +119,7 @@ def fit(
         name: of the network in C.
         general: makes the files of the general form, rather for little flash or not.
         compact: makes those of the compact form.
+        frames: of the sequences that it takes; None of still images.
 
     Raises:
         ModelError: none fits.
@@ -126,7 +128,7 @@ def fit(
     found: list[tuple[tuple[int, int], Fitted]] = []
     reason: Unsuited | None = None
     try:
-        for fitted in _candidates(graph, limits, name, general, compact):
+        for fitted in _candidates(graph, limits, name, general, compact, frames):
             size = fitted.size
             lack = limits.lack(size)
             if lack is None and limits.least is None:
@@ -150,6 +152,7 @@ def _candidates(
     name: str,
     general: Callable[[bool], Files],
     compact: Callable[[CompactPlan], Files],
+    frames: int | None,
 ) -> Iterator[Fitted]:
     """Forms with their sizes and what they are, the fastest first.
 
@@ -164,6 +167,8 @@ def _candidates(
         if found is not None:
             how = "for little flash" if small else "for few instructions"
             yield Fitted(files, None, small, found, (f"the general form, {how}", _said(found)))
+    if frames is not None:
+        raise Unsuited(f"it takes sequences of {frames} frames, and that form still images alone")
     too_large = set[CompactForm]()
     for plan in _plans(graph, limits):
         alike = replace(plan.form, room=0)  # lists of other lengths take about the same flash
