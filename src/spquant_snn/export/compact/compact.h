@@ -107,7 +107,7 @@ typedef struct {
     uint8_t few, many;                  /* events that fields of 4 bits, and of 8, hold */
     uint8_t linear, subtracts, resets, fraction, edges, zero;
     uint8_t constants;                  /* numbers of a neuron */
-    uint8_t scaled, shift, left_shift;  /* of codes of more than 4 bits: whether; of what they are, and leave */
+    uint8_t scaled, shift, left_shift;  /* of codes of more than 4 bits: how many are below zero; of what they are, and leave */
     uint8_t made;                       /* halves of what goes out of a pixel */
     /* where codes and neurons are planes, see compact_planes.h */
     const uint32_t *thresholds; /* [group] fire, what a spike takes off, edges; from left_of on what codes leave, and

@@ -25,7 +25,7 @@ class CompactForm:
     """How a network is laid out.
 
     Args:
-        planes: ternary codes lie in planes of bits, where they can and no pool is folded.
+        planes: ternary codes of more than 16 channels lie in planes of bits, where they can and no pool is folded.
         folded: pools over sums lie in the kernels where fields of 4 bits, or as many as without, hold them.
         load: how the codes of the readout lie.
         specialised: a body for each layer instead of one for all.

@@ -105,7 +105,7 @@ def _draft(
     if int(c.reach(1).max()) > LANE:
         raise Unsuited(f"sums of layer {name!r} leave 16 bits")
     codes, pool, folded = _kernel(c, source, form)
-    if neuron is not None and form.planes and not folded:
+    if neuron is not None and form.planes and not folded and len(codes) > UNIT:  # of fewer, fields are faster
         counted = _counted(name, c, codes, pool, neuron, source, steps)
         if counted is not None:
             return counted
@@ -303,16 +303,16 @@ def _scaled(neuron: Neuron, store: ScaledStore, name: str, reach: int) -> dict[s
     parts = [np.clip(neuron.fire.astype(np.int64), -most, most)]
     if neuron.reset == "subtract":
         parts.append(drop)
-    parts += [gain, store.offset << 32 >> 32, store.offset >> 32, decay]
+    parts += [gain, store.offset << 32 >> 32, store.offset >> 32, decay, np.zeros_like(gain)]
     return {
         "neurons": np.ascontiguousarray(np.stack(parts, 1).astype(np.int32)),
         "subtracts": int(neuron.reset == "subtract"),
         "resets": int(neuron.reset == "zero"),
         "fraction": neuron.fraction,
         "edges": 0,
-        "zero": -neuron.low,
+        "zero": 4,  # what a code of zero leaves
         "constants": len(parts),
-        "scaled": 1,
+        "scaled": -neuron.low,
         "shift": store.shift,
         "left_shift": store.decay_shift,
     }
