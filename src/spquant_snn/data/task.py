@@ -66,6 +66,13 @@ class Task:
         if self.unit and self.kind != "regression":
             raise ConfigError(f"a unit is of numbers, and the task is {self.kind}: leave it out")
 
+    def name_of(self, output: int) -> str:
+        """What an output is called, with its kind and number where it has no name."""
+        if output < len(self.names):
+            return self.names[output]
+        kinds = {"multilabel": "label", "regression": "number"}
+        return f"{kinds.get(self.kind, 'class')} {output}"
+
 
 @dataclass(frozen=True)
 class OutputFormat:

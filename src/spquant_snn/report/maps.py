@@ -12,7 +12,7 @@ from ..integer.grids import STATE_GRIDS
 from .draw.lines import Series, line_chart
 from .draw.png import Colour, colours, data_address, indexed
 from .draw.svg import Chart
-from .one_answer import answer_maps, answer_words, output_name
+from .one_answer import answer_maps, answer_words
 from .raster import LayerRaster, Raster, mosaic, shown
 
 _WIDE, _TIMES = 246, 10  # pixels of a screen that a map takes across, and that a neuron does, at most
@@ -187,7 +187,7 @@ def _logits(raster: Raster) -> Chart:
 
     def name(which: int) -> str:
         says = ", answer" if which == raster.answer else ", right" if which == raster.label else ""
-        return f"class {which}{says}" if classifies else output_name(raster.task, which)
+        return f"class {which}{says}" if classifies else raster.task.name_of(which)
 
     quiet = [which for which in range(len(last)) if which not in named]
     series = [Series(name(which), raster.logits[:, which].tolist(), which in quiet) for which in (*named, *quiet)]

@@ -52,14 +52,6 @@ def answer_maps(task: Task, values: Array, wanted: Array | None) -> Iterator[tup
         yield what, np.rint((found - low) * (255 / max(high - low, 1e-30))).astype(np.uint8)
 
 
-def output_name(task: Task, output: int) -> str:
-    """What an output is called."""
-    if output < len(task.names):
-        return task.names[output]
-    kinds = {"multilabel": "label", "regression": "number"}
-    return f"{kinds.get(task.kind, 'class')} {output}"
-
-
 def _of_map(task: Task, said: Array, wanted: Array | None) -> str:
     if wanted is None:
         return "a map answered"
@@ -79,7 +71,7 @@ def _places(task: Task, values: Array) -> Array:
 
 def _listed(task: Task, values: Array) -> str:
     if task.kind == "multilabel":
-        named = [output_name(task, int(place)) for place in np.flatnonzero(values == 1)]
+        named = [task.name_of(int(place)) for place in np.flatnonzero(values == 1)]
         return " and ".join(named[:_MOST]) + (f" and {len(named) - _MOST} more" if len(named) > _MOST else "") or "none"
     numbers = ", ".join(f"{value:.4g}" for value in values[:_MOST]) + (" ..." if len(values) > _MOST else "")
     return f"{numbers} {task.unit}".rstrip()
