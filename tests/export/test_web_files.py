@@ -3,16 +3,23 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from spquant_snn.errors import DataError, MissingDependencyError, ModelError, RunError
+from one_layer import CLASSES, one_layer
+from rows import Last, row
+from spquant_snn.data import Task
+from spquant_snn.data.task import OutputFormat
+from spquant_snn.errors import ConfigError, DataError, MissingDependencyError, ModelError, RunError
 from spquant_snn.export import wasm
 from spquant_snn.export.c import export_c
 from spquant_snn.export.interface import layer_names
+from spquant_snn.export.page_answers import check_shown
 from spquant_snn.export.web import choose_samples, export_web, make_module, module_files
+from spquant_snn.integer.graph import Connection
 
 zig = pytest.mark.skipif(find_spec("ziglang") is None, reason="the extra web is not installed")
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wmissing-prototypes", "-ffreestanding")
@@ -120,6 +127,37 @@ def test_what_does_not_fit_is_refused(random_graph, with_gates, random_images, t
     with pytest.raises(ModelError, match=r"a page would need [\d,]+ bytes to show all spikes"):
         module_files(_of_many_neurons(graph), images, "x")
     assert not (tmp_path / "x").exists()
+
+
+def _answering(kind=None, **more):
+    """A network of three classes, labels or numbers."""
+    graph, said = one_layer((2, 5, 4)), None if kind is None else OutputFormat(Task(kind, CLASSES))
+    return replace(graph, readouts=(replace(graph.readout, output_format=said, **more),))
+
+
+def test_what_no_page_shows_is_refused_with_what_works():
+    for kind in ("classification", "multilabel", "regression"):
+        check_shown(_answering(kind))
+    with pytest.raises(ConfigError, match=r"answers at every time step: export it as C \(--target c\)"):
+        check_shown(_answering(over_time="all"))
+    codes = np.ones((2, 2, 1, 1), np.int8)
+    last = Last(Connection("maps", codes, 1.58), 0, np.zeros(2, np.int32), 1.0)
+    with pytest.raises(ConfigError, match=r"answers with maps of 2x5x4: export it as C \(--target c\)"):
+        check_shown(row((2, 5, 4), 3, (), last))
+
+
+def test_labels_of_another_task_are_refused(tmp_path):
+    images = np.zeros((4, 2, 5, 4), np.uint8)
+    with pytest.raises(DataError, match="the labels of the test items are int64"):
+        export_web(_answering("regression"), images, np.zeros(4, np.int64), tmp_path / "x", "x", "x")
+    with pytest.raises(DataError, match="the labels of the test items have 2 columns, the task 3 outputs"):
+        export_web(_answering("multilabel"), images, np.zeros((4, 2), np.float32), tmp_path / "x", "x", "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_samples_of_numbers_are_the_first():
+    images, labels = np.zeros((30, 1, 2, 2), np.uint8), np.arange(60, dtype=np.float32).reshape(30, 2)
+    assert choose_samples(images, labels).indices.tolist() == list(range(20))
 
 
 def _of_many_neurons(graph):

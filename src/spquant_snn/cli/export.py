@@ -130,11 +130,11 @@ def _lowered(run: Source) -> Graph:
 
 def _read(source: Source, target: Target) -> Graph:
     """The integer model in an .spq file or in the folder of a run."""
-    from ..integer.inputs import check_classifies
+    from ..export.page_answers import check_shown
 
     source.need_integers("export a run of 1.58 to 8 bits")
     if target == "web":
-        check_classifies(source.graph(), "a page")
+        check_shown(source.graph())
     return source.graph()
 
 

@@ -15,7 +15,7 @@ from ..exchange.nir_file import holds_integers, to_nir
 from ..exchange.onnx_model import OnnxKind, to_onnx
 from ..integer.file import MAGIC, save
 from ..integer.graph import Graph
-from ..integer.inputs import check_classifies
+from ..integer.inputs import says_classes
 from ..integer.sample import choose_sample
 from ..io.texts import short
 from ..io.writing import refuse_other
@@ -24,6 +24,7 @@ from .c import export_c
 from .fit import Limit, Limits
 from .naming import DEFAULT
 from .packaging import Layout, Packaging, Prefer, Target
+from .page_answers import check_shown
 from .web import export_web
 
 _BOARD = "cortex-m4"  # that a program is measured for where none is named
@@ -123,7 +124,7 @@ def export_graph(
         The bytes of the file, or of all files in the folder.
 
     Raises:
-        ConfigError: a page shows neither what the network takes nor what it says, or is given no classes.
+        ConfigError: a page shows neither what the network takes nor what it says, or is given no labels.
         DataError: the images do not fit the graph.
         MissingDependencyError: a page needs ziglang, ONNX onnx, NIR nir.
         ModelError: the graph is too large for the target, or NIR has no nodes for it.
@@ -165,10 +166,11 @@ def export_graph(
             )
         to_nir(graph, out)
         return out.stat().st_size
-    check_classifies(graph, "a page")
-    if test is None or test.classes is None:
-        raise ConfigError("a page shows test images with their classes: give some with labels")
-    return export_web(graph, test.images, test.classes, out, title, dataset or "custom", options.force)
+    check_shown(graph)
+    if test is None or test.labels is None or (says_classes(graph) and test.classes is None):
+        what = "classes" if says_classes(graph) else "labels"
+        raise ConfigError(f"a page shows test images with their {what}: give some with labels")
+    return export_web(graph, test.images, test.labels, out, title, dataset or "custom", options.force)
 
 
 def _vectors(graph: Graph, test: Items | None) -> Array | tuple[Array, ...]:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from ..data.items import first_of_each_class
 from ..dtypes import Array
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from ..integer.connection import Connection, Shape
 from ..integer.fanout import fanout
 from ..integer.graph import Graph, Layer, Readout, Term
-from ..integer.inputs import check_classifies, check_images
+from ..integer.inputs import check_images, says_classes
 from ..integer.pool import Pool, Upsample
 from ..integer.term_names import term_names
 from ..io.output import in_file
@@ -35,6 +35,7 @@ from .c import c_environment, firmware_files
 from .folder import write_folder
 from .interface import commentable, layer_names
 from .naming import Names
+from .page_answers import about_answers, check_right, check_shown, plain_label
 from .wasm import compile_module
 
 MARK = "web.json"  # the file by which such a folder is known
@@ -46,14 +47,10 @@ EXPORTS = (
     "page_frame", "page_repeat", "page_repeat_frame",
 )  # fmt: skip
 _SCRIPTS = (
-    "network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "portrait.js", "samples.js", "panel.js",
-    "page.js",
+    "network.js", "gates.js", "work.js", "digit.js", "pad.js", "maps.js", "portrait.js", "answers.js", "samples.js",
+    "panel.js", "page.js",
 )  # fmt: skip
 _DRAWN = "mnist"  # the data set of digits written by hand, of 28x28 pixels
-_NAMES = {
-    "fashion-mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
-    "cifar10": ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-}
 _VECTORS = 2  # images of the self-test
 _SAMPLES = 20
 _MOST_MEMORY = 1 << 29  # bytes that a page may take for what it shows
@@ -66,27 +63,28 @@ class Samples:
 
     Args:
         images: [N, C, H, W], or sequences [N, T, C, H, W].
-        labels: [N] their classes.
+        labels: [N] their classes, or [N, K] labels or numbers.
         indices: [N] their places in the test set.
     """
 
     images: Array
-    labels: NDArray[np.integer[Any]]
+    labels: Array
     indices: NDArray[np.integer[Any]]
 
 
-def choose_samples(images: Array, labels: NDArray[np.integer[Any]]) -> Samples:
-    """The first test item of each class, then the second of each, and so on, whatever becomes of them; 20, or as many
-    as 4 MiB hold."""
+def choose_samples(images: Array, labels: Array) -> Samples:
+    """The first test item of each class, then the second of each, and so on, whatever becomes of them, or of other
+    tasks the first ones; 20, or as many as 4 MiB hold."""
     most = max(1, min(_SAMPLES, _LARGEST // max(1, images[0].nbytes)))
-    chosen = first_of_each_class(labels.astype(np.int64))[:most]
+    order = first_of_each_class(labels.astype(np.int64)) if labels.ndim == 1 else np.arange(len(labels))
+    chosen = order[:most]
     return Samples(np.ascontiguousarray(images[chosen]), labels[chosen], chosen)
 
 
 def export_web(
     graph: Graph,
     images: Array,
-    labels: NDArray[np.integer[Any]],
+    labels: Array,
     out: Path,
     title: str,
     dataset: str,
@@ -96,8 +94,8 @@ def export_web(
 
     Args:
         images: test images [N, C, H, W], or sequences [N, T, C, H, W], which the page takes frame by frame: the first
-            for the self-test, some of all classes to be shown.
-        labels: [N] their classes.
+            for the self-test, some of all classes, or the first ones, to be shown.
+        labels: [N] their classes, [N, K] which labels are true or the right numbers.
         out: the folder, which may not hold anything.
         title: a line that says what it is.
         dataset: that it was trained on. For "mnist" the page takes what is drawn, for others the samples alone.
@@ -107,18 +105,15 @@ def export_web(
         The bytes of the folder.
 
     Raises:
-        ConfigError: the network takes several inputs, or says no classes.
-        DataError: the images do not fit the graph.
+        ConfigError: the network takes several inputs, or answers at every step or with maps.
+        DataError: the images or the labels do not fit the graph.
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
         RunError: the folder is not empty, or cannot be written.
     """
-    check_classifies(graph, "a page")
+    check_shown(graph)
     check_images(graph, images if images.ndim == 4 else np.ascontiguousarray(images[:1].swapaxes(0, 1)))
-    if len(labels) != len(images):
-        raise DataError(f"{len(images)} test items have {len(labels)} labels: give one label for each")
-    if int(labels.max()) >= graph.classes:
-        raise DataError(f"a label is {int(labels.max())}, and the network has {graph.classes} classes: name its data")
+    check_right(graph, len(images), labels)
     first = images[:_VECTORS] if images.ndim == 4 else images[:_VECTORS, 0]
     module = make_module(graph, np.ascontiguousarray(first), title, images.shape[1] if images.ndim == 5 else 0)
     page = make_page(graph, module, choose_samples(images, labels), title, dataset).encode()
@@ -212,8 +207,6 @@ def make_page(graph: Graph, module: bytes, samples: Samples, title: str, dataset
 
 def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]:
     """What the scripts of the page know of a network."""
-    said = graph.readout.output_format
-    classes = said.task.names if said is not None and said.task.names else _NAMES.get(dataset, ())
     frames = samples.images.shape[1] if samples.images.ndim == 5 else 0
     steps = frames or graph.timesteps
     names = iter(term_names(graph))
@@ -230,8 +223,8 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
         "what": _what(graph.input_shape, frames),
         "frames": frames,
         "steps": steps,
-        "classes": list(classes) if len(classes) == graph.classes else list(map(str, range(graph.classes))),
-        "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28) and not frames,
+        "drawn": dataset == _DRAWN and graph.input_shape == (1, 28, 28) and not frames and says_classes(graph),
+        "answers": about_answers(graph, dataset),
         "layers": [
             {
                 "name": layer.name,
@@ -244,7 +237,7 @@ def page_network(graph: Graph, samples: Samples, dataset: str) -> dict[str, Any]
         ],
         "terms": first + others,
         "samples": [
-            {"index": int(index), "label": int(label), "pixels": b64encode(image.tobytes()).decode()}
+            {"index": int(index), "label": plain_label(label), "pixels": b64encode(image.tobytes()).decode()}
             for image, label, index in zip(samples.images, samples.labels, samples.indices, strict=True)
         ],
     }

@@ -161,26 +161,6 @@ def check_takes_one(graph: Graph, purpose: str) -> None:
         raise ConfigError(f"{purpose} gives a network one input, this one has {len(graph.inputs)}: {_OTHERWISE}")
 
 
-def check_classifies(graph: Graph, purpose: str) -> None:
-    """Refuse a network that has several inputs, or is no classifier.
-
-    Args:
-        purpose: what needs both, as the subject of the sentence.
-
-    Raises:
-        ConfigError: it does.
-    """
-    check_takes_one(graph, purpose)
-    if graph.readout.over_time == "all":
-        found = "answers at every time step"
-    elif not says_classes(graph):
-        kind, maps = task_of(graph).kind, f"answers with maps of {'x'.join(map(str, graph.outputs[0]))}"
-        found = maps if kind == "classification" else f"was trained for {kind}"
-    else:
-        return
-    raise ConfigError(f"{purpose} needs a network that says classes, this one {found}: {_OTHERWISE}")
-
-
 def _check_one_input(graph: Graph) -> None:
     if len(graph.inputs) > 1:
         raise DataError(f"this network takes {len(graph.inputs)} inputs, not one: give an array for each to answers()")

@@ -5,6 +5,7 @@ class Network {
   constructor(about, exports) {
     this.about = about;
     this.exports = exports;
+    this.answers = Answers.of(about);
   }
 
   // From what stands in a page; fails where the module is damaged or the browser runs none.
@@ -30,19 +31,20 @@ class Network {
     return this.about.shape.reduce((product, size) => product * size);
   }
 
-  // What becomes of an image, bytes [channels][height][width], or of a sequence, [frames] of these: the class, its logits,
-  // and for each layer of neurons spikes and stored codes, both [steps][channels][height][width]. Of a sequence `said` has
+  // What becomes of an image, bytes [channels][height][width], or of a sequence, [frames] of these: the answer (a
+  // class, 0 or 1 for each label, or numbers), its logits, and for each layer of neurons spikes and stored codes, both [steps][channels][height][width]. Of a sequence `said` has
   // the logits behind each frame.
   run(pixels) {
     const { exports, about } = this;
     if (about.frames) return this.#play(pixels);
     this.#show(pixels);
-    const answer = exports.page_watch();
-    return { answer, logits: this.#logits(), layers: about.layers.map((layer, i) => this.#layer(layer, i, about.steps)) };
+    exports.page_watch();
+    const logits = this.#logits(), answer = this.answers.decide(logits, about.steps);
+    return { answer, logits, layers: about.layers.map((layer, i) => this.#layer(layer, i, about.steps)) };
   }
 
   #logits() {
-    return new Int32Array(this.exports.memory.buffer, this.exports.page_logits(), this.about.classes.length).slice();
+    return new Int32Array(this.exports.memory.buffer, this.exports.page_logits(), this.about.answers.outputs.length).slice();
   }
 
   #play(pixels) {
@@ -53,11 +55,10 @@ class Network {
       const count = about.frames * shape.reduce((product, size) => product * size);
       return { spikes: new Uint8Array(count), codes: new Int8Array(count) };
     });
-    let answer = -1;
     exports.page_reset();
     for (let t = 0; t < about.frames; t++) {
       this.#show(pixels.subarray(t * this.pixels, (t + 1) * this.pixels));
-      answer = exports.page_frame();
+      exports.page_frame();
       said.push(this.#logits());
       about.layers.forEach((layer, i) => {
         const { spikes, codes } = this.#layer(layer, i, 1);
@@ -65,7 +66,8 @@ class Network {
         layers[i].codes.set(codes, t * codes.length);
       });
     }
-    return { answer, logits: said.at(-1), said, layers };
+    const logits = said.at(-1);
+    return { answer: this.answers.decide(logits, about.frames), logits, said, layers };
   }
 
   #layer({ shape: [channels, height, width], stored: kinds }, index, steps) {

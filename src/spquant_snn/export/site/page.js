@@ -14,15 +14,15 @@ async function start() {
 }
 
 function show(network, about) {
-  const samples = new Samples(element("samples"), about, (sample) => choose(sample));
-  const found = samples.all.map(({ pixels }) => network.run(pixels).logits);
-  const ends = [Math.min, Math.max].map((most) => found.reduce((end, logits) => most(end, ...logits), 0));
-  const scores = new Scores(element("scores"), about.classes, ...ends);
+  const { answers } = network, samples = new Samples(element("samples"), about, answers, (sample) => choose(sample));
+  const scores = new Scores(element("scores"), answers);
+  for (const { pixels, label } of samples.all) scores.include(answers.bars(network.run(pixels).logits, about.steps, label));
   const maps = about.layers.map((layer) => new LayerMaps(element("layers"), layer, about.steps, about.frames > 0));
   const table = new WorkTable(element("work"), about);
   const canvas = element("pad"), seen = element("seen");
   const shape = about.shape, blank = new Uint8Array(network.pixels * (about.frames || 1)), portrait = new Portrait(about);
   const pad = about.drawn ? new Pad(canvas, () => draw(), (says) => settle(says)) : null;
+  const invitation = about.drawn ? "Draw a digit, or choose a test image." : `Choose a test ${about.what}.`;
   const slider = element("moment"), play = element("play");
   let sample = null, pixels = blank, waiting = false, turn = 0, result = null, moment = about.frames, player = null;
 
@@ -43,12 +43,14 @@ function show(network, about) {
   function tellMoment() {
     const drawn = pad !== null && pad.strokes.length > 0, empty = !drawn && !sample;
     const logits = result.said ? result.said[moment - 1] : result.logits;
-    const answer = empty ? -1 : logits.indexOf(logits.reduce((best, value) => Math.max(best, value)));
-    scores.show(logits, answer);
+    const steps = moment || about.steps, label = sample && !drawn ? sample.label : null;
+    const answer = empty ? null : answers.decide(logits, steps);
+    const right = label === null ? null : answers.right(answer, label);
+    scores.show(answers.bars(empty ? null : logits, steps, label));
     maps.forEach((map, i) => (about.frames ? map.show(result.layers[i], moment) : map.show(result.layers[i])));
-    element("class").textContent = empty ? "–" : about.classes[answer];
-    element("verdict").textContent = verdict(logits, answer);
-    element("answer").className = sample && !drawn ? (sample.label === answer ? "reading right" : "reading wrong") : "reading";
+    element("class").textContent = empty ? "–" : answers.words(answer);
+    element("verdict").textContent = empty ? invitation : answers.verdict(logits, steps, label);
+    element("answer").className = right === null ? "reading" : right ? "reading right" : "reading wrong";
     paintInput();
   }
 
@@ -90,16 +92,6 @@ function show(network, about) {
     }, FRAME);
   }
 
-  function verdict(logits, answer) {
-    if (answer < 0) return about.drawn ? "Draw a digit, or choose a test image." : `Choose a test ${about.what}.`;
-    const next = logits.reduce((best, value, i) => (i !== answer && (best < 0 || value > logits[best]) ? i : best), -1);
-    const ahead = logits[answer] - logits[next]; // by nothing: of equal scores the first class counts
-    const lead = next < 0 ? "" : `${ahead ? `${grouped(ahead)} ahead of` : "level with"} ${about.classes[next]}`;
-    if (!sample || pad?.strokes.length) return lead;
-    const right = sample.label === answer;
-    return `${right ? "right" : `wrong: labelled ${about.classes[sample.label]}`}, ${lead}`;
-  }
-
   function draw() {
     if (pad.strokes.length && sample) {
       sample = null;
@@ -116,7 +108,7 @@ function show(network, about) {
     }
     refresh();
     const reads = element("class").textContent;
-    element("said").textContent = reads === "–" ? says : `${says} The network reads ${reads}, ${element("verdict").textContent}.`.trim();
+    element("said").textContent = reads === "–" ? says : `${says} The network ${answers.verb} ${reads}, ${element("verdict").textContent}.`.trim();
     measure();
   }
 
@@ -125,7 +117,7 @@ function show(network, about) {
     sample = chosen;
     moment = about.frames;
     if (pad) pad.strokes = [];
-    settle(`Test ${about.what} ${chosen.index}, labelled ${about.classes[chosen.label]}.`);
+    settle(`Test ${about.what} ${chosen.index}, labelled ${answers.words(chosen.label)}.`);
   }
 
   async function measure() {

@@ -12,32 +12,38 @@ function made(tag, properties, ...children) {
   return found;
 }
 
+// A row for each output: its name, a bar on an axis that holds those of all samples, and cells.
 class Scores {
-  // `lowest` and `highest` are the ends of the axis; it grows where a score lies beyond.
-  constructor(table, classes, lowest, highest) {
-    Object.assign(this, { lowest: Math.min(0, lowest), highest: Math.max(0, highest) });
-    this.rows = classes.map((name) => {
-      const bar = made("span", { className: "bar" }), score = made("td", { className: "number" });
-      const row = made("tr", {}, made("th", { scope: "row", textContent: name }));
-      row.append(made("td", { className: "track" }, made("span", { className: "axis" }), bar), score);
-      return { row, bar, score };
+  constructor(table, { outputs, together }) {
+    const axis = () => ({ lowest: Infinity, highest: -Infinity }), shared = axis();
+    this.rows = outputs.map((name) => {
+      const bar = made("span", { className: "bar" }), row = made("tr", {}, made("th", { scope: "row", textContent: name }));
+      row.append(made("td", { className: "track" }, made("span", { className: "axis" }), bar));
+      const cells = Array.from(table.tHead.rows[0].cells).slice(2).map(() => made("td", { className: "number" }));
+      row.append(...cells);
+      return { row, bar, cells, axis: together ? shared : axis() };
     });
     table.tBodies[0].append(...this.rows.map(({ row }) => row));
-    this.table = table;
   }
 
-  // `answer` -1: there is none.
-  show(logits, answer) {
-    this.lowest = Math.min(this.lowest, ...logits);
-    this.highest = Math.max(this.highest, ...logits);
-    const place = (value) => (100 * (value - this.lowest)) / (this.highest - this.lowest || 1);
-    this.table.style.setProperty("--zero", `${place(0)}%`);
-    this.rows.forEach(({ row, bar, score }, i) => {
-      const value = answer < 0 ? 0 : logits[i];
-      bar.style.left = `${place(Math.min(0, value))}%`;
-      bar.style.width = `${place(Math.max(0, value)) - place(Math.min(0, value))}%`;
-      row.className = i === answer ? "best" : value < 0 ? "negative" : "";
-      score.textContent = answer < 0 ? "–" : grouped(value);
+  // Axes grow where a bar lies beyond.
+  include(bars) {
+    this.rows.forEach(({ axis }, i) => {
+      axis.lowest = Math.min(axis.lowest, bars[i].from, bars[i].to);
+      axis.highest = Math.max(axis.highest, bars[i].from, bars[i].to);
+    });
+  }
+
+  show(bars) {
+    this.include(bars);
+    this.rows.forEach(({ row, bar, cells, axis: { lowest, highest } }, i) => {
+      const { from, to, state, cells: words } = bars[i];
+      const place = (value) => (100 * (value - lowest)) / (highest - lowest || 1);
+      row.style.setProperty("--zero", `${place(from)}%`);
+      bar.style.left = `${place(Math.min(from, to))}%`;
+      bar.style.width = `${place(Math.max(from, to)) - place(Math.min(from, to))}%`;
+      row.className = state;
+      cells.forEach((cell, n) => (cell.textContent = words[n]));
     });
   }
 }

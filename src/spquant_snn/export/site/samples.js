@@ -1,7 +1,7 @@
 // The test items that a page holds, as small buttons; one can be tabbed to, arrow keys lead to the others.
 class Samples {
   // `chosen` is called with a sample: its pixels, its label, its index among the test images.
-  constructor(place, about, chosen) {
+  constructor(place, about, answers, chosen) {
     this.about = about;
     this.portrait = new Portrait(about);
     this.chosen = chosen;
@@ -13,13 +13,13 @@ class Samples {
     this.buttons = this.all.map((sample, i) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.append(document.createElement("canvas"), about.classes[sample.label]);
-      button.setAttribute("aria-label", `Test ${about.what} ${sample.index}, labelled ${about.classes[sample.label]}`);
+      button.append(document.createElement("canvas"), answers.short(sample.label));
+      button.setAttribute("aria-label", `Test ${about.what} ${sample.index}, labelled ${answers.words(sample.label)}`);
       button.addEventListener("click", () => this.choose(i));
       return button;
     });
     place.append(...this.buttons);
-    place.classList.toggle("named", about.classes.some((name) => name.length > 2));
+    place.classList.toggle("named", this.buttons.some((button) => button.textContent.length > 2));
     place.addEventListener("keydown", (event) => this.#key(event));
     this.mark(-1);
   }
