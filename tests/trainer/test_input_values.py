@@ -131,7 +131,7 @@ def test_a_range_that_is_given_is_kept_by_the_run_and_clips_what_lies_beyond(tmp
     assert again.data.input_format == given
     share = (np.abs(np.rint(values / np.float32(0.02))) > 127).mean()
     said = " ".join(capfd.readouterr().err.split())
-    assert f"inputs are int8, of values from -2.54 to 2.54, a scale of 0.02; {share:.2%} of the training values" in said
+    assert f"inputs are int8, of values from -2.54 to 2.54, a scale of 0.02; {share:.2%} of the values of 40" in said
 
 
 def test_whole_numbers_and_bools_are_taken(tmp_path):
