@@ -135,15 +135,29 @@ def _answering(kind=None, **more):
     return replace(graph, readouts=(replace(graph.readout, output_format=said, **more),))
 
 
+def _answering_with_maps():
+    codes = np.ones((2, 2, 1, 1), np.int8)
+    return row((2, 5, 4), 3, (), Last(Connection("maps", codes, 1.58), 0, np.zeros(2, np.int32), 1.0))
+
+
+def _trained_for(kind, graph):
+    said = OutputFormat(Task(kind, graph.outputs[0][0]))
+    return replace(graph, readouts=(replace(graph.readout, output_format=said),))
+
+
 def test_what_no_page_shows_is_refused_with_what_works():
     for kind in ("classification", "multilabel", "regression"):
         check_shown(_answering(kind))
     with pytest.raises(ConfigError, match=r"answers at every time step: export it as C \(--target c\)"):
         check_shown(_answering(over_time="all"))
-    codes = np.ones((2, 2, 1, 1), np.int8)
-    last = Last(Connection("maps", codes, 1.58), 0, np.zeros(2, np.int32), 1.0)
-    with pytest.raises(ConfigError, match=r"answers with maps of 2x5x4: export it as C \(--target c\)"):
-        check_shown(row((2, 5, 4), 3, (), last))
+    maps = _answering_with_maps()
+    with pytest.raises(
+        ConfigError, match=r"maps that are not a segmentation's \(2x5x4\): export it as C \(--target c\)"
+    ):
+        check_shown(maps)
+    with pytest.raises(ConfigError, match=r"answers with maps of numbers \(2x5x4\): export it as C"):
+        check_shown(_trained_for("regression", maps))
+    check_shown(_trained_for("segmentation", maps))
 
 
 def test_labels_of_another_task_are_refused(tmp_path):
@@ -152,7 +166,15 @@ def test_labels_of_another_task_are_refused(tmp_path):
         export_web(_answering("regression"), images, np.zeros(4, np.int64), tmp_path / "x", "x", "x")
     with pytest.raises(DataError, match="the labels of the test items have 2 columns, the task 3 outputs"):
         export_web(_answering("multilabel"), images, np.zeros((4, 2), np.float32), tmp_path / "x", "x", "x")
+    maps = _answering_with_maps()
+    with pytest.raises(DataError, match="the maps of the test items are 4x5, those of the network 5x4"):
+        export_web(_trained_for("segmentation", maps), images, np.zeros((4, 4, 5), np.int64), tmp_path / "x", "x", "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_samples_count_the_bytes_of_maps():
+    images, labels = np.zeros((8, 1, 256, 256), np.uint8), np.zeros((8, 256, 256), np.int64)
+    assert choose_samples(images, labels).indices.tolist() == list(range(7))
 
 
 def test_samples_of_numbers_are_the_first():

@@ -13,16 +13,16 @@ from .toolchain import call_compiler, zig
 _FLAGS = (
     "-target", "wasm32-freestanding", "-O2", "-std=c99", "-ffreestanding", "-fno-builtin", "-fno-sanitize=undefined",
     "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--no-entry", "-Wl,--gc-sections", "-Wl,--strip-all",
-    "-Wl,-z,stack-size=65536",
 )  # fmt: skip
 
 
-def compile_module(files: Mapping[str, bytes], exports: Sequence[str]) -> bytes:
+def compile_module(files: Mapping[str, bytes], exports: Sequence[str], stack: int) -> bytes:
     """A module that imports nothing.
 
     Args:
         files: C sources and their headers, by name.
         exports: functions that can be called from outside; what they do not need is left out.
+        stack: bytes of the module's memory for local variables, a multiple of 16.
 
     Raises:
         MissingDependencyError: ziglang is not installed, or does not run.
@@ -40,7 +40,8 @@ def compile_module(files: Mapping[str, bytes], exports: Sequence[str]) -> bytes:
             (work / name).write_bytes(data)
         target = work / "model.wasm"
         sources = [str(work / name) for name in files if name.endswith(".c")]
-        call = [compiler, "cc", *_FLAGS, *(f"-Wl,--export={name}" for name in exports), *sources, "-o", str(target)]
+        linked = [f"-Wl,-z,stack-size={stack}", *(f"-Wl,--export={name}" for name in exports)]
+        call = [compiler, "cc", *_FLAGS, *linked, *sources, "-o", str(target)]
         say_progress("compiling C to WebAssembly")
         call_compiler(call, "the WebAssembly module")
         return target.read_bytes()

@@ -53,6 +53,7 @@ _SCRIPTS = (
 _DRAWN = "mnist"  # the data set of digits written by hand, of 28x28 pixels
 _VECTORS = 2  # images of the self-test
 _SAMPLES = 20
+_STACK, _STACK_STEP = 1 << 16, 1 << 14  # bytes of a module for local variables, and by how many it grows
 _MOST_MEMORY = 1 << 29  # bytes that a page may take for what it shows
 _LARGEST = 4 << 20  # bytes of the samples
 
@@ -63,7 +64,7 @@ class Samples:
 
     Args:
         images: [N, C, H, W], or sequences [N, T, C, H, W].
-        labels: [N] their classes, or [N, K] labels or numbers.
+        labels: [N] their classes, [N, K] labels or numbers, or [N, H, W] classes of pixels.
         indices: [N] their places in the test set.
     """
 
@@ -74,8 +75,8 @@ class Samples:
 
 def choose_samples(images: Array, labels: Array) -> Samples:
     """The first test item of each class, then the second of each, and so on, whatever becomes of them, or of other
-    tasks the first ones; 20, or as many as 4 MiB hold."""
-    most = max(1, min(_SAMPLES, _LARGEST // max(1, images[0].nbytes)))
+    tasks the first ones; 20, or as many as 4 MiB hold with their labels."""
+    most = max(1, min(_SAMPLES, _LARGEST // max(1, images[0].nbytes + labels[0].nbytes)))
     order = first_of_each_class(labels.astype(np.int64)) if labels.ndim == 1 else np.arange(len(labels))
     chosen = order[:most]
     return Samples(np.ascontiguousarray(images[chosen]), labels[chosen], chosen)
@@ -95,7 +96,8 @@ def export_web(
     Args:
         images: test images [N, C, H, W], or sequences [N, T, C, H, W], which the page takes frame by frame: the first
             for the self-test, some of all classes, or the first ones, to be shown.
-        labels: [N] their classes, [N, K] which labels are true or the right numbers.
+        labels: [N] their classes, [N, K] which labels are true or the right numbers, [N, H, W] the classes of their
+            pixels, -1 where none counts.
         out: the folder, which may not hold anything.
         title: a line that says what it is.
         dataset: that it was trained on. For "mnist" the page takes what is drawn, for others the samples alone.
@@ -105,7 +107,7 @@ def export_web(
         The bytes of the folder.
 
     Raises:
-        ConfigError: the network takes several inputs, or answers at every step or with maps.
+        ConfigError: the network takes several inputs, or answers at every step or with maps of other than classes.
         DataError: the images or the labels do not fit the graph.
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
@@ -144,7 +146,9 @@ def make_module(graph: Graph, images: Array, title: str, frames: int = 0) -> byt
         MissingDependencyError: ziglang is not installed.
         ModelError: the graph is too large.
     """
-    return compile_module(module_files(graph, images, title, frames), EXPORTS)
+    answers = 4 * sum(map(math.prod, graph.outputs))  # bytes; the self-test keeps those of an image there
+    stack = _STACK + answers // _STACK_STEP * _STACK_STEP
+    return compile_module(module_files(graph, images, title, frames), EXPORTS, stack)
 
 
 def module_files(graph: Graph, images: Array, title: str, frames: int = 0) -> dict[str, bytes]:
@@ -320,7 +324,8 @@ def _facts(graph: Graph, size: int) -> list[str]:
     """What the network is, in a few words each."""
     weights = sorted({f"{connection.bits:g}" for connection in graph.connections})
     states = sorted({f"{layer.neuron.bits:g}" for layer in graph.layers})
-    shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, (graph.classes,)))
+    said = graph.outputs[0] if graph.classes > graph.outputs[0][0] else (graph.classes,)
+    shapes = " → ".join("×".join(map(str, shape)) for shape in (graph.input_shape, *graph.shapes, said))
     given = graph.inputs[0].format
     worth = [] if given.counts else [f"inputs of {given.dtype}, one for {given.scale:.3g} in the units of the data"]
     return [

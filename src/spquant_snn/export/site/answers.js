@@ -1,12 +1,14 @@
 // What a network says, by its task. Each kind of answers has
-//   decide(logits, steps)       the answer behind so many steps: a class, 0 or 1 for each label, or numbers in their unit
+//   decide(logits, steps)       the answer behind so many steps: a class, 0 or 1 for each label, numbers in their unit, or
+//                               a class for each pixel
 //   words(answer)               it in words; `short(answer)` in few, for a button. What is right has the same form
 //   right(answer, label)        whether it is; null where that is a matter of degree
 //   verdict(logits, steps, label)   how it stands to what is right; `label` is null where that is not known
 //   bars(logits, steps, label)  for each output a bar from one value to another, and the cells behind it
+// and those of maps `colours`, of the outputs, and `map`, [height, width].
 class Answers {
   static of(about) {
-    const kinds = { classification: ClassAnswers, multilabel: LabelAnswers, regression: NumberAnswers };
+    const kinds = { classification: ClassAnswers, multilabel: LabelAnswers, regression: NumberAnswers, segmentation: MapAnswers };
     return new kinds[about.answers.task](about);
   }
 
@@ -145,6 +147,66 @@ class NumberAnswers extends Answers {
     return this.decide(logits, steps).map((value, i) => ({
       from: label[i], to: value, state: value < label[i] ? "negative" : "", cells: [significant(value), significant(label[i])],
     }));
+  }
+}
+
+// A class for each pixel; -1 where no class is right, and none counts.
+class MapAnswers extends Answers {
+  verb = "says";
+  colours = this.outputs.map((name, i) => classColour(i));
+  map = this.shape.slice(1);
+
+  // Of equal scores the first class counts.
+  decide(logits) {
+    const [channels, height, width] = this.shape, places = height * width;
+    return Array.from({ length: places }, (_, place) => {
+      let best = 0;
+      for (let c = 1; c < channels; c++) if (logits[place * channels + c] > logits[place * channels + best]) best = c;
+      return best;
+    });
+  }
+
+  // The classes with most pixels.
+  words(answer) {
+    const counts = this.#counts(answer), all = counts.reduce((sum, count) => sum + count, 0);
+    const found = this.#largest(counts), more = found.length - 2;
+    const named = found.slice(0, 2).map((i) => `${this.outputs[i]} ${percent(counts[i], all)}`);
+    return [named.join(", "), ...(more > 0 ? [`${more} more`] : [])].join(" and ") || "none";
+  }
+
+  short(answer) {
+    return this.outputs[this.#largest(this.#counts(answer))[0]] ?? "none";
+  }
+
+  #counts(answer, wanted = () => true) {
+    const counts = this.outputs.map(() => 0);
+    answer.forEach((said, place) => said >= 0 && wanted(place) && counts[said]++);
+    return counts;
+  }
+
+  #largest(counts) {
+    const order = counts.map((count, i) => i).filter((i) => counts[i]);
+    return order.sort((a, b) => counts[b] - counts[a] || a - b);
+  }
+
+  right() {
+    return null;
+  }
+
+  verdict(logits, steps, label) {
+    const right = this.decide(logits).filter((said, place) => said === label[place]).length;
+    const counted = label.filter((wanted) => wanted >= 0).length, ignored = label.length - counted;
+    return `${percent(right, counted)} of ${grouped(counted)} pixels right${ignored ? `, ${grouped(ignored)} not counted` : ""}`;
+  }
+
+  // Of the pixels that count: those said to be of a class, those that are, and what both share among all of them.
+  bars(logits, steps, label) {
+    const answer = this.decide(logits), said = this.#counts(answer, (place) => label[place] >= 0);
+    const right = this.#counts(label), hits = this.#counts(answer, (place) => answer[place] === label[place]);
+    return this.outputs.map((name, i) => {
+      const either = said[i] + right[i] - hits[i], state = right[i] && !hits[i] ? "missed" : "";
+      return { from: 0, to: said[i], state, cells: [grouped(said[i]), grouped(right[i]), either ? percent(hits[i], either) : "–"] };
+    });
   }
 }
 

@@ -31,6 +31,16 @@ function picture(pixels, [channels, height, width], ink) {
   });
 }
 
+// Of the pixels of a class: the colours of the lines of charts, in turn lighter and darker where there are more classes;
+// those of the first 25 differ.
+const CLASSES = [[47, 122, 214], [217, 72, 15], [13, 148, 106], [162, 79, 166], [118, 128, 140]];
+const SHADES = [0, 0.5, -0.45, 0.75, -0.7]; // the way to white, or to black
+
+function classColour(index) {
+  const shade = SHADES[Math.floor(index / CLASSES.length) % SHADES.length], end = shade < 0 ? 0 : 255;
+  return CLASSES[index % CLASSES.length].map((part) => Math.round(part + (end - part) * Math.abs(shade))).concat(255);
+}
+
 // Where the channels of a layer lie on its map: about twice as wide as high, full rows if that can be.
 class Mosaic {
   constructor([channels, height, width]) {

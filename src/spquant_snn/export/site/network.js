@@ -32,8 +32,9 @@ class Network {
   }
 
   // What becomes of an image, bytes [channels][height][width], or of a sequence, [frames] of these: the answer (a
-  // class, 0 or 1 for each label, or numbers), its logits, and for each layer of neurons spikes and stored codes, both [steps][channels][height][width]. Of a sequence `said` has
-  // the logits behind each frame.
+  // class, 0 or 1 for each label, numbers, or a class for each pixel, [height][width]), its logits, and for each layer of
+  // neurons spikes and stored codes, both [steps][channels][height][width]. Of a sequence `said` has the logits behind
+  // each frame.
   run(pixels) {
     const { exports, about } = this;
     if (about.frames) return this.#play(pixels);
@@ -44,7 +45,8 @@ class Network {
   }
 
   #logits() {
-    return new Int32Array(this.exports.memory.buffer, this.exports.page_logits(), this.about.answers.outputs.length).slice();
+    const count = this.about.answers.shape.reduce((product, size) => product * size);
+    return new Int32Array(this.exports.memory.buffer, this.exports.page_logits(), count).slice();
   }
 
   #play(pixels) {

@@ -17,6 +17,7 @@ function show(network, about) {
   const { answers } = network, samples = new Samples(element("samples"), about, answers, (sample) => choose(sample));
   const scores = new Scores(element("scores"), answers);
   for (const { pixels, label } of samples.all) scores.include(answers.bars(network.run(pixels).logits, about.steps, label));
+  const answered = element("answered"), pair = answered && new AnswerMaps(answered, answers);
   const maps = about.layers.map((layer) => new LayerMaps(element("layers"), layer, about.steps, about.frames > 0));
   const table = new WorkTable(element("work"), about);
   const canvas = element("pad"), seen = element("seen");
@@ -47,6 +48,7 @@ function show(network, about) {
     const answer = empty ? null : answers.decide(logits, steps);
     const right = label === null ? null : answers.right(answer, label);
     scores.show(answers.bars(empty ? null : logits, steps, label));
+    pair?.show(answer, label);
     maps.forEach((map, i) => (about.frames ? map.show(result.layers[i], moment) : map.show(result.layers[i])));
     element("class").textContent = empty ? "–" : answers.words(answer);
     element("verdict").textContent = empty ? invitation : answers.verdict(logits, steps, label);

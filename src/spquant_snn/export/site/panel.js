@@ -12,12 +12,13 @@ function made(tag, properties, ...children) {
   return found;
 }
 
-// A row for each output: its name, a bar on an axis that holds those of all samples, and cells.
+// A row for each output: its name, with its colour where maps have one, a bar on an axis that holds those of all samples, and cells.
 class Scores {
-  constructor(table, { outputs, together }) {
+  constructor(table, { outputs, together, colours }) {
     const axis = () => ({ lowest: Infinity, highest: -Infinity }), shared = axis();
-    this.rows = outputs.map((name) => {
+    this.rows = outputs.map((name, i) => {
       const bar = made("span", { className: "bar" }), row = made("tr", {}, made("th", { scope: "row", textContent: name }));
+      if (colours) row.cells[0].prepend(swatch(colours[i]));
       row.append(made("td", { className: "track" }, made("span", { className: "axis" }), bar));
       const cells = Array.from(table.tHead.rows[0].cells).slice(2).map(() => made("td", { className: "number" }));
       row.append(...cells);
@@ -45,6 +46,39 @@ class Scores {
       row.className = state;
       cells.forEach((cell, n) => (cell.textContent = words[n]));
     });
+  }
+}
+
+function swatch([red, green, blue]) {
+  const found = made("span", { className: "swatch" });
+  found.style.background = `rgb(${red}, ${green}, ${blue})`;
+  return found;
+}
+
+// The map that is answered, beside the right one, both in the colours of the classes.
+class AnswerMaps {
+  constructor(place, answers) {
+    this.answers = answers;
+    [this.said, this.right] = ["said", "right"].map((name) => {
+      const [height, width] = answers.map, canvas = made("canvas", { width, height }), caption = made("figcaption");
+      canvas.setAttribute("role", "img");
+      canvas.style.width = `${Math.max(24, Math.min(280, (360 * width) / height))}px`;
+      place.append(made("figure", { className: name }, canvas, caption));
+      return { canvas, caption };
+    });
+  }
+
+  show(answer, label) {
+    this.#paint(this.said, answer, "said");
+    this.#paint(this.right, label, label.includes(-1) ? "right; hatched pixels do not count" : "right");
+  }
+
+  // Pixels without a class are left out, so that the hatches behind are seen.
+  #paint({ canvas, caption }, classes, words) {
+    const [, width] = this.answers.map;
+    paint(canvas, (x, y) => this.answers.colours[classes[y * width + x]]);
+    caption.textContent = words;
+    canvas.setAttribute("aria-label", `The map of classes that is ${words}: ${this.answers.words(classes)}`);
   }
 }
 
