@@ -260,6 +260,8 @@ def test_an_item_that_cannot_be_is_named_and_the_run_can_go_on(tmp_path, name, w
     assert SpQuantTrainer.resume(tmp_path / "run", Net(), (Lazy(), Lazy(40)), quiet=True, device="cpu").train()
 
 
+# A death may interrupt torch while it opens files to see whether there are too many, which it then never closes.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
 def test_a_worker_that_dies_is_told_of(tmp_path):
     made = trainer(tmp_path, (Lazy(bad=(78, lambda: os._exit(3))), Lazy(40)), workers=1, epochs=1)
     with pytest.raises(DataError, match=r"a worker process that read training .*died .*: read them with workers=0"):
