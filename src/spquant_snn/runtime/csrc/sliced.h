@@ -17,7 +17,7 @@
 #define SPQ_TOGETHER 128   /* words behind a gate */
 #define SPQ_MOST_PARTS 24  /* of a code */
 
-/* How many are counted where so many are needed; each number is a body of its own. */
+/* How many are counted where so many are needed: an even number, six at least. */
 static inline int32_t spq_plane_count(int32_t planes) {
     return planes <= 6 ? 6 : (planes + 1) & ~1;
 }
