@@ -196,7 +196,7 @@ def test_what_is_built_is_said_where_a_person_sees_it(empty, monkeypatch, capsys
     monkeypatch.setattr(output, "error_is_seen", lambda: True)
     NEURON.load(CHEAP)
     assert re.fullmatch(
-        r"building the fused neuron for this machine, once: 2 files of C, by \S+\n", capsys.readouterr().err
+        r"building the training kernels for this machine, once: 3 files of C, by \S+\n", capsys.readouterr().err
     )
     NEURON.load(CHEAP)
     assert capsys.readouterr().err == ""

@@ -15,6 +15,7 @@ import fused_checks
 from fused_checks import LEVELS, both
 from spquant_snn.errors import MissingDependencyError
 from spquant_snn.nn import fused
+from spquant_snn.nn import threads as training_threads
 from spquant_snn.nn.fused import FusedRecurrence, fuses
 from spquant_snn.nn.lif import LIF
 from spquant_snn.nn.recurrence import Dynamics, Recurrence
@@ -83,13 +84,13 @@ def test_threads_share_the_neurons_out(threads, monkeypatch):
 
 def test_layers_of_all_sizes_share_the_same_threads(monkeypatch):
     monkeypatch.setattr(fused, "_FEWEST", 10)
-    fused._pool.cache_clear()
+    training_threads._pool.cache_clear()
     before, had = torch.get_num_threads(), set(threading.enumerate())
     try:
         torch.set_num_threads(4)
         for neurons_ in (20, 30, 40):
             LIF()(torch.rand(2, neurons_))
-        ours = [t for t in set(threading.enumerate()) - had if t.name.startswith("spquant-neurons")]
+        ours = [t for t in set(threading.enumerate()) - had if t.name.startswith("spquant-training")]
         assert 1 <= len(ours) <= 4
     finally:
         torch.set_num_threads(before)

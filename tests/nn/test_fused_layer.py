@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from spquant_snn import QuantConfig, prepare
 from spquant_snn.nn import fused_layer
 from spquant_snn.nn.fused_layer import LayerForm, layer, takes_layers
+from spquant_snn.nn.geometry import Geometry
 from spquant_snn.nn.lif import LIF
 from spquant_snn.nn.models import build_model
 from spquant_snn.nn.recurrence import Dynamics, Levels
-from spquant_snn.nn.sums import Geometry, convolutions_in
+from spquant_snn.nn.sums import convolutions_in
 from spquant_snn.nn.surrogate import SURROGATES
 from spquant_snn.quant.stage import Stage
 

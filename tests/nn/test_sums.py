@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spquant_snn.nn import spikes, sums
-from spquant_snn.nn.sums import Geometry, no_int8
+from spquant_snn.nn.geometry import Geometry
+from spquant_snn.nn.sums import no_int8
 
 GEOMETRIES = [
     Geometry(),

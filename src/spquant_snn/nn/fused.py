@@ -10,12 +10,11 @@ skipped neurons, other devices and surrogates of one's own take the plain form.
 from __future__ import annotations
 
 import ctypes
-import os
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,16 +26,25 @@ from ..build import Library
 from ..errors import MissingDependencyError
 from .recurrence import Dynamics
 from .surrogate import name_of, triangle
+from .threads import on_threads
 
 _KINDS = ("triangle", "rectangle", "atan", "sigmoid")  # as the enumeration of the source
 _FEWEST = 1 << 15  # neurons that are worth a thread of their own
 _BLOCK = 64  # neurons that the C source takes at once: the part of a thread begins with whole ones
 
 NEURON = Library(
-    "fused neuron",
+    "training kernels",
     Path(__file__).parent / "csrc",
     "the plain form, which trains slower",
-    ("neuron_forward", "neuron_backward", "spikes_narrow", "spikes_pack", "spikes_unpack", "spikes_unpack_bf16"),
+    (
+        "neuron_forward",
+        "neuron_backward",
+        "spikes_narrow",
+        "spikes_pack",
+        "spikes_unpack",
+        "spikes_unpack_bf16",
+        "weight_gradients",
+    ),
     ("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
     ("-lm",),
 )
@@ -72,6 +80,8 @@ def kernels() -> ctypes.CDLL | None:
     library.neuron_forward.restype = None
     library.neuron_backward.argtypes = [*library.neuron_forward.argtypes, pointer, ctypes.POINTER(ctypes.c_double)]
     library.neuron_backward.restype = ctypes.c_int
+    library.weight_gradients.argtypes = [pointer, pointer, pointer, *[ctypes.c_int32] * 3, pointer]
+    library.weight_gradients.restype = ctypes.c_int
     return library
 
 
@@ -276,19 +286,7 @@ def _constants(threshold: Tensor, dynamics: Dynamics, steps: int, static_input: 
 
 
 def _shared_out(work: Callable[[int, int], Any], neurons: int) -> list[Any]:
-    """Results of ``work(begin, end)`` over parts of the neurons, one for each of torch's threads, the first by this
-    one; the C source runs without Python's lock."""
+    """Results of ``work(begin, end)`` over parts of the neurons, one for each of torch's threads."""
     parts = max(1, min(torch.get_num_threads(), neurons // _FEWEST))
     ends = [*(neurons * i // parts // _BLOCK * _BLOCK for i in range(parts)), neurons]
-    if parts == 1:
-        return [work(0, neurons)]
-    others = _pool(torch.get_num_threads()).map(work, ends[1:-1], ends[2:])
-    return [work(*ends[:2]), *others]
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that wait for the next step, of whichever layer: to start them takes as long as what they do."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
-    return ThreadPoolExecutor(threads, "spquant-neurons")
+    return on_threads([partial(work, *part) for part in pairwise(ends)])

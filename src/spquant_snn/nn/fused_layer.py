@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .fused import triton_on
+from .geometry import Geometry
 from .recurrence import Dynamics
-from .sums import Geometry, convolutions_in, products, products_backward
+from .sums import convolutions_in, products, products_backward
 from .surrogate import name_of
 
 EXACT = 2048  # float16 holds all whole numbers up to this

@@ -21,10 +21,12 @@ class Packing:
     Args:
         like: a tensor without memory of its shape and layout; None if it was not packed.
         bits: whether there are eight numbers in a byte, else there is one.
+        ones: how many of these bits are set.
     """
 
     like: Tensor | None = None
     bits: bool = False
+    ones: int = 0
 
     def unpack(self, data: Tensor, dtype: torch.dtype) -> Tensor:
         """The tensor in floating point, in its shape and layout."""
@@ -41,6 +43,10 @@ class Packing:
         function = library.spikes_unpack_bf16 if low else library.spikes_unpack
         function(numbers.numel(), data.data_ptr(), numbers.data_ptr())
         return numbers.to(dtype)
+
+    def unread(self, data: Tensor, dtype: torch.dtype) -> Tensor:
+        """A tensor of that shape and layout, for those who want no more of it."""
+        return data.to(dtype) if self.like is None else torch.empty_like(self.like, device=data.device, dtype=dtype)
 
 
 def in_memory(x: Tensor) -> Tensor:
@@ -80,8 +86,8 @@ def pack_spikes(x: Tensor, bytes_: Tensor | None, largest: int) -> tuple[Tensor,
     if library is None:
         return flat, Packing(like)
     packed = flat.new_empty(-(-flat.numel() // 8))
-    library.spikes_pack(flat.numel(), flat.data_ptr(), packed.data_ptr())
-    return packed, Packing(like, bits=True)
+    ones = library.spikes_pack(flat.numel(), flat.data_ptr(), packed.data_ptr())
+    return packed, Packing(like, bits=True, ones=ones)
 
 
 @cache
@@ -89,8 +95,9 @@ def _library() -> ctypes.CDLL | None:
     library = kernels()
     if library is None:
         return None
-    for name in ("narrow", "pack", "unpack", "unpack_bf16"):
+    returns = {"narrow": ctypes.c_int32, "pack": ctypes.c_size_t, "unpack": None, "unpack_bf16": None}
+    for name, returned in returns.items():
         function = getattr(library, f"spikes_{name}")
         function.argtypes = [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
-        function.restype = ctypes.c_int32 if name == "narrow" else None
+        function.restype = returned
     return library

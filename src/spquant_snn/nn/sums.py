@@ -7,14 +7,14 @@ bit, since the one rounding left is that of the sum times its scale. A few kerne
 input channel, if only the columns are strided), so each shape is tried once and left to float32 where they are.
 
 Backward is what it is for a convolution or a linear layer in float32, or in the type of autocast, which forward
-does not see: products of spikes and codes need no more bits than they have. For that, spikes are kept as bits.
+does not see: products of spikes and codes need no more bits than they have. For that, spikes are kept as bits; where
+few inputs fire, gradients of weights are sums over these (``weight_gradients``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -23,19 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .geometry import Geometry
+from .input_gradients import few_places, input_gradients
 from .spikes import as_bytes, dense, pack_spikes
+from .weight_gradients import few_spikes, weight_gradients
 
 _CODES = (-127, 127)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How a convolution looks at its input."""
-
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    groups: int = 1
-    dilation: tuple[int, int] = (1, 1)
 
 
 def sums(x: Tensor, codes: Tensor, scale: Tensor, geometry: Geometry) -> Tensor:
@@ -85,16 +78,23 @@ class _Sums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         codes, scale, data = ctx.saved_tensors
-        dtype, geometry = ctx.dtype, ctx.geometry
-        x = ctx.packing.unpack(data, dtype)
-        weight = (codes * _column(scale, codes)).to(dtype)
-        wanted = ctx.needs_input_grad
-        to_x, to_weight = products_backward(gradient.to(dtype), x, weight, geometry, wanted[0], wanted[1] or wanted[2])
-        if to_weight is None:
-            return to_x, None, None, None
-        to_weight = to_weight.float()
-        to_scale = (to_weight * codes).flatten(1).sum(1) if wanted[2] else None
-        return to_x, to_weight * _column(scale, codes), to_scale, None
+        dtype, geometry, packing = ctx.dtype, ctx.geometry, ctx.packing
+        to_input, to_codes, to_scale, _ = ctx.needs_input_grad
+        of_weight = to_codes or to_scale
+        counted = of_weight and few_spikes(packing, gradient, geometry, dtype)
+        of_x = found = None
+        if to_input or (of_weight and not counted):
+            x = packing.unpack(data, dtype) if of_weight and not counted else packing.unread(data, dtype)
+            weight = (codes * _column(scale, codes)).to(dtype)
+            asked = to_input, of_weight and not counted
+            of_x, found = products_backward(gradient.to(dtype), x, weight, geometry, *asked)
+        if counted:
+            found = weight_gradients(gradient.float(), data, packing, codes.shape, geometry)
+        if found is None:
+            return of_x, None, None, None
+        found = found.float()
+        of_scale = (found * codes).flatten(1).sum(1) if to_scale else None
+        return of_x, found * _column(scale, codes), of_scale, None
 
 
 def _takes_int8(x: Tensor, codes: Tensor, geometry: Geometry) -> bool:
@@ -147,9 +147,13 @@ def products(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 def products_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, to_x: bool, to_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of ``products``, in the type of all; to the input and to the weight, where they are wanted."""
+    """Gradients of ``products``, in the type of all or in float32; to the input and to the weight, where they are
+    wanted."""
     if weight.dim() == 2:
         return gradient @ weight if to_x else None, gradient.T @ x if to_weight else None
+    by_place = input_gradients(gradient, weight, x.shape, geometry) if to_x and few_places(gradient, geometry) else None
+    if by_place is not None and not to_weight:
+        return by_place, None
     if gradient.is_contiguous(memory_format=torch.channels_last):
         x, weight = (part.contiguous(memory_format=torch.channels_last) for part in (x, weight))
     of_x, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -163,9 +167,9 @@ def products_backward(
         False,
         (0, 0),
         geometry.groups,
-        (to_x, to_weight, False),
+        (to_x and by_place is None, to_weight, False),
     )
-    return of_x, of_weight
+    return of_x if by_place is None else by_place, of_weight
 
 
 def _column(scale: Tensor, codes: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..integer.grids import FLOAT
 from ..integer.pool import NO_SIDES, Pair, Pool, Sides, Upsample
+from ..nn.geometry import Geometry
 from ..nn.layers import OneToOne, pool_into_kernel
-from ..nn.sums import Geometry, products
+from ..nn.sums import products
 from ..nn.sums import sums as exact_sums
 from .quant_config import QuantConfig
 from .weight import WeightQuantizer, weight_quantizer

@@ -11,8 +11,9 @@ from torch import Tensor
 from ..integer.connection import Connection, image
 from ..integer.graph import Readout, Term
 from ..integer.pool import NO_SIDES
+from ..nn.geometry import Geometry
 from ..nn.layers import pool_into_kernel
-from ..nn.sums import Geometry, convolutions_in, products
+from ..nn.sums import convolutions_in, products
 from .synapse import apply_pool, spread_out
 
 

@@ -16,8 +16,10 @@ int32_t spikes_narrow(size_t count, const float *restrict x, uint8_t *restrict b
     return other ? -1 : largest;
 }
 
-/* Bits of bytes of 0 and 1, eight to a byte, the first the lowest. */
-void spikes_pack(size_t count, const uint8_t *restrict bytes, uint8_t *restrict bits) {
+/* Bits of bytes of 0 and 1, eight to a byte, the first the lowest; returns how many are 1. */
+size_t spikes_pack(size_t count, const uint8_t *restrict bytes, uint8_t *restrict bits) {
+    size_t ones = 0;
+    for (size_t i = 0; i < count; i++) ones += bytes[i];
     for (size_t i = 0; i + 8 <= count; i += 8) {
         unsigned byte = 0;
         for (int k = 0; k < 8; k++) byte |= (unsigned)bytes[i + (size_t)k] << k;
@@ -28,6 +30,7 @@ void spikes_pack(size_t count, const uint8_t *restrict bytes, uint8_t *restrict 
         for (size_t i = count - count % 8; i < count; i++) byte |= (unsigned)bytes[i] << i % 8;
         bits[count / 8] = (uint8_t)byte;
     }
+    return ones;
 }
 
 /* The numbers that the bits stand for, as float32. */
