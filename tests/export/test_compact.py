@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from compact_graphs import compact_graph, rewritten_graph, rewritten_images
-from random_graphs import random_images, random_neuron
-from rows import Last, Part, row
+from random_graphs import random_codes, random_images, random_neuron
+from rows import Last, Part, row, square
 from sanitizers import FLAGS
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.export.boards import board_of
@@ -62,7 +62,8 @@ int main(void) {
 def form_of(seed):
     """Between them seeds have every choice."""
     load = ("words", "bytes", "fives")[seed % 3]
-    return CompactForm(not seed & 8, bool(seed & 1), load, bool(seed & 2), (16, 48)[seed % 2], bool(seed & 4))
+    bodies = ("one", "each", "planes")[seed // 2 % 3]
+    return CompactForm(not seed & 8, bool(seed & 1), load, bodies, (16, 48)[seed % 2], bool(seed & 4))
 
 
 def built(folder, graph, images, form, flags=FLAGS):
@@ -92,6 +93,44 @@ def test_random_graphs_run_as_the_reference(tmp_path, seed, pooled):
     wanted = reference.run(graph, images).reshape(len(images), 1, -1)
     found = answers(built(tmp_path / "c", graph, images, form_of(seed)), images, wanted.shape[2])
     assert (found == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernels", "pooled"),
+    [
+        ((32, 32, 32), (3, 3, 3), (1, 1, 2)),  # alike but for pools and sizes
+        ((40, 20, 17, 32), (2, 3, 1, 2), (1, 2, 1, 1)),  # in nothing
+        ((48, 48), (3, 3), (1, 1)),  # in all but sizes
+    ],
+)
+def test_layers_on_planes_may_have_one_body(tmp_path, channels, kernels, pooled):
+    graph = on_planes(channels, kernels, pooled)
+    images = random_images(graph, 4, 0)
+    wanted = reference.run(graph, images).reshape(len(images), 1, -1)
+    forms = [CompactForm(folded=False, bodies=bodies) for bodies in ("each", "planes")]
+    programs = [built(tmp_path / form.bodies, graph, images, form) for form in forms]
+    for form, program in zip(forms, programs, strict=True):
+        assert sum(layer.shares for layer in plan_compact(graph, form).layers[1:]) == len(channels)
+        assert (answers(program, images, 3) == wanted).all()
+    bodies = [
+        set(re.findall(r"advance\w*(?=\()", (program.parent / "kws_core.h").read_text())) for program in programs
+    ]
+    assert "advance_any_planes" in bodies[1] - bodies[0]
+
+
+def on_planes(channels, kernels, pooled):
+    """A row of ternary convolutions on spikes, of more than 16 channels each."""
+    rng = np.random.default_rng(len(channels))
+    parts, given = [], (1, 14, 13)
+    for i, (count, side, pool) in enumerate(zip((16, *channels), (3, *kernels), (1, *pooled), strict=True)):
+        codes = random_codes(rng, (count, given[0], side, side), 1.58)
+        connection = Connection(
+            f"conv{i}", codes, 1.58, padding=(1, 1, 1, 1), sum_pool=square("sum", pool, pool) if pool > 1 else None
+        )
+        parts.append(Part(connection, random_neuron(rng, connection, 1.58, "zero", 255 if i == 0 else 1)))
+        given = connection.output_shape(given)
+    last = Connection("fc", random_codes(rng, (3, int(np.prod(given))), 1.58), 1.58)
+    return row((1, 14, 13), 2, tuple(parts), Last(last, 0, np.zeros(3, np.int32), 0.1))
 
 
 @pytest.mark.parametrize("seed", REWRITTEN)

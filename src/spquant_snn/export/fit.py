@@ -14,7 +14,7 @@ from ..io.texts import short
 from .boards import KIB, Board
 from .compact.code_rows import Load
 from .compact.compact_plan import CompactPlan, plan_compact
-from .compact.planned_rows import CompactForm, Unsuited
+from .compact.planned_rows import Bodies, CompactForm, Unsuited
 from .program_size import size_of_files
 
 Files = Mapping[str, bytes]
@@ -27,6 +27,17 @@ _CODE = {
 _STACK = 640
 _LEAST_CODE = 3 * KIB  # which no form goes below
 _LOADS: tuple[Load, ...] = ("bytes", "fives")
+# How many bodies of code, whether compiled for few bytes, and whether on planes, the fastest first.
+_BODIES: tuple[tuple[Bodies, bool, bool], ...] = (
+    ("each", False, True),
+    ("planes", False, True),
+    ("each", False, False),
+    ("each", True, True),
+    ("planes", True, True),
+    ("each", True, False),
+    ("one", False, False),
+    ("one", True, False),
+)
 _LARGE = 64 * 1024 * KIB
 _LENGTHS = 128  # bytes of flash by which forms do not differ that differ in the length of lists alone
 _ABOUT = 32  # bytes that a plan may take more than the least, before it is built
@@ -185,11 +196,8 @@ def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
     """The compact forms, the fastest first, without those whose constants alone are too large, but for the last; where
     the least memory is asked for, those alone that plan about as little as any."""
     forms = [
-        CompactForm(planes, folded, load, specialised, room, tight)
-        for specialised, tight, planes, folded, load, room in product(
-            (True, False), (False, True), (True, False), (True, False), _LOADS, (48, 24, 16)
-        )
-        if specialised or not planes  # a body of planes for all layers multiplies, and is the largest
+        CompactForm(planes, folded, load, bodies, room, tight)
+        for (bodies, tight, planes), folded, load, room in product(_BODIES, (True, False), _LOADS, (48, 24, 16))
     ]
     plans: Iterable[CompactPlan] = (plan_compact(graph, form) for form in forms)
     least = 0
@@ -198,7 +206,7 @@ def _plans(graph: Graph, limits: Limits) -> Iterator[CompactPlan]:
         least = min(_planned(plan, limits.least) for plan in plans) + _ABOUT
     seen: set[tuple[object, ...]] = set()
     for i, plan in enumerate(plans):
-        key = (*(layer.said for layer in plan.layers), plan.list_size, plan.form.specialised, plan.form.tight)
+        key = (*(layer.said for layer in plan.layers), plan.list_size, _bodies(plan), plan.form.tight)
         fits = limits.flash is None or plan.constants + _LEAST_CODE < limits.flash
         fits = fits and (limits.ram is None or plan.rows_arena < limits.ram)
         fits = fits and (limits.least is None or _planned(plan, limits.least) <= least)
@@ -233,10 +241,19 @@ def _measured(files: Files, board: Board, name: str, main: str, level: str | Non
 
 
 def _forms(plan: CompactPlan) -> tuple[str, ...]:
-    how = ("a body for each layer" if plan.form.specialised else "one body for all layers") + (
-        ", compiled for few bytes" if plan.form.tight else ""
-    )
+    bodies = {
+        "each": "a body for each layer",
+        "planes": "one body for all layers on planes of bits",
+        "one": "one body for all layers",
+    }
+    how = bodies[_bodies(plan)] + (", compiled for few bytes" if plan.form.tight else "")
     return (f"the compact form, {how}", *(f"{layer.name}: {layer.said}" for layer in plan.layers))
+
+
+def _bodies(plan: CompactPlan) -> Bodies:
+    """How many there are: fewer than two layers on planes have one each."""
+    several = sum(layer.shares for layer in plan.layers[1:]) > 1
+    return "each" if plan.form.bodies == "planes" and not several else plan.form.bodies
 
 
 def _said(size: Size) -> str:

@@ -19,6 +19,42 @@ _HEADERS = (
     "compact_neurons.h",
     "compact_rows.h",
 )
+# Fields of a layer that compact_planes.h knows by OF, and those of them that share_list looks at.
+_SHARING = (
+    "blank",
+    "pitch",
+    "fraction",
+    "window",
+    "right",
+    "across",
+    "pool_columns",
+    "kernel_columns",
+    "column_step",
+    "full",
+    "half",
+    "planes",
+)
+_ON_PLANES = (
+    *_SHARING,
+    "subtracts",
+    "resets",
+    "edges",
+    "zero",
+    "made",
+    "units",
+    "step",
+    "pixel",
+    "kernel_rows",
+    "pool_rows",
+    "left",
+    "columns",
+    "rows",
+    "live",
+    "row_step",
+    "table",
+    "left_of",
+    "last_of",
+)
 
 
 def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
@@ -58,14 +94,37 @@ def compact_values(plan: CompactPlan, names: tuple[str, ...], prefix: str) -> di
             "SPQ_LANES_OF_PIXELS": 2 if pixels["levels"].dtype == np.uint16 else 1,
             "SPQ_POOLED_PIXELS": pixels["pool_height"],
             "SPQ_CHUNK": plan.chunk,
-            "SPQ_SPECIALISED": int(plan.form.specialised),
-        },
+            "SPQ_SPECIALISED": int(plan.form.bodies != "one"),
+        }
+        | _fields_on_planes(plan),
+        "sharers": _sharers(plan),
         "types": {
             "spq_tap": f"{pixels['taps'].dtype.name}_t",
             "spq_level": f"{pixels['levels'].dtype.name}_t",
             "spq_number": f"int{8 * constants}_t",
         },
     }
+
+
+def _fields_on_planes(plan: CompactPlan) -> dict[str, str]:
+    """What fields of a layer on planes are in C: numbers where all of them have one body, and the same number."""
+    layers = [layer.fields for layer in plan.layers[1:] if layer.fields.get("planes")]
+    values = {field: {int(layer[field]) for layer in layers} for field in _ON_PLANES}
+    alike = {field for field, found in values.items() if len(found) == 1 and plan.form.bodies == "planes"}
+    return {
+        f"SPQ_OF_{field}(L)": f"(uint16_t)((void)(L), {min(values[field])}u)" if field in alike else f"((L)->{field})"
+        for field in _ON_PLANES
+    }
+
+
+def _sharers(plan: CompactPlan) -> dict[int, int]:
+    """For each layer whose windows share lists, by their numbers, the first that counts these as it does."""
+    found = dict[int, int]()
+    first = dict[tuple[int, ...], int]()
+    for number, layer in enumerate(plan.layers[1:], 1):
+        if layer.shares:
+            found[number] = first.setdefault(tuple(int(layer.fields[field]) for field in _SHARING), number)
+    return found
 
 
 def core() -> str:

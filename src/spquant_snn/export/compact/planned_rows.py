@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from .code_rows import Load
 UNIT = 16  # channels
 LANE = (1 << 15) - 1  # the largest number in a lane
 BYTE, HALF = (1 << 8) - 1, (1 << 16) - 1
+
+Bodies = Literal["each", "planes", "one"]
 
 
 class Unsuited(Exception):
@@ -28,7 +30,8 @@ class CompactForm:
         planes: ternary codes of more than 16 channels lie in planes of bits, where they can and no pool is folded.
         folded: pools over sums lie in the kernels where fields of 4 bits, or as many as without, hold them.
         load: how the codes of the readout lie.
-        specialised: a body for each layer instead of one for all.
+        bodies: one of code for each layer; one for all on planes, and for each of the others; or one for all layers,
+            none of which is on planes then: it would multiply, and be the largest.
         room: events that a list holds beyond those that it must.
         tight: to be compiled for few bytes.
     """
@@ -36,7 +39,7 @@ class CompactForm:
     planes: bool = True
     folded: bool = True
     load: Load = "bytes"
-    specialised: bool = True
+    bodies: Bodies = "each"
     room: int = 32
     tight: bool = False
 
@@ -47,9 +50,9 @@ class CompactForm:
         Raises:
             Flaw: it is none.
         """
-        planes, folded, specialised, tight = map(fields.flag, ("planes", "folded", "specialised", "tight"))
-        load = fields.choice("load", get_args(Load))
-        return cls(planes, folded, load, specialised, fields.integer("room", 0, BYTE), tight)
+        planes, folded, tight = map(fields.flag, ("planes", "folded", "tight"))
+        load, bodies = fields.choice("load", get_args(Load)), fields.choice("bodies", get_args(Bodies))
+        return cls(planes, folded, load, bodies, fields.integer("room", 0, BYTE), tight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,7 +105,9 @@ def _draft(
     if int(c.reach(1).max()) > LANE:
         raise Unsuited(f"sums of layer {name!r} leave 16 bits")
     codes, pool, folded = _kernel(c, source, form)
-    if neuron is not None and form.planes and not folded and len(codes) > UNIT:  # of fewer, fields are faster
+    if (
+        neuron is not None and form.planes and form.bodies != "one" and not folded and len(codes) > UNIT
+    ):  # of fewer, fields are faster
         counted = _counted(name, c, codes, pool, neuron, source, steps)
         if counted is not None:
             return counted
