@@ -10,6 +10,7 @@ from real_mnist import mnist_test, mnist_test_or_skip
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import run_firmware
+from spquant_snn.export.fit import Limits
 from spquant_snn.integer.file import load_graph
 from toolchains import needs
 
@@ -67,3 +68,28 @@ def test_all_test_images_on_a_cortex_m4(exported):
     outcome = run_firmware(exported, board, *mnist_test_or_skip())
     assert (outcome.images, outcome.equal, outcome.correct) == (10_000, 10_000, 9_921)
     assert outcome.instructions <= 500_000
+
+
+# On the part that each is for: instructions of the 50 digits beside them in the mean, and RAM, at most.
+SMALLEST = {
+    "3kb.spq": ("ch32v003", 540_000, 2048),
+    "light.spq": ("ch32v003", 440_000, 2048),
+    "4kb.spq": ("ch32v002", 1_200_000, 4096),
+}
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("name", SMALLEST)
+def test_networks_for_the_smallest_parts_fit_them(tmp_path, name):
+    part, instructions, ram = SMALLEST[name]
+    board = board_of(part)
+    needs(board)
+    with np.load(NETWORK.parent / "mnist" / "digits.npz") as digits:
+        images, labels = digits["images"], digits["labels"]
+    limits = Limits(board.ram, board.flash, board)
+    export_c(load_graph(NETWORK.parent / "mnist" / name), images[:2], tmp_path / "out", "digits", limits=limits)
+    outcome = run_firmware(tmp_path / "out", board, images, labels)
+    assert (outcome.images, outcome.equal) == (50, 50)
+    assert outcome.instructions <= instructions
+    assert outcome.flash <= 16 << 10
+    assert outcome.ram <= ram
