@@ -34,7 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "target_synops": 380_000,
     },
     "light": {"model": "16C5s2-32C3s2-48C3s2-FC10", "epochs": 8, "batch_size": 128},
-    "3kb": {"model": "16C5-P2-24C3-P2-32C3-P2-FC10", "epochs": 60, "batch_size": 128},
+    "3kb": {"model": "16C5-P2-24C3-P2-32C3-P2-FC10", "epochs": 15},
 }
 AFTER = {"4kb": "first"}  # rows that start from another's weights and imitate it
 
