@@ -112,9 +112,7 @@ def test_layers_on_planes_may_have_one_body(tmp_path, channels, kernels, pooled)
     for form, program in zip(forms, programs, strict=True):
         assert sum(layer.shares for layer in plan_compact(graph, form).layers[1:]) == len(channels)
         assert (answers(program, images, 3) == wanted).all()
-    bodies = [
-        set(re.findall(r"advance\w*(?=\()", (program.parent / "kws_core.h").read_text())) for program in programs
-    ]
+    bodies = [set(re.findall(r"advance\w*(?=\()", (program.parent / "kws_core.h").read_text())) for program in programs]
     assert "advance_any_planes" in bodies[1] - bodies[0]
 
 
