@@ -18,6 +18,7 @@ def few_places(gradient: Tensor, geometry: Geometry) -> bool:
     """Whether the gradient [N, O, H, W] of the outputs has few places, and lies as ``input_gradients`` takes it."""
     return (
         gradient.device.type == "cpu"
+        and gradient.dtype in (torch.float32, torch.bfloat16)
         and geometry.groups == 1
         and places_by_output(gradient) <= _PLACES
         and gradient.is_contiguous(memory_format=torch.channels_last)

@@ -105,9 +105,8 @@ def _draft(
     if int(c.reach(1).max()) > LANE:
         raise Unsuited(f"sums of layer {name!r} leave 16 bits")
     codes, pool, folded = _kernel(c, source, form)
-    if (
-        neuron is not None and form.planes and form.bodies != "one" and not folded and len(codes) > UNIT
-    ):  # of fewer, fields are faster
+    on_planes = form.planes and form.bodies != "one" and len(codes) > UNIT  # of fewer channels, fields are faster
+    if neuron is not None and on_planes and not folded:
         counted = _counted(name, c, codes, pool, neuron, source, steps)
         if counted is not None:
             return counted
