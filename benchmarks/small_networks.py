@@ -43,6 +43,8 @@ def run(parent: Path, row: str, data_dir: Path | None) -> None:
     out = parent / row
     if (out / "run.json").exists() and "test_accuracy" in json.loads((out / "run.json").read_text()):
         return
+    if row in AFTER:
+        run(parent, AFTER[row], data_dir)
     if (out / "config.toml").exists():
         trainer = SpQuantTrainer.resume(out, data_dir=data_dir)
     else:

@@ -20,14 +20,15 @@ def few_places(gradient: Tensor, geometry: Geometry) -> bool:
         gradient.device.type == "cpu"
         and gradient.dtype in (torch.float32, torch.bfloat16)
         and geometry.groups == 1
-        and places_by_output(gradient) <= _PLACES
+        and weights_prevail(gradient)
         and gradient.is_contiguous(memory_format=torch.channels_last)
     )
 
 
-def places_by_output(gradient: Tensor) -> float:
-    """Places of a gradient [N, O, ...] for each output channel, of a batch."""
-    return gradient.numel() / gradient.shape[1] ** 2
+def weights_prevail(gradient: Tensor) -> bool:
+    """Whether a gradient [N, O, ...] has so few places for its output channels that bringing weights into another order
+    takes longer than what is multiplied."""
+    return gradient.numel() <= _PLACES * gradient.shape[1] ** 2
 
 
 def input_gradients(gradient: Tensor, weight: Tensor, shape: torch.Size, geometry: Geometry) -> Tensor:

@@ -14,13 +14,11 @@ from torch import Tensor
 
 from .fused import kernels
 from .geometry import Geometry
-from .input_gradients import places_by_output
+from .input_gradients import weights_prevail
 from .spikes import Packing
 from .threads import on_threads
 
-# Share of spikes below which products take longer; those of few places, in any type, bring weights into another order.
-_DENSEST = {torch.float32: 0.4, torch.bfloat16: 0.15}
-_PLACES = 8
+_DENSEST = {torch.float32: 0.4, torch.bfloat16: 0.15}  # share of spikes below which products take longer
 _OUTPUTS, _INPUTS = 64, 32  # that the C source takes at a time
 _BYTE = 8  # inputs whose spikes lie together
 
@@ -55,8 +53,9 @@ def few_spikes(packing: Packing, gradient: Tensor, geometry: Geometry, dtype: to
         return False
     if x.dim() == 4 and not x.is_contiguous(memory_format=torch.channels_last):
         return False
-    few = dtype in _DENSEST and places_by_output(gradient) <= _PLACES
-    return packing.ones <= _DENSEST.get(torch.float32 if few else dtype, 0.0) * x.numel()
+    if dtype == torch.bfloat16 and weights_prevail(gradient):
+        dtype = torch.float32  # fast products are no help then
+    return packing.ones <= _DENSEST.get(dtype, 0.0) * x.numel()
 
 
 def weight_gradients(
@@ -70,14 +69,12 @@ def weight_gradients(
         shape: of the weights, [O, I, kh, kw] or [O, I].
     """
     assert packing.like is not None
-    if gradient.dim() == 4:
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-    gradient = gradient.contiguous() if gradient.dim() == 2 else gradient
+    convolves = len(shape) == 4
+    gradient = gradient.contiguous(memory_format=torch.channels_last if convolves else torch.contiguous_format)
     found = gradient.new_empty(shape)
     outputs, inputs = shape[:2]
     size, made, kernel = (_places(part) for part in (packing.like.shape, gradient.shape, shape))
-    plain = len(shape) == 2
-    g = Geometry() if plain else geometry
+    g = geometry if convolves else Geometry()
     c = _Convolution(len(gradient), inputs, outputs, size, made, kernel, g.stride, g.padding, g.dilation)
     library = kernels()
     assert library is not None

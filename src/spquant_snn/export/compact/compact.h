@@ -15,7 +15,8 @@
  * SPQ_OVER_TIME, 0 where answers are sums over all steps, else 1, 2 or 3 for the last value of what is integrated with a
  * leak of SPQ_LEAK_SHIFT fractional bits, the largest, or the sum; SPQ_SIGNED, whether pixels are int8;
  * spq_tap and spq_level, types of what pixels have; spq_number, of constants of neurons; SPQ_LANES_OF_PIXELS, 1 or 2;
- * SPQ_SPECIALISED, bodies for each layer, or for each kind of them; SPQ_OF_..., fields of layers on planes; SPQ_PLANES, 1 where some neurons decide on planes and 2 where all do that are
+ * SPQ_SPECIALISED, bodies for each layer, or for each kind of them; SPQ_OF_..., fields of layers on planes;
+ * SPQ_PLANES, 1 where some neurons decide on planes and 2 where all do that are
  * not on pixels; SPQ_EDGES, codes that one of those stores besides the lowest. */
 #ifndef SPQ_COMPACT_H
 #define SPQ_COMPACT_H
