@@ -1,5 +1,5 @@
 """One thread and one hypothesis profile for all tests, so that what passes once passes always; Triton's interpreter
-where there is no GPU; the command; networks that fire."""
+where there is no GPU; the command; networks that fire; a task that is learnt in a moment, and networks for it."""
 
 import os
 import shutil
@@ -15,9 +15,12 @@ from torch import nn
 import random_graphs
 from exactness import settle_norms
 from once import locked, of_this_run
+from spquant_snn import QuantConfig, prepare
 from spquant_snn.__main__ import main
 from spquant_snn.build import Library
 from spquant_snn.nn import LIF
+from spquant_snn.train.tensors import LabelledTensors
+from toy_task import images
 
 if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
     os.environ["TRITON_INTERPRET"] = "1"
@@ -151,3 +154,33 @@ def noise():
         return (255 * (smooth - smooth.min()) / (smooth.max() - smooth.min())).to(torch.uint8)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def quadrants():
+    """A function: ``count`` noisy 8x8 images, labelled by which of their quarters is bright."""
+
+    return lambda count, seed=0: LabelledTensors(*images(count, seed))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A function: an untrained network of two layers of neurons for these images."""
+
+    def make(seed=0, bits=2, drop=0.0, timesteps=2):
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1, bias=False),
+            nn.AvgPool2d(2),
+            nn.BatchNorm2d(4),
+            LIF(),
+            nn.Flatten(),
+            nn.Dropout(drop),
+            nn.Linear(64, 16, bias=False),
+            nn.BatchNorm1d(16),
+            LIF(),
+            nn.Linear(16, 4),
+        )
+        return prepare(model, QuantConfig(bits, bits, timesteps), (1, 8, 8))
+
+    return make

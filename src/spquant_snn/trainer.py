@@ -31,6 +31,7 @@ from .plot import Plot, curves, run_html
 from .quant.frozen_trace import verify
 from .quant.lower import lower
 from .quant.network import SpikingNetwork
+from .report.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .report.page import run_page, write_page
 from .report.run_report import RASTERS, Baseline, build_report, in_training, load_baseline, run_name
 from .sparsity.compact import compact
@@ -41,7 +42,6 @@ from .train.config import CUSTOM, NEURON_OPTIONS, refuse_neuron_options, what_an
 from .train.console import Display
 from .train.device import freed_memory_kept, slower_forms
 from .train.distributed import World, join, together
-from .train.early_exit import GIVEN_UP, EarlyExit, measure_early_exit
 from .train.fingerprint import fingerprint
 from .train.functions import take_objects
 from .train.loop import Training, fit

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..data import Labelled
     from ..data.items import Items
     from ..data.task import Task
-    from ..train.early_exit import EarlyExit
+    from ..report.early_exit import EarlyExit
 
 Backend = Literal["torch", "reference", "native"]
 _PURPOSE = "spquant eval"  # as the subject of a sentence
@@ -144,9 +144,9 @@ def _with_early_exit(
         )
     from ..data import of_events
     from ..io.terminal import print_tables
+    from ..report.early_exit import measure_early_exit
     from ..report.ledger_tables import with_caption
     from ..report.wording import early_exit_table
-    from ..train.early_exit import measure_early_exit
     from ..train.loading import load_network
     from ..train.tensors import as_tensors
 

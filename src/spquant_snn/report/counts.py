@@ -182,7 +182,7 @@ def count(
     steps = check_inputs(graph, images)
     if labels is not None:
         check_predicts(graph)
-    return count_traces(wiring_of(graph), *_tracer(graph), steps, images, labels, progress, watch)
+    return count_traces(wiring_of(graph), *tracer_of(graph), steps, images, labels, progress, watch)
 
 
 def count_traces(
@@ -269,7 +269,8 @@ class _Life:
             self.ends += int(np.count_nonzero((codes <= grid.low) | (codes >= grid.high)))
 
 
-def _tracer(graph: Graph) -> tuple[str, Tracer]:
+def tracer_of(graph: Graph) -> tuple[str, Tracer]:
+    """The backend that runs a network to be counted, and how: native where that can be."""
     try:
         return "native", NativeProgram(graph).trace
     except (MissingDependencyError, ModelError):  # no compiler, or too large for the runtime

@@ -1,5 +1,7 @@
 """Accuracy against the time steps used: all images stopped after so many steps, or each as soon as it is decided.
 
+An image that stops after k steps does what a network of k steps does, and so its operations are counted.
+
 An image is decided when the best of its logits, summed since the first step, leads the second by a margin. Logits,
 sums and margins are those of the integer model, so that a device that compares the same integers stops at the same
 step.
@@ -9,14 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, ModelError
+from ..integer.graph import Graph
+from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
-from .batches import Batches
+from ..train.batches import Batches
+from .counts import count_traces, tracer_of
+from .wiring import wiring_of
 
 GIVEN_UP = (0.0, 0.5, 2.0)
 
@@ -58,22 +64,25 @@ class Measured:
 
 @dataclass(frozen=True)
 class AfterStep:
-    """All images stopped after a step, the first being 1."""
+    """All images stopped after a step, the first being 1; ``operations`` are synaptic ones that are done for a test
+    image."""
 
     step: int
     validation: Measured
     test: Measured
+    operations: float
 
 
 @dataclass(frozen=True)
 class AtMargin:
     """Each image stopped at a margin, in units of the integer logits; it was chosen to give up at most so many points
-    of the accuracy that all steps have on the validation set."""
+    of the accuracy that all steps have on the validation set. ``operations`` as of all stopped after a step."""
 
     margin: int
     given_up: float
     validation: Measured
     test: Measured
+    operations: float
 
 
 @dataclass(frozen=True)
@@ -114,16 +123,44 @@ def measure_early_exit(
     known = follow(network, validation)
     margins = [choose_margin(known, points) for points in given_up]
     fresh = follow(network, test)
+    every = range(1, len(known.right) + 1)
+    together = [torch.full((fresh.right.shape[1],), step) for step in every]
+    done = operations_until(lower(network), test, [*together, *map(fresh.steps, margins)])
     return EarlyExit(
         known.right.shape[1],
         fresh.right.shape[1],
         _unit(network),
-        tuple(AfterStep(t, known.after(t), fresh.after(t)) for t in range(1, len(known.right) + 1)),
+        tuple(AfterStep(t, known.after(t), fresh.after(t), work) for t, work in zip(every, done, strict=False)),
         tuple(
-            AtMargin(margin, points, known.measure(margin), fresh.measure(margin))
-            for margin, points in zip(margins, given_up, strict=True)
+            AtMargin(margin, points, known.measure(margin), fresh.measure(margin), work)
+            for margin, points, work in zip(margins, given_up, done[len(every) :], strict=True)
         ),
     )
+
+
+def operations_until(graph: Graph, data: Batches, ways: Sequence[Tensor], batch_size: int = 500) -> list[float]:
+    """Synaptic operations that are done for an image, the mean, for each way to stop.
+
+    Args:
+        ways: int64 [N], the steps that each image takes; ``batch_size`` of these, or as many frames, are read at a
+            time.
+    """
+    wiring = wiring_of(graph)
+    tracers = {step: tracer_of(replace(graph, timesteps=step)) for step in _distinct(torch.cat(list(ways)))}
+    totals, place = [0.0] * len(ways), 0
+    for batch in (
+        part for read in data.in_order(max(1, batch_size // (data.frames or 1))) for part in read.by_length()
+    ):
+        inputs = batch.inputs().cpu().numpy()
+        for i, way in enumerate(ways):
+            own = way[place : place + len(batch)]
+            for step in _distinct(own):
+                stopped = inputs.compress((own == step).numpy(), inputs.ndim - 4)
+                given = stopped[:step] if inputs.ndim == 5 else stopped
+                found = count_traces(wiring, *tracers[step], step, (given,))
+                totals[i] += found.images * sum(row.done for row in found.rows)
+        place += len(batch)
+    return [total / max(1, place) for total in totals]
 
 
 @torch.no_grad()
@@ -174,6 +211,10 @@ def choose_margin(course: ExitCurve, given_up: float = 0.0) -> int:
     counts = torch.cat([right[0].sum()[None], total[last]])
     short = (right[-1].sum() - counts > math.floor(given_up * right.shape[1] / 100)).nonzero()
     return int(margins[0 if len(short) == 0 else int(short[-1]) + 1])
+
+
+def _distinct(steps: Tensor) -> list[int]:
+    return sorted(set(steps.tolist()))
 
 
 def _unit(network: SpikingNetwork) -> float:

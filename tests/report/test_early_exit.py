@@ -1,5 +1,7 @@
 """Stopping early, against the same decided one image at a time, and on the integer model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from torch import nn
 
 from spquant_snn import LIF, ConfigError, ModelError, Program, QuantConfig, prepare
 from spquant_snn.quant.lower import lower
-from spquant_snn.train.early_exit import ExitCurve, choose_margin, follow, measure_early_exit
+from spquant_snn.report.counts import count
+from spquant_snn.report.early_exit import ExitCurve, choose_margin, follow, measure_early_exit, operations_until
 from spquant_snn.train.metrics import measure
 from spquant_snn.train.tensors import LabelledTensors
 
@@ -98,6 +101,32 @@ def test_all_steps_give_the_plain_accuracy(network, quadrants):
     assert follow(network, data).measure(INFINITY).accuracy == accuracy
     assert [row.step for row in found.after] == [1, 2, 3, 4]
     assert (found.validation, found.test) == (40, 60)
+
+
+def test_an_image_that_stops_does_what_a_shorter_network_does(network, quadrants):
+    data, graph = quadrants(20, seed=5), lower(network)
+    found, course = measure_early_exit(network, quadrants(40, seed=4), data), follow(network, data)
+
+    def done(steps):
+        graphs = [replace(graph, timesteps=int(step)) for step in steps]
+        counts = [count(part, data.images[n : n + 1].numpy()) for n, part in enumerate(graphs)]
+        return sum(row.done for counted in counts for row in counted.rows) / 20
+
+    for row in found.after:
+        assert row.operations == pytest.approx(done([row.step] * 20))
+    for row in found.at:
+        assert row.operations == pytest.approx(done(course.steps(row.margin)))
+    steps = course.steps(float(course.lead.double().median()))
+    assert len(set(steps.tolist())) == 4
+    assert operations_until(graph, data, [steps], batch_size=7) == [pytest.approx(done(steps))]
+
+
+def test_a_frame_counts_as_an_image_does(network, quadrants):
+    still, graph, ways = quadrants(12), lower(network), [torch.tensor([1, 3] * 6)]
+    frames = LabelledTensors(still.images[:, None].repeat(1, 4, 1, 1, 1), still.labels)
+    first = count(graph, still.images[::2].numpy()).layers[0].done  # pixels, which frames bring anew at each step
+    (again,), (once,) = operations_until(graph, frames, ways), operations_until(graph, still, ways)
+    assert again > once > first
 
 
 def test_margins_do_not_depend_on_the_test_images(network, quadrants):
