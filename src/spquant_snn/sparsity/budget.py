@@ -30,7 +30,7 @@ from ..quant.stage import Stage
 from ..quant.synapse import Synapse
 from .gates import ChannelGate, channel_gates, tied_layers
 
-_STRENGTH = 4.0
+STRENGTH = 4.0  # of a squared logarithm of operations in the loss
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Budget:
     def penalty(self, allowed: float) -> Tensor:
         """The loss term for an expected share of operations above ``allowed``: the squared logarithm of their ratio,
         zero below."""
-        return _STRENGTH * torch.relu(torch.log(self.expected_share() / allowed)).square()
+        return STRENGTH * torch.relu(torch.log(self.expected_share() / allowed)).square()
 
     def least(self) -> tuple[float, str]:
         """The smallest possible share of operations, with one channel open in each layer that can be pruned, and the

@@ -7,9 +7,10 @@
     60 %, at an epoch's end     the gates are frozen, exactly 0 or 1, within the target
     60 .. 100 %                 the network trains on with fixed gates
 
-The weight of the penalties on rates rises in the first 20 %. They are squares of an excess, zero below their target,
-and pass their gradient to the spikes, as in Zenke and Vogels (2021, doi 10.1162/neco_a_01367); they are relative to
-the target, so that one weight suits any.
+What rates may be falls in the first 48 %, evenly in its logarithm, from all neurons firing in each step to the target:
+a network that is trained already keeps what it can do, and gives up spikes a few at a time. The penalties are squares
+of an excess, zero below what is allowed, and pass their gradient to the spikes, as in Zenke and Vogels (2021, doi
+10.1162/neco_a_01367); they are relative to what is allowed, so that one weight suits any.
 
 So it is with learned gates. Of the controls (``choices``) nothing is learned and nothing added to the loss:
 
@@ -34,15 +35,14 @@ import torch
 from torch import Tensor
 
 from ..quant.network import SpikingNetwork
-from .budget import Budget, layer_work, measure_density, operations, shortcut_work
+from .budget import STRENGTH, Budget, layer_work, measure_density, operations, shortcut_work
 from .choices import magnitude_scores, prune, random_scores, rank
 from .gates import COLD, WARM, channel_gates
 from .goals import Goals
 from .skip_threshold import SkipThresholdTraining
 
 _BEGIN, _END = 0.2, 0.6  # of the epochs
-_RISE = 0.2  # of the epochs, in which the weight of the penalties on rates rises
-_REACHED = 0.8  # of the phase in which gates are learned
+_REACHED = 0.8  # of the phase in which gates are learned, and of all that comes before _END for rates
 _MOMENTUM = 0.05  # of the running means
 GATE_RATE = 0.1  # learning rate of the gates' parameters
 
@@ -129,11 +129,13 @@ class SparseTraining:
         progress = self._progress(moment)
         if self.budget is not None and progress is not None:
             loss = loss + self.budget.penalty(goals.ops ** min(1.0, progress / _REACHED))
-        weight = goals.weight * min(1.0, moment / max(_RISE * self.epochs, 1e-9))
+        lowered = min(1.0, moment / (_REACHED * _END * max(1, self.epochs)))
         if goals.rate < 1:
-            loss = loss + weight * rate_penalty(self._open_rates(), goals.rate)
+            loss = loss + goals.weight * rate_penalty(self._open_rates(), goals.rate**lowered)
         if goals.synops > 0:
-            loss = loss + weight * synops_penalty(self._synops(), goals.synops)
+            most = max(goals.synops, sum(self._spiking([1.0] * len(self._densities))))
+            allowed = most * (goals.synops / most) ** lowered
+            loss = loss + goals.weight * synops_penalty(self._spiking(self._densities), allowed)
         return loss if self.skipping is None else loss + self.skipping.penalty(moment, loss)
 
     def end_epoch(self, epoch: int, images: Tensor) -> None:
@@ -213,10 +215,9 @@ class SparseTraining:
             for rate, layer, opened in zip(self._rates, self.work[:-1], self._opened(), strict=True)
         ]
 
-    def _synops(self) -> list[Tensor]:
-        """Operations of each layer but the first for one image, with a gradient."""
-        densities = [self._rates[0].new_ones(()), *self._densities]
-        return operations([*self.work, *self.beside], densities, self._opened())[1:]
+    def _spiking(self, densities: Sequence[Any]) -> list[Any]:
+        """Operations of each layer but the first for one image, with the gradient of the densities behind it."""
+        return operations([*self.work, *self.beside], [1.0, *densities], self._opened())[1:]
 
 
 def rate_penalty(rates: Sequence[Tensor], target: float) -> Tensor:
@@ -230,10 +231,11 @@ def rate_penalty(rates: Sequence[Tensor], target: float) -> Tensor:
 
 
 def synops_penalty(counts: Sequence[Tensor], target: float) -> Tensor:
-    """Squared logarithm of the ratio of all layers' synaptic operations to the target, where it is above 1.
+    """Squared logarithm of the ratio of all layers' synaptic operations to the target, where it is above 1; as strong
+    as the penalty on gates.
 
     Args:
         counts: operations of each layer for one image, with a gradient.
         target: operations for one image, above 0.
     """
-    return torch.relu(torch.log(torch.stack(list(counts)).sum() / target + 1e-9)).square()
+    return STRENGTH * torch.relu(torch.log(torch.stack(list(counts)).sum() / target + 1e-9)).square()
