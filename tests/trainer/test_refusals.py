@@ -160,6 +160,16 @@ def test_what_needs_a_row_of_layers_says_so(options, purpose):
         SpQuantTrainer(Joined(), DATA, 2, **SMALL | options).train(epochs=1)
 
 
+def test_a_readout_that_convolves_is_no_row():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), LIF(), nn.Conv2d(4, 3, 1))
+    pixels = tuple((images, torch.zeros(len(images), 8, 8, dtype=torch.long)) for images, _ in DATA)
+    words = (
+        "pruning channels needs layers in a row, .* readout '2' is more than one linear layer of the last spikes: train"
+    )
+    with pytest.raises(ModelError, match=words):
+        SpQuantTrainer(model, pixels, 2, target_ops=0.5, **SMALL).train(epochs=1)
+
+
 def test_rates_are_penalised_in_any_network():
     trainer = SpQuantTrainer(Joined(), DATA, 2, target_rate=0.05, **SMALL)
     trainer.train(epochs=1)

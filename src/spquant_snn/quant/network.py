@@ -139,12 +139,24 @@ class SpikingNetwork(nn.Module):
         stages = self.row
         if stages is not None:
             return stages
-        plain = (stage for i, stage in enumerate(self.hidden) if not (isinstance(stage, Stage) and stage.source == i))
-        name = next(plain, self.readout).name
         raise ModelError(
-            f"{purpose} needs layers in a row, with plain shortcuts at most, and layer {name!r} sums other terms: "
+            f"{purpose} needs layers in a row, with plain shortcuts at most, and {self._no_row()}: "
             "train this network without it"
         )
+
+    def _no_row(self) -> str:
+        """What keeps the network from being a row."""
+        hidden = enumerate(self.hidden)
+        others = [stage for i, stage in hidden if not (isinstance(stage, Stage) and stage.source == i)]
+        for stage in others:
+            if isinstance(stage, BranchedStage) and len(list(stage.drive.leaves())) > 1:
+                return f"layer {stage.name!r} sums other terms"
+        for what, count in (("inputs", len(self.input_shapes)), ("readouts", self.readout_count)):
+            if count > 1:
+                return f"this one has {count} {what}"
+        if others:
+            return f"layer {others[0].name!r} has no weights on the layer before it alone"
+        return f"readout {self.readout.name!r} is more than one linear layer of the last spikes"
 
     @property
     def outputs(self) -> int:
