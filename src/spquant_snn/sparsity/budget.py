@@ -68,8 +68,9 @@ class LayerOps:
         Args:
             met: [N, I, H, W], or anything of as many elements in this order; what reaches the weights.
         """
-        used = (met != 0).float().reshape(-1, *self.usage.shape) * self.usage.to(met.device)
-        return float(used.sum(dtype=torch.float64)) / (used.shape[0] * self.taps)
+        places = self.usage.to(met.device, torch.float64).flatten()
+        active = (met != 0).view(torch.int8).reshape(-1, len(places))  # bytes are summed far faster than bools
+        return float(active.sum(0, dtype=torch.int32).double() @ places) / (len(active) * self.taps)
 
 
 def layer_work(network: SpikingNetwork, static_input: bool = True) -> list[LayerOps]:
