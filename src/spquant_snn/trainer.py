@@ -264,7 +264,7 @@ class SpQuantTrainer:
             raise ConfigError(f"early exit is of classes, and the task is {self.data.task.kind}: evaluate() all steps")
         self._resolve(None)
         _, validation = self._split()
-        return measure_early_exit(self._frozen(), validation, self._test(), given_up)
+        return measure_early_exit(self._frozen(), validation, self._test(), given_up, self._bar)
 
     def verify(self, count: int = 1000, backend: IntegerBackend = "reference") -> Verdict:
         """Compare the frozen network in torch with its integers in every spike, every stored code and every logit, on

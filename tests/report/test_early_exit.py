@@ -129,6 +129,12 @@ def test_a_frame_counts_as_an_image_does(network, quadrants):
     assert again > once > first
 
 
+def test_three_passes_are_told_of(network, quadrants):
+    told = []
+    measure_early_exit(network, quadrants(40, seed=4), quadrants(20, seed=5), progress=told.append)
+    assert told == [40, 60, 80]
+
+
 def test_margins_do_not_depend_on_the_test_images(network, quadrants):
     known = quadrants(40, seed=4)
     found = [measure_early_exit(network, known, quadrants(20, seed=seed), (0.0, 5.0)) for seed in (6, 7)]

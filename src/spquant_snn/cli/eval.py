@@ -155,7 +155,7 @@ def _with_early_exit(
         raise ConfigError(f"--early-exit is of classes, and {path} was trained for {kind}: leave it out")
     network, validation = load_network(path).eval().freeze(), _validation_set(source, test_set)
     test = test_set.items(source, interface_of(network), use="never")
-    found: EarlyExit = measure_early_exit(network, as_tensors(validation), as_tensors(test.labelled()))
+    found: EarlyExit = measure_early_exit(network, as_tensors(validation), as_tensors(test.labelled()), progress=None)
     if not as_json:
         print_tables([*with_caption(early_exit_table(found, of_events(name))), ""])
     task = interface_of(network).task

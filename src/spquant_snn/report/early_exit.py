@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError, ModelError
 from ..integer.graph import Graph
+from ..io.terminal import Report, progress_shown, unseen
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
 from ..train.batches import Batches
@@ -104,7 +105,11 @@ class EarlyExit:
 
 
 def measure_early_exit(
-    network: SpikingNetwork, validation: Batches, test: Batches, given_up: Sequence[float] = GIVEN_UP
+    network: SpikingNetwork,
+    validation: Batches,
+    test: Batches,
+    given_up: Sequence[float] = GIVEN_UP,
+    progress: Report | None = unseen,
 ) -> EarlyExit:
     """Stop a network early, on images that it was not trained on.
 
@@ -113,6 +118,7 @@ def measure_early_exit(
         validation: what margins are chosen on.
         test: what is only measured on.
         given_up: points of accuracy on ``validation`` that may be lost, a margin for each.
+        progress: called with how many items are done of the three passes over them; None: a bar.
 
     Raises:
         ConfigError: as ``choose_margin``.
@@ -120,12 +126,16 @@ def measure_early_exit(
     """
     if isinstance(given_up, str) or not isinstance(given_up, Sequence):
         raise ConfigError(f"given_up must be a list of points of accuracy, not {given_up!r}")
-    known = follow(network, validation)
-    margins = [choose_margin(known, points) for points in given_up]
-    fresh = follow(network, test)
-    every = range(1, len(known.right) + 1)
-    together = [torch.full((fresh.right.shape[1],), step) for step in every]
-    done = operations_until(lower(network), test, [*together, *map(fresh.steps, margins)])
+    total = sum(getattr(part, "count", None) or 0 for part in (validation, test, test))
+    with progress_shown(progress, total, "stopping early") as report:
+        known = follow(network, validation, report)
+        margins = [choose_margin(known, points) for points in given_up]
+        first = known.right.shape[1]
+        fresh = follow(network, test, lambda done: report(first + done))
+        every, second = range(1, len(known.right) + 1), first + fresh.right.shape[1]
+        together = [torch.full((fresh.right.shape[1],), step) for step in every]
+        ways = [*together, *map(fresh.steps, margins)]
+        done = operations_until(lower(network), test, ways, lambda done: report(second + done))
     return EarlyExit(
         known.right.shape[1],
         fresh.right.shape[1],
@@ -138,12 +148,15 @@ def measure_early_exit(
     )
 
 
-def operations_until(graph: Graph, data: Batches, ways: Sequence[Tensor], batch_size: int = 500) -> list[float]:
+def operations_until(
+    graph: Graph, data: Batches, ways: Sequence[Tensor], progress: Report = unseen, batch_size: int = 500
+) -> list[float]:
     """Synaptic operations that are done for an image, the mean, for each way to stop.
 
     Args:
-        ways: int64 [N], the steps that each image takes; ``batch_size`` of these, or as many frames, are read at a
-            time.
+        ways: int64 [N], the steps that each image takes.
+        progress: called with the number of images done.
+        batch_size: images, or frames, that are read at a time.
     """
     wiring = wiring_of(graph)
     tracers = {step: tracer_of(replace(graph, timesteps=step)) for step in _distinct(torch.cat(list(ways)))}
@@ -160,12 +173,14 @@ def operations_until(graph: Graph, data: Batches, ways: Sequence[Tensor], batch_
                 found = count_traces(wiring, *tracers[step], step, (given,))
                 totals[i] += found.images * sum(row.done for row in found.rows)
         place += len(batch)
+        progress(place)
     return [total / max(1, place) for total in totals]
 
 
 @torch.no_grad()
-def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> ExitCurve:
-    """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames.
+def follow(network: SpikingNetwork, data: Batches, progress: Report = unseen, batch_size: int = 500) -> ExitCurve:
+    """The course of a frozen network's answers; ``batch_size`` images at a time, or as many frames. ``progress`` is
+    called with the number of images done.
 
     Raises:
         DataError: the sequences have several lengths.
@@ -185,6 +200,7 @@ def follow(network: SpikingNetwork, data: Batches, batch_size: int = 500) -> Exi
         first, second = sums.topk(2, dim=2).values.unbind(2)
         right.append((sums.argmax(2) == batch.labels.to(device)).cpu())
         lead.append((first - second).cummax(0).values.cpu())
+        progress(sum(part.shape[1] for part in lead))
     if len(steps := {len(part) for part in right}) > 1:
         raise DataError(
             f"early exit counts the steps of all, and the sequences have {min(steps)} to {max(steps)} frames: measure "
