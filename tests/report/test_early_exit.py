@@ -1,18 +1,32 @@
 """Stopping early, against the same decided one image at a time, and on the integer model."""
 
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from torch import nn
 
 from spquant_snn import LIF, ConfigError, ModelError, Program, QuantConfig, prepare
 from spquant_snn.quant.lower import lower
 from spquant_snn.report.counts import count
-from spquant_snn.report.early_exit import ExitCurve, choose_margin, follow, measure_early_exit, operations_until
+from spquant_snn.report.early_exit import (
+    AfterStep,
+    AtMargin,
+    EarlyExit,
+    ExitCurve,
+    Measured,
+    choose_margin,
+    follow,
+    measure_early_exit,
+    operations_until,
+)
+from spquant_snn.report.ledger_tables import with_caption
+from spquant_snn.report.wording import early_exit_table
 from spquant_snn.train.metrics import measure
 from spquant_snn.train.tensors import LabelledTensors
 
@@ -133,6 +147,17 @@ def test_three_passes_are_told_of(network, quadrants):
     told = []
     measure_early_exit(network, quadrants(40, seed=4), quadrants(20, seed=5), progress=told.append)
     assert told == [40, 60, 80]
+
+
+def test_a_row_of_large_numbers_is_one_line_of_80_columns():
+    last = Measured(16.0, 100.0)
+    rows = (AtMargin(9_999_999, 0.5, last, last, 1e9), AtMargin(0, 0.0, last, last, 1.0))
+    out = StringIO()
+    table = early_exit_table(EarlyExit(10_000, 10_000, 1e-5, (AfterStep(16, last, last, 1e9),), rows), recordings=True)
+    Console(width=80, file=out).print(*with_caption(table), sep="\n")
+    found = [line.split() for line in out.getvalue().splitlines()]
+    assert ["margin", "9,999,999", "(0.5)", "16.00", "100.00", "16.00", "100.00", "1,000,000,000"] in found
+    assert ["all", "after", "16", "16.00", "100.00", "16.00", "100.00", "1,000,000,000"] in found
 
 
 def test_margins_do_not_depend_on_the_test_images(network, quadrants):

@@ -179,15 +179,16 @@ def early_exit_table(found: EarlyExit, recordings: bool) -> TextTable:
     """A row for each way to stop; its caption speaks of recordings or of images."""
     one = "recording" if recordings else "image"
     ways: list[tuple[str, AfterStep | AtMargin]] = [(f"all after {row.step}", row) for row in found.after]
-    ways += [(f"margin {row.margin:,}, {row.given_up:g} points", row) for row in found.at]
+    ways += [(f"margin {row.margin:,} ({row.given_up:g})", row) for row in found.at]
     rows = [(name, *_cells(row.validation), *_cells(row.test), f"{row.operations:,.0f}") for name, row in ways]
     return TextTable(
         "Mean time steps used, share of right answers in percent and synaptic operations, of the integer model, on "
         f"{found.validation:,} {one}s of the validation set and {found.test:,} test {one}s. With a margin, each {one} "
         f"stops where its best summed logit leads the second by so many units (one is {found.unit:.3g}). It is the "
-        "lowest from which on accuracy on the validation set lies at most so many points below that of all steps.",
+        "lowest from which on accuracy on the validation set lies at most so many points, in brackets, below that of "
+        "all steps.",
         ("stopped",),
-        ("validation: steps", "right", "test: steps", "right", "SynOps"),
+        ("val steps", "right", "test steps", "right", "SynOps"),
         tuple(rows),
     )
 
