@@ -77,7 +77,8 @@ class AfterStep:
 @dataclass(frozen=True)
 class AtMargin:
     """Each image stopped at a margin, in units of the integer logits; it was chosen to give up at most so many points
-    of the accuracy that all steps have on the validation set. ``operations`` as of all stopped after a step."""
+    of the accuracy that all steps have on the validation set. ``operations`` are synaptic ones that are done for a test
+    image."""
 
     margin: int
     given_up: float
@@ -154,7 +155,7 @@ def operations_until(
     """Synaptic operations that are done for an image, the mean, for each way to stop.
 
     Args:
-        ways: int64 [N], the steps that each image takes.
+        ways: int64 [N], the steps that each image takes, in the order in which ``follow`` read them.
         progress: called with the number of images done.
         batch_size: images, or frames, that are read at a time.
     """
