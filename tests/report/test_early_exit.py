@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from torch import nn
 
-from spquant_snn import LIF, ConfigError, ModelError, Program, QuantConfig, prepare
+from spquant_snn import LIF, ConfigError, LeakyIntegrator, ModelError, Program, QuantConfig, prepare
 from spquant_snn.quant.lower import lower
 from spquant_snn.report.counts import count
 from spquant_snn.report.early_exit import (
@@ -37,6 +37,13 @@ INFINITY = float("inf")
 def network(tiny, quadrants, calibrate):
     """An untrained network over four steps, frozen, whose answers change on the way."""
     return calibrate(tiny(timesteps=4, seed=3), quadrants(60).images).freeze()
+
+
+def leaky(over_time):
+    """An untrained network whose readout integrates with a leak."""
+    torch.manual_seed(3)
+    layers = [nn.Flatten(), nn.Linear(64, 16, bias=False), nn.BatchNorm1d(16), LIF(), nn.Linear(16, 4)]
+    return prepare(nn.Sequential(*layers, LeakyIntegrator(0.5, over_time)), QuantConfig(2, 2, 4), (1, 8, 8))
 
 
 @st.composite
@@ -92,7 +99,10 @@ def test_points_that_cannot_be_given_up_are_refused(points):
         choose_margin(course, points)
 
 
-def test_a_course_is_that_of_the_integers_that_ship(network, quadrants):
+@pytest.mark.parametrize("over_time", ["sum of all", "mean", "last", "largest"])
+def test_a_course_is_that_of_the_integers_that_ship(network, quadrants, calibrate, over_time):
+    if over_time != "sum of all":
+        network = calibrate(leaky(over_time), quadrants(60).images).freeze()
     data, program = quadrants(30, seed=2), Program(lower(network))
     course = follow(network, data, batch_size=7)
     most = np.zeros(30, np.int64)

@@ -87,10 +87,14 @@ def integrated(readout: Readout, z: Tensor) -> Tensor:
 def over_time(readout: Readout, said: Tensor) -> Tensor:
     """The answer of a readout, int64 [N, O, ...], or [T, N, O, ...] of all steps; of what it integrated at each step,
     or, where it sums all steps, of what each of them adds."""
+    found = so_far(readout, said)
+    return found if readout.over_time == "all" else found[-1]
+
+
+def so_far(readout: Readout, said: Tensor) -> Tensor:
+    """The same behind each step, as if it were the last, [T, N, O, ...]."""
     if readout.leak is None:
         said = said.cumsum(0)
-    if readout.over_time == "all":
-        return said
     if readout.over_time == "largest":
-        return said.amax(0)
-    return said.sum(0) if readout.over_time == "sum" else said[-1]
+        return said.cummax(0).values
+    return said.cumsum(0) if readout.over_time == "sum" else said

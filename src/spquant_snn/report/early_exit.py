@@ -2,9 +2,9 @@
 
 An image that stops after k steps does what a network of k steps does, and so its operations are counted.
 
-An image is decided when the best of its logits, summed since the first step, leads the second by a margin. Logits,
-sums and margins are those of the integer model, so that a device that compares the same integers stops at the same
-step.
+An image is decided when the best of its logits leads the second by a margin; a logit is what the readout would answer
+if the step were the last: the sum since the first, or as its ``LeakyIntegrator`` asks. Logits and margins are those of
+the integer model, so that a device that compares the same integers stops at the same step.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..integer.graph import Graph
 from ..io.terminal import Report, progress_shown, unseen
 from ..quant.lower import lower
 from ..quant.network import SpikingNetwork
+from ..quant.torch_terms import so_far
 from ..train.batches import Batches
 from .counts import count_traces, tracer_of
 from .wiring import wiring_of
@@ -140,7 +141,7 @@ def measure_early_exit(
     return EarlyExit(
         known.right.shape[1],
         fresh.right.shape[1],
-        _unit(network),
+        network.fold_readouts()[0].scale,
         tuple(AfterStep(t, known.after(t), fresh.after(t), work) for t, work in zip(every, done, strict=False)),
         tuple(
             AtMargin(margin, points, known.measure(margin), fresh.measure(margin), work)
@@ -191,15 +192,15 @@ def follow(network: SpikingNetwork, data: Batches, progress: Report = unseen, ba
         raise ModelError("margins are of integer logits: freeze the network first")
     if network.outputs < 2:
         raise ModelError("a network of one class has no second logit to lead: early exit needs two")
-    device, unit = next(network.parameters()).device, _unit(network)
+    device, readout = next(network.parameters()).device, network.fold_readouts()[0]
     network.eval()
     batch_size = max(1, batch_size // (data.frames or 1))
     right, lead = [], []
     for batch in (part for read in data.in_order(batch_size) for part in read.by_length()):
-        logits = network(batch.inputs().to(device)) / unit  # whole numbers, but for the rounding of float64
-        sums = logits.round().long().cumsum(0)  # [T, N, classes]
-        first, second = sums.topk(2, dim=2).values.unbind(2)
-        right.append((sums.argmax(2) == batch.labels.to(device)).cpu())
+        logits = network(batch.inputs().to(device)) / readout.scale  # whole numbers, but for the rounding of float64
+        answers = so_far(readout, logits.round().long())  # [T, N, classes]
+        first, second = answers.topk(2, dim=2).values.unbind(2)
+        right.append((answers.argmax(2) == batch.labels.to(device)).cpu())
         lead.append((first - second).cummax(0).values.cpu())
         progress(sum(part.shape[1] for part in lead))
     if len(steps := {len(part) for part in right}) > 1:
@@ -232,11 +233,6 @@ def choose_margin(course: ExitCurve, given_up: float = 0.0) -> int:
 
 def _distinct(steps: Tensor) -> list[int]:
     return sorted(set(steps.tolist()))
-
-
-def _unit(network: SpikingNetwork) -> float:
-    """What an integer logit of one is worth."""
-    return network.fold_readouts()[0].scale
 
 
 def _percent(right: Tensor) -> float:
