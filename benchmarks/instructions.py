@@ -2,12 +2,14 @@
 
     python -m benchmarks instructions runs/mnist/2-2-s0 runs/mnist/2-2-pruned --dataset mnist --count 20
     python -m benchmarks instructions runs/mnist/2-2-s0 --verify 10000        # nothing is changed by exact skipping
+    python -m benchmarks instructions runs/dense runs/sparse --margins 0 5431 # and of images that stop when decided
 
 Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
 counts them: of a program that runs the images once, less those of one that runs none. "all blocks" is the same plan
 without exact skipping. Times are of the native runtime, one image at a time, all networks in turn; the medians count.
 Networks are compared with the first one. With --verify the portable body, which skips, is compared with the reference,
-which does not, in every spike, stored code and logit.
+which does not, in every spike, stored code and logit. With --margins each network has a second row, of images that stop
+at the first step at which the best logit leads the next by so much: spquant eval --early-exit finds margins.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,20 +32,26 @@ from spquant_snn.build import PORTABLE, compiler
 from spquant_snn.data import load
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import compare_backends, reference_trace
+from spquant_snn.integer.early_stop import stop_early
 from spquant_snn.integer.file import load_graph
 from spquant_snn.integer.graph import Graph
+from spquant_snn.integer.program import Program
 from spquant_snn.runtime.layout import plan_network
 from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 from spquant_snn.runtime.plan import Body, LayerPlan, NetworkPlan
 
 
-def instructions(graph: Graph, plan: NetworkPlan, images: NDArray[np.uint8], folder: Path) -> float:
+def instructions(
+    graph: Graph, plan: NetworkPlan, images: NDArray[np.uint8], folder: Path, margin: int | None = None
+) -> float:
     """Of one image, the mean; the program checks the logits too."""
-    code = as_c(plan) + constants(images=images, logits=reference.run(graph, images).astype(np.int32)) + MAIN
+    logits = reference.run(graph, images) if margin is None else stop_early(graph, images, margin).logits
+    code = as_c(plan) + constants(images=images, logits=logits.astype(np.int32)) + MAIN
     counted = []
     for count in (0, len(images)):
         sizes = {"ARENA": -(-plan.arena_size // 4), "COUNT": count, "IMAGE": images[0].size, "CLASSES": graph.classes}
+        sizes |= {} if margin is None else {"MARGIN": margin}
         target = executable(folder / "main", code, C_FILES, (compiler(), *PORTABLE), sizes)
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'out'}", str(target)]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -64,17 +73,21 @@ def unskipped(plan: NetworkPlan) -> NetworkPlan:
     return replace(plan, layers=tuple(computed(layer) for layer in plan.layers))
 
 
-def times(programs: list[NativeProgram], images: NDArray[np.uint8], rounds: int) -> list[float]:
+def times(calls: list[Callable[[NDArray[np.uint8]], object]], images: NDArray[np.uint8], rounds: int) -> list[float]:
     """Microseconds of an image, one call each; medians of the rounds' means."""
-    found: list[list[float]] = [[] for _ in programs]
+    found: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for program, taken in zip(programs, found, strict=True):
-            program.logits(images[:1])
+        for call, taken in zip(calls, found, strict=True):
+            call(images[:1])
             start = time.perf_counter()
             for i in range(len(images)):
-                program.logits(images[i : i + 1])
+                call(images[i : i + 1])
             taken.append((time.perf_counter() - start) / len(images) * 1e6)
     return [float(np.median(taken)) for taken in found]
+
+
+def call_of(program: Program, margin: int | None) -> Callable[[NDArray[np.uint8]], object]:
+    return program.logits if margin is None else partial(program.stop_early, margin=margin)
 
 
 def main() -> None:
@@ -85,7 +98,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20, help="for instructions; ten times as many for times")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--verify", type=int, default=0, help="on so many images")
+    parser.add_argument("--margins", type=int, nargs="+", default=[], help="one for each network")
     args = parser.parse_args()
+    if args.margins and len(args.margins) != len(args.networks):
+        parser.error(f"--margins takes one for each of {len(args.networks)} networks, not {len(args.margins)}")
     test = load(args.dataset, args.data_dir).test.images
     graphs = [load_graph(path / "model.spq" if path.is_dir() else path) for path in args.networks]
     for path, graph in zip(args.networks, graphs, strict=True):
@@ -94,16 +110,22 @@ def main() -> None:
             assert portable.body == Body.PORTABLE
             verdict = compare_backends(partial(reference_trace, graph), portable.trace, test[: args.verify])
             print(f"{path}: {verdict}")
-    micros = times([NativeProgram(graph) for graph in graphs], test[: 10 * args.count], args.rounds)
+    rows: list[tuple[str, Graph, int | None]] = []
+    for i, (path, graph) in enumerate(zip(args.networks, graphs, strict=True)):
+        rows.append((str(path), graph, None))
+        rows += [(f"{path} until {margin:,}", graph, margin) for margin in args.margins[i : i + 1]]
+    programs = [(Program(graph, NativeProgram(graph)), margin) for _, graph, margin in rows]
+    micros = times([call_of(*each) for each in programs], test[: 10 * args.count], args.rounds)
     print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")
     first: float | None = None
-    for path, graph, micro in zip(args.networks, graphs, micros, strict=True):
+    for (name, graph, margin), micro in zip(rows, micros, strict=True):
         with tempfile.TemporaryDirectory() as folder:
-            plan = plan_network(graph)
-            taken, whole = (instructions(graph, p, test[: args.count], Path(folder)) for p in (plan, unskipped(plan)))
+            plan, place = plan_network(graph, streams=margin is not None), Path(folder)
+            taken, whole = (instructions(graph, p, test[: args.count], place, margin) for p in (plan, unskipped(plan)))
         first = first or taken
-        name = str(path)[-32:]
-        print(f"{name:32} {taken:13,.0f} {whole:13,.0f} {taken / first:6.3f} {micro:7.1f} {micro / micros[0]:6.3f}")
+        print(
+            f"{name[-32:]:32} {taken:13,.0f} {whole:13,.0f} {taken / first:6.3f} {micro:7.1f} {micro / micros[0]:6.3f}"
+        )
 
 
 if __name__ == "__main__":

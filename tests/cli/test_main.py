@@ -191,6 +191,18 @@ def test_eval_with_early_exit_as_json(runs, spquant):
     assert [row["margin"] for row in few["early_exit"]["at"]] == [row["margin"] for row in found["at"]]
 
 
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_eval_at_a_margin_stops_where_early_exit_says(runs, spquant, backend):
+    found = json.loads(spquant("eval", runs / "low", "--early-exit", "--json")[1])["early_exit"]
+    for margin, row in [*((row["margin"], row) for row in found["at"]), (0, found["after"][0])]:
+        said = json.loads(spquant("eval", runs / "low", "--margin", margin, "--backend", backend, "--json")[1])
+        assert {"steps": said["steps"], "accuracy": said["accuracy"]} == row["test"]
+        assert (said["margin"], said["backend"]) == (margin, backend)
+    code, out, err = spquant("eval", runs / "low", "--margin", 0)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:] == ["time steps until decided: 1.00"]
+
+
 def test_export_writes_the_integers_of_the_run(runs, spquant, tmp_path):
     code, out, _ = spquant("export", runs / "low", "--out", "copy.spq")
     assert code == 0
@@ -307,6 +319,11 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("eval {runs}/low --early-exit --backend native", "are those of native: leave out --backend"),
         ("eval {runs}/low --early-exit --dataset mnist", "trained on, digits, not on mnist: leave out --dataset"),
         ("eval {runs}/low --early-exit --count -1", "count must be at least 0"),
+        ("eval {runs}/low --margin -1", "margin must be at least 0, not -1"),
+        ("eval {runs}/low --margin 5000000000", "margin must be at most 4294967295"),
+        ("eval {runs}/low --margin 5 --backend torch", "stops images of the integer model: leave out --backend torch"),
+        ("eval {runs}/low --margin 5 --early-exit", "stops images of the integer model: leave out --early-exit"),
+        ("eval {runs}/fp32 --margin 5", "without integers: use --margin on a run of 1.58 to 8 bits"),
         ("train --dataset digits --tet-weight 1", "tet_weight must be"),
         ("export nowhere --out x.spq", "is not the folder of a run"),
         ("export {runs}/low --out {runs}/low/config.toml/x.spq", "cannot be written"),

@@ -33,7 +33,7 @@ int main(void) {
         layer_codes[i] = codes + SPQ_LANES * starts[i];
     }
     if (spq_body() != SPQ_NEON) return 99;
-    const int code = spq_batch(&network, arena, sizeof arena, images, COUNT, STEPS, FRAME, IMAGE, logits, &trace);
+    const int code = spq_batch(&network, arena, sizeof arena, images, COUNT, STEPS, FRAME, IMAGE, logits, 0, 0, &trace);
     fwrite(logits, sizeof logits, 1, stdout);
     fwrite(spikes, sizeof spikes, 1, stdout);
     fwrite(codes, sizeof codes, 1, stdout);

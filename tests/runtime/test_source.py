@@ -90,6 +90,7 @@ def test_the_source_includes_and_computes_nothing_but_integers():
             '"terms.h"',
             '"turn.h"',
             '"general.h"',
+            '"run.h"',
             '"check_common.h"',
             "<arm_neon.h>",
             "<immintrin.h>",

@@ -11,14 +11,20 @@ from spquant_snn.runtime.structs import STRUCTS
 C_FILES = [str(path) for path in sources() if path.suffix == ".c"]
 CLEAN = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wshadow", "-Wundef", "-Wvla", "-Wcast-align")
 
-# Behind a plan, its images and their logits: whether C finds these. ARENA, COUNT, IMAGE and CLASSES are to be defined.
+# Behind a plan, its images and their logits: whether C finds these. ARENA, COUNT, IMAGE and CLASSES are to be defined,
+# and MARGIN where images stop when they are decided.
 MAIN = """
 #include <stdio.h>
-static uint32_t arena[ARENA];
+static int32_t arena[ARENA];
 int main(void) {
     int32_t wrong = spq_check(&network, sizeof arena);
     for (int n = 0; n < COUNT && !wrong; n++) {
+#ifdef MARGIN
+        spq_until(&network, arena, images + n * IMAGE, network.timesteps, MARGIN);
+        const int32_t *found = arena + network.logits.offset / 4;
+#else
         const int32_t *found = spq_image(&network, arena, images + n * IMAGE, 0);
+#endif
         for (int i = 0; i < CLASSES; i++) wrong |= found[i] != logits[n * CLASSES + i];
     }
     return wrong ? 1 : 0;

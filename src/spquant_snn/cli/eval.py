@@ -33,6 +33,7 @@ def command(
     backend: Annotated[Backend | None, unset(metavar="{torch,reference,native}")] = None,
     threads: Threads = 0,
     early_exit: Flag = False,
+    margin: Annotated[int | None, unset(metavar="N")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Accuracy of a run, or of an .spq file, on the test set.
@@ -43,15 +44,19 @@ def command(
         backend: the frozen network (torch, the default of a run whose model has a name), or its .spq file run by
             NumPy (reference) or by C (native, the default of a file).
         early_exit: accuracy against time steps used, too: all images stopped after each, or each one when decided.
+        margin: of logits, as early exit finds it, at which an image takes no more time steps.
     """
     check_threads(threads)
     found = open_source(source)
+    if margin is not None and (early_exit or backend == "torch"):
+        other = "--early-exit" if early_exit else "--backend torch"
+        raise ConfigError(f"--margin stops images of the integer model: leave out {other}")
     if early_exit:
         result = _with_early_exit(found, test_set, backend, threads, as_json)
-    elif backend == "torch" or (backend is None and found.takes_torch()):
+    elif backend == "torch" or (backend is None and margin is None and found.takes_torch()):
         result = _by_torch(found, test_set, threads)
     else:
-        result = _by_integers(found, test_set, backend, threads)
+        result = _by_integers(found, test_set, backend, threads, margin)
     if as_json:
         say_json(result)
     else:
@@ -66,14 +71,19 @@ def _say(result: dict[str, Any]) -> None:
     task = Task(result["task"], result["outputs"], tuple(result["names"]), result["unit"])
     metric = metric_of(task)
     say(f"Test {metric.name}: {metric.shown(result[metric.key])}")
+    if "steps" in result:
+        say(f"time steps until decided: {result['steps']:.2f}")
     for name in ("mae", "r2", "pixel_accuracy"):
         if result.get(name) is not None:
             shown = metric.shown(result[name]) if name != "r2" else f"{result[name]:.4f}"
             say(f"{name.replace('_', ' ')}: {shown}")
 
 
-def _by_integers(source: Source, test_set: TestSet, backend: Backend | None, threads: int) -> dict[str, Any]:
+def _by_integers(
+    source: Source, test_set: TestSet, backend: Backend | None, threads: int, margin: int | None
+) -> dict[str, Any]:
     """How good an integer model is; torch is not needed. Where no backend is asked for it is C, or what there is."""
+    from ..integer.early_stop import check_stops
     from ..integer.inputs import check_predicts, check_takes_one, says_classes, task_of
     from ..integer.own_items import Interface
     from ..integer.program import Program
@@ -81,27 +91,34 @@ def _by_integers(source: Source, test_set: TestSet, backend: Backend | None, thr
     from ..runtime.native import NativeProgram
     from ..runtime.native import program as fastest
 
-    source.need_integers("use --backend torch")
+    source.need_integers("use --backend torch" if margin is None else "use --margin on a run of 1.58 to 8 bits")
     test_set.name_for(source, "never")
     graph = source.graph()
     check_takes_one(graph, "an accuracy" if says_classes(graph) else f"the {metric_of(task_of(graph)).name}")
     check_predicts(graph)
+    margin = None if margin is None else check_stops(graph, margin)
     test = test_set.items(source, Interface.of(graph), _PURPOSE, "never")
     if backend is None:
         program = fastest(graph)
     else:
         program = Program(graph, NativeProgram(graph)) if backend == "native" else Program(graph)
     backend = "reference" if program.engine is None else "native"
-    threads, task, counts = threads or os.cpu_count() or 1, program.task, Counts()
+    threads, task, counts, steps = threads or os.cpu_count() or 1, program.task, Counts(), 0
     with progress(len(test), backend) as report:
         done = 0
         for which in of_each_length(test.lengths, len(test), _PART):
             part = test.chosen(which)
             assert part.labels is not None  # as ``items`` leaves them
-            counts = add(counts, count(task, program.values(part.inputs(), threads=threads), part.labels))
+            if margin is None:
+                values = program.values(part.inputs(), threads=threads)
+            else:
+                stopped = program.stop_early(part.inputs(), margin, threads=threads)
+                values, steps = graph.readout.values(stopped.logits, 1), steps + int(stopped.steps.sum())
+            counts = add(counts, count(task, values, part.labels))
             done += len(part)
             report(done)
-    return _result(task, score(task, counts), details(task, counts), backend, test, source)
+    more = details(task, counts) | ({} if margin is None else {"margin": margin, "steps": steps / len(test)})
+    return _result(task, score(task, counts), more, backend, test, source)
 
 
 def _by_torch(source: Source, test_set: TestSet, threads: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def command(
     emulator: Emulator = "auto",
     instructions: bool = True,
     layers: bool = True,
+    margin: Annotated[int | None, unset(metavar="N")] = None,
     clock: Annotated[str | None, unset(metavar="RATE")] = None,
     cycles_per_instruction: Annotated[tuple[float, ...] | None, unset(metavar="LEAST MOST")] = None,
     as_json: AsJson = False,
@@ -40,6 +41,7 @@ def command(
         emulator: QEMU (qemu), the package unicorn (unicorn, Cortex-M without MVE), or what is there.
         instructions: count them, and loads and stores; unicorn is slow at it.
         layers: where they are counted, also those of each layer, and those that no input exceeds; runs all once more.
+        margin: of logits, at which an image takes no more time steps; spquant eval --early-exit finds one.
         clock: of the processor, as 48MHz, for times.
         cycles_per_instruction: in the mean, the least and the most, as 1.0 1.8: an emulator counts no cycles.
     """
@@ -62,9 +64,9 @@ def command(
         noise(graph, min(test_set.count or _NOISE, _NOISE)) if unknown else test_set.items(source, Interface.of(graph))
     )
     outcome = run_firmware(
-        firmware, chosen, test.images, test.classes, compiler, emulator, instructions, layers, say_progress
+        firmware, chosen, test.images, test.classes, compiler, emulator, instructions, layers, margin, say_progress
     )
-    if instructions and not test.frames:
+    if instructions and not test.frames and margin is None:
         from ..report.firmware_cost import with_prediction
 
         outcome = with_prediction(outcome, firmware, test.images)

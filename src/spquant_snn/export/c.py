@@ -48,7 +48,7 @@ _HEADERS = (
     "spq.h", "compilers.h", "blocks.h", "events.h", "sums.h", "shortcut.h", "packed.h", "packed_lanes.h",
     "packed_mve.h", "packed_words.h", "packed_simd32.h", "packed_plain.h", "neuron.h", "neuron_single.h", "lanes.h",
     "scaled.h", "dense.h", "quads.h", "sliced.h", "sliced_layer.h", "windows.h", "current.h", "term_rows.h",
-    "terms.h", "turn.h", "general.h",
+    "terms.h", "turn.h", "general.h", "run.h",
 )  # fmt: skip
 _CONFIG = "spq_config.h"
 _INT32 = (1 << 31) - 1
@@ -227,6 +227,7 @@ def firmware_files(
         "readouts": readouts_of(graph),
         "outputs": FirstOutputs.of(graph),
         "plain": len(graph.readouts) == 1 and says_classes(graph) and takes_images(graph),
+        "decides": says_classes(graph) and graph.classes > 1,
         "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
         "longest": graph.longest,

@@ -8,6 +8,7 @@ from ..runtime.plan import DENSE, PACKED, SLICED, NetworkPlan
 
 SOURCES = (
     "run.c",
+    "until.c",
     "events.c",
     "sums.c",
     "shortcut.c",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dtypes import Array, Int32
+from ..dtypes import Array, Bools, Int32
 from ..errors import (
     ConfigError,
     DataError,
@@ -24,6 +24,7 @@ from ..errors import (
     UnequalError,
 )
 from ..integer import reference
+from ..integer.early_stop import check_stops, stop_early
 from ..integer.file import load_graph
 from ..integer.graph import Graph
 from ..integer.inputs import check_takes_one, says_classes
@@ -110,6 +111,7 @@ def run_firmware(
     emulator: Emulator = "auto",
     count: bool = True,
     layers: bool = False,
+    margin: int | None = None,
     say: Callable[[str], object] = lambda doing: None,
 ) -> Outcome:
     """Build the firmware in a folder, let it test itself, and run it: on images, or on sequences frame by frame, of
@@ -120,10 +122,12 @@ def run_firmware(
         labels: [N] their classes; None where they are not known.
         count: instructions, loads and stores.
         layers: where they are counted, also those of each layer, and those that no input exceeds.
+        margin: at which images stop, in units of the logits; what is compared is also the step that each stops at, and
+            nothing is said of what no input exceeds. None: all steps.
         say: told what is being done.
 
     Raises:
-        ConfigError: the network takes several inputs.
+        ConfigError: the network takes several inputs, or it or what it is given cannot stop early.
         DataError: the images do not fit the network.
         MissingDependencyError: a compiler or an emulator is missing.
         ModelError: the network is too large for the board.
@@ -139,6 +143,8 @@ def run_firmware(
         raise ModelError(
             f"this form of firmware multiplies, which {board.name} cannot: export it with --board {board.name}"
         )
+    if margin is not None:
+        margin = _check_margin(graph, margin, manifest, images)
     runner, name = _runner(board, emulator)
     steps = images.shape[1] if images.ndim == 5 else 1
     with TemporaryDirectory(prefix="spquant-firmware-") as temporary:
@@ -147,7 +153,7 @@ def run_firmware(
         compact = manifest["form"] == "compact"
         main = "rows" if compact else "stream" if images.ndim == 4 else "steps"
         try:
-            built = _build(board, folder, manifest, main, work, compiler)
+            built = _build(board, folder, manifest, main, work, compiler, margin=margin)
             test = _build(_roomy(board), folder, manifest, "selftest", work, compiler)
         except ModelError as error:
             raise ModelError(f"{error}{'' if compact else _help(graph, manifest)}") from error
@@ -156,22 +162,26 @@ def run_firmware(
         (work / "images.bin").write_bytes(np.ascontiguousarray(images.swapaxes(1, 2) if compact else images).tobytes())
         (work / "lengths.bin").write_bytes(np.full(len(images), steps, "<u4").tobytes())
         say(f"running {len(images):,} {'images' if images.ndim == 4 else 'recordings'} on {board.name}")
-        each = 4 * steps * manifest["answers"]
+        each = 4 * (steps * manifest["answers"] + (margin is not None))
         with progress_of_file(work / "logits.bin", each, len(images), board.name):
             ended = runner(board, built, work, count)
         answers = np.frombuffer((work / "logits.bin").read_bytes(), "<i4")
-        if ended.code != 0 or answers.size != len(images) * steps * manifest["answers"]:
+        if ended.code != 0 or 4 * answers.size != len(images) * each:
             raise RunError(f"the firmware failed on {board.name} (code {ended.code}): export it again")
         depth = int(np.frombuffer((work / "stack.bin").read_bytes(), "<u4")[0])
         costs = (
-            _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, say)
+            _layers(folder, manifest, graph, runner, board, built, work, compiler, ended, images, margin, say)
             if count and layers
             else ()
         )
     say("running the reference")
-    found = answers.reshape(len(images), steps, -1)
-    equal = (found == _expected(graph, images)).all((1, 2))
-    classes = found[:, -1, : manifest["classes"]].argmax(1)
+    found, taken = answers.reshape(len(images), -1), None
+    if margin is None:
+        equal = (found == _expected(graph, images).reshape(len(images), -1)).all(1)
+    else:
+        found, taken = found[:, :-1], found[:, -1]
+        equal = _stops_alike(graph, images, margin, found[:, : graph.classes], taken)
+    classes = found.reshape(len(images), steps, -1)[:, -1, : graph.classes].argmax(1)
     program = built.program
     each = [None if total is None else total / len(images) for total in (ended.instructions, ended.loads, ended.stores)]
     return Outcome(
@@ -192,7 +202,30 @@ def run_firmware(
         least=ended.least,
         most=ended.most,
         layers=costs,
+        taken=None if taken is None else float(taken.mean()),
     )
+
+
+def _check_margin(graph: Graph, margin: int, manifest: dict[str, Any], images: Array) -> int:
+    """The margin, where it is one, and where something can stop at it."""
+    if manifest["form"] == "compact":
+        raise ConfigError(
+            "the compact form of firmware computes all time steps of a row together and cannot stop early: export it "
+            "without limits, or leave out the margin"
+        )
+    if images.ndim == 5:
+        raise ConfigError("firmware stops early at images, not at recordings: leave out the margin")
+    return check_stops(graph, margin)
+
+
+def _stops_alike(graph: Graph, images: Array, margin: int, found: Int32, taken: Int32) -> Bools:
+    """[N], whether each image has the logits and took the steps that the reference says."""
+    alike = []
+    for start in range(0, len(images), _PART):
+        part = slice(start, start + _PART)
+        stopped = stop_early(graph, images[part], margin)
+        alike.append((found[part] == stopped.logits).all(1) & (taken[part] == stopped.steps))
+    return np.concatenate(alike)
 
 
 def _help(graph: Graph, manifest: dict[str, Any]) -> str:
@@ -217,10 +250,12 @@ def _layers(
     compiler: Compiler,
     ended: Ended,
     images: Array,
+    margin: int | None,
     say: Callable[[str], object],
 ) -> tuple[LayerCost, ...]:
     """What each layer costs; nothing where a program that tells them apart does not fit the board. Layers of the
-    compact form take turns by the row, so that what is between them counts to the one before."""
+    compact form take turns by the row, so that what is between them counts to the one before. What may stop early is
+    told no bound, for there is that of all steps."""
     names, streams, compact = manifest["layers"], images.ndim == 5, manifest["form"] == "compact"
     main, stretches = ("steps", images.shape[0] * images.shape[1]) if streams else ("stream", len(images))
     try:
@@ -232,11 +267,14 @@ def _layers(
             work,
             compiler,
             len(names),
+            margin=margin,
         )
     except ModelError:
         return ()
     say(f"telling layers apart on {board.name}")
     profile = runner(board, told, work, True)
+    if margin is not None:
+        return layer_costs(names, ended, profile, stretches, None)
     say(f"finding the worst case on {board.name}")
 
     def run(program: Built) -> Ended:
@@ -277,10 +315,13 @@ def _build(
     compiler: Compiler,
     layers: int = 0,
     given: Mapping[str, Any] | None = None,
+    margin: int | None = None,
 ) -> Built:
     level = None if manifest["form"] != "compact" else "-Os" if manifest["layout"]["tight"] else "-O2"
     called = manifest["name"]
-    return build(board, folder.resolve(), manifest["sources"], main, work, compiler, called, layers, level, given)
+    return build(
+        board, folder.resolve(), manifest["sources"], main, work, compiler, called, layers, level, given, margin
+    )
 
 
 def _roomy(board: Board) -> Board:

@@ -33,6 +33,8 @@ class Outcome:
         least, most: instructions of the shortest and of the longest inference, or step of a sequence; None where they
             were not counted.
         layers: what each layer and readout costs, and last what is around them; empty where they were not told apart.
+        taken: time steps that an image took, in the mean, where each stopped when it was decided; None where all were
+            taken.
     """
 
     board: str
@@ -54,6 +56,7 @@ class Outcome:
     least: int | None = None
     most: int | None = None
     layers: tuple[LayerCost, ...] = ()
+    taken: float | None = None
 
     @property
     def bound(self) -> int | None:
@@ -155,6 +158,7 @@ def outcome_table(outcome: Outcome, clock: ClockRate | None = None) -> Table:
             "equal to the reference",
             f"{outcome.equal:,} of {outcome.images:,}{', behind every frame' if outcome.steps else ''}",
         ),
+        *([] if outcome.taken is None else [("time steps until decided", f"{outcome.taken:.2f}")]),
         *(
             (f"{name} per inference", f"{count:,.0f}")
             for name, count in (

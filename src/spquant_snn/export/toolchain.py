@@ -33,7 +33,7 @@ _GCC = (
 )  # fmt: skip
 _ZIG = ("-fno-sanitize=undefined", "-fno-jump-tables", "-fno-builtin")
 LAYER_MARKS = "layer_marks"  # of a program that tells its layers apart: what they call as they begin
-_MARKED = re.compile(r"\b\w*(?:turn|_core)\.h\b|SPQ_PROFILE")  # in a source that calls them
+_MARKED = re.compile(r"\benter\(|\b\w*_core\.h\b|SPQ_PROFILE")  # in a source that calls them
 _PATIENCE = 300  # seconds
 _HARNESS_STACK = 256  # of what calls the network, and of an exception
 _UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
@@ -96,6 +96,7 @@ def build(
     layers: int = 0,
     level: str | None = None,
     given: Mapping[str, Any] | None = None,
+    margin: int | None = None,
 ) -> Built:
     """Compile the firmware in ``folder``, whose sources are named, with the harness ``main``.c into ``work``, where the
     objects of an earlier program of the same firmware for the same board serve again.
@@ -106,6 +107,7 @@ def build(
         level: of optimisation; None: each file's own.
         given: what else the harness's template takes; then it has a function ``seen_row``, which the compact form calls
             with every row of spikes that it has made.
+        margin: at which images stop; None: they take all steps.
 
     Raises:
         MissingDependencyError: there is no compiler.
@@ -122,7 +124,8 @@ def build(
     start = harness / ("start_riscv.c" if board.riscv else "start_arm.c")
     caller = work / f"{main}.c"
     text = environment.from_string((harness / f"{main}.c.j2").read_text("utf-8"))
-    caller.write_text(text.render(name=network, NAME=network.upper(), layers=layers, **(given or {})), encoding="utf-8")
+    values = {"name": network, "NAME": network.upper(), "layers": layers, "margin": margin, **(given or {})}
+    caller.write_text(text.render(values), encoding="utf-8")
     headers = [f"-I{place}" for place in dict.fromkeys([*((folder / name).parent for name in named), harness])]
     profiled = _profiled(network, layers)
     profiled += [f"-D{network.upper()}_SPQ_SEEN=seen_row"] if given else []

@@ -14,6 +14,7 @@ from ..dtypes import Array, Float64, Int32
 from ..errors import ConfigError, RunError
 from ..io import html
 from . import reference
+from .early_stop import Stopped, check_stops, stop_early
 from .graph import Graph, Term, as_graph
 from .inputs import as_array, as_batch, as_inputs, check_count, check_predicts, task_of
 from .stepper import ReferenceStepper, Stepper
@@ -25,6 +26,9 @@ class Engine(Protocol):
 
     def answers(self, *given: Array, threads: int) -> list[Int32]:
         """The answers of each readout to arrays that were checked, one for each input."""
+
+    def stop_early(self, given: Array, margin: int, threads: int) -> Stopped:
+        """An array that was checked, of a network and a margin that were too."""
 
     def stepper(self) -> Stepper: ...
 
@@ -186,6 +190,36 @@ class Program:
                 f"there is no memory to run {given[0].shape[-4]:,} images at once: give fewer, a smaller batch_size or "
                 "fewer threads"
             ) from error
+
+    def stop_early(self, images: Any, margin: int, batch_size: int = 256, threads: int = 1) -> Stopped:
+        """Answers that take no more steps than they need: each image stops at the first step at which its largest logit
+        leads the next by a margin. What is stopped is not computed, so that it saves time in the native runtime; the
+        reference computes all steps and gives the same.
+
+        Args:
+            images: as ``logits`` takes them.
+            margin: in units of the integer logits; 0 stops all after one step. ``SpQuantTrainer.early_exit`` and
+                ``spquant eval --early-exit`` find one on validation images.
+            batch_size, threads: as of ``logits``.
+
+        Raises:
+            DataError, ModelError, RunError: as ``logits``.
+            ConfigError: the same, or the network tells no classes apart, or the margin is none.
+
+        Example:
+            >>> program = load("model.spq")
+            >>> stopped = program.stop_early(numpy.zeros((5, 1, 8, 8), numpy.uint8), margin=1000)
+            >>> stopped.classes.shape, stopped.steps.max() <= program.timesteps
+            ((5,), True)
+        """
+        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
+        given = as_batch(self.graph, images)
+        margin = check_stops(self.graph, margin)
+        if self.engine is not None:
+            return self.engine.stop_early(given, margin, threads)
+        starts = range(0, given.shape[-4], batch_size)
+        parts = [stop_early(self.graph, given[..., i : i + batch_size, :, :, :], margin) for i in starts]
+        return Stopped(np.concatenate([part.logits for part in parts]), np.concatenate([part.steps for part in parts]))
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
         """A stream that runs the network on frames or events as they come, with a state of its own.

@@ -184,7 +184,7 @@ def early_exit_table(found: EarlyExit, recordings: bool) -> TextTable:
     return TextTable(
         "Mean time steps used, share of right answers in percent and synaptic operations, of the integer model, on "
         f"{found.validation:,} {one}s of the validation set and {found.test:,} test {one}s. With a margin, each {one} "
-        f"stops where its best summed logit leads the second by so many units (one is {found.unit:.3g}). It is the "
+        f"stops where its best logit so far leads the second by so many units (one is {found.unit:.3g}). It is the "
         "lowest from which on accuracy on the validation set lies at most so many points, in brackets, below that of "
         "all steps.",
         ("stopped",),

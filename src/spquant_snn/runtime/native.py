@@ -20,6 +20,7 @@ import numpy as np
 from ..dtypes import Array, Int8, Int32, Int64, UInt8, UInt32
 from ..errors import MissingDependencyError, ModelError, RunError
 from ..integer.compare import Trace, images_first
+from ..integer.early_stop import Stopped, check_stops
 from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
 from ..integer.inputs import as_batch, as_inputs, check_count
@@ -123,6 +124,17 @@ class NativeProgram:
         """
         return self._answers(self._frames_of(given), threads)
 
+    def stop_early(self, given: Any, margin: int, threads: int = 1) -> Stopped:
+        """Images or sequences that take steps until they are decided, as ``Program.stop_early`` has it."""
+        margin = check_stops(self.graph, margin)
+        batch = np.ascontiguousarray(self._frames_of((given,)))
+        count = batch.shape[-2]
+        said, steps = np.empty((count, self._said_of_one), np.int32), np.empty(count, np.int32)
+        self._in_parts(
+            count, threads, lambda part: self._run(batch, part.start, said[part], taken=steps[part], margin=margin)
+        )
+        return Stopped(self.told(said)[0].reshape(count, self.classes), steps.astype(np.int64))
+
     def trace(self, *given: Any) -> Trace:
         """Spikes and stored codes of every layer and step, and all answers: the same run, written down on its way."""
         batch = np.ascontiguousarray(self._frames_of(given))
@@ -163,10 +175,15 @@ class NativeProgram:
         batch = np.ascontiguousarray(batch)
         count = batch.shape[-2]
         said = self._said(count, self.graph.timesteps if batch.ndim == 2 else len(batch))
+        self._in_parts(count, threads, lambda part: self._run(batch, part.start, said[part]))
+        return self.told(said)
+
+    def _in_parts(self, count: int, threads: int, run: Callable[[slice], None]) -> None:
+        """Run images 0 to ``count`` - 1, in one part or in those that threads share."""
         threads = 1 if threads == 1 else min(threads, count, self._most_threads())
         if threads == 1:
-            self._run(batch, 0, said)
-            return self.told(said)
+            run(slice(0, count))
+            return
         size = -(-count // (threads * _SHARES))
         starts, taking = iter(range(0, count, size)), threading.Lock()
 
@@ -177,13 +194,12 @@ class NativeProgram:
                     start = next(starts, None)
                 if start is None:
                     return
-                self._run(batch, start, said[start : start + size])
+                run(slice(start, start + size))
 
         others = self._submit(share, threads - 1)
         share()
         for other in others:
             other.result()  # an error of a thread is raised here
-        return self.told(said)
 
     def _said(self, count: int, steps: int) -> Int32:
         """Memory for all answers [N, answers], or those of each step [N, T, answers]."""
@@ -260,11 +276,20 @@ class NativeProgram:
         if self._closed:
             raise RunError("this program is closed: make another from its graph")
 
-    def _run(self, batch: UInt8, start: int, logits: Int32, trace: Any = None) -> None:
-        """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted."""
+    def _run(
+        self,
+        batch: UInt8,
+        start: int,
+        logits: Int32,
+        trace: Any = None,
+        taken: Int32 | None = None,
+        margin: int = 0,
+    ) -> None:
+        """One call of C: the images of a contiguous batch, from ``start`` on, whose logits are wanted; with ``taken``
+        they stop at a margin, and it is written how many steps each took."""
         static_input, image = batch.ndim == 2, batch.shape[-1]
         steps, frame = (0, 0) if static_input else (len(batch), image * batch.shape[1])
-        loaded = self.images if static_input else self.frames()
+        loaded = self.images if static_input and taken is None else self.frames()
         first = address(batch) + start * image
         arena = loaded.borrowed()
         try:
@@ -278,6 +303,8 @@ class NativeProgram:
                 frame,
                 image,
                 address(logits),
+                None if taken is None else address(taken),
+                margin,
                 trace,
             )
         finally:
@@ -385,6 +412,8 @@ def _declared(built: ctypes.CDLL) -> ctypes.CDLL:
         c_int64,
         c_int64,
         c_void_p,
+        c_void_p,
+        c_uint32,
         trace,
     )
     built.spq_batch.restype = c_int32

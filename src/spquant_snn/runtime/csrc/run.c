@@ -9,11 +9,11 @@
 #include "general.h"
 #include "packed.h"
 #include "quads.h"
+#include "run.h"
 #include "shortcut.h"
 #include "sliced.h"
 #include "sliced_layer.h"
 #include "sums.h"
-#include "turn.h"
 
 /* Neurons of a row, whose sums are there, for as many steps as they hold. */
 static void fire_row(const spq_turn *turn, int32_t row, void *sums) {
@@ -230,66 +230,32 @@ static void run_steps(const spq_network *network, void *arena, const spq_frames 
 #endif
 }
 
-/* As many steps at a time as a layer takes. */
-static void run_frames(const spq_network *network, void *arena, const spq_frames *frames, int32_t steps,
-                       const spq_trace *trace, int64_t step) {
-    spq_frames rest = *frames;
-    for (int32_t t = 0; t < steps; t += network->steps) {
-        const int32_t left = steps - t;
-        run_steps(network, arena, &rest, left < network->steps ? left : network->steps, trace, step + t);
-        if (!rest.static_input) rest.pixels += network->steps * rest.pitch;
+void spq_run_frames(const spq_network *network, void *arena, spq_frames *frames, int32_t steps, const spq_trace *trace,
+                    int64_t step) {
+    for (int32_t t = 0; t < steps;) {
+        const int32_t left = steps - t, some = left < network->steps ? left : network->steps;
+        run_steps(network, arena, frames, some, trace, step + t);
+        t += some;
+        if (!frames->static_input) frames->pixels += some * frames->pitch;
 #if SPQ_TERMS
-        rest.later = 1;
-        if (rest.said && network->general) rest.said += network->steps * network->general->answers;
+        frames->later = 1;
+        if (frames->said && network->general) frames->said += some * network->general->answers;
 #endif
     }
-}
-
-/* Field by field: for an initialiser, compilers for devices call memset, which is not there. */
-static spq_frames frames_at(const uint8_t *pixels, int32_t static_input) {
-    spq_frames frames;
-    frames.pixels = pixels;
-    frames.pitch = 0;
-    frames.static_input = static_input;
-#if SPQ_TERMS
-    frames.later = 0;
-    frames.said = 0;
-#endif
-    return frames;
 }
 
 const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *frame, const spq_trace *trace,
                         int64_t step) {
-    const spq_frames frames = frames_at(frame, 0);
-    run_frames(network, arena, &frames, 1, trace, step);
+    spq_frames frames;
+    spq_show(&frames, frame, 0);
+    spq_run_frames(network, arena, &frames, 1, trace, step);
     return (const int32_t *)at(arena, network->logits);
 }
 
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace) {
-    const spq_frames frames = frames_at(image, 1);
+    spq_frames frames;
+    spq_show(&frames, image, 1);
     spq_reset(network, arena);
-    run_frames(network, arena, &frames, network->timesteps, trace, 0);
+    spq_run_frames(network, arena, &frames, network->timesteps, trace, 0);
     return (const int32_t *)at(arena, network->logits);
 }
-
-#if SPQ_HOST
-int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, const uint8_t *images, int64_t count,
-                  int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, const spq_trace *trace) {
-    const int32_t code = spq_check(network, arena_size);
-    if (code != SPQ_OK) return code;
-    if (steps < 0 || (network->shared && steps > network->steps)) return SPQ_BAD_STEPS;
-    const spq_general *general = network->general && network->general->readout_count ? network->general : 0;
-    const int32_t each = general && general->each_step;
-    const int32_t classes =
-        general ? general->answers : network->layers[network->layer_count - 1].connection.outputs;
-    const int32_t *found = (const int32_t *)at(arena, network->logits);
-    const int32_t length = steps ? steps : network->timesteps;
-    for (int64_t n = 0; n < count; n++, images += image_pitch, logits += each ? length * classes : classes) {
-        const spq_frames frames = {images, frame_pitch, steps == 0, 0, each ? logits : 0}; /* hosts have all forms */
-        spq_reset(network, arena);
-        run_frames(network, arena, &frames, length, trace, n * length);
-        for (int32_t i = 0; i < classes && !each; i++) logits[i] = found[i];
-    }
-    return SPQ_OK;
-}
-#endif

@@ -27,7 +27,7 @@
  *     sliced, columns, planes          codes and neurons in bit slices
  *     check_common, check_parts, check_terms, check     whether a network can be run
  *     turn, quads, sliced_layer, general      a layer at work, one of spikes as bytes, one in slices, one of terms
- *     run                              the layers of a network
+ *     run, until                       the layers of a network; images, each until it is decided
  *
  * An export has those that a device needs.
  */
@@ -318,10 +318,9 @@ typedef struct {
     void *context;
 } spq_trace;
 
-/* The fastest body of this build. */
-int32_t spq_body(void);
+int32_t spq_body(void); /* the fastest of this build */
 
-/* One of the codes above: whether the arena is as large, and its parts lie as, this network needs them. */
+/* A code as above: whether the arena is as large, and its parts lie as, this network needs them. */
 int32_t spq_check(const spq_network *network, uint32_t arena_size);
 
 /* Forget what was seen: potentials and logits at zero. */
@@ -336,10 +335,16 @@ const int32_t *spq_step(const spq_network *network, void *arena, const uint8_t *
 /* All steps of a still image, from a fresh start; its first sums are computed once for `steps` of them. */
 const int32_t *spq_image(const spq_network *network, void *arena, const uint8_t *image, const spq_trace *trace);
 
+/* The same, where states are not shared, step by step until the largest answer of the first readout leads the next by
+ * the margin, or for so many steps; returns those taken. The answers so far lie in the arena. */
+int32_t spq_until(const spq_network *network, void *arena, const uint8_t *image, int32_t steps, uint32_t margin);
+
 /* Frame t of image n lies at images + t * frame_pitch + n * image_pitch; steps of 0: still images. Writes int32 logits
  * [count][classes], or answers [count][answers], or those of each step [count][steps][answers]; and traces as if image
- * n followed on the steps of image n - 1. */
+ * n followed on the steps of image n - 1. With `taken`, the states not being shared, each image stops as of spq_until,
+ * after so many steps, and there are no answers of each. */
 int32_t spq_batch(const spq_network *network, void *arena, uint32_t arena_size, const uint8_t *images, int64_t count,
-                  int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, const spq_trace *trace);
+                  int32_t steps, int64_t frame_pitch, int64_t image_pitch, int32_t *logits, int32_t *taken,
+                  uint32_t margin, const spq_trace *trace);
 
 #endif

@@ -11,15 +11,14 @@ static void *memory_of(void *arena, spq_region region) {
     return (uint8_t *)arena + region.offset;
 }
 
-static spq_place moved(spq_place place, int32_t by, int32_t spread) {
+static void move(spq_place *place, int32_t by, int32_t spread) {
     if (spread == 1) {
-        place.line += by;
-        return place;
+        place->line += by;
+        return;
     }
-    place.behind += by;
-    while (place.behind >= spread) place.behind -= spread, place.line++;
-    while (place.behind < 0) place.behind += spread, place.line--;
-    return place;
+    place->behind += by;
+    while (place->behind >= spread) place->behind -= spread, place->line++;
+    while (place->behind < 0) place->behind += spread, place->line--;
 }
 
 static spq_lists lists_of(const spq_network *network, void *arena, const spq_term *term) {
@@ -31,8 +30,10 @@ static spq_lists lists_of(const spq_network *network, void *arena, const spq_ter
     return lists;
 }
 
-/* The lines under a row of outputs, the first of which is `place`; all rows are listed, each in its own slot. */
-static void look_apart(const spq_term *term, const spq_lists *lists, spq_place place, spq_view *view) {
+/* The lines under a row of outputs, from the first on; all rows are listed, each in its own slot. */
+static void look_apart(const spq_term *term, const spq_lists *lists, const spq_place *first, spq_view *view) {
+    spq_place place;
+    place.line = first->line, place.behind = first->behind;
     const spq_connection *c = &term->connection;
     const uint32_t kernel_row = (uint32_t)c->kernel_width * (uint32_t)c->channels * (uint32_t)c->row;
     spq_line *line = view->lines;
@@ -43,20 +44,22 @@ static void look_apart(const spq_term *term, const spq_lists *lists, spq_place p
             line->codes = (uint32_t)ky * kernel_row;
             line++;
         }
-        place = moved(place, term->dilation_height, term->spread_height);
+        move(&place, term->dilation_height, term->spread_height);
     }
     view->line_count = (int32_t)(line - view->lines);
 }
 
-/* One output, which looks at columns from `place` on. */
-static void sum_apart(const spq_term *term, const spq_lists *lists, const spq_view *view, spq_place place,
+/* One output, which looks at columns from the first on. */
+static void sum_apart(const spq_term *term, const spq_lists *lists, const spq_view *view, const spq_place *first,
                       int32_t *sums) {
+    spq_place place;
+    place.line = first->line, place.behind = first->behind;
     const spq_connection *c = &term->connection;
     const uint32_t pixel = (uint32_t)c->channels * (uint32_t)c->row;
     const int32_t grouped = SPQ_IS(c, SPQ_GROUPED);
     spq_run *run = view->runs;
     for (int32_t o = 0; grouped && o < c->units * SPQ_UNIT; o++) sums[o] = 0;
-    for (int32_t kx = 0; kx < c->kernel_width; kx++, place = moved(place, term->dilation_width, term->spread_width)) {
+    for (int32_t kx = 0; kx < c->kernel_width; kx++, move(&place, term->dilation_width, term->spread_width)) {
         const int32_t x = place.line;
         if (place.behind || x < 0 || x >= c->width) continue;
         for (const spq_line *line = view->lines; line < view->lines + view->line_count; line++) {
@@ -105,7 +108,7 @@ void spq_start_walk(const spq_network *network, void *arena, const spq_term *ter
 #endif
     if (!walk->apart) return;
     for (int32_t y = 0; y < c->height; y++) spq_list_row(&walk->lists, &source, c->height, y, y);
-    walk->place = moved(walk->place, -c->pad_height, term->spread_height);
+    move(&walk->place, -c->pad_height, term->spread_height);
 }
 
 void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {
@@ -120,14 +123,15 @@ void spq_next_row(const spq_term *term, spq_walk *walk, int32_t *sums) {
     const spq_lists *lists = &walk->lists;
     const int32_t pitch = c->units * SPQ_UNIT;
     if (walk->apart) {
-        look_apart(term, lists, walk->place, &walk->view);
-        const spq_place origin = {0, 0};
-        spq_place place = moved(origin, -c->pad_width, term->spread_width);
+        look_apart(term, lists, &walk->place, &walk->view);
+        spq_place place;
+        place.line = 0, place.behind = 0;
+        move(&place, -c->pad_width, term->spread_width);
         for (int32_t column = 0; column < c->out_width; column++, sums += pitch) {
-            sum_apart(term, lists, &walk->view, place, sums);
-            place = moved(place, c->step_width, term->spread_width);
+            sum_apart(term, lists, &walk->view, &place, sums);
+            move(&place, c->step_width, term->spread_width);
         }
-        walk->place = moved(walk->place, c->step_height, term->spread_height);
+        move(&walk->place, c->step_height, term->spread_height);
         return;
     }
     const int32_t below = walk->top + lists->rows < c->height ? walk->top + lists->rows : c->height;
