@@ -22,6 +22,7 @@ from spquant_snn.nn import LIF
 from spquant_snn.train.tensors import LabelledTensors
 from toy_task import images
 
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of processes that tests start, too
 if not torch.cuda.is_available():  # Triton looks at it when it is first imported, and can do nothing else there
     os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)

@@ -339,7 +339,7 @@ def test_a_cache_folder_must_be_absolute(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_processes_that_build_at_once_do_not_meet(empty):
-    program = "from spquant_snn.runtime.library import library; library(('-O1',)).spq_check; print('done')"
+    program = "from spquant_snn.runtime.library import library; library(('-O0',)).spq_check; print('done')"
     processes = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)

@@ -29,11 +29,40 @@ NAMES = ["dense", "gates", "both", "random", "magnitude", "rates"]
 FILES = ("config.toml", "model.safetensors", "model.spq", "metrics.jsonl")
 
 
+class Met:
+    """What a benchmark counts, and how much of it had been counted when each arm began to train."""
+
+    def __init__(self, patch):
+        self.seen, self.trained = [], []
+        patch.setattr(variant_results, "count", self._count)
+        patch.setattr("spquant_snn.trainer.SpQuantTrainer.evaluate", lambda self: pytest.fail("met in a training"))
+        patch.setattr("benchmarks.sparsity.run_sparsity_experiment", self._run)
+
+    def _count(self, graph, images, *args):
+        self.seen.append(images)
+        return count(graph, images, *args)
+
+    def _run(self, plan, data, train, notify):
+        def noted(*args):
+            self.trained.append(len(self.seen))
+            return train(*args)
+
+        return run_sparsity_experiment(plan, data, noted, notify)
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A finished benchmark of one seed: its folder and its report."""
+def made(tmp_path_factory):
+    """A finished benchmark of one seed: its folder, its report, and what it met."""
     out = tmp_path_factory.mktemp("benchmark") / "out"
-    return out, measure_sparsity(TrainOptions(**OPTIONS), (), out, None, None, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        met = Met(patch)
+        return out, measure_sparsity(TrainOptions(**OPTIONS), (), out, None, None, quiet=True), met
+
+
+@pytest.fixture(scope="module")
+def whole(made):
+    """Its folder and its report."""
+    return made[:2]
 
 
 @pytest.fixture
@@ -104,26 +133,11 @@ def test_what_is_finished_is_neither_trained_nor_counted_again(whole, out, untra
     assert again.budgets == whole[1].budgets
 
 
-def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(monkeypatch, tmp_path):
-    seen = []
-
-    def counting(graph, images, *args):
-        seen.append(images)
-        return count(graph, images, *args)
-
-    data, trained = load("digits"), []
-    monkeypatch.setattr(variant_results, "count", counting)
-    monkeypatch.setattr("spquant_snn.trainer.SpQuantTrainer.evaluate", lambda self: pytest.fail("met in a training"))
-    monkeypatch.setattr(
-        "benchmarks.sparsity.run_sparsity_experiment",
-        lambda plan, data, train, notify: run_sparsity_experiment(
-            plan, data, lambda *args: (trained.append(len(seen)), train(*args)), notify
-        ),
-    )
-    report_of(tmp_path / "out")
+def test_the_test_images_are_met_once_by_each_arm_and_by_no_training(made):
+    met, data = made[2], load("digits")
     held_out = len(data.train) // 10
-    assert [len(images) for images in seen] == [held_out] * 4 + [len(data.test)] * 6
-    assert trained == [0, 0, 0, 0, 1, 2]  # all of it before the test images are met
+    assert [len(images) for images in met.seen] == [held_out] * 4 + [len(data.test)] * 6
+    assert met.trained == [0, 0, 0, 0, 1, 2]  # all of it before the test images are met
 
 
 def test_a_stopped_benchmark_goes_on_to_the_same_end(whole, monkeypatch, tmp_path):
@@ -140,6 +154,8 @@ def test_a_stopped_benchmark_goes_on_to_the_same_end(whole, monkeypatch, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             report_of(tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["gates", "random"]
+    for name in ("magnitude", "dense", "both", "rates"):
+        shutil.copytree(whole[0] / name, tmp_path / "out" / name)
     report = report_of(tmp_path / "out")
     assert len(steps) == 150
     for name in NAMES:

@@ -66,7 +66,7 @@ def form_of(seed):
     return CompactForm(not seed & 8, bool(seed & 1), load, bodies, (16, 48)[seed % 2], bool(seed & 4))
 
 
-def built(folder, graph, images, form, flags=FLAGS):
+def built(folder, graph, images, form, flags=("-O0", *FLAGS[1:])):
     """A program of the host: answers of images, by the two ways that there are."""
     folder.mkdir()
     plan = plan_compact(graph, form)

@@ -52,7 +52,7 @@ def answers_of(graph, given):
 def built(folder, extra=()):
     (folder / "main.c").write_text(MAIN)
     sources = [*load_manifest(folder)["sources"], "main.c"]
-    command = ["gcc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address",
+    command = ["gcc", "-std=c99", "-O0", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address",
                "-fno-sanitize-recover=all", *extra, *sources, "-o", "program"]  # fmt: skip
     subprocess.run(command, cwd=folder, check=True)
     return folder / "program"

@@ -147,7 +147,7 @@ from spquant_snn.runtime.library import library
 from spquant_snn.runtime.native import NativeProgram
 
 built = library({flags!r})
-for seed in (*range(32), *range(RARE, RARE + 20)):
+for seed in (*range(20), *range(RARE, RARE + 12)):
     graph = random_graph(seed)
     if seed % 2:
         graph = with_gates(graph, seed)
@@ -200,13 +200,13 @@ def alone(tmp_path):
 
 @pytest.mark.slow
 def test_a_plan_written_out_as_c_runs_alone(alone, random_graph, random_images):
-    built = library(NATIVE)
-    fastest = {"flags": ("-O0",), "linked": [built._name], "body": Body(built.spq_body())}
-    for seed in (3, 12, 16):
-        graph = random_graph(seed)
-        images = random_images(graph, 4, seed)
-        assert subprocess.run([alone(graph, images)], check=False).returncode == 0
-        assert subprocess.run([alone(graph, images, **fastest)], check=False).returncode == 0
+    for flags in (NATIVE, PORTABLE):
+        built = library(flags)
+        for seed in (3, 12, 16):
+            graph = random_graph(seed)
+            images = random_images(graph, 4, seed)
+            program = alone(graph, images, ("-O0",), [built._name], Body(built.spq_body()))
+            assert subprocess.run([program], check=False).returncode == 0
 
 
 INSTRUCTIONS = 18_060_000  # two images of the network below, the process in all; gcc 12 on x86-64, portable build
