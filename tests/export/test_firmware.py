@@ -87,9 +87,7 @@ def test_packages_of_python_alone_run_as_the_reference(firmware, name):
 
 
 @pytest.mark.device
-@pytest.mark.parametrize(
-    ("name", "compiler"), [("cortex-m0", "zig"), ("cortex-m4", "zig"), ("cortex-m7", "zig"), ("cortex-m4", "gcc")]
-)
+@pytest.mark.parametrize(("name", "compiler"), [("cortex-m0", "zig"), ("cortex-m7", "zig"), ("cortex-m4", "gcc")])
 @pytest.mark.parametrize(("drawn", "gated"), [*((drawn, False) for drawn in EXPORTED), (GATED[0], True)], ids=str)
 def test_no_word_is_read_or_written_where_none_starts(firmware, monkeypatch, name, compiler, drawn, gated):
     """As a processor demands that is set to trap such an access, or knows none."""
