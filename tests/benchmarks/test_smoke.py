@@ -57,6 +57,7 @@ def test_imported_networks_say_what_their_packages_say(benchmark):
     ("words", "said"),
     [
         ("cifar10 table --out nowhere", "| weights / state | test accuracy, % | "),
+        ("more_steps {run}/model.spq --dataset digits --validation 143 --steps 1 2", "test, T = 2: "),
         ("mnist table --out nowhere", "| weights / state | test accuracy, % (seeds) | "),
         ("events --events 20000 --rounds 1", "AEDAT 3.1: "),
         ("fuzz --reader idx --mutations 3", "idx: 3 mutations"),

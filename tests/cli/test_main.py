@@ -12,11 +12,11 @@ import pytest
 
 from general_graphs import general_graph
 from once import made_once
-from spquant_snn import SpQuantTrainer
+from spquant_snn import SpQuantTrainer, data, load
 from spquant_snn.cli import doctor
 from spquant_snn.cli.main import COMMANDS, command_of
 from spquant_snn.errors import MissingDependencyError
-from spquant_snn.integer.file import load_graph, save
+from spquant_snn.integer.file import load_both, load_graph, save
 from spquant_snn.io.texts import package_version
 from spquant_snn.runtime.forms import forms
 from spquant_snn.train.console import Display
@@ -214,6 +214,19 @@ def test_export_writes_the_integers_of_the_run(runs, spquant, tmp_path):
     assert (code, out) == (0, f"bare.spq: {size:,} bytes\n")
 
 
+@pytest.mark.parametrize("given", ["low", "low/model.spq"])
+def test_export_may_show_an_image_for_more_steps(given, runs, spquant, tmp_path):
+    assert spquant("export", runs / given, "--timesteps", 5, "--out", "longer.spq")[0] == 0
+    images = data.load("digits").test.images[:40]
+    longer, same = load(tmp_path / "longer.spq"), load(runs / "low" / "model.spq", timesteps=5)
+    assert (longer.timesteps, same.timesteps, load(runs / "low" / "model.spq").timesteps) == (5, 5, 2)
+    shown = np.broadcast_to(images, (5, *images.shape))
+    expected = load(runs / "low" / "model.spq").logits(shown)
+    assert np.array_equal(longer.logits(images), expected)
+    assert np.array_equal(same.logits(images), expected)
+    assert len(load_both(tmp_path / "longer.spq")[1]) == 32
+
+
 @pytest.mark.parametrize("backend", ["reference", "native"])
 def test_verify_finds_a_run_equal(backend, runs, spquant):
     code, out, err = spquant("verify", runs / "low", "--count", 40, "--backend", backend)
@@ -325,7 +338,9 @@ def test_a_damaged_run_is_refused(name, runs, spquant, tmp_path):
         ("eval {runs}/low --margin 5 --early-exit", "stops images of the integer model: leave out --early-exit"),
         ("eval {runs}/fp32 --margin 5", "without integers: use --margin on a run of 1.58 to 8 bits"),
         ("train --dataset digits --tet-weight 1", "tet_weight must be"),
-        ("export nowhere --out x.spq", "is not the folder of a run"),
+        ("export nowhere --out x.spq", "there is no nowhere: give the folder of a run, or an .spq file"),
+        ("export {runs}/low --timesteps 0 --out x.spq", "timesteps must be a whole number above zero, not 0"),
+        ("export {runs}/low --timesteps 100000000 --out x.spq", "100000000 time steps are out of range"),
         ("export {runs}/low --out {runs}/low/config.toml/x.spq", "cannot be written"),
         ("export {runs}/fp32 --out x.spq", "no integer form"),
         ("verify nowhere", "there is no nowhere"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,7 @@ from ..export.packaging import Layout, Prefer, Target
 from ..io.output import say, say_error, visible
 from ..train.config import CUSTOM
 from .options import Flag, FolderOrFile, unset
-from .source import Source, open_run, open_source
+from .source import Source, open_source
 from .test_set import TestSet
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def command(
     name: str = DEFAULT,
     share_runtime: Flag = False,
     remember_sample: bool = True,
+    timesteps: Annotated[int | None, unset(metavar="N")] = None,
     onnx_kind: Annotated[OnnxKind | None, unset(metavar="{images,sequence,step}")] = None,
     ram: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
     flash: Annotated[int | Literal["smallest"] | None, unset(metavar="BYTES")] = None,
@@ -45,7 +47,7 @@ def command(
     """Write the integers: .spq, C firmware, a web page, ONNX or NIR.
 
     Args:
-        source: folder of a run, or for all targets but spq an .spq file.
+        source: folder of a run, or an .spq file.
         out: the file to write, or the folder of the firmware or the page.
         target: spq, onnx or nir (a file), c (a folder of C99 with its own self-test), or web (a folder with a page that
             runs it).
@@ -61,6 +63,8 @@ def command(
             exported so by one version.
         remember_sample: keep a few of the test items in the .spq file, also in that of firmware, so that it can be
             exported, verified and reported on without a data set.
+        timesteps: for which an image is shown, where that is not to be as in training: more cost more and may be right
+            more often.
         onnx_kind: of ONNX: images, sequence (of frames), or step (one frame and what is stored); by what the network
             was trained on, if it is not given.
         ram: bytes that the program of firmware may take, with stack and input; the fastest form that fits is chosen,
@@ -82,8 +86,12 @@ def command(
         option = next(name for name, is_given in of_firmware.items() if is_given)
         raise ConfigError(f"{option} is for firmware, not for --target {target}: add --target c, or leave it out")
     test_set.check()
-    found = open_run(source) if target == "spq" else open_source(source)
-    graph = _lowered(found) if target == "spq" else _read(found, target)
+    from ..integer.inputs import check_count
+
+    found = open_source(source)
+    graph = _lowered(found) if target == "spq" and found.config is not None else _read(found, target)
+    if timesteps is not None:
+        graph = replace(graph, timesteps=check_count("timesteps", timesteps))
     test = _items(found, graph, test_set, target)
     from ..data.catalog import title_of
     from ..export.targets import ExportOptions, export_graph

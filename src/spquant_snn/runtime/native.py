@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from ctypes import POINTER, c_int8, c_int32, c_int64, c_uint32, c_void_p
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -334,11 +335,16 @@ class NativeProgram:
             return [self._pool.submit(work) for _ in range(threads)]
 
 
-def load(path: str | os.PathLike[str]) -> Program:
+def load(path: str | os.PathLike[str], timesteps: int | None = None) -> Program:
     """The program in a ``.spq`` file, run by the native runtime; where it cannot be built, by the reference, with a
     warning.
 
+    Args:
+        timesteps: for which an image is shown; None: as many as in training.
+
     Raises:
+        ConfigError: ``timesteps`` is not a whole number above zero.
+        ModelError: so many steps could take answers out of 32 bits.
         FileFormatError: the file is missing, damaged, of another kind or of another version.
 
     Example:
@@ -346,7 +352,10 @@ def load(path: str | os.PathLike[str]) -> Program:
         >>> program.predict(numpy.zeros((1, 1, 8, 8), numpy.uint8)).shape
         (1,)
     """
-    return program(load_graph(path))
+    graph = load_graph(path)
+    if timesteps is not None:
+        graph = replace(graph, timesteps=check_count("timesteps", timesteps))
+    return program(graph)
 
 
 def program(graph: Graph) -> Program:
