@@ -11,7 +11,9 @@ from random_graphs import EXPORTED, GATED, RARE
 from residual_graphs import EXPORTED as RESIDUAL
 from residual_graphs import residual_graph
 from spquant_snn.export.web import choose_samples, export_web, page_network
+from spquant_snn.integer import reference
 from spquant_snn.integer.compare import reference_trace
+from spquant_snn.integer.early_stop import MOST_MARGIN, decides, leads, stop_early
 from spquant_snn.report.counts import count
 from toolchains import NEEDS_A_BROWSER
 
@@ -53,7 +55,22 @@ def check_page(open_page, graph, random_images, tmp_path, drawn):
             "return operations(spquant.about, pixels, spquant.run(pixels).layers).map((w) => [w.dense, w.done]) })()"
         )
         assert work == [[layer.dense, layer.done] for layer in count(graph, image[None]).rows]
+    if decides(graph):
+        check_stops(page, graph, images)
     assert page.complaints == []
+
+
+def check_stops(page, graph, images):
+    leading = leads(reference.answers_by_step(graph, images)[0].reshape(-1, len(images), graph.classes))
+    for margin in (0, int(np.median(leading[0])) + 1, MOST_MARGIN):
+        stopped = stop_early(graph, images, margin)
+        for n, image in enumerate(images):
+            found = page.value(
+                f"(() => {{ const pixels = Uint8Array.from(atob({as_text(image)}), (x) => x.charCodeAt(0));"
+                f"const {{ answer, logits, steps }} = spquant.until(pixels, {margin});"
+                "return [answer, steps, ...logits] })()"
+            )
+            assert found == [stopped.classes[n], stopped.steps[n], *stopped.logits[n]]
 
 
 @pytest.mark.parametrize("seed", [4, 24, 33, RARE + 4, RARE + 8, RARE + 11])

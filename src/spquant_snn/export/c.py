@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..data.items import Items
 from ..dtypes import Array
 from ..errors import DataError, ModelError
+from ..integer.early_stop import decides
 from ..integer.file import to_bytes
 from ..integer.graph import Graph
 from ..integer.inputs import check_images, check_inputs, says_classes, takes_images
@@ -227,7 +228,7 @@ def firmware_files(
         "readouts": readouts_of(graph),
         "outputs": FirstOutputs.of(graph),
         "plain": len(graph.readouts) == 1 and says_classes(graph) and takes_images(graph),
-        "decides": says_classes(graph) and graph.classes > 1,
+        "decides": decides(graph),
         "currents": any(layer.neuron.current is not None for layer in graph.layers),
         "timesteps": graph.timesteps,
         "longest": graph.longest,

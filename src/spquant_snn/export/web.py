@@ -23,6 +23,7 @@ from ..data.items import first_of_each_class
 from ..dtypes import Array
 from ..errors import ModelError
 from ..integer.connection import Connection, Shape
+from ..integer.early_stop import decides
 from ..integer.fanout import fanout
 from ..integer.graph import Graph, Layer, Readout, Term
 from ..integer.inputs import check_images, says_classes
@@ -148,7 +149,8 @@ def make_module(graph: Graph, images: Array, title: str, frames: int = 0) -> byt
     """
     answers = 4 * sum(map(math.prod, graph.outputs))  # bytes; the self-test keeps those of an image there
     stack = _STACK + answers // _STACK_STEP * _STACK_STEP
-    return compile_module(module_files(graph, images, title, frames), EXPORTS, stack)
+    exports = [*EXPORTS, "page_until"] if decides(graph) else EXPORTS
+    return compile_module(module_files(graph, images, title, frames), exports, stack)
 
 
 def module_files(graph: Graph, images: Array, title: str, frames: int = 0) -> dict[str, bytes]:
@@ -172,6 +174,7 @@ def module_files(graph: Graph, images: Array, title: str, frames: int = 0) -> di
             title=commentable(title),
             layers=list(zip(words, stored, strict=True)),
             rt=called.runtime,
+            decides=decides(graph),
             header=called.runtime_file("spq.h"),
         )
     )

@@ -38,6 +38,11 @@ class Stopped:
         return found
 
 
+def decides(graph: Graph) -> bool:
+    """Whether one class of a network can lead the next."""
+    return says_classes(graph) and graph.classes > 1
+
+
 def check_stops(graph: Graph, margin: Any) -> int:
     """The margin, where the images of a network can be decided.
 
@@ -45,7 +50,7 @@ def check_stops(graph: Graph, margin: Any) -> int:
         ConfigError: its answers are no classes, or a single one, or the margin is no whole number that logits can lead
             by.
     """
-    if not says_classes(graph) or graph.classes < 2:
+    if not decides(graph):
         found = "a single class" if says_classes(graph) else "no classes"
         raise ConfigError(f"an image is decided when one class leads the next, and this network answers {found}")
     if check_count("margin", margin, least=0) > MOST_MARGIN:

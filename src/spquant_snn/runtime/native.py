@@ -21,7 +21,7 @@ import numpy as np
 from ..dtypes import Array, Int8, Int32, Int64, UInt8, UInt32
 from ..errors import MissingDependencyError, ModelError, RunError
 from ..integer.compare import Trace, images_first
-from ..integer.early_stop import Stopped, check_stops
+from ..integer.early_stop import Stopped
 from ..integer.file import load_graph
 from ..integer.graph import Graph, Shape
 from ..integer.inputs import as_batch, as_inputs, check_count
@@ -125,10 +125,10 @@ class NativeProgram:
         """
         return self._answers(self._frames_of(given), threads)
 
-    def stop_early(self, given: Any, margin: int, threads: int = 1) -> Stopped:
-        """Images or sequences that take steps until they are decided, as ``Program.stop_early`` has it."""
-        margin = check_stops(self.graph, margin)
-        batch = np.ascontiguousarray(self._frames_of((given,)))
+    def stop_early(self, given: Array, margin: int, threads: int = 1) -> Stopped:
+        """Images or sequences that are known to fit, which take steps until they are decided."""
+        self.check_open()
+        batch = np.ascontiguousarray(_bytes(given))
         count = batch.shape[-2]
         said, steps = np.empty((count, self._said_of_one), np.int32), np.empty(count, np.int32)
         self._in_parts(
