@@ -6,12 +6,14 @@ import subprocess
 import numpy as np
 import pytest
 
+from compact_graphs import compact_graph
 from general_graphs import general_graph, general_inputs
 from random_graphs import random_graph, random_images, with_gates
 from spquant_snn import ConfigError, Program
 from spquant_snn.export.boards import board_of
 from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import load_manifest, run_firmware
+from spquant_snn.export.fit import Limits
 from spquant_snn.integer import reference
 from spquant_snn.integer.early_stop import MOST_MARGIN, leads
 from spquant_snn.integer.inputs import says_classes
@@ -131,3 +133,6 @@ def test_what_cannot_stop_is_refused(tmp_path):
     assert "not at recordings" in refused(tmp_path / "a", graph, np.stack([images, images]))
     maps = next(g for g in map(general_graph, range(300)) if not says_classes(g) and len(g.inputs) == 1)
     assert "answers no classes" in refused(tmp_path / "b", maps, general_inputs(maps, 2, 0)[0])
+    small, limits = compact_graph(0), Limits(None, 60_000, board_of("ch32v003"))
+    said = refused(tmp_path / "c", small, random_images(small, 2), limits=limits)
+    assert "the compact form of firmware computes all time steps of a row together" in said
