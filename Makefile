@@ -27,7 +27,7 @@ test: $(VENV)/ready
 	$(PYTEST)
 
 test-device: $(VENV)/device
-	$(RUN) -m pytest -m device -rs
+	$(PYTEST) -m device -rs
 
 test-web: $(VENV)/web
 	$(RUN) -m pytest -m web -rs
