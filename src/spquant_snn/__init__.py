@@ -7,9 +7,9 @@
     accuracy = trainer.evaluate()
     print(f"Test Accuracy: {accuracy:.2f}%")
 
-``load``, ``load_graph``, ``save``, ``Graph``, ``Program``, ``Stream`` and ``Verdict`` need NumPy only; everything else
-imports torch when it is first used. Data sets, event recordings and augmentation are in ``spquant_snn.data``,
-pictures in ``spquant_snn.plot``. Every other module may change from version to version.
+``load``, ``load_graph``, ``save``, ``Graph``, ``Program``, ``Stopped``, ``Stream`` and ``Verdict`` need NumPy only;
+everything else imports torch when it is first used. Data sets, event recordings and augmentation are in
+``spquant_snn.data``, pictures in ``spquant_snn.plot``. Every other module may change from version to version.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .exchange.nir_file import graph_from_nir, to_nir
     from .exchange.onnx_model import run_onnx, to_onnx
     from .integer.compare import Verdict
+    from .integer.early_stop import Stopped
     from .integer.file import load_graph, save
     from .integer.graph import Graph
     from .integer.program import Program
@@ -87,6 +88,7 @@ __all__ = [
     "SpQuantError",
     "SpQuantTrainer",
     "SpikingNetwork",
+    "Stopped",
     "Stream",
     "UnequalError",
     "Verdict",
@@ -131,6 +133,7 @@ _HOMES = {
     "ResNetSNN": ".nn",
     "SpQuantTrainer": ".trainer",
     "SpikingNetwork": ".quant.network",
+    "Stopped": ".integer.early_stop",
     "Stream": ".integer.stream",
     "VGGSNN": ".nn",
     "Verdict": ".integer.compare",

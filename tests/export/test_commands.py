@@ -117,6 +117,10 @@ def test_firmware_runs_on_a_board(spquant, network, tmp_path):
     assert (found["images"], found["equal"]) == (20, 20)
     assert found["instructions"] < 80_000  # gcc 12 gives 73,607
     assert found["flash"] < 20_000
+    code, said, _ = spquant("run-firmware", out, "--board", "cortex-m4", "--count", "5", "--margin", "0", "--json")
+    stopped = json.loads(said)
+    assert (code, stopped["taken"], stopped["equal"]) == (0, 1.0, 5)
+    assert stopped["instructions"] < found["instructions"]
     code, said, _ = spquant("run-firmware", out, "--count", "5", "--no-instructions")
     assert code == 0
     assert "5 of 5" in said

@@ -8,7 +8,7 @@ import pytest
 
 from general_graphs import general_graph, general_inputs
 from random_graphs import random_graph, random_images
-from spquant_snn import ConfigError, Program
+from spquant_snn import ConfigError, Program, RunError
 from spquant_snn.integer import reference
 from spquant_snn.integer.early_stop import MOST_MARGIN, leads
 from spquant_snn.integer.inputs import says_classes
@@ -106,6 +106,16 @@ def test_a_network_that_tells_no_classes_apart_is_refused():
     graph = next(graph for graph in map(general_graph, seeds) if len(graph.inputs) == 1)
     with pytest.raises(ConfigError, match="answers no classes"):
         Program(graph).stop_early(general_inputs(graph, 1, 0)[0], 3)
+
+
+def test_too_many_images_are_refused_in_a_sentence(monkeypatch):
+    def none_left(*given):
+        raise MemoryError
+
+    graph = random_graph(3)
+    monkeypatch.setattr("spquant_snn.integer.program.stop_early", none_left)
+    with pytest.raises(RunError, match="there is no memory to run 4 images at once"):
+        Program(graph).stop_early(random_images(graph, 4), 3)
 
 
 def test_the_largest_lead_of_32_bits_is_no_overflow():

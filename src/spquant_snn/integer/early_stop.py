@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from . import reference
 from .graph import Graph
 from .inputs import check_count, says_classes
+from .memory import refuse_beyond_reference
 
 MOST_MARGIN = (1 << 32) - 1  # of two int32
 
@@ -26,6 +27,11 @@ class Stopped:
     Args:
         logits: int32 [N, classes], those of that step: the sum so far, or as the readout integrates.
         steps: int64 [N], how many each took.
+
+    Example:
+        >>> stopped = load("model.spq").stop_early(numpy.zeros((5, 1, 8, 8), numpy.uint8), margin=0)
+        >>> stopped.classes.shape, stopped.steps.tolist()
+        ((5,), [1, 1, 1, 1, 1])
     """
 
     logits: Int32
@@ -61,6 +67,7 @@ def check_stops(graph: Graph, margin: Any) -> int:
 def stop_early(graph: Graph, images: Array, margin: int) -> Stopped:
     """Images [N, C, H, W], or sequences [T, N, C, H, W], by the reference, which computes all steps and leaves out
     those that were not needed."""
+    refuse_beyond_reference(graph, graph.timesteps if images.ndim == 4 else len(images))
     said = reference.answers_by_step(graph, images)[0].reshape(-1, images.shape[-4], graph.classes)
     decided = leads(said) >= margin
     decided[-1] = True

@@ -186,10 +186,7 @@ class Program:
         try:
             return self._run(given, batch_size, threads)
         except MemoryError as error:
-            raise RunError(
-                f"there is no memory to run {given[0].shape[-4]:,} images at once: give fewer, a smaller batch_size or "
-                "fewer threads"
-            ) from error
+            raise _too_many(given[0].shape[-4]) from error
 
     def stop_early(self, images: Any, margin: int, batch_size: int = 256, threads: int = 1) -> Stopped:
         """Answers that take no more steps than they need: each image stops at the first step at which its largest logit
@@ -215,10 +212,13 @@ class Program:
         batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
         given = as_batch(self.graph, images)
         margin = check_stops(self.graph, margin)
-        if self.engine is not None:
-            return self.engine.stop_early(given, margin, threads)
-        starts = range(0, given.shape[-4], batch_size)
-        parts = [stop_early(self.graph, given[..., i : i + batch_size, :, :, :], margin) for i in starts]
+        try:
+            if self.engine is not None:
+                return self.engine.stop_early(given, margin, threads)
+            starts = range(0, given.shape[-4], batch_size)
+            parts = [stop_early(self.graph, given[..., i : i + batch_size, :, :, :], margin) for i in starts]
+        except MemoryError as error:
+            raise _too_many(given.shape[-4]) from error
         return Stopped(np.concatenate([part.logits for part in parts]), np.concatenate([part.steps for part in parts]))
 
     def stream(self, sensor: tuple[int, int] | None = None) -> Stream:
@@ -262,6 +262,12 @@ class Program:
 
     def __repr__(self) -> str:
         return repr(self.graph).replace("Graph", "Program", 1)
+
+
+def _too_many(count: int) -> RunError:
+    return RunError(
+        f"there is no memory to run {count:,} images at once: give fewer, a smaller batch_size or fewer threads"
+    )
 
 
 def _row(name: str, terms: tuple[Term, ...], sources: list[str], shape: tuple[int, ...], bits: str) -> tuple[str, ...]:
