@@ -14,6 +14,7 @@ from spquant_snn.errors import DataError
 from spquant_snn.integer import reference
 from spquant_snn.integer.compare import first_difference, reference_trace
 from spquant_snn.integer.connection import image
+from spquant_snn.integer.program import Program
 from spquant_snn.integer.stepper import ReferenceStepper
 from spquant_snn.runtime.forms import forms
 from spquant_snn.runtime.plan import Body, Region
@@ -204,7 +205,9 @@ def test_c_refuses_a_term_of_what_is_not_there_yet(program):
 def test_inputs_that_do_not_fit_are_refused(program):
     graph = next(graph for graph in map(general_graph, range(100)) if len(graph.inputs) == 2)
     with pytest.raises(DataError, match="takes 2 inputs, not 1"):
-        program(graph).answers(general_inputs(graph, 2)[0])
+        Program(graph, program(graph)).answers(general_inputs(graph, 2)[0])
+    with pytest.raises(DataError, match="takes 2 inputs, not 1"):
+        program(graph).trace(general_inputs(graph, 2)[0])
 
 
 def test_forms_are_named_with_the_reason(random_graph):

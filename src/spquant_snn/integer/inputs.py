@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError
 from ..io.texts import counted
 from .graph import Graph, Input
 
+_UNSIGNED, _SIGNED = np.dtype(np.uint8), np.dtype(np.int8)
 _OTHERWISE = "call it from Python, or export it as C (--target c)"
 
 
@@ -180,7 +181,7 @@ def _check_lowest(wanted: Input, x: Array, what: str) -> None:
 
 
 def _dtype(wanted: Input) -> np.dtype[Any]:
-    return np.dtype(np.int8 if wanted.signed else np.uint8)
+    return _SIGNED if wanted.signed else _UNSIGNED
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
@@ -210,8 +211,8 @@ def as_pixels(value: Any, what: str, wanted: Input | None = None) -> Array:
     """
     array = as_array(value, what)
     signed = wanted is not None and wanted.signed
-    dtype, values = ("int8", "-127 to 127") if signed else ("uint8", "0 to 255")
-    if array.dtype != dtype:
+    if array.dtype != (_SIGNED if signed else _UNSIGNED):
+        dtype, values = ("int8", "-127 to 127") if signed else ("uint8", "0 to 255")
         advice = _conversion(array.dtype, what)
         raise DataError(f"{what} must be {dtype}, {values}, not {array.dtype}: {advice}")
     if wanted is not None and array.size:

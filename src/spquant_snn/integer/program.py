@@ -150,10 +150,9 @@ class Program:
         Raises:
             DataError, ConfigError, ModelError, RunError: as ``logits``.
         """
-        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
         given = as_batch(self.graph, images)
         steps = len(given) if given.ndim == 5 else self.timesteps
-        return self.graph.readout.values(self.logits(given, batch_size, threads), steps)
+        return self.graph.readout.values(self._run((given,), batch_size, threads)[0], steps)
 
     def logits(self, images: Any, batch_size: int = 256, threads: int = 1) -> Int32:
         """The integer answers of the first readout, int32 [N, classes]: logits summed over time; maps [N, O, H, W]; [T,
@@ -181,12 +180,7 @@ class Program:
         Raises:
             DataError, ConfigError, ModelError, RunError: as ``logits``.
         """
-        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
-        given = as_inputs(self.graph, images)
-        try:
-            return self._run(given, batch_size, threads)
-        except MemoryError as error:
-            raise _too_many(given[0].shape[-4]) from error
+        return self._run(as_inputs(self.graph, images), batch_size, threads)
 
     def stop_early(self, images: Any, margin: int, batch_size: int = 256, threads: int = 1) -> Stopped:
         """Answers that take no more steps than they need: each image stops at the first step at which its largest logit
@@ -233,13 +227,18 @@ class Program:
         return Stream(self.graph, self.engine.stepper() if self.engine else ReferenceStepper(self.graph), sensor)
 
     def _run(self, given: tuple[Array, ...], batch_size: int, threads: int) -> list[Int32]:
-        if self.engine is not None:
-            return self.engine.answers(*given, threads=threads)
+        """The answers to arrays that were checked."""
+        batch_size, threads = check_count("batch_size", batch_size), check_count("threads", threads)
         starts = range(0, given[0].shape[-4], batch_size)
-        parts = [
-            reference.answers(self.graph, *(x[..., start : start + batch_size, :, :, :] for x in given))
-            for start in starts
-        ]
+        try:
+            if self.engine is not None:
+                return self.engine.answers(*given, threads=threads)
+            parts = [
+                reference.answers(self.graph, *(x[..., start : start + batch_size, :, :, :] for x in given))
+                for start in starts
+            ]
+        except MemoryError as error:
+            raise _too_many(given[0].shape[-4]) from error
         axes = [1 if readout.over_time == "all" else 0 for readout in self.graph.readouts]
         return [np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate(axes)]
 

@@ -113,22 +113,14 @@ class NativeProgram:
         """The same for images or sequences that are known to fit."""
         return self._answers(_bytes(batch), threads)[0]
 
-    def answers(self, *given: Any, threads: int = 1) -> list[Int32]:
-        """What each readout says, as ``Program.answers`` has it.
-
-        Args:
-            given: for each input, what ``Program`` takes.
-            threads: that share the batch.
-
-        Raises:
-            DataError: they are not what the graph takes.
-        """
-        return self._answers(self._frames_of(given), threads)
+    def answers(self, *given: Array, threads: int = 1) -> list[Int32]:
+        """What each readout says, as ``Program.answers`` has it, to arrays that fit, one for each input."""
+        return self._answers(_side_by_side(given), threads)
 
     def stop_early(self, given: Array, margin: int, threads: int = 1) -> Stopped:
         """Images or sequences that are known to fit, which take steps until they are decided."""
         self.check_open()
-        batch = np.ascontiguousarray(_bytes(given))
+        batch = _bytes(given)
         count = batch.shape[-2]
         said, steps = np.empty((count, self._said_of_one), np.int32), np.empty(count, np.int32)
         self._in_parts(
@@ -138,7 +130,8 @@ class NativeProgram:
 
     def trace(self, *given: Any) -> Trace:
         """Spikes and stored codes of every layer and step, and all answers: the same run, written down on its way."""
-        batch = np.ascontiguousarray(self._frames_of(given))
+        self.check_open()
+        batch = _side_by_side(as_inputs(self.graph, given))
         count, steps = batch.shape[-2], self.graph.timesteps if batch.ndim == 2 else len(batch)
         hidden = self.plan.hidden
         words = [layer.connection.words for layer in hidden]
@@ -162,18 +155,8 @@ class NativeProgram:
             )
         return trace
 
-    def _frames_of(self, given: tuple[Any, ...]) -> UInt8:
-        """What all inputs are given, side by side: uint8 [N, bytes], or sequences [T, N, bytes]."""
-        self.check_open()
-        frames = [_bytes(x) for x in as_inputs(self.graph, given)]
-        steps = next((len(x) for x in frames if x.ndim == 3), 0)
-        if steps:  # what is still is shown at every step
-            frames = [x if x.ndim == 3 else np.broadcast_to(x, (steps, *x.shape)) for x in frames]
-        return frames[0] if len(frames) == 1 else np.concatenate(frames, -1)
-
     def _answers(self, batch: UInt8, threads: int) -> list[Int32]:
         self.check_open()
-        batch = np.ascontiguousarray(batch)
         count = batch.shape[-2]
         said = self._said(count, self.graph.timesteps if batch.ndim == 2 else len(batch))
         self._in_parts(count, threads, lambda part: self._run(batch, part.start, said[part]))
@@ -380,6 +363,17 @@ def plain(layer: LayerPlan, shape: Shape, spikes: UInt32, codes: Int8) -> tuple[
             np.ascontiguousarray(places.transpose(1, 0, 2, 5, 3, 4).reshape(*spikes.shape[1::-1], *kind, *shape))
         )
     return found[0], found[1]
+
+
+def _side_by_side(given: tuple[Array, ...]) -> UInt8:
+    """What all inputs are given: uint8 [N, bytes], or sequences [T, N, bytes]."""
+    if len(given) == 1:
+        return _bytes(given[0])
+    frames = [_bytes(x) for x in given]
+    steps = next((len(x) for x in frames if x.ndim == 3), 0)
+    if steps:  # what is still is shown at every step
+        frames = [x if x.ndim == 3 else np.broadcast_to(x, (steps, *x.shape)) for x in frames]
+    return np.concatenate(frames, -1)
 
 
 def _bytes(given: Array) -> UInt8:
