@@ -71,6 +71,13 @@ def test_firmware_is_exported_with_them(own, spquant, tmp_path):
     assert (manifest["title"], manifest["dataset"]) == ("model.spq", None)
 
 
+def test_recordings_keep_their_frames_when_images_take_other_steps(own, spquant):
+    for steps in (5, 9):
+        code, _, err = spquant("export", "model.spq", *X, "--timesteps", steps, "--out", "other.spq")
+        said = "spquant: recordings of x.npy keep their 5 frames: --dataset divides those of a data set\n"
+        assert (code, err) == (0, said if (own, steps) == ("recording", 9) else "")
+
+
 @pytest.mark.device
 @pytest.mark.parametrize("own", ["signal", "recording"], indirect=True)
 def test_firmware_runs_them(own, spquant):

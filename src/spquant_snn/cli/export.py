@@ -93,6 +93,10 @@ def command(
     if timesteps is not None:
         graph = replace(graph, timesteps=check_count("timesteps", timesteps))
     test = _items(found, graph, test_set, target)
+    if timesteps is not None and test is not None and test.frames not in (None, timesteps):
+        say_error(
+            f"spquant: recordings of {test.name} keep their {test.frames} frames: --dataset divides those of a data set"
+        )
     from ..data.catalog import title_of
     from ..export.targets import ExportOptions, export_graph
 
