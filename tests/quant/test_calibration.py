@@ -187,6 +187,17 @@ def test_calibration_is_the_same_each_time_and_leaves_the_mode_as_it_was(trained
         assert torch.equal(a, b)
 
 
+def test_inputs_may_be_an_array_or_one_for_each_input(trained):
+    images = blobs(32, 3)[0]
+    said = str(calibrate(of_few_bits(trained, 2), images))
+    backwards = np.ascontiguousarray(images.numpy()[::-1])[::-1]
+    for same in (images.numpy(), [images], (images.numpy(),), backwards):
+        assert str(calibrate(of_few_bits(trained, 2), same)) == said
+    for wrong in (images.numpy().astype(object), images.float().numpy(), images.numpy()[:, :, 1:], list(images)):
+        with pytest.raises(DataError, match="this network takes"):
+            calibrate(of_few_bits(trained, 2), wrong)
+
+
 def test_what_cannot_be_calibrated_is_refused(trained):
     with pytest.raises(ModelError, match="floating point"):
         calibrate(copy.deepcopy(trained[1]), blobs(8, 0)[0])

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..dtypes import Array
 from ..errors import DataError, ModelError
 from ..io import html
 from ..io.terminal import Report, progress_shown
@@ -117,13 +120,16 @@ def _percent(share: float | None) -> str:
 
 
 @torch.no_grad()
-def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = None) -> Calibration:
+def calibrate(
+    network: SpikingNetwork, inputs: Given | Array | Sequence[Array], progress: Report | None = None
+) -> Calibration:
     """Quantise a trained network after training: no labels, no gradients.
 
     Args:
         network: as ``prepare`` gives it of a trained model, in training form; it is changed. Weights get the quantiser
             "learned", at the scales found, from which training may go on.
-        inputs: a few hundred, as the network takes them; of several inputs, one tensor each. All are held at once.
+        inputs: a few hundred, as the network takes them, a tensor or an array; of several inputs, one each. All are
+            held at once.
         progress: called with how many layers are done; a bar by default, on a terminal, where it takes long.
 
     Returns:
@@ -143,12 +149,13 @@ def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = 
     if network.frozen or not network.config.integer:
         what = "frozen" if network.frozen else "floating point"
         raise ModelError(f"a network that is {what} cannot be calibrated: prepare it anew, with 1.58 to 8 bits")
-    given = network.sent(inputs)
-    if not all(x.numel() for x in ([inputs] if isinstance(inputs, Tensor) else inputs)):
+    shown = _tensors(inputs)
+    given = network.sent(shown)
+    if not all(x.numel() for x in ([shown] if isinstance(shown, Tensor) else shown)):
         raise DataError("there are no inputs to calibrate with: give a few hundred, as the network takes them")
     training = network.training
     teacher = in_floating_point(network).eval()
-    pair = _Pair(network.eval(), teacher, given, teacher.sent(inputs))
+    pair = _Pair(network.eval(), teacher, given, teacher.sent(shown))
     layers: list[LayerCalibration] = []
     with progress_shown(progress, len(network.stages), "calibrating") as report:
         for group in loops_of(network.hidden, pair.first):
@@ -158,9 +165,18 @@ def calibrate(network: SpikingNetwork, inputs: Given, progress: Report | None = 
             if _synapses(readout):  # else it counts spikes
                 layers.append(_calibrated_readout(pair, i))
             report(len(network.hidden) + i + 1)
-    said = [net.answer(net(inputs)).flatten(1).argmax(1) for net in (network, teacher)]
+    said = [net.answer(net(shown)).flatten(1).argmax(1) for net in (network, teacher)]
     network.train(training)
     return Calibration(len(said[0]), tuple(layers), float((said[0] == said[1]).float().mean()))
+
+
+def _tensors(inputs: Given | Array | Sequence[Array]) -> Given:
+    """Arrays of numbers as tensors; anything else as it is."""
+    if isinstance(inputs, list | tuple):
+        return [cast(Tensor, _tensors(x)) for x in inputs]
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "biuf":
+        return torch.from_numpy(np.ascontiguousarray(inputs))
+    return cast(Given, inputs)
 
 
 def in_floating_point(network: SpikingNetwork) -> SpikingNetwork:
