@@ -441,3 +441,20 @@ def test_random_numbers_in_the_network_are_refused():
 
     with pytest.raises(ModelError, match="draws random numbers"):
         from_snntorch(Net(), (784,))
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), (1, 4, 1, 1)])
+def test_constants_of_channels_are_those_of_images(shape):
+    torch.manual_seed(1)
+    first = snn.Leaky(beta=torch.rand(shape), threshold=0.2 + torch.rand(shape), init_hidden=True)
+    recurrent = snn.RLeaky(beta=0.5, V=torch.rand(shape), all_to_all=False, init_hidden=True)
+    for neuron in (first, recurrent):
+        layers = nn.Conv2d(1, 4, 3, padding=1), neuron, nn.Flatten(), nn.Linear(64, 3), snn.Leaky(0.9, init_hidden=True)
+        net = lively(nn.Sequential(*layers))
+        x = torch.rand(6, 20, 1, 4, 4).double()
+        network = read(net, (1, 4, 4))
+        again = in_double(net)
+        with torch.no_grad():
+            theirs = torch.stack([again(frame) for frame in x])
+            assert theirs.any()
+            assert torch.equal(network.answer(x), theirs)

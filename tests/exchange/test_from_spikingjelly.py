@@ -117,6 +117,45 @@ def test_containers_and_step_modes():
     compiled(network, (2, 8, 8))
 
 
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda x: x.unsqueeze(0).repeat(4, 1, 1, 1, 1),
+        lambda x: x[None].expand(4, -1, -1, -1, -1),
+        lambda x: torch.stack([x] * 4),
+    ],
+)
+def test_a_container_behind_an_image_that_is_shown_again(show):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = layer.SeqToANNContainer(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+            self.lif = neuron.LIFNode(step_mode="m")
+            self.head = layer.SeqToANNContainer(nn.Flatten(), nn.Linear(64, 3))
+            self.last = neuron.IFNode(step_mode="m")
+
+        def forward(self, x):
+            return self.last(self.head(self.lif(self.conv(show(x)))))
+
+    torch.manual_seed(4)
+    network = says_the_same(lively(Net(), 8.0).eval(), (1, 4, 4), torch.rand(20, 1, 4, 4).double(), 4)
+    assert network.timesteps == 4
+
+
+def test_a_step_that_forgets_the_step_before_is_refused():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), neuron.LIFNode()
+
+        def forward(self, x):
+            functional.reset_net(self)
+            return self.lif(self.fc(x))
+
+    with pytest.raises(ModelError, match="computes one time step, and starts 'lif' from zero in it"):
+        from_spikingjelly(Net(), (4,))
+
+
 @pytest.mark.parametrize("decode", ["max-mem", "mean-mem", "last_mem"])
 def test_neurons_that_never_fire_are_integrators(decode):
     net = nn.Sequential(

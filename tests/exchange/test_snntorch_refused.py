@@ -7,6 +7,7 @@ from torch import nn
 from spquant_snn import ModelError, from_sinabs, from_snntorch
 
 snn = pytest.importorskip("snntorch", reason="snntorch is not installed: make test-exchange")
+utils = pytest.importorskip("snntorch.utils")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,60 @@ def test_neurons_without_an_equal_form_are_refused_by_name(neuron, said):
         from_snntorch(net, (4,))
     assert "layer '1'" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def square(neuron, **options):
+    """Four channels of four rows and columns, of neurons with init_hidden."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), neuron(init_hidden=True, **options), nn.Flatten(), nn.Linear(64, 3)
+    )
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (1, 4, 1), (1, 4)])
+@pytest.mark.parametrize(
+    ("neuron", "name", "others"),
+    [
+        (snn.Leaky, "beta", {}),
+        (snn.Leaky, "threshold", {"beta": 0.5}),
+        (snn.Synaptic, "alpha", {"beta": 0.5}),
+        (snn.RLeaky, "V", {"beta": 0.5, "all_to_all": False}),
+    ],
+)
+def test_constants_along_another_axis_than_the_channels_are_refused(shape, neuron, name, others):
+    net = square(neuron, **{name: torch.rand(shape)}, **others)
+    with pytest.raises(ModelError, match=r"has constants of shape .* and potentials of \[4, 4, 4\]: .*\[4, 1, 1\]"):
+        from_snntorch(net, (1, 4, 4))
+
+
+class OneStep(nn.Module):
+    def __init__(self, start, hidden):
+        super().__init__()
+        self.fc, self.lif, self.start = nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=hidden), start
+
+    def forward(self, x):
+        state = self.start(self)
+        return self.lif(self.fc(x)) if self.lif.init_hidden else self.lif(self.fc(x), state)[0]
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+@pytest.mark.parametrize(
+    "start", [lambda net: net.lif.init_leaky(), lambda net: net.lif.reset_mem(), lambda net: utils.reset(net)]
+)
+def test_a_step_that_forgets_the_step_before_is_refused(start, hidden):
+    with pytest.raises(ModelError, match="computes one time step, and starts 'lif' from zero in it"):
+        from_snntorch(OneStep(start, hidden), (4,))
+
+
+def test_reading_leaves_the_states_of_the_users_neurons():
+    net = OneStep(lambda net: None, True)
+    net.lif.mem = torch.ones(2, 3)
+    assert from_snntorch(net, (4,)).timesteps is None
+    net.start = utils.reset
+    with pytest.raises(ModelError, match="starts 'lif' from zero"):
+        from_snntorch(net, (4,))
+    assert torch.equal(net.lif.mem, torch.ones(2, 3))
+    utils.reset(net)
+    assert not net.lif.mem.any()
 
 
 def test_a_neuron_of_the_users_own_is_refused():

@@ -22,9 +22,10 @@ from ..nn.instant import where
 from ..nn.integrator import Answer
 from ..nn.layers import OneToOne
 from .foreign_package import ForeignPackage
-from .loop_ends import ADDS, EarlierSpikes, FedBackSpikes, terms, within
+from .loop_ends import EarlierSpikes, FedBackSpikes, terms, within
 from .neuron_form import NeuronForm, integrator_of, lif_of
 from .step_expressions import Expression, Expressions, Signal, Site, Summary
+from .tensor_functions import ADDS
 from .unroll import RepeatedStep
 
 _WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -210,7 +211,7 @@ class _Emitter:
         layer: nn.Module = lif_of(form, self.dtype, path)
         back = form.recurrent
         if back is not None:
-            own = OneToOne(site.shape[0], float(back)) if isinstance(back, Tensor) else copy.deepcopy(back)
+            own = _one_to_one(site, back) if isinstance(back, Tensor) else copy.deepcopy(back)
             if gain is not None:
                 multiply(own, gain, path)
             layer = Feedback(layer, own)
@@ -351,6 +352,12 @@ class _Emitter:
         for term in rest[1:]:
             current = self.expressions.make("function", operator.add, (current, term))
         return current, row[0] if len(row) == 1 else nn.Sequential(*row)
+
+
+def _one_to_one(site: Site, weight: Tensor) -> OneToOne:
+    layer = OneToOne(site.shape[0])
+    layer.weight = nn.Parameter(weight.expand(site.shape[0]).clone(), site.form.learn_recurrent)
+    return layer
 
 
 def multiply(layer: nn.Module, factor: Tensor, path: str) -> None:

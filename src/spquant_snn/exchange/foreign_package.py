@@ -7,9 +7,11 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, cast
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ IMPORTERS = {
     "norse": "from_norse",
     "sinabs": "from_sinabs",
 }
+
+_RESETS, _RESETS_KIND = ("reset", "reset_mem"), "reset_hidden"  # methods of neurons, and one of their class
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,34 @@ def taken(package: ForeignPackage, module: nn.Module) -> nn.Module:
     for part in own.modules():
         package.forget(part)
     return own
+
+
+@contextmanager
+def resets_seen(module: nn.Module, package: ForeignPackage) -> Iterator[list[str]]:
+    """The paths of neurons that are reset while this lasts, by themselves or with all of their kind."""
+    seen: list[str] = []
+
+    def noted(path: str, reset: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            seen.append(path)
+            return reset(*given) if reset else None
+
+        return call
+
+    with ExitStack() as stack:
+        kinds: dict[type, str] = {}
+        for path, part in module.named_modules():
+            if not package.owns(part):
+                continue
+            for name in _RESETS:
+                if callable(getattr(part, name, None)):
+                    vars(part)[name] = noted(path, getattr(part, name))
+                    stack.callback(vars(part).pop, name)
+            if hasattr(part, _RESETS_KIND):
+                kinds.setdefault(type(part), path)
+        for kind, path in kinds.items():  # of the user's own neurons too, which stay as they are
+            stack.enter_context(patch.object(kind, _RESETS_KIND, staticmethod(noted(path))))
+        yield seen
 
 
 def _computed(value: Any, depth: int = 0) -> Iterator[Tensor]:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from ..integer.connection import Shape
 from ..integer.neuron import Reset
 from ..nn.imported import ImportedSNN
-from ..nn.layers import OneToOne
 from .foreign_package import Call, ForeignPackage, NoForm, fires_above
 from .neuron_form import NeuronForm, logit, number
 from .read_forward import imported
@@ -98,6 +97,7 @@ def _form(module: Any, kind: str) -> NeuronForm:
         leak_logit=logit(leak) if learns else None,
         learn_threshold=isinstance(module.threshold, nn.Parameter),
         recurrent=_recurrent(module) if kind.startswith("R") else None,
+        learn_recurrent=isinstance(getattr(module, "V", None), nn.Parameter),
     )
 
 
@@ -134,12 +134,7 @@ def _recurrent(module: Any) -> nn.Module | Tensor:
     layer = module.recurrent
     if isinstance(layer, nn.Linear | nn.Conv2d):
         return layer
-    weight = _number(module, "V")
-    if weight.dim() == 0:
-        return weight
-    own = OneToOne(len(weight))
-    own.weight = nn.Parameter(weight.to(module.V.dtype), isinstance(module.V, nn.Parameter))
-    return own
+    return _number(module, "V")
 
 
 def _number(module: Any, name: str) -> Tensor:

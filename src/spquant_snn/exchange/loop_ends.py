@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,7 @@ from torch import Tensor, nn
 
 from ..nn.instant import earlier_spikes, fed_back
 from .step_expressions import Expression
-
-ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
+from .tensor_functions import ADDS
 
 
 class EarlierSpikes(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ _SMALLEST = 1e-2  # thresholds of LIF are kept above it
 class NeuronForm:
     """``i = synaptic_leak * i' + gain * I;  v = leak * u + i;  s = v >= threshold`` (or ``>``), then the reset.
 
-    Every constant is a float64 tensor, a scalar or one for each channel [C].
+    Every constant is a float64 tensor, a scalar or one for each channel, [C]; before ``by_channel`` as its package
+    broadcasts it against potentials: [C, 1, 1] of images.
 
     Args:
         threshold: None: it never fires, and says its potential.
@@ -32,7 +33,8 @@ class NeuronForm:
         leak_logit: what trains the leak, its sigmoid; None: it is fixed.
         learn_threshold: whether the threshold is trained.
         weights: what comes in passes these first.
-        recurrent: what its own spikes pass on their way back, one step later; a scalar: a weight of all neurons.
+        recurrent: what its own spikes pass on their way back, one step later; a constant: the weight of each.
+        learn_recurrent: whether such weights are trained.
     """
 
     threshold: Tensor | None
@@ -46,6 +48,23 @@ class NeuronForm:
     learn_threshold: bool = False
     weights: nn.Module | None = None
     recurrent: nn.Module | Tensor | None = None
+    learn_recurrent: bool = True
+
+    def by_channel(self, shape: tuple[int, ...]) -> NeuronForm:
+        """The form with constants [C], of neurons whose potentials have a shape (C, ...).
+
+        Raises:
+            ValueError: a constant differs along another axis than that of the channels.
+        """
+        constants = {name: value for name, value in vars(self).items() if isinstance(value, Tensor) and value.dim()}
+        for value in constants.values():
+            if value.dim() != len(shape) or len(value) != shape[0]:
+                fitting = [shape[0], *[1] * (len(shape) - 1)]
+                raise ValueError(
+                    f"has constants of shape {list(value.shape)}, and potentials of {list(shape)}: one for all, or one "
+                    f"for each channel, of shape {fitting}, has a form"
+                )
+        return replace(self, **cast(Any, {name: value.flatten() for name, value in constants.items()}))
 
     def without_gain(self) -> NeuronForm:
         """The neuron whose potential is this one's over the gain: it sends the same spikes."""
@@ -65,18 +84,18 @@ class NeuronForm:
 
 
 def number(value: object) -> Tensor:
-    """A constant as a float64 tensor: a scalar, or [C] of [C], [C, 1, 1] and [1, C].
+    """A constant as a float64 tensor: a scalar, or one along a single axis, in front: [C, 1, 1] of [1, C, 1, 1].
 
     Raises:
-        ValueError: it is one for each neuron of an image.
+        ValueError: it is one for each neuron of an image, or none.
     """
     found = torch.as_tensor(cast(Tensor, value)).detach().cpu().double()
     if found.numel() == 1:
         return found.reshape(())
-    axis = 0 if found.dim() == 1 or found.shape[0] > 1 else 1
-    if found.shape[axis] != found.numel():
+    axis = next((i for i, size in enumerate(found.shape) if size > 1), 0)
+    if found.shape[axis] != found.numel() or not found.numel():
         raise ValueError(f"for each of {'x'.join(map(str, found.shape))} neurons")
-    return found.reshape(-1)
+    return found.reshape(found.shape[axis:])
 
 
 def logit(leak: Tensor) -> Tensor:

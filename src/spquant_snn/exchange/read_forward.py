@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,7 +13,7 @@ from ..errors import ModelError
 from ..integer.connection import Shape
 from ..nn.imported import ImportedSNN
 from .emit import network_of
-from .foreign_package import ForeignPackage, taken
+from .foreign_package import ForeignPackage, resets_seen, taken
 from .forward_tracer import ForwardTracer
 from .step_expressions import Layout
 from .unroll import RepeatedStep, repeated_step
@@ -37,13 +38,16 @@ def imported(
     errors: list[ModelError] = []
     for layout in layouts:
         try:
-            step = _traced(own, package, shapes, layout, _STEPS)
+            with resets_seen(own, package) as reset:
+                step = _traced(own, package, shapes, layout, _STEPS)
             timesteps: int | None = step[0].steps
             if layout != "step" and timesteps == _STEPS:  # as many as there are in the input, or as many by chance?
                 again = _traced(own, package, shapes, layout, _STEPS + 2)
                 timesteps = None if again[0].steps == _STEPS + 2 else timesteps
             elif timesteps == 1:
                 timesteps = None
+                if layout == "step" and len(inspect.signature(own.forward).parameters) == len(shapes):
+                    _check_goes_on(step[0], reset)
         except ModelError as error:
             errors.append(error)
             continue
@@ -66,6 +70,23 @@ def _traced(
     tracer = ForwardTracer([torch.zeros(()).expand(*lead, *shape) for shape in shapes], package)
     traced = tracer.read(own)
     return repeated_step(traced, tracer, layout), traced
+
+
+def _check_goes_on(step: RepeatedStep, reset: list[str]) -> None:
+    """Refuse a single step, to which no states are handed, at whose beginning neurons forget what they stored.
+
+    Args:
+        reset: paths of neurons that were reset in it.
+
+    Raises:
+        ModelError: there are any, or some start from zero.
+    """
+    begins = next((site.path for site in step.sites if site.begins), None) or next(iter(reset), None)
+    if begins is not None:
+        raise ModelError(
+            f"the forward method computes one time step, and starts {begins!r} from zero in it, so that nothing goes "
+            "on to the next: let it loop over the time steps, or start neurons outside of it"
+        )
 
 
 def _first_shape(own: nn.Module) -> Shape:

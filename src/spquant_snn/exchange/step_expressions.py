@@ -56,6 +56,7 @@ class Site:
         currents: what reaches them at each call.
         over_time: whether one call is all time steps.
         shape: of the spikes of one element of the batch; of their channels alone, where the rest is not known.
+        begins: whether the forward method starts it from zero, each time that it is called.
     """
 
     path: str
@@ -64,6 +65,7 @@ class Site:
     currents: list[Expression] = field(default_factory=list)
     over_time: bool = False
     shape: tuple[int, ...] = (1,)
+    begins: bool = False
 
 
 class Expressions:

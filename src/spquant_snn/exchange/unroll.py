@@ -11,14 +11,28 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..errors import ModelError
 from ..nn.instant import CONVERSIONS, value_of, where
 from .forward_tracer import ForwardTracer
+from .neuron_form import NeuronForm
 from .same_steps import one_step
 from .step_expressions import Expression, Expressions, Layout, Signal, Site, StateAt, Summary, flat, is_zero, whose
+from .tensor_functions import (
+    ADDS,
+    DIVISIONS,
+    EACH_ELEMENT,
+    JOINS,
+    MOVES,
+    RANDOM,
+    REDUCTIONS,
+    REPEATS,
+    RESHAPES,
+    SCALES,
+    WRITES,
+    ZEROS,
+)
 from .time_axes import (
     LAYOUTS,
     SWAPS,
@@ -30,30 +44,6 @@ from .time_axes import (
     steps_in,
     swapped,
 )
-
-_RESHAPES = frozenset(
-    ("view", "reshape", "flatten", "unsqueeze", "squeeze", "unflatten", torch.reshape, torch.flatten, torch.unsqueeze,
-     torch.squeeze, torch.unflatten)
-)  # fmt: skip
-_MOVES = frozenset(
-    ("permute", "transpose", "swapaxes", "swapdims", "movedim", torch.permute, torch.transpose, torch.swapaxes,
-     torch.movedim)
-)  # fmt: skip
-_REPEATS = frozenset(("repeat", "expand"))
-_JOINS = frozenset((torch.stack, torch.cat, torch.concat, torch.concatenate))
-_ADDS = frozenset((operator.add, operator.iadd, torch.add, "add", "add_"))
-_SCALES = frozenset(
-    (operator.mul, operator.imul, torch.mul, "mul", operator.truediv, operator.itruediv, torch.div, "div")
-)
-_DIVISIONS = frozenset((operator.truediv, operator.itruediv, torch.div, "div"))
-_REDUCTIONS: dict[Any, str] = {
-    "sum": "sum", torch.sum: "sum", "mean": "mean", torch.mean: "mean", "amax": "largest", torch.amax: "largest",
-    "max": "largest", torch.max: "largest",
-}  # fmt: skip
-_WRITES = frozenset((operator.setitem, "__setitem__"))
-_ZEROS = frozenset((torch.zeros_like, "new_zeros", torch.zeros))
-_EACH_ELEMENT = frozenset((F.dropout, *CONVERSIONS, *_ADDS))
-_RANDOM = frozenset((torch.bernoulli, torch.rand_like, torch.randn_like, torch.poisson, "bernoulli", "bernoulli_"))
 
 
 @dataclass(frozen=True)
@@ -93,6 +83,13 @@ def repeated_step(traced: fx.GraphModule, tracer: ForwardTracer, layout: Layout)
     return RepeatedStep(reader.returned, reader.sites, reader.expressions, steps, layout == "step" and steps > 1)
 
 
+def _by_channel(node: fx.Node, site: Site) -> NeuronForm:
+    try:
+        return site.form.by_channel(site.shape)
+    except ValueError as reason:
+        raise ModelError(f"{where(node)} {reason}") from None
+
+
 class _Reader:
     def __init__(self, traced: fx.GraphModule, tracer: ForwardTracer, layout: Layout) -> None:
         self.traced, self.tracer, self.layout = traced, tracer, layout
@@ -124,11 +121,11 @@ class _Reader:
             if target in self.tracer.neurons:
                 return self._fire(node)
             return self._call(node, self.traced.get_submodule(target))
-        if target in _WRITES:
+        if target in WRITES:
             return self._write(node)
-        if target in _ZEROS:
+        if target in ZEROS:
             return Signal(self.expressions.make("zeros", None, node=node), "any")
-        if target in _RANDOM:
+        if target in RANDOM:
             raise ModelError(
                 f"{where(node)} draws random numbers in the network: give it pixels, or a sequence of frames that were "
                 "drawn before"
@@ -160,7 +157,7 @@ class _Reader:
             self.shown.append(len(found.parts))
 
     def _attribute(self, node: fx.Node) -> Signal:
-        if node.target in self.written and any(user.target not in _WRITES for user in node.users):
+        if node.target in self.written and any(user.target not in WRITES for user in node.users):
             self.shown.append(len(self.written[node.target].parts))
             return self.written[node.target].signal()
         owner, _, name = str(node.target).rpartition(".")
@@ -192,6 +189,8 @@ class _Reader:
         sent = value_of(node)
         shape = tuple((sent[0] if isinstance(sent, tuple) else sent).shape)
         site.shape = shape[2 if call.layout in ("TN", "NT") and call.how is None else 1 :] or (1,)
+        if len(site.currents) == 1:
+            site.form = _by_channel(node, site)
         return self._sent(node, site, time, call.how)
 
     def _site(self, node: fx.Node, path: str, states: list[Any]) -> Site:
@@ -205,7 +204,7 @@ class _Reader:
             form, call = self.tracer.neurons[path]
             if not handed and path in self.kept and call.keeps:
                 return self.kept[path]
-            site = Site(path, self.traced.get_submodule(path), form)
+            site = Site(path, self.traced.get_submodule(path), form, begins=bool(handed) or not call.keeps)
             self.sites.append(site)
             if not handed:
                 self.kept[path] = site
@@ -313,10 +312,10 @@ class _Reader:
             return first
         if target in CONVERSIONS and isinstance(first, Signal):
             return first
-        if target in _JOINS:
+        if target in JOINS:
             return self._join(node, given)
         if not isinstance(first, Signal):
-            return self._sum_from_zero(node, given) if target in _ADDS else self._apply(node, None, target, False)
+            return self._sum_from_zero(node, given) if target in ADDS else self._apply(node, None, target, False)
         if target is operator.getitem:
             return self._item(node, first, given[1])
         if target in ("select", torch.select):
@@ -325,22 +324,22 @@ class _Reader:
         if target in ("unbind", torch.unbind):
             dim = self._named(node, "dim", 1, 0)
             return tuple(self._item(node, first, (*[slice(None)] * dim, i)) for i in range(len(value_of(node))))
-        if target in _RESHAPES:
+        if target in RESHAPES:
             return self._reshape(node)
-        if target in _MOVES and first.layout in SWAPS:
+        if target in MOVES and first.layout in SWAPS:
             return swapped(node, first, self._given(node.args)[1:])
-        if target in _REPEATS:
+        if target in REPEATS:
             shown = shown_again(node, first)
             if shown.layout in ("TN", "NT"):
                 self.shown.append(value_of(node).shape[0 if shown.layout == "TN" else 1])
             return shown
-        if target in _REDUCTIONS:
+        if target in REDUCTIONS:
             found = self._reduce(node, first)
             if found is not None:
                 return found
-        if target in _ADDS and len(given) > 1:
+        if target in ADDS and len(given) > 1:
             return self._add(node, first, given[1])
-        return self._apply(node, None, target, target in _EACH_ELEMENT)
+        return self._apply(node, None, target, target in EACH_ELEMENT)
 
     def _sum_from_zero(self, node: fx.Node, given: tuple[Any, ...]) -> Any:
         if given[0] == 0 and isinstance(given[1], Signal):
@@ -399,7 +398,7 @@ class _Reader:
             raise ModelError(f"{where(node)} takes what was made of all time steps: let the network return that")
         if signal.layout == "any":
             return self._apply(node, None, node.target, True)
-        count = steps_in(node, signal.layout) or self.given_steps
+        count = steps_in(node, signal.layout) or self.given_steps or next(iter(self.shown), 0)
         layout = layout_behind(node, signal.layout, self.batch, count)
         return Signal(self._reshaped(node, signal.what, layout), layout, signal.time)
 
@@ -456,7 +455,7 @@ class _Reader:
         axis = {"TN": 0, "NT": 1}.get(signal.layout)
         if axis is None or listed != [axis]:
             return None
-        return Summary(signal.what, cast(Any, _REDUCTIONS[node.target]))
+        return Summary(signal.what, cast(Any, REDUCTIONS[node.target]))
 
     def _add(self, node: fx.Node, one: Signal, other: Any) -> Any:
         if isinstance(other, int | float) and other == 0:
@@ -472,7 +471,7 @@ class _Reader:
         return self._apply(node, None, node.target, True)
 
     def _without_zeros(self, what: Expression) -> Expression:
-        if what.kind in ("function", "method") and what.target in _ADDS and len(what.args) == 2:
+        if what.kind in ("function", "method") and what.target in ADDS and len(what.args) == 2:
             kept = [part for part in what.args if not (isinstance(part, Expression) and part.kind == "zeros")]
             if len(kept) == 1 and isinstance(kept[0], Expression):
                 return kept[0]
@@ -485,12 +484,12 @@ class _Reader:
         others = [part for part in given if part is not sums]
         if target in CONVERSIONS:
             return sums
-        if target in _ADDS and len(others) == 1 and sums.steps is not None:
+        if target in ADDS and len(others) == 1 and sums.steps is not None:
             other = others[0]
             if isinstance(other, Signal) and other.what is sums.what and other.time == sums.steps:
                 return replace(sums, steps=sums.steps + 1)
-        if target in _SCALES and len(others) == 1 and isinstance(others[0], int | float) and others[0] > 0:
-            divides = target in _DIVISIONS
+        if target in SCALES and len(others) == 1 and isinstance(others[0], int | float) and others[0] > 0:
+            divides = target in DIVISIONS
             if not divides or given[0] is sums:
                 return replace(sums, factor=sums.factor / others[0] if divides else sums.factor * others[0])
         raise ModelError(
