@@ -238,6 +238,13 @@ def test_a_run_without_its_checkpoint_cannot_be_resumed(tmp_path):
         SpQuantTrainer.resume("x", Net(), DATA)
 
 
+def test_a_run_without_its_weights_cannot_be_resumed(tmp_path):
+    SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=2)
+    (tmp_path / "x" / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"holds no model\.safetensors"):
+        SpQuantTrainer.resume("x", Net(), DATA)
+
+
 @pytest.mark.parametrize("name", ["checkpoint.pt", "model.safetensors", "run.json", "config.toml"])
 def test_a_damaged_run_is_refused_in_one_sentence(name, tmp_path):
     SpQuantTrainer(Net(), DATA, 2, out="x", **SMALL).train(epochs=1)

@@ -194,6 +194,8 @@ def test_a_stopped_training_by_another_optimizer_goes_on_to_the_same_weights(mon
         ({"optimizer": lambda parameters: None}, "optimizer gives NoneType, not a torch.optim.Optimizer"),
         ({"schedule": lambda done: -1.0}, "schedule gives -1.0 at 0.000 of the training"),
         ({"metric": lambda outputs, labels: "good"}, "gives str, not a number"),
+        ({"metric": lambda outputs, labels: float("nan")}, "gives nan, by which epochs cannot be compared"),
+        ({"metric": lambda outputs, labels: float("-inf")}, "gives -inf, by which epochs cannot be compared"),
         ({"metric": 3}, "metric must be a function of all answers and labels, not 3"),
         ({"optimizer": "sgd"}, "optimizer must be a function of a list of parameters, not 'sgd'"),
         ({"metric_mode": "best"}, "metric_mode must be max or min, not 'best'"),
@@ -204,6 +206,23 @@ def test_a_stopped_training_by_another_optimizer_goes_on_to_the_same_weights(mon
 def test_functions_that_do_not_do_what_is_asked_of_them_are_refused(function, says):
     with pytest.raises(ConfigError, match=says):
         SpQuantTrainer(model("regression"), data("regression"), 3, **options("regression") | function).train(epochs=1)
+
+
+def test_maps_of_a_class_that_does_not_occur_are_maps_of_a_class(tmp_path):
+    def wider():
+        layers = list(model("segmentation"))
+        return nn.Sequential(*layers[:-1], nn.Conv2d(8, 4, 1))
+
+    trainer = SpQuantTrainer(wider(), data("segmentation"), 3, out=tmp_path / "run", **options("segmentation"))
+    trainer.train(epochs=2)
+    assert trainer.evaluate() > 0
+    assert trainer.verify(20).equal
+    program = load(tmp_path / "run" / "model.spq")
+    assert program.task == Task("segmentation", 4)
+    assert program.predict(images(3, 1)).shape == (3, 4, 4)
+    named = Task("segmentation", 2, ("dark", "bright"))
+    with pytest.raises(ModelError, match="the model has 4 outputs, the task 2 classes: give its last layer 2"):
+        SpQuantTrainer(wider(), data("segmentation"), 3, task=named, **options("segmentation"))
 
 
 # ---- what makes no sense ----

@@ -134,6 +134,8 @@ def fit(
         if not validated:
             continue
         metrics = measure(network, validation, world=world, wanted=wanted)
+        if not math.isfinite(metrics.loss):
+            raise diverged("the loss on the validation set is no finite number", epoch, progress.epochs, config)
         before = replace(progress, epochs=epoch)
         progress = keep(before, meter.loss, meter.accuracy, metrics)
         display.end(epoch, meter.accuracy, metrics, progress.best != before.best)

@@ -7,6 +7,7 @@ labels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -133,16 +134,22 @@ class Objective:
         """What the metric of a user says of all answers, in the units of the labels.
 
         Raises:
-            ConfigError: it gives no number.
+            ConfigError: it gives no number, or none that is finite.
         """
         assert self.judge is not None
         found = self.judge(torch.from_numpy(np.ascontiguousarray(answers)), torch.from_numpy(labels))
         try:
-            return float(found)
+            number = float(found)
         except (TypeError, ValueError, RuntimeError):
             raise ConfigError(
                 f"{_called('metric', self.judge)} gives {type(found).__name__}, not a number: return a float"
             ) from None
+        if not math.isfinite(number):
+            raise ConfigError(
+                f"{_called('metric', self.judge)} gives {number}, by which epochs cannot be compared: return a finite "
+                "number, also where a class does not occur"
+            )
+        return number
 
     def _own(self, loss: Loss, answers: Tensor, labels: Tensor) -> Tensor:
         found = loss(self.in_units(answers), labels)

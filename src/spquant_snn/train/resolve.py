@@ -116,9 +116,10 @@ def _build(
     else:
         quant = replace(config.quant, input_format=data.input_format)
         network = network_of(lambda: model, config, quant, shape_taken_by(model, data.shape))
-    said = answer_shape(network)
-    if some is not None and some.open and said[0] > data.task.outputs:
-        data = replace(data, task=replace(data.task, outputs=said[0], names=()))
+    said, task = answer_shape(network), data.task
+    maps_of_more = task.kind == "segmentation" and not task.names  # of classes that do not occur
+    if said[0] > task.outputs and (maps_of_more or (some is not None and some.open)):
+        data = replace(data, task=replace(task, outputs=said[0], names=()))
     check_says(said, data)
     network.output_format = standardised(data.task, data.train.labels)
     return network, data
@@ -162,9 +163,10 @@ def check_says(said: tuple[int, ...], data: Splits) -> None:
     if most < task.outputs:
         what = "classes" if task.kind in ("classification", "segmentation") else "outputs"
         raise ModelError(f"the model has {most} outputs, the data set {task.outputs} {what}: widen its last layer")
-    if most > task.outputs and task.kind in ("multilabel", "regression"):
+    if most > task.outputs and task.kind != "classification":
+        what = "task {} classes" if task.kind == "segmentation" else "labels {} columns"
         raise ModelError(
-            f"the model has {most} outputs, the labels {task.outputs} columns: give its last layer {task.outputs}"
+            f"the model has {most} outputs, the {what.format(task.outputs)}: give its last layer {task.outputs}"
         )
 
 

@@ -94,8 +94,13 @@ class RunOwner:
         Raises:
             FileFormatError, RunError: as ``load_weights``.
         """
-        path = self._open.weights
-        self.world.from_first(lambda: None if if_any and not path.exists() else load_weights(path, network))
+        run = self._open
+
+        def load() -> None:
+            if not if_any or run.weights.exists() or run.metrics.exists():
+                load_weights(run.weights, network)
+
+        self.world.from_first(load)
         self.world.alike(network)
 
     def hold_to(self, fingerprint: Callable[[], Fingerprint]) -> None:
