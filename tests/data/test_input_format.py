@@ -38,7 +38,8 @@ def test_inputs_are_left_as_they_are():
     ("values", "signed", "scale"),
     [
         (np.linspace(0, 1, 50), False, 1 / 255),
-        (np.linspace(0, 0.1, 50), False, 1 / 255),
+        (np.linspace(0, 0.2, 50), False, 1 / 255),
+        (np.arange(4, dtype=np.float32) / 255, False, 1 / 255),
         (np.arange(256), False, 1 / 255),
         (np.arange(-100, 100, dtype=np.int16), True, 1 / 127),
         (np.array([-128, 127], np.int8), True, 1 / 127),
@@ -47,6 +48,14 @@ def test_inputs_are_left_as_they_are():
 )
 def test_pixels_counts_and_bools_are_known(values, signed, scale):
     assert InputFormat.measured(values) == InputFormat(signed, scale)
+
+
+@pytest.mark.parametrize("most", [0.1, 1e-4, 1e-9])
+def test_small_values_are_no_dark_pixels(most):
+    values = np.linspace(0, most, 1000)
+    given = InputFormat.measured(values)
+    assert not given.signed
+    assert np.abs(given.quantize(values)[0] * given.scale - values).max() < most / 250
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int32])

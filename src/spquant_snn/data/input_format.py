@@ -19,6 +19,8 @@ _SAMPLE = 1 << 22  # values that are looked at, at most, to measure a range
 _BINS = 4096
 _CLIPPED = 1e-3  # the largest share of values that measuring gives up
 _WHOLE = 1e-9
+_NEAR = 1e-3  # of a pixel's level
+_DARKEST = 1 / 8  # brightest value of pixels as floats; less are numbers in a unit of their own
 _TINY, _HUGE = 1e-20, 1e20  # what float32 can still square, and multiply
 
 
@@ -109,9 +111,10 @@ class InputFormat:
 
     @staticmethod
     def measured(values: Array, limit: float = 0.0) -> InputFormat:
-        """The format for values: that of pixels for floats from 0 to 1 and for whole numbers from 0 to 255; else signed
-        if there is one below zero, and a scale at which rounding and clipping together change values least, in the mean
-        without their signs, while no more than one of a thousand is clipped.
+        """The format for values: that of pixels for floats from 0 to 1, of which one is above an eighth or all are
+        multiples of 1/255, and for whole numbers from 0 to 255; else signed if there is one below zero, and a scale at
+        which rounding and clipping together change values least, in the mean without their signs, while no more than
+        one of a thousand is clipped.
 
         Args:
             values: of the training set; of more than four million, evenly spaced ones are looked at.
@@ -137,7 +140,7 @@ class InputFormat:
             return InputFormat(signed, 1 / (SIGNED if signed else PIXEL))
         if whole and values.dtype == np.int8:  # with a -128, which is clipped
             return InputFormat(True, 1 / SIGNED)
-        if not whole and not signed and high <= 1:
+        if not whole and not signed and high <= 1 and (high > _DARKEST or _are_pixels(values, high)):
             return InputFormat()
         return InputFormat(signed, _least_error(_magnitudes(values), most, SIGNED if signed else PIXEL))
 
@@ -169,6 +172,12 @@ def check_finite(values: Array, what: str, of_items: bool = False) -> None:
             f"{what} hold {bad:,} of {values.size:,} that are not finite (NaN or infinite){first}: replace or leave "
             "them out"
         )
+
+
+def _are_pixels(values: Array, most: float) -> bool:
+    """Whether evenly spaced floats are pixels over 255, of dark images."""
+    levels = _magnitudes(values) * PIXEL
+    return most * PIXEL > 1 - _NEAR and bool((np.abs(levels - np.rint(levels)) < _NEAR).all())
 
 
 def _magnitudes(values: Array) -> Float64:
