@@ -76,6 +76,31 @@ def test_a_step_that_forgets_the_step_before_is_refused(start, hidden):
         from_snntorch(OneStep(start, hidden), (4,))
 
 
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda spikes, mem: torch.stack(spikes)[-1], "returns the last of what it computes in each step"),
+        (lambda spikes, mem: spikes[-1], "returns the last of what it computes in each step"),
+        (lambda spikes, mem: torch.stack(spikes)[0], "returns a value of a step before the last"),
+    ],
+)
+def test_the_last_spikes_of_a_loop_are_no_answer(end, said):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), snn.Leaky(beta=0.9)
+
+        def forward(self, x):
+            mem, spikes = self.lif.init_leaky(), []
+            for _ in range(5):
+                spike, mem = self.lif(self.fc(x), mem)
+                spikes.append(spike)
+            return end(spikes, mem)
+
+    with pytest.raises(ModelError, match=said):
+        from_snntorch(Net(), (4,))
+
+
 def test_reading_leaves_the_states_of_the_users_neurons():
     net = OneStep(lambda net: None, True)
     net.lif.mem = torch.ones(2, 3)

@@ -55,6 +55,17 @@ def test_boards_that_are_named_hold_the_network_and_others_do_not(tmp_path):
 
 
 @pytest.mark.device
+def test_a_board_that_is_asked_for_is_measured(tmp_path):
+    needs(board_of("cortex-m33"))
+    graph = _graph(8, 20)
+    export_c(graph, np.zeros((1, *graph.input_shape), np.uint8), tmp_path / "x", "x")
+    found = exported_size(graph, tmp_path / "x", load_manifest(tmp_path / "x"), PLAIN, board="cortex-m33")
+    assert found.size.board == "cortex-m33"
+    assert "as built for cortex-m33" in found.lines(tmp_path / "x")[0]
+    assert found.lines(tmp_path / "x")[1].endswith("--board cortex-m33 runs it")
+
+
+@pytest.mark.device
 def test_a_board_that_is_too_small_is_not_named_and_what_helps_is(tmp_path, monkeypatch):
     board = board_of("cortex-m4")
     needs(board)

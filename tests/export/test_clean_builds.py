@@ -57,6 +57,14 @@ def test_gcc_has_no_remark_at_any_level_and_the_self_test_passes(whole, tmp_path
     assert subprocess.run([tmp_path / "x"], check=False).returncode == 0
 
 
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed")
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m33", "cortex-m55"])
+def test_gcc_has_no_remark_on_any_core(whole, tmp_path, core):
+    call = "arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", "-ffreestanding", "-std=c99", "-O2"
+    found = compiled(whole, *call, *STRICT, out=str(tmp_path / "all.o"))
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 def test_it_is_c_plus_plus_too(whole, tmp_path):
     found = compiled(whole, "g++", "-x", "c++", "-std=c++17", *STRICT, out=str(tmp_path / "all.o"))

@@ -135,7 +135,9 @@ def test_a_manifest_that_lists_nothing_lets_nothing_be_replaced(folder, text):
 
 def test_without_force_or_a_manifest_a_folder_must_be_empty(folder):
     before = content(folder)
-    with pytest.raises(RunError, match=r"is not empty, it holds README.md: .* replace it with --force"):
+    with pytest.raises(
+        RunError, match=r"is not empty, it holds README.md: .* replace it with --force .in Python force=True"
+    ):
         export(folder, NEW)
     with pytest.raises(RunError, match="holds no earlier export"):
         export(folder, NEW, force=True, mark="web.json")

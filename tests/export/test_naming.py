@@ -32,6 +32,10 @@ def test_an_identifier_is_a_name(name):
         ("x" * 32, "up to 31 letters"),
         ("spq", "is one of the runtime"),
         ("my_spq", "is one of the runtime"),
+        ("all", "all is a target of every CMake project: take another name, like all_net"),
+        ("kws_events", "kws_events.h would be a file of a network kws too, its events: take another name"),
+        ("a_packed_simd32", "a network a too, its packed_simd32"),
+        ("kws_selftest", "a network kws too, its selftest"),
         ("string", "string.h is a header of the C library: take another name, like string_net"),
     ],
 )

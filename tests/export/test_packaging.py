@@ -4,15 +4,21 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from one_layer import CLASSES, one_layer
+from spquant_snn.data.task import OutputFormat, Task
 from spquant_snn.errors import ConfigError, ModelError
 from spquant_snn.export.boards import board_of
+from spquant_snn.export.c import export_c
 from spquant_snn.export.firmware import load_manifest
+from spquant_snn.export.fit import Limits
 from spquant_snn.export.microcontrollers import families_for
 from spquant_snn.export.packaging import Layout, Packaging, amalgamated
 from spquant_snn.export.toolchain import build, zig
@@ -118,6 +124,46 @@ def test_a_library_compiles_with_its_sketch(firmware, tmp_path, layout, amalgama
     call += ["-I", str(folder / "src"), "-x", "c++", "-c", str(folder / "examples" / "classify" / "classify.ino")]
     ended = subprocess.run([*call, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def regression():
+    graph = one_layer((2, 5, 4))
+    said = OutputFormat(Task("regression", len(graph.readout.bias), unit="mV"), (2.0,) * CLASSES, (1.0,) * CLASSES)
+    return replace(graph, readouts=(replace(graph.readout, output_format=said),))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+@pytest.mark.parametrize(
+    ("graph", "steps", "calls"),
+    [
+        (one_layer((2, 5, 4)), None, ("kws_run(&context, image, outputs)", "kws_largest(outputs)")),
+        (one_layer((2, 5, 4)), 8, ("for (int t = 0; t < 8; t++)", "kws_step(&context, frame, outputs)")),
+        (regression(), None, ("scale[i % KWS_NUMBERS] + offset[i % KWS_NUMBERS]", "// mV")),
+    ],
+    ids=["images", "recordings", "numbers"],
+)
+@pytest.mark.parametrize(
+    "limits", [None, Limits(None, None, board_of("cortex-m0plus"), least="RAM")], ids=["general", "compact"]
+)
+def test_the_sketch_does_what_the_network_is_for(tmp_path, graph, steps, calls, limits):
+    if limits is not None and steps is not None:
+        return  # the compact form is for still images
+    image = np.zeros((1, *graph.input_shape), np.uint8)
+    for layout in get_args(Layout):
+        folder, shape = tmp_path / layout, Packaging(layout=layout, name="kws")
+        made = export_c(graph, image, folder, "any", shape=shape, steps=steps, limits=limits)
+        assert made["form"] == ("general" if limits is None else "compact")
+        kconfig, sketch = folder / "zephyr" / "Kconfig", folder / "examples" / "classify" / "classify.ino"
+        if kconfig.exists():
+            assert re.search(r"takes \d+ bytes for images, or \d+ for (rows|frames)", kconfig.read_text())
+        if not sketch.exists():
+            continue
+        assert [call for call in calls if call not in sketch.read_text()] == []
+        stub = tmp_path / "Arduino.h"
+        stub.write_text(ARDUINO)
+        call = ["g++", "-Wall", "-Wextra", "-Werror", "-include", str(stub), "-I", str(folder / "src"), "-x", "c++"]
+        ended = subprocess.run([*call, "-fsyntax-only", str(sketch)], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_every_layout_lists_its_sources_and_its_licence(firmware):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spquant_snn import RunError
-from spquant_snn.io.writing import replace_file, write_file
+from spquant_snn import ConfigError, RunError
+from spquant_snn.io.writing import path_text, replace_file, write_file
 
 
 def names(folder):
@@ -86,6 +86,15 @@ def test_a_name_that_cannot_be_is_refused_in_words(tmp_path, name):
     with pytest.raises(RunError, match="cannot be written"):
         replace_file(tmp_path / name, "x")
     assert names(tmp_path) == []
+
+
+def test_the_content_of_a_file_is_no_path():
+    for content in (b"\x89SPQ\0" * 3, b"x" * 20_000):
+        with pytest.raises(
+            ConfigError, match=r"^a path must be text or a pathlib\.Path, not the [\d,]+ bytes that a file"
+        ):
+            path_text(content)
+    assert path_text(b"a/b") == "a/b"
 
 
 def test_a_folder_is_not_replaced(tmp_path):

@@ -197,6 +197,7 @@ def test_a_stopped_training_by_another_optimizer_goes_on_to_the_same_weights(mon
         ({"metric": lambda outputs, labels: float("nan")}, "gives nan, by which epochs cannot be compared"),
         ({"metric": lambda outputs, labels: float("-inf")}, "gives -inf, by which epochs cannot be compared"),
         ({"metric": 3}, "metric must be a function of all answers and labels, not 3"),
+        ({"optimizer": torch.optim.LBFGS}, "optimizer gives LBFGS, which computes the loss anew"),
         ({"optimizer": "sgd"}, "optimizer must be a function of a list of parameters, not 'sgd'"),
         ({"metric_mode": "best"}, "metric_mode must be max or min, not 'best'"),
         ({"callbacks": [1]}, "callbacks must be a list of functions"),

@@ -360,3 +360,12 @@ def test_what_the_user_draws_changes_no_weights():
         return weights(trainer.train(epochs=1))
 
     assert same(train(1), train(9))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_training_computes_gradients_whatever_the_program_does(mode):
+    plain = SpQuantTrainer(Net(), DATA, 2, out="plain", **SMALL).train(epochs=1)
+    other = SpQuantTrainer(Net(), DATA, 2, out="other", **SMALL)
+    with mode():
+        other.train(epochs=1)
+    assert same(weights(other), weights(plain))

@@ -267,7 +267,9 @@ def pair_of(item: Any, where: str) -> tuple[Any, Any]:
     try:
         image, label = item
     except (TypeError, ValueError) as error:
-        raise DataError(f"{where} is no pair (image, label): give a Dataset of such pairs") from error
+        raise DataError(
+            f"{where} is no pair (image, label): give a Dataset of such pairs, which a list is too, or arrays"
+        ) from error
     return image, label
 
 

@@ -161,7 +161,7 @@ def check_constants(form: NeuronForm, path: str) -> None:
         if value is not None and not bool(((value >= 0) & (value <= 1)).all()):
             raise ModelError(f"layer {path!r} has a {name} of {_said(value)}: it must be from 0 to 1")
     if form.threshold is not None and not bool(((form.threshold > 0) & form.threshold.isfinite()).all()):
-        raise ModelError(f"layer {path!r} has a threshold of {_said(form.threshold)}: it must be above 0")
+        raise ModelError(f"layer {path!r} has a threshold of {_said(form.threshold)}: it must be finite and above 0")
 
 
 def _said(value: Tensor) -> str:

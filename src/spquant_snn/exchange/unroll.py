@@ -200,7 +200,7 @@ class _Reader:
         if not known:
             strange = next((state for state in handed if not is_zero(state)), None)
             if strange is not None:
-                raise ModelError(f"{where(node)} starts from a state that is not zero, which no network here does")
+                raise ModelError(f"{where(node)} is handed a state that is neither zero nor its own of the step before")
             form, call = self.tracer.neurons[path]
             if not handed and path in self.kept and call.keeps:
                 return self.kept[path]
@@ -422,7 +422,7 @@ class _Reader:
             return replace(signal, layout="step")
         at = parts[axis]
         source = signal.what.node if signal.what.kind == "input" else None
-        count = value_of(source).shape[axis] if source is not None else self.given_steps
+        count = value_of(source).shape[axis] if source is not None else self.given_steps or next(iter(self.shown), 0)
         return Signal(signal.what, "step", at if at >= 0 or not count else at + count)
 
     # ---- over time ----

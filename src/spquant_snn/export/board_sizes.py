@@ -60,17 +60,19 @@ class ExportedSize:
         size: on the board that is usual, as far as a compiler is there.
         holding: names of the boards that hold it.
         advice: what would make it fit where no board does; empty where one does.
+        board: that was asked for, or the usual one.
     """
 
     size: BoardSize
     holding: tuple[str, ...]
     advice: str
+    board: str
 
     def lines(self, folder: Path) -> list[str]:
         """What is said of an export."""
         if not self.holding:
             return [f"{folder}: {self.size.wording()}", f"no board that is emulated here holds it: {self.advice}"]
-        board = _USUAL if _USUAL in self.holding else self.holding[0]
+        board = self.board if self.board in self.holding else self.holding[0]
         return [
             f"{folder}: {self.size.wording()}; {', '.join(self.holding)} hold{'' if self.holding[1:] else 's'} it",
             f"spquant run-firmware {folder} --board {board} runs it",
@@ -78,7 +80,12 @@ class ExportedSize:
 
 
 def exported_size(
-    graph: Graph, folder: Path, manifest: dict[str, Any], shape: Packaging, steps: bool = False
+    graph: Graph,
+    folder: Path,
+    manifest: dict[str, Any],
+    shape: Packaging,
+    steps: bool = False,
+    board: str | None = None,
 ) -> ExportedSize:
     """What firmware of the general form in a folder takes, and who holds it; no board is named that does not.
 
@@ -86,25 +93,27 @@ def exported_size(
         manifest: of the folder.
         shape: of the folder, too.
         steps: it is to take sequences, frame by frame.
+        board: for which it is built first; the usual one by default.
     """
+    usual = board or _USUAL
     main, small = "steps" if steps else "stream", bool(manifest["small"])
     called = Names(shape.name, shape.share_runtime)
     constants, memory = _least(graph, small, called, steps)
     with TemporaryDirectory(prefix="spquant-size-") as temporary:
         work = Path(temporary)
         sources = folder.resolve(), manifest["sources"], main
-        first = _built(BOARDS[_USUAL], *sources, work / _USUAL, called.name)
+        first = _built(BOARDS[usual], *sources, work / usual, called.name)
         size = first or BoardSize(constants + _CODE, memory + _STACK, None, None)
         holding = []
-        for board in BOARDS.values():
-            if not board.multiplies or constants > board.flash or memory > board.ram:
+        for each in BOARDS.values():
+            if not each.multiplies or constants > each.flash or memory > each.ram:
                 continue
-            certain = size.flash + (size.flash - constants) <= board.flash and size.ram + KIB <= board.ram
-            found = None if certain else _built(board, *sources, work / board.name, called.name)
-            if certain or (found and found.flash <= board.flash and found.ram <= board.ram):
-                holding.append(board.name)
+            certain = size.flash + (size.flash - constants) <= each.flash and size.ram + KIB <= each.ram
+            found = None if certain else _built(each, *sources, work / each.name, called.name)
+            if certain or (found and found.flash <= each.flash and found.ram <= each.ram):
+                holding.append(each.name)
         advice = "" if holding else _advice(graph, size, shape, main, small)
-    return ExportedSize(size, tuple(holding), advice)
+    return ExportedSize(size, tuple(holding), advice, usual)
 
 
 def smaller_flash(graph: Graph, called: Names) -> int:

@@ -137,7 +137,7 @@ def export_c(
     frame = frame_meaning(graph, dataset, steps)
 
     def general(small: bool) -> dict[str, bytes]:
-        return firmware_files(graph, given, title, small, shape, frame=frame)
+        return firmware_files(graph, given, title, small, shape, frame=frame, steps=steps)
 
     found = None
     if limits is not None:
@@ -183,6 +183,7 @@ def firmware_files(
     shape: Packaging = PLAIN,
     traced: bool = False,
     frame: tuple[str, ...] = (),
+    steps: int | None = None,
 ) -> dict[str, bytes]:
     """The content of each file of a firmware folder but its manifest, by name.
 
@@ -190,6 +191,7 @@ def firmware_files(
         images: [N, C, H, W] for each input, for the self-test.
         small, shape: as for ``export_c``.
         frame: sentences on what a frame is.
+        steps: as for ``export_c``.
         traced: the source can show every spike and code of every step, as ``spq_trace`` says; devices cannot.
 
     Raises:
@@ -238,6 +240,9 @@ def firmware_files(
         "tables": list(model.tables.values()),
         "parts": model.parts,
         **networks,
+        "arenas": [-(-plan.arena_size // 4) * 4 for plan in (plans.images, plans.frames)],
+        "compact": False,
+        "recorded": steps,
         "image_words": -(-plans.images.arena_size // 4),
         "frame_words": -(-plans.frames.arena_size // 4),
         "vectors": make_vectors(graph, plans.images, images),
@@ -294,6 +299,10 @@ def compact_firmware(graph: Graph, images: Array, title: str, plan: CompactPlan,
         "outputs": FirstOutputs.of(graph),
         "names": names,
         "crc": _crc,
+        "compact": True,
+        "recorded": None,
+        "plain": says_classes(graph),
+        "arenas": [plan.image_arena, plan.rows_arena],
     }
 
     def rendered(template: str, given: dict[str, Any]) -> str:

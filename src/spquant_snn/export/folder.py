@@ -114,7 +114,10 @@ def _replaceable(out: Path, target: Path, force: bool, mark: str) -> Collection[
     if held in ([], [ASIDE]):
         return ()
     if not force:
-        raise RunError(f"{out} is not empty, it holds {held[0]}: choose another folder, or replace it with --force")
+        raise RunError(
+            f"{out} is not empty, it holds {held[0]}: choose another folder, or replace it with --force (in Python "
+            "force=True)"
+        )
     if mark not in held:
         raise RunError(f"{out} holds no earlier export, and --force replaces nothing else: choose another folder")
     listed = _listed(out, target / mark)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files as resources
 
 from ..errors import ConfigError
 from ..io.texts import short
@@ -22,6 +23,9 @@ _HEADERS = frozenset(
         "stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype", "arduino",
     )
 )  # fmt: skip
+_TARGETS = frozenset(  # of make and CMake
+    ("all", "clean", "depend", "edit_cache", "help", "install", "package", "package_source", "rebuild_cache", "test")
+)
 _FILE = re.compile(r"\b(\w+)\.([ch])\b", re.ASCII)
 
 
@@ -40,6 +44,20 @@ def check_name(name: str) -> None:
         raise ConfigError(f"the name {name} is one of the runtime: take another, like kws")
     if name.lower() in _HEADERS:
         raise ConfigError(f"{name}.h is a header of the C library: take another name, like {name}_net")
+    if name.lower() in _TARGETS:
+        raise ConfigError(f"{name} is a target of every CMake project: take another name, like {name}_net")
+    part = next((part for part in _parts() if name.lower().endswith(f"_{part}")), None)
+    if part is not None:
+        raise ConfigError(
+            f"{name}.h would be a file of a network {name[: -len(part) - 1]} too, its {part}: take another name, like "
+            f"{name}_net"
+        )
+
+
+def _parts() -> set[str]:
+    """What stands behind the name of a network in the names of its files."""
+    runtime = (resources("spquant_snn.runtime") / "csrc").iterdir()
+    return {"tables", "selftest", *(path.name.rpartition(".")[0] for path in runtime)}
 
 
 @dataclass(frozen=True)

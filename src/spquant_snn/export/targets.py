@@ -162,7 +162,7 @@ def export_graph(
         if not options.force and not holds_integers(out):
             raise RunError(
                 f"{out} is a NIR file that this package did not write, so it is kept: choose another name, or replace "
-                "it with --force"
+                "it with --force (in Python force=True)"
             )
         to_nir(graph, out)
         return out.stat().st_size

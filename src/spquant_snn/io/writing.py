@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import ConfigError, RunError
 
 _NEAR = 4096  # bytes
+_LONGEST_PATH = 1 << 14  # bytes
 
 
 def path_text(path: object) -> str:
@@ -19,6 +20,8 @@ def path_text(path: object) -> str:
     Raises:
         ConfigError: it is no path.
     """
+    if isinstance(path, bytes) and (len(path) > _LONGEST_PATH or b"\0" in path):
+        raise ConfigError(f"a path must be text or a pathlib.Path, not the {len(path):,} bytes that a file holds")
     if isinstance(path, str | bytes | os.PathLike):
         return os.fsdecode(path)
     raise ConfigError(f"a path must be text or a pathlib.Path, not a {type(path).__name__}")

@@ -159,7 +159,7 @@ class InstantTracer(fx.Tracer):
         if not len(needed) <= len(self.given) <= len(names):
             raise ModelError(
                 f"the forward method takes {counted(len(needed), 'input')} ({', '.join(needed)}), and input_shape is "
-                f"that of {len(self.given)}: give a list with the shape of each"
+                f"that of {len(self.given)}: give a list with the shape of each, and what is no input a default value"
             )
         return dict(zip(names, self.given, strict=False))
 

@@ -29,11 +29,12 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (
         _PRODUCTS,
         "has no integer form, for it multiplies activations with each other; only weights are multiplied with spikes: "
-        "use convolutions or Linear instead",
+        "use convolutions or Linear instead, also F.linear(x, weight) of a parameter of your own",
     ),
     (
         r"^i?mul_?$|multiply",
-        "multiplies activations, which has no integer form; add them, or put a LIF layer and weights there",
+        "multiplies activations, which has no integer form of its own; add them, or put a LIF layer and weights there: "
+        "a factor that is trained belongs into a convolution, a Linear or a BatchNorm",
     ),
     (
         r"^i?sub_?$|subtract|^neg",

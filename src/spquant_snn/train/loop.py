@@ -65,6 +65,8 @@ class Training:
 
 
 @torch_kept()
+@torch.inference_mode(False)  # whatever the rest of the program is in
+@torch.enable_grad()
 def fit(
     training: Training,
     train: Batches,

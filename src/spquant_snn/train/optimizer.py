@@ -59,6 +59,10 @@ def _own(
             f"optimizer gives {type(optimizer).__name__}, not a torch.optim.Optimizer: return one over the parameters "
             "that it is given"
         )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ConfigError(
+            "optimizer gives LBFGS, which computes the loss anew many times a step: use SGD, Adam or alike"
+        )
     for group in optimizer.param_groups:
         group["highest"] = group["lr"]
     return optimizer

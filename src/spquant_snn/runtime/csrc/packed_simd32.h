@@ -20,6 +20,18 @@ SPQ_INLINE uint32_t settled16(uint32_t word, uint32_t lifted, int32_t fraction) 
     return spq_apart((word - lifted) << fraction);
 }
 
+#if defined(__GNUC__) && !defined(__clang__) /* whose __ssat16 converts without saying so */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+/* Two lanes of 16 bits, each within -128 to 127. */
+SPQ_INLINE uint32_t saturated(uint32_t pair) {
+    return (uint32_t)__ssat16((int16x2_t)pair, 8);
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
 /* Sums of a tile as lanes of 8 bits, which saturate: words 4 u + m. */
 SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tally) {
     const uint32_t few = tally->lifted * SPQ_BYTES, many = tally->lifted * SPQ_BOTH;
@@ -33,7 +45,7 @@ SPQ_INLINE void settle8(const int32_t units, const int32_t carry, spq_tally *tal
         uint32_t even = tally->words[2 * i], odd = tally->words[2 * i + 1];
         even = carry ? settled16(even, many, 0) : (uint32_t)__usub16(even, many);
         odd = carry ? settled16(odd, many, 0) : (uint32_t)__usub16(odd, many);
-        even = (uint32_t)__ssat16((int16x2_t)even, 8), odd = (uint32_t)__ssat16((int16x2_t)odd, 8);
+        even = saturated(even), odd = saturated(odd);
         tally->words[i] = (even & 0x00FF00FFu) | (odd & 0x00FF00FFu) << 8;
     }
 }
