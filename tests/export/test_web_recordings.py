@@ -40,6 +40,9 @@ def test_a_recording_is_played_as_the_reference_does(open_page, tmp_path, shape)
     pixels = f"Uint8Array.from(atob({first}), (x) => x.charCodeAt(0))"
     said = page.value(f"spquant.run({pixels}).said.map((logits) => [...logits])")
     assert said == reference.answers_by_step(graph, given)[0][:, 0].tolist()
+    for wrong in ("new Float32Array(8)", "[1, 2]", "'pixels'"):
+        caught = page.value(f"(() => {{ try {{ spquant.run({wrong}) }} catch (error) {{ return error.message }} }})()")
+        assert caught.startswith("pixels are bytes: give a Uint8Array")
     work = page.value(
         f"operations(spquant.about, {pixels}, spquant.run({pixels}).layers).map((w) => [w.dense, w.done])"
     )

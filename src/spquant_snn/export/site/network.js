@@ -21,6 +21,11 @@ class Network {
     return wrong ? this.about.terms[wrong - 1].name : null;
   }
 
+  #check(pixels) {
+    if (!ArrayBuffer.isView(pixels) || pixels.BYTES_PER_ELEMENT !== 1)
+      throw TypeError("pixels are bytes: give a Uint8Array, or an Int8Array where they have signs");
+  }
+
   #show(pixels) {
     if (pixels.length !== this.pixels)
       throw RangeError(`${this.about.frames ? "a frame" : "an image"} has ${this.pixels} bytes, ${this.about.shape.join(" x ")}, not ${pixels.length}`);
@@ -37,6 +42,7 @@ class Network {
   // each frame.
   run(pixels) {
     const { exports, about } = this;
+    this.#check(pixels);
     if (about.frames) return this.#play(pixels);
     this.#show(pixels);
     exports.page_watch();
@@ -49,6 +55,7 @@ class Network {
   until(pixels, margin) {
     if (this.about.frames || !this.exports.page_until)
       throw new TypeError(`${this.about.frames ? "a sequence" : "what tells no classes apart"} does not stop early`);
+    this.#check(pixels);
     this.#show(pixels);
     const steps = this.exports.page_until(margin), logits = this.#logits();
     return { answer: this.answers.decide(logits, steps), logits, steps };
