@@ -6,7 +6,8 @@
 
 Instructions are those of the portable body, built for this machine with the options that a library gets, as callgrind
 counts them: of a program that runs the images once, less those of one that runs none. "all blocks" is the same plan
-without exact skipping. Times are of the native runtime, one image at a time, all networks in turn; the medians count.
+without exact skipping. Times are of the native runtime on one thread, in microseconds an image, all networks in turn:
+of one image a call, which costs Python's share too, and of all images in one call; the medians count.
 Networks are compared with the first one. With --verify the portable body, which skips, is compared with the reference,
 which does not, in every spike, stored code and logit. With --margins each network has a second row, of images that stop
 at the first step at which the best logit leads the next by so much: spquant eval --early-exit finds margins.
@@ -73,15 +74,17 @@ def unskipped(plan: NetworkPlan) -> NetworkPlan:
     return replace(plan, layers=tuple(computed(layer) for layer in plan.layers))
 
 
-def times(calls: list[Callable[[NDArray[np.uint8]], object]], images: NDArray[np.uint8], rounds: int) -> list[float]:
-    """Microseconds of an image, one call each; medians of the rounds' means."""
+def times(
+    calls: list[Callable[[NDArray[np.uint8]], object]], images: NDArray[np.uint8], rounds: int, at_once: int
+) -> list[float]:
+    """Microseconds of an image, ``at_once`` a call; medians of the rounds' means."""
     found: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, taken in zip(calls, found, strict=True):
             call(images[:1])
             start = time.perf_counter()
-            for i in range(len(images)):
-                call(images[i : i + 1])
+            for i in range(0, len(images), at_once):
+                call(images[i : i + at_once])
             taken.append((time.perf_counter() - start) / len(images) * 1e6)
     return [float(np.median(taken)) for taken in found]
 
@@ -115,16 +118,18 @@ def main() -> None:
         rows.append((str(path), graph, None))
         rows += [(f"{path} until {margin:,}", graph, margin) for margin in args.margins[i : i + 1]]
     programs = [(Program(graph, NativeProgram(graph)), margin) for _, graph, margin in rows]
-    micros = times([call_of(*each) for each in programs], test[: 10 * args.count], args.rounds)
-    print(f"{'network':32} {'instructions':>13} {'all blocks':>13} {'ratio':>6} {'us':>7} {'ratio':>6}")
+    calls, timed = [call_of(*each) for each in programs], test[: 10 * args.count]
+    alone, together = (times(calls, timed, args.rounds, at_once) for at_once in (1, len(timed)))
+    print("network                instructions all blocks ratio     us ratio at once ratio")
     first: float | None = None
-    for (name, graph, margin), micro in zip(rows, micros, strict=True):
+    for (name, graph, margin), one, many in zip(rows, alone, together, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             plan, place = plan_network(graph, streams=margin is not None), Path(folder)
             taken, whole = (instructions(graph, p, test[: args.count], place, margin) for p in (plan, unskipped(plan)))
         first = first or taken
         print(
-            f"{name[-32:]:32} {taken:13,.0f} {whole:13,.0f} {taken / first:6.3f} {micro:7.1f} {micro / micros[0]:6.3f}"
+            f"{name[-22:]:22} {taken:12,.0f} {whole:10,.0f} {taken / first:5.2f} {one:6.1f} {one / alone[0]:5.2f} "
+            f"{many:7.1f} {many / together[0]:5.2f}"
         )
 
 
