@@ -56,6 +56,18 @@ class Narrow(nn.Module):
         return x[:, :4].float()
 
 
+def test_a_model_of_two_inputs_is_refused():
+    class Two(Net):
+        def forward(self, x, num_steps):
+            return super().forward(x)
+
+    said = (
+        r"trains networks of one input, and the forward method of Two takes 2 \(x, num_steps\): give what is no input"
+    )
+    with pytest.raises(ModelError, match=said):
+        SpQuantTrainer(Two(), DATA, 2, **SMALL)
+
+
 def test_a_model_of_maps_is_refused():
     with pytest.raises(
         ModelError,

@@ -40,7 +40,8 @@ _UNKNOWN_STACK = 4096  # kept free where the compiler says nothing of frames
 _HELPS = {
     "flash": "export it with --prefer flash where it was not, or train a network with fewer bits of weights or a "
     "smaller last hidden layer",
-    "RAM": "or train a network with fewer bits of state, neurons or time steps",
+    "RAM": "export it with --ram smallest where it was not, or train a network with fewer bits of state, neurons or "
+    "time steps",
 }
 _OVERFLOW = re.compile(r"region [`']?(\w+)'?[: ]+(?:.*)overflowed by (\d+) bytes")
 

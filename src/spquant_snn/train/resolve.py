@@ -4,6 +4,7 @@ configuration that were left open.
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,6 +115,7 @@ def _build(
             )
         network = build_network(config, data.shape, data.classes, data.input_format)
     else:
+        _check_takes_one(model)
         quant = replace(config.quant, input_format=data.input_format)
         network = network_of(lambda: model, config, quant, shape_taken_by(model, data.shape))
     said, task = answer_shape(network), data.task
@@ -123,6 +125,25 @@ def _build(
     check_says(said, data)
     network.output_format = standardised(data.task, data.train.labels)
     return network, data
+
+
+def _check_takes_one(model: nn.Module) -> None:
+    """Refuse a module whose forward method must be given more than one input.
+
+    Raises:
+        ModelError: it must.
+    """
+    try:
+        taken = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # of what is no Python
+        return
+    needed = [x.name for x in taken if x.default is x.empty and x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)]
+    if len(needed) > 1:
+        raise ModelError(
+            f"SpQuantTrainer trains networks of one input, and the forward method of {type(model).__name__} takes "
+            f"{len(needed)} ({', '.join(needed)}): give what is no input a default value, or train what prepare(model, "
+            "config, input_shape=[...]) gives in a loop of your own"
+        )
 
 
 def objective_for(setup: Setup, config: TrainConfig, functions: Functions, world: World) -> Objective:
