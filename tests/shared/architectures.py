@@ -68,7 +68,8 @@ ARCHITECTURES = {
 }
 REFUSED = {
     "spikformer": "the call of 'matmul' in the forward method has no integer form, for it multiplies activations with "
-    "each other; only weights are multiplied with spikes: use convolutions or Linear instead",
+    "each other; only weights are multiplied with spikes: use convolutions or Linear instead, also F.linear(x, weight) "
+    "of a parameter of your own",
     "conv-autoencoder": "layer 'decoder.1' takes 128 neurons of their own as an image of 8x4x4, whose neurons are "
     "alike in each channel, and that has no integer form: in place of Linear and Unflatten use Unflatten(1, (n, 1, 1)) "
     "and ConvTranspose2d(n, 8, (4, 4))",

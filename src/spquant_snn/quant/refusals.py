@@ -33,8 +33,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"^i?mul_?$|multiply",
-        "multiplies activations, which has no integer form of its own; add them, or put a LIF layer and weights there: "
-        "a factor that is trained belongs into a convolution, a Linear or a BatchNorm",
+        "multiplies activations, which has no integer form; add them, or put a LIF layer and weights there; "
+        "a trained factor belongs into a convolution, a Linear or a BatchNorm",
     ),
     (
         r"^i?sub_?$|subtract|^neg",
