@@ -62,7 +62,7 @@ class OneStep(nn.Module):
         super().__init__()
         self.fc, self.lif, self.start = nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=hidden), start
 
-    def forward(self, x):
+    def forward(self, x, verbose=False):
         state = self.start(self)
         return self.lif(self.fc(x)) if self.lif.init_hidden else self.lif(self.fc(x), state)[0]
 

@@ -46,7 +46,7 @@ def imported(
                 timesteps = None if again[0].steps == _STEPS + 2 else timesteps
             elif timesteps == 1:
                 timesteps = None
-                if layout == "step" and len(inspect.signature(own.forward).parameters) == len(shapes):
+                if layout == "step" and not _takes_states(own, len(shapes)):
                     _check_goes_on(step[0], reset)
         except ModelError as error:
             errors.append(error)
@@ -70,6 +70,12 @@ def _traced(
     tracer = ForwardTracer([torch.zeros(()).expand(*lead, *shape) for shape in shapes], package)
     traced = tracer.read(own)
     return repeated_step(traced, tracer, layout), traced
+
+
+def _takes_states(own: nn.Module, inputs: int) -> bool:
+    """Whether the forward method has more arguments than inputs that stand for something: None, if not given."""
+    taken = inspect.signature(own.forward).parameters.values()
+    return sum(argument.default is argument.empty or argument.default is None for argument in taken) > inputs
 
 
 def _check_goes_on(step: RepeatedStep, reset: list[str]) -> None:
